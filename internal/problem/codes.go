@@ -1,0 +1,309 @@
+package problem
+
+import "net/http"
+
+// Code names one kind of refusal. The list below is closed: a code that is not in the table cannot be sent, and every
+// code has a page docs/problems/<code>.md that says what it means and what to do.
+type Code string
+
+// Error makes a Code usable as the target of errors.Is: errors.Is(err, problem.NotFound).
+func (c Code) Error() string { return string(c) }
+
+// Requests that could not be understood.
+const (
+	InvalidRequest    Code = "invalid_request"    // the request as a whole makes no sense
+	MalformedTarget   Code = "malformed_target"   // the path or its escapes cannot be decoded
+	MalformedQuery    Code = "malformed_query"    // the query string cannot be decoded
+	MalformedBody     Code = "malformed_body"     // the body is not one well-formed document
+	UnexpectedBody    Code = "unexpected_body"    // a body was sent where the contract knows none
+	InvalidParameter  Code = "invalid_parameter"  // a path, query, header or cookie parameter is missing, repeated or wrong
+	InvalidCursor     Code = "invalid_cursor"     // a page cursor that was not made by this list
+	ValidationFailed  Code = "validation_failed"  // well-formed, but not what the contract's schema says
+	InvalidHeader     Code = "invalid_header"     // a header that no sender of this API writes
+	UnsupportedQuery  Code = "unsupported_query"  // the search engine in use cannot do what was asked
+	MalformedDocument Code = "malformed_document" // an uploaded document or screenplay cannot be parsed
+)
+
+// Requests about who is calling.
+const (
+	AuthenticationRequired         Code = "authentication_required"          // no credentials were sent
+	InvalidToken                   Code = "invalid_token"                    // the access token does not hold
+	InsufficientUserAuthentication Code = "insufficient_user_authentication" // RFC 9470: a stronger or fresher login is needed
+	InvalidCredentials             Code = "invalid_credentials"              // user name, password or key are wrong
+	InvalidCode                    Code = "invalid_code"                     // a one-time code is wrong or already used
+	InvalidProof                   Code = "invalid_proof"                    // a step-up proof does not hold
+	InvalidAPIKey                  Code = "invalid_api_key"                  // an API key does not hold
+	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token does not hold
+	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token does not hold
+	InsufficientScope              Code = "insufficient_scope"               // RFC 6750: the token lacks a scope
+	InsufficientRole               Code = "insufficient_role"                // the user has none of the roles asked for
+	PrincipalNotAllowed            Code = "principal_not_allowed"            // users or services may not call this at all
+	Forbidden                      Code = "forbidden"                        // the caller may not do this to this resource
+	AccountLocked                  Code = "account_locked"                   // too many failures; locked for a while
+	AccountDisabled                Code = "account_disabled"                 // the account is switched off
+	KeyDisabled                    Code = "key_disabled"                     // the key is switched off
+	KeyRevoked                     Code = "key_revoked"                      // the key was revoked
+	KeyExpired                     Code = "key_expired"                      // the key's time is over
+	BootstrapClosed                Code = "bootstrap_closed"                 // an administrator exists already
+	SessionEnded                   Code = "session_ended"                    // the session was ended or expired
+)
+
+// RFC 6749 and RFC 8707 errors, sent in their own form by operations that say errors: oauth.
+const (
+	InvalidClient        Code = "invalid_client"
+	InvalidGrant         Code = "invalid_grant"
+	UnauthorizedClient   Code = "unauthorized_client"
+	UnsupportedGrantType Code = "unsupported_grant_type"
+	InvalidScope         Code = "invalid_scope"
+	InvalidTarget        Code = "invalid_target"
+)
+
+// Requests that meet the wrong state.
+const (
+	NotFound             Code = "not_found"
+	Gone                 Code = "gone"
+	MethodNotAllowed     Code = "method_not_allowed"
+	MethodUnknown        Code = "method_unknown"
+	NotAcceptable        Code = "not_acceptable"
+	Conflict             Code = "conflict"
+	AlreadyExists        Code = "already_exists"
+	StateConflict        Code = "state_conflict"       // the resource is in a state that forbids this
+	InUse                Code = "in_use"               // something else still depends on it
+	LastAdministrator    Code = "last_administrator"   // the last administrator cannot be removed
+	LimitReached         Code = "limit_reached"        // a stated cap on the number of things is reached
+	PreconditionFailed   Code = "precondition_failed"  // If-Match is stale
+	PreconditionMissing  Code = "precondition_missing" // If-Match is needed
+	IdempotencyConflict  Code = "idempotency_conflict"
+	IdempotencyInFlight  Code = "idempotency_in_flight"
+	IdempotencyMissing   Code = "idempotency_missing"
+	ReplayExpired        Code = "replay_expired"
+	VersionConflict      Code = "version_conflict"      // a version was taken by somebody else
+	WeakPassword         Code = "weak_password"         // the password is too short or known
+	FactorExists         Code = "factor_exists"         // the subject has such a factor already
+	FactorNotActive      Code = "factor_not_active"     // the factor is not confirmed or was removed
+	ChallengeExpired     Code = "challenge_expired"     // the challenge's time is over or it was answered
+	ProofUsed            Code = "proof_used"            // a proof is good once
+	DestinationForbidden Code = "destination_forbidden" // codes are not delivered there
+	DeliveryFailed       Code = "delivery_failed"       // the code could not be handed to the carrier
+	SequenceExhausted    Code = "sequence_exhausted"    // no number is left
+	RotationInProgress   Code = "rotation_in_progress"  // one rotation at a time
+)
+
+// Requests that are too much.
+const (
+	BodyTooLarge        Code = "body_too_large"
+	TargetTooLong       Code = "target_too_long"
+	HeadersTooLarge     Code = "headers_too_large"
+	UnsupportedMedia    Code = "unsupported_media_type"
+	UnsupportedEncoding Code = "unsupported_encoding"
+	MisdirectedRequest  Code = "misdirected_request"
+	RequestTimeout      Code = "request_timeout"
+	RateLimited         Code = "rate_limited"
+	TooManyAttempts     Code = "too_many_attempts"
+	ResponseTooLarge    Code = "response_too_large"
+)
+
+// Faults of ours, or of those behind us.
+const (
+	InternalError       Code = "internal_error"
+	NotImplemented      Code = "not_implemented"
+	NotReady            Code = "not_ready"
+	Overloaded          Code = "overloaded"
+	Unavailable         Code = "unavailable"
+	EngineUnavailable   Code = "engine_unavailable"
+	UpstreamUnavailable Code = "upstream_unavailable"
+	BadUpstream         Code = "bad_upstream"
+	UpstreamTimeout     Code = "upstream_timeout"
+	Timeout             Code = "timeout"
+)
+
+// Kind groups codes that share one HTTP status.
+type Kind int
+
+// The kinds. Their HTTP status is in the one table kindStatus.
+const (
+	KindBadRequest Kind = iota + 1
+	KindUnauthenticated
+	KindForbidden
+	KindNotFound
+	KindMethodNotAllowed
+	KindNotAcceptable
+	KindRequestTimeout
+	KindConflict
+	KindGone
+	KindPreconditionFailed
+	KindBodyTooLarge
+	KindTargetTooLong
+	KindUnsupportedMedia
+	KindMisdirected
+	KindUnprocessable
+	KindPreconditionRequired
+	KindTooManyRequests
+	KindHeadersTooLarge
+	KindInternal
+	KindNotImplemented
+	KindBadGateway
+	KindUnavailable
+	KindGatewayTimeout
+)
+
+// kindStatus is the one place that turns a kind into an HTTP status.
+var kindStatus = map[Kind]int{
+	KindBadRequest:           http.StatusBadRequest,
+	KindUnauthenticated:      http.StatusUnauthorized,
+	KindForbidden:            http.StatusForbidden,
+	KindNotFound:             http.StatusNotFound,
+	KindMethodNotAllowed:     http.StatusMethodNotAllowed,
+	KindNotAcceptable:        http.StatusNotAcceptable,
+	KindRequestTimeout:       http.StatusRequestTimeout,
+	KindConflict:             http.StatusConflict,
+	KindGone:                 http.StatusGone,
+	KindPreconditionFailed:   http.StatusPreconditionFailed,
+	KindBodyTooLarge:         http.StatusRequestEntityTooLarge,
+	KindTargetTooLong:        http.StatusRequestURITooLong,
+	KindUnsupportedMedia:     http.StatusUnsupportedMediaType,
+	KindMisdirected:          http.StatusMisdirectedRequest,
+	KindUnprocessable:        http.StatusUnprocessableEntity,
+	KindPreconditionRequired: http.StatusPreconditionRequired,
+	KindTooManyRequests:      http.StatusTooManyRequests,
+	KindHeadersTooLarge:      http.StatusRequestHeaderFieldsTooLarge,
+	KindInternal:             http.StatusInternalServerError,
+	KindNotImplemented:       http.StatusNotImplemented,
+	KindBadGateway:           http.StatusBadGateway,
+	KindUnavailable:          http.StatusServiceUnavailable,
+	KindGatewayTimeout:       http.StatusGatewayTimeout,
+}
+
+// definition is what the table says about a code: its kind and the short title that never changes for it.
+type definition struct {
+	kind  Kind
+	title string
+}
+
+var definitions = map[Code]definition{
+	InvalidRequest:    {KindBadRequest, "Invalid request"},
+	MalformedTarget:   {KindBadRequest, "Malformed request target"},
+	MalformedQuery:    {KindBadRequest, "Malformed query"},
+	MalformedBody:     {KindBadRequest, "Malformed body"},
+	UnexpectedBody:    {KindBadRequest, "Unexpected body"},
+	InvalidParameter:  {KindBadRequest, "Invalid parameter"},
+	InvalidCursor:     {KindBadRequest, "Invalid cursor"},
+	InvalidHeader:     {KindBadRequest, "Invalid header"},
+	ValidationFailed:  {KindUnprocessable, "Validation failed"},
+	UnsupportedQuery:  {KindUnprocessable, "Unsupported query"},
+	MalformedDocument: {KindUnprocessable, "Malformed document"},
+
+	AuthenticationRequired:         {KindUnauthenticated, "Authentication required"},
+	InvalidToken:                   {KindUnauthenticated, "Invalid token"},
+	InsufficientUserAuthentication: {KindUnauthenticated, "Stronger authentication required"},
+	InvalidCredentials:             {KindUnauthenticated, "Invalid credentials"},
+	InvalidCode:                    {KindUnauthenticated, "Invalid code"},
+	InvalidProof:                   {KindUnauthenticated, "Invalid proof"},
+	InvalidAPIKey:                  {KindUnauthenticated, "Invalid API key"},
+	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
+	InvalidBootstrapToken:          {KindUnauthenticated, "Invalid bootstrap token"},
+	InsufficientScope:              {KindForbidden, "Insufficient scope"},
+	InsufficientRole:               {KindForbidden, "Insufficient role"},
+	PrincipalNotAllowed:            {KindForbidden, "Principal not allowed"},
+	Forbidden:                      {KindForbidden, "Forbidden"},
+	AccountLocked:                  {KindTooManyRequests, "Account locked"},
+	AccountDisabled:                {KindForbidden, "Account disabled"},
+	KeyDisabled:                    {KindForbidden, "Key disabled"},
+	KeyRevoked:                     {KindForbidden, "Key revoked"},
+	KeyExpired:                     {KindForbidden, "Key expired"},
+	BootstrapClosed:                {KindConflict, "Bootstrap closed"},
+	SessionEnded:                   {KindUnauthenticated, "Session ended"},
+
+	InvalidClient:        {KindUnauthenticated, "Invalid client"},
+	InvalidGrant:         {KindBadRequest, "Invalid grant"},
+	UnauthorizedClient:   {KindBadRequest, "Unauthorized client"},
+	UnsupportedGrantType: {KindBadRequest, "Unsupported grant type"},
+	InvalidScope:         {KindBadRequest, "Invalid scope"},
+	InvalidTarget:        {KindBadRequest, "Invalid target"},
+
+	NotFound:             {KindNotFound, "Not found"},
+	Gone:                 {KindGone, "Gone"},
+	MethodNotAllowed:     {KindMethodNotAllowed, "Method not allowed"},
+	MethodUnknown:        {KindNotImplemented, "Method unknown"},
+	NotAcceptable:        {KindNotAcceptable, "Not acceptable"},
+	Conflict:             {KindConflict, "Conflict"},
+	AlreadyExists:        {KindConflict, "Already exists"},
+	StateConflict:        {KindConflict, "State conflict"},
+	InUse:                {KindConflict, "In use"},
+	LastAdministrator:    {KindConflict, "Last administrator"},
+	LimitReached:         {KindConflict, "Limit reached"},
+	PreconditionFailed:   {KindPreconditionFailed, "Precondition failed"},
+	PreconditionMissing:  {KindPreconditionRequired, "Precondition required"},
+	IdempotencyConflict:  {KindUnprocessable, "Idempotency key reused"},
+	IdempotencyInFlight:  {KindConflict, "Idempotent request in flight"},
+	IdempotencyMissing:   {KindBadRequest, "Idempotency key required"},
+	ReplayExpired:        {KindConflict, "Replay expired"},
+	VersionConflict:      {KindConflict, "Version conflict"},
+	WeakPassword:         {KindUnprocessable, "Weak password"},
+	FactorExists:         {KindConflict, "Factor exists"},
+	FactorNotActive:      {KindConflict, "Factor not active"},
+	ChallengeExpired:     {KindGone, "Challenge expired"},
+	ProofUsed:            {KindConflict, "Proof used"},
+	DestinationForbidden: {KindUnprocessable, "Destination forbidden"},
+	DeliveryFailed:       {KindBadGateway, "Delivery failed"},
+	SequenceExhausted:    {KindConflict, "Sequence exhausted"},
+	RotationInProgress:   {KindConflict, "Rotation in progress"},
+
+	BodyTooLarge:        {KindBodyTooLarge, "Body too large"},
+	TargetTooLong:       {KindTargetTooLong, "Request target too long"},
+	HeadersTooLarge:     {KindHeadersTooLarge, "Headers too large"},
+	UnsupportedMedia:    {KindUnsupportedMedia, "Unsupported media type"},
+	UnsupportedEncoding: {KindUnsupportedMedia, "Unsupported content coding"},
+	MisdirectedRequest:  {KindMisdirected, "Misdirected request"},
+	RequestTimeout:      {KindRequestTimeout, "Request timeout"},
+	RateLimited:         {KindTooManyRequests, "Rate limited"},
+	TooManyAttempts:     {KindTooManyRequests, "Too many attempts"},
+	ResponseTooLarge:    {KindBadGateway, "Response too large"},
+
+	InternalError:       {KindInternal, "Internal error"},
+	NotImplemented:      {KindNotImplemented, "Not implemented"},
+	NotReady:            {KindUnavailable, "Not ready"},
+	Overloaded:          {KindUnavailable, "Overloaded"},
+	Unavailable:         {KindUnavailable, "Unavailable"},
+	EngineUnavailable:   {KindUnavailable, "Search engine unavailable"},
+	UpstreamUnavailable: {KindUnavailable, "Upstream unavailable"},
+	BadUpstream:         {KindBadGateway, "Bad upstream answer"},
+	UpstreamTimeout:     {KindGatewayTimeout, "Upstream timeout"},
+	Timeout:             {KindUnavailable, "Timeout"},
+}
+
+// Codes returns every code of the closed table, in no order.
+func Codes() []Code {
+	out := make([]Code, 0, len(definitions))
+	for c := range definitions {
+		out = append(out, c)
+	}
+	return out
+}
+
+// Known reports whether c is in the closed table.
+func (c Code) Known() bool { _, ok := definitions[c]; return ok }
+
+// Kind returns the code's kind; an unknown code counts as KindInternal.
+func (c Code) Kind() Kind {
+	if d, ok := definitions[c]; ok {
+		return d.kind
+	}
+	return KindInternal
+}
+
+// Status returns the code's HTTP status.
+func (c Code) Status() int { return kindStatus[c.Kind()] }
+
+// Title returns the short sentence that is the same for every problem of this code.
+func (c Code) Title() string {
+	if d, ok := definitions[c]; ok {
+		return d.title
+	}
+	return definitions[InternalError].title
+}
+
+// TypeURI returns the address of the page that explains the code.
+func (c Code) TypeURI() string {
+	return "https://github.com/fountainai/fountain/blob/main/docs/problems/" + string(c) + ".md"
+}

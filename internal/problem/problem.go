@@ -1,0 +1,144 @@
+// Package problem is the one way an error leaves a service: an Error with a code of a closed table, written as RFC 9457
+// application/problem+json (or, where the contract says so, as an RFC 6749 OAuth error). What is not an Error becomes
+// internal_error, and its text goes to the log alone. No field of an Error may hold the value that was refused.
+package problem
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// MaxFields is how many violations one problem lists; more are counted by truncated: true alone.
+const MaxFields = 16
+
+// Field points at one violation: where it is (body, query, path, header, cookie), which part (a JSON pointer for the body,
+// the name for a parameter), which keyword of the schema it violates, and a sentence that does not repeat the value.
+type Field struct {
+	In      string `json:"in"`
+	Pointer string `json:"pointer"`
+	Keyword string `json:"keyword"`
+	Message string `json:"message"`
+}
+
+// Error is an outward error. It is immutable: the With methods and Wrap return copies, so that a package may keep one
+// as a sentinel.
+type Error struct {
+	Code      Code
+	Detail    string
+	Fields    []Field
+	Truncated bool
+	Header    http.Header
+	cause     error
+}
+
+// New makes an Error. detail is one public sentence; it may name a rule, never a value that was sent or a secret. An
+// unknown code becomes internal_error with the unknown code in its cause.
+func New(code Code, detail string) *Error {
+	if !code.Known() {
+		return &Error{Code: InternalError, Detail: internalDetail, cause: errors.New("unknown problem code " + string(code))}
+	}
+	return &Error{Code: code, Detail: detail}
+}
+
+const internalDetail = "The service failed. The request id finds the cause in its log."
+
+// Error returns code, detail and cause for logs. It is never sent.
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	if e.cause != nil {
+		s += ": " + e.cause.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause, which stays in the house.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is matches another Error of the same code, or the Code itself.
+func (e *Error) Is(target error) bool {
+	switch t := target.(type) {
+	case Code:
+		return e.Code == t
+	case *Error:
+		return e.Code == t.Code
+	}
+	return false
+}
+
+// Status returns the HTTP status of the error's code.
+func (e *Error) Status() int { return e.Code.Status() }
+
+func (e *Error) clone() *Error {
+	c := *e
+	c.Fields = append([]Field(nil), e.Fields...)
+	c.Header = e.Header.Clone()
+	return &c
+}
+
+// Wrap returns a copy that keeps cause for the log.
+func (e *Error) Wrap(cause error) *Error {
+	c := e.clone()
+	c.cause = cause
+	return c
+}
+
+// WithField returns a copy with one more violation; from the seventeenth on it only says that there are more.
+func (e *Error) WithField(in, pointer, keyword, message string) *Error {
+	c := e.clone()
+	if len(c.Fields) >= MaxFields {
+		c.Truncated = true
+		return c
+	}
+	c.Fields = append(c.Fields, Field{In: in, Pointer: pointer, Keyword: keyword, Message: message})
+	return c
+}
+
+// WithHeader returns a copy that adds a response header, for example WWW-Authenticate or Allow.
+func (e *Error) WithHeader(key, value string) *Error {
+	c := e.clone()
+	if c.Header == nil {
+		c.Header = http.Header{}
+	}
+	c.Header.Add(key, value)
+	return c
+}
+
+// WithRetryAfter returns a copy with Retry-After in whole seconds, rounded up, at least one.
+func (e *Error) WithRetryAfter(d time.Duration) *Error {
+	c := e.clone()
+	if c.Header == nil {
+		c.Header = http.Header{}
+	}
+	seconds := max(1, int64((d+time.Second-1)/time.Second))
+	c.Header.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	return c
+}
+
+// From turns any error into an Error. An Error anywhere in the chain is returned, with err as its cause where err says
+// more; a context that ran out becomes timeout; all else becomes internal_error with err as the cause. From(nil) is nil.
+func From(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		if error(e) == err {
+			return e
+		}
+		return e.Wrap(err)
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return New(BodyTooLarge, "The body is larger than this operation accepts.").Wrap(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return New(Timeout, "The operation did not finish in its time.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	return New(InternalError, internalDetail).Wrap(err)
+}
