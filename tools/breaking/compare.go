@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/oasdiff/oasdiff/checker"
+	"github.com/oasdiff/oasdiff/diff"
+	"github.com/oasdiff/oasdiff/load"
+)
+
+// common holds components only; it is compared through the contracts that
+// refer to it, since by itself it has no operation that could break.
+const common = "common.yaml"
+
+// compare returns one line per break, in the order of the contracts, and how
+// many contracts it compared.
+func compare(contracts, released string) (breaks []string, compared int, err error) {
+	names, err := contractNames(released)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(names) == 0 {
+		return nil, 0, fmt.Errorf("no contract in %s: run with --accept once", released)
+	}
+	for _, name := range names {
+		if name == common {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(contracts, name)); errors.Is(err, fs.ErrNotExist) {
+			breaks = append(breaks, name+": contract-removed: the whole contract has gone")
+			continue
+		}
+		found, err := compareFile(filepath.Join(released, name), filepath.Join(contracts, name))
+		if err != nil {
+			return nil, compared, fmt.Errorf("compare %s: %w", name, err)
+		}
+		for _, b := range found {
+			breaks = append(breaks, name+": "+b)
+		}
+		compared++
+	}
+	return breaks, compared, nil
+}
+
+func compareFile(before, after string) ([]string, error) {
+	old, err := loadContract(before)
+	if err != nil {
+		return nil, err
+	}
+	now, err := loadContract(after)
+	if err != nil {
+		return nil, err
+	}
+	difference, sources, err := diff.GetWithOperationsSourcesMap(diff.NewConfig(), old, now)
+	if err != nil {
+		return nil, err
+	}
+	config := checker.NewConfig(checker.GetAllChecks(), checker.WithSeverityLevels(map[string]checker.Level{
+		checker.APIOperationIdRemovedId: checker.ERR,
+	}))
+	localizer := checker.NewDefaultLocalizer()
+	var breaks []string
+	for _, change := range checker.CheckBackwardCompatibilityUntilLevel(config, difference, sources, checker.ERR) {
+		where := strings.TrimSpace(change.GetOperation() + " " + change.GetPath())
+		if where == "" {
+			where = change.GetSection()
+		}
+		breaks = append(breaks, fmt.Sprintf("%s: %s: %s", where, change.GetId(), change.GetUncolorizedText(localizer)))
+	}
+	return breaks, nil
+}
+
+func loadContract(path string) (*load.SpecInfo, error) {
+	loader := openapi3.NewLoader()
+	loader.IsExternalRefsAllowed = true // common.yaml beside it
+	return load.NewSpecInfo(loader, load.NewSource(path))
+}
+
+// contractNames returns the names of the YAML files of a folder, sorted.
+func contractNames(dir string) ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = filepath.Base(p)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// acceptContracts makes released an exact copy of contracts and returns the
+// number of files.
+func acceptContracts(contracts, released string) (int, error) {
+	names, err := contractNames(contracts)
+	if err != nil {
+		return 0, err
+	}
+	if len(names) == 0 {
+		return 0, fmt.Errorf("no contract in %s", contracts)
+	}
+	if err := os.MkdirAll(released, 0o755); err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		content, err := os.ReadFile(filepath.Join(contracts, name))
+		if err != nil {
+			return 0, err
+		}
+		if err := os.WriteFile(filepath.Join(released, name), content, 0o644); err != nil {
+			return 0, err
+		}
+	}
+	old, err := contractNames(released)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range old {
+		if !slices.Contains(names, name) {
+			if err := os.Remove(filepath.Join(released, name)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return len(names), nil
+}

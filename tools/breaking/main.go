@@ -1,0 +1,61 @@
+// Command breaking compares the contracts with those of the last release and
+// refuses a change that would break a client of that release.
+//
+//	go run -C tools/breaking .            # exit 1 and one line per break
+//	go run -C tools/breaking . --accept   # the contracts become the released ones
+//
+// A break is whatever oasdiff calls an error, a contract that has gone, and an
+// operationId that has changed: the SDK's method names are made of them.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the exit status: 0 no break, 1 breaks, 2 the comparison could
+// not be made.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("breaking", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	contracts := flags.String("contracts", filepath.Join("..", "..", "openapi"), "folder of the contracts")
+	released := flags.String("released", "", "folder of the released contracts (default <contracts>/released)")
+	accept := flags.Bool("accept", false, "copy the contracts over the released ones: done when a release is made")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if *released == "" {
+		*released = filepath.Join(*contracts, "released")
+	}
+	if *accept {
+		copied, err := acceptContracts(*contracts, *released)
+		if err != nil {
+			fmt.Fprintln(stderr, "breaking:", err)
+			return 2
+		}
+		fmt.Fprintf(stdout, "%d contract files are now the released ones\n", copied)
+		return 0
+	}
+	breaks, compared, err := compare(*contracts, *released)
+	if err != nil {
+		fmt.Fprintln(stderr, "breaking:", err)
+		return 2
+	}
+	if len(breaks) == 0 {
+		fmt.Fprintf(stdout, "no breaking change in %d contracts\n", compared)
+		return 0
+	}
+	for _, b := range breaks {
+		fmt.Fprintln(stdout, b)
+	}
+	fmt.Fprintf(stderr, "%d breaking changes against the last release; keep the old form beside the new one, "+
+		"or, for a new major version, run: make breaking-accept\n", len(breaks))
+	return 1
+}
