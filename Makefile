@@ -1,0 +1,90 @@
+# The commands of this repository. Only run and test are needed to use it, and they need Go alone.
+# Tools are pinned in modules of their own under tools/ (docs/decisions/0001-tools-in-nested-modules.md).
+
+GO ?= go
+FLAGS ?=
+STATICCHECK := $(GO) tool -modfile=tools/lint/go.mod staticcheck
+# Go files that people write; generated ones are checked by being generated again.
+GO_FILES = $(shell git ls-files -co --exclude-standard -- '*.go' ':!generated' ':!*.gen.go')
+
+# The products are static binaries. Only the race detector needs a C compiler.
+export CGO_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run the whole family in one process (FLAGS="--data DIR --addr HOST:PORT")
+	$(GO) run ./cmd/fountain up $(FLAGS)
+
+.PHONY: build
+build: ## Build the binary into bin/fountain
+	$(GO) build -trimpath -o bin/fountain ./cmd/fountain
+
+.PHONY: test
+test: ## Run the tests that need Go alone
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run the same tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: e2e
+e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL)
+	$(GO) test -count=1 ./tests/...
+
+.PHONY: edge
+edge: ## Put a real Caddy in front of a family (CADDY=path to the binary)
+	$(GO) test -count=1 -tags edge ./tests/edge/...
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: prove
+prove: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
+	bash .ci/run
+
+.PHONY: generate
+generate: ## Make generated/ and the clients from openapi/ again
+	./tools/generate.sh
+
+.PHONY: check
+check: check-generated lint breaking race ## Run every check: generated files, style, contracts, tests with -race
+
+.PHONY: check-generated
+check-generated: generate
+	@git --no-pager diff --stat --exit-code -- generated clients && \
+	  test -z "$$(git ls-files -o --exclude-standard -- generated clients)" || { \
+	  git ls-files -o --exclude-standard -- generated clients; \
+	  echo 'generated files differ from what the contracts give: run "make generate" and add the result' >&2; exit 1; }
+
+.PHONY: lint
+lint: ## Check formatting, vet, staticcheck and the rules of the contracts
+	@unformatted="$$(gofmt -l $(GO_FILES) </dev/null)"; test -z "$$unformatted" || { \
+	  echo "$$unformatted"; echo 'not formatted: run "gofmt -w" on these files' >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags edge ./tests/edge/...
+	$(STATICCHECK) ./...
+	$(GO) test ./internal/contract/lint/...
+	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
+
+.PHONY: breaking
+breaking: ## Refuse a contract change that breaks clients of the last release
+	$(GO) run -C tools/breaking .
+
+.PHONY: breaking-accept
+breaking-accept: ## Make today's contracts the released ones (when a release is made)
+	$(GO) run -C tools/breaking . --accept
+
+.PHONY: docs-ui
+docs-ui: ## Fetch the files of Swagger UI through npm and put them in place
+	./tools/docs-ui.sh refresh
+
+.PHONY: docs-ui-check
+docs-ui-check: ## Check that the committed files of Swagger UI equal those of the npm package
+	./tools/docs-ui.sh check
