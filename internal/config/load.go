@@ -1,0 +1,124 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Load fills cfg, a pointer to a struct with env tags, from the process's environment variables that begin with prefix,
+// for example "FOUNTAIN_KMS_". A variable of that prefix that cfg does not know is an error, and so is one that does not
+// parse; all errors are reported together. Values never appear in an error.
+func Load(prefix string, cfg any) error {
+	return LoadFrom(prefix, cfg, os.Environ())
+}
+
+// LoadFrom is Load with the environment given as "NAME=value" entries.
+func LoadFrom(prefix string, cfg any, environ []string) error {
+	values := make(map[string]string)
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, prefix) {
+			values[name] = value
+		}
+	}
+	options := env.Options{Prefix: prefix, Environment: values}
+	fields, err := env.GetFieldParamsWithOptions(cfg, options)
+	if err != nil {
+		return fmt.Errorf("read settings of %s: %w", strings.TrimSuffix(prefix, "_"), err)
+	}
+	known := make(map[string]bool, len(fields))
+	for _, f := range fields {
+		if f.OwnKey != "" { // a nested struct itself has a key of the bare prefix
+			known[f.Key] = true
+		}
+	}
+	var errs []error
+	for name := range values {
+		if !known[name] {
+			errs = append(errs, unknownName(name, known))
+		}
+	}
+	if err := env.ParseWithOptions(cfg, options); err != nil {
+		errs = append(errs, withoutValues(err)...)
+	}
+	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
+	return errors.Join(errs...)
+}
+
+// unknownName names the setting nobody reads, and the nearest that exists.
+func unknownName(name string, known map[string]bool) error {
+	best, distance := "", 4
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	for _, k := range names {
+		if d := editDistance(name, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Errorf("%s: unknown setting; did you mean %s?", name, best)
+	}
+	return fmt.Errorf("%s: unknown setting", name)
+}
+
+// withoutValues keeps of the library's errors only which field has which wrong type: the value may be a secret that was
+// put into the wrong variable.
+func withoutValues(err error) []error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []error{errors.New("read settings: the environment does not parse")}
+	}
+	var out []error
+	for _, e := range all.Errors {
+		var parse env.ParseError
+		if errors.As(e, &parse) {
+			out = append(out, fmt.Errorf("setting %s: not a valid %s", parse.Name, typeName(parse.Type)))
+			continue
+		}
+		var missing env.VarIsNotSetError
+		if errors.As(e, &missing) {
+			out = append(out, fmt.Errorf("%s: required setting is missing", missing.Key))
+			continue
+		}
+		out = append(out, fmt.Errorf("read settings: %T", e))
+	}
+	return out
+}
+
+func typeName(t reflect.Type) string {
+	if t == nil {
+		return "value"
+	}
+	return t.String()
+}
+
+// editDistance is the Levenshtein distance of two short names.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		previous := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := previous
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			previous = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}
