@@ -1,13 +1,23 @@
+// Package store opens the one database of a service, SQLite or PostgreSQL, and runs statements on it. It knows no table.
+//
+// Queries are written once for both databases: ? marks a placeholder and stands for nothing else, times are BIGINT unix
+// microseconds, and a guarantee is one statement (UPDATE ... WHERE ... RETURNING), never a check followed by a write.
 package store
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/jmoiron/sqlx"
 )
 
-// Dialect is the database behind a DB.
+// Dialect is the database behind a DB, for the few statements that must differ.
 type Dialect string
 
 // The two databases.
@@ -16,87 +26,94 @@ const (
 	PostgreSQL Dialect = "postgres"
 )
 
-// Errors of this package.
-var (
-	ErrLocked      = errors.New("database is in use by another process")
-	ErrNewer       = errors.New("database was migrated by a newer release")
-	ErrNested      = errors.New("write inside an open write transaction")
-	ErrUnavailable = errors.New("database is unavailable")
-)
-
 // Config says where one service's database is and how it is built.
 type Config struct {
-	URL        string  // empty: SQLite file <Dir>/<Name>.db; else postgres://...
-	Dir        string  // SQLite only
-	Name       string  // the service's word
-	Migrations []fs.FS // *.sql at the root of each
-	Log        *slog.Logger
-	MaxConns   int // readers on SQLite (default 4), all connections on PostgreSQL (default 16)
+	URL        string       // empty: the SQLite file <Dir>/<Name>.db; else postgres://...
+	Dir        string       // SQLite: created with mode 0700 when absent
+	Name       string       // the service's word: file name and PostgreSQL application name
+	Migrations []fs.FS      // each holds NNNNN_name.sql files at its root; the numbers are unique over all of them
+	Log        *slog.Logger // default slog.Default
+	MaxConns   int          // SQLite: readers (default 4); PostgreSQL: all connections (default 16)
 }
 
 // DB is one open database.
-type DB struct{}
-
-// Tx is an open write transaction.
-type Tx struct{}
-
-// Querier runs single statements with ? placeholders.
-type Querier interface {
-	// Get scans one row into dst; no row is sql.ErrNoRows.
-	Get(ctx context.Context, dst any, query string, args ...any) error
-	// Select scans all rows into the slice dst points to.
-	Select(ctx context.Context, dst any, query string, args ...any) error
-	// Exec returns how many rows were changed.
-	Exec(ctx context.Context, query string, args ...any) (int64, error)
-	// Dialect returns the database's dialect.
-	Dialect() Dialect
+type DB struct {
+	name    string
+	dialect Dialect
+	writer  *sqlx.DB
+	reader  *sqlx.DB      // PostgreSQL: the same pool as writer
+	wait    time.Duration // for a free connection
+	unlock  func() error
+	log     *slog.Logger
 }
 
-// Open opens and migrates.
-func Open(ctx context.Context, c Config) (*DB, error) { panic("being built") }
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// Write runs fn in one transaction.
-func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	panic("being built")
+// Open opens the database, creates it when it is a SQLite file that does not exist, and migrates it. It returns ErrLocked when
+// another process holds a SQLite database, ErrNewer when a newer release has migrated it, and ErrUnavailable when it does
+// not answer.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if !namePattern.MatchString(c.Name) {
+		return nil, errors.New("open database: name must be lower-case letters, digits, - and _")
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	open := openSQLite
+	if c.URL != "" {
+		open = openPostgres
+	}
+	db, err := open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", c.Name, classify(err))
+	}
+	if err := db.migrate(ctx, c.Migrations); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", c.Name, classify(err)), db.Close())
+	}
+	return db, nil
 }
-
-// View runs fn on one consistent snapshot.
-func (db *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
-	panic("being built")
-}
-
-// Writing reports whether ctx belongs to an open Write of db.
-func (db *DB) Writing(ctx context.Context) bool { panic("being built") }
-
-// Read returns a Querier on the readers, outside any transaction.
-func (db *DB) Read(ctx context.Context) Querier { panic("being built") }
 
 // Dialect returns the database's dialect.
-func (db *DB) Dialect() Dialect { panic("being built") }
+func (db *DB) Dialect() Dialect { return db.dialect }
 
-// Ping tells whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { panic("being built") }
-
-// Close closes the database and releases its lock.
-func (db *DB) Close() error { panic("being built") }
-
-// IsUnique reports whether err is a violated uniqueness constraint.
-func IsUnique(err error) bool { panic("being built") }
-
-// Get implements Querier.
-func (tx *Tx) Get(ctx context.Context, dst any, query string, args ...any) error {
-	panic("being built")
+// Ping returns ErrUnavailable when the database does not answer a query.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	return db.Read(ctx).Get(ctx, &one, "SELECT 1")
 }
 
-// Select implements Querier.
-func (tx *Tx) Select(ctx context.Context, dst any, query string, args ...any) error {
-	panic("being built")
+// Close waits for running statements, closes the database and releases its lock.
+func (db *DB) Close() error {
+	var errs []error
+	if db.reader != nil && db.reader != db.writer {
+		errs = append(errs, db.reader.Close())
+	}
+	errs = append(errs, db.writer.Close())
+	if db.unlock != nil {
+		errs = append(errs, db.unlock())
+	}
+	return errors.Join(errs...)
 }
 
-// Exec implements Querier.
-func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	panic("being built")
+// connWait bounds how long a statement waits for a free connection, so that a writer that hangs makes the service
+// unavailable and not its callers immortal.
+const connWait = 10 * time.Second
+
+// conn takes a connection from the pool; the caller closes it.
+func (db *DB) conn(ctx context.Context, pool *sqlx.DB) (*sqlx.Conn, error) {
+	wait, cancel := context.WithTimeout(ctx, db.wait)
+	defer cancel()
+	conn, err := pool.Connx(wait)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("%w: no connection became free within %s", ErrUnavailable, db.wait)
+	}
+	return conn, classify(err)
 }
 
-// Dialect implements Querier.
-func (tx *Tx) Dialect() Dialect { panic("being built") }
+// ensureDir creates the data directory for its owner alone.
+func ensureDir(dir string) error {
+	if dir == "" {
+		return errors.New("a SQLite database needs a directory")
+	}
+	return os.MkdirAll(dir, 0o700)
+}

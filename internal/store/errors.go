@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Errors of this package; match them with errors.Is.
+var (
+	// ErrLocked: another process has the SQLite database open.
+	ErrLocked = errors.New("database is in use by another process")
+	// ErrNewer: the database holds migrations that this binary does not know.
+	ErrNewer = errors.New("database was migrated by a newer release")
+	// ErrNested: a write was begun inside an open write. On SQLite it would wait for itself.
+	ErrNested = errors.New("write begun inside an open write transaction")
+	// ErrUnavailable: the database cannot be reached, is full, or is too busy. Nothing is known to be wrong with the
+	// request; when it comes from a commit whose connection broke, the commit may have happened.
+	ErrUnavailable = errors.New("database is unavailable")
+	// ErrReadOnly: Exec was called outside a write transaction.
+	ErrReadOnly = errors.New("statement changes data outside a write transaction")
+)
+
+// IsUnique reports whether err is a violated UNIQUE or PRIMARY KEY constraint. The transaction it happened in is lost; where a
+// conflict is expected, write ON CONFLICT DO NOTHING and look at the number of rows.
+func IsUnique(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23505"
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	}
+	return false
+}
+
+// classify wraps ErrUnavailable around what says that the database, not the request, is the trouble. Other errors, among them
+// sql.ErrNoRows and those of the caller's context, pass unchanged.
+func classify(err error) error {
+	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, sql.ErrNoRows) || !unavailable(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+func unavailable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return unavailableState(pg.Code)
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		switch lite.Code() & 0xff { // the primary code is the low byte
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return true
+		}
+		return false
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed)
+}
+
+// unavailableState sorts SQLSTATE codes (PostgreSQL manual, appendix A) by class.
+func unavailableState(code string) bool {
+	switch {
+	case strings.HasPrefix(code, "08"), // connection exception
+		strings.HasPrefix(code, "53"),  // insufficient resources
+		strings.HasPrefix(code, "57P"), // shutdown, crash, cannot connect now
+		strings.HasPrefix(code, "58"),  // system error
+		strings.HasPrefix(code, "XX"):  // internal error, corruption
+		return true
+	}
+	return retryable(code) || code == "25P03" || code == "55P03" // idle in transaction, lock not available
+}
+
+// retryable SQLSTATEs say that the transaction was rolled back and would do at another time.
+func retryable(code string) bool { return code == "40001" || code == "40P01" }
+
+func isRetryable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && retryable(pg.Code)
+}

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"modernc.org/sqlite"
+)
+
+func TestConnect_refusesAConnectionWithoutItsPragmas(t *testing.T) {
+	// The spelling of another driver, which this one may ignore.
+	base, err := sqlite.NewConnector("file:" + filepath.Join(t.TempDir(), "x.db") + "?_busy_timeout=5000&_sync=1")
+	require.NoError(t, err)
+	_, err = checkedConnector{Connector: base}.Connect(t.Context())
+	require.ErrorContains(t, err, "pragma")
+}
+
+func TestConnect_checksEveryConnectionOfThePool(t *testing.T) {
+	db, err := Open(t.Context(), Config{Dir: t.TempDir(), Name: "test", MaxConns: 3, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer db.Close()
+	for range 3 {
+		conn, err := db.reader.Connx(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		for _, p := range pragmas {
+			var got string
+			require.NoError(t, conn.GetContext(t.Context(), &got, "PRAGMA "+p.name))
+			require.Equal(t, p.want, got, p.name)
+		}
+		_, err = conn.ExecContext(t.Context(), "CREATE TABLE x (id TEXT)")
+		require.Error(t, err, "readers cannot write")
+	}
+}
+
+func TestWrite_withAForgottenContextFailsInsteadOfHanging(t *testing.T) {
+	db, err := Open(t.Context(), Config{Dir: t.TempDir(), Name: "test", Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer db.Close()
+	db.wait = 10 * time.Millisecond
+	outer := t.Context()
+	err = db.Write(outer, func(context.Context, *Tx) error {
+		return db.Write(outer, func(context.Context, *Tx) error { return nil })
+	})
+	require.ErrorIs(t, err, ErrUnavailable)
+}
+
+func TestClassify_knowsWhoseFaultItIs(t *testing.T) {
+	for code, want := range map[string]bool{
+		"08006": true, "53300": true, "57P01": true, "57P03": true, "40001": true, "40P01": true, "55P03": true, "XX001": true,
+		"23505": false, "42P01": false, "22021": false, "57014": false,
+	} {
+		require.Equal(t, want, errors.Is(classify(&pgconn.PgError{Code: code}), ErrUnavailable), code)
+	}
+	for _, err := range []error{driver.ErrBadConn, io.ErrUnexpectedEOF, sql.ErrConnDone} {
+		require.ErrorIs(t, classify(err), ErrUnavailable)
+		require.ErrorIs(t, classify(err), err)
+	}
+	for _, err := range []error{nil, sql.ErrNoRows, context.Canceled, context.DeadlineExceeded, errors.New("other")} {
+		require.Equal(t, err, classify(err))
+	}
+}
+
+func TestMigrations_areSpelledForPostgreSQL(t *testing.T) {
+	text := "-- BLOB and TEXT in a comment\nCREATE TABLE t (\n  id TEXT PRIMARY KEY, -- a key\n  body BLOB NOT NULL,\n  context BIGINT\n);"
+	require.Equal(t, text, SQLite.spell(text))
+	require.Equal(t, "-- BLOB and TEXT in a comment\nCREATE TABLE t (\n  id TEXT COLLATE \"C\" PRIMARY KEY, -- a key\n  body BYTEA NOT NULL,\n  context BIGINT\n);",
+		PostgreSQL.spell(text))
+}

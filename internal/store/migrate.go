@@ -1,0 +1,134 @@
+package store
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// migrate applies what is missing, each migration in its own transaction. SQLite is locked by its file; on PostgreSQL an
+// advisory lock lets one of several starting replicas migrate and the others wait.
+func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
+	files, count, err := mergeMigrations(db.dialect, parts)
+	if err != nil || count == 0 {
+		return err
+	}
+	options := []goose.ProviderOption{
+		goose.WithDisableGlobalRegistry(true),
+		// A service that takes up a shared room later gets its low number after its own high ones.
+		goose.WithAllowOutofOrder(true),
+	}
+	dialect := goose.DialectSQLite3
+	if db.dialect == PostgreSQL {
+		dialect = goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(dialect, db.writer.DB, files, options...)
+	if err != nil {
+		return err
+	}
+	if err := db.refuseNewer(ctx, provider); err != nil {
+		return err
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		db.log.InfoContext(ctx, "database migrated", "database", db.name, "migration", r.Source.Path, "duration", r.Duration)
+	}
+	return nil
+}
+
+// refuseNewer looks for applied migrations that this binary does not have.
+func (db *DB) refuseNewer(ctx context.Context, provider *goose.Provider) error {
+	if _, err := provider.GetDBVersion(ctx); err != nil { // creates the version table where there is none
+		return err
+	}
+	known := map[int64]bool{0: true} // goose's own first row
+	for _, s := range provider.ListSources() {
+		known[s.Version] = true
+	}
+	var applied []int64
+	if err := db.writer.SelectContext(ctx, &applied, "SELECT version_id FROM goose_db_version WHERE is_applied ORDER BY version_id"); err != nil {
+		return err
+	}
+	for _, version := range applied {
+		if !known[version] {
+			return fmt.Errorf("%w: migration %05d is unknown here", ErrNewer, version)
+		}
+	}
+	return nil
+}
+
+var (
+	blobType = regexp.MustCompile(`\bBLOB\b`)
+	textType = regexp.MustCompile(`\bTEXT\b`)
+)
+
+// mergeMigrations puts the *.sql files of all parts into one directory and spells them in the dialect: BLOB is BYTEA on
+// PostgreSQL, and TEXT columns compare by byte there as they do on SQLite, whatever the database's locale is. The
+// directory is a ZIP archive in memory, the standard library's only file system that can be filled by a program.
+func mergeMigrations(d Dialect, parts []fs.FS) (files fs.FS, count int, err error) {
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	seen := map[string]bool{}
+	for _, part := range parts {
+		names, err := fs.Glob(part, "*.sql")
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, name := range names {
+			if seen[name] {
+				return nil, 0, fmt.Errorf("migration %s is given twice", name)
+			}
+			seen[name] = true
+			if err := addMigration(w, d, part, name); err != nil {
+				return nil, 0, err
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, 0, err
+	}
+	files, err = zip.NewReader(bytes.NewReader(archive.Bytes()), int64(archive.Len()))
+	return files, len(seen), err
+}
+
+func addMigration(w *zip.Writer, d Dialect, part fs.FS, name string) error {
+	text, err := fs.ReadFile(part, name)
+	if err != nil {
+		return err
+	}
+	file, err := w.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write([]byte(d.spell(string(text))))
+	return err
+}
+
+func (d Dialect) spell(migration string) string {
+	if d != PostgreSQL {
+		return migration
+	}
+	lines := strings.Split(migration, "\n")
+	for i, line := range lines {
+		if code, _, _ := strings.Cut(line, "--"); strings.TrimSpace(code) != "" {
+			line = blobType.ReplaceAllString(line, "BYTEA")
+			lines[i] = textType.ReplaceAllString(line, `TEXT COLLATE "C"`)
+		}
+	}
+	return strings.Join(lines, "\n")
+}

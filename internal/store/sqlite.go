@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/jmoiron/sqlx"
+	"modernc.org/sqlite"
+)
+
+const (
+	sqliteReaders = 4
+	// A reader can meet the lock of a WAL recovery or of an outside backup; our own writers queue for the one connection.
+	busyTimeout = 5000 // ms
+)
+
+// pragmas are set by the address of the database and read back on every connection, because a driver that does not know a
+// spelling ignores it without a word.
+var pragmas = []struct{ name, set, want string }{
+	{"busy_timeout", fmt.Sprint(busyTimeout), fmt.Sprint(busyTimeout)},
+	{"journal_mode", "WAL", "wal"},
+	{"synchronous", "FULL", "2"}, // a commit is on the disk when it is acknowledged
+	{"foreign_keys", "ON", "1"},
+	{"journal_size_limit", "67108864", "67108864"}, // bytes; a WAL that grew is cut back to it
+}
+
+func openSQLite(ctx context.Context, c Config) (*DB, error) {
+	if err := ensureDir(c.Dir); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockFile(filepath.Join(dir, c.Name+".lock"))
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{name: c.Name, dialect: SQLite, wait: connWait, unlock: unlock, log: c.Log}
+	path := filepath.Join(dir, c.Name+".db")
+	if err := db.openFile(ctx, path, c.MaxConns); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) openFile(ctx context.Context, path string, readers int) error {
+	// SQLite gives the files beside the database the mode of the database.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if db.writer, err = sqlitePool(path, 1, false); err != nil {
+		return err
+	}
+	if readers <= 0 {
+		readers = sqliteReaders
+	}
+	if db.reader, err = sqlitePool(path, readers, true); err != nil {
+		return err
+	}
+	// The writer first: it switches a new file to WAL.
+	if err := db.writer.PingContext(ctx); err != nil {
+		return err
+	}
+	return db.reader.PingContext(ctx)
+}
+
+func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {
+	query := url.Values{}
+	for _, p := range pragmas {
+		query.Add("_pragma", p.name+"("+p.set+")")
+	}
+	if readOnly {
+		query.Add("_pragma", "query_only(1)")
+	} else {
+		// A deferred transaction that reads and then writes fails with SQLITE_BUSY at once, whatever the busy timeout.
+		query.Set("_txlock", "immediate")
+	}
+	address := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}
+	base, err := sqlite.NewConnector(address.String())
+	if err != nil {
+		return nil, err
+	}
+	pool := sqlx.NewDb(sql.OpenDB(checkedConnector{base, readOnly}), "sqlite")
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	return pool, nil
+}
+
+// checkedConnector refuses a connection whose pragmas are not what was asked for.
+type checkedConnector struct {
+	driver.Connector
+	readOnly bool
+}
+
+func (c checkedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.check(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+func (c checkedConnector) check(ctx context.Context, conn driver.Conn) error {
+	for _, p := range pragmas {
+		if err := checkPragma(ctx, conn, p.name, p.want); err != nil {
+			return err
+		}
+	}
+	if c.readOnly {
+		return checkPragma(ctx, conn, "query_only", "1")
+	}
+	return nil
+}
+
+func checkPragma(ctx context.Context, conn driver.Conn, name, want string) error {
+	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, "PRAGMA "+name, nil)
+	if err != nil {
+		return fmt.Errorf("read pragma %s: %w", name, err)
+	}
+	defer rows.Close()
+	value := make([]driver.Value, len(rows.Columns()))
+	if err := rows.Next(value); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read pragma %s: %w", name, err)
+	}
+	if len(value) != 1 || fmt.Sprint(value[0]) != want {
+		return fmt.Errorf("pragma %s is %v, not %s", name, value, want)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Querier runs single statements, in a transaction (*Tx) or outside one (DB.Read). Errors are those of the driver, with
+// ErrUnavailable wrapped around where it applies.
+type Querier interface {
+	// Get scans one row into dst, a struct with db tags or a single value; no row is sql.ErrNoRows.
+	Get(ctx context.Context, dst any, query string, args ...any) error
+	// Select scans all rows into the slice that dst points to. Bound it with LIMIT.
+	Select(ctx context.Context, dst any, query string, args ...any) error
+	// Exec runs a statement and returns how many rows it changed. Outside a transaction it is ErrReadOnly.
+	Exec(ctx context.Context, query string, args ...any) (int64, error)
+	// Dialect returns the database's dialect.
+	Dialect() Dialect
+}
+
+// Tx is an open transaction, valid until the function it was given to returns. After a statement has failed (a missing row is
+// no failure) every further one fails, on SQLite as on PostgreSQL, and nothing is committed.
+type Tx struct {
+	tx      *sqlx.Tx
+	dialect Dialect
+	broken  error // the first failed statement
+}
+
+const (
+	maxAttempts = 6
+	firstPause  = 2 * time.Millisecond
+)
+
+// Write runs fn in one transaction and commits it when fn returns nil; when Write returns nil the change is durable. An error of
+// fn rolls back and is returned unchanged. On PostgreSQL (READ COMMITTED) a deadlock or serialization failure rolls back and
+// runs fn again, so fn must have no effect outside tx. Use the context given to fn inside fn: by it a Write inside a Write is
+// ErrNested and a Read inside a Write reads the transaction.
+func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	if db.Writing(ctx) {
+		return ErrNested
+	}
+	for attempt := 1; ; attempt++ {
+		again, err := db.writeOnce(ctx, fn)
+		if !again || attempt == maxAttempts {
+			return err
+		}
+		// Full jitter: those who collided must not meet again.
+		pause := time.NewTimer(rand.N(firstPause << attempt))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
+}
+
+func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (again bool, err error) {
+	err = db.transact(ctx, db.writer, &sql.TxOptions{}, func(tx *Tx) error {
+		err := fn(context.WithValue(ctx, writing{db}, tx), tx)
+		if tx.broken != nil {
+			again = isRetryable(tx.broken)
+			if err == nil {
+				err = fmt.Errorf("transaction went on after a failed statement: %w", tx.broken)
+			}
+		}
+		return err
+	})
+	return again || isRetryable(err), err
+}
+
+// View runs fn on one consistent snapshot of the database, for reads that need more than one statement. It blocks no writer.
+func (db *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
+	if tx := db.open(ctx); tx != nil {
+		return fn(ctx, tx)
+	}
+	options := &sql.TxOptions{ReadOnly: true}
+	if db.dialect == PostgreSQL {
+		options.Isolation = sql.LevelRepeatableRead
+	}
+	return db.transact(ctx, db.reader, options, func(tx *Tx) error { return fn(ctx, readOnly{tx}) })
+}
+
+// transact runs fn in one transaction and rolls back when it fails or panics.
+func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *Tx) error) error {
+	conn, err := db.conn(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	begun, err := conn.BeginTxx(ctx, o)
+	if err != nil {
+		return fmt.Errorf("begin: %w", classify(err))
+	}
+	defer begun.Rollback() // does nothing after Commit
+	if err := fn(&Tx{tx: begun, dialect: db.dialect}); err != nil {
+		return err
+	}
+	if err := begun.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", classify(err))
+	}
+	return nil
+}
+
+// writing is the context key of an open Write of one database.
+type writing struct{ db *DB }
+
+// Writing reports whether ctx is the context of an open Write of db.
+func (db *DB) Writing(ctx context.Context) bool { return db.open(ctx) != nil }
+
+func (db *DB) open(ctx context.Context) *Tx {
+	tx, _ := ctx.Value(writing{db}).(*Tx)
+	return tx
+}
+
+// Read returns a Querier that reads committed data, each statement by itself; inside a Write it is that Write's
+// transaction, so that a read neither misses its own changes nor waits for a second connection.
+func (db *DB) Read(ctx context.Context) Querier {
+	if tx := db.open(ctx); tx != nil {
+		return tx
+	}
+	return pooled{db}
+}
+
+// pooled runs each statement on a connection of its own.
+type pooled struct{ db *DB }
+
+func (p pooled) Dialect() Dialect { return p.db.dialect }
+
+func (p pooled) Get(ctx context.Context, dst any, query string, args ...any) error {
+	return p.run(ctx, func(conn *sqlx.Conn) error {
+		return conn.GetContext(ctx, dst, p.db.dialect.rebind(query), args...)
+	})
+}
+
+func (p pooled) Select(ctx context.Context, dst any, query string, args ...any) error {
+	return p.run(ctx, func(conn *sqlx.Conn) error {
+		return conn.SelectContext(ctx, dst, p.db.dialect.rebind(query), args...)
+	})
+}
+
+func (p pooled) run(ctx context.Context, fn func(conn *sqlx.Conn) error) error {
+	conn, err := p.db.conn(ctx, p.db.reader)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return classify(fn(conn))
+}
+
+func (pooled) Exec(context.Context, string, ...any) (int64, error) { return 0, ErrReadOnly }
+
+// readOnly is the Querier of a View.
+type readOnly struct{ *Tx }
+
+func (readOnly) Exec(context.Context, string, ...any) (int64, error) { return 0, ErrReadOnly }
+
+// Dialect implements Querier.
+func (tx *Tx) Dialect() Dialect { return tx.dialect }
+
+// Get implements Querier.
+func (tx *Tx) Get(ctx context.Context, dst any, query string, args ...any) error {
+	return tx.run(func() error { return tx.tx.GetContext(ctx, dst, tx.dialect.rebind(query), args...) })
+}
+
+// Select implements Querier.
+func (tx *Tx) Select(ctx context.Context, dst any, query string, args ...any) error {
+	return tx.run(func() error { return tx.tx.SelectContext(ctx, dst, tx.dialect.rebind(query), args...) })
+}
+
+// Exec implements Querier.
+func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
+	err = tx.run(func() error {
+		result, err := tx.tx.ExecContext(ctx, tx.dialect.rebind(query), args...)
+		if err != nil {
+			return err
+		}
+		rows, err = result.RowsAffected()
+		return err
+	})
+	return rows, err
+}
+
+func (tx *Tx) run(statement func() error) error {
+	if tx.broken != nil {
+		return fmt.Errorf("transaction is broken by an earlier statement: %w", tx.broken)
+	}
+	err := classify(statement())
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		tx.broken = err
+	}
+	return err
+}
+
+// rebind writes the placeholders of the dialect.
+func (d Dialect) rebind(query string) string {
+	if d == PostgreSQL {
+		return sqlx.Rebind(sqlx.DOLLAR, query)
+	}
+	return query
+}
