@@ -1,0 +1,209 @@
+package screenplay
+
+import (
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+var (
+	headingPrefix = regexp.MustCompile(`(?i)^(int\.?/ext|i/e|int|ext|est)[. ]`)
+	sceneNumber   = regexp.MustCompile(`^(.*?)\s*#([\p{L}\p{N}.\-]+)#$`)
+	pageBreak     = regexp.MustCompile(`^={3,}$`)
+)
+
+// Parse reads a screenplay. Any text is one: what carries no mark is action.
+// It returns ErrTooLarge for more than MaxSize bytes, and a *SyntaxError for a
+// line that is not UTF-8 text or is longer than MaxLine.
+func Parse(r io.Reader) (*Script, error) {
+	src, err := readSource(r)
+	if err != nil {
+		return nil, err
+	}
+	lines, notes := splitSource(src)
+	script := &Script{}
+	script.Title, lines = parseTitle(lines)
+	p := &parser{lines: lines, fresh: true}
+	p.run()
+	script.Elements = mergeNotes(p.elements, notes)
+	return script, nil
+}
+
+// mergeNotes puts each note behind the last element that begins on its line
+// or before.
+func mergeNotes(elements, notes []Element) []Element {
+	all := slices.Concat(elements, notes)
+	slices.SortStableFunc(all, func(a, b Element) int { return a.Line - b.Line })
+	return all
+}
+
+type parser struct {
+	lines    []line
+	pos      int
+	elements []Element
+	// fresh is true where a block may begin: at the start, after an empty line,
+	// and after an element that is a single line by its nature. Scene headings,
+	// cues and transitions are recognised only there.
+	fresh bool
+}
+
+func (p *parser) run() {
+	for p.pos < len(p.lines) {
+		if p.lines[p.pos].blank() {
+			p.pos++
+			p.fresh = true
+			continue
+		}
+		begins := p.fresh && p.text()[0] != '!'
+		switch {
+		case p.mark():
+		case begins && p.heading():
+		case begins && p.transition():
+		case begins && p.cue():
+		default:
+			p.action()
+		}
+	}
+}
+
+// add appends an element of one line, the current one, and goes to the next.
+func (p *parser) add(e Element) bool {
+	e.Line = p.lines[p.pos].number
+	p.elements = append(p.elements, e)
+	p.pos++
+	p.fresh = true
+	return true
+}
+
+// text returns the current line without surrounding space: indentation means
+// something in action only.
+func (p *parser) text() string { return strings.TrimSpace(p.lines[p.pos].text) }
+
+// followed says whether the next line continues the block of this one.
+func (p *parser) followed() bool {
+	return p.pos+1 < len(p.lines) && p.lines[p.pos+1].keepsSpeech()
+}
+
+// mark reads the elements that their first character makes: they need no
+// empty line around them.
+func (p *parser) mark() bool {
+	text := p.text()
+	switch {
+	case pageBreak.MatchString(text):
+		return p.add(Element{Kind: PageBreak})
+	case text[0] == '#':
+		heading := strings.TrimLeft(text, "#")
+		if strings.TrimSpace(heading) == "" {
+			return false
+		}
+		return p.add(Element{Kind: Section, Text: strings.TrimSpace(heading), Depth: len(text) - len(heading)})
+	case text[0] == '=':
+		if synopsis := strings.TrimSpace(strings.TrimLeft(text, "=")); synopsis != "" {
+			return p.add(Element{Kind: Synopsis, Text: synopsis})
+		}
+		return false
+	case text[0] == '~':
+		return p.lyrics()
+	case text[0] == '>':
+		return p.pushed(text[1:])
+	}
+	return false
+}
+
+// pushed reads "> centred <" and the forced transition "> FADE OUT."
+func (p *parser) pushed(text string) bool {
+	kind := Transition
+	if inner, ok := strings.CutSuffix(text, "<"); ok {
+		kind, text = Centered, inner
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return false
+	}
+	return p.add(Element{Kind: kind, Text: text})
+}
+
+// lyrics joins neighbouring sung lines that stand outside a speech.
+func (p *parser) lyrics() bool {
+	e := Element{Kind: Lyrics, Line: p.lines[p.pos].number}
+	var verses []string
+	for ; p.pos < len(p.lines) && strings.HasPrefix(p.text(), "~"); p.pos++ {
+		verses = append(verses, strings.TrimSpace(p.text()[1:]))
+	}
+	if e.Text = trimLines(strings.Join(verses, "\n")); e.Text != "" {
+		p.elements = append(p.elements, e)
+	}
+	p.fresh = true
+	return true
+}
+
+// heading reads a scene heading. Like the format's reference parser it asks
+// for an empty line before it, not behind it.
+func (p *parser) heading() bool {
+	text := p.text()
+	if forced, ok := strings.CutPrefix(text, "."); ok {
+		if first, _ := utf8.DecodeRuneInString(forced); !unicode.IsLetter(first) && !unicode.IsDigit(first) {
+			return false
+		}
+		text = forced
+	} else if !headingPrefix.MatchString(text) {
+		return false
+	}
+	e := Element{Kind: SceneHeading, Text: text}
+	if m := sceneNumber.FindStringSubmatch(text); m != nil && m[1] != "" {
+		e.Text, e.SceneNumber = m[1], m[2]
+	}
+	return p.add(e)
+}
+
+// transition reads "CUT TO:", which stands alone.
+func (p *parser) transition() bool {
+	text := p.text()
+	if !strings.HasSuffix(text, "TO:") || !isUpper(text) || p.followed() {
+		return false
+	}
+	return p.add(Element{Kind: Transition, Text: text})
+}
+
+// action reads a paragraph. It keeps its line breaks and its indentation.
+func (p *parser) action() {
+	e := Element{Kind: Action, Line: p.lines[p.pos].number}
+	var paragraph []string
+	for first := true; p.pos < len(p.lines) && !p.lines[p.pos].blank(); first = false {
+		if !first && p.startsMark() {
+			break
+		}
+		text := strings.ReplaceAll(p.lines[p.pos].text, "\t", "    ")
+		if forced, ok := strings.CutPrefix(strings.TrimSpace(text), "!"); ok {
+			text = forced
+		}
+		paragraph = append(paragraph, strings.TrimRightFunc(text, unicode.IsSpace))
+		p.pos++
+	}
+	e.Text = strings.Trim(strings.Join(paragraph, "\n"), "\n")
+	if strings.TrimSpace(e.Text) != "" {
+		p.elements = append(p.elements, e)
+	}
+	p.fresh = false
+}
+
+// startsMark says whether mark would take the current line, without taking it.
+func (p *parser) startsMark() bool {
+	probe := parser{lines: p.lines[p.pos : p.pos+1]}
+	return probe.mark()
+}
+
+// isUpper says whether a text has a capital letter and no small one. Scripts
+// without letter case have neither: their cues are forced with @.
+func isUpper(s string) bool {
+	capital := false
+	for _, r := range s {
+		if unicode.IsLower(r) {
+			return false
+		}
+		capital = capital || unicode.IsUpper(r)
+	}
+	return capital
+}

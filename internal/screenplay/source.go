@@ -1,0 +1,177 @@
+package screenplay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrTooLarge says that the input is larger than MaxSize.
+var ErrTooLarge = errors.New("screenplay is larger than 8 MiB")
+
+// SyntaxError says on which line an input stops being a screenplay. It never
+// quotes the line.
+type SyntaxError struct {
+	Line    int    // 1-based
+	Problem string // what is wrong with it
+}
+
+// Error gives "line 12: not valid UTF-8".
+func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Problem) }
+
+// line is a line of the source after notes and boneyard have been taken out.
+type line struct {
+	text   string // without its line end
+	number int
+}
+
+// blank says whether nothing stands on the line.
+func (l line) blank() bool { return strings.TrimSpace(l.text) == "" }
+
+// keepsSpeech says whether the line is one that stays within a speech: any
+// text, or the two spaces by which a writer asks for an empty line there.
+func (l line) keepsSpeech() bool { return !l.blank() || strings.HasPrefix(l.text, "  ") }
+
+// readSource reads, checks and normalises the input: no byte order mark, line
+// ends as "\n".
+func readSource(r io.Reader) (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err != nil {
+		return "", fmt.Errorf("read screenplay: %w", err)
+	}
+	if len(raw) > MaxSize {
+		return "", ErrTooLarge
+	}
+	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
+	raw = bytes.ReplaceAll(raw, []byte("\r"), []byte("\n"))
+	number := 0
+	for l := range bytes.SplitSeq(raw, []byte("\n")) {
+		number++
+		if problem := checkLine(l); problem != "" {
+			return "", &SyntaxError{Line: number, Problem: problem}
+		}
+	}
+	return string(raw), nil
+}
+
+func checkLine(l []byte) string {
+	switch {
+	case len(l) > MaxLine:
+		return "longer than 16 KiB"
+	case !utf8.Valid(l):
+		return "not valid UTF-8"
+	case bytes.ContainsFunc(l, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		return "contains a control character"
+	}
+	return ""
+}
+
+// scanner takes boneyard (/* */) and notes ([[ ]]) out of a source. Both may
+// span lines, so the lines that remain keep their own numbers.
+type scanner struct {
+	src   string
+	pos   int
+	line  int // number of the line that pos is on
+	lines []line
+	notes []Element
+
+	current strings.Builder
+	started int  // line on which the current line began
+	cut     bool // something was taken out of the current line
+
+	boneyardEnd, noteEnd, blankLine finder
+}
+
+// splitSource returns the lines that remain, and the notes in their order.
+func splitSource(src string) ([]line, []Element) {
+	s := &scanner{src: src, line: 1, started: 1,
+		boneyardEnd: finder{what: "*/"}, noteEnd: finder{what: "]]"}, blankLine: finder{what: "\n\n"}}
+	for s.pos < len(src) {
+		rest := src[s.pos:]
+		switch {
+		case strings.HasPrefix(rest, `\/*`) || strings.HasPrefix(rest, `\[[`):
+			s.current.WriteString(rest[1:3])
+			s.pos += 3
+		case strings.HasPrefix(rest, "/*") && s.boneyardEnd.after(src, s.pos+2) >= 0:
+			s.skipTo(s.boneyardEnd.after(src, s.pos+2) + 2)
+		case strings.HasPrefix(rest, "[[") && s.noteCloses():
+			end := s.noteEnd.after(src, s.pos+2)
+			s.notes = append(s.notes, Element{Kind: Note, Text: trimLines(src[s.pos+2 : end]), Line: s.line})
+			s.skipTo(end + 2)
+		case rest[0] == '\n':
+			s.endLine()
+			s.pos++
+			s.line++
+			s.started = s.line
+		default:
+			s.current.WriteByte(rest[0])
+			s.pos++
+		}
+	}
+	s.endLine()
+	return s.lines, s.notes
+}
+
+// noteCloses says whether the note that opens here ends before an empty line;
+// one that does not is text.
+func (s *scanner) noteCloses() bool {
+	end := s.noteEnd.after(s.src, s.pos+2)
+	if end < 0 {
+		return false
+	}
+	blank := s.blankLine.after(s.src, s.pos+2)
+	return blank < 0 || end < blank
+}
+
+func (s *scanner) skipTo(pos int) {
+	s.line += strings.Count(s.src[s.pos:pos], "\n")
+	s.pos = pos
+	s.cut = true
+}
+
+// endLine keeps the current line, unless it is empty only because what stood
+// on it was taken out: such a line does not end a speech or a paragraph.
+func (s *scanner) endLine() {
+	l := line{text: s.current.String(), number: s.started}
+	if !s.cut || !l.blank() {
+		s.lines = append(s.lines, l)
+	}
+	s.current.Reset()
+	s.cut = false
+}
+
+// finder finds the next place of a string, remembering it, so that a source
+// full of openings without an end is still read in linear time.
+type finder struct {
+	what  string
+	found int // place of the last answer, valid for every start in [from, found]
+	from  int
+	asked bool
+}
+
+// after returns the first place at or after start, or -1. Starts must not decrease.
+func (f *finder) after(src string, start int) int {
+	if f.asked && start >= f.from && (f.found < 0 || start <= f.found) {
+		return f.found
+	}
+	f.asked, f.from, f.found = true, start, -1
+	if start <= len(src) {
+		if i := strings.Index(src[start:], f.what); i >= 0 {
+			f.found = start + i
+		}
+	}
+	return f.found
+}
+
+// trimLines trims the whole and the end of each line.
+func trimLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, " \t")
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
