@@ -37,20 +37,25 @@ type Item struct {
 //   - spokenWord {character, text, parenthetical, scene, section, style}: what
 //     is said. A direction within a speech begins a new item.
 //
-// scene is the number of the scene, section the heading of the act; both, like
-// parenthetical and style, are left out where there is none. Synopses, notes
+// scene is the heading of the scene, with the scene's number behind it where
+// several scenes have that heading, so that it can be filtered by and counted;
+// section is the heading of the act. Both, like parenthetical and style, are
+// left out where there is none. Synopses, notes
 // and page breaks are not played and not part of the outline.
 func Outline(s *Script) []Item {
-	o := &outliner{numbers: sceneNumbers(s), met: map[string]bool{}}
+	o := &outliner{numbers: sceneNumbers(s), headings: map[string]int{}, met: map[string]bool{}}
+	for _, e := range s.Elements {
+		if e.Kind == SceneHeading {
+			o.headings[PlainText(e.Text)]++
+		}
+	}
 	o.add(TypeScript, 1, scriptData(s))
 	for i, e := range s.Elements {
 		switch e.Kind {
 		case Section:
 			o.act(e)
 		case SceneHeading:
-			o.scene = o.numbers[i]
-			o.add(TypeSection, e.Line, map[string]any{
-				"heading": PlainText(e.Text), "kind": "scene", "number": o.scene})
+			o.beginScene(e, o.numbers[i])
 		case Action, Transition, Centered:
 			o.add(TypeAction, e.Line, o.placed(e, map[string]any{}))
 		case Dialogue, Lyrics:
@@ -65,6 +70,7 @@ func Outline(s *Script) []Item {
 type outliner struct {
 	items          []Item
 	numbers        map[int]string // index of a scene heading -> its number
+	headings       map[string]int // a scene's heading -> how many scenes have it
 	met            map[string]bool
 	acts           int
 	section, scene string
@@ -79,6 +85,15 @@ func (o *outliner) act(e Element) {
 	o.section = PlainText(e.Text)
 	o.add(TypeSection, e.Line, map[string]any{
 		"heading": o.section, "kind": "act", "number": strconv.Itoa(o.acts)})
+}
+
+func (o *outliner) beginScene(e Element, number string) {
+	heading := PlainText(e.Text)
+	o.scene = heading
+	if o.headings[heading] > 1 {
+		o.scene += " (" + number + ")"
+	}
+	o.add(TypeSection, e.Line, map[string]any{"heading": heading, "kind": "scene", "number": number})
 }
 
 func (o *outliner) character(e Element) {

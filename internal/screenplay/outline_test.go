@@ -75,8 +75,21 @@ func TestOutline_numbersScenesWithoutTakingAWrittenNumber(t *testing.T) {
 	if want := []any{"1", "3", "3A", "4"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("scene numbers %v, want %v", got, want)
 	}
-	if last := items[len(items)-1].Data; last["scene"] != "4" || last["section"] != nil {
+	if last := items[len(items)-1].Data; last["scene"] != "INT. D" || last["section"] != nil {
 		t.Errorf("the last action is placed in %v", last)
+	}
+}
+
+func TestOutline_tellsScenesWithTheSameHeadingApart(t *testing.T) {
+	items := Outline(mustParse(t, "INT. KITCHEN\n\nOne.\n\nINT. HALL\n\nTwo.\n\nINT. KITCHEN #9#\n\nThree."))
+	var got []any
+	for _, item := range items {
+		if item.Type == TypeAction {
+			got = append(got, item.Data["scene"])
+		}
+	}
+	if want := []any{"INT. KITCHEN (1)", "INT. HALL", "INT. KITCHEN (9)"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("scenes %v, want %v", got, want)
 	}
 }
 
