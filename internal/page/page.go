@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -34,9 +35,9 @@ func Encode(list string, keys ...any) string {
 }
 
 // Decode reads the sort keys of a cursor into pointers, one for each key Encode was given. A cursor that is not ours, or comes
-// from another list, is the problem invalid_cursor, and nothing is written to into.
+// from another list, is the problem invalid_cursor, and into is not to be used.
 func Decode(list, cursor string, into ...any) error {
-	if len(cursor) > maxCursor {
+	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // the decoder skips line ends
 		return invalid()
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)

@@ -1,22 +1,94 @@
 package seal
 
-// Key is a data key: 32 bytes that the kms keeps wrapped and a service holds while it runs.
-type Key struct{}
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// DataKeySize is the length of a data key in bytes.
+const DataKeySize = 32
+
+// dataKeyVersion is the first byte of everything a data key seals.
+const dataKeyVersion = 1
+
+// Key is a data key: 32 bytes that a service holds while it runs and the kms keeps wrapped. It seals with
+// XChaCha20-Poly1305, whose nonces are long enough to be random for any number of messages, and sums with HMAC-SHA-256, each
+// under a key of its own derived by HKDF-SHA-256. It is safe for concurrent use.
+type Key struct {
+	aead tink.AEAD
+	mac  []byte
+}
 
 // NewDataKey returns 32 random bytes for FromDataKey.
-func NewDataKey() []byte { panic("being built") }
+func NewDataKey() []byte {
+	raw := make([]byte, DataKeySize)
+	rand.Read(raw) // never fails: crypto/rand ends the program instead
+	return raw
+}
 
-// FromDataKey derives a sealing and a MAC key from a data key of 32 bytes.
-func FromDataKey(raw []byte) (*Key, error) { panic("being built") }
+// FromDataKey makes a Key of the 32 bytes that NewDataKey made.
+func FromDataKey(raw []byte) (*Key, error) {
+	if len(raw) != DataKeySize {
+		return nil, errors.New("data key has the wrong length")
+	}
+	sealing, err := hkdf.Key(sha256.New, raw, nil, "fountain data key v1: seal", 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive sealing key: %w", err)
+	}
+	summing, err := hkdf.Key(sha256.New, raw, nil, "fountain data key v1: sum", 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive sum key: %w", err)
+	}
+	aead, err := subtle.NewXChaCha20Poly1305(sealing)
+	if err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
+	return &Key{aead: aead, mac: summing}, nil
+}
 
-// Seal encrypts plain and binds it to aad.
-func (k *Key) Seal(plain, aad []byte) ([]byte, error) { panic("being built") }
+// Seal encrypts plain and binds it to aad, for example the table and row it belongs to.
+func (k *Key) Seal(plain, aad []byte) ([]byte, error) {
+	sealed, err := k.aead.Encrypt(plain, aad)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return append([]byte{dataKeyVersion}, sealed...), nil
+}
 
-// Open decrypts what Seal made with the same aad.
-func (k *Key) Open(sealed, aad []byte) ([]byte, error) { panic("being built") }
+// Open decrypts what Seal made with the same aad; all else is ErrOpen.
+func (k *Key) Open(sealed, aad []byte) ([]byte, error) {
+	if len(sealed) == 0 || sealed[0] != dataKeyVersion {
+		return nil, ErrOpen
+	}
+	plain, err := k.aead.Decrypt(sealed[1:], aad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plain, nil
+}
 
-// Sum returns the MAC of data.
-func (k *Key) Sum(data []byte) ([]byte, error) { panic("being built") }
+// Sum returns the HMAC-SHA-256 of data. The error is always nil; it is there for the interface that Keyset shares.
+func (k *Key) Sum(data []byte) ([]byte, error) {
+	h := hmac.New(sha256.New, k.mac)
+	h.Write(data)
+	return h.Sum(nil), nil
+}
 
-// Verify checks a sum in constant time.
-func (k *Key) Verify(sum, data []byte) error { panic("being built") }
+// Verify checks a sum in constant time; ErrOpen when it is wrong.
+func (k *Key) Verify(sum, data []byte) error {
+	want, _ := k.Sum(data)
+	if !hmac.Equal(sum, want) {
+		return ErrOpen
+	}
+	return nil
+}
+
+// Format keeps the key out of every log and message.
+func (k *Key) Format(s fmt.State, _ rune) { fmt.Fprint(s, "seal.Key") }

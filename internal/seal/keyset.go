@@ -1,42 +1,182 @@
 package seal
 
-import "errors"
+import (
+	"fmt"
+	"slices"
 
-// ErrOpen says that a sealed text was altered, belongs elsewhere or was sealed by another key.
-var ErrOpen = errors.New("sealed text does not open")
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/mac"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
 
-// Keyset is a Tink keyset, either for sealing (NewAEAD) or for sums (NewMAC); the other purpose answers an error.
-type Keyset struct{}
+// Keyset is an immutable Tink keyset, either for sealing (NewAEAD: AES-256-GCM) or for sums (NewMAC: HMAC-SHA-256). Its output
+// begins with the ID of the key that made it, so older keys of the set still open and verify. Asked for the other purpose it
+// returns ErrPurpose. It is safe for concurrent use.
+//
+// AES-GCM with random nonces is good for 2^32 messages per key: rotate long before.
+type Keyset struct {
+	handle *keyset.Handle
+	aead   tink.AEAD  // nil for sums
+	macs   []tink.MAC // primary first; nil for sealing
+	verify tink.MAC   // all keys
+}
 
-// NewAEAD returns a keyset with one new AES-256-GCM key.
-func NewAEAD() (*Keyset, error) { panic("being built") }
+// NewAEAD returns a sealing keyset with one new key.
+func NewAEAD() (*Keyset, error) { return newKeyset(aead.AES256GCMKeyTemplate()) }
 
-// NewMAC returns a keyset with one new HMAC-SHA-256 key.
-func NewMAC() (*Keyset, error) { panic("being built") }
+// NewMAC returns a keyset for sums with one new key.
+func NewMAC() (*Keyset, error) { return newKeyset(mac.HMACSHA256Tag256KeyTemplate()) }
 
-// Rotate returns a copy with a new primary key; the older keys still open and verify.
-func (k *Keyset) Rotate() (*Keyset, error) { panic("being built") }
+func newKeyset(template *tinkpb.KeyTemplate) (*Keyset, error) {
+	handle, err := keyset.NewHandle(template)
+	if err != nil {
+		return nil, fmt.Errorf("new keyset: %w", err)
+	}
+	return fromHandle(handle)
+}
 
-// Without returns a copy without the key with this ID, which must not be the primary one.
-func (k *Keyset) Without(keyID uint32) (*Keyset, error) { panic("being built") }
+func fromHandle(handle *keyset.Handle) (*Keyset, error) {
+	k := &Keyset{handle: handle}
+	var err error
+	if k.aead, err = aead.New(handle); err == nil {
+		return k, nil
+	}
+	k.aead = nil
+	if k.verify, err = mac.New(handle); err != nil {
+		return nil, fmt.Errorf("keyset is neither for sealing nor for sums: %w", err)
+	}
+	ids := k.Keys()
+	slices.Reverse(ids)
+	for _, id := range ids {
+		one, err := k.withPrimary(id)
+		if err != nil {
+			return nil, err
+		}
+		sum, err := mac.New(one)
+		if err != nil {
+			return nil, fmt.Errorf("keyset: %w", err)
+		}
+		if id == k.Primary() {
+			k.macs = append([]tink.MAC{sum}, k.macs...)
+		} else {
+			k.macs = append(k.macs, sum)
+		}
+	}
+	return k, nil
+}
 
-// Primary returns the ID of the key that seals and sums; Keys all IDs, oldest first.
-func (k *Keyset) Primary() uint32 { panic("being built") }
+func (k *Keyset) withPrimary(id uint32) (*keyset.Handle, error) {
+	manager := keyset.NewManagerFromHandle(k.handle)
+	if err := manager.SetPrimary(id); err != nil {
+		return nil, fmt.Errorf("keyset: %w", err)
+	}
+	return manager.Handle()
+}
+
+// Rotate returns a copy with a new key that seals or sums from now on; the older keys still open and verify.
+func (k *Keyset) Rotate() (*Keyset, error) {
+	template := aead.AES256GCMKeyTemplate()
+	if k.aead == nil {
+		template = mac.HMACSHA256Tag256KeyTemplate()
+	}
+	manager := keyset.NewManagerFromHandle(k.handle)
+	id, err := manager.Add(template)
+	if err == nil {
+		err = manager.SetPrimary(id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rotate keyset: %w", err)
+	}
+	return finish(manager)
+}
+
+// Without returns a copy without the key with this ID, whose outputs are lost with it. The primary key cannot be removed.
+func (k *Keyset) Without(keyID uint32) (*Keyset, error) {
+	manager := keyset.NewManagerFromHandle(k.handle)
+	if err := manager.Delete(keyID); err != nil {
+		return nil, fmt.Errorf("remove key from keyset: %w", err)
+	}
+	return finish(manager)
+}
+
+func finish(manager *keyset.Manager) (*Keyset, error) {
+	handle, err := manager.Handle()
+	if err != nil {
+		return nil, fmt.Errorf("keyset: %w", err)
+	}
+	return fromHandle(handle)
+}
+
+// Primary returns the ID of the key that seals or sums.
+func (k *Keyset) Primary() uint32 { return k.handle.KeysetInfo().GetPrimaryKeyId() }
 
 // Keys returns the IDs of all keys, oldest first.
-func (k *Keyset) Keys() []uint32 { panic("being built") }
+func (k *Keyset) Keys() []uint32 {
+	var ids []uint32
+	for _, key := range k.handle.KeysetInfo().GetKeyInfo() {
+		ids = append(ids, key.GetKeyId())
+	}
+	return ids
+}
 
-// Seal encrypts plain and binds it to aad.
-func (k *Keyset) Seal(plain, aad []byte) ([]byte, error) { panic("being built") }
+// Seal encrypts plain under the primary key and binds it to aad, for example the table and row it belongs to.
+func (k *Keyset) Seal(plain, aad []byte) ([]byte, error) {
+	if k.aead == nil {
+		return nil, ErrPurpose
+	}
+	return k.aead.Encrypt(plain, aad)
+}
 
-// Open decrypts what Seal made with the same aad.
-func (k *Keyset) Open(sealed, aad []byte) ([]byte, error) { panic("being built") }
+// Open decrypts what Seal made with the same aad; all else is ErrOpen.
+func (k *Keyset) Open(sealed, aad []byte) ([]byte, error) {
+	if k.aead == nil {
+		return nil, ErrPurpose
+	}
+	plain, err := k.aead.Decrypt(sealed, aad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plain, nil
+}
 
-// Sum returns the primary key's MAC of data.
-func (k *Keyset) Sum(data []byte) ([]byte, error) { panic("being built") }
+// Sum returns the primary key's MAC of data: 37 bytes, always the same for the same key.
+func (k *Keyset) Sum(data []byte) ([]byte, error) {
+	if k.aead != nil {
+		return nil, ErrPurpose
+	}
+	return k.macs[0].ComputeMAC(data)
+}
 
-// Sums returns the MAC of data under every key, primary first: what a look-up by sum has to look for after a rotation.
-func (k *Keyset) Sums(data []byte) ([][]byte, error) { panic("being built") }
+// Sums returns the MAC of data under every key, primary first, then newest to oldest: a row that is looked up by its sum may
+// have been written before a rotation.
+func (k *Keyset) Sums(data []byte) ([][]byte, error) {
+	if k.aead != nil {
+		return nil, ErrPurpose
+	}
+	sums := make([][]byte, len(k.macs))
+	for i, m := range k.macs {
+		var err error
+		if sums[i], err = m.ComputeMAC(data); err != nil {
+			return nil, err
+		}
+	}
+	return sums, nil
+}
 
-// Verify checks a sum made by any key of the set, in constant time.
-func (k *Keyset) Verify(sum, data []byte) error { panic("being built") }
+// Verify checks, in constant time, a sum that any key of the set made; ErrOpen when it is wrong.
+func (k *Keyset) Verify(sum, data []byte) error {
+	if k.aead != nil {
+		return ErrPurpose
+	}
+	if k.verify.VerifyMAC(sum, data) != nil {
+		return ErrOpen
+	}
+	return nil
+}
+
+// Format keeps the keys out of every log and message.
+func (k *Keyset) Format(s fmt.State, _ rune) {
+	fmt.Fprintf(s, "seal.Keyset(%d keys)", k.handle.Len())
+}

@@ -1,22 +1,162 @@
+// Package seal is the house's encryption at rest: a root key file seals Tink keysets, keysets seal data keys and secrets, and a
+// data key seals what one service stores. Nothing here prints a key, and no error repeats a plaintext.
 package seal
 
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// Errors of this package; match them with errors.Is.
+var (
+	// ErrOpen: a sealed text was altered, belongs elsewhere (other aad, other name) or was sealed by a key that is not here.
+	ErrOpen = errors.New("sealed text does not open")
+	// ErrWrongRoot: a keyset was sealed by another root key.
+	ErrWrongRoot = errors.New("keyset was sealed by another root key")
+	// ErrPurpose: a sealing keyset was asked for a sum, or the other way round.
+	ErrPurpose = errors.New("keyset has another purpose")
+	// ErrRootFile: the root key file is not safe to use; the text says why.
+	ErrRootFile = errors.New("root key file refused")
+)
+
+const rootSize = 32 // bytes, AES-256
+
 // Root is the key that seals keysets. Only the kms has one.
-type Root struct{}
+type Root struct {
+	id   string
+	aead tink.AEAD
+}
 
-// LoadRoot reads the root key file at path.
-func LoadRoot(path string) (*Root, error) { panic("being built") }
+// LoadRoot reads the root key, 32 raw bytes, from the file at path. It returns ErrRootFile when the size is wrong, when the key is
+// no random one (all zero, few different bytes, plain text), or when anybody but its owner (this user or root) could read or
+// replace it: by the file's mode, unless the directories above keep everybody else out, as a mounted secret's do.
+func LoadRoot(path string) (*Root, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open root key: %w", err)
+	}
+	defer file.Close()
+	if err := checkRootFile(path, file); err != nil {
+		return nil, err
+	}
+	key, err := io.ReadAll(io.LimitReader(file, rootSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read root key: %w", err)
+	}
+	if len(key) != rootSize {
+		return nil, fmt.Errorf("%w: it does not hold exactly %d bytes", ErrRootFile, rootSize)
+	}
+	if !random(key) {
+		return nil, fmt.Errorf("%w: it does not hold a random key", ErrRootFile)
+	}
+	return newRoot(key)
+}
 
-// CreateRoot writes a new root key to path, which must not exist.
-func CreateRoot(path string) error { panic("being built") }
+func newRoot(key []byte) (*Root, error) {
+	aead, err := subtle.NewAESGCM(key)
+	if err != nil {
+		return nil, fmt.Errorf("root key: %w", err)
+	}
+	name := hmac.New(sha256.New, key)
+	name.Write([]byte("fountain root key id"))
+	return &Root{id: "root_" + hex.EncodeToString(name.Sum(nil)[:8]), aead: aead}, nil
+}
 
-// ID names the root key without revealing it.
-func (r *Root) ID() string { panic("being built") }
+// random tells a random key from a placeholder. A true one has about 30 different bytes among its 32; that it has fewer than 16, or
+// is printable text throughout, happens less than once in 10^13 keys.
+func random(key []byte) bool {
+	different := map[byte]bool{}
+	text := true
+	for _, b := range key {
+		different[b] = true
+		text = text && (b >= ' ' && b <= '~' || b == '\n' || b == '\r' || b == '\t')
+	}
+	return len(different) >= 16 && !text
+}
 
-// SealKeyset encrypts a keyset under the root for the given name.
-func (r *Root) SealKeyset(name string, k *Keyset) ([]byte, error) { panic("being built") }
+// CreateRoot writes a new random root key to path with mode 0600, and its directory with 0700 where there is none. It never
+// replaces a file: that is fs.ErrExist.
+func CreateRoot(path string) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create root key directory: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("create root key: %w", err)
+	}
+	key := make([]byte, rootSize)
+	rand.Read(key) // never fails: crypto/rand ends the program instead
+	_, err = file.Write(key)
+	err = errors.Join(err, file.Sync(), file.Close(), syncDir(dir))
+	if err != nil {
+		// Half a key is worse than none: it would be refused for ever.
+		return fmt.Errorf("write root key: %w", errors.Join(err, os.Remove(path)))
+	}
+	return nil
+}
 
-// OpenKeyset decrypts a keyset that SealKeyset sealed under the same name.
-func (r *Root) OpenKeyset(name string, sealed []byte) (*Keyset, error) { panic("being built") }
+// syncDir makes a new name in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
 
-// RootID returns the ID of the root key that sealed the keyset.
-func RootID(sealed []byte) (string, error) { panic("being built") }
+// ID names the root key without revealing it: "root_" and 16 hexadecimal digits.
+func (r *Root) ID() string { return r.id }
+
+// Format keeps the key out of every log and message.
+func (r *Root) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "seal.Root(%s)", r.id) }
+
+// SealKeyset encrypts a keyset under the root and binds it to name, for example "secrets".
+func (r *Root) SealKeyset(name string, k *Keyset) ([]byte, error) {
+	var sealed bytes.Buffer
+	sealed.WriteString(r.id + ":")
+	if err := k.handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&sealed), r.aead, keyringAAD(name)); err != nil {
+		return nil, fmt.Errorf("seal keyset: %w", err)
+	}
+	return sealed.Bytes(), nil
+}
+
+// OpenKeyset decrypts a keyset that was sealed under the same name. It returns ErrWrongRoot when another root sealed it, and
+// ErrOpen when it was altered or sealed under another name.
+func (r *Root) OpenKeyset(name string, sealed []byte) (*Keyset, error) {
+	id, encrypted, found := bytes.Cut(sealed, []byte(":"))
+	if !found {
+		return nil, ErrOpen
+	}
+	if string(id) != r.id {
+		return nil, ErrWrongRoot
+	}
+	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(encrypted)), r.aead, keyringAAD(name))
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return fromHandle(handle)
+}
+
+// RootID returns the ID of the root key that sealed a keyset, for a change of root with both keys at hand.
+func RootID(sealed []byte) (string, error) {
+	id, _, found := bytes.Cut(sealed, []byte(":"))
+	if !found {
+		return "", ErrOpen
+	}
+	return string(id), nil
+}
+
+func keyringAAD(name string) []byte { return []byte("keyring:" + name) }

@@ -4,13 +4,13 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 // migrate applies what is missing, each migration in its own transaction. SQLite is locked by its file; on PostgreSQL an
@@ -28,11 +28,7 @@ func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
 	dialect := goose.DialectSQLite3
 	if db.dialect == PostgreSQL {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
+		options = append(options, goose.WithSessionLocker(migrationLock{}))
 	}
 	provider, err := goose.NewProvider(dialect, db.writer.DB, files, options...)
 	if err != nil {
@@ -49,6 +45,22 @@ func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
 		db.log.InfoContext(ctx, "database migrated", "database", db.name, "migration", r.Source.Path, "duration", r.Duration)
 	}
 	return nil
+}
+
+// migrationLock is goose's lock.SessionLocker as a plain wait: goose's own looks again every few seconds, which is what a start of
+// several replicas would take. PostgreSQL keeps advisory locks per database and drops them with the session.
+type migrationLock struct{}
+
+const migrationLockID = 0x666f756e // "foun"
+
+func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLockID)
+	return err
+}
+
+func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLockID)
+	return err
 }
 
 // refuseNewer looks for applied migrations that this binary does not have.
