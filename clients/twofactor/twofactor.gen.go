@@ -302,7 +302,8 @@ type ClientInterface interface {
 
 	// ConfirmTotpWithBody Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again.
+	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -311,7 +312,8 @@ type ClientInterface interface {
 
 	// ConfirmTotp Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again.
+	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -425,7 +427,8 @@ func (c *Client) EnrolTotp(ctx context.Context, params *EnrolTotpParams, body En
 
 // ConfirmTotpWithBody Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again.
+// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -444,7 +447,8 @@ func (c *Client) ConfirmTotpWithBody(ctx context.Context, factorID FactorID, con
 
 // ConfirmTotp Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again.
+// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1017,7 +1021,8 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmTotpWithBodyWithResponse Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again.
+	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1026,7 +1031,8 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmTotpWithResponse Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again.
+	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2208,7 +2214,8 @@ func (c *ClientWithResponses) EnrolTotpWithResponse(ctx context.Context, params 
 
 // ConfirmTotpWithBodyWithResponse Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again.
+// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2223,7 +2230,8 @@ func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Contex
 
 // ConfirmTotpWithResponse Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again.
+// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
+// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

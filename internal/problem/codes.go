@@ -197,7 +197,7 @@ var definitions = map[Code]definition{
 	InvalidToken:                   {KindUnauthenticated, "Invalid token"},
 	InsufficientUserAuthentication: {KindUnauthenticated, "Stronger authentication required"},
 	InvalidCredentials:             {KindUnauthenticated, "Invalid credentials"},
-	InvalidCode:                    {KindUnauthenticated, "Invalid code"},
+	InvalidCode:                    {KindUnprocessable, "Invalid code"},
 	InvalidProof:                   {KindUnauthenticated, "Invalid proof"},
 	InvalidAPIKey:                  {KindUnauthenticated, "Invalid API key"},
 	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
