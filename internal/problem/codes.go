@@ -18,7 +18,8 @@ const (
 	UnexpectedBody    Code = "unexpected_body"    // a body was sent where the contract knows none
 	InvalidParameter  Code = "invalid_parameter"  // a path, query, header or cookie parameter is missing, repeated or wrong
 	InvalidCursor     Code = "invalid_cursor"     // a page cursor that was not made by this list
-	ValidationFailed  Code = "validation_failed"  // well-formed, but not what the contract's schema says
+	InvalidBody       Code = "invalid_body"       // a well-formed body that is not what the contract's schema says
+	ValidationFailed  Code = "validation_failed"  // fits the schema, but a rule of the domain refuses it
 	InvalidHeader     Code = "invalid_header"     // a header that no sender of this API writes
 	UnsupportedQuery  Code = "unsupported_query"  // the search engine in use cannot do what was asked
 	MalformedDocument Code = "malformed_document" // an uploaded document or screenplay cannot be parsed
@@ -189,6 +190,7 @@ var definitions = map[Code]definition{
 	InvalidParameter:  {KindBadRequest, "Invalid parameter"},
 	InvalidCursor:     {KindBadRequest, "Invalid cursor"},
 	InvalidHeader:     {KindBadRequest, "Invalid header"},
+	InvalidBody:       {KindUnprocessable, "Invalid body"},
 	ValidationFailed:  {KindUnprocessable, "Validation failed"},
 	UnsupportedQuery:  {KindUnprocessable, "Unsupported query"},
 	MalformedDocument: {KindUnprocessable, "Malformed document"},

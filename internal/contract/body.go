@@ -1,0 +1,214 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// bodyContract is a declared request body.
+type bodyContract struct {
+	required bool
+	streams  bool // has a media type that is read line by line
+	media    map[string]*mediaContract
+}
+
+// mediaContract is one media type of a body.
+type mediaContract struct {
+	name   string
+	kind   mediaKind
+	schema *schema // nil: anything of this type
+}
+
+func (b *bodyContract) types() []string {
+	names := make([]string, 0, len(b.media))
+	for name := range b.media {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+func (b *builder) body(ref *openapi3.RequestBodyRef) (*bodyContract, error) {
+	if ref == nil {
+		return nil, nil
+	}
+	if ref.Value == nil {
+		return nil, fmt.Errorf("request body %s does not resolve", ref.Ref)
+	}
+	media, err := b.media(ref.Value.Content)
+	if err != nil {
+		return nil, fmt.Errorf("request body: %w", err)
+	}
+	if len(media) == 0 {
+		return nil, errors.New("request body: no media type is declared")
+	}
+	body := &bodyContract{required: ref.Value.Required, media: media}
+	for _, m := range media {
+		if m.kind == mediaEvents {
+			return nil, errors.New("request body: text/event-stream is for answers")
+		}
+		if m.kind == mediaForm && (m.schema == nil || m.schema.types != typeObject) {
+			return nil, errors.New("request body: a form needs a schema of type object")
+		}
+		body.streams = body.streams || m.kind == mediaLines
+	}
+	return body, nil
+}
+
+func (b *builder) media(content openapi3.Content) (map[string]*mediaContract, error) {
+	out := make(map[string]*mediaContract, len(content))
+	for name, mt := range content {
+		kind, known := kindOf(name)
+		if !known {
+			return nil, fmt.Errorf("media type %s is not supported", name)
+		}
+		m := &mediaContract{name: name, kind: kind}
+		if mt != nil && mt.Schema != nil {
+			s, err := b.schema(mt.Schema)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			m.schema = s
+		}
+		out[name] = m
+	}
+	return out, nil
+}
+
+// CheckBody checks a whole body of the given Content-Type. Errors: malformed_body (400) when it cannot be read,
+// invalid_body (422) when it does not fit the schema, and those of CheckMedia.
+func (op *Operation) CheckBody(contentType string, body []byte) error {
+	if op.body == nil {
+		if len(body) == 0 {
+			return nil
+		}
+		return problem.New(problem.UnexpectedBody, "This operation takes no body.").WithField("body", "", string(RuleUnexpectedBody), "must not be sent")
+	}
+	if len(body) == 0 && contentType == "" {
+		if op.body.required {
+			return errBodyRequired
+		}
+		return nil
+	}
+	m, err := op.mediaType([]string{contentType})
+	if err != nil {
+		return err
+	}
+	c := &checker{in: "body", direction: inbound}
+	if err := c.body(m, body, op.Policy.Errors == ErrorsOAuth); err != nil {
+		return err
+	}
+	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
+}
+
+// CheckLine checks one line of an NDJSON request body. Its errors are those of CheckBody.
+func (op *Operation) CheckLine(line []byte) error {
+	if op.body == nil || !op.body.streams {
+		return problem.New(problem.UnexpectedBody, "This operation takes no lines.")
+	}
+	c := &checker{in: "body", direction: inbound}
+	value, fault := parseJSON(line)
+	if fault != nil {
+		return malformedBody(fault.rule)
+	}
+	for _, m := range op.body.media {
+		if m.kind == mediaLines && m.schema != nil && m.schema.types != typeString {
+			c.value(m.schema, value, &place{})
+		}
+	}
+	return c.problem(problem.InvalidBody, "A line does not fit the contract.")
+}
+
+// body reads a body of media m and checks it; violations of the schema are collected, a body that cannot be read is the
+// error.
+func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
+	var value any
+	switch m.kind {
+	case mediaJSON:
+		v, fault := parseJSON(body)
+		if fault != nil {
+			return malformedBody(fault.rule)
+		}
+		value = v
+	case mediaForm:
+		return c.form(m.schema, body, oauth)
+	case mediaText, mediaEvents, mediaLines:
+		if !utf8.Valid(body) {
+			return malformedBody(RuleTextUTF8)
+		}
+		if m.kind != mediaText {
+			return nil
+		}
+		value = string(body)
+	default:
+		return nil
+	}
+	if m.schema != nil {
+		c.value(m.schema, value, &place{})
+	}
+	return nil
+}
+
+// form reads application/x-www-form-urlencoded and checks it as an object whose properties have the schema's types. For
+// OAuth an empty value is an absent one and unknown names are ignored (RFC 6749 section 3.2).
+func (c *checker) form(s *schema, body []byte, oauth bool) error {
+	fields, rule := parsePairs(string(body))
+	if rule != "" {
+		return malformedBody(RuleFormSyntax)
+	}
+	o := &object{}
+	for i, name := range fields.names {
+		at := &place{parent: &place{}, key: name}
+		p := s.properties[name]
+		if oauth && (p == nil || fields.values[i] == "") {
+			continue
+		}
+		if p == nil {
+			c.fail(at, string(RuleUndeclared), "is not a field of this form")
+			continue
+		}
+		if slices.Contains(fields.names[:i], name) {
+			if p.types != typeArray {
+				return problem.New(problem.MalformedBody, "The form has a field twice.").WithField("body", at.pointer(), string(RuleRepeated), "must be sent once")
+			}
+			continue
+		}
+		if p.types == typeArray && p.items != nil {
+			list := []any{}
+			for _, text := range fields.get(name) {
+				if v, ok := scalarValue(allTypes(p.items), text); ok {
+					list = append(list, v)
+				} else {
+					list = append(list, text)
+				}
+			}
+			o.add(name, list)
+			continue
+		}
+		v, ok := scalarValue(allTypes(p.schema), fields.values[i])
+		if !ok {
+			c.fail(at, numberOrType(allTypes(p.schema)), "must be of type %s", allTypes(p.schema))
+			continue
+		}
+		o.add(name, v)
+	}
+	c.value(s, o, &place{})
+	return nil
+}
+
+var bodyMessages = map[Rule]string{
+	RuleJSONSyntax: "is not JSON", RuleJSONTrailing: "has text after the JSON value", RuleJSONDuplicateKey: "has the same key twice in one object",
+	RuleJSONUTF8: "is not valid UTF-8", RuleJSONDepth: "is nested too deeply", RuleJSONNumber: "has a number out of all bounds",
+	RuleJSONNUL: "has the character NUL", RuleTextUTF8: "is not valid UTF-8", RuleFormSyntax: "is not a form",
+}
+
+func malformedBody(rule Rule) *problem.Error {
+	return problem.New(problem.MalformedBody, "The body cannot be read.").WithField("body", "", string(rule), bodyMessages[rule])
+}

@@ -1,0 +1,137 @@
+// Package contract turns an OpenAPI contract into a table: routes, parameters, bodies, answers and policy, each checked
+// by the same compiled rules in the gateway and in the service behind it.
+//
+// kin-openapi loads the document and is the oracle of the tests: what it rejects is never accepted here, and every
+// further rejection is a named Rule. Errors leave as problems that say where and which rule, never the value.
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/fountainai/fountain/openapi"
+)
+
+// Contract is one service's contract, compiled. It is immutable and safe for concurrent use.
+type Contract struct {
+	Word       string            // the service's word, which is also the audience of its tokens
+	BasePath   string            // path of the only servers entry without a trailing slash: "/kms/v1", or "" for "/"
+	Operations []*Operation      // sorted by ID
+	Scopes     map[string]string // every scope of the oauth2 scheme, with its description
+	Document   []byte            // the YAML text
+
+	table *Table
+}
+
+// Load compiles the embedded contract of a service.
+func Load(word string) (*Contract, error) {
+	if !slices.Contains(openapi.Words(), word) {
+		return nil, fmt.Errorf("no contract is called %q", word)
+	}
+	return LoadFS(openapi.Files, word)
+}
+
+// LoadAll compiles every embedded contract, in the order of the words, and checks that no operationId is used twice.
+func LoadAll() ([]*Contract, error) {
+	var all []*Contract
+	owner := map[string]string{}
+	for _, word := range openapi.Words() {
+		c, err := Load(word)
+		if err != nil {
+			return nil, err
+		}
+		for _, op := range c.Operations {
+			if other, taken := owner[op.ID]; taken {
+				return nil, fmt.Errorf("operationId %s is in %s and in %s", op.ID, other, word)
+			}
+			owner[op.ID] = word
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// LoadFS compiles <word>.yaml of fsys. References to other files are read from fsys alone, never from disk or network.
+func LoadFS(fsys fs.FS, word string) (*Contract, error) {
+	doc, text, err := LoadModel(fsys, word)
+	if err != nil {
+		return nil, err
+	}
+	return compile(word, doc, text)
+}
+
+func compile(word string, doc *openapi3.T, text []byte) (*Contract, error) {
+	base, err := basePath(doc)
+	if err != nil {
+		return nil, fmt.Errorf("contract %s: %w", word, err)
+	}
+	c := &Contract{Word: word, BasePath: base, Document: text, Scopes: map[string]string{}}
+	schemes, err := compileSchemes(doc, c.Scopes)
+	if err != nil {
+		return nil, fmt.Errorf("contract %s: %w", word, err)
+	}
+	b := &builder{word: word, base: base, doc: doc, schemes: schemes, scopes: c.Scopes, schemas: map[schemaKey]*schema{}}
+	var errs []error
+	if b.root, err = decodePolicy(doc.Extensions); err != nil {
+		errs = append(errs, fmt.Errorf("root: %w", err))
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			op, err := b.operation(method, path, item, operation)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s %s (%s): %w", method, path, operation.OperationID, err))
+				continue
+			}
+			c.Operations = append(c.Operations, op)
+		}
+	}
+	sort.Slice(c.Operations, func(i, j int) bool { return c.Operations[i].ID < c.Operations[j].ID })
+	for i := 1; i < len(c.Operations); i++ {
+		if c.Operations[i].ID == c.Operations[i-1].ID {
+			errs = append(errs, fmt.Errorf("operationId %s is used twice", c.Operations[i].ID))
+		}
+	}
+	if len(errs) > 0 {
+		sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
+		return nil, fmt.Errorf("contract %s: %w", word, errors.Join(errs...))
+	}
+	if c.table, err = NewTable(c); err != nil {
+		return nil, fmt.Errorf("contract %s: %w", word, err)
+	}
+	return c, nil
+}
+
+// basePath returns the path of the contract's only server.
+func basePath(doc *openapi3.T) (string, error) {
+	if len(doc.Servers) != 1 {
+		return "", fmt.Errorf("servers must have exactly one entry, has %d", len(doc.Servers))
+	}
+	url := doc.Servers[0].URL
+	if !strings.HasPrefix(url, "/") || strings.ContainsAny(url, "{}?#%") {
+		return "", errors.New("the server's url must be a plain path that begins with /")
+	}
+	return strings.TrimSuffix(url, "/"), nil
+}
+
+// Operation returns the operation with this operationId, or nil.
+func (c *Contract) Operation(id string) *Operation {
+	i, found := slices.BinarySearchFunc(c.Operations, id, func(op *Operation, id string) int { return strings.Compare(op.ID, id) })
+	if !found {
+		return nil
+	}
+	return c.Operations[i]
+}
+
+// Match finds the operation for a method and an escaped path; see Table.Match.
+func (c *Contract) Match(method, escapedPath string) (*Match, error) {
+	return c.table.Match(method, escapedPath)
+}
+
+// Allow returns the value of the Allow header for an escaped path; see Table.Allow.
+func (c *Contract) Allow(escapedPath string) (string, error) { return c.table.Allow(escapedPath) }

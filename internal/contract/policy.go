@@ -1,0 +1,132 @@
+package contract
+
+import (
+	"slices"
+	"time"
+)
+
+// Policy is the x-fountain extension of one operation after inheritance (root, then path, then operation; a later key
+// replaces an earlier one, except rate, which is joined by name).
+type Policy struct {
+	Principals  []string      // "user", "service": who may call at all
+	Roles       Roles         // for users, after scopes
+	APIKey      bool          // an API key itself is accepted as bearer
+	StepUp      *StepUp       // nil: no second factor asked for
+	Rate        []Rate        // all must pass
+	Concurrency int           // requests of this operation at a time; 0: no limit
+	Timeout     time.Duration // for the whole request; streams are exempt
+	Body        Size          // of the request
+	Response    Size          // of the answer; streams are exempt
+	Idempotency string        // IdempotencyRequired, IdempotencyOptional, IdempotencyNone or "" where the method needs none
+	Retry       *Retry        // nil: never
+	Stream      *Stream       // nil: not a stream
+	Validate    Validation
+	Sensitive   bool   // nothing of body or query is logged, answers are not stored
+	Errors      string // ErrorsProblem or ErrorsOAuth: the form of the answer when it fails
+}
+
+// Values of Policy.Idempotency.
+const (
+	IdempotencyRequired = "required"
+	IdempotencyOptional = "optional"
+	IdempotencyNone     = "none"
+)
+
+// Values of Policy.Errors.
+const (
+	ErrorsProblem = "problem"
+	ErrorsOAuth   = "oauth"
+)
+
+// Roles is the demand on a user's roles. Empty means none.
+type Roles struct {
+	AnyOf []string `json:"anyOf,omitempty"`
+	AllOf []string `json:"allOf,omitempty"`
+}
+
+// Permit reports whether roles meet the demand.
+func (r Roles) Permit(roles []string) bool {
+	for _, need := range r.AllOf {
+		if !slices.Contains(roles, need) {
+			return false
+		}
+	}
+	if len(r.AnyOf) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.AnyOf, func(one string) bool { return slices.Contains(roles, one) })
+}
+
+// StepUp is the demand for a second factor (RFC 9470).
+type StepUp struct {
+	ACR     string        // aal2 or phr
+	MaxAge  time.Duration // how old auth_time may be
+	For     []string      // which principals it is asked of
+	Dynamic bool          // a rule of the domain may raise it: then nothing is asked before the handler
+}
+
+// Rate is one limit.
+type Rate struct {
+	Name    string
+	Key     string // "sub", "ip", "client" or "operation"
+	Quota   int    // requests (times Cost) per Window
+	Window  time.Duration
+	Burst   int
+	Cost    int
+	Preauth bool // counted before authentication; only with key ip or operation
+}
+
+// Size is a cap in bytes.
+type Size struct{ Max int64 }
+
+// Retry says that the gateway may repeat the request on another target.
+type Retry struct {
+	Max int
+	On  []string // "connect"
+}
+
+// Stream kinds.
+const (
+	StreamSSE      = "sse"
+	StreamNDJSON   = "ndjson"
+	StreamLongPoll = "longpoll"
+)
+
+// Stream marks an operation whose request or answer has no fixed end.
+type Stream struct {
+	Kind        string
+	Idle        time.Duration
+	MaxDuration time.Duration
+	LineMax     int64 // most bytes of one NDJSON line
+}
+
+// Validation says what is done with violations on each side.
+type Validation struct{ Request, Response Mode }
+
+// Mode is enforce, report, off, or sample with a share of requests.
+type Mode struct {
+	Kind   string
+	Sample float64 // 0..1, for ModeSample
+}
+
+// Kinds of Mode.
+const (
+	ModeEnforce = "enforce"
+	ModeReport  = "report"
+	ModeSample  = "sample"
+	ModeOff     = "off"
+)
+
+// Authentication context classes in rising order (DESIGN section 6).
+const (
+	ACRPassword          = "aal1"
+	ACRSecondFactor      = "aal2"
+	ACRPhishingResistant = "phr"
+)
+
+// ACRSatisfies reports whether a token's acr is at least the one asked for. An unknown acr satisfies nothing.
+func ACRSatisfies(have, want string) bool {
+	order := []string{ACRPassword, ACRSecondFactor, ACRPhishingResistant}
+	h, w := slices.Index(order, have), slices.Index(order, want)
+	return w >= 0 && h >= w
+}
