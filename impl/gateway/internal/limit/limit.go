@@ -1,0 +1,111 @@
+// Package limit counts requests against the contract's rate policies, in memory, by the generic cell rate algorithm: a
+// key's whole state is the one time until which it has used up its allowance.
+package limit
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+const (
+	shards = 64
+	// maxKeys bounds one shard. A full shard forgets its keys that have their whole allowance back; if there are none, new
+	// keys share one common key, so that a flood of keys is limited as one and costs no more memory.
+	maxKeys = 8192
+)
+
+// Limiter counts. It is safe for concurrent use.
+type Limiter struct {
+	seed   maphash.Seed
+	shards [shards]shard
+}
+
+type shard struct {
+	mu   sync.Mutex
+	used map[string]time.Time // the theoretical arrival time of GCRA
+}
+
+// New returns an empty limiter.
+func New() *Limiter {
+	l := &Limiter{seed: maphash.MakeSeed()}
+	for i := range l.shards {
+		l.shards[i].used = make(map[string]time.Time)
+	}
+	return l
+}
+
+// Verdict says how a request stands against one policy.
+type Verdict struct {
+	Policy    contract.Rate
+	Allowed   bool
+	Remaining int           // requests that would be allowed right now
+	Reset     time.Duration // until the whole allowance is back
+	Retry     time.Duration // until one more request is allowed; 0 when one is
+}
+
+// Take counts one request of key against a policy.
+func (l *Limiter) Take(p contract.Rate, key string, now time.Time) Verdict {
+	full := p.Name + "\x00" + key
+	s := &l.shards[maphash.String(l.seed, full)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used, known := s.used[full]
+	if !known && len(s.used) >= maxKeys && !s.forget(now) {
+		full = p.Name + "\x00"
+		used = s.used[full]
+	}
+	if used.Before(now) {
+		used = now
+	}
+	interval := p.Window / time.Duration(p.Quota) // how long one unit takes to come back
+	burst := interval * time.Duration(max(p.Burst, p.Cost, 1))
+	next := used.Add(interval * time.Duration(p.Cost))
+	v := Verdict{Policy: p}
+	if wait := next.Sub(now) - burst; wait > 0 {
+		v.Retry, v.Reset = wait, used.Sub(now)
+		return v
+	}
+	s.used[full] = next
+	v.Allowed = true
+	v.Remaining = int((burst - next.Sub(now)) / (interval * time.Duration(max(p.Cost, 1))))
+	v.Reset = next.Sub(now)
+	return v
+}
+
+// forget drops the keys whose whole allowance is back and reports whether there were any.
+func (s *shard) forget(now time.Time) bool {
+	before := len(s.used)
+	for key, used := range s.used {
+		if !used.After(now) {
+			delete(s.used, key)
+		}
+	}
+	return len(s.used) < before
+}
+
+// Headers returns the RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers) of the verdicts.
+func Headers(verdicts []Verdict) (rateLimit, policy string) {
+	var limits, policies []string
+	for _, v := range verdicts {
+		limits = append(limits, fmt.Sprintf("%q;r=%d;t=%d", v.Policy.Name, v.Remaining, seconds(v.Reset)))
+		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", v.Policy.Name, v.Policy.Quota, seconds(v.Policy.Window)))
+	}
+	return strings.Join(limits, ", "), strings.Join(policies, ", ")
+}
+
+// Refusal is the problem of a verdict that does not allow the request.
+func Refusal(verdicts []Verdict, refused Verdict) error {
+	rateLimit, policy := Headers(verdicts)
+	return problem.New(problem.RateLimited, "Too many requests; the limit is called "+strconv.Quote(refused.Policy.Name)+".").
+		WithHeader("RateLimit", rateLimit).WithHeader("RateLimit-Policy", policy).WithRetryAfter(refused.Retry)
+}
+
+func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

@@ -1,0 +1,96 @@
+package limit
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+var start = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+func policy(quota, burst int) contract.Rate {
+	return contract.Rate{Name: "per-subject", Key: "sub", Quota: quota, Window: time.Minute, Burst: burst, Cost: 1}
+}
+
+func TestTake_allowsTheBurstAndThenTheRate(t *testing.T) {
+	l, p := New(), policy(60, 3)
+	for i := range 3 {
+		v := l.Take(p, "ada", start)
+		require.True(t, v.Allowed)
+		require.Equal(t, 2-i, v.Remaining)
+	}
+	v := l.Take(p, "ada", start)
+	require.False(t, v.Allowed)
+	require.Equal(t, time.Second, v.Retry)
+	require.True(t, l.Take(p, "grace", start).Allowed, "another key has its own allowance")
+	require.True(t, l.Take(p, "ada", start.Add(time.Second)).Allowed)
+	require.False(t, l.Take(p, "ada", start.Add(time.Second)).Allowed)
+}
+
+func TestTake_neverAllowsMoreThanBurstPlusRate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := policy(rapid.IntRange(1, 600).Draw(t, "quota"), rapid.IntRange(1, 50).Draw(t, "burst"))
+		l, now, allowed := New(), start, 0
+		for range rapid.IntRange(1, 400).Draw(t, "requests") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 2_000_000).Draw(t, "gap")) * time.Microsecond)
+			if l.Take(p, "k", now).Allowed {
+				allowed++
+			}
+		}
+		most := float64(p.Burst) + now.Sub(start).Seconds()*float64(p.Quota)/60 + 1
+		if float64(allowed) > most {
+			t.Fatalf("%d allowed, at most %.1f may be", allowed, most)
+		}
+	})
+}
+
+func TestTake_concurrentRequestsShareOneAllowance(t *testing.T) {
+	l, p := New(), policy(60, 10)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	allowed := 0
+	for range 200 {
+		wg.Go(func() {
+			if l.Take(p, "ada", start).Allowed {
+				mu.Lock()
+				allowed++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, 10, allowed)
+}
+
+func TestTake_aFloodOfKeysIsBoundedAndLimitedAsOne(t *testing.T) {
+	l, p := New(), policy(1, 1)
+	refused := 0
+	for i := range shards*maxKeys + 100_000 {
+		if !l.Take(p, fmt.Sprint(i), start).Allowed {
+			refused++
+		}
+	}
+	require.Greater(t, refused, 50_000)
+	for i := range l.shards {
+		require.LessOrEqual(t, len(l.shards[i].used), maxKeys+1)
+	}
+	require.True(t, l.Take(p, "late", start.Add(time.Hour)).Allowed, "memory comes back with time")
+}
+
+func TestRefusal_namesTheLimitAndTheWait(t *testing.T) {
+	l, p := New(), policy(60, 1)
+	l.Take(p, "ada", start)
+	v := l.Take(p, "ada", start)
+	e := problem.From(Refusal([]Verdict{v}, v))
+	require.Equal(t, 429, e.Status())
+	require.Equal(t, `"per-subject";r=0;t=1`, e.Header.Get("RateLimit"))
+	require.Equal(t, `"per-subject";q=60;w=60`, e.Header.Get("RateLimit-Policy"))
+	require.Equal(t, "1", e.Header.Get("Retry-After"))
+}

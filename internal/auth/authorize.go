@@ -1,0 +1,67 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Authorize decides everything about the bearer that needs no request body: scopes, principal and role by Permit, then the
+// second factor by StepUp.
+func Authorize(p *Principal, op *contract.Operation, now time.Time) error {
+	if err := Permit(p, op); err != nil {
+		return err
+	}
+	return StepUp(p, op, now)
+}
+
+// Permit checks the scopes, then the kind of principal, then a user's roles.
+func Permit(p *Principal, op *contract.Operation) error {
+	for _, scope := range op.Scopes() {
+		if !p.HasScope(scope) {
+			return problem.New(problem.InsufficientScope, "The access token lacks a scope that this operation needs.").
+				WithHeader("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q, error="insufficient_scope", scope=%q`, realm, strings.Join(op.Scopes(), " ")))
+		}
+	}
+	if !slices.Contains(op.Policy.Principals, p.Kind) {
+		return problem.New(problem.PrincipalNotAllowed, "This operation is not for this kind of principal.")
+	}
+	if p.Kind == KindUser && !op.Policy.Roles.Permit(p.Roles) {
+		return problem.New(problem.InsufficientRole, "The user has no role that this operation needs.")
+	}
+	return nil
+}
+
+// StepUp checks the second factor that the contract always asks for; a dynamic demand is left to the domain.
+func StepUp(p *Principal, op *contract.Operation, now time.Time) error {
+	if s := op.Policy.StepUp; s == nil || s.Dynamic {
+		return nil
+	}
+	return RequireStepUp(p, op, now)
+}
+
+// RequireStepUp checks the contract's demand for a second factor whether or not it is dynamic. The refusal is the challenge of
+// RFC 9470, section 3.
+func RequireStepUp(p *Principal, op *contract.Operation, now time.Time) error {
+	s := op.Policy.StepUp
+	if s == nil || !slices.Contains(s.For, p.Kind) {
+		return nil
+	}
+	age := now.Sub(p.AuthTime)
+	if contract.ACRSatisfies(p.ACR, s.ACR) && age <= s.MaxAge && age >= -Leeway {
+		return nil
+	}
+	return Challenge(s)
+}
+
+// Challenge is the refusal that asks for a second factor (RFC 9470, section 3).
+func Challenge(s *contract.StepUp) error {
+	seconds := int64(s.MaxAge / time.Second)
+	return problem.New(problem.InsufficientUserAuthentication, fmt.Sprintf("A second factor within the last %d seconds is needed.", seconds)).
+		WithHeader("WWW-Authenticate", fmt.Sprintf(
+			`Bearer realm=%q, error="insufficient_user_authentication", error_description="A second factor is needed", acr_values=%q, max_age="%d"`, realm, s.ACR, seconds))
+}

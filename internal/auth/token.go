@@ -1,0 +1,157 @@
+package auth
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// MaxTokenSize is the longest token that is looked at, in bytes.
+	MaxTokenSize = 8 << 10
+	// Leeway is how far the clocks of two services may stand apart.
+	Leeway = 30 * time.Second
+
+	// TypeAccess is the typ of access tokens (RFC 9068, section 2.1).
+	TypeAccess = "at+jwt"
+	// TypeProof is the typ of twofactor's proofs.
+	TypeProof = "2fa-proof+jwt"
+)
+
+// tokenHeader is the JOSE header as this family writes it. Any further parameter is refused: jwk, jku, x5u and x5c would
+// offer the caller's own key, crit would ask for rules that nobody here keeps.
+type tokenHeader struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Type      string `json:"typ"`
+}
+
+// decodeHeader splits the token and reads its header strictly.
+func decodeHeader(token string) (tokenHeader, error) {
+	var h tokenHeader
+	if len(token) > MaxTokenSize {
+		return h, errors.New("token is too long")
+	}
+	if strings.Count(token, ".") != 2 {
+		return h, errors.New("token has not three parts")
+	}
+	first, rest, _ := strings.Cut(token, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil {
+		return h, errors.New("header is not base64url")
+	}
+	if err := noDuplicates(raw); err != nil {
+		return h, fmt.Errorf("header: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&h); err != nil {
+		return h, errors.New("header is not what this family writes")
+	}
+	claims, err := base64.RawURLEncoding.Strict().DecodeString(second)
+	if err != nil {
+		return h, errors.New("claims are not base64url")
+	}
+	if err := noDuplicates(claims); err != nil {
+		return h, fmt.Errorf("claims: %w", err)
+	}
+	return h, nil
+}
+
+// noDuplicates refuses a JSON object in which any object names a member twice, in any case: which one counts would
+// depend on the reader.
+func noDuplicates(raw []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := walk(dec, 0); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("text after the JSON object")
+	}
+	return nil
+}
+
+func walk(dec *json.Decoder, depth int) error {
+	if depth > 8 {
+		return errors.New("nested too deeply")
+	}
+	token, err := dec.Token()
+	if err != nil {
+		return errors.New("not JSON")
+	}
+	delim, isDelim := token.(json.Delim)
+	if !isDelim {
+		if depth == 0 {
+			return errors.New("not a JSON object")
+		}
+		return nil
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		if delim == '{' {
+			name, err := dec.Token()
+			if err != nil {
+				return errors.New("not JSON")
+			}
+			key := strings.ToLower(fmt.Sprint(name))
+			if seen[key] {
+				return errors.New("a member is named twice")
+			}
+			seen[key] = true
+		}
+		if err := walk(dec, depth+1); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return errors.New("not JSON")
+	}
+	return nil
+}
+
+// expected is what the parser demands of a token.
+type expected struct {
+	typ      string
+	issuer   string
+	audience string
+	now      func() time.Time
+}
+
+// parse verifies a token with the key that its kid names and fills claims, a pointer to a struct with jwt.RegisteredClaims.
+func parse(token string, h tokenHeader, alg string, key crypto.PublicKey, want expected, claims jwt.Claims) error {
+	if h.Type != want.typ {
+		return errors.New("typ is not " + want.typ)
+	}
+	if h.Algorithm != alg {
+		return errors.New("alg is not that of the key")
+	}
+	switch key.(type) {
+	case ed25519.PublicKey, *ecdsa.PublicKey:
+	default:
+		return fmt.Errorf("key of type %T cannot verify tokens", key)
+	}
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{alg}),
+		jwt.WithStrictDecoding(),
+		jwt.WithIssuer(want.issuer),
+		jwt.WithAudience(want.audience),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(Leeway),
+		jwt.WithTimeFunc(want.now),
+	)
+	_, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil })
+	return err
+}

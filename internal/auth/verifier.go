@@ -1,0 +1,189 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// KeySource finds the public key of a kid.
+type KeySource interface {
+	// Key returns the algorithm and key of kid. ErrUnknownKey means that there is none; any other error means that it
+	// could not be found out.
+	Key(ctx context.Context, kid string) (alg string, key crypto.PublicKey, err error)
+}
+
+// ErrUnknownKey is returned by a KeySource for a kid that nobody has published.
+var ErrUnknownKey = errors.New("unknown key id")
+
+// StaticKeys is a fixed KeySource, for the kms itself and for tests.
+type StaticKeys map[string]PublicKey
+
+// PublicKey is a key with its algorithm (RFC 7518, RFC 8037).
+type PublicKey struct {
+	Algorithm string
+	Key       crypto.PublicKey
+}
+
+// Key implements KeySource.
+func (s StaticKeys) Key(_ context.Context, kid string) (string, crypto.PublicKey, error) {
+	k, ok := s[kid]
+	if !ok {
+		return "", nil, ErrUnknownKey
+	}
+	return k.Algorithm, k.Key, nil
+}
+
+// VerifierConfig configures a Verifier. All fields are required.
+type VerifierConfig struct {
+	Issuer func() string // iss of the tokens accepted; asked each time, because a service may learn it after its start
+	Keys   KeySource
+	Clock  clock.Clock
+}
+
+// Verifier verifies access tokens. It is safe for concurrent use.
+type Verifier struct{ config VerifierConfig }
+
+// NewVerifier returns a Verifier. A missing key source panics: there is no safe default.
+func NewVerifier(c VerifierConfig) *Verifier {
+	if c.Issuer == nil || c.Keys == nil || c.Clock == nil {
+		panic("auth: a verifier needs an issuer, keys and a clock")
+	}
+	return &Verifier{config: c}
+}
+
+// Claims are the claims of an access token (RFC 9068, section 2.2; principal and roles are ours). The kms signs this struct, so
+// that what is written and what is read cannot differ.
+type Claims struct {
+	jwt.RegisteredClaims
+	ClientID  string   `json:"client_id"`
+	Scope     string   `json:"scope"`
+	Roles     []string `json:"roles,omitempty"`
+	Principal string   `json:"principal"`
+	SessionID string   `json:"sid,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"` // seconds since 1970
+}
+
+// Verify checks an access token and returns its principal. audience is the word of the service that asks. A token that does not
+// hold is invalid_token, without saying why to the caller; keys that cannot be had are unavailable.
+func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Principal, error) {
+	h, err := decodeHeader(token)
+	if err != nil {
+		return nil, invalidToken(err.Error())
+	}
+	alg, key, err := v.config.Keys.Key(ctx, h.KeyID)
+	if errors.Is(err, ErrUnknownKey) {
+		return nil, invalidToken("kid is unknown")
+	}
+	if err != nil {
+		return nil, problem.New(problem.Unavailable, "The keys that verify tokens cannot be had.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	var c Claims
+	want := expected{typ: TypeAccess, issuer: v.config.Issuer(), audience: audience, now: v.config.Clock.Now}
+	if want.issuer == "" {
+		return nil, problem.New(problem.NotReady, "The service does not know its issuer yet.").WithRetryAfter(time.Second)
+	}
+	if err := parse(token, h, alg, key, want, &c); err != nil {
+		return nil, invalidToken(err.Error())
+	}
+	p, err := c.principal(token)
+	if err != nil {
+		return nil, invalidToken(err.Error())
+	}
+	return p, nil
+}
+
+// principal turns verified claims into a Principal.
+func (c *Claims) principal(token string) (*Principal, error) {
+	if c.Subject == "" || c.ID == "" || c.ClientID == "" || c.IssuedAt == nil {
+		return nil, errors.New("sub, jti, client_id or iat is missing")
+	}
+	prefix := map[string]string{KindUser: "usr_", KindService: "svc_"}[c.Principal]
+	if prefix == "" || !strings.HasPrefix(c.Subject, prefix) {
+		return nil, errors.New("principal and sub do not fit")
+	}
+	p := &Principal{
+		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
+		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR,
+		Expires: c.ExpiresAt.Time, Token: token,
+	}
+	if c.AuthTime > 0 {
+		p.AuthTime = time.Unix(c.AuthTime, 0).UTC()
+	}
+	return p, nil
+}
+
+// ProofClaims are the claims of a second-factor proof, signed by twofactor and consumed by the kms.
+type ProofClaims struct {
+	jwt.RegisteredClaims
+	AuthorizedParty string   `json:"azp"` // client_id of the session
+	SessionID       string   `json:"sid"`
+	ACR             string   `json:"acr"`
+	AMR             []string `json:"amr"`
+	AuthTime        int64    `json:"auth_time"`
+}
+
+// Names of the proof's issuer and audience.
+const (
+	ProofIssuer   = "twofactor"
+	ProofAudience = "kms"
+)
+
+// VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti
+// and compare sub, sid and azp with the session. A proof that does not hold is invalid_proof.
+func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
+	h, err := decodeHeader(proof)
+	if err != nil {
+		return nil, invalidProof(err)
+	}
+	alg, key, err := keys.Key(ctx, h.KeyID)
+	if errors.Is(err, ErrUnknownKey) {
+		return nil, invalidProof(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find proof key: %w", err)
+	}
+	var claims ProofClaims
+	want := expected{typ: TypeProof, issuer: ProofIssuer, audience: ProofAudience, now: c.Now}
+	if err := parse(proof, h, alg, key, want, &claims); err != nil {
+		return nil, invalidProof(err)
+	}
+	if claims.Subject == "" || claims.ID == "" || claims.SessionID == "" || claims.AuthTime <= 0 {
+		return nil, invalidProof(errors.New("sub, jti, sid or auth_time is missing"))
+	}
+	return &claims, nil
+}
+
+// Sign signs claims with an Ed25519 or ECDSA private key. typ is TypeAccess or TypeProof.
+func Sign(typ, kid, alg string, key crypto.PrivateKey, claims jwt.Claims) (string, error) {
+	method := jwt.GetSigningMethod(alg)
+	if method == nil || (alg != "EdDSA" && alg != "ES256") {
+		return "", fmt.Errorf("algorithm %q does not sign tokens here", alg)
+	}
+	token := jwt.NewWithClaims(method, claims)
+	token.Header = map[string]any{"alg": alg, "kid": kid, "typ": typ}
+	signed, err := token.SignedString(key)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return signed, nil
+}
+
+func invalidToken(why string) error {
+	return problem.New(problem.InvalidToken, "The access token does not hold.").
+		WithHeader("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_token"`).Wrap(errors.New(why))
+}
+
+func invalidProof(why error) error {
+	return problem.New(problem.InvalidProof, "The second-factor proof does not hold.").Wrap(why)
+}

@@ -1,0 +1,115 @@
+package httpserver
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// What any request may have, whatever the contract says.
+const (
+	MaxTarget      = 8 << 10
+	MaxHeaderBytes = 16 << 10
+	MaxHeaders     = 64
+)
+
+// knownMethods are the methods of RFC 9110 and RFC 5789 that any contract could name.
+var knownMethods = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true,
+	http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
+}
+
+// Guard refuses what no contract could allow: over-long targets, too many headers, unknown methods.
+func Guard(r *http.Request) error {
+	if len(r.RequestURI) > MaxTarget {
+		return problem.New(problem.TargetTooLong, "The request target is longer than 8 KiB.")
+	}
+	fields, size := 0, 0
+	for name, values := range r.Header {
+		fields += len(values)
+		for _, v := range values {
+			size += len(name) + len(v) + 4
+		}
+	}
+	if fields > MaxHeaders || size > MaxHeaderBytes {
+		return problem.New(problem.HeadersTooLarge, "The header has more than 64 fields or 16 KiB.")
+	}
+	if !knownMethods[r.Method] {
+		return problem.New(problem.MethodUnknown, "The method is not known here.")
+	}
+	if r.URL.Host != "" || !strings.HasPrefix(r.URL.Path, "/") {
+		return problem.New(problem.MalformedTarget, "The request target must be a path.")
+	}
+	return nil
+}
+
+// ReadBody reads the whole body, at most body.max of the operation, and leaves a fresh reader of it in the request. It returns nil
+// when the request has no body.
+func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	limit := op.Policy.Body.Max
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close")
+		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
+	case err != nil && r.Context().Err() != nil:
+		return nil, problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
+	case err != nil:
+		return nil, problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.TransferEncoding = nil
+	if len(body) == 0 {
+		return nil, nil
+	}
+	return body, nil
+}
+
+// ClientIP returns the peer's address, or, when the peer is a trusted proxy, the last address of X-Forwarded-For that is not one.
+func ClientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	peer := peerIP(r)
+	if !contains(trusted, peer) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			return peer
+		}
+		if hop = hop.Unmap(); !contains(trusted, hop) {
+			return hop
+		}
+	}
+	return peer
+}
+
+func peerIP(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.IPv4Unspecified()
+	}
+	return peer.Addr().Unmap()
+}
+
+func contains(prefixes []netip.Prefix, ip netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// ObserveOptions configure Observe.
+type ObserveOptions struct {
+	Log            *slog.Logger
+	Registerer     prometheus.Registerer
+	Clock          clock.Clock
+	TrustedProxies []netip.Prefix
+}
+
+// Notes is what the inner handlers tell the access log and the metrics.
+type Notes struct {
+	Operation *contract.Operation
+	Subject   string
+	RefusedBy string // the step that refused
+}
+
+type notesKey struct{}
+
+// Note returns the notes of a request; outside Observe they lead nowhere.
+func Note(ctx context.Context) *Notes {
+	if n, ok := ctx.Value(notesKey{}).(*Notes); ok {
+		return n
+	}
+	return &Notes{}
+}
+
+// Observe gives every request an id, a log line and its place in the metrics, and turns a panic into a problem.
+func Observe(o ObserveOptions, next http.Handler) http.Handler {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fountain_http_requests_total", Help: "Requests by operation and status.",
+	}, []string{"operation", "status"})
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "fountain_http_request_duration_seconds", Help: "Time from the request's header to the end of its answer.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"operation"})
+	o.Registerer.MustRegister(requests, duration)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := o.Clock.Now()
+		notes := &Notes{}
+		id := requestID(r, o.TrustedProxies)
+		ctx := problem.WithRequestID(context.WithValue(r.Context(), notesKey{}, notes), id)
+		answer := &response{ResponseWriter: w}
+		answer.Header().Set("X-Request-Id", id)
+		r = r.WithContext(ctx)
+		defer func() {
+			aborted := recovered(o.Log, answer, r, recover())
+			took := o.Clock.Now().Sub(began)
+			operation := "unmatched"
+			if notes.Operation != nil {
+				operation = notes.Operation.ID
+			}
+			requests.WithLabelValues(operation, strconv.Itoa(answer.status)).Inc()
+			duration.WithLabelValues(operation).Observe(took.Seconds())
+			logLine(o.Log, r, answer, notes, operation, took)
+			if aborted {
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		next.ServeHTTP(answer, r)
+		if answer.status == 0 {
+			answer.status = http.StatusOK
+		}
+	})
+}
+
+// recovered deals with a panic; it reports whether the connection must be cut.
+func recovered(log *slog.Logger, w *response, r *http.Request, v any) bool {
+	if v == nil {
+		return false
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return true
+	}
+	log.ErrorContext(r.Context(), "handler panicked", "requestId", RequestID(r.Context()), "panic", v, "stack", string(debug.Stack()))
+	if w.status != 0 {
+		return true
+	}
+	problem.Write(w, r, problem.New(problem.InternalError, "The service failed. The request id finds the cause in its log."))
+	return false
+}
+
+func logLine(log *slog.Logger, r *http.Request, w *response, n *Notes, operation string, took time.Duration) {
+	level := slog.LevelDebug
+	attrs := []slog.Attr{
+		slog.String("requestId", RequestID(r.Context())), slog.String("operationId", operation), slog.String("method", r.Method),
+		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("took", took),
+	}
+	if n.Subject != "" {
+		attrs = append(attrs, slog.String("subject", n.Subject))
+	}
+	if n.RefusedBy != "" {
+		attrs = append(attrs, slog.String("refusedBy", n.RefusedBy))
+	}
+	if w.problem != nil {
+		attrs = append(attrs, slog.String("code", string(w.problem.Code)))
+		if w.status >= http.StatusInternalServerError {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("err", w.problem.Error()))
+		}
+	}
+	log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// requestID believes a trusted proxy's id when it is a UUID, and makes one otherwise.
+func requestID(r *http.Request, trusted []netip.Prefix) string {
+	if said := r.Header.Get("X-Request-Id"); said != "" && contains(trusted, peerIP(r)) {
+		if id, err := uuid.Parse(said); err == nil {
+			return id.String()
+		}
+	}
+	return uuid.NewString()
+}
+
+// response remembers what was answered. It implements http.Flusher itself, because a stream would silently be buffered
+// behind a wrapper that only unwraps.
+type response struct {
+	http.ResponseWriter
+	status  int
+	bytes   int64
+	problem *problem.Error
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // a writer that cannot flush has nothing to be flushed
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// RecordProblem implements problem.Recorder.
+func (w *response) RecordProblem(e *problem.Error) { w.problem = e }
+
+// started reports whether the answer's first byte is out.
+func (w *response) started() bool { return w.status != 0 }
