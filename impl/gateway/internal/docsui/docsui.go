@@ -14,9 +14,9 @@ import (
 )
 
 // CSP is the Content-Security-Policy that belongs on every answer of /docs.
-// Swagger UI lives with it unchanged: its styles are one file or are set by
-// script, its pictures are that file's data: URLs, and its requests (contracts,
-// Try it out) go to its own origin.
+// Swagger UI lives with it: its styles are one file or are set by script (but
+// for its logo, which init.js replaces), its pictures are that file's data:
+// URLs, and its requests (contracts, Try it out) go to its own origin.
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
