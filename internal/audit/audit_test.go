@@ -1,0 +1,288 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+var migrations = []fs.FS{audit.Migrations}
+
+func event(action string) audit.Event {
+	return audit.Event{Action: action, Actor: "usr_1", ActorKind: audit.User, Target: "key_1", Outcome: audit.OK, RequestID: "req_1"}
+}
+
+func appendEvents(t require.TestingT, db *store.DB, events ...audit.Event) {
+	require.NoError(t, db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+		return audit.Append(ctx, tx, events...)
+	}))
+}
+
+func verify(t require.TestingT, db *store.DB) (checked, firstBreak int64) {
+	checked, firstBreak, err := audit.Verify(context.Background(), db.Read(context.Background()))
+	require.NoError(t, err)
+	return checked, firstBreak
+}
+
+func TestAppend_isReadBackAsItWas(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.FixedZone("CET", 3600))
+		e := event("createKey")
+		e.At, e.Detail = at, map[string]string{"sid": "ses_1", "address": "192.0.2.1"}
+		appendEvents(t, db, e)
+		records, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{})
+		require.NoError(t, err)
+		e.At = at.UTC().Truncate(time.Microsecond)
+		require.Len(t, records, 1)
+		require.Equal(t, e, records[0].Event)
+		require.EqualValues(t, 1, records[0].Seq)
+		require.Len(t, records[0].Hash, 32)
+	})
+}
+
+func TestAppend_goesWithItsTransaction(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		appendEvents(t, db, event("a"))
+		refused := errors.New("refused")
+		require.ErrorIs(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			require.NoError(t, audit.Append(ctx, tx, event("b")))
+			return refused
+		}), refused)
+		appendEvents(t, db, event("c"))
+		checked, firstBreak := verify(t, db)
+		require.EqualValues(t, 2, checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
+func TestAppend_neverForksTheChain(t *testing.T) {
+	const writers, each = 16, 8
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		replicas := []*store.DB{open(t), open(t)}
+		var group sync.WaitGroup
+		for w := range writers {
+			group.Go(func() {
+				for n := range each {
+					err := replicas[w%2].Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+						if err := audit.Append(ctx, tx, event(fmt.Sprintf("w%d", w))); err != nil {
+							return err
+						}
+						if n%4 == 3 { // twice in one transaction, and several at once
+							return audit.Append(ctx, tx, event("more"), event("more"))
+						}
+						return nil
+					})
+					if err != nil {
+						t.Errorf("append: %v", err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		checked, firstBreak := verify(t, replicas[1])
+		require.EqualValues(t, writers*(each+each/4*2), checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
+func TestAppend_linksMoreEventsThanOneStatementTakes(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		events := make([]audit.Event, 1203)
+		for i := range events {
+			events[i] = event("bulk")
+		}
+		appendEvents(t, db, events...)
+		appendEvents(t, db)
+		checked, firstBreak := verify(t, db)
+		require.EqualValues(t, len(events), checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
+// tampering is done with plain statements, as somebody with access to the database would.
+func TestVerify_findsTheFirstTouchedEvent(t *testing.T) {
+	const count = 7
+	for name, c := range map[string]struct {
+		statements []string
+		want       int64
+	}{
+		"nothing":             {nil, 0},
+		"body changed":        {[]string{"UPDATE audit_events SET body = (SELECT body FROM audit_events WHERE seq = 2) WHERE seq = 4"}, 4},
+		"action changed":      {[]string{"UPDATE audit_events SET action = 'other' WHERE seq = 3"}, 3},
+		"actor changed":       {[]string{"UPDATE audit_events SET actor = 'usr_2' WHERE seq = 3"}, 3},
+		"target changed":      {[]string{"UPDATE audit_events SET target = '' WHERE seq = 1"}, 1},
+		"time changed":        {[]string{"UPDATE audit_events SET at = at + 1 WHERE seq = 7"}, 7},
+		"hash changed":        {[]string{"UPDATE audit_events SET hash = prev_hash WHERE seq = 5"}, 5},
+		"first removed":       {[]string{"DELETE FROM audit_events WHERE seq = 1"}, 1},
+		"one removed":         {[]string{"DELETE FROM audit_events WHERE seq = 4"}, 4},
+		"removed, gap closed": {[]string{"DELETE FROM audit_events WHERE seq = 4", "UPDATE audit_events SET seq = 4 WHERE seq = 5", "UPDATE audit_events SET seq = 5 WHERE seq = 6"}, 4},
+		"two swapped": {[]string{"UPDATE audit_events SET seq = 99 WHERE seq = 2", "UPDATE audit_events SET seq = 2 WHERE seq = 5",
+			"UPDATE audit_events SET seq = 5 WHERE seq = 99"}, 2},
+		"tail removed":                 {[]string{"DELETE FROM audit_events WHERE seq >= 6"}, 6},
+		"all removed":                  {[]string{"DELETE FROM audit_events"}, 1},
+		"head turned back":             {[]string{"UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit_events WHERE seq = 5)"}, 7},
+		"head hash changed":            {[]string{"UPDATE audit_head SET hash = (SELECT hash FROM audit_events WHERE seq = 5)"}, 7},
+		"head turned back, other hash": {[]string{"UPDATE audit_head SET seq = 5"}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+				db := open(t)
+				for i := range count {
+					appendEvents(t, db, event(fmt.Sprintf("action%d", i)))
+				}
+				require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+					for _, s := range c.statements {
+						if _, err := tx.Exec(ctx, s); err != nil {
+							return err
+						}
+					}
+					return nil
+				}))
+				checked, firstBreak := verify(t, db)
+				require.Equal(t, c.want, firstBreak)
+				if c.want == 0 {
+					require.EqualValues(t, count, checked)
+				} else {
+					require.Less(t, checked, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestVerify_findsEveryFlippedBit(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations})
+	require.NoError(t, err)
+	defer db.Close()
+	for range 3 {
+		appendEvents(t, db, event("a"))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		column := rapid.SampledFrom([]string{"body", "hash", "prev_hash"}).Draw(t, "column")
+		bit := rapid.IntRange(0, 32*8-1).Draw(t, "bit") // bodies are longer than that
+		seq := rapid.Int64Range(1, 3).Draw(t, "seq")
+		flip := func() {
+			require.NoError(t, db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				var value []byte
+				if err := tx.Get(ctx, &value, "SELECT "+column+" FROM audit_events WHERE seq = ?", seq); err != nil {
+					return err
+				}
+				value[bit/8] ^= 1 << (bit % 8)
+				_, err := tx.Exec(ctx, "UPDATE audit_events SET "+column+" = ? WHERE seq = ?", value, seq)
+				return err
+			}))
+		}
+		flip()
+		_, firstBreak := verify(t, db)
+		require.Equal(t, seq, firstBreak)
+		flip()
+		_, firstBreak = verify(t, db)
+		require.Zero(t, firstBreak)
+	})
+}
+
+func TestContains_showsACutTail(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		q := db.Read(t.Context())
+		empty, err := audit.Head(t.Context(), q)
+		require.NoError(t, err)
+		appendEvents(t, db, event("a"), event("b"), event("c"))
+		kept, err := audit.Head(t.Context(), q)
+		require.NoError(t, err)
+		appendEvents(t, db, event("d"))
+		for _, c := range []audit.Checkpoint{empty, kept} {
+			held, err := audit.Contains(t.Context(), q, c)
+			require.NoError(t, err)
+			require.True(t, held)
+		}
+
+		// Cut so well that the rest verifies, then grown again.
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			if _, err := tx.Exec(ctx, "DELETE FROM audit_events WHERE seq > 2"); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, "UPDATE audit_head SET seq = 2, hash = (SELECT hash FROM audit_events WHERE seq = 2)")
+			return err
+		}))
+		held, err := audit.Contains(t.Context(), q, kept)
+		require.NoError(t, err)
+		require.False(t, held)
+		appendEvents(t, db, event("other"), event("other"))
+		_, firstBreak := verify(t, db)
+		require.Zero(t, firstBreak, "the chain alone cannot tell")
+		held, err = audit.Contains(t.Context(), q, kept)
+		require.NoError(t, err)
+		require.False(t, held, "the checkpoint can")
+	})
+}
+
+func TestList_filtersAndPagesNewestFirst(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		for i := range 10 {
+			e := event([]string{"read", "write"}[i%2])
+			e.At, e.Actor, e.Target = start.Add(time.Duration(i)*time.Minute), fmt.Sprintf("usr_%d", i%3), fmt.Sprintf("key_%d", i)
+			appendEvents(t, db, e)
+		}
+		seqs := func(query audit.Query) (seqs []int64) {
+			records, err := audit.List(t.Context(), db.Read(t.Context()), query)
+			require.NoError(t, err)
+			for _, r := range records {
+				seqs = append(seqs, r.Seq)
+			}
+			return seqs
+		}
+		require.Equal(t, []int64{10, 9, 8}, seqs(audit.Query{Limit: 3}))
+		require.Equal(t, []int64{7, 6, 5}, seqs(audit.Query{Limit: 3, Before: 8}))
+		require.Equal(t, []int64{9, 7, 5, 3, 1}, seqs(audit.Query{Action: "read"}))
+		require.Equal(t, []int64{8, 2}, seqs(audit.Query{Action: "write", Actor: "usr_1"}))
+		require.Equal(t, []int64{4}, seqs(audit.Query{Target: "key_3"}))
+		require.Equal(t, []int64{4, 3}, seqs(audit.Query{From: start.Add(2 * time.Minute), To: start.Add(4 * time.Minute)}))
+		require.Empty(t, seqs(audit.Query{Actor: "nobody"}))
+	})
+}
+
+func TestAppend_storesAnyTextAndRefusesHalfEvents(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		e := event("login")
+		e.Target = "nul\x00 and broken \xff\xfe"
+		e.Detail = map[string]string{"name": "\x00\xff"}
+		appendEvents(t, db, e)
+		_, firstBreak := verify(t, db)
+		require.Zero(t, firstBreak)
+
+		for name, broken := range map[string]func(*audit.Event){
+			"no action":     func(e *audit.Event) { e.Action = "" },
+			"no actor kind": func(e *audit.Event) { e.ActorKind = "" },
+			"no outcome":    func(e *audit.Event) { e.Outcome = "" },
+			"too large":     func(e *audit.Event) { e.Detail = map[string]string{"x": strings.Repeat("x", 20<<10)} },
+		} {
+			e := event("login")
+			broken(&e)
+			require.Error(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				return audit.Append(ctx, tx, e)
+			}), name)
+		}
+		checked, firstBreak := verify(t, db)
+		require.EqualValues(t, 1, checked)
+		require.Zero(t, firstBreak)
+	})
+}
