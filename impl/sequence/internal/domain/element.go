@@ -1,0 +1,128 @@
+// Package domain says what an element is and which rules its numbers and versions follow. It knows neither how requests
+// arrive nor how rows are kept.
+package domain
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Limits of the contract that the domain keeps itself.
+const (
+	MaxData   = 64 << 10  // bytes of one element's data
+	MaxBatch  = 1000      // elements appended together
+	MaxNumber = 1<<53 - 1 // the largest integer every JSON reader knows exactly (RFC 8259, section 6)
+)
+
+// Status says whether an element is in use. An omitted element keeps its number and place.
+type Status string
+
+// The statuses.
+const (
+	Active  Status = "active"
+	Omitted Status = "omitted"
+)
+
+// Group is what one sequence of numbers belongs to: an element type in a scope.
+type Group struct{ Scope, ElementType string }
+
+// Compare orders groups; whoever locks several does it in this order.
+func (g Group) Compare(other Group) int {
+	return cmp.Or(strings.Compare(g.Scope, other.Scope), strings.Compare(g.ElementType, other.ElementType))
+}
+
+// Ref names one element.
+type Ref struct {
+	Group
+	ID string
+}
+
+// Compare orders references by group, then by id.
+func (r Ref) Compare(other Ref) int {
+	return cmp.Or(r.Group.Compare(other.Group), strings.Compare(r.ID, other.ID))
+}
+
+// Element is an element as it is now.
+type Element struct {
+	Ref
+	Number    int64 // 1..N in its group without a gap
+	Status    Status
+	Version   int64   // the current one, from 1
+	Comment   *string // of the current version
+	Data      []byte  // of the current version: the caller's JSON object, byte for byte
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Draft is an element before it has a number.
+type Draft struct {
+	ID      string // empty: one is chosen
+	Comment *string
+	Data    []byte
+}
+
+// Actor is who asks for a change, for the versions and the audit chain.
+type Actor struct {
+	Subject   string
+	Kind      string // user or service
+	RequestID string
+}
+
+// Create appends elements to a group: all or none, in one contiguous block of numbers in the order given.
+type Create struct {
+	Group
+	Drafts []Draft
+	Actor  Actor
+}
+
+// Prepare chooses the missing ids and checks what needs no knowledge of other elements. It returns an *InvalidItems or nil.
+func (c *Create) Prepare(newID func() string) error {
+	var faults []ItemFault
+	seen := make(map[string]bool, len(c.Drafts))
+	for i := range c.Drafts {
+		draft := &c.Drafts[i]
+		if draft.ID == "" {
+			draft.ID = newID()
+		}
+		if seen[draft.ID] {
+			faults = append(faults, ItemFault{Index: i, Property: "id", Rule: "unique", Message: "is given twice in this batch"})
+		}
+		seen[draft.ID] = true
+		if fault, ok := checkData(draft.Data); !ok {
+			fault.Index = i
+			faults = append(faults, fault)
+		}
+	}
+	if len(faults) > 0 {
+		return &InvalidItems{Faults: faults}
+	}
+	return nil
+}
+
+// Number gives the drafts the numbers up to and including last.
+func (c *Create) Number(last int64, at time.Time) []Element {
+	out := make([]Element, len(c.Drafts))
+	first := last - int64(len(c.Drafts)) + 1
+	for i, draft := range c.Drafts {
+		out[i] = Element{
+			Ref: Ref{c.Group, draft.ID}, Number: first + int64(i), Status: Active, Version: 1,
+			Comment: draft.Comment, Data: draft.Data, CreatedAt: at, UpdatedAt: at,
+		}
+	}
+	return out
+}
+
+// Omit takes an element out of use. Repeating it changes nothing.
+type Omit struct {
+	Ref
+	Actor Actor
+}
+
+func checkData(data []byte) (ItemFault, bool) {
+	if len(data) > MaxData {
+		return ItemFault{Property: "data", Rule: "maxBytes", Message: fmt.Sprintf("is longer than %d bytes", MaxData)}, false
+	}
+	return ItemFault{}, true
+}

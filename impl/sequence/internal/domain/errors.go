@@ -1,0 +1,40 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a request, beside *InvalidItems, *Exists and *Stale.
+var (
+	ErrUnknownScope   = errors.New("scope has no element")
+	ErrUnknownElement = errors.New("element does not exist")
+	ErrUnknownVersion = errors.New("element has no such version")
+	ErrExhausted      = errors.New("no number is left")
+)
+
+// ItemFault is what is wrong with one item of a list, or with the only one.
+type ItemFault struct {
+	Index    int    // in the list as it was sent
+	Property string // of the item; empty: the item itself
+	Rule     string
+	Message  string // never repeats what was sent
+}
+
+// InvalidItems says which items break a rule. Nothing was changed.
+type InvalidItems struct{ Faults []ItemFault }
+
+func (e *InvalidItems) Error() string {
+	f := e.Faults[0]
+	return fmt.Sprintf("%d invalid items, the first at %d: %s %s", len(e.Faults), f.Index, f.Property, f.Message)
+}
+
+// Exists says which drafts have an id that an element of the group has already. Nothing was changed.
+type Exists struct{ Indexes []int }
+
+func (e *Exists) Error() string { return fmt.Sprintf("%d ids are taken", len(e.Indexes)) }
+
+// Stale says that the change was made from a version that is no longer current. Nothing was changed.
+type Stale struct{ Current int64 }
+
+func (e *Stale) Error() string { return fmt.Sprintf("version %d is current", e.Current) }

@@ -1,0 +1,29 @@
+package domain
+
+import "time"
+
+// Version is what an element was at one time. It never changes.
+type Version struct {
+	Version   int64 // 1, 2, 3 ... of its element
+	Comment   *string
+	Data      []byte
+	CreatedAt time.Time
+	CreatedBy string // the subject that made it
+}
+
+// Revise gives an element a new version, provided that the current one is still the one the change was made from.
+type Revise struct {
+	Ref
+	Expected int64 // the version that must be current
+	Comment  *string
+	Data     []byte
+	Actor    Actor
+}
+
+// Check returns an *InvalidItems when the new data break a rule.
+func (r *Revise) Check() error {
+	if fault, ok := checkData(r.Data); !ok {
+		return &InvalidItems{Faults: []ItemFault{fault}}
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+)
+
+// omit takes elements out of use; the number stays. An element that is omitted already stays as it is.
+func (b *batch) omit(ctx context.Context, changes []*Change) error {
+	var refs []domain.Ref
+	for _, c := range changes {
+		refs = append(refs, c.Omit.Ref)
+	}
+	slices.SortFunc(refs, domain.Ref.Compare)
+	refs = slices.Compact(refs)
+	touched := map[domain.Ref]bool{}
+	err := inChunks(refs, func(part []domain.Ref) error {
+		args := make([]any, 0, 3*len(part)+1)
+		for _, r := range part {
+			args = append(args, r.Scope, r.ElementType, r.ID)
+		}
+		var rows []row
+		err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id) AS ("+values(len(part), text, text, text)+`)
+			UPDATE elements SET status = 'omitted', updated_at = ? FROM wanted
+			WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
+			  AND elements.status = 'active'
+			RETURNING elements.scope, elements.element_type, elements.id`, append(args, b.at)...)
+		for _, r := range rows {
+			touched[r.ref()] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	rows, err := selectIn(ctx, b.tx, refs, selectElements+onWanted)
+	if err != nil {
+		return err
+	}
+	now := make(map[domain.Ref]domain.Element, len(rows))
+	for _, r := range rows {
+		now[r.ref()] = r.element()
+	}
+	for _, c := range changes {
+		element, ok := now[c.Omit.Ref]
+		if !ok {
+			c.fail(domain.ErrUnknownElement)
+			continue
+		}
+		c.Done.Elements = []domain.Element{element}
+		if touched[c.Omit.Ref] {
+			c.Done.Touched = []domain.Ref{c.Omit.Ref}
+			delete(touched, c.Omit.Ref) // one change did it; others of the batch found it done
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+)
+
+// revise gives elements new versions. Of several changes to one element the first comes first, and finds the others stale
+// unless they expected just that.
+func (b *batch) revise(ctx context.Context, changes []*Change) error {
+	for len(changes) > 0 {
+		now := map[domain.Ref]*Change{}
+		var later []*Change
+		for _, c := range changes {
+			if now[c.Revise.Ref] != nil {
+				later = append(later, c)
+				continue
+			}
+			now[c.Revise.Ref] = c
+		}
+		round := pick(changes, func(c *Change) bool { return now[c.Revise.Ref] == c })
+		if err := inChunks(round, func(part []*Change) error { return b.reviseRound(ctx, part) }); err != nil {
+			return err
+		}
+		changes = later
+	}
+	return nil
+}
+
+// reviseRound takes at most one change for each element.
+func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
+	// The guard is in the statement: only the expected version is followed by a new one.
+	args := make([]any, 0, 4*len(changes)+1)
+	refs := make([]domain.Ref, len(changes))
+	for i, c := range changes {
+		refs[i] = c.Revise.Ref
+		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected)
+	}
+	var rows []row
+	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+values(len(changes), text, text, text, bigint)+`)
+		UPDATE elements SET version = elements.version + 1, updated_at = ? FROM wanted
+		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
+		  AND elements.version = wanted.expected
+		RETURNING elements.scope, elements.element_type, elements.id, elements.number, elements.status, elements.version,
+		  elements.created_at, elements.updated_at`, append(args, b.at)...)
+	if err != nil {
+		return err
+	}
+	updated := make(map[domain.Ref]row, len(rows))
+	for _, r := range rows {
+		updated[r.ref()] = r
+	}
+	var revised []domain.Element
+	var authors []string
+	for _, c := range changes {
+		r, ok := updated[c.Revise.Ref]
+		if !ok {
+			continue
+		}
+		r.Data, r.Comment = c.Revise.Data, c.Revise.Comment
+		c.Done = Done{Elements: []domain.Element{r.element()}, Touched: []domain.Ref{c.Revise.Ref}}
+		revised, authors = append(revised, r.element()), append(authors, c.Revise.Actor.Subject)
+	}
+	if err := b.insertVersions(ctx, revised, authors); err != nil {
+		return err
+	}
+	return b.explain(ctx, pick(changes, func(c *Change) bool { return c.Done.Elements == nil }))
+}
+
+// explain says of changes that found no row with the expected version whether there is an element at all.
+func (b *batch) explain(ctx context.Context, changes []*Change) error {
+	refs := make([]domain.Ref, len(changes))
+	for i, c := range changes {
+		refs[i] = c.Revise.Ref
+	}
+	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.version FROM elements e "+onWanted)
+	if err != nil {
+		return err
+	}
+	current := make(map[domain.Ref]int64, len(rows))
+	for _, r := range rows {
+		current[r.ref()] = r.Version
+	}
+	for _, c := range changes {
+		if version, ok := current[c.Revise.Ref]; ok {
+			c.fail(&domain.Stale{Current: version})
+		} else {
+			c.fail(domain.ErrUnknownElement)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package store keeps elements, their versions and the counters of their groups. Its write methods take the transaction
+// and work on many requests at once: a shared commit costs a handful of statements, whatever the number of its requests.
+//
+// Every change to a group begins with a lock on the group's counter, and Batch locks all its groups in one order. Inside
+// the lock a look before a write is exact; the number and its row commit together, so that a crash leaves no gap.
+package store
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations creates the tables (from 00100).
+var Migrations, _ = fs.Sub(files, "migrations")
+
+// Store reads elements.
+type Store struct{ db *database.DB }
+
+// New returns a Store on a migrated database.
+func New(db *database.DB) *Store { return &Store{db: db} }
+
+// row is an element with the data of its current version.
+type row struct {
+	Scope       string  `db:"scope"`
+	ElementType string  `db:"element_type"`
+	ID          string  `db:"id"`
+	Number      int64   `db:"number"`
+	Status      string  `db:"status"`
+	Version     int64   `db:"version"`
+	CreatedAt   int64   `db:"created_at"`
+	UpdatedAt   int64   `db:"updated_at"`
+	Data        []byte  `db:"data"`
+	Comment     *string `db:"comment"`
+}
+
+func (r row) ref() domain.Ref {
+	return domain.Ref{Group: domain.Group{Scope: r.Scope, ElementType: r.ElementType}, ID: r.ID}
+}
+
+func (r row) element() domain.Element {
+	return domain.Element{
+		Ref: r.ref(), Number: r.Number, Status: domain.Status(r.Status), Version: r.Version, Comment: r.Comment, Data: r.Data,
+		CreatedAt: fromMicros(r.CreatedAt), UpdatedAt: fromMicros(r.UpdatedAt),
+	}
+}
+
+func elements(rows []row) []domain.Element {
+	out := make([]domain.Element, len(rows))
+	for i, r := range rows {
+		out[i] = r.element()
+	}
+	return out
+}
+
+func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
+
+// selectElements selects rows of row from elements e, whatever joins and conditions follow.
+const selectElements = `SELECT e.scope, e.element_type, e.id, e.number, e.status, e.version, e.created_at, e.updated_at, v.data, v.comment
+	FROM elements e JOIN versions v ON v.scope = e.scope AND v.element_type = e.element_type AND v.id = e.id AND v.version = e.version `
+
+// chunk is how many rows one statement takes at most: with eight columns a quarter of the parameters SQLite allows.
+const chunk = 1000
+
+// column is the type of a column of a VALUES list.
+type column bool
+
+const (
+	text   column = false
+	bigint column = true // PostgreSQL takes a parameter that nothing types for text
+)
+
+// values writes the VALUES list of n rows with typed placeholders.
+func values(n int, columns ...column) string {
+	var b strings.Builder
+	b.WriteString("VALUES ")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for j, c := range columns {
+			b.WriteString(map[bool]string{true: "(", false: ", "}[j == 0])
+			// The first row types the column.
+			if i == 0 && c == bigint {
+				b.WriteString("CAST(? AS BIGINT)")
+			} else {
+				b.WriteByte('?')
+			}
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// inChunks calls fn with the items in groups of at most chunk.
+func inChunks[T any](items []T, fn func(part []T) error) error {
+	for len(items) > 0 {
+		n := min(chunk, len(items))
+		if err := fn(items[:n]); err != nil {
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
+
+// selectIn reads rows that join a VALUES list named wanted with the columns scope, element_type and id.
+func selectIn(ctx context.Context, q database.Querier, refs []domain.Ref, query string) (out []row, err error) {
+	err = inChunks(refs, func(part []domain.Ref) error {
+		var rows []row
+		args := make([]any, 0, 3*len(part))
+		for _, r := range part {
+			args = append(args, r.Scope, r.ElementType, r.ID)
+		}
+		with := "WITH wanted (scope, element_type, id) AS (" + values(len(part), text, text, text) + ") "
+		if err := q.Select(ctx, &rows, with+query, args...); err != nil {
+			return err
+		}
+		out = append(out, rows...)
+		return nil
+	})
+	return out, err
+}
+
+// onWanted joins the elements e that the VALUES list names.
+const onWanted = "JOIN wanted w ON e.scope = w.scope AND e.element_type = w.element_type AND e.id = w.id"
