@@ -200,7 +200,7 @@ var definitions = map[Code]definition{
 	InsufficientUserAuthentication: {KindUnauthenticated, "Stronger authentication required"},
 	InvalidCredentials:             {KindUnauthenticated, "Invalid credentials"},
 	InvalidCode:                    {KindUnprocessable, "Invalid code"},
-	InvalidProof:                   {KindUnauthenticated, "Invalid proof"},
+	InvalidProof:                   {KindUnprocessable, "Invalid proof"},
 	InvalidAPIKey:                  {KindUnauthenticated, "Invalid API key"},
 	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
 	InvalidBootstrapToken:          {KindUnauthenticated, "Invalid bootstrap token"},

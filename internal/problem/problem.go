@@ -31,6 +31,8 @@ type Error struct {
 	Fields    []Field
 	Truncated bool
 	Header    http.Header
+	ACRValues []string // with insufficient_user_authentication: the levels that would do (RFC 9470)
+	MaxAge    int64    // with insufficient_user_authentication: how old the factor may be, in seconds
 	cause     error
 }
 
@@ -106,6 +108,14 @@ func (e *Error) WithHeader(key, value string) *Error {
 		c.Header = http.Header{}
 	}
 	c.Header.Add(key, value)
+	return c
+}
+
+// WithAuthentication returns a copy that says in its body which authentication would do: the members acrValues and maxAge
+// of our contract, with the meaning of RFC 9470's parameters. maxAge is sent in whole seconds.
+func (e *Error) WithAuthentication(acrValues []string, maxAge time.Duration) *Error {
+	c := e.clone()
+	c.ACRValues, c.MaxAge = append([]string(nil), acrValues...), int64(maxAge/time.Second)
 	return c
 }
 

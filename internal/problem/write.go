@@ -5,23 +5,25 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/google/uuid"
+	"github.com/fountainai/fountain/internal/id"
 )
 
 // MediaType is the content type of every problem.
 const MediaType = "application/problem+json"
 
-// Document is the JSON form of a problem (RFC 9457 with our members code, requestId, errors, truncated).
+// Document is the JSON form of a problem (RFC 9457 with our members from code on).
 type Document struct {
-	Type      string  `json:"type"`
-	Title     string  `json:"title"`
-	Status    int     `json:"status"`
-	Detail    string  `json:"detail,omitempty"`
-	Instance  string  `json:"instance"`
-	Code      Code    `json:"code"`
-	RequestID string  `json:"requestId"`
-	Errors    []Field `json:"errors,omitempty"`
-	Truncated bool    `json:"truncated,omitempty"`
+	Type      string   `json:"type"`
+	Title     string   `json:"title"`
+	Status    int      `json:"status"`
+	Detail    string   `json:"detail,omitempty"`
+	Instance  string   `json:"instance"`
+	Code      Code     `json:"code"`
+	RequestID string   `json:"requestId"`
+	Errors    []Field  `json:"errors,omitempty"`
+	Truncated bool     `json:"truncated,omitempty"`
+	ACRValues []string `json:"acrValues,omitempty"`
+	MaxAge    int64    `json:"maxAge,omitempty"`
 }
 
 // Recorder is implemented by a ResponseWriter that wants to know the error behind an answer, for its access log.
@@ -32,7 +34,7 @@ type (
 	oauthKey     struct{}
 )
 
-// WithRequestID keeps the request's id, a UUID, where Write finds it.
+// WithRequestID keeps the request's id, "req_" and a ULID, where Write finds it.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
@@ -43,7 +45,7 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// WithOAuthErrors marks a request whose errors are written in the form of RFC 6749 section 5.2.
+// WithOAuthErrors marks a request whose 400 and 401 answers have the form of RFC 6749 section 5.2.
 func WithOAuthErrors(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauthKey{}, true)
 }
@@ -67,29 +69,43 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 			h.Add(k, v)
 		}
 	}
+	if e.Status() == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", defaultChallenge(e.Code)) // a 401 must have one (RFC 9110 section 11.6.1)
+	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	contentType, body := MediaType, []byte(nil)
-	if oauth, _ := r.Context().Value(oauthKey{}).(bool); oauth {
-		contentType, body = "application/json", oauthBody(e)
+	contentType, status := MediaType, e.Status()
+	var body []byte
+	if oauth, _ := r.Context().Value(oauthKey{}).(bool); oauth && hasOAuthForm(e) {
+		contentType = "application/json"
+		status, body = oauthAnswer(e)
 	} else {
 		body = Encode(e, RequestID(r.Context()))
 	}
 	h.Set("Content-Type", contentType)
-	w.WriteHeader(e.Status())
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client is gone; nobody is left to tell
 	}
 }
 
+// defaultChallenge is what a 401 says when whoever refused said nothing more exact.
+func defaultChallenge(c Code) string {
+	if c == InvalidClient {
+		return `Basic realm="fountain"` // RFC 6749 section 5.2
+	}
+	return `Bearer realm="fountain"`
+}
+
 // Encode returns the problem document of e. An empty requestID is replaced by a new one.
 func Encode(e *Error, requestID string) []byte {
 	if requestID == "" {
-		requestID = uuid.NewString()
+		requestID = id.New("req")
 	}
 	body, err := json.Marshal(Document{
 		Type: e.Code.TypeURI(), Title: e.Code.Title(), Status: e.Status(), Detail: e.Detail,
-		Instance: "urn:uuid:" + requestID, Code: e.Code, RequestID: requestID, Errors: e.Fields, Truncated: e.Truncated,
+		Instance: "urn:fountain:request:" + requestID, Code: e.Code, RequestID: requestID, Errors: e.Fields, Truncated: e.Truncated,
+		ACRValues: e.ACRValues, MaxAge: e.MaxAge,
 	})
 	if err != nil { // strings and ints only: cannot happen
 		return []byte(`{"type":"about:blank","title":"Internal error","status":500}`)
@@ -97,28 +113,37 @@ func Encode(e *Error, requestID string) []byte {
 	return body
 }
 
-// oauthErrors maps codes to the error names of RFC 6749 sections 5.2 and 4.1.2.1 and RFC 8707 section 2.
+// oauthErrors maps codes to the error names of RFC 6749 section 5.2 and RFC 8707 section 2; all other codes are
+// invalid_request.
 var oauthErrors = map[Code]string{
 	InvalidClient: "invalid_client", InvalidGrant: "invalid_grant", UnauthorizedClient: "unauthorized_client",
 	UnsupportedGrantType: "unsupported_grant_type", InvalidScope: "invalid_scope", InvalidTarget: "invalid_target",
 	AuthenticationRequired: "invalid_client", InvalidCredentials: "invalid_client", InvalidAPIKey: "invalid_client",
-	InvalidToken: "invalid_token", InsufficientScope: "insufficient_scope",
 }
 
-func oauthBody(e *Error) []byte {
+// hasOAuthForm reports whether RFC 6749 has words for e: what is wrong with the request or the client. Limits, media types
+// and failures of ours are problems there too.
+func hasOAuthForm(e *Error) bool {
+	switch e.Code.Kind() {
+	case KindBadRequest, KindUnauthenticated, KindForbidden, KindUnprocessable:
+		return true
+	}
+	return false
+}
+
+// oauthAnswer returns the status, 401 or else 400, and the body of RFC 6749 section 5.2.
+func oauthAnswer(e *Error) (int, []byte) {
 	name, ok := oauthErrors[e.Code]
-	switch {
-	case ok:
-	case e.Code.Kind() == KindUnavailable, e.Code.Kind() == KindTooManyRequests:
-		name = "temporarily_unavailable"
-	case e.Status() >= 500:
-		name = "server_error"
-	default:
+	if !ok {
 		name = "invalid_request"
 	}
-	body, _ := json.Marshal(struct {
+	status := http.StatusBadRequest
+	if e.Status() == http.StatusUnauthorized {
+		status = http.StatusUnauthorized
+	}
+	body, _ := json.Marshal(struct { // two strings: cannot fail
 		Error       string `json:"error"`
 		Description string `json:"error_description,omitempty"`
 	}{name, e.Detail})
-	return body
+	return status, body
 }
