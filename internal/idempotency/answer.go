@@ -1,0 +1,71 @@
+package idempotency
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// keep seals the answer into the claimed row.
+func (s *Store) keep(ctx context.Context, tx *store.Tx, key Key, answer Answer) error {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	sealed, err := s.sealer.Seal(text, key.name())
+	if err != nil {
+		return fmt.Errorf("seal answer: %w", err)
+	}
+	if len(sealed) > maxAnswer {
+		return errors.New("answer is too large to be kept for a repeat")
+	}
+	rows, err := tx.Exec(ctx, "UPDATE idempotency SET answer = ? WHERE principal = ? AND operation = ? AND value = ?",
+		sealed, key.Principal, key.Operation, key.Value)
+	if err != nil {
+		return fmt.Errorf("keep answer: %w", err)
+	}
+	if rows != 1 {
+		return errors.New("keep answer: the claim is gone")
+	}
+	return nil
+}
+
+func (s *Store) open(key Key, sealed []byte) (answer Answer, err error) {
+	text, err := s.sealer.Open(sealed, key.name())
+	if err != nil {
+		return Answer{}, fmt.Errorf("open answer: %w", err)
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return Answer{}, fmt.Errorf("decode answer: %w", err)
+	}
+	return answer, nil
+}
+
+// name is what finds the row: the seal's associated data.
+func (k Key) name() []byte {
+	return joined("idempotency", k.Principal, k.Operation, k.Value)
+}
+
+// content is what must not differ in a repeat.
+func (k Key) content() []byte {
+	return joined("request", k.Path, string(k.Body))
+}
+
+func (k Key) lockID() int64 {
+	sum := sha256.Sum256(k.name())
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+// joined writes parts so that no two lists of parts give the same bytes.
+func joined(parts ...string) (b []byte) {
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	return b
+}
