@@ -14,7 +14,6 @@ import (
 	externalRef0 "github.com/fountainai/fountain/generated/commonapi"
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
-	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ServiceStatusStatus.
@@ -667,7 +666,7 @@ func (response GetDocsAsset200TextJavascriptResponse) VisitGetDocsAssetResponse(
 	return err
 }
 
-type GetDocsAsset200TextResponse openapi_types.File
+type GetDocsAsset200TextResponse string
 
 func (response GetDocsAsset200TextResponse) VisitGetDocsAssetResponse(w http.ResponseWriter) error {
 

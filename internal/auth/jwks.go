@@ -22,9 +22,10 @@ import (
 )
 
 const (
-	jwksMaxAge   = 5 * time.Minute  // a set is fetched again when it is older
-	jwksMaxStale = 24 * time.Hour   // a set that cannot be fetched again still counts for so long
-	jwksInterval = 10 * time.Second // between two fetches for unknown kids, and between two that failed
+	jwksMaxAge   = 5 * time.Minute        // a set is fetched again when it is older
+	jwksMaxStale = 24 * time.Hour         // a set that cannot be fetched again still counts for so long
+	jwksInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
+	jwksFirst    = 250 * time.Millisecond // between two that failed before there was any set
 	jwksMaxSize  = 64 << 10
 	jwksMaxKeys  = 32
 	jwksTimeout  = 5 * time.Second
@@ -59,7 +60,7 @@ func (j *JWKS) Key(ctx context.Context, kid string) (string, crypto.PublicKey, e
 	age, sinceTry, loaded := now.Sub(j.fetched), now.Sub(j.tried), j.keys != nil
 	lastFail := j.lastFail
 	j.mu.RUnlock()
-	mayTry := sinceTry >= jwksInterval || sinceTry < 0
+	mayTry := sinceTry >= jwksInterval || sinceTry < 0 || !loaded && sinceTry >= jwksFirst
 	switch {
 	case known && age < jwksMaxAge:
 		return key.Algorithm, key.Key, nil

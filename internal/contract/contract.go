@@ -21,6 +21,7 @@ import (
 // Contract is one service's contract, compiled. It is immutable and safe for concurrent use.
 type Contract struct {
 	Word       string            // the service's word, which is also the audience of its tokens
+	Version    string            // info.version (semver)
 	BasePath   string            // path of the only servers entry without a trailing slash: "/kms/v1", or "" for "/"
 	Operations []*Operation      // sorted by ID
 	Scopes     map[string]string // every scope of the oauth2 scheme, with its description
@@ -71,7 +72,7 @@ func compile(word string, doc *openapi3.T, text []byte) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("contract %s: %w", word, err)
 	}
-	c := &Contract{Word: word, BasePath: base, Document: text, Scopes: map[string]string{}}
+	c := &Contract{Word: word, Version: doc.Info.Version, BasePath: base, Document: text, Scopes: map[string]string{}}
 	schemes, err := compileSchemes(doc, c.Scopes)
 	if err != nil {
 		return nil, fmt.Errorf("contract %s: %w", word, err)

@@ -29,8 +29,9 @@ type Limiter struct {
 }
 
 type shard struct {
-	mu   sync.Mutex
-	used map[string]time.Time // the theoretical arrival time of GCRA
+	mu    sync.Mutex
+	used  map[string]time.Time // the theoretical arrival time of GCRA
+	swept time.Time            // when forget last looked through the keys
 }
 
 // New returns an empty limiter.
@@ -80,8 +81,13 @@ func (l *Limiter) Take(p contract.Rate, key string, now time.Time) Verdict {
 	return v
 }
 
-// forget drops the keys whose whole allowance is back and reports whether there were any.
+// forget drops the keys whose whole allowance is back and reports whether there were any. It looks at most once a second, so
+// that a flood of keys does not buy a walk over the shard with each of them.
 func (s *shard) forget(now time.Time) bool {
+	if since := now.Sub(s.swept); since >= 0 && since < time.Second {
+		return false
+	}
+	s.swept = now
 	before := len(s.used)
 	for key, used := range s.used {
 		if !used.After(now) {

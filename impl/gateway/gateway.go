@@ -1,0 +1,160 @@
+// Package gateway is the family's one door. It lets a request through to a service only when that service's contract allows it.
+// Its configuration holds addresses and keys, never policy.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/fountainai/fountain/impl/gateway/internal/forward"
+	"github.com/fountainai/fountain/impl/gateway/internal/limit"
+	"github.com/fountainai/fountain/impl/gateway/internal/services"
+	"github.com/fountainai/fountain/impl/gateway/internal/stepup"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/runner"
+)
+
+const word = "gateway"
+
+// Config configures the gateway. Issuer, JWKSURL, KMSURL and the three addresses below are required; DataDir is not used.
+type Config struct {
+	config.Service
+
+	TwofactorURL string `env:"TWOFACTOR_URL"` // base URLs of the services, without /<word>/v1
+	SearchURL    string `env:"SEARCH_URL"`
+	SequenceURL  string `env:"SEQUENCE_URL"`
+	Version      string `env:"-"` // of the program, told by health
+}
+
+// Validate checks the configuration and touches nothing outside. It fills in what has a default.
+func (c *Config) Validate() error {
+	c.Complete(word)
+	if c.DataDir == "" {
+		c.DataDir = "." // the gateway keeps nothing
+	}
+	errs := []error{c.Service.Validate()}
+	for name, value := range map[string]string{"ISSUER": c.Issuer, "JWKS_URL": c.JWKSURL} {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("%s: is required", name))
+		}
+	}
+	if _, err := c.targets(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// targets returns the services' addresses by word.
+func (c *Config) targets() (map[string]*url.URL, error) {
+	out := map[string]*url.URL{}
+	var errs []error
+	for word, address := range map[string]string{"kms": c.KMSURL, "twofactor": c.TwofactorURL, "search": c.SearchURL, "sequence": c.SequenceURL} {
+		u, err := url.Parse(address)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") {
+			errs = append(errs, fmt.Errorf("address of %s: must be http://host:port or https://host:port", word))
+			continue
+		}
+		out[word] = u
+	}
+	return out, errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then drains. It starts whether or not the services behind it are there.
+func Run(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("configuration of the gateway: %w", err)
+	}
+	g, err := build(c)
+	if err != nil {
+		return err
+	}
+	listener := c.Listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", c.Addr); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+	var group runner.Group
+	group.Go("serve", func(ctx context.Context) error {
+		return httpserver.Serve(ctx, listener, g.handler(), httpserver.ServeOptions{
+			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, Log: c.Log,
+			Draining: func() { g.draining.Store(true) }, DrainDelay: c.DrainDelay, Grace: c.Grace,
+		})
+	})
+	group.Go("watch services", g.watcher.Run)
+	group.Go("become ready", g.becomeReady)
+	return group.Run(ctx)
+}
+
+// build makes the gateway's parts.
+func build(c Config) (*gate, error) {
+	contracts, err := contract.LoadAll()
+	if err != nil {
+		return nil, err
+	}
+	table, err := contract.NewTable(contracts...)
+	if err != nil {
+		return nil, fmt.Errorf("join the contracts: %w", err)
+	}
+	targets, err := c.targets()
+	if err != nil {
+		return nil, err
+	}
+	transport, err := newTransport(c.TLS.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
+	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Clock: c.Clock})
+	redeemer, err := stepup.New(c.TwofactorURL, c.KMSURL, client, verifier, c.Clock)
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{
+		config: c, table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock),
+		forwarder: forward.New(forward.Options{Targets: targets, Transport: transport, Log: c.Log, Registerer: c.Registerer}),
+		watcher:   services.NewWatcher(contracts, targets, client),
+	}
+	g.own = g.ownHandler(targets["kms"], client)
+	return g, nil
+}
+
+// newTransport returns a transport for many requests to few hosts. The default's two idle connections to a host would make most
+// requests open a new one.
+func newTransport(caFile string) (*http.Transport, error) {
+	t := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConns:          1024,
+		MaxIdleConnsPerHost:   256,
+		IdleConnTimeout:       60 * time.Second, // below the services' own
+		TLSHandshakeTimeout:   5 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	if caFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate authorities: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("read certificate authorities: the file has no certificate")
+	}
+	t.TLSClientConfig.RootCAs = pool
+	return t, nil
+}

@@ -1,0 +1,86 @@
+package limit
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Steps are the gateway's limiting steps over one limiter.
+type Steps struct {
+	limiter *Limiter
+	clock   clock.Clock
+	flights sync.Map // operationId -> *atomic.Int64, how many run now
+}
+
+// NewSteps returns the steps.
+func NewSteps(c clock.Clock) *Steps { return &Steps{limiter: New(), clock: c} }
+
+// Preauth counts the request before anything is known of its sender but the address.
+func (s *Steps) Preauth(x *exchange.Exchange) error { return s.count(x, true) }
+
+// Subject counts the request of an authenticated caller and tells them how they stand.
+func (s *Steps) Subject(x *exchange.Exchange) error { return s.count(x, false) }
+
+func (s *Steps) count(x *exchange.Exchange, preauth bool) error {
+	var verdicts []Verdict
+	now := s.clock.Now()
+	for _, p := range x.Operation.Policy.Rate {
+		key, applies := keyOf(p, x)
+		if p.Preauth != preauth || !applies {
+			continue
+		}
+		v := s.limiter.Take(p, key, now)
+		verdicts = append(verdicts, v)
+		if !v.Allowed {
+			return Refusal(verdicts, v)
+		}
+	}
+	if len(verdicts) > 0 && !preauth {
+		rateLimit, policy := Headers(verdicts)
+		x.Writer.Header().Set("RateLimit", rateLimit)
+		x.Writer.Header().Set("RateLimit-Policy", policy)
+	}
+	return nil
+}
+
+// keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
+// different contracts are different limits.
+func keyOf(p contract.Rate, x *exchange.Exchange) (string, bool) {
+	switch p.Key {
+	case "ip":
+		return x.Operation.Word + " " + x.ClientIP.String(), true
+	case "operation":
+		return x.Operation.ID, true
+	case "sub":
+		if x.Principal != nil {
+			return x.Operation.Word + " " + x.Principal.Subject, true
+		}
+	case "client":
+		if x.Principal != nil {
+			return x.Operation.Word + " " + x.Principal.ClientID, true
+		}
+	}
+	return "", false
+}
+
+// Concurrency admits as many requests of an operation at a time as its contract says.
+func (s *Steps) Concurrency(x *exchange.Exchange) error {
+	most := int64(x.Operation.Policy.Concurrency)
+	if most == 0 {
+		return nil
+	}
+	held, _ := s.flights.LoadOrStore(x.Operation.ID, new(atomic.Int64))
+	running := held.(*atomic.Int64)
+	if running.Add(1) > most {
+		running.Add(-1)
+		return problem.New(problem.Overloaded, "Too many requests of this operation run right now.").WithRetryAfter(time.Second)
+	}
+	x.After(func() { running.Add(-1) })
+	return nil
+}

@@ -1,0 +1,123 @@
+package services
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/generated/commonapi"
+	"github.com/fountainai/fountain/generated/gatewayapi"
+	"github.com/fountainai/fountain/impl/gateway/internal/docsui"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/openapi"
+)
+
+// Handlers are the gateway's own operations.
+type Handlers struct {
+	Watcher *Watcher
+	Version string
+	Ready   func() error // why the gateway cannot work, in public words
+	KMS     *url.URL
+	Client  *http.Client
+}
+
+var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
+
+// GetGatewayHealth tells that the process lives.
+func (h *Handlers) GetGatewayHealth(context.Context, gatewayapi.GetGatewayHealthRequestObject) (gatewayapi.GetGatewayHealthResponseObject, error) {
+	return gatewayapi.GetGatewayHealth200JSONResponse{Status: commonapi.Ok, Service: "gateway", Version: h.Version}, nil
+}
+
+// GetGatewayReadiness tells whether the gateway can let requests through.
+func (h *Handlers) GetGatewayReadiness(context.Context, gatewayapi.GetGatewayReadinessRequestObject) (gatewayapi.GetGatewayReadinessResponseObject, error) {
+	if err := h.Ready(); err != nil {
+		return nil, problem.New(problem.NotReady, "The gateway is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
+	}
+	return gatewayapi.GetGatewayReadiness200JSONResponse{Status: commonapi.Ready, Service: "gateway"}, nil
+}
+
+// ListGatewayServices lists the services and their health.
+func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewayServicesRequestObject) (gatewayapi.ListGatewayServicesResponseObject, error) {
+	list := gatewayapi.ServiceStatusList{Items: []gatewayapi.ServiceStatus{}}
+	for _, s := range h.Watcher.List() {
+		list.Items = append(list.Items, gatewayapi.ServiceStatus{
+			Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State),
+			Contract: "/openapi/" + s.Word + ".yaml", ContractVersion: s.ContractVersion, ContractDigest: s.Digest,
+		})
+	}
+	return gatewayapi.ListGatewayServices200JSONResponse(list), nil
+}
+
+// maxMetadata is the most that is read of the kms's metadata, in bytes.
+const maxMetadata = 64 << 10
+
+// GetAuthorizationServer answers with the kms's own document.
+func (h *Handlers) GetAuthorizationServer(ctx context.Context, _ gatewayapi.GetAuthorizationServerRequestObject) (gatewayapi.GetAuthorizationServerResponseObject, error) {
+	address := h.KMS.JoinPath("/kms/v1/.well-known/oauth-authorization-server").String()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the kms for its metadata: %w", err)
+	}
+	res, err := h.Client.Do(req)
+	if err != nil {
+		return nil, problem.New(problem.UpstreamUnavailable, "The kms cannot be reached.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxMetadata))
+	if err == nil && (res.StatusCode != http.StatusOK || !json.Valid(raw)) {
+		err = errors.New("the kms's metadata is not a JSON document")
+	}
+	if err != nil {
+		return nil, problem.New(problem.BadUpstream, "The kms did not give its metadata.").Wrap(err)
+	}
+	return gatewayapi.GetAuthorizationServer200JSONResponse(raw), nil
+}
+
+// GetContract serves a contract's text.
+func (h *Handlers) GetContract(_ context.Context, request gatewayapi.GetContractRequestObject) (gatewayapi.GetContractResponseObject, error) {
+	text, err := openapi.Read(strings.TrimSuffix(request.Document, ".yaml"))
+	if err != nil {
+		return nil, problem.New(problem.NotFound, "There is no such contract.").Wrap(err)
+	}
+	return gatewayapi.GetContract200ApplicationYamlResponse{Body: bytes.NewReader(text), ContentLength: int64(len(text))}, nil
+}
+
+// GetDocs serves the documentation page.
+func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (gatewayapi.GetDocsResponseObject, error) {
+	page, _, ok := docsui.Asset("index.html")
+	if !ok {
+		return nil, errors.New("the documentation page is not embedded")
+	}
+	return gatewayapi.GetDocs200TextHTMLResponse{
+		Body: bytes.NewReader(page), ContentLength: int64(len(page)),
+		Headers: gatewayapi.GetDocs200ResponseHeaders{ContentSecurityPolicy: docsui.CSP},
+	}, nil
+}
+
+// GetDocsAsset serves a file of the documentation page.
+func (h *Handlers) GetDocsAsset(_ context.Context, request gatewayapi.GetDocsAssetRequestObject) (gatewayapi.GetDocsAssetResponseObject, error) {
+	content, mediaType, ok := docsui.Asset(request.Asset)
+	if !ok || request.Asset == "index.html" {
+		return nil, problem.New(problem.NotFound, "There is no such file.")
+	}
+	body, size := bytes.NewReader(content), int64(len(content))
+	mediaType, _, _ = strings.Cut(mediaType, ";")
+	switch mediaType {
+	case "text/css":
+		return gatewayapi.GetDocsAsset200TextCSSResponse{Body: body, ContentLength: size}, nil
+	case "text/javascript":
+		return gatewayapi.GetDocsAsset200TextJavascriptResponse{Body: body, ContentLength: size}, nil
+	case "image/png":
+		return gatewayapi.GetDocsAsset200ImagePngResponse{Body: body, ContentLength: size}, nil
+	case "text/plain":
+		return gatewayapi.GetDocsAsset200TextResponse(content), nil
+	}
+	return nil, fmt.Errorf("documentation file of type %s", mediaType)
+}

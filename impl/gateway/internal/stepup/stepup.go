@@ -1,0 +1,175 @@
+// Package stepup redeems a code that came with a request (X-OTP) for a raised token: it verifies the code at twofactor and trades
+// the proof at the kms, both with the caller's own token. The gateway has no right of its own to either.
+package stepup
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// maxAnswer is the most that is read of an answer of twofactor or the kms, in bytes.
+const maxAnswer = 64 << 10
+
+// Redeemer redeems codes. It is safe for concurrent use.
+type Redeemer struct {
+	twofactor *twofactor.Client
+	kms       *kms.Client
+	verifier  *auth.Verifier
+	clock     clock.Clock
+}
+
+// New returns a Redeemer that calls the services at their base URLs, without /<word>/v1, with doer.
+func New(twofactorURL, kmsURL string, doer *http.Client, v *auth.Verifier, c clock.Clock) (*Redeemer, error) {
+	tc, err := twofactor.NewClient(strings.TrimSuffix(twofactorURL, "/")+"/twofactor/v1", twofactor.WithHTTPClient(doer))
+	if err != nil {
+		return nil, fmt.Errorf("address of twofactor: %w", err)
+	}
+	kc, err := kms.NewClient(strings.TrimSuffix(kmsURL, "/")+"/kms/v1", kms.WithHTTPClient(doer))
+	if err != nil {
+		return nil, fmt.Errorf("address of the kms: %w", err)
+	}
+	return &Redeemer{twofactor: tc, kms: kc, verifier: v, clock: c}, nil
+}
+
+// Ask decides by the token alone whether a second factor is needed. A request that brings a code where the contract takes one goes
+// on and is redeemed later, when nothing else can refuse it any more; so a refused request never burns a code.
+func (s *Redeemer) Ask(x *exchange.Exchange) error {
+	op := x.Operation
+	if op.Public || op.Policy.StepUp == nil {
+		return nil
+	}
+	may := x.Code != "" && op.AcceptsOTP() && x.Principal.Kind == auth.KindUser
+	if op.Policy.StepUp.Dynamic {
+		x.Redeem = may
+		return nil
+	}
+	err := auth.StepUp(x.Principal, op, s.clock.Now())
+	if err != nil && may && errors.Is(err, problem.InsufficientUserAuthentication) {
+		x.Redeem = true
+		return nil
+	}
+	return err
+}
+
+// Redeem redeems the code when Ask said so, and puts the raised token in the place of the caller's.
+func (s *Redeemer) Redeem(x *exchange.Exchange) error {
+	if !x.Redeem {
+		return nil
+	}
+	ctx := x.Request.Context()
+	if !wellFormed(x.Code) {
+		return refused(x.Operation, errors.New("the code is not 6 or 8 digits"))
+	}
+	proof, err := s.proof(ctx, x)
+	if err != nil {
+		return err
+	}
+	token, err := s.raise(ctx, x, proof)
+	if err != nil {
+		return err
+	}
+	p, err := s.verifier.Verify(ctx, token, x.Operation.Word)
+	if err != nil {
+		return fmt.Errorf("verify raised token: %w", err)
+	}
+	if err := auth.RequireStepUp(p, x.Operation, s.clock.Now()); err != nil {
+		return err
+	}
+	x.Principal = p
+	x.Request.Header.Set("Authorization", "Bearer "+token)
+	return nil
+}
+
+func (s *Redeemer) proof(ctx context.Context, x *exchange.Exchange) (string, error) {
+	res, err := s.twofactor.VerifyOtp(ctx, twofactor.VerifyOtpJSONRequestBody{Code: x.Code}, twofactor.RequestEditorFn(bearer(x)))
+	var answer twofactor.OtpProof
+	if err := decode(res, err, x.Operation, &answer); err != nil {
+		return "", fmt.Errorf("verify code: %w", err)
+	}
+	return answer.Proof, nil
+}
+
+func (s *Redeemer) raise(ctx context.Context, x *exchange.Exchange, proof string) (string, error) {
+	res, err := s.kms.CompleteStepUp(ctx, kms.CompleteStepUpJSONRequestBody{Proof: proof, Resource: x.Operation.Word}, kms.RequestEditorFn(bearer(x)))
+	var answer kms.TokenResponse
+	if err := decode(res, err, x.Operation, &answer); err != nil {
+		return "", fmt.Errorf("trade proof: %w", err)
+	}
+	return answer.AccessToken, nil
+}
+
+// bearer sends the caller's own token and request id.
+func bearer(x *exchange.Exchange) func(context.Context, *http.Request) error {
+	return func(ctx context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+x.Principal.Token)
+		r.Header.Set("X-Request-Id", problem.RequestID(ctx))
+		return nil
+	}
+}
+
+// decode reads a 200 into value and turns everything else into what the caller may know: a refused code asks for another, a lock
+// says how long, and whatever else went wrong is not the caller's fault.
+func decode(res *http.Response, err error, op *contract.Operation, value any) error {
+	if err != nil {
+		return problem.New(problem.UpstreamUnavailable, "The second factor cannot be checked right now.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(err)
+	}
+	if res.StatusCode == http.StatusOK {
+		if err := json.NewDecoder(bytes.NewReader(raw)).Decode(value); err != nil {
+			return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(err)
+		}
+		return nil
+	}
+	var said struct {
+		Code problem.Code `json:"code"`
+	}
+	_ = json.Unmarshal(raw, &said) // an answer that is no problem document is treated by its status alone
+	cause := fmt.Errorf("status %d, code %q", res.StatusCode, said.Code)
+	switch {
+	case res.StatusCode == http.StatusTooManyRequests:
+		e := problem.New(problem.TooManyAttempts, "Too many codes were tried; wait before the next.").Wrap(cause)
+		if after := res.Header.Get("Retry-After"); after != "" {
+			e = e.WithHeader("Retry-After", after)
+		}
+		return e
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return problem.New(problem.UpstreamUnavailable, "The second factor cannot be checked right now.").WithRetryAfter(time.Second).Wrap(cause)
+	case res.StatusCode >= http.StatusInternalServerError:
+		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(cause)
+	default:
+		return refused(op, cause)
+	}
+}
+
+// refused is the challenge again, with a sentence that says that the code was seen.
+func refused(op *contract.Operation, cause error) error {
+	e := problem.From(auth.Challenge(op.Policy.StepUp)).Wrap(cause)
+	e.Detail = "The code in X-OTP was not accepted."
+	return e
+}
+
+func wellFormed(code string) bool {
+	if len(code) != 6 && len(code) != 8 {
+		return false
+	}
+	return strings.Trim(code, "0123456789") == ""
+}
