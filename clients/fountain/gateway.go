@@ -1,0 +1,53 @@
+package fountain
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/gateway"
+)
+
+// Gateway calls the gateway's own operations.
+type Gateway struct{ client *Client }
+
+// ListGatewayServices lists the family's services and their health.
+func (g *Gateway) ListGatewayServices(ctx context.Context, opts ...CallOption) (*gateway.ServiceStatusList, error) {
+	return send[gateway.ServiceStatusList](ctx, g.client, opListGatewayServices, opts, gateway.NewListGatewayServicesRequest)
+}
+
+// GetAuthorizationServer returns the authorization server's metadata (RFC 8414).
+func (g *Gateway) GetAuthorizationServer(ctx context.Context, opts ...CallOption) (json.RawMessage, error) {
+	out, err := send[json.RawMessage](ctx, g.client, opGetAuthorizationServer, opts, gateway.NewGetAuthorizationServerRequest)
+	return value(out), err
+}
+
+// GetContract returns a contract as it is enforced, for example "kms.yaml".
+func (g *Gateway) GetContract(ctx context.Context, document string, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetContract, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetContractRequest(server, document)
+	}, "application/yaml")
+}
+
+// GetDocs returns the documentation page.
+func (g *Gateway) GetDocs(ctx context.Context, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetDocs, opts, gateway.NewGetDocsRequest, "text/html")
+}
+
+// GetDocsAsset returns a file of the documentation page.
+func (g *Gateway) GetDocsAsset(ctx context.Context, asset string, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetDocsAsset, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetDocsAssetRequest(server, asset)
+	}, "text/css", "text/javascript", "image/png", "text/plain")
+}
+
+// GetGatewayHealth tells that the gateway's process lives.
+func (g *Gateway) GetGatewayHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
+	return send[common.Health](ctx, g.client, opGetGatewayHealth, opts, gateway.NewGetGatewayHealthRequest)
+}
+
+// GetGatewayReadiness tells whether the gateway can work; ErrUnavailable when not.
+func (g *Gateway) GetGatewayReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
+	return send[common.Readiness](ctx, g.client, opGetGatewayReadiness, opts, gateway.NewGetGatewayReadinessRequest)
+}

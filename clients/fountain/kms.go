@@ -1,0 +1,83 @@
+package fountain
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// KMS calls the key management service: sign-in and tokens (this file), users, services, API keys, secrets and data keys.
+// Most programs never sign in by hand: WithUser, WithAPIKey and WithStepUp do it.
+type KMS struct{ client *Client }
+
+// BootstrapAdmin makes the first administrator with the token in <data>/kms/bootstrap.token. Errors: ErrUnauthenticated
+// for a wrong token, ErrConflict when there is an administrator.
+func (k *KMS) BootstrapAdmin(ctx context.Context, body kms.AdminBootstrap, opts ...CallOption) (*kms.User, error) {
+	return send[kms.User](ctx, k.client, opBootstrapAdmin, opts, func(server string) (*http.Request, error) {
+		return kms.NewBootstrapAdminRequest(server, body)
+	})
+}
+
+// LoginUser signs in with a password. Every failure is CodeInvalidCredentials.
+func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption) (*kms.TokenResponse, error) {
+	return send[kms.TokenResponse](ctx, k.client, opLoginUser, opts, func(server string) (*http.Request, error) {
+		return kms.NewLoginUserRequest(server, body)
+	})
+}
+
+// RefreshToken trades a refresh token, which works once, for new tokens. A lost answer may be asked for again within 10
+// seconds; later use revokes the session.
+func (k *KMS) RefreshToken(ctx context.Context, body kms.Refresh, opts ...CallOption) (*kms.TokenResponse, error) {
+	return send[kms.TokenResponse](ctx, k.client, opRefreshToken, opts, func(server string) (*http.Request, error) {
+		return kms.NewRefreshTokenRequest(server, body)
+	})
+}
+
+// LogoutUser revokes the session of the token that the call carries. Client.SignOut also makes the client forget it.
+func (k *KMS) LogoutUser(ctx context.Context, opts ...CallOption) error {
+	return exec(ctx, k.client, opLogoutUser, opts, kms.NewLogoutUserRequest)
+}
+
+// CompleteStepUp trades the proof of Twofactor.VerifyOtp for a raised access token for one service. The proof works only
+// with the session that asked for it.
+func (k *KMS) CompleteStepUp(ctx context.Context, body kms.StepUp, opts ...CallOption) (*kms.TokenResponse, error) {
+	return send[kms.TokenResponse](ctx, k.client, opCompleteStepUp, opts, func(server string) (*http.Request, error) {
+		return kms.NewCompleteStepUpRequest(server, body)
+	})
+}
+
+// IssueToken is the OAuth 2.0 token endpoint. Its errors have the codes of RFC 6749: CodeInvalidClient and so on.
+func (k *KMS) IssueToken(ctx context.Context, body kms.TokenRequest, opts ...CallOption) (*kms.TokenResponse, error) {
+	return send[kms.TokenResponse](ctx, k.client, opIssueToken, opts, func(server string) (*http.Request, error) {
+		return kms.NewIssueTokenRequestWithFormdataBody(server, body)
+	})
+}
+
+// GetJwks reads the public keys that verify access tokens (RFC 7517).
+func (k *KMS) GetJwks(ctx context.Context, opts ...CallOption) (*kms.JwkSet, error) {
+	return send[kms.JwkSet](ctx, k.client, opGetJwks, opts, kms.NewGetJwksRequest)
+}
+
+// GetServerMetadata reads the authorization server's metadata (RFC 8414).
+func (k *KMS) GetServerMetadata(ctx context.Context, opts ...CallOption) (*kms.ServerMetadata, error) {
+	return send[kms.ServerMetadata](ctx, k.client, opGetServerMetadata, opts, kms.NewGetServerMetadataRequest)
+}
+
+// PutProofKey registers a key that signs second-factor proofs; for the twofactor service alone. Repeating is safe.
+func (k *KMS) PutProofKey(ctx context.Context, kid string, body kms.ProofKey, opts ...CallOption) error {
+	return exec(ctx, k.client, opPutProofKey, opts, func(server string) (*http.Request, error) {
+		return kms.NewPutProofKeyRequest(server, kid, body)
+	})
+}
+
+// GetKmsHealth tells that the service's process lives.
+func (k *KMS) GetKmsHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
+	return send[common.Health](ctx, k.client, opGetKmsHealth, opts, kms.NewGetKmsHealthRequest)
+}
+
+// GetKmsReadiness tells whether the service can work; ErrUnavailable when not.
+func (k *KMS) GetKmsReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
+	return send[common.Readiness](ctx, k.client, opGetKmsReadiness, opts, kms.NewGetKmsReadinessRequest)
+}

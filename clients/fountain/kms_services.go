@@ -1,0 +1,63 @@
+package fountain
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// RegisterService registers a service; the answer holds its single-use enrolment token. It asks for a second factor.
+func (k *KMS) RegisterService(ctx context.Context, body kms.ServiceCreate, opts ...CallOption) (*kms.ServiceRegistration, error) {
+	return send[kms.ServiceRegistration](ctx, k.client, opRegisterService, opts, func(server string) (*http.Request, error) {
+		return kms.NewRegisterServiceRequest(server, nil, body)
+	})
+}
+
+// ListServices reads one page of services by name; Services reads all.
+func (k *KMS) ListServices(ctx context.Context, params *kms.ListServicesParams, opts ...CallOption) (*kms.ServiceList, error) {
+	return send[kms.ServiceList](ctx, k.client, opListServices, opts, func(server string) (*http.Request, error) {
+		return kms.NewListServicesRequest(server, params)
+	})
+}
+
+// Services yields the services by name.
+func (k *KMS) Services(ctx context.Context, opts ...CallOption) iter.Seq2[kms.Service, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]kms.Service, *string, error) {
+		page, err := k.ListServices(ctx, &kms.ListServicesParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// GetService reads a service.
+func (k *KMS) GetService(ctx context.Context, serviceID string, opts ...CallOption) (*kms.Service, error) {
+	return send[kms.Service](ctx, k.client, opGetService, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetServiceRequest(server, serviceID)
+	})
+}
+
+// UpdateService disables or enables a service in the version that tag names. It asks for a second factor.
+func (k *KMS) UpdateService(ctx context.Context, serviceID string, tag ETag, body kms.ServiceUpdate, opts ...CallOption) (*kms.Service, error) {
+	return send[kms.Service](ctx, k.client, opUpdateService, opts, func(server string) (*http.Request, error) {
+		return kms.NewUpdateServiceRequest(server, serviceID, &kms.UpdateServiceParams{IfMatch: string(tag)}, body)
+	})
+}
+
+// CreateEnrolmentToken makes a new enrolment token for a service; older unused ones stop working. It asks for a second factor.
+func (k *KMS) CreateEnrolmentToken(ctx context.Context, serviceID string, opts ...CallOption) (*kms.Enrolment, error) {
+	return send[kms.Enrolment](ctx, k.client, opCreateEnrolmentToken, opts, func(server string) (*http.Request, error) {
+		return kms.NewCreateEnrolmentTokenRequest(server, serviceID, nil)
+	})
+}
+
+// EnrolService trades an enrolment token for the service's first API key. A token works once.
+func (k *KMS) EnrolService(ctx context.Context, body kms.Enrol, opts ...CallOption) (*kms.APIKeyWithSecret, error) {
+	return send[kms.APIKeyWithSecret](ctx, k.client, opEnrolService, opts, func(server string) (*http.Request, error) {
+		return kms.NewEnrolServiceRequest(server, body)
+	})
+}

@@ -1,0 +1,183 @@
+package fountain
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// repeat says when a request may be sent again although the first may have done its work.
+type repeat int
+
+const (
+	never   repeat = iota // only if it surely never arrived
+	withKey               // because an Idempotency-Key makes the repeat harmless
+	always                // because it reads, or because the contract says that repeating is safe
+)
+
+// operation is what the SDK knows of one operation of the contracts.
+type operation struct {
+	id, word, method string
+	path             string // template below the service's base path
+	public           bool   // works without a token
+	repeat           repeat
+	success          []int
+}
+
+// basePath is the service's place below the gateway's address.
+func basePath(word string) string {
+	if word == "gateway" {
+		return ""
+	}
+	return "/" + word + "/v1"
+}
+
+// Operation describes one operation of the contracts as this SDK knows it.
+type Operation struct {
+	ID, Service, Method string
+	Path                string // template, from the gateway's root
+	Public              bool   // works without a token
+	Repeatable          bool   // retried after a failure in which the first attempt may have done its work
+	Keyed               bool   // carries an Idempotency-Key, the same one in every retry
+	Success             []int  // the statuses that count as success
+}
+
+// Operations returns every operation that this SDK can call, in the order of the contracts.
+func Operations() []Operation {
+	out := make([]Operation, 0, len(operations))
+	for _, op := range operations {
+		out = append(out, Operation{
+			ID: op.id, Service: op.word, Method: op.method, Path: basePath(op.word) + op.path, Public: op.public,
+			Repeatable: op.repeat != never, Keyed: op.repeat == withKey, Success: slices.Clone(op.success),
+		})
+	}
+	return out
+}
+
+var operations []*operation
+
+func secured(word, id, method, path string, again repeat, success ...int) *operation {
+	op := &operation{id: id, word: word, method: method, path: path, repeat: again, success: success}
+	operations = append(operations, op)
+	return op
+}
+
+func public(word, id, method, path string, again repeat, success ...int) *operation {
+	op := secured(word, id, method, path, again, success...)
+	op.public = true
+	return op
+}
+
+// fits reports whether the address, as it would be sent, still is this operation's below server: an argument that is empty
+// or a dot segment would name another resource.
+func (op *operation) fits(server string, address *url.URL) bool {
+	base, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	path, below := strings.CutPrefix(address.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/"))
+	want, got := strings.Split(op.path, "/"), strings.Split(path, "/")
+	if !below || len(want) != len(got) {
+		return false
+	}
+	for i, segment := range want {
+		if strings.HasPrefix(segment, "{") {
+			if got[i] == "" {
+				return false
+			}
+		} else if segment != got[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Operations of the kms contract.
+var (
+	opGetKmsHealth         = public("kms", "getKmsHealth", http.MethodGet, "/health", never, 200)
+	opGetKmsReadiness      = public("kms", "getKmsReadiness", http.MethodGet, "/ready", never, 200)
+	opBootstrapAdmin       = public("kms", "bootstrapAdmin", http.MethodPost, "/bootstrap/admin", never, 201)
+	opLoginUser            = public("kms", "loginUser", http.MethodPost, "/auth/login", never, 200)
+	opRefreshToken         = public("kms", "refreshToken", http.MethodPost, "/auth/refresh", always, 200)
+	opLogoutUser           = secured("kms", "logoutUser", http.MethodPost, "/auth/logout", never, 204)
+	opCompleteStepUp       = secured("kms", "completeStepUp", http.MethodPost, "/auth/step-up", never, 200)
+	opIssueToken           = public("kms", "issueToken", http.MethodPost, "/oauth2/token", always, 200)
+	opGetJwks              = public("kms", "getJwks", http.MethodGet, "/.well-known/jwks.json", always, 200)
+	opGetServerMetadata    = public("kms", "getServerMetadata", http.MethodGet, "/.well-known/oauth-authorization-server", always, 200)
+	opCreateUser           = secured("kms", "createUser", http.MethodPost, "/users", withKey, 201)
+	opListUsers            = secured("kms", "listUsers", http.MethodGet, "/users", always, 200)
+	opGetUser              = secured("kms", "getUser", http.MethodGet, "/users/{userId}", always, 200)
+	opUpdateUser           = secured("kms", "updateUser", http.MethodPatch, "/users/{userId}", never, 200)
+	opRegisterService      = secured("kms", "registerService", http.MethodPost, "/services", withKey, 201)
+	opListServices         = secured("kms", "listServices", http.MethodGet, "/services", always, 200)
+	opEnrolService         = public("kms", "enrolService", http.MethodPost, "/services/enrol", never, 201)
+	opGetService           = secured("kms", "getService", http.MethodGet, "/services/{serviceId}", always, 200)
+	opUpdateService        = secured("kms", "updateService", http.MethodPatch, "/services/{serviceId}", never, 200)
+	opCreateEnrolmentToken = secured("kms", "createEnrolmentToken", http.MethodPost, "/services/{serviceId}/enrolment-tokens", withKey, 201)
+	opCreateAPIKey         = secured("kms", "createApiKey", http.MethodPost, "/keys", withKey, 201)
+	opListAPIKeys          = secured("kms", "listApiKeys", http.MethodGet, "/keys", always, 200)
+	opVerifyAPIKey         = secured("kms", "verifyApiKey", http.MethodPost, "/keys/verify", always, 200)
+	opRotateCurrentAPIKey  = secured("kms", "rotateCurrentApiKey", http.MethodPost, "/keys/current/rotate", withKey, 201)
+	opGetAPIKey            = secured("kms", "getApiKey", http.MethodGet, "/keys/{keyId}", always, 200)
+	opRevokeAPIKey         = secured("kms", "revokeApiKey", http.MethodDelete, "/keys/{keyId}", always, 204)
+	opRotateAPIKey         = secured("kms", "rotateApiKey", http.MethodPost, "/keys/{keyId}/rotate", withKey, 201)
+	opListSecrets          = secured("kms", "listSecrets", http.MethodGet, "/secrets", always, 200)
+	opPutSecret            = secured("kms", "putSecret", http.MethodPut, "/secrets/{secretName}", never, 200, 201)
+	opGetSecret            = secured("kms", "getSecret", http.MethodGet, "/secrets/{secretName}", always, 200)
+	opCreateDataKey        = secured("kms", "createDataKey", http.MethodPost, "/keyrings/{keyring}/data-keys", never, 201)
+	opUnwrapDataKey        = secured("kms", "unwrapDataKey", http.MethodPost, "/keyrings/{keyring}/unwrap", always, 200)
+	opPutProofKey          = secured("kms", "putProofKey", http.MethodPut, "/proof-keys/{kid}", always, 204)
+)
+
+// Operations of the twofactor contract.
+var (
+	opGetTwofactorHealth    = public("twofactor", "getTwofactorHealth", http.MethodGet, "/health", never, 200)
+	opGetTwofactorReadiness = public("twofactor", "getTwofactorReadiness", http.MethodGet, "/ready", never, 200)
+	opListFactors           = secured("twofactor", "listFactors", http.MethodGet, "/factors", always, 200)
+	opEnrolTotp             = secured("twofactor", "enrolTotp", http.MethodPost, "/factors/totp", withKey, 201)
+	opRevokeFactor          = secured("twofactor", "revokeFactor", http.MethodDelete, "/factors/{factorId}", never, 204)
+	opGetTotpQrPng          = secured("twofactor", "getTotpQrPng", http.MethodGet, "/factors/totp/{factorId}/qr.png", always, 200)
+	opGetTotpQrSvg          = secured("twofactor", "getTotpQrSvg", http.MethodGet, "/factors/totp/{factorId}/qr.svg", always, 200)
+	opConfirmTotp           = secured("twofactor", "confirmTotp", http.MethodPost, "/factors/totp/{factorId}/confirm", never, 200)
+	opVerifyOtp             = secured("twofactor", "verifyOtp", http.MethodPost, "/verify", never, 200)
+)
+
+// Operations of the sequence contract.
+var (
+	opGetSequenceHealth    = public("sequence", "getSequenceHealth", http.MethodGet, "/health", never, 200)
+	opGetSequenceReadiness = public("sequence", "getSequenceReadiness", http.MethodGet, "/ready", never, 200)
+	opCreateElement        = secured("sequence", "createElement", http.MethodPost, "/scopes/{scope}/{elementType}/elements", withKey, 201)
+	opListElements         = secured("sequence", "listElements", http.MethodGet, "/scopes/{scope}/{elementType}/elements", always, 200)
+	opCreateElements       = secured("sequence", "createElements", http.MethodPost, "/scopes/{scope}/{elementType}/element-batches", withKey, 201)
+	opGetElement           = secured("sequence", "getElement", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}", always, 200)
+	opOmitElement          = secured("sequence", "omitElement", http.MethodPost, "/scopes/{scope}/{elementType}/elements/{elementId}/omit", always, 200)
+	opCreateVersion        = secured("sequence", "createVersion", http.MethodPost, "/scopes/{scope}/{elementType}/elements/{elementId}/versions", withKey, 201)
+	opListVersions         = secured("sequence", "listVersions", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}/versions", always, 200)
+	opGetVersion           = secured("sequence", "getVersion", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}", always, 200)
+	opReorderElements      = secured("sequence", "reorderElements", http.MethodPost, "/scopes/{scope}/{elementType}/reorder", never, 200)
+	opSearchElements       = secured("sequence", "searchElements", http.MethodPost, "/scopes/{scope}/search", always, 200)
+)
+
+// Operations of the search contract.
+var (
+	opGetSearchHealth    = public("search", "getSearchHealth", http.MethodGet, "/health", never, 200)
+	opGetSearchReadiness = public("search", "getSearchReadiness", http.MethodGet, "/ready", never, 200)
+	opCreateCollection   = secured("search", "createCollection", http.MethodPost, "/collections", withKey, 201)
+	opListCollections    = secured("search", "listCollections", http.MethodGet, "/collections", always, 200)
+	opGetCollection      = secured("search", "getCollection", http.MethodGet, "/collections/{collection}", always, 200)
+	opDeleteCollection   = secured("search", "deleteCollection", http.MethodDelete, "/collections/{collection}", never, 204)
+	opSyncDocuments      = secured("search", "syncDocuments", http.MethodPost, "/collections/{collection}/documents/sync", always, 200)
+	opSearchDocuments    = secured("search", "searchDocuments", http.MethodPost, "/collections/{collection}/search", always, 200)
+)
+
+// Operations of the gateway contract.
+var (
+	opGetGatewayHealth       = public("gateway", "getGatewayHealth", http.MethodGet, "/gateway/v1/health", never, 200)
+	opGetGatewayReadiness    = public("gateway", "getGatewayReadiness", http.MethodGet, "/gateway/v1/ready", never, 200)
+	opListGatewayServices    = public("gateway", "listGatewayServices", http.MethodGet, "/gateway/v1/services", always, 200)
+	opGetAuthorizationServer = public("gateway", "getAuthorizationServer", http.MethodGet, "/.well-known/oauth-authorization-server", always, 200)
+	opGetContract            = public("gateway", "getContract", http.MethodGet, "/openapi/{document}", always, 200)
+	opGetDocs                = public("gateway", "getDocs", http.MethodGet, "/docs", always, 200)
+	opGetDocsAsset           = public("gateway", "getDocsAsset", http.MethodGet, "/docs/{asset}", always, 200)
+)

@@ -1,0 +1,76 @@
+package fountain
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/search"
+)
+
+// Search calls the search service: collections, documents and searches over the family's search engine.
+type Search struct{ client *Client }
+
+// CreateCollection makes a collection. Errors: ErrConflict when there is one of that name.
+func (s *Search) CreateCollection(ctx context.Context, body search.CollectionCreate, opts ...CallOption) (*search.Collection, error) {
+	return send[search.Collection](ctx, s.client, opCreateCollection, opts, func(server string) (*http.Request, error) {
+		return search.NewCreateCollectionRequest(server, nil, body)
+	})
+}
+
+// ListCollections reads one page of collections by name; Collections reads all.
+func (s *Search) ListCollections(ctx context.Context, params *search.ListCollectionsParams, opts ...CallOption) (*search.CollectionList, error) {
+	return send[search.CollectionList](ctx, s.client, opListCollections, opts, func(server string) (*http.Request, error) {
+		return search.NewListCollectionsRequest(server, params)
+	})
+}
+
+// Collections yields the collections by name.
+func (s *Search) Collections(ctx context.Context, opts ...CallOption) iter.Seq2[search.Collection, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]search.Collection, *string, error) {
+		page, err := s.ListCollections(ctx, &search.ListCollectionsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// GetCollection reads a collection's schema.
+func (s *Search) GetCollection(ctx context.Context, collection string, opts ...CallOption) (*search.Collection, error) {
+	return send[search.Collection](ctx, s.client, opGetCollection, opts, func(server string) (*http.Request, error) {
+		return search.NewGetCollectionRequest(server, collection)
+	})
+}
+
+// DeleteCollection deletes a collection with its documents.
+func (s *Search) DeleteCollection(ctx context.Context, collection string, opts ...CallOption) error {
+	return exec(ctx, s.client, opDeleteCollection, opts, func(server string) (*http.Request, error) {
+		return search.NewDeleteCollectionRequest(server, collection)
+	})
+}
+
+// SyncDocuments upserts and deletes documents; the result tells the outcome of each. Repeating is safe.
+func (s *Search) SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...CallOption) (*search.DocumentSyncResult, error) {
+	return send[search.DocumentSyncResult](ctx, s.client, opSyncDocuments, opts, func(server string) (*http.Request, error) {
+		return search.NewSyncDocumentsRequest(server, collection, body)
+	})
+}
+
+// SearchDocuments searches a collection.
+func (s *Search) SearchDocuments(ctx context.Context, collection string, body search.DocumentSearch, opts ...CallOption) (*search.DocumentSearchResult, error) {
+	return send[search.DocumentSearchResult](ctx, s.client, opSearchDocuments, opts, func(server string) (*http.Request, error) {
+		return search.NewSearchDocumentsRequest(server, collection, body)
+	})
+}
+
+// GetSearchHealth tells that the service's process lives.
+func (s *Search) GetSearchHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
+	return send[common.Health](ctx, s.client, opGetSearchHealth, opts, search.NewGetSearchHealthRequest)
+}
+
+// GetSearchReadiness tells whether the service can work; ErrUnavailable when not.
+func (s *Search) GetSearchReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
+	return send[common.Readiness](ctx, s.client, opGetSearchReadiness, opts, search.NewGetSearchReadinessRequest)
+}

@@ -1,0 +1,118 @@
+package fountain
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/sequence"
+)
+
+// Sequence calls the sequence service: gap-free numbers and immutable versions for the elements of a scope.
+type Sequence struct{ client *Client }
+
+// CreateElement appends an element: it gets the next number of its type in the scope. Errors: ErrConflict when the scope
+// has an element of that id and type, ErrInvalid.
+func (s *Sequence) CreateElement(ctx context.Context, scope, elementType string, body sequence.ElementCreate, opts ...CallOption) (*sequence.Element, error) {
+	return send[sequence.Element](ctx, s.client, opCreateElement, opts, func(server string) (*http.Request, error) {
+		return sequence.NewCreateElementRequest(server, scope, elementType, nil, body)
+	})
+}
+
+// CreateElements appends up to 1,000 elements in the order given, all or none, as one block of numbers.
+func (s *Sequence) CreateElements(ctx context.Context, scope, elementType string, body sequence.ElementBatch, opts ...CallOption) (*sequence.ElementBatchResult, error) {
+	return send[sequence.ElementBatchResult](ctx, s.client, opCreateElements, opts, func(server string) (*http.Request, error) {
+		return sequence.NewCreateElementsRequest(server, scope, elementType, nil, body)
+	})
+}
+
+// ListElements reads one page of a scope's elements of a type, in order of their numbers; Elements reads all.
+func (s *Sequence) ListElements(ctx context.Context, scope, elementType string, params *sequence.ListElementsParams, opts ...CallOption) (*sequence.ElementList, error) {
+	return send[sequence.ElementList](ctx, s.client, opListElements, opts, func(server string) (*http.Request, error) {
+		return sequence.NewListElementsRequest(server, scope, elementType, params)
+	})
+}
+
+// Elements yields a scope's elements of a type in order of their numbers. WithQuery("status", "omitted") filters.
+func (s *Sequence) Elements(ctx context.Context, scope, elementType string, opts ...CallOption) iter.Seq2[sequence.Element, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]sequence.Element, *string, error) {
+		page, err := s.ListElements(ctx, scope, elementType, &sequence.ListElementsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// GetElement reads an element's current version.
+func (s *Sequence) GetElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
+	return send[sequence.Element](ctx, s.client, opGetElement, opts, func(server string) (*http.Request, error) {
+		return sequence.NewGetElementRequest(server, scope, elementType, elementID)
+	})
+}
+
+// OmitElement marks an element as omitted; it keeps its number. Repeating is safe.
+func (s *Sequence) OmitElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
+	return send[sequence.Element](ctx, s.client, opOmitElement, opts, func(server string) (*http.Request, error) {
+		return sequence.NewOmitElementRequest(server, scope, elementType, elementID)
+	})
+}
+
+// CreateVersion gives an element a new version, made from the one that tag names: IfMatch(element.Version). Errors: ErrStale
+// when another version came between.
+func (s *Sequence) CreateVersion(ctx context.Context, scope, elementType, elementID string, tag ETag, body sequence.VersionCreate, opts ...CallOption) (*sequence.Element, error) {
+	return send[sequence.Element](ctx, s.client, opCreateVersion, opts, func(server string) (*http.Request, error) {
+		return sequence.NewCreateVersionRequest(server, scope, elementType, elementID, &sequence.CreateVersionParams{IfMatch: string(tag)}, body)
+	})
+}
+
+// ListVersions reads one page of an element's versions, oldest first; Versions reads all.
+func (s *Sequence) ListVersions(ctx context.Context, scope, elementType, elementID string, params *sequence.ListVersionsParams, opts ...CallOption) (*sequence.VersionList, error) {
+	return send[sequence.VersionList](ctx, s.client, opListVersions, opts, func(server string) (*http.Request, error) {
+		return sequence.NewListVersionsRequest(server, scope, elementType, elementID, params)
+	})
+}
+
+// Versions yields an element's versions, oldest first.
+func (s *Sequence) Versions(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) iter.Seq2[sequence.Version, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]sequence.Version, *string, error) {
+		page, err := s.ListVersions(ctx, scope, elementType, elementID, &sequence.ListVersionsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// GetVersion reads one version of an element.
+func (s *Sequence) GetVersion(ctx context.Context, scope, elementType, elementID string, version int64, opts ...CallOption) (*sequence.Version, error) {
+	return send[sequence.Version](ctx, s.client, opGetVersion, opts, func(server string) (*http.Request, error) {
+		return sequence.NewGetVersionRequest(server, scope, elementType, elementID, version)
+	})
+}
+
+// ReorderElements gives the listed elements, in the order listed, the numbers they hold now among them. It asks users for a
+// second factor.
+func (s *Sequence) ReorderElements(ctx context.Context, scope, elementType string, body sequence.Reorder, opts ...CallOption) (*sequence.ReorderResult, error) {
+	return send[sequence.ReorderResult](ctx, s.client, opReorderElements, opts, func(server string) (*http.Request, error) {
+		return sequence.NewReorderElementsRequest(server, scope, elementType, body)
+	})
+}
+
+// SearchElements finds a scope's elements by their words; typing errors are forgiven.
+func (s *Sequence) SearchElements(ctx context.Context, scope string, body sequence.ElementSearch, opts ...CallOption) (*sequence.ElementSearchResult, error) {
+	return send[sequence.ElementSearchResult](ctx, s.client, opSearchElements, opts, func(server string) (*http.Request, error) {
+		return sequence.NewSearchElementsRequest(server, scope, body)
+	})
+}
+
+// GetSequenceHealth tells that the service's process lives.
+func (s *Sequence) GetSequenceHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
+	return send[common.Health](ctx, s.client, opGetSequenceHealth, opts, sequence.NewGetSequenceHealthRequest)
+}
+
+// GetSequenceReadiness tells whether the service can work; ErrUnavailable when not.
+func (s *Sequence) GetSequenceReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
+	return send[common.Readiness](ctx, s.client, opGetSequenceReadiness, opts, sequence.NewGetSequenceReadinessRequest)
+}

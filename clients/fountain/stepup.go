@@ -1,0 +1,108 @@
+package fountain
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/clients/internal/transport"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
+)
+
+// maxCodes is how often a callback is asked for a code before the call gives up.
+const maxCodes = 3
+
+// raiser gets raised access tokens, one per service, and keeps them while they live. It uses them only for operations
+// that asked for a second factor before.
+type raiser struct {
+	client *Client
+	ask    StepUpFunc
+	cache  *transport.Cache
+
+	mu         sync.Mutex
+	challenged map[*operation]bool
+}
+
+func newRaiser(c *Client, ask StepUpFunc) *raiser {
+	r := &raiser{client: c, ask: ask, challenged: make(map[*operation]bool)}
+	r.cache = transport.NewCache(c.now, r.fetch)
+	return r
+}
+
+// peek returns the raised token of the operation's service if the operation asked for one before and it still lives.
+func (r *raiser) peek(op *operation) (string, bool) {
+	r.mu.Lock()
+	challenged := r.challenged[op]
+	r.mu.Unlock()
+	if !challenged {
+		return "", false
+	}
+	token, ok := r.cache.Peek(op.word)
+	return token.Value, ok
+}
+
+// drop forgets a raised token; false means that it is none.
+func (r *raiser) drop(token string) bool { return r.cache.Drop(token) }
+
+type challengeKey struct{}
+
+// raise answers a challenge that the token refused got. Callers who are challenged at the same time share one code.
+func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge, refused string) error {
+	r.mu.Lock()
+	r.challenged[op] = true
+	r.mu.Unlock()
+	r.drop(refused)
+	_, err := r.cache.Get(context.WithValue(ctx, challengeKey{}, *challenge), op.word)
+	return err
+}
+
+// fetch asks for a code, verifies it, and trades the proof for a raised token of the service.
+func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, error) {
+	challenge, _ := ctx.Value(challengeKey{}).(Challenge)
+	var last string
+	var refusal error
+	for challenge.Attempt = 1; challenge.Attempt <= maxCodes; challenge.Attempt++ {
+		code, err := r.ask(ctx, challenge)
+		if err != nil {
+			return transport.Token{}, err
+		}
+		if refusal != nil && code == last {
+			break
+		}
+		last = code
+		proof, err := r.client.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code}, WithoutStepUp())
+		if e := asError(err); e != nil && e.Code == CodeInvalidCode {
+			refusal = err
+			continue
+		}
+		if err != nil {
+			return transport.Token{}, err
+		}
+		return r.complete(ctx, audience, proof.Proof)
+	}
+	return transport.Token{}, refusal
+}
+
+func (r *raiser) complete(ctx context.Context, audience, proof string) (transport.Token, error) {
+	asked := r.client.now()
+	t, err := r.client.KMS.CompleteStepUp(ctx, kms.StepUp{Proof: proof, Resource: audience}, WithoutStepUp())
+	if err != nil {
+		return transport.Token{}, err
+	}
+	token := newToken(t, asked)
+	token.Fresh = token.Expiry.Add(-5 * time.Second) // not earlier: the next one costs a person a code
+	return token, nil
+}
+
+// SignOut ends the session of a client made WithUser or WithRefreshToken, at the kms and here.
+func (c *Client) SignOut(ctx context.Context) error {
+	err := c.KMS.LogoutUser(ctx)
+	if s, ok := c.source.(*sessionSource); ok {
+		s.forget()
+	}
+	if c.raiser != nil {
+		c.raiser.cache.Clear()
+	}
+	return err
+}

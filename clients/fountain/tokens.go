@@ -1,0 +1,172 @@
+package fountain
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/clients/internal/transport"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// TokenSource gives the access token for calls to one service (kms, twofactor, sequence or search). It is called for each
+// request and by many goroutines, so it keeps its tokens itself.
+type TokenSource interface {
+	Token(ctx context.Context, audience string) (string, error)
+}
+
+// TokenSourceFunc is a function as a TokenSource.
+type TokenSourceFunc func(ctx context.Context, audience string) (string, error)
+
+// Token calls f.
+func (f TokenSourceFunc) Token(ctx context.Context, audience string) (string, error) {
+	return f(ctx, audience)
+}
+
+// invalidator is what a TokenSource implements to hear of tokens that were refused.
+type invalidator interface{ Invalidate(token string) }
+
+// cachedSource is a TokenSource over a cache; key says which audiences share a token.
+type cachedSource struct {
+	cache *transport.Cache
+	key   func(audience string) string
+}
+
+func (s *cachedSource) Token(ctx context.Context, audience string) (string, error) {
+	token, err := s.cache.Get(ctx, s.key(audience))
+	return token.Value, err
+}
+
+func (s *cachedSource) Invalidate(token string) { s.cache.Drop(token) }
+
+// newToken makes a token that was asked for at asked: the next one is fetched when a fifth of its time is left, at least
+// 2 s and at most a minute before its end.
+func newToken(t *kms.TokenResponse, asked time.Time) transport.Token {
+	life := time.Duration(t.ExpiresIn) * time.Second
+	early := min(max(life/5, 2*time.Second), time.Minute)
+	return transport.Token{Value: t.AccessToken, Expiry: asked.Add(life), Fresh: asked.Add(life - early)}
+}
+
+// newKeySource trades an API key for tokens, one per audience.
+func newKeySource(c *Client, id, key string) TokenSource {
+	grant := "client_credentials"
+	fetch := func(ctx context.Context, audience string) (transport.Token, error) {
+		asked := c.now()
+		t, err := c.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: grant, ClientID: &id, ClientSecret: &key, Resource: &audience})
+		if err != nil {
+			return transport.Token{}, err
+		}
+		return newToken(t, asked), nil
+	}
+	return &cachedSource{cache: transport.NewCache(c.now, fetch), key: func(audience string) string { return audience }}
+}
+
+var errMalformedKey = errors.New("this is not the text of an API key")
+
+// keyID is the id of the key with this text: fk_live_<ULID>_<secret> has the id key_<ULID>.
+func keyID(key string) (string, error) {
+	parts := strings.Split(key, "_")
+	if len(parts) != 4 || parts[0] != "fk" || len(parts[2]) != 26 || parts[3] == "" {
+		return "", errMalformedKey
+	}
+	return "key_" + parts[2], nil
+}
+
+// refreshGrace is how long after its first use a refresh token may be shown again without being taken as stolen (10 s),
+// less a second for the way.
+const refreshGrace = 9 * time.Second
+
+// session is a signed-in user: a refresh token, and a password if there is one.
+type session struct {
+	client             *Client
+	username, password string
+	onRotate           func(string)
+
+	mu      sync.Mutex
+	refresh string
+}
+
+// newSession makes the source of a user's tokens. A login token is for every service, so one is enough.
+func newSession(c *Client, s *session) TokenSource {
+	fetch := func(ctx context.Context, _ string) (transport.Token, error) { return s.fetch(ctx) }
+	return &sessionSource{
+		cachedSource: cachedSource{cache: transport.NewCache(c.now, fetch), key: func(string) string { return "" }},
+		session:      s,
+	}
+}
+
+type sessionSource struct {
+	cachedSource
+	session *session
+}
+
+// forget drops the session's tokens after a logout.
+func (s *sessionSource) forget() {
+	s.session.mu.Lock()
+	s.session.refresh = ""
+	s.session.mu.Unlock()
+	s.cache.Clear()
+}
+
+// errSignedOut is what a session without password gives when its refresh token does not work any more.
+var errSignedOut = errors.New("the session has ended: sign in again")
+
+// fetch renews the session, or signs in if there is none or it ended. The cache calls it once at a time.
+func (s *session) fetch(ctx context.Context) (transport.Token, error) {
+	s.mu.Lock()
+	refresh := s.refresh
+	s.mu.Unlock()
+	if refresh != "" {
+		token, err := s.renew(ctx, refresh)
+		if err == nil || !ended(err) {
+			return token, err
+		}
+		if s.username == "" {
+			return transport.Token{}, errors.Join(errSignedOut, err)
+		}
+	}
+	if s.username == "" {
+		return transport.Token{}, errSignedOut
+	}
+	asked := s.client.now()
+	t, err := s.client.KMS.LoginUser(ctx, kms.Login{Username: s.username, Password: s.password})
+	if err != nil {
+		return transport.Token{}, err
+	}
+	s.rotate(value(t.RefreshToken))
+	return newToken(t, asked), nil
+}
+
+// renew uses the refresh token. A lost answer may be asked for again, but only within the grace.
+func (s *session) renew(ctx context.Context, refresh string) (transport.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshGrace)
+	defer cancel()
+	asked := s.client.now()
+	t, err := s.client.KMS.RefreshToken(ctx, kms.Refresh{RefreshToken: refresh})
+	if err != nil {
+		return transport.Token{}, err
+	}
+	s.rotate(value(t.RefreshToken))
+	return newToken(t, asked), nil
+}
+
+func (s *session) rotate(refresh string) {
+	if refresh == "" {
+		return
+	}
+	s.mu.Lock()
+	s.refresh = refresh
+	s.mu.Unlock()
+	if s.onRotate != nil {
+		s.onRotate(refresh)
+	}
+}
+
+// ended reports whether err says that the refresh token will never work again.
+func ended(err error) bool {
+	e := asError(err)
+	return e != nil && e.Code != "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest || e.Status == http.StatusForbidden)
+}
