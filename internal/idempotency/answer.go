@@ -13,16 +13,9 @@ import (
 
 // keep seals the answer into the claimed row.
 func (s *Store) keep(ctx context.Context, tx *store.Tx, key Key, answer Answer) error {
-	text, err := json.Marshal(answer)
+	sealed, err := s.sealAnswer(key, answer)
 	if err != nil {
-		return fmt.Errorf("encode answer: %w", err)
-	}
-	sealed, err := s.sealer.Seal(text, key.name())
-	if err != nil {
-		return fmt.Errorf("seal answer: %w", err)
-	}
-	if len(sealed) > maxAnswer {
-		return errors.New("answer is too large to be kept for a repeat")
+		return err
 	}
 	rows, err := tx.Exec(ctx, "UPDATE idempotency SET answer = ? WHERE principal = ? AND operation = ? AND value = ?",
 		sealed, key.Principal, key.Operation, key.Value)
@@ -33,6 +26,21 @@ func (s *Store) keep(ctx context.Context, tx *store.Tx, key Key, answer Answer) 
 		return errors.New("keep answer: the claim is gone")
 	}
 	return nil
+}
+
+func (s *Store) sealAnswer(key Key, answer Answer) ([]byte, error) {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	sealed, err := s.sealer.Seal(text, key.name())
+	if err != nil {
+		return nil, fmt.Errorf("seal answer: %w", err)
+	}
+	if len(sealed) > maxAnswer {
+		return nil, errors.New("answer is too large to be kept for a repeat")
+	}
+	return sealed, nil
 }
 
 func (s *Store) open(key Key, sealed []byte) (answer Answer, err error) {

@@ -91,8 +91,7 @@ func (s *Store) Do(ctx context.Context, tx *store.Tx, key Key, secret bool,
 	fn func(ctx context.Context, tx *store.Tx) (status int, header map[string]string, body []byte, err error),
 ) (answer Answer, replayed bool, err error) {
 	if key.Value == "" || len(key.Value) > maxValue {
-		return Answer{}, false, problem.New(problem.InvalidParameter, "The Idempotency-Key is empty or too long.").
-			WithField("header", "Idempotency-Key", "maxLength", "must have 1 to 255 characters")
+		return Answer{}, false, badValue()
 	}
 	claimed, err := s.claim(ctx, tx, key, secret)
 	if err != nil {
@@ -144,8 +143,7 @@ func lock(ctx context.Context, tx *store.Tx, key Key) error {
 		return fmt.Errorf("lock idempotency key: %w", err)
 	}
 	if !free {
-		return problem.New(problem.IdempotencyInFlight, "The first request with this Idempotency-Key is still at work.").
-			WithRetryAfter(inFlight)
+		return stillAtWork()
 	}
 	return nil
 }
