@@ -1,0 +1,86 @@
+package factor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+)
+
+// errLost says that another attempt took the step, or that the factor changed, between the check and the mark.
+var errLost = errors.New("step is used or factor has changed")
+
+// Confirm makes a pending factor active with its first code, whose step counts as used. A factor that was enrolled without a
+// code, before another became active, needs one now.
+func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (Factor, error) {
+	now := s.Clock.Now().Truncate(time.Microsecond)
+	if err := s.mayConfirm(ctx, c, id, now); err != nil {
+		return Factor{}, err
+	}
+	r, err := s.Repository.AdmitPending(ctx, c.Subject, id, now)
+	if err != nil {
+		return Factor{}, err
+	}
+	seed, err := s.seed(&r)
+	if err != nil {
+		return Factor{}, err
+	}
+	step, ok, err := totp.Match(seed, r.Parameters, now, r.Drift, code)
+	if err != nil {
+		return Factor{}, err
+	}
+	if ok {
+		err = s.activate(ctx, c, &r, step, now)
+	}
+	if !ok || errors.Is(err, errLost) {
+		event := Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: id, RequestID: c.RequestID, Detail: reason("wrong", r.Attempts)}
+		if err := s.deny(ctx, event); err != nil {
+			return Factor{}, err
+		}
+		return Factor{}, invalidCode()
+	}
+	if err != nil {
+		return Factor{}, err
+	}
+	f := r.Factor
+	f.Status, f.Confirmed, f.LastUsed = Active, now, now
+	return f, nil
+}
+
+// mayConfirm asks for a code of an active factor before the attempt is counted, so that the first code can still be given
+// after it.
+func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.Time) error {
+	if c.SecondFactor == nil {
+		return nil
+	}
+	counts, err := s.Repository.Count(ctx, c.Subject, now)
+	if err != nil || counts.Active == 0 {
+		return err
+	}
+	r, err := s.Repository.Pending(ctx, c.Subject, id, now)
+	if err != nil || r.SteppedUp {
+		return nil // AdmitPending says what is wrong with it
+	}
+	return c.SecondFactor
+}
+
+func (s *Service) activate(ctx context.Context, c Caller, r *Record, step int64, now time.Time) error {
+	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
+		counts, err := tx.Lock(ctx, c.Subject, now)
+		if err != nil {
+			return err
+		}
+		if counts.Active > 0 && !r.SteppedUp && c.SecondFactor != nil {
+			return c.SecondFactor
+		}
+		done, err := tx.Activate(ctx, r.Subject, r.ID, step, now)
+		if err != nil {
+			return err
+		}
+		if !done {
+			return errLost
+		}
+		return tx.Audit(ctx, Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: r.ID, RequestID: c.RequestID})
+	})
+}

@@ -1,0 +1,113 @@
+package factor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Enrol adds a pending TOTP factor and returns its seed. Beside an active factor it asks for a code of one, else for a
+// fresh sign-in. once may be nil.
+func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Parameters, once Once) (Enrolment, error) {
+	now := s.Clock.Now().Truncate(time.Microsecond)
+	record, enrolment, err := s.newFactor(c, label, p, now)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	if once == nil {
+		once = func(ctx context.Context, _ Tx, enrol func(context.Context) (Enrolment, error)) (Enrolment, error) { return enrol(ctx) }
+	}
+	var kept Enrolment
+	err = s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
+		counts, err := tx.Lock(ctx, c.Subject, now)
+		if err != nil {
+			return err
+		}
+		if err := c.mayAdd(counts); err != nil {
+			return err
+		}
+		kept, err = once(ctx, tx, func(ctx context.Context) (Enrolment, error) {
+			if counts.Total >= MaxFactors {
+				return Enrolment{}, problem.New(problem.LimitReached, fmt.Sprintf("A subject has at most %d factors.", MaxFactors))
+			}
+			if err := tx.Insert(ctx, record); err != nil {
+				return Enrolment{}, err
+			}
+			return enrolment, tx.Audit(ctx, Event{At: now, Action: "enrolTotp", Subject: c.Subject, Target: record.ID, RequestID: c.RequestID})
+		})
+		return err
+	})
+	return kept, err
+}
+
+// mayAdd decides what a caller must have shown to add a factor.
+func (c Caller) mayAdd(counts Counts) error {
+	if counts.Active > 0 {
+		return c.SecondFactor
+	}
+	return c.SignIn
+}
+
+// newFactor makes a seed and the row to keep it in.
+func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.Time) (Record, Enrolment, error) {
+	if err := p.Validate(); err != nil {
+		return Record{}, Enrolment{}, err
+	}
+	seed, err := totp.NewSeed(s.Random)
+	if err != nil {
+		return Record{}, Enrolment{}, err
+	}
+	r := Record{
+		Factor: Factor{
+			ID: id.New("fac"), Subject: c.Subject, Type: TypeTOTP, Label: label, Status: Pending, Parameters: p,
+			Created: now, Expires: now.Add(PendingLife),
+		},
+		LastStep: -1, SteppedUp: c.SecondFactor == nil,
+	}
+	if r.SealedSeed, err = s.Sealer.Seal(seed, aad(r.ID, r.Subject)); err != nil {
+		return Record{}, Enrolment{}, fmt.Errorf("seal seed: %w", err)
+	}
+	uri, err := totp.URI(s.Issuer, r.Subject, seed, p)
+	if err != nil {
+		return Record{}, Enrolment{}, err
+	}
+	return r, Enrolment{FactorID: r.ID, URI: uri, Secret: totp.Base32(seed), Parameters: p, Expires: r.Expires}, nil
+}
+
+// URI returns the otpauth URI of a factor that waits for its confirmation; not_found once it does not.
+func (s *Service) URI(ctx context.Context, subject, id string) (string, error) {
+	r, err := s.Repository.Pending(ctx, subject, id, s.Clock.Now())
+	if err != nil {
+		return "", err
+	}
+	seed, err := s.seed(&r)
+	if err != nil {
+		return "", err
+	}
+	return totp.URI(s.Issuer, r.Subject, seed, r.Parameters)
+}
+
+// Revoke ends a factor of the caller, who has shown a second factor.
+func (s *Service) Revoke(ctx context.Context, c Caller, id string) error {
+	now := s.Clock.Now()
+	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.Lock(ctx, c.Subject, now); err != nil {
+			return err
+		}
+		ended, err := tx.Revoke(ctx, c.Subject, id, now)
+		if err != nil {
+			return err
+		}
+		if !ended {
+			return NotFound()
+		}
+		return tx.Audit(ctx, Event{At: now, Action: "revokeFactor", Subject: c.Subject, Target: id, RequestID: c.RequestID})
+	})
+}
+
+// NotFound says that the subject has no such factor, or not in the state that was asked for.
+func NotFound() error { return problem.New(problem.NotFound, "There is no such factor.") }

@@ -1,0 +1,95 @@
+// Package factor holds the rules of second factors: who may add one, when a code is right, how often one may guess, and
+// that a code is good once. It knows neither how requests arrive nor how rows are kept.
+package factor
+
+import (
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+)
+
+// Status is where a factor stands.
+type Status string
+
+// The states of a factor. Locked is no stored state: an active factor is locked while it takes no code.
+const (
+	Pending Status = "pending"
+	Active  Status = "active"
+	Locked  Status = "locked"
+	Revoked Status = "revoked"
+)
+
+// TypeTOTP is the type of authenticator apps and tokens.
+const TypeTOTP = "totp"
+
+const (
+	// MaxFactors is how many factors a subject has at most, pending ones counted.
+	MaxFactors = 5
+	// PendingLife is how long an enrolment waits for its first code.
+	PendingLife = 10 * time.Minute
+	// FreshSignIn is how old a sign-in may be to enrol the first factor.
+	FreshSignIn = 15 * time.Minute
+)
+
+// Factor is one authenticator of a subject.
+type Factor struct {
+	ID         string
+	Subject    string
+	Type       string
+	Label      string
+	Status     Status
+	Parameters totp.Parameters
+	Created    time.Time
+	Expires    time.Time // of the enrolment
+	Confirmed  time.Time // zero: never
+	LastUsed   time.Time // zero: never
+}
+
+// Record is a factor with what only its keeper knows.
+type Record struct {
+	Factor
+	SealedSeed  []byte
+	LastStep    int64 // the newest step that was accepted
+	Drift       int64 // in steps
+	Attempts    int64 // since the last right code
+	LockedUntil time.Time
+	SteppedUp   bool // enrolled with a code of another factor
+}
+
+// StatusAt returns the status as the subject should see it at a moment.
+func (r *Record) StatusAt(now time.Time) Status {
+	if r.Status == Active && (r.Attempts >= HardCap || r.LockedUntil.After(now)) {
+		return Locked
+	}
+	return r.Status
+}
+
+// Caller is on whose behalf something is done, and what its sign-in is worth.
+type Caller struct {
+	Subject   string
+	Client    string // the client of the session
+	Session   string // empty: the caller has no session that could be raised
+	RequestID string
+	// SecondFactor is nil when the caller gave a code of an active factor just now, else the refusal that asks for one.
+	SecondFactor error
+	// SignIn is nil when the caller signed in within FreshSignIn, else the refusal that asks for it.
+	SignIn error
+}
+
+// Enrolment is a pending factor with its seed, which is shown once.
+type Enrolment struct {
+	FactorID   string          `json:"factorId"`
+	URI        string          `json:"uri"`
+	Secret     string          `json:"secret"`
+	Parameters totp.Parameters `json:"parameters"`
+	Expires    time.Time       `json:"expires"`
+}
+
+// Proof says that a right code was given.
+type Proof struct {
+	Token    string
+	ACR      string
+	AMR      []string
+	AuthTime time.Time
+	Expires  time.Time
+}

@@ -1,0 +1,95 @@
+package factor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/clock"
+)
+
+// Sealer encrypts seeds; *seal.Key is one.
+type Sealer interface {
+	Seal(plain, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
+// Config is what a Service works with. All fields are required.
+type Config struct {
+	Repository Repository
+	Sealer     Sealer
+	ProofKey   *proof.Key
+	Issuer     string    // of the otpauth URI: what the authenticator app shows
+	Random     io.Reader // crypto/rand.Reader outside tests
+	Clock      clock.Clock
+	Log        *slog.Logger
+}
+
+// Service applies the rules.
+type Service struct{ Config }
+
+// decoyID is the id of the seed that belongs to nobody.
+const decoyID = "decoy"
+
+// New returns a Service and makes sure that there is a decoy.
+func New(ctx context.Context, c Config) (*Service, error) {
+	if err := totp.CheckIssuer(c.Issuer); err != nil {
+		return nil, err
+	}
+	s := &Service{Config: c}
+	seed, err := totp.NewSeed(s.Random)
+	if err != nil {
+		return nil, err
+	}
+	decoy := Record{Factor: Factor{ID: decoyID}}
+	if decoy.SealedSeed, err = s.Sealer.Seal(seed, aad(decoy.ID, decoy.Subject)); err != nil {
+		return nil, fmt.Errorf("seal decoy: %w", err)
+	}
+	return s, s.Repository.KeepDecoy(ctx, decoy)
+}
+
+// aad binds a sealed seed to its factor and its subject. Neither contains a zero byte.
+func aad(id, subject string) []byte { return []byte("twofactor seed\x00" + id + "\x00" + subject) }
+
+// seed opens the seed of a record.
+func (s *Service) seed(r *Record) ([]byte, error) {
+	seed, err := s.Sealer.Open(r.SealedSeed, aad(r.ID, r.Subject))
+	if err != nil {
+		return nil, fmt.Errorf("open seed of factor %s: %w", r.ID, err)
+	}
+	return seed, nil
+}
+
+// List returns a page of the subject's factors, oldest first.
+func (s *Service) List(ctx context.Context, subject string, after Cursor, limit int) ([]Factor, error) {
+	now := s.Clock.Now()
+	records, err := s.Repository.List(ctx, subject, after, limit, now)
+	if err != nil {
+		return nil, err
+	}
+	factors := make([]Factor, 0, len(records))
+	for i := range records {
+		f := records[i].Factor
+		f.Status = records[i].StatusAt(now)
+		factors = append(factors, f)
+	}
+	return factors, nil
+}
+
+// Sweep removes what nobody asks for any more.
+func (s *Service) Sweep(ctx context.Context) error { return s.Repository.Sweep(ctx, s.Clock.Now()) }
+
+// auditTimeout bounds the recording of a refusal whose caller may have gone.
+const auditTimeout = 5 * time.Second
+
+// deny records a refusal. It outlives its caller: who hangs up at once must not go unseen.
+func (s *Service) deny(ctx context.Context, e Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	e.Denied = true
+	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error { return tx.Audit(ctx, e) })
+}

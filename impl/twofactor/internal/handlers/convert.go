@@ -1,0 +1,93 @@
+package handlers
+
+import (
+	"time"
+
+	"github.com/fountainai/fountain/generated/twofactorapi"
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/page"
+)
+
+const (
+	defaultPage = 50
+	largestPage = 200
+)
+
+// listFrom reads where a list begins and how long it is.
+func listFrom(p twofactorapi.ListFactorsParams) (after factor.Cursor, limit int, err error) {
+	var wanted *int
+	if p.Limit != nil {
+		n := int(*p.Limit)
+		wanted = &n
+	}
+	if p.Cursor != nil {
+		var created int64
+		if err := page.Decode("factors", *p.Cursor, &created, &after.ID); err != nil {
+			return after, 0, err
+		}
+		after.Created = time.UnixMicro(created)
+	}
+	return after, page.Limit(wanted, defaultPage, largestPage), nil
+}
+
+// listTo makes a page of at most limit factors; one more than that says that there is a next page.
+func listTo(factors []factor.Factor, limit int) twofactorapi.FactorList {
+	list := twofactorapi.FactorList{Items: make([]twofactorapi.Factor, 0, len(factors))}
+	for i, f := range factors {
+		if i == limit {
+			last := factors[limit-1]
+			next := page.Encode("factors", last.Created.UnixMicro(), last.ID)
+			list.NextCursor = &next
+			break
+		}
+		list.Items = append(list.Items, factorTo(f))
+	}
+	return list
+}
+
+func enrolFrom(body *twofactorapi.TotpEnrol) (label string, p totp.Parameters) {
+	p = totp.Default
+	if body.Algorithm != nil {
+		p.Algorithm = totp.Algorithm(*body.Algorithm)
+	}
+	if body.Digits != nil {
+		p.Digits = int(*body.Digits)
+	}
+	if body.Period != nil {
+		p.Period = int(*body.Period)
+	}
+	if body.Label != nil {
+		label = *body.Label
+	}
+	return label, p
+}
+
+func enrolTo(e factor.Enrolment) twofactorapi.TotpEnrolment {
+	return twofactorapi.TotpEnrolment{
+		FactorID: e.FactorID, OtpauthURI: e.URI, Secret: e.Secret, Algorithm: string(e.Parameters.Algorithm),
+		Digits: int32(e.Parameters.Digits), Period: int32(e.Parameters.Period), ExpiresAt: e.Expires,
+	}
+}
+
+func factorTo(f factor.Factor) twofactorapi.Factor {
+	out := twofactorapi.Factor{
+		ID: f.ID, Type: f.Type, Status: twofactorapi.FactorStatus(f.Status), CreatedAt: f.Created,
+		ConfirmedAt: optionalTime(f.Confirmed), LastUsedAt: optionalTime(f.LastUsed),
+	}
+	if f.Label != "" {
+		out.Label = &f.Label
+	}
+	return out
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func proofTo(p factor.Proof) twofactorapi.OtpProof {
+	return twofactorapi.OtpProof{Proof: p.Token, Acr: p.ACR, Amr: p.AMR, AuthTime: p.AuthTime, ExpiresAt: p.Expires}
+}

@@ -1,0 +1,106 @@
+// Package handlers translates between the contract and the rules of package factor: in, one call, out.
+package handlers
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/fountainai/fountain/generated/commonapi"
+	"github.com/fountainai/fountain/generated/twofactorapi"
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Word is the service's word.
+const Word = "twofactor"
+
+// Core is what the handlers call once the service is ready.
+type Core struct {
+	Factors *factor.Service
+	Answers *idempotency.Store
+}
+
+// Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
+type Handlers struct {
+	Contract *contract.Contract
+	Clock    clock.Clock
+	Version  string
+	Ready    func() error // why the service can't work, in public words; nil when it can
+	core     atomic.Pointer[Core]
+}
+
+var _ twofactorapi.StrictServerInterface = (*Handlers)(nil)
+
+// SetCore gives the handlers what they need to work. Until then every operation but health and readiness is not_ready.
+func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
+
+// Mount puts the generated router under the contract's base path.
+func (h *Handlers) Mount(r chi.Router) {
+	strict := twofactorapi.NewStrictHandlerWithOptions(h, nil, twofactorapi.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
+	})
+	twofactorapi.HandlerWithOptions(strict, twofactorapi.ChiServerOptions{
+		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
+	})
+}
+
+func notReady(why string) error {
+	return problem.New(problem.NotReady, "The service is not ready: "+why+".").WithRetryAfter(time.Second)
+}
+
+// begin returns the rules and on whose behalf they are asked.
+func (h *Handlers) begin(ctx context.Context) (*Core, factor.Caller, error) {
+	core := h.core.Load()
+	if core == nil {
+		return nil, factor.Caller{}, notReady("it is starting")
+	}
+	p, ok := auth.FromContext(ctx)
+	if !ok {
+		return nil, factor.Caller{}, errors.New("operation was reached without a principal")
+	}
+	return core, h.caller(ctx, p), nil
+}
+
+// caller says what the principal's sign-in is worth now.
+func (h *Handlers) caller(ctx context.Context, p *auth.Principal) factor.Caller {
+	now := h.Clock.Now()
+	return factor.Caller{
+		Subject: p.Subject, Client: p.ClientID, Session: p.SessionID, RequestID: httpserver.RequestID(ctx),
+		// What counts as a second factor is enrolTotp's to say, for all operations that may ask for one.
+		SecondFactor: auth.RequireStepUp(p, h.Contract.Operation("enrolTotp"), now),
+		SignIn:       freshSignIn(p, now),
+	}
+}
+
+// freshSignIn asks for a sign-in of at most 15 minutes, of any level: who has no factor yet cannot give a code.
+func freshSignIn(p *auth.Principal, now time.Time) error {
+	age := now.Sub(p.AuthTime)
+	if age <= factor.FreshSignIn && age >= -auth.Leeway {
+		return nil
+	}
+	refusal := *problem.From(auth.Challenge(&contract.StepUp{ACR: contract.ACRPassword, MaxAge: factor.FreshSignIn}))
+	refusal.Detail = "Sign in again: the first factor is enrolled within 15 minutes of it."
+	return &refusal
+}
+
+// GetTwofactorHealth implements twofactorapi.StrictServerInterface.
+func (h *Handlers) GetTwofactorHealth(context.Context, twofactorapi.GetTwofactorHealthRequestObject) (twofactorapi.GetTwofactorHealthResponseObject, error) {
+	return twofactorapi.GetTwofactorHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
+}
+
+// GetTwofactorReadiness implements twofactorapi.StrictServerInterface.
+func (h *Handlers) GetTwofactorReadiness(context.Context, twofactorapi.GetTwofactorReadinessRequestObject) (twofactorapi.GetTwofactorReadinessResponseObject, error) {
+	if err := h.Ready(); err != nil {
+		return nil, notReady(err.Error())
+	}
+	return twofactorapi.GetTwofactorReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
+}

@@ -1,0 +1,94 @@
+// Package proof signs the short-lived statement that a user has just given a right code, for the kms to trade for a raised
+// access token. The key is the service's own, Ed25519; the kms learns its public half by registration.
+package proof
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/fountainai/fountain/internal/auth"
+)
+
+// What every proof says beside who, where and when (DESIGN, section 6).
+const (
+	Lifetime = 60 * time.Second
+	ACR      = "aal2"
+	AMR      = "otp" // RFC 8176, section 2
+)
+
+// Key signs proofs.
+type Key struct {
+	private ed25519.PrivateKey
+	id      string
+}
+
+// NewKey makes a key from random, which is crypto/rand.Reader outside tests. A short read is an error.
+func NewKey(random io.Reader) (*Key, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	if _, err := io.ReadFull(random, seed); err != nil {
+		return nil, fmt.Errorf("make proof key: %w", err)
+	}
+	return FromSeed(seed)
+}
+
+// FromSeed returns the key of a seed that Seed gave.
+func FromSeed(seed []byte) (*Key, error) {
+	if len(seed) != ed25519.SeedSize {
+		return nil, errors.New("proof key has the wrong size")
+	}
+	k := &Key{private: ed25519.NewKeyFromSeed(seed)}
+	k.id = thumbprint(k.X())
+	return k, nil
+}
+
+// Seed returns the secret from which the key is made; seal it.
+func (k *Key) Seed() []byte { return k.private.Seed() }
+
+// ID returns the key's RFC 7638 thumbprint, base64url.
+func (k *Key) ID() string { return k.id }
+
+// Public returns the key that verifies proofs.
+func (k *Key) Public() ed25519.PublicKey { return k.private.Public().(ed25519.PublicKey) }
+
+// X returns the public key as the JWK member x (RFC 8037, section 2).
+func (k *Key) X() string { return base64.RawURLEncoding.EncodeToString(k.Public()) }
+
+// thumbprint hashes the required members in lexicographic order (RFC 7638, section 3; RFC 8037, appendix A.3).
+func thumbprint(x string) string {
+	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Claims are what a proof binds: who gave the code, in which session, through which client, and when.
+type Claims struct {
+	ID      string // jti; the kms takes each once
+	Subject string
+	Client  string // azp
+	Session string // sid
+	At      time.Time
+}
+
+// Expires returns when a proof with these claims ends.
+func (c Claims) Expires() time.Time { return c.At.Truncate(time.Second).Add(Lifetime) }
+
+// Sign returns the proof. auth_time is the second in which the code was given. A claim that is empty is an error: the
+// proof would be good for more than one session.
+func (k *Key) Sign(c Claims) (string, error) {
+	if c.ID == "" || c.Subject == "" || c.Client == "" || c.Session == "" {
+		return "", errors.New("sign proof: a proof needs an id, a subject, a client and a session")
+	}
+	return auth.Sign(auth.TypeProof, k.id, "EdDSA", k.private, &auth.ProofClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: auth.ProofIssuer, Audience: jwt.ClaimStrings{auth.ProofAudience}, Subject: c.Subject, ID: c.ID,
+			IssuedAt: jwt.NewNumericDate(c.At), ExpiresAt: jwt.NewNumericDate(c.Expires()),
+		},
+		AuthorizedParty: c.Client, SessionID: c.Session, ACR: ACR, AMR: []string{AMR}, AuthTime: c.At.Unix(),
+	})
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// refund takes back one attempt of a factor that is still active.
+var refund = fmt.Sprintf(`UPDATE factors SET attempts = attempts - 1,
+	locked_until = CASE WHEN attempts %% %d = 0 THEN 0 ELSE locked_until END
+	WHERE id = ? AND status = 'active' AND attempts > 0`, factor.RoundCap)
+
+// Lock implements factor.Tx.
+func (t tx) Lock(ctx context.Context, subject string, now time.Time) (factor.Counts, error) {
+	_, err := t.Exec(ctx, `INSERT INTO subjects (subject, changes) VALUES (?, 1)
+		ON CONFLICT (subject) DO UPDATE SET changes = subjects.changes + 1`, subject)
+	if err != nil {
+		return factor.Counts{}, err
+	}
+	return count(ctx, t.Tx, subject, now)
+}
+
+// Count implements factor.Repository.
+func (s *Store) Count(ctx context.Context, subject string, now time.Time) (factor.Counts, error) {
+	c, err := count(ctx, s.db.Read(ctx), subject, now)
+	return c, outward(err)
+}
+
+func count(ctx context.Context, q store.Querier, subject string, now time.Time) (factor.Counts, error) {
+	var c struct {
+		Active int `db:"active"`
+		Total  int `db:"total"`
+	}
+	err := q.Get(ctx, &c, `SELECT COUNT(CASE WHEN status = 'active' THEN 1 END) AS active, COUNT(*) AS total FROM factors
+		WHERE subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?))`, subject, micros(now))
+	return factor.Counts{Active: c.Active, Total: c.Total}, err
+}
+
+// Insert implements factor.Tx.
+func (t tx) Insert(ctx context.Context, r factor.Record) error {
+	steppedUp := 0
+	if r.SteppedUp {
+		steppedUp = 1
+	}
+	_, err := t.Exec(ctx, `INSERT INTO factors (`+columns+`, revoked_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		r.ID, r.Subject, r.Type, r.Label, string(r.Status), r.SealedSeed, string(r.Parameters.Algorithm), r.Parameters.Digits,
+		r.Parameters.Period, r.LastStep, r.Drift, r.Attempts, micros(r.LockedUntil), steppedUp,
+		micros(r.Created), micros(r.Expires), micros(r.Confirmed), micros(r.LastUsed))
+	return err
+}
+
+// Activate implements factor.Tx.
+func (t tx) Activate(ctx context.Context, subject, id string, step int64, now time.Time) (bool, error) {
+	n, err := t.Exec(ctx, `UPDATE factors SET status = 'active', last_step = ?, attempts = 0, locked_until = 0, confirmed_at = ?, last_used_at = ?
+		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND last_step < ? AND `+notRestored,
+		step, micros(now), micros(now), id, subject, micros(now), step, step)
+	return n == 1, err
+}
+
+// Revoke implements factor.Tx.
+func (t tx) Revoke(ctx context.Context, subject, id string, now time.Time) (bool, error) {
+	n, err := t.Exec(ctx, `UPDATE factors SET status = 'revoked', sealed_seed = ?, revoked_at = ?
+		WHERE id = ? AND subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?))`,
+		[]byte{}, micros(now), id, subject, micros(now))
+	return n == 1, err
+}
+
+// Pending implements factor.Repository.
+func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) (factor.Record, error) {
+	var r row
+	err := s.db.Read(ctx).Get(ctx, &r, `SELECT `+columns+` FROM factors
+		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ?`, id, subject, micros(now))
+	if none(err) {
+		return factor.Record{}, factor.NotFound()
+	}
+	return r.record(), outward(err)
+}
+
+// List implements factor.Repository.
+func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, limit int, now time.Time) ([]factor.Record, error) {
+	var rows []row
+	created := micros(after.Created)
+	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT `+columns+` FROM factors
+		WHERE subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?))
+		AND (created_at > ? OR (created_at = ? AND id > ?)) ORDER BY created_at, id LIMIT ?`,
+		subject, micros(now), created, created, after.ID, limit)
+	if err != nil {
+		return nil, outward(err)
+	}
+	records := make([]factor.Record, 0, len(rows))
+	for _, r := range rows {
+		records = append(records, r.record())
+	}
+	return records, nil
+}
+
+const (
+	// keepExpired is how long a late confirmation is answered "expired" and not "unknown".
+	keepExpired = 24 * time.Hour
+	// keepRevoked is how long a revoked factor, whose seed is gone at once, stays to be looked into.
+	keepRevoked = 30 * 24 * time.Hour
+)
+
+// Sweep implements factor.Repository.
+func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
+		_, err := t.Exec(ctx, `DELETE FROM factors WHERE (status = 'pending' AND expires_at < ?) OR (status = 'revoked' AND revoked_at < ?)`,
+			micros(now.Add(-keepExpired)), micros(now.Add(-keepRevoked)))
+		return err
+	})
+}

@@ -1,0 +1,150 @@
+// Package store keeps factors and proof keys in the service's database.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations creates this service's own tables (00100 and up).
+var Migrations = func() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil { // the directory is compiled in
+		panic(err)
+	}
+	return sub
+}()
+
+// Store implements factor.Repository.
+type Store struct{ db *store.DB }
+
+// New returns the store on an open database.
+func New(db *store.DB) *Store { return &Store{db: db} }
+
+// tx implements factor.Tx.
+type tx struct{ *store.Tx }
+
+var (
+	_ factor.Repository = (*Store)(nil)
+	_ factor.Tx         = tx{}
+)
+
+// Write implements factor.Repository.
+func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx factor.Tx) error) error {
+	return s.write(ctx, func(ctx context.Context, t *store.Tx) error { return fn(ctx, tx{t}) })
+}
+
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, t *store.Tx) error) error {
+	return outward(s.db.Write(ctx, fn))
+}
+
+// outward names the one database error that a caller can do something about: come back later.
+func outward(err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return problem.New(problem.Unavailable, "The service's database does not answer.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	return err
+}
+
+// row is a factor as the database has it.
+type row struct {
+	ID          string `db:"id"`
+	Subject     string `db:"subject"`
+	Type        string `db:"type"`
+	Label       string `db:"label"`
+	Status      string `db:"status"`
+	SealedSeed  []byte `db:"sealed_seed"`
+	Algorithm   string `db:"algorithm"`
+	Digits      int    `db:"digits"`
+	Period      int    `db:"period"`
+	LastStep    int64  `db:"last_step"`
+	Drift       int64  `db:"drift"`
+	Attempts    int64  `db:"attempts"`
+	LockedUntil int64  `db:"locked_until"`
+	SteppedUp   int64  `db:"stepped_up"`
+	CreatedAt   int64  `db:"created_at"`
+	ExpiresAt   int64  `db:"expires_at"`
+	ConfirmedAt int64  `db:"confirmed_at"`
+	LastUsedAt  int64  `db:"last_used_at"`
+}
+
+const columns = `id, subject, type, label, status, sealed_seed, algorithm, digits, period, last_step, drift, attempts,
+	locked_until, stepped_up, created_at, expires_at, confirmed_at, last_used_at`
+
+func (r row) record() factor.Record {
+	return factor.Record{
+		Factor: factor.Factor{
+			ID: r.ID, Subject: r.Subject, Type: r.Type, Label: r.Label, Status: factor.Status(r.Status),
+			Parameters: totp.Parameters{Algorithm: totp.Algorithm(r.Algorithm), Digits: r.Digits, Period: r.Period},
+			Created:    moment(r.CreatedAt), Expires: moment(r.ExpiresAt), Confirmed: moment(r.ConfirmedAt), LastUsed: moment(r.LastUsedAt),
+		},
+		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Drift: r.Drift, Attempts: r.Attempts,
+		LockedUntil: moment(r.LockedUntil), SteppedUp: r.SteppedUp == 1,
+	}
+}
+
+// moment turns stored microseconds into a time; 0 is the zero time.
+func moment(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// micros turns a time into what is stored.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// attempt is the one change that counts an attempt, and by which the last one of a round locks the factor. It decides and
+// counts in one statement, so that of any number of contenders exactly as many pass as are allowed.
+var attempt = `attempts = attempts + 1, locked_until = ` + lockExpression()
+
+// lockExpression computes the end of the lock from the number of attempts; its one placeholder is the current time.
+func lockExpression() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CASE WHEN (attempts + 1) %% %d <> 0 THEN locked_until ELSE CAST(? AS BIGINT) + CASE (attempts + 1) / %d",
+		factor.RoundCap, factor.RoundCap)
+	last := len(factor.Locks) - 1
+	for i, d := range factor.Locks[:last] {
+		fmt.Fprintf(&b, " WHEN %d THEN %d", i+1, d.Microseconds())
+	}
+	fmt.Fprintf(&b, " ELSE %d END END", factor.Locks[last].Microseconds())
+	return b.String()
+}
+
+// open is the condition under which a factor takes an attempt; its placeholder is the current time.
+var open = fmt.Sprintf("locked_until <= ? AND attempts < %d", factor.HardCap)
+
+// none reports whether err says that no row matched.
+func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// Audit implements factor.Tx.
+func (t tx) Audit(ctx context.Context, e factor.Event) error {
+	outcome := "ok"
+	if e.Denied {
+		outcome = "denied"
+	}
+	return audit.Append(ctx, t.Tx, audit.Event{
+		At: e.At, Action: e.Action, Actor: e.Subject, ActorKind: "user", Target: e.Target, Outcome: outcome,
+		RequestID: e.RequestID, Detail: e.Detail,
+	})
+}
