@@ -38,12 +38,12 @@ e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds Postgre
 	$(GO) test -count=1 ./tests/...
 
 .PHONY: edge
-edge: ## Put a real Caddy in front of a family (CADDY=path to the binary)
-	$(GO) test -count=1 -tags edge ./tests/edge/...
+edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and check what the compose file says
+	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 
 .PHONY: bench
 bench: ## Run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
 
 .PHONY: prove
 prove: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
@@ -88,3 +88,14 @@ docs-ui: ## Fetch the files of Swagger UI through npm and put them in place
 .PHONY: docs-ui-check
 docs-ui-check: ## Check that the committed files of Swagger UI equal those of the npm package
 	./tools/docs-ui.sh check
+
+# Caddy and Compose, of the versions that tools/*/go.mod pin.
+bin/caddy: module := github.com/caddyserver/caddy/v2
+bin/caddy: tools/caddy/go.mod tools/caddy/go.sum
+	version=$$($(GO) list -C tools/caddy -m -f '{{.Version}}' $(module)) && \
+	$(GO) build -C tools/caddy -trimpath -ldflags "-s -w -X $(module).CustomVersion=$$version" -o ../../$@ $(module)/cmd/caddy
+
+bin/docker-compose: module := github.com/docker/compose/v5
+bin/docker-compose: tools/compose/go.mod tools/compose/go.sum
+	version=$$($(GO) list -C tools/compose -m -f '{{.Version}}' $(module)) && \
+	$(GO) build -C tools/compose -trimpath -ldflags "-s -w -X $(module)/internal.Version=$$version" -o ../../$@ $(module)/cmd
