@@ -1,0 +1,398 @@
+package embedded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// action is what a write does with a document that exists or does not.
+type action uint8
+
+const (
+	create action = iota
+	upsert
+	update
+	emplace
+)
+
+func parseAction(v string) (action, error) {
+	switch v {
+	case "create":
+		return create, nil
+	case "upsert":
+		return upsert, nil
+	case "update":
+		return update, nil
+	case "emplace":
+		return emplace, nil
+	}
+	return 0, &schema.Error{Status: 400, Text: "Parameter `action` must be a create|update|upsert."}
+}
+
+const (
+	// chunkDocs and chunkBytes bound one transaction of an import.
+	chunkDocs  = 1000
+	chunkBytes = 4 << 20
+	// maxIDBytes bounds a document's id.
+	maxIDBytes = 1024
+	// An index with more dead than compactFrom documents, and more dead than live, is rebuilt.
+	compactFrom = 10_000
+)
+
+var errCollection = &schema.Error{Status: 404, Text: "Collection not found"}
+
+// collection is one collection at work. Writes are one after the other; searches go on beside them.
+type collection struct {
+	key    uint64
+	store  *docstore.Store
+	limits Limits
+	total  *atomic.Int64 // documents of all collections
+	spare  func() int64  // bytes left of the memory budget
+
+	writing sync.Mutex
+	dropped bool // guarded by writing
+	schema  atomic.Pointer[schema.Schema]
+	index   atomic.Pointer[index.Index]
+}
+
+func newCollection(key uint64, s *schema.Schema, e *Engine) *collection {
+	c := &collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory}
+	c.schema.Store(s)
+	c.setIndex(index.NewMemory())
+	return c
+}
+
+func (c *collection) setIndex(i index.Index) { c.index.Store(&i) }
+
+func (c *collection) idx() index.Index { return *c.index.Load() }
+
+// write is one document to be written.
+type write struct {
+	action action
+	// id is the document's id when the request's path says it.
+	id    string
+	dirty string
+	line  []byte
+	// doc is used instead of line when it is not nil.
+	doc schema.Document
+	// remove deletes the document with the id.
+	remove bool
+}
+
+// written is what became of a write.
+type written struct {
+	id  string
+	doc []byte // as stored; for a removal as it was
+	err error
+}
+
+// apply carries out writes in order, all in one transaction, and makes them visible. The error is for the whole; that of a
+// single write is in its result.
+func (c *collection) apply(writes []write) ([]written, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.dropped {
+		return nil, errCollection
+	}
+	b := &batch{c: c, schema: c.schema.Load(), memory: c.spare() > 0}
+	b.docs = c.idx().Stats().Documents
+	results := make([]written, len(writes))
+	err := c.store.Write(c.key, func(tx *docstore.Tx) error {
+		for i, w := range writes {
+			var err error
+			if results[i], err = b.one(tx, w); err != nil {
+				return err
+			}
+		}
+		if b.schema == c.schema.Load() {
+			return nil
+		}
+		stored, err := b.schema.Render(-1)
+		if err != nil {
+			return err
+		}
+		return tx.SetSchema(stored)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write documents: %w", err)
+	}
+	c.schema.Store(b.schema)
+	c.total.Add(int64(b.grown))
+	if err := c.idx().Apply(b.changes); err != nil {
+		return nil, fmt.Errorf("index documents: %w", errors.Join(err, c.rebuild()))
+	}
+	return results, c.compact()
+}
+
+// batch is the state of one transaction.
+type batch struct {
+	c       *collection
+	schema  *schema.Schema
+	changes index.Batch
+	docs    int // documents of the collection, with this batch
+	grown   int
+	memory  bool // the budget is not used up
+}
+
+// one carries out one write. The error ends the transaction.
+func (b *batch) one(tx *docstore.Tx, w write) (written, error) {
+	if w.remove {
+		return b.remove(tx, w.id)
+	}
+	doc := w.doc
+	if doc == nil {
+		if int64(len(w.line)) > b.c.limits.DocumentBytes {
+			return written{err: tooLarge("a document", b.c.limits.DocumentBytes)}, nil
+		}
+		var err error
+		if doc, err = schema.ParseDocument(w.line); err != nil {
+			return written{err: err}, nil
+		}
+	}
+	res, err := b.put(tx, doc, w)
+	var refused *schema.Error
+	if errors.As(err, &refused) {
+		res.err, err = refused, nil
+	}
+	return res, err
+}
+
+func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, error) {
+	id, err := documentID(doc, w)
+	if err != nil {
+		return written{}, err
+	}
+	res := written{id: id}
+	seq, exists := uint64(0), false
+	if id != "" {
+		seq, exists = tx.Find(id)
+	}
+	var old schema.Document
+	switch {
+	case exists && w.action == create:
+		return res, &schema.Error{Status: 409, Text: fmt.Sprintf("A document with id %s already exists.", id)}
+	case !exists && w.action == update:
+		return res, missing(id)
+	case exists:
+		if old, err = schema.ParseDocument(tx.Get(seq)); err != nil {
+			return res, fmt.Errorf("read stored document: %w", err)
+		}
+		if w.action != upsert {
+			doc = old.Merge(doc)
+		}
+	default:
+		if err := b.room(); err != nil {
+			return res, err
+		}
+		if seq, err = tx.Next(); err != nil {
+			return res, err
+		}
+		if id == "" {
+			if id, seq, err = freeID(tx, seq); err != nil {
+				return res, err
+			}
+			res.id = id
+		}
+	}
+	doc["id"] = id
+	return b.store(tx, seq, doc, old, w, res)
+}
+
+// store checks a document, writes it and notes the change for the index.
+func (b *batch) store(tx *docstore.Tx, seq uint64, doc, old schema.Document, w write, res written) (written, error) {
+	dirty, err := b.schema.ParseDirty(w.dirty)
+	if err != nil {
+		return res, err
+	}
+	typed, added, err := b.schema.Check(doc, dirty)
+	if err != nil {
+		return res, err
+	}
+	if res.doc, err = doc.Encode(); err != nil {
+		return res, err
+	}
+	switch {
+	case int64(len(res.doc)) > b.c.limits.DocumentBytes:
+		return res, tooLarge("a document", b.c.limits.DocumentBytes)
+	case len(b.schema.Fields)+len(added) > b.c.limits.Fields:
+		return res, tooMany("fields in a collection", b.c.limits.Fields)
+	}
+	if err := tx.Put(seq, res.id, res.doc); err != nil {
+		return res, fmt.Errorf("store document: %w", err)
+	}
+	change := index.Change{Seq: seq, New: typed}
+	if old != nil {
+		change.Old = typedOf(b.schema, old)
+	} else {
+		b.docs++
+		b.grown++
+	}
+	if len(added) > 0 {
+		b.schema = b.schema.Extend(added)
+	}
+	change.Schema = b.schema
+	b.changes = append(b.changes, change)
+	return res, nil
+}
+
+// room refuses a new document that would go beyond a cap.
+func (b *batch) room() error {
+	switch {
+	case b.docs >= b.c.limits.DocumentsPerCollection:
+		return tooMany("documents in a collection", b.c.limits.DocumentsPerCollection)
+	case b.c.total.Load()+int64(b.grown) >= int64(b.c.limits.Documents):
+		return tooMany("documents", b.c.limits.Documents)
+	case !b.memory:
+		return errMemory
+	}
+	return nil
+}
+
+func (b *batch) remove(tx *docstore.Tx, id string) (written, error) {
+	seq, ok := tx.Find(id)
+	if !ok {
+		return written{id: id, err: missing(id)}, nil
+	}
+	stored := append([]byte(nil), tx.Get(seq)...)
+	old, err := schema.ParseDocument(stored)
+	if err != nil {
+		return written{}, fmt.Errorf("read stored document: %w", err)
+	}
+	if err := tx.Delete(seq, id); err != nil {
+		return written{}, fmt.Errorf("delete document: %w", err)
+	}
+	b.docs--
+	b.grown--
+	b.changes = append(b.changes, index.Change{Seq: seq, Schema: b.schema, Old: typedOf(b.schema, old)})
+	return written{id: id, doc: stored}, nil
+}
+
+// typedOf types a stored document; what does not fit the schema was never indexed.
+func typedOf(s *schema.Schema, doc schema.Document) *schema.Typed {
+	typed, _, err := s.Check(doc, schema.Drop)
+	if err != nil { // a required value that does not fit: impossible for a stored document, and nothing is indexed then
+		id, _ := doc["id"].(string)
+		return &schema.Typed{ID: id}
+	}
+	return typed
+}
+
+func missing(id string) *schema.Error {
+	return &schema.Error{Status: 404, Text: "Could not find a document with id: " + id}
+}
+
+// documentID reads and checks the id; it is empty when the document has none and may get one.
+func documentID(doc schema.Document, w write) (string, error) {
+	if w.id != "" {
+		return w.id, nil
+	}
+	raw, present := doc["id"]
+	if !present {
+		if w.action == update {
+			return "", &schema.Error{Status: 400, Text: "For update, the `id` key must be provided."}
+		}
+		return "", nil
+	}
+	id, ok := raw.(string)
+	switch {
+	case !ok:
+		return "", &schema.Error{Status: 400, Text: "Document's `id` field should be a string."}
+	case id == "":
+		return "", &schema.Error{Status: 400, Text: "The `id` should not be empty."}
+	case len(id) > maxIDBytes:
+		return "", &schema.Error{Status: 422, Text: fmt.Sprintf("The `id` should not be longer than %d bytes.", maxIDBytes)}
+	}
+	return id, nil
+}
+
+// freeID makes an id from a number that no document has as its id.
+func freeID(tx *docstore.Tx, seq uint64) (string, uint64, error) {
+	for {
+		id := strconv.FormatUint(seq, 10)
+		if _, taken := tx.Find(id); !taken {
+			return id, seq, nil
+		}
+		var err error
+		if seq, err = tx.Next(); err != nil {
+			return "", 0, err
+		}
+	}
+}
+
+// get reads one document as stored.
+func (c *collection) get(id string) (doc []byte, err error) {
+	err = c.store.Read(c.key, func(tx *docstore.Tx) error {
+		seq, ok := tx.Find(id)
+		if !ok {
+			return missing(id)
+		}
+		doc = append([]byte(nil), tx.Get(seq)...)
+		return nil
+	})
+	return doc, err
+}
+
+// bySeq reads documents by number; one that has gone meanwhile is nil.
+func (c *collection) bySeq(seqs []uint64) ([][]byte, error) {
+	out := make([][]byte, len(seqs))
+	err := c.store.Read(c.key, func(tx *docstore.Tx) error {
+		for i, seq := range seqs {
+			if v := tx.Get(seq); v != nil {
+				out[i] = append([]byte(nil), v...)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// compact rebuilds the index when most of it is dead.
+func (c *collection) compact() error {
+	s := c.idx().Stats()
+	if s.Dead < compactFrom || s.Dead < s.Documents {
+		return nil
+	}
+	return c.rebuild()
+}
+
+// rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing.
+func (c *collection) rebuild() error {
+	fresh := index.NewMemory()
+	s := c.schema.Load()
+	for from, done := uint64(0), false; !done; {
+		var changes index.Batch
+		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
+			var err error
+			from, done, err = tx.Scan(from, chunkDocs, func(seq uint64, stored []byte) error {
+				doc, err := schema.ParseDocument(stored)
+				if err != nil {
+					return err
+				}
+				changes = append(changes, index.Change{Seq: seq, Schema: s, New: typedOf(s, doc)})
+				return nil
+			})
+			return err
+		})
+		if err == nil {
+			err = fresh.Apply(changes)
+		}
+		if err != nil {
+			return fmt.Errorf("rebuild index: %w", err)
+		}
+	}
+	c.setIndex(fresh)
+	return nil
+}
+
+// render writes the collection as Typesense answers it.
+func (c *collection) render() (json.RawMessage, error) {
+	return c.schema.Load().Render(c.idx().Stats().Documents)
+}

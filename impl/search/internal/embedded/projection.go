@@ -1,0 +1,111 @@
+package embedded
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// projection says which fields of a document are shown.
+type projection struct {
+	include, exclude []string
+}
+
+func newProjection(include, exclude string) projection {
+	return projection{include: names(include), exclude: names(exclude)}
+}
+
+// names reads a list of names; blanks around them and empty ones do not count.
+func names(list string) []string {
+	var out []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (p projection) all() bool { return len(p.include) == 0 && len(p.exclude) == 0 }
+
+// apply projects an encoded document.
+func (p projection) apply(doc []byte) ([]byte, error) {
+	if p.all() {
+		return doc, nil
+	}
+	d, err := schema.ParseDocument(doc)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Document(p.object(d, "")).Encode()
+}
+
+// shows says whether a top-level field is in the projection.
+func (p projection) shows(name string) bool {
+	return p.relation(p.exclude, name) != covered && (len(p.include) == 0 || p.relation(p.include, name) != apart)
+}
+
+type relation uint8
+
+const (
+	apart   relation = iota
+	above            // a name of the list lies inside this object
+	covered          // a name of the list covers this path
+)
+
+func (p projection) relation(list []string, path string) relation {
+	r := apart
+	for _, name := range list {
+		switch {
+		case name == path, strings.HasPrefix(path, name+"."), strings.HasSuffix(name, "*") && strings.HasPrefix(path, strings.TrimSuffix(name, "*")):
+			return covered
+		case strings.HasPrefix(name, path+"."):
+			r = above
+		}
+	}
+	return r
+}
+
+func (p projection) object(in map[string]any, prefix string) map[string]any {
+	out := make(map[string]any, len(in))
+	for k, v := range in {
+		path := prefix + k
+		if p.relation(p.exclude, path) == covered {
+			continue
+		}
+		included := covered
+		if len(p.include) > 0 {
+			included = p.relation(p.include, path)
+		}
+		if included == apart {
+			continue
+		}
+		if shown, ok := p.value(v, path, included); ok {
+			out[k] = shown
+		}
+	}
+	return out
+}
+
+// value goes into objects and lists of objects; a plain value is shown only when it is covered itself.
+func (p projection) value(v any, path string, included relation) (any, bool) {
+	switch t := v.(type) {
+	case map[string]any:
+		return p.object(t, path+"."), true
+	case []any:
+		if !slices.ContainsFunc(t, func(x any) bool { _, ok := x.(map[string]any); return ok }) {
+			return v, included == covered
+		}
+		list := make([]any, 0, len(t))
+		for _, x := range t {
+			if m, ok := x.(map[string]any); ok {
+				list = append(list, p.object(m, path+"."))
+			} else if included == covered {
+				list = append(list, x)
+			}
+		}
+		return list, true
+	}
+	return v, included == covered
+}

@@ -1,0 +1,108 @@
+// Package schema holds what a collection says about its documents: the fields with their types and flags, the checks of
+// a schema, and the way from a JSON document to typed values.
+package schema
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
+)
+
+// Kind is the type of a field's values.
+type Kind uint8
+
+// The kinds. Auto and Any belong to name patterns only: the type comes from the first value seen.
+const (
+	String Kind = iota + 1
+	Int32
+	Int64
+	Float
+	Bool
+	Auto
+	Any // string*: every value becomes a string
+)
+
+// Field is one field of a schema.
+type Field struct {
+	Name  string
+	Kind  Kind
+	Array bool
+	// Facet, Optional, Index and Sort are the flags of the same name.
+	Facet, Optional, Index, Sort bool
+	// RangeIndex is a speed hint: kept and shown, without effect.
+	RangeIndex bool
+	// Separators and Symbols are the field's own token_separators and symbols_to_index.
+	Separators, Symbols []string
+
+	pattern  *regexp.Regexp
+	analyzer *text.Analyzer
+}
+
+var typeNames = map[string]struct {
+	kind  Kind
+	array bool
+}{
+	"string": {String, false}, "string[]": {String, true},
+	"int32": {Int32, false}, "int32[]": {Int32, true},
+	"int64": {Int64, false}, "int64[]": {Int64, true},
+	"float": {Float, false}, "float[]": {Float, true},
+	"bool": {Bool, false}, "bool[]": {Bool, true},
+	"auto": {Auto, false}, "string*": {Any, false},
+}
+
+// unsupportedTypes are Typesense's types that this engine refuses by name.
+var unsupportedTypes = map[string]bool{
+	"geopoint": true, "geopoint[]": true, "geopolygon": true, "object": true, "object[]": true, "image": true,
+}
+
+var kindNames = map[Kind]string{String: "string", Int32: "int32", Int64: "int64", Float: "float", Bool: "bool", Auto: "auto", Any: "string*"}
+
+// Type is the field's type as Typesense writes it.
+func (f *Field) Type() string {
+	if f.Array {
+		return kindNames[f.Kind] + "[]"
+	}
+	return kindNames[f.Kind]
+}
+
+// Text says that the field holds strings.
+func (f *Field) Text() bool { return f.Kind == String }
+
+// Integer says that the field holds whole numbers.
+func (f *Field) Integer() bool { return f.Kind == Int32 || f.Kind == Int64 }
+
+// Pattern says that the field's name is a pattern from which fields are made.
+func (f *Field) Pattern() bool { return f.pattern != nil }
+
+// Analyzer is the field's text analyzer.
+func (f *Field) Analyzer() *text.Analyzer { return f.analyzer }
+
+// isPattern follows Typesense: a name with an asterisk is a regular expression.
+func isPattern(name string) bool { return strings.Contains(name, "*") }
+
+type fieldJSON struct {
+	Facet          bool     `json:"facet"`
+	Index          bool     `json:"index"`
+	Infix          bool     `json:"infix"`
+	Locale         string   `json:"locale"`
+	Name           string   `json:"name"`
+	Optional       bool     `json:"optional"`
+	RangeIndex     bool     `json:"range_index,omitempty"`
+	Sort           bool     `json:"sort"`
+	Stem           bool     `json:"stem"`
+	StemDictionary string   `json:"stem_dictionary"`
+	Store          bool     `json:"store"`
+	Symbols        []string `json:"symbols_to_index,omitempty"`
+	Separators     []string `json:"token_separators,omitempty"`
+	Type           string   `json:"type"`
+}
+
+// MarshalJSON writes the field with every default present, as Typesense does.
+func (f *Field) MarshalJSON() ([]byte, error) {
+	return json.Marshal(fieldJSON{
+		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: true,
+		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(),
+	})
+}

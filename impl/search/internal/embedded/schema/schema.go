@@ -1,0 +1,394 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
+)
+
+// Error is a schema, document or parameter that the engine refuses. Text is for the caller and carries no value of his.
+type Error struct {
+	Status int
+	Text   string
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Text }
+
+func refuse(format string, args ...any) *Error { return &Error{400, fmt.Sprintf(format, args...)} }
+
+// Unsupported is the error for a part of Typesense that the embedded engine does not have.
+func Unsupported(name string) *Error {
+	return &Error{422, "`" + name + "` is not supported by the embedded engine."}
+}
+
+// Schema is a collection's definition. It is changed by copying (see Extend); a Schema in use is immutable.
+type Schema struct {
+	Name                string
+	Fields              []*Field
+	DefaultSortingField string
+	Separators, Symbols []string
+	Metadata            json.RawMessage
+	// CreatedAt is in unix seconds.
+	CreatedAt int64
+
+	byName map[string]*Field
+}
+
+// Field finds a field by its exact name; patterns are not found.
+func (s *Schema) Field(name string) (*Field, bool) {
+	f, ok := s.byName[name]
+	return f, ok
+}
+
+// Patterned says that the schema makes fields from documents.
+func (s *Schema) Patterned() bool {
+	return slices.ContainsFunc(s.Fields, (*Field).Pattern)
+}
+
+type schemaJSON struct {
+	CreatedAt           int64           `json:"created_at"`
+	DefaultSortingField string          `json:"default_sorting_field"`
+	EnableNestedFields  bool            `json:"enable_nested_fields"`
+	Fields              []*Field        `json:"fields"`
+	Metadata            json.RawMessage `json:"metadata,omitempty"`
+	Name                string          `json:"name"`
+	NumDocuments        *int            `json:"num_documents,omitempty"`
+	Symbols             []string        `json:"symbols_to_index"`
+	Separators          []string        `json:"token_separators"`
+}
+
+// Render writes the collection as Typesense answers it. documents is the number of documents; a negative number leaves
+// it out (the stored form).
+func (s *Schema) Render(documents int) ([]byte, error) {
+	out := schemaJSON{
+		CreatedAt: s.CreatedAt, DefaultSortingField: s.DefaultSortingField, Fields: s.Fields, Metadata: s.Metadata,
+		Name: s.Name, Symbols: nonNil(s.Symbols), Separators: nonNil(s.Separators),
+	}
+	if documents >= 0 {
+		out.NumDocuments = &documents
+	}
+	return json.Marshal(out)
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// Parse reads a schema as POST /collections takes it and checks it. maxFields bounds the number of fields.
+func Parse(body []byte, maxFields int) (*Schema, error) {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(body, &raw); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return nil, refuse("Parameter `name` is required.")
+		}
+		return nil, refuse("Bad JSON.")
+	}
+	s := &Schema{}
+	if err := s.head(raw); err != nil {
+		return nil, err
+	}
+	if err := s.fields(raw["fields"], maxFields); err != nil {
+		return nil, err
+	}
+	return s, s.finish()
+}
+
+// Load reads a schema that Render wrote.
+func Load(body []byte) (*Schema, error) {
+	s, err := Parse(body, math.MaxInt32)
+	if err != nil {
+		return nil, fmt.Errorf("load schema: %w", err)
+	}
+	var head struct {
+		CreatedAt int64 `json:"created_at"`
+	}
+	if err := json.Unmarshal(body, &head); err != nil {
+		return nil, fmt.Errorf("load schema: %w", err)
+	}
+	s.CreatedAt = head.CreatedAt
+	return s, nil
+}
+
+func (s *Schema) head(raw map[string]json.RawMessage) error {
+	name, ok := raw["name"]
+	if !ok {
+		return refuse("Parameter `name` is required.")
+	}
+	if json.Unmarshal(name, &s.Name) != nil || s.Name == "" {
+		return refuse("Parameter `name` must be a non-empty string.")
+	}
+	if len(s.Name) > 255 || !utf8.ValidString(s.Name) {
+		return refuse("Parameter `name` must be a non-empty string of at most 255 bytes.")
+	}
+	if v, ok := raw["enable_nested_fields"]; ok {
+		var nested bool
+		if json.Unmarshal(v, &nested) != nil {
+			return refuse("`enable_nested_fields` should be a boolean.")
+		}
+		if nested {
+			return Unsupported("enable_nested_fields")
+		}
+	}
+	for _, name := range []string{"voice_query_model", "synonym_sets", "curation_sets"} {
+		if v, ok := raw[name]; ok && !bytes.Equal(v, []byte("null")) && !bytes.Equal(v, []byte("[]")) {
+			return Unsupported(name)
+		}
+	}
+	var err error
+	if s.Separators, err = characters(raw["token_separators"], "token_separators"); err != nil {
+		return err
+	}
+	if s.Symbols, err = characters(raw["symbols_to_index"], "symbols_to_index"); err != nil {
+		return err
+	}
+	if v, ok := raw["default_sorting_field"]; ok && json.Unmarshal(v, &s.DefaultSortingField) != nil {
+		return refuse("`default_sorting_field` should be a string.")
+	}
+	if v, ok := raw["metadata"]; ok {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(v, &object) != nil {
+			return refuse("The `metadata` value should be an object.")
+		}
+		s.Metadata = v
+	}
+	_, ok = raw["fields"]
+	if !ok {
+		return refuse("Parameter `fields` is required.")
+	}
+	return nil
+}
+
+func characters(v json.RawMessage, name string) ([]string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var list []string
+	if json.Unmarshal(v, &list) != nil {
+		return nil, refuse("`%s` should be an array of character symbols.", name)
+	}
+	for _, c := range list {
+		if utf8.RuneCountInString(c) != 1 {
+			return nil, refuse("`%s` should be an array of character symbols.", name)
+		}
+	}
+	return list, nil
+}
+
+func (s *Schema) fields(v json.RawMessage, max int) error {
+	var list []json.RawMessage
+	if json.Unmarshal(v, &list) != nil {
+		return refuse("The `fields` value should be an array of objects containing `name`, `type` and optionally, `facet` properties.")
+	}
+	if len(list) > max {
+		return &Error{422, fmt.Sprintf("A collection of the embedded engine holds at most %d fields.", max)}
+	}
+	for _, item := range list {
+		var raw map[string]json.RawMessage
+		if json.Unmarshal(item, &raw) != nil {
+			return refuse("Bad request.")
+		}
+		f, err := parseField(raw)
+		if err != nil {
+			return err
+		}
+		if f.Name == "id" { // the id is implied
+			continue
+		}
+		s.Fields = append(s.Fields, f)
+	}
+	return nil
+}
+
+func parseField(raw map[string]json.RawMessage) (*Field, error) {
+	f := &Field{Index: true}
+	var typ string
+	if raw["name"] == nil || raw["type"] == nil || json.Unmarshal(raw["name"], &f.Name) != nil || json.Unmarshal(raw["type"], &typ) != nil {
+		return nil, refuse("Bad request.")
+	}
+	if f.Name == "" || len(f.Name) > 512 {
+		return nil, refuse("Bad request.")
+	}
+	known, ok := typeNames[typ]
+	switch {
+	case unsupportedTypes[typ]:
+		return nil, Unsupported(typ)
+	case !ok:
+		return nil, refuse("Field `%s` has an invalid data type `%s`, see docs for supported data types.", f.Name, typ)
+	}
+	f.Kind, f.Array = known.kind, known.array
+	f.Sort = f.Kind != String && f.Kind != Auto && f.Kind != Any && !f.Array
+	f.Optional = isPattern(f.Name) || f.Kind == Auto || f.Kind == Any
+	if err := f.flags(raw); err != nil {
+		return nil, err
+	}
+	return f, f.check()
+}
+
+// unsupportedFlags are the flags of a field that are refused when they ask for something.
+var unsupportedFlags = []string{"infix", "stem", "stem_dictionary", "locale", "reference", "async_reference", "embed", "num_dim", "vec_dist", "hnsw_params"}
+
+func (f *Field) flags(raw map[string]json.RawMessage) error {
+	for _, name := range unsupportedFlags {
+		if v := string(bytes.TrimSpace(raw[name])); v != "" && v != "false" && v != `""` && v != "0" && v != "null" && !(name == "locale" && v == `"en"`) {
+			return Unsupported(name)
+		}
+	}
+	store := true
+	for name, into := range map[string]*bool{"facet": &f.Facet, "optional": &f.Optional, "index": &f.Index, "sort": &f.Sort, "range_index": &f.RangeIndex, "store": &store} {
+		v, ok := raw[name]
+		if ok && json.Unmarshal(v, into) != nil {
+			return refuse("The `%s` property of the field `%s` should be a boolean.", name, f.Name)
+		}
+	}
+	if !store {
+		return Unsupported("store")
+	}
+	var err error
+	if f.Separators, err = characters(raw["token_separators"], "token_separators"); err != nil {
+		return err
+	}
+	f.Symbols, err = characters(raw["symbols_to_index"], "symbols_to_index")
+	return err
+}
+
+func (f *Field) check() error {
+	switch {
+	case f.Name == ".*" && f.Facet && f.Kind == Auto:
+		return refuse("Field `.*` cannot be a facet field.")
+	case f.Name == ".*" && !f.Index:
+		return refuse("Field `.*` must be an index field.")
+	case isPattern(f.Name) && !f.Optional:
+		return refuse("Field `%s` must be an optional field.", f.Name)
+	case f.Facet && !f.Index:
+		return refuse("Field `%s` cannot be a facet since it's marked as non-indexable.", f.Name)
+	case !f.Index && !f.Optional && f.Kind == String:
+		return refuse("Field `%s` must be optional since it is marked as non-indexable.", f.Name)
+	case f.RangeIndex && (f.Kind == String || f.Kind == Bool):
+		return refuse("The `range_index` property is only allowed for the numerical fields`")
+	case f.Sort && f.Array:
+		f.Sort = false
+	}
+	if isPattern(f.Name) {
+		re, err := regexp.Compile("^(?:" + f.Name + ")$")
+		if err != nil || len(f.Name) > 128 {
+			return refuse("Field `%s` is not a valid name pattern.", f.Name)
+		}
+		f.pattern = re
+	}
+	return nil
+}
+
+// finish checks the fields against each other and prepares what searching needs.
+func (s *Schema) finish() error {
+	s.byName = make(map[string]*Field, len(s.Fields))
+	fallbacks, seen := 0, make(map[string]bool, len(s.Fields))
+	for _, f := range s.Fields {
+		if f.Name == ".*" {
+			if fallbacks++; fallbacks > 1 {
+				return refuse("There can be only one field named `.*`.")
+			}
+		}
+		if seen[f.Name] {
+			return refuse("There are duplicate field names in the schema.")
+		}
+		seen[f.Name] = true
+		s.adopt(f)
+	}
+	if s.DefaultSortingField == "" {
+		return nil
+	}
+	f, ok := s.byName[s.DefaultSortingField]
+	switch {
+	case !ok:
+		return refuse("Default sorting field is defined as `%s` but is not found in the schema.", s.DefaultSortingField)
+	case f.Optional:
+		return refuse("Default sorting field `%s` cannot be an optional field.", f.Name)
+	case !f.Sort:
+		return refuse("Default sorting field `%s` is not a sortable type.", f.Name)
+	}
+	return nil
+}
+
+func (s *Schema) adopt(f *Field) {
+	if f.Pattern() {
+		return
+	}
+	separators, symbols := s.Separators, s.Symbols
+	if len(f.Separators) > 0 {
+		separators = f.Separators
+	}
+	if len(f.Symbols) > 0 {
+		symbols = f.Symbols
+	}
+	f.analyzer = text.New(separators, symbols)
+	s.byName[f.Name] = f
+}
+
+// Extend returns a copy of the schema that has the fields as well.
+func (s *Schema) Extend(fields []*Field) *Schema {
+	c := *s
+	c.Fields = append(slices.Clip(s.Fields), fields...)
+	c.byName = make(map[string]*Field, len(c.Fields))
+	for _, f := range c.Fields {
+		c.adopt(f)
+	}
+	return &c
+}
+
+// derive makes a field called name from the first pattern that fits it, or nil.
+func (s *Schema) derive(name string, kind Kind, array bool) *Field {
+	p := s.patternFor(name)
+	if p == nil {
+		return nil
+	}
+	f := &Field{Name: name, Kind: p.Kind, Array: p.Array, Facet: p.Facet, Optional: true, Index: p.Index, Sort: p.Sort,
+		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols}
+	switch p.Kind {
+	case Auto:
+		f.Kind, f.Array = kind, array
+		f.Sort = f.Sort || (kind != String && !array)
+	case Any:
+		f.Kind, f.Array = String, array
+	}
+	f.Sort = f.Sort && !f.Array
+	separators, symbols := s.Separators, s.Symbols
+	if len(f.Separators) > 0 {
+		separators = f.Separators
+	}
+	if len(f.Symbols) > 0 {
+		symbols = f.Symbols
+	}
+	f.analyzer = text.New(separators, symbols)
+	return f
+}
+
+// patternFor prefers narrow patterns to the one that takes everything.
+func (s *Schema) patternFor(name string) *Field {
+	var fallback *Field
+	for _, f := range s.Fields {
+		if !f.Pattern() {
+			continue
+		}
+		if f.Name == ".*" {
+			fallback = f
+		} else if f.pattern.MatchString(name) {
+			return f
+		}
+	}
+	return fallback
+}
+
+// Analyzer is the analyzer for texts that belong to no field.
+func (s *Schema) Analyzer() *text.Analyzer { return text.New(s.Separators, s.Symbols) }

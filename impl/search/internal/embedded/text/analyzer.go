@@ -1,0 +1,189 @@
+// Package text turns a string into the words that are indexed and searched.
+//
+// It stands on Bleve's analysis parts (character tokenizer, ASCII folding, lower-casing). What is our own is the rule
+// that the Typesense documentation states and Bleve has no part for: special characters are removed from a word and do
+// not split it ("foo/bar" is the word "foobar"), unless they are named as separators or as symbols to index.
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/blevesearch/bleve/v2/analysis"
+	"github.com/blevesearch/bleve/v2/analysis/char/asciifolding"
+	"github.com/blevesearch/bleve/v2/analysis/token/lowercase"
+	"github.com/blevesearch/bleve/v2/analysis/tokenizer/character"
+	"golang.org/x/text/unicode/norm"
+)
+
+// MaxWordBytes bounds one word: the rest of a longer one is not indexed, so that a document without blanks can't fill
+// the vocabulary.
+const MaxWordBytes = 256
+
+// Token is one word of a text.
+type Token struct {
+	// Text is the normalised word: folded, lower case, without special characters.
+	Text string
+	// Start and End are the byte offsets of the word in the text, without special characters at its ends.
+	Start, End int
+}
+
+// Analyzer splits and normalises texts. It is immutable and safe for concurrent use.
+type Analyzer struct {
+	chain *analysis.DefaultAnalyzer
+}
+
+// New returns an analyzer for a field. separators split words in addition to white space, symbols are kept as part of
+// words; both lists hold single characters.
+func New(separators, symbols []string) *Analyzer {
+	split, keep := runes(separators), runes(symbols)
+	for r := range keep {
+		delete(split, r)
+	}
+	inWord := func(r rune) bool { return !unicode.IsSpace(r) && !split[r] }
+	return &Analyzer{chain: &analysis.DefaultAnalyzer{
+		Tokenizer:    character.NewCharacterTokenizer(inWord),
+		TokenFilters: []analysis.TokenFilter{stripFilter{keep: keep}, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()},
+	}}
+}
+
+func runes(list []string) map[rune]bool {
+	set := make(map[rune]bool, len(list))
+	for _, s := range list {
+		r, _ := utf8.DecodeRuneInString(s)
+		set[r] = true
+	}
+	return set
+}
+
+// Tokens returns the words of s in order. A word that holds only special characters is no word.
+func (a *Analyzer) Tokens(s string) []Token {
+	if s == "" {
+		return nil
+	}
+	// The tokenizer ends at the replacement character, which is also what a broken encoding reads as.
+	if !utf8.ValidString(s) || strings.ContainsRune(s, utf8.RuneError) {
+		s = replaceInvalid(s)
+	}
+	stream := a.chain.Analyze([]byte(s))
+	out := make([]Token, 0, len(stream))
+	for _, t := range stream {
+		if len(t.Term) == 0 {
+			continue
+		}
+		out = append(out, Token{Text: string(t.Term), Start: t.Start, End: t.End})
+	}
+	return out
+}
+
+// Words returns only the normalised words of s.
+func (a *Analyzer) Words(s string) []string {
+	tokens := a.Tokens(s)
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = t.Text
+	}
+	return out
+}
+
+// replaceInvalid puts blanks over undecodable bytes and replacement characters and keeps every offset.
+func replaceInvalid(s string) string {
+	b := []byte(s)
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError {
+			for j := range n {
+				b[i+j] = ' '
+			}
+		}
+		i += n
+	}
+	return string(b)
+}
+
+// stripFilter removes special characters and moves the offsets to the first and the last character that stays.
+type stripFilter struct{ keep map[rune]bool }
+
+func (f stripFilter) kept(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || f.keep[r]
+	}
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) || f.keep[r]
+}
+
+// Filter implements analysis.TokenFilter.
+func (f stripFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
+	out := in[:0]
+	for _, t := range in {
+		if f.strip(t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (f stripFilter) strip(t *analysis.Token) bool {
+	term, first, last, n := t.Term, -1, 0, 0
+	for i := 0; i < len(term); {
+		r, size := utf8.DecodeRune(term[i:])
+		if f.kept(r) {
+			if first < 0 {
+				first = i
+			}
+			if n+size <= MaxWordBytes {
+				n += copy(term[n:], term[i:i+size])
+				last = i + size
+			}
+		}
+		i += size
+	}
+	if first < 0 {
+		return false
+	}
+	t.Term, t.Start, t.End = term[:n], t.Start+first, t.Start+last
+	return true
+}
+
+// foldFilter takes accents and typographic variants off Latin letters; other scripts stay as they are.
+type foldFilter struct{ fold *asciifolding.AsciiFoldingFilter }
+
+// Filter implements analysis.TokenFilter.
+func (f foldFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
+	for _, t := range in {
+		if ascii(t.Term) {
+			continue
+		}
+		t.Term = dropLatinMarks(f.fold.Filter(norm.NFC.Bytes(t.Term)))
+	}
+	return in
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// dropLatinMarks removes a combining mark that follows an ASCII letter: folding knows only composed letters.
+func dropLatinMarks(b []byte) []byte {
+	if ascii(b) {
+		return b
+	}
+	out, latin := b[:0], false
+	for i := 0; i < len(b); {
+		r, size := utf8.DecodeRune(b[i:])
+		mark := unicode.Is(unicode.Mn, r)
+		if !(mark && latin) {
+			out = append(out, b[i:i+size]...)
+		}
+		if !mark {
+			latin = r < utf8.RuneSelf
+		}
+		i += size
+	}
+	return out
+}
