@@ -19,7 +19,9 @@ func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Para
 		return Enrolment{}, err
 	}
 	if once == nil {
-		once = func(ctx context.Context, _ Tx, enrol func(context.Context) (Enrolment, error)) (Enrolment, error) { return enrol(ctx) }
+		once = func(ctx context.Context, _ Tx, enrol func(context.Context) (Enrolment, error)) (Enrolment, error) {
+			return enrol(ctx)
+		}
 	}
 	var kept Enrolment
 	err = s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {

@@ -1,0 +1,159 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/store"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/seal"
+	base "github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+const childVariable = "FOUNTAIN_TWOFACTOR_TEST_CHILD"
+
+// order tells a child process what to verify and when to die.
+type order struct {
+	URL, Dir, Name string
+	DataKey        []byte
+	Now            time.Time
+	Caller         factor.Caller
+	Code           string
+	AfterMark      bool // die when the mark is durable, else before it is begun
+}
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		dieVerifying(text)
+		os.Exit(3) // it was to be killed
+	}
+	os.Exit(m.Run())
+}
+
+// dying kills its own process before or after the mark.
+type dying struct {
+	factor.Repository
+	afterMark bool
+}
+
+func (d dying) Write(ctx context.Context, fn func(ctx context.Context, tx factor.Tx) error) error {
+	if d.afterMark {
+		if err := d.Repository.Write(ctx, fn); err != nil {
+			panic(err)
+		}
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+func dieVerifying(text string) {
+	var o order
+	must(json.Unmarshal([]byte(text), &o))
+	ctx := context.Background()
+	db, err := base.Open(ctx, base.Config{URL: o.URL, Dir: o.Dir, Name: o.Name, Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+	must(err)
+	key, err := seal.FromDataKey(o.DataKey)
+	must(err)
+	proofKey, err := store.New(db).ProofKey(ctx, key, o.Now)
+	must(err)
+	s := &factor.Service{Config: factor.Config{
+		Repository: dying{store.New(db), o.AfterMark}, Sealer: key, ProofKey: proofKey, Issuer: "FountainAI",
+		Clock: clock.NewFake(o.Now), Log: slog.New(slog.DiscardHandler),
+	}}
+	_, err = s.Verify(ctx, o.Caller, o.Code)
+	must(err)
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// Death between the check and the mark costs an attempt and opens nothing; death after it leaves the code used.
+func TestVerify_acceptsACodeOnceThroughKill(t *testing.T) {
+	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
+		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
+		open := func() *world {
+			db, err := base.Open(t.Context(), config)
+			require.NoError(t, err)
+			return newWorld(t, db, dataKey, now)
+		}
+		w := open()
+		c := someone()
+		id, seed := w.enrolled(t, c, totp.Default)
+		for round := range 4 {
+			now.Advance(time.Minute)
+			code, afterMark := w.code(t, seed, totp.Default, 0), round%2 == 1
+			require.NoError(t, w.db.Close())
+			kill(t, order{URL: config.URL, Dir: config.Dir, Name: config.Name, DataKey: dataKey, Now: now.Now(), Caller: c, Code: code, AfterMark: afterMark})
+			w = open()
+			attempts := w.number(t, "SELECT attempts FROM factors WHERE id = ?", id)
+			var p factor.Proof
+			var err error
+			if !afterMark {
+				require.Equal(t, int64(1), attempts, "the attempt was durable before the check")
+				p, err = w.Verify(t.Context(), c, code)
+				requireRight(t, p, err)
+			} else {
+				require.Zero(t, attempts)
+			}
+			p, err = w.Verify(t.Context(), c, code)
+			requireWrong(t, p, err)
+			w.events(t) // the chain holds
+			w.exec(t, "UPDATE factors SET attempts = 0 WHERE id = ?", id)
+		}
+		require.NoError(t, w.db.Close())
+	})
+}
+
+// Guesses of a process that is killed after each one are counted like all others.
+func TestVerify_countsGuessesThroughKill(t *testing.T) {
+	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
+		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
+		db, err := base.Open(t.Context(), config)
+		require.NoError(t, err)
+		w := newWorld(t, db, dataKey, now)
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		guess := w.wrong(t, seed, totp.Default)
+		require.NoError(t, db.Close())
+		for range factor.RoundCap {
+			kill(t, order{URL: config.URL, Dir: config.Dir, Name: config.Name, DataKey: dataKey, Now: now.Now(), Caller: c, Code: guess})
+		}
+		db, err = base.Open(t.Context(), config)
+		require.NoError(t, err)
+		defer db.Close()
+		w = newWorld(t, db, dataKey, now)
+		_, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		require.ErrorIs(t, err, problem.TooManyAttempts)
+	})
+}
+
+// kill runs the order in a child process, which must end by SIGKILL.
+func kill(t *testing.T, o order) {
+	t.Helper()
+	text, err := json.Marshal(o)
+	require.NoError(t, err)
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), childVariable+"="+string(text))
+	command.Stderr = os.Stderr
+	err = command.Run()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.Equal(t, syscall.SIGKILL, status.Signal(), "it was to die by the kill")
+}

@@ -1,0 +1,319 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+func TestVerify_acceptsACodeOnceAndNeverAfterALaterOne(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		current, past := w.code(t, seed, totp.Default, 0), w.code(t, seed, totp.Default, -1)
+		p, err := w.Verify(t.Context(), c, current)
+		requireRight(t, p, err)
+		claims, err := auth.VerifyProof(t.Context(), p.Token, auth.StaticKeys{w.ProofKey.ID(): {Algorithm: "EdDSA", Key: w.ProofKey.Public()}}, w.now)
+		require.NoError(t, err)
+		require.Equal(t, c.Subject+" "+c.Client+" "+c.Session, claims.Subject+" "+claims.AuthorizedParty+" "+claims.SessionID)
+
+		other := c
+		other.Session = "ses_2"
+		for _, again := range []struct {
+			who  factor.Caller
+			at   *factor.Service
+			code string
+		}{{c, w.Service, current}, {other, w.Service, current}, {c, w.more(), current}, {c, w.Service, past}} {
+			p, err = again.at.Verify(t.Context(), again.who, again.code)
+			requireWrong(t, p, err)
+		}
+		w.now.Advance(30 * time.Second)
+		p, err = w.Verify(t.Context(), c, current)
+		requireWrong(t, p, err) // the neighbouring step
+		w.now.Advance(time.Minute)
+		p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err)
+	})
+}
+
+func TestVerify_refusesTheOlderStepAfterTheNewer(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		w.now.Advance(5 * time.Minute)
+		older, newer := w.code(t, seed, totp.Default, -1), w.code(t, seed, totp.Default, 0)
+		p, err := w.Verify(t.Context(), c, newer)
+		requireRight(t, p, err)
+		p, err = w.Verify(t.Context(), c, older)
+		requireWrong(t, p, err)
+
+		w.now.Advance(5 * time.Minute)
+		older, newer = w.code(t, seed, totp.Default, -1), w.code(t, seed, totp.Default, 0)
+		p, err = w.Verify(t.Context(), c, older)
+		requireRight(t, p, err)
+		p, err = w.Verify(t.Context(), c, newer)
+		requireRight(t, p, err)
+	})
+}
+
+func TestVerify_refusesTheCodeThatConfirmedTheFactor(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		require.NoError(t, err)
+		code := w.code(t, seedOf(t, e), totp.Default, 0)
+		f, err := w.Confirm(t.Context(), c, e.FactorID, code)
+		require.NoError(t, err)
+		require.Equal(t, factor.Active, f.Status)
+		p, err := w.Verify(t.Context(), c, code)
+		requireWrong(t, p, err)
+		w.now.Advance(30 * time.Second)
+		p, err = w.Verify(t.Context(), c, code)
+		requireWrong(t, p, err)
+	})
+}
+
+// The code is valid in two steps; no second of them, nor any after, gives it a second life.
+func TestVerify_refusesAUsedCodeInEverySecondOfItsLife(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		id, seed := w.enrolled(t, c, totp.Default)
+		w.now.Advance(30 * time.Second)
+		code := w.code(t, seed, totp.Default, 0)
+		p, err := w.Verify(t.Context(), c, code)
+		requireRight(t, p, err)
+		for second := range 121 {
+			p, err := w.Verify(t.Context(), c, code)
+			requireWrong(t, p, err)
+			w.exec(t, "UPDATE factors SET attempts = 0, locked_until = 0 WHERE id = ?", id) // the lock is another test's matter
+			w.now.Advance(time.Second)
+			_ = second
+		}
+	})
+}
+
+func TestVerify_refusesOtherSpellingsOfTheCode(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		id, seed := w.enrolled(t, c, totp.Default)
+		code := w.code(t, seed, totp.Default, 0)
+		wide := strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
+		for _, spelling := range []string{"", " " + code, code + " ", code + "\n", "\u00a0" + code, wide, "+" + code, "0" + code, "00" + code, code[:5] + "\x00", strings.Repeat("1", 1<<20)} {
+			p, err := w.Verify(t.Context(), c, spelling)
+			requireWrong(t, p, err)
+			w.exec(t, "UPDATE factors SET attempts = 0, locked_until = 0 WHERE id = ?", id)
+		}
+		p, err := w.Verify(t.Context(), c, code)
+		requireRight(t, p, err)
+	})
+}
+
+func TestVerify_answersASubjectWithoutFactorsLikeAWrongCode(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c, nobody := someone(), someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		_, wrong := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
+		_, none := w.Verify(t.Context(), nobody, "123456")
+		_, otherDigits := w.Verify(t.Context(), c, "12345678")
+		require.Equal(t, problem.From(wrong), problem.From(none))
+		require.Equal(t, problem.From(wrong), problem.From(otherDigits))
+		require.Equal(t, int64(2), w.number(t, "SELECT attempts FROM decoys"), "the same durable work is done")
+		events := w.events(t)
+		require.Equal(t, "no_factor", events[0].Detail["reason"])
+		require.Equal(t, "wrong", events[2].Detail["reason"])
+	})
+}
+
+// One user's success must not deny another's: their codes may be the same at the same second.
+func TestVerify_keepsSubjectsApart(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		sameSeed := strings.Repeat("s", totp.SeedSize)
+		twin := w.service(t, w.store, bytes.NewReader([]byte(strings.Repeat(sameSeed, 3)))) // the decoy's and two factors'
+		a, b := someone(), someone()
+		for _, c := range []factor.Caller{a, b} {
+			e, err := twin.Enrol(t.Context(), c, "", totp.Default, nil)
+			require.NoError(t, err)
+			_, err = twin.Confirm(t.Context(), c, e.FactorID, w.code(t, []byte(sameSeed), totp.Default, -1))
+			require.NoError(t, err)
+		}
+		code := w.code(t, []byte(sameSeed), totp.Default, 0)
+		for _, c := range []factor.Caller{a, b} {
+			p, err := twin.Verify(t.Context(), c, code)
+			requireRight(t, p, err)
+		}
+	})
+}
+
+func TestVerify_triesEveryFactorOfTheSubject(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		phone, phoneSeed := w.enrolled(t, c, totp.Default)
+		tablet, tabletSeed := w.enrolled(t, c, totp.Default)
+		token, tokenSeed := w.enrolled(t, c, totp.Parameters{Algorithm: totp.SHA512, Digits: 8, Period: 60})
+		for i := range 12 { // more than would lock a factor whose attempts are not given back
+			w.now.Advance(time.Minute)
+			p, err := w.Verify(t.Context(), c, w.code(t, phoneSeed, totp.Default, 0))
+			requireRight(t, p, err)
+			for _, id := range []string{phone, tablet, token} {
+				require.Zero(t, w.number(t, "SELECT attempts + locked_until FROM factors WHERE id = ?", id), "round %d", i)
+			}
+		}
+		p, err := w.Verify(t.Context(), c, w.code(t, tabletSeed, totp.Default, 0))
+		requireRight(t, p, err)
+		p, err = w.Verify(t.Context(), c, w.code(t, tokenSeed, totp.Parameters{Algorithm: totp.SHA512, Digits: 8, Period: 60}, 0))
+		requireRight(t, p, err)
+
+		p, err = w.Verify(t.Context(), c, w.wrong(t, phoneSeed, totp.Default))
+		requireWrong(t, p, err)
+		require.Equal(t, int64(1), w.number(t, "SELECT attempts FROM factors WHERE id = ?", phone))
+		require.Equal(t, int64(1), w.number(t, "SELECT attempts FROM factors WHERE id = ?", tablet))
+		require.Zero(t, w.number(t, "SELECT attempts FROM factors WHERE id = ?", token), "its codes are longer: it was not guessed at")
+	})
+}
+
+func TestVerify_opensNothingWhenTheClockJumps(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		w.now.Advance(time.Hour)
+		used := w.code(t, seed, totp.Default, 0)
+		p, err := w.Verify(t.Context(), c, used)
+		requireRight(t, p, err)
+		w.now.Advance(-time.Hour)
+		p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireWrong(t, p, err) // unused, but older than what was used
+		w.now.Advance(2 * time.Hour)
+		p, err = w.Verify(t.Context(), c, used)
+		requireWrong(t, p, err)
+		p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err)
+		w.now.Advance(-time.Hour)
+		p, err = w.Verify(t.Context(), c, used)
+		requireWrong(t, p, err)
+	})
+}
+
+func TestVerify_doesNotOpenARowCopiedFromAnotherSubject(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		thief, victim := someone(), someone()
+		_, seed := w.enrolled(t, thief, totp.Default)
+		w.enrolled(t, victim, totp.Default)
+		w.exec(t, "UPDATE factors SET sealed_seed = (SELECT sealed_seed FROM factors WHERE subject = ?) WHERE subject = ?", thief.Subject, victim.Subject)
+		p, err := w.Verify(t.Context(), victim, w.code(t, seed, totp.Default, 0))
+		require.Error(t, err)
+		require.Zero(t, p)
+		require.Equal(t, problem.InternalError, problem.From(err).Code, "tampering is no wrong code")
+
+		w.exec(t, "UPDATE factors SET subject = ? WHERE subject = ?", victim.Subject, thief.Subject) // the whole row
+		p, err = w.Verify(t.Context(), victim, w.code(t, seed, totp.Default, 0))
+		require.Error(t, err)
+		require.Zero(t, p)
+	})
+}
+
+func TestVerify_refusesStepsUpToARestore(t *testing.T) {
+	for _, p := range []totp.Parameters{totp.Default, {Algorithm: totp.SHA1, Digits: 8, Period: 60}} {
+		t.Run(fmt.Sprintf("%d s", p.Period), func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				c := someone()
+				id, seed := w.enrolled(t, c, p)
+				period := time.Duration(p.Period) * time.Second
+				w.now.Advance(10*period + period/2)
+				w.exec(t, "UPDATE restore_mark SET not_before = ?", w.now.Now().UnixMicro())
+				for _, offset := range []int64{-1, 0} {
+					proof, err := w.Verify(t.Context(), c, w.code(t, seed, p, offset))
+					requireWrong(t, proof, err)
+				}
+				require.Equal(t, int64(2), w.number(t, "SELECT attempts FROM factors WHERE id = ?", id))
+				w.now.Advance(period / 2)
+				proof, err := w.Verify(t.Context(), c, w.code(t, seed, p, 0))
+				requireRight(t, proof, err)
+			})
+		})
+	}
+}
+
+func TestVerify_needsASession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		id, seed := w.enrolled(t, c, totp.Default)
+		c.Session = ""
+		_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		require.ErrorIs(t, err, problem.Forbidden)
+		require.Zero(t, w.number(t, "SELECT attempts FROM factors WHERE id = ?", id), "no code is burnt for nothing")
+	})
+}
+
+func TestVerify_recordsRefusalsOfCallersWhoHangUp(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		ctx, cancel := context.WithCancel(t.Context())
+		hangUp := w.service(t, cancelling{w.store, cancel}, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
+		_, err := hangUp.Verify(ctx, c, w.wrong(t, seed, totp.Default))
+		require.ErrorIs(t, err, problem.InvalidCode)
+		require.Equal(t, "denied", w.events(t)[0].Outcome)
+	})
+}
+
+// cancelling is a repository whose caller hangs up once the attempt is admitted.
+type cancelling struct {
+	factor.Repository
+	cancel context.CancelFunc
+}
+
+func (c cancelling) Admit(ctx context.Context, subject string, digits int, now time.Time) (factor.Admission, error) {
+	defer c.cancel()
+	return c.Repository.Admit(ctx, subject, digits, now)
+}
+
+// A handler that panics after the check must not take the count of the attempt with it (CVE-2026-35597).
+func TestVerify_keepsTheCountThroughAPanic(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		id, seed := w.enrolled(t, c, totp.Default)
+		faulty := w.service(t, panicking{w.store}, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
+		for range 3 {
+			require.Panics(t, func() { _, _ = faulty.Verify(t.Context(), c, w.wrong(t, seed, totp.Default)) })
+		}
+		require.Equal(t, int64(3), w.number(t, "SELECT attempts FROM factors WHERE id = ?", id))
+	})
+}
+
+type panicking struct{ factor.Repository }
+
+func (panicking) Write(context.Context, func(context.Context, factor.Tx) error) error {
+	panic("after the check")
+}
+
+func TestAudit_holdsNoSecret(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		e, err := w.Enrol(t.Context(), c, "phone", totp.Default, nil)
+		require.NoError(t, err)
+		seed := seedOf(t, e)
+		first, second := w.code(t, seed, totp.Default, -1), w.code(t, seed, totp.Default, 0)
+		_, err = w.Confirm(t.Context(), c, e.FactorID, first)
+		require.NoError(t, err)
+		p, err := w.Verify(t.Context(), c, second)
+		requireRight(t, p, err)
+		_, err = w.Verify(t.Context(), c, second)
+		require.ErrorIs(t, err, problem.InvalidCode)
+		text := fmt.Sprintf("%+v", w.events(t))
+		for _, secret := range []string{e.Secret, p.Token, `:` + first, `:` + second, string(seed)} {
+			require.NotContains(t, text, secret)
+		}
+		require.Len(t, w.events(t), 4)
+		require.Equal(t, "used", w.events(t)[0].Detail["reason"])
+	})
+}
