@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/cmd/fountain/internal/session"
+	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
+)
+
+const defaultURL = "http://127.0.0.1:8002"
+
+// connection is the flags of the commands that talk to a running family.
+type connection struct {
+	url    string
+	caFile string
+}
+
+func (c *connection) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.url, "url", "", "address of the gateway (FOUNTAIN_URL; else where you signed in, else "+defaultURL+")")
+	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "trust only the authorities in this PEM file (FOUNTAIN_CA_FILE)")
+}
+
+// address is the gateway's: the flag's, the environment's, the session's, or the default.
+func (c *connection) address(kept *session.Session) string {
+	for _, candidate := range []string{c.url, os.Getenv("FOUNTAIN_URL")} {
+		if candidate != "" {
+			return strings.TrimRight(candidate, "/")
+		}
+	}
+	if kept != nil {
+		return kept.URL
+	}
+	return defaultURL
+}
+
+// options are those that every client of this command gets.
+func (c *connection) options() ([]fountain.Option, error) {
+	opts := []fountain.Option{fountain.WithUserAgent("fountain-cli/" + version)}
+	file := c.caFile
+	if file == "" {
+		file = os.Getenv("FOUNTAIN_CA_FILE")
+	}
+	if file == "" {
+		return opts, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate authorities: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return append(opts, fountain.WithRootCAs(pool)), nil
+}
+
+// anonymous returns a client without credentials.
+func (c *connection) anonymous(address string) (*fountain.Client, error) {
+	opts, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	client, err := fountain.New(address, opts...)
+	if err != nil {
+		return nil, usagef("address of the gateway: %w", err)
+	}
+	return client, nil
+}
+
+// client returns one with the credentials of this user: FOUNTAIN_API_KEY, else the session of `fountain login`. It asks at the
+// terminal for codes when an operation wants a second factor.
+func (c *connection) client() (*fountain.Client, error) {
+	opts, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, fountain.WithStepUp(askCode))
+	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
+		client, err := fountain.New(c.address(nil), append(opts, fountain.WithAPIKey(key))...)
+		if err != nil {
+			return nil, fmt.Errorf("FOUNTAIN_API_KEY, FOUNTAIN_URL: %w", err)
+		}
+		return client, nil
+	}
+	file, err := session.Default()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := file.Load()
+	if err != nil {
+		return nil, err
+	}
+	address := c.address(kept)
+	if address != kept.URL {
+		return nil, fmt.Errorf("you are signed in at %s, not at %s: run fountain login --url %s", kept.URL, address, address)
+	}
+	anonymous, err := c.anonymous(address)
+	if err != nil {
+		return nil, err
+	}
+	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)))...)
+}
+
+// askCode asks for a one-time code at the terminal.
+func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
+	prompt := challenge.Operation + " asks for a code of your authenticator: "
+	if challenge.Attempt > 1 {
+		prompt = "that code was not accepted; the next one: "
+	}
+	code, err := terminal.Ask(prompt)
+	if errors.Is(err, terminal.ErrNoTerminal) {
+		return "", errors.New("a second factor is needed and there is no terminal to ask at")
+	}
+	return code, err
+}

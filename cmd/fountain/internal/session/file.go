@@ -1,0 +1,111 @@
+// Package session keeps what `fountain login` got: a refresh token in a file of the user's configuration directory, for the
+// user alone. A refresh token works once, so every use of it happens under a lock of that file: two commands at the same
+// time must not look like a thief.
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// ErrNone says that nobody is signed in.
+var ErrNone = errors.New("nobody is signed in: run fountain login")
+
+// Session is a signed-in user at one family.
+type Session struct {
+	URL          string `json:"url"`
+	Username     string `json:"username"`
+	RefreshToken string `json:"refreshToken"`
+}
+
+// File is where a session is kept.
+type File struct{ path string }
+
+// Default is the file of the user who runs the program: fountain/session.json in the user's configuration directory.
+func Default() (*File, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return nil, fmt.Errorf("find the configuration directory: %w", err)
+	}
+	return &File{filepath.Join(dir, "fountain", "session.json")}, nil
+}
+
+// Path is where the file is.
+func (f *File) Path() string { return f.path }
+
+// Load returns the session, or ErrNone. A file that others may read is refused.
+func (f *File) Load() (*Session, error) {
+	info, err := os.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("session file %s can be read by others: set its mode to 0600 or sign in again", f.path)
+	}
+	raw, err := os.ReadFile(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	var s Session
+	if json.Unmarshal(raw, &s) != nil || s.URL == "" || s.RefreshToken == "" {
+		return nil, fmt.Errorf("session file %s is damaged: sign in again", f.path)
+	}
+	return &s, nil
+}
+
+// Save writes the session, whole or not at all.
+func (f *File) Save(s *Session) error {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(f.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the configuration directory: %w", err)
+	}
+	tmp, err := os.CreateTemp(dir, ".session-*") // 0600
+	if err != nil {
+		return fmt.Errorf("write session: %w", err)
+	}
+	defer os.Remove(tmp.Name()) // is gone after Rename
+	_, err = tmp.Write(append(raw, '\n'))
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("write session: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), f.path); err != nil {
+		return fmt.Errorf("write session: %w", err)
+	}
+	return nil
+}
+
+// Delete forgets the session; that there is none is no error.
+func (f *File) Delete() error {
+	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove session: %w", err)
+	}
+	return nil
+}
+
+// locked calls do while no other process does.
+func (f *File) locked(do func() error) error {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return fmt.Errorf("make the configuration directory: %w", err)
+	}
+	lock, err := os.OpenFile(f.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock session: %w", err)
+	}
+	defer lock.Close() // gives the lock back
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock session: %w", err)
+	}
+	return do()
+}

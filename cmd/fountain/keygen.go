@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/internal/seal"
+)
+
+func newKeygen() *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen FILE",
+		Short: "Make a root key for a kms that does not make its own",
+		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
+
+The root key seals everything the kms stores. Keep it on a volume of its own, never
+in a backup of the data: whoever has both has the secrets, and without it the data
+is lost. A kms on SQLite makes its own at the first start; one on PostgreSQL
+is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.`,
+		Args: oneArg("the file to write"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := seal.CreateRoot(args[0])
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("%s exists already; a root key is never replaced", args[0])
+			}
+			if err != nil {
+				return err
+			}
+			root, err := seal.LoadRoot(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s written to %s\n", root.ID(), args[0])
+			return err
+		},
+	}
+}

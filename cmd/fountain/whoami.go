@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newWhoami() *cobra.Command {
+	var c connection
+	cmd := &cobra.Command{
+		Use:   "whoami",
+		Short: "Tell who the commands act as",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := c.client()
+			if err != nil {
+				return err
+			}
+			token, err := client.Token(cmd.Context(), "kms")
+			if err != nil {
+				return err
+			}
+			who, err := readClaims(token)
+			if err != nil {
+				return err
+			}
+			name := who.Subject
+			if who.Principal == "user" {
+				if user, err := client.KMS.GetUser(cmd.Context(), who.Subject); err == nil {
+					name = user.Username + " (" + user.ID + ")"
+				}
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\nissuer %s\nroles  %s\nscopes %s\n",
+				who.Principal, name, who.Issuer, strings.Join(who.Roles, " "), who.Scope)
+			return err
+		},
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+// claims is what an access token tells its holder (RFC 9068). Nothing is decided by it here, so it is not verified.
+type claims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Principal string   `json:"principal"`
+	Scope     string   `json:"scope"`
+	Roles     []string `json:"roles"`
+}
+
+func readClaims(token string) (*claims, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the access token has not the form of a JWT")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var c claims
+	if err != nil || json.Unmarshal(raw, &c) != nil {
+		return nil, errors.New("the access token has not the form of a JWT")
+	}
+	return &c, nil
+}
