@@ -1,0 +1,132 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 64 << 10
+
+// Refusal is an answer of the kms that is not the one that was hoped for.
+type Refusal struct {
+	Status int
+	Code   string // problem code or OAuth error
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return fmt.Sprintf("the kms answered %d %s", r.Status, r.Code) }
+
+// request is one call to the kms. Of json and form at most one is set.
+type request struct {
+	method, path string
+	json         any
+	form         url.Values
+	bearer       string
+	id, secret   string // HTTP Basic (RFC 6749, section 2.3.1)
+	idempotency  string
+	want         int
+}
+
+// call sends a request and decodes the wanted answer into out; any other answer is a *Refusal.
+func (s *Source) call(ctx context.Context, r request, out any) (time.Time, error) {
+	req, err := r.build(ctx, s.KMSURL)
+	if err != nil {
+		return time.Time{}, err
+	}
+	answer, err := s.HTTPClient.Do(req)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("call the kms: %w", err)
+	}
+	defer answer.Body.Close()
+	s.noteClock(answer.Header.Get("Date"))
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read answer of the kms: %w", err)
+	}
+	if answer.StatusCode != r.want {
+		return time.Time{}, &Refusal{Status: answer.StatusCode, Code: code(raw)}
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return time.Time{}, fmt.Errorf("answer of the kms to %s is not what the contract says", r.path)
+	}
+	return s.Clock.Now(), nil
+}
+
+func (r request) build(ctx context.Context, base string) (*http.Request, error) {
+	var body io.Reader
+	contentType := ""
+	switch {
+	case r.form != nil:
+		body, contentType = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
+	case r.json != nil:
+		raw, err := json.Marshal(r.json)
+		if err != nil {
+			return nil, err
+		}
+		body, contentType = bytes.NewReader(raw), "application/json"
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if r.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+r.bearer)
+	}
+	if r.id != "" {
+		req.SetBasicAuth(url.QueryEscape(r.id), url.QueryEscape(r.secret))
+	}
+	if r.idempotency != "" {
+		req.Header.Set("Idempotency-Key", r.idempotency)
+	}
+	return req, nil
+}
+
+// code reads the code of a problem or of an OAuth error.
+func code(raw []byte) string {
+	var body struct {
+		Code  string `json:"code"`
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal(raw, &body) // what is neither has no code
+	if body.Code != "" {
+		return body.Code
+	}
+	return body.Error
+}
+
+// noteClock remembers how far the kms's clock is from ours.
+func (s *Source) noteClock(date string) {
+	theirs, err := http.ParseTime(date)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skew = theirs.Sub(s.Clock.Now().Truncate(time.Second))
+}
+
+// keyWithSecret is the answer of enrolService, and a part of that of rotateCurrentApiKey.
+type keyWithSecret struct {
+	APIKey struct {
+		ID        string    `json:"id"`
+		CreatedAt time.Time `json:"createdAt"`
+		ExpiresAt time.Time `json:"expiresAt"`
+	} `json:"apiKey"`
+	Key string `json:"key"`
+}
+
+func (k keyWithSecret) held() held {
+	return held{KeyID: k.APIKey.ID, Key: k.Key, CreatedAt: k.APIKey.CreatedAt, ExpiresAt: k.APIKey.ExpiresAt}
+}

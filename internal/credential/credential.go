@@ -1,0 +1,209 @@
+// Package credential keeps a service's own standing at the kms: it trades the enrolment token for an API key, the key for short
+// access tokens, and replaces the key long before it ends. When the kms does not know the key any more, the service is not ready
+// until a new enrolment token appears, without a restart.
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/fountainai/fountain/internal/clock"
+)
+
+// ErrNotEnrolled says that the service has no key that the kms accepts; one is waited for.
+var ErrNotEnrolled = errors.New("the service waits for an enrolment token")
+
+// maxSkew is how far the service's clock may be from the kms's: tokens and one-time codes are judged by it.
+const maxSkew = 15 * time.Second
+
+// pollInterval is how often the enrolment token's file is looked at.
+const pollInterval = time.Second
+
+// Config says who the service is and where its things lie. All fields but HTTPClient, Clock and Log are required.
+type Config struct {
+	Word           string       // the service's word: its name at the kms and that of its keyring
+	Dir            string       // of credential.json, made 0700
+	EnrolTokenFile string       // where the kms puts the enrolment token
+	KMSURL         string       // base URL of the kms, without /kms/v1
+	HTTPClient     *http.Client // default: a client with a timeout of 10 s
+	Clock          clock.Clock
+	Log            *slog.Logger
+}
+
+// Source is a service's credential. It is safe for concurrent use.
+type Source struct {
+	Config
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	held    held
+	refused bool                // the kms answered invalid_client for held
+	tokens  map[string]accessed // by audience
+	skew    time.Duration       // the kms's clock minus ours when it last answered
+}
+
+// Open reads the credential that an earlier run has left, if any. It asks nobody.
+func Open(c Config) (*Source, error) {
+	if c.Word == "" || c.Dir == "" || c.KMSURL == "" {
+		return nil, errors.New("credential: word, directory and address of the kms are required")
+	}
+	if c.HTTPClient == nil {
+		c.HTTPClient = &http.Client{Timeout: 10 * time.Second}
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.KMSURL = strings.TrimSuffix(c.KMSURL, "/")
+	s := &Source{Config: c, tokens: map[string]accessed{}}
+	var err error
+	if s.held, err = readHeld(s.path()); err != nil {
+		return nil, fmt.Errorf("read credential: %w", err)
+	}
+	return s, nil
+}
+
+// Ready returns nil while the service has a key that the kms accepts and a clock that is right; else why not, in public words.
+func (s *Source) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.Key == "" || s.refused {
+		return ErrNotEnrolled
+	}
+	if s.skew > maxSkew || s.skew < -maxSkew {
+		return errors.New("its clock is more than 15 s off the kms's")
+	}
+	return nil
+}
+
+// Run enrols when there is an enrolment token and no key that works, and rotates the key in half of its life, until ctx ends. It never
+// gives up: the kms may come later.
+func (s *Source) Run(ctx context.Context) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	b := backoff{clock: time.Now}
+	for {
+		if b.due() {
+			err := s.step(ctx)
+			if err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "own credential needs attention", "service", s.Word, "error", err)
+			}
+			b.note(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// step does what is due.
+func (s *Source) step(ctx context.Context) error {
+	s.mu.Lock()
+	h, refused := s.held, s.refused
+	_, asked := s.tokens[kmsAudience]
+	s.mu.Unlock()
+	switch {
+	case h.Key == "" || refused:
+		return s.enrolFromFile(ctx)
+	case !asked:
+		// Learn at once whether the key still holds, and tell the kms that it arrived.
+		_, err := s.Token(ctx, kmsAudience)
+		return err
+	case h.rotationDue(s.Clock.Now()):
+		return s.rotate(ctx)
+	}
+	return nil
+}
+
+// enrolFromFile trades the token in the file, when there is one that was not refused before, for a key.
+func (s *Source) enrolFromFile(ctx context.Context) error {
+	raw, err := os.ReadFile(s.EnrolTokenFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read enrolment token: %w", err)
+	}
+	text := strings.TrimSpace(string(raw))
+	if text == "" || s.wasRefused(text) {
+		return nil
+	}
+	var made keyWithSecret
+	_, err = s.call(ctx, request{
+		method: http.MethodPost, path: "/kms/v1/services/enrol", json: map[string]string{"token": text}, want: http.StatusCreated,
+	}, &made)
+	var answer *Refusal
+	if errors.As(err, &answer) && answer.Status >= 400 && answer.Status < 500 && answer.Status != http.StatusTooManyRequests {
+		s.mu.Lock()
+		s.held.RefusedToken = fingerprint(text)
+		s.mu.Unlock()
+	}
+	if err != nil {
+		return fmt.Errorf("enrol: %w", err)
+	}
+	if err := s.keep(made.held()); err != nil {
+		return err
+	}
+	s.Log.InfoContext(ctx, "service is enrolled", "service", s.Word, "keyId", made.APIKey.ID)
+	_, err = s.Token(ctx, kmsAudience)
+	return err
+}
+
+func (s *Source) wasRefused(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held.RefusedToken == fingerprint(token)
+}
+
+// keep writes a new key to disk and uses it from then on.
+func (s *Source) keep(h held) error {
+	if err := writeHeld(s.path(), h); err != nil {
+		return fmt.Errorf("write credential: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held, s.refused = h, false
+	clear(s.tokens) // the next one is asked with the new key, which tells the kms that it arrived
+	return nil
+}
+
+// refuse notes that the kms does not accept the key, unless another one is used by now.
+func (s *Source) refuse(keyID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.KeyID == keyID {
+		s.refused = true
+		clear(s.tokens)
+	}
+}
+
+// backoff spaces failed attempts: 1, 2, 4 and so on up to 30 seconds.
+type backoff struct {
+	clock func() time.Time
+	next  time.Time
+	pause time.Duration
+}
+
+func (b *backoff) due() bool { return !b.clock().Before(b.next) }
+
+func (b *backoff) note(err error) {
+	if err == nil {
+		*b = backoff{clock: b.clock}
+		return
+	}
+	b.pause = min(max(2*b.pause, pollInterval/2), 30*time.Second)
+	b.next = b.clock().Add(b.pause)
+}

@@ -1,0 +1,89 @@
+package credential
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations creates the table of wrapped data keys (00014).
+var Migrations = must(fs.Sub(files, "migrations"))
+
+func must(f fs.FS, err error) fs.FS {
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return f
+}
+
+// DataKey returns the key that the service seals with. The first call ever has the kms make it, in the keyring that has the service's name;
+// its wrapped form is kept in the service's own database and opened by the kms at each start. Replicas get the same key.
+func DataKey(ctx context.Context, s *Source, db *store.DB) (*seal.Key, error) {
+	wrapped, err := storedKey(ctx, db, s.Word)
+	if err != nil {
+		return nil, err
+	}
+	if wrapped == nil {
+		if wrapped, err = s.createKey(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	opened, err := s.dataKey(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
+	if err != nil {
+		return nil, fmt.Errorf("open data key: %w", err)
+	}
+	return seal.FromDataKey(opened.Plaintext)
+}
+
+// storedKey returns the wrapped key, or nil.
+func storedKey(ctx context.Context, db *store.DB, keyring string) (wrapped []byte, err error) {
+	err = db.Read(ctx).Get(ctx, &wrapped, "SELECT wrapped FROM data_keys WHERE keyring = ?", keyring)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return wrapped, err
+}
+
+// createKey has a key made, stores it unless another replica was quicker, and returns the one that is stored.
+func (s *Source) createKey(ctx context.Context, db *store.DB) ([]byte, error) {
+	made, err := s.dataKey(ctx, "data-keys", nil, http.StatusCreated)
+	if err != nil {
+		return nil, fmt.Errorf("make data key: %w", err)
+	}
+	err = db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO data_keys (keyring, wrapped, created_at) VALUES (?, ?, ?) ON CONFLICT (keyring) DO NOTHING",
+			s.Word, made.Wrapped, s.Clock.Now().UnixMicro())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store data key: %w", err)
+	}
+	return storedKey(ctx, db, s.Word)
+}
+
+type dataKey struct {
+	Plaintext []byte `json:"plaintext"`
+	Wrapped   []byte `json:"wrapped"`
+}
+
+func (s *Source) dataKey(ctx context.Context, verb string, body any, want int) (dataKey, error) {
+	var answer dataKey
+	bearer, err := s.Token(ctx, kmsAudience)
+	if err != nil {
+		return answer, err
+	}
+	_, err = s.call(ctx, request{
+		method: http.MethodPost, path: "/kms/v1/keyrings/" + s.Word + "/" + verb, bearer: bearer, json: body, want: want,
+	}, &answer)
+	return answer, err
+}

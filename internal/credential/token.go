@@ -1,0 +1,156 @@
+package credential
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// kmsAudience is the audience of tokens for the kms itself.
+const kmsAudience = "kms"
+
+// lastMinute is how long before its end a token is not handed out any more.
+const lastMinute = time.Minute
+
+// accessed is an access token that is kept.
+type accessed struct {
+	text           string
+	renew, expires time.Time
+}
+
+// Token returns an access token for one service of the family, from memory while it is young. Of many who ask at once, one asks the
+// kms. Without a key that holds it is ErrNotEnrolled; while the kms is away, a token that has not ended is still given.
+func (s *Source) Token(ctx context.Context, audience string) (string, error) {
+	s.mu.Lock()
+	kept, h, refused := s.tokens[audience], s.held, s.refused
+	s.mu.Unlock()
+	now := s.Clock.Now()
+	if kept.text != "" && now.Before(kept.renew) {
+		return kept.text, nil
+	}
+	if h.Key == "" || refused {
+		return "", ErrNotEnrolled
+	}
+	result := s.flight.DoChan(audience, func() (any, error) {
+		fetch, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return s.fetch(fetch, h, audience)
+	})
+	select {
+	case got := <-result:
+		if got.Err == nil {
+			return got.Val.(string), nil
+		}
+		if kept.text != "" && !errors.Is(got.Err, ErrNotEnrolled) && now.Before(kept.expires.Add(-lastMinute)) {
+			return kept.text, nil
+		}
+		return "", got.Err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// fetch asks the kms for a token by client_credentials (RFC 6749, section 4.4).
+func (s *Source) fetch(ctx context.Context, h held, audience string) (string, error) {
+	var answer struct {
+		AccessToken string `json:"access_token"`
+		ExpiresIn   int64  `json:"expires_in"`
+	}
+	at, err := s.call(ctx, request{
+		method: http.MethodPost, path: "/kms/v1/oauth2/token", id: h.KeyID, secret: h.Key, want: http.StatusOK,
+		form: url.Values{"grant_type": {"client_credentials"}, "resource": {audience}},
+	}, &answer)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.Code == "invalid_client" {
+		s.refuse(h.KeyID)
+		s.Log.ErrorContext(ctx, "the kms does not accept the service's key any more; waiting for an enrolment token", "service", s.Word, "keyId", h.KeyID)
+		return "", fmt.Errorf("%w: %w", ErrNotEnrolled, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("token for %s: %w", audience, err)
+	}
+	life := time.Duration(answer.ExpiresIn) * time.Second
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.KeyID == h.KeyID {
+		s.tokens[audience] = accessed{text: answer.AccessToken, renew: at.Add(life * 2 / 3), expires: at.Add(life)}
+	}
+	return answer.AccessToken, nil
+}
+
+// Forget drops the kept token for an audience: for callers whom a service has answered invalid_token.
+func (s *Source) Forget(audience string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, audience)
+}
+
+// Editor returns a request editor for the generated clients that sends the token for an audience.
+func (s *Source) Editor(audience string) func(ctx context.Context, r *http.Request) error {
+	return func(ctx context.Context, r *http.Request) error {
+		text, err := s.Token(ctx, audience)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+text)
+		return nil
+	}
+}
+
+// overlap is how long the old key still works after a rotation, in seconds: other replicas that were given a copy of this data
+// directory, and requests in flight, have the time to notice.
+const overlap = 3600
+
+// rotate replaces the key. The Idempotency-Key is on disk before the request goes out, so that after a crash or a lost answer the same
+// new key is asked for again; only when the kms has forgotten that answer, another key is.
+func (s *Source) rotate(ctx context.Context) error {
+	bearer, err := s.Token(ctx, kmsAudience)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	h := s.held
+	s.mu.Unlock()
+	if h.Rotation == "" {
+		h.Rotation = rand.Text()
+		if err := s.begin(h); err != nil {
+			return err
+		}
+	}
+	var made keyWithSecret
+	_, err = s.call(ctx, request{
+		method: http.MethodPost, path: "/kms/v1/keys/current/rotate", bearer: bearer, idempotency: h.Rotation,
+		json: map[string]int{"overlapSeconds": overlap}, want: http.StatusCreated,
+	}, &made)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && (refusal.Code == "replay_expired" || refusal.Code == "idempotency_conflict") {
+		h.Rotation = "" // that answer can't be had again; the kms lets a key rotate again whose successor nobody used
+		return errors.Join(fmt.Errorf("rotate own key: %w", err), s.begin(h))
+	}
+	if err != nil {
+		return fmt.Errorf("rotate own key: %w", err)
+	}
+	if err := s.keep(made.held()); err != nil {
+		return err
+	}
+	s.Log.InfoContext(ctx, "own key rotated", "service", s.Word, "keyId", made.APIKey.ID)
+	_, err = s.Token(ctx, kmsAudience)
+	return err
+}
+
+// begin writes the rotation's Idempotency-Key, or that there is none any more, to disk.
+func (s *Source) begin(h held) error {
+	if err := writeHeld(s.path(), h); err != nil {
+		return fmt.Errorf("write credential: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.KeyID == h.KeyID {
+		s.held.Rotation = h.Rotation
+	}
+	return nil
+}
