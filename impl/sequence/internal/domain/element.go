@@ -77,15 +77,20 @@ type Create struct {
 	Actor  Actor
 }
 
-// Prepare chooses the missing ids and checks what needs no knowledge of other elements. It returns an *InvalidItems or nil.
-func (c *Create) Prepare(newID func() string) error {
+// Name chooses the ids that the caller left open.
+func (c *Create) Name(newID func() string) {
+	for i := range c.Drafts {
+		if c.Drafts[i].ID == "" {
+			c.Drafts[i].ID = newID()
+		}
+	}
+}
+
+// Check finds what is wrong with the drafts, as far as it needs no other element. It returns an *InvalidItems or nil.
+func (c *Create) Check() error {
 	var faults []ItemFault
 	seen := make(map[string]bool, len(c.Drafts))
-	for i := range c.Drafts {
-		draft := &c.Drafts[i]
-		if draft.ID == "" {
-			draft.ID = newID()
-		}
+	for i, draft := range c.Drafts {
 		if seen[draft.ID] {
 			faults = append(faults, ItemFault{Index: i, Property: "id", Rule: "unique", Message: "is given twice in this batch"})
 		}

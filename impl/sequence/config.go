@@ -1,0 +1,71 @@
+package sequence
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/fountainai/fountain/internal/config"
+)
+
+const word = "sequence"
+
+// Config configures the service. Issuer, JWKSURL, KMSURL, SearchURL and DataDir are required.
+type Config struct {
+	config.Service
+
+	SearchURL string `env:"SEARCH_URL"` // base URL of the search service, without /search/v1
+	Version   string `env:"-"`          // of the program, told by health
+}
+
+// Validate fills in what has a default, checks the rest and touches nothing outside.
+func (c *Config) Validate() error {
+	c.Complete(word)
+	errs := []error{c.Service.Validate()}
+	for _, required := range []struct{ name, value string }{
+		{"ISSUER", c.Issuer}, {"JWKS_URL", c.JWKSURL}, {"KMS_URL", c.KMSURL}, {"SEARCH_URL", c.SearchURL},
+	} {
+		if required.value == "" {
+			errs = append(errs, fmt.Errorf("%s: is required", required.name))
+		}
+	}
+	if u, err := url.Parse(c.SearchURL); c.SearchURL != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil) {
+		errs = append(errs, errors.New("SEARCH_URL: must be an absolute http or https URL without a user"))
+	}
+	return errors.Join(errs...)
+}
+
+// callTimeout bounds a whole call to another service.
+const callTimeout = time.Minute
+
+// newClient returns the client for calls to other services; caFile may name the authorities it trusts instead of the system's.
+func newClient(caFile string) (*http.Client, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("read authorities: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("the file of authorities holds no certificate")
+		}
+	}
+	return &http.Client{
+		Timeout:       callTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     time.Minute,
+			TLSHandshakeTimeout: 5 * time.Second,
+			TLSClientConfig:     trust,
+		},
+	}, nil
+}

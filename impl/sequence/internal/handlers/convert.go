@@ -1,0 +1,139 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/fountainai/fountain/generated/sequenceapi"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+)
+
+func toDrafts(in []sequenceapi.ElementCreate) []domain.Draft {
+	out := make([]domain.Draft, len(in))
+	for i, e := range in {
+		out[i] = domain.Draft{Comment: e.Comment, Data: e.Data}
+		if e.ID != nil {
+			out[i].ID = *e.ID
+		}
+	}
+	return out
+}
+
+func fromElement(e domain.Element) sequenceapi.Element {
+	return sequenceapi.Element{
+		ID: e.ID, Scope: e.Scope, ElementType: e.ElementType, Number: e.Number, Status: sequenceapi.ElementStatus(e.Status),
+		Version: e.Version, Comment: e.Comment, Data: e.Data, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
+	}
+}
+
+func fromElements(in []domain.Element) []sequenceapi.Element {
+	out := make([]sequenceapi.Element, len(in))
+	for i, e := range in {
+		out[i] = fromElement(e)
+	}
+	return out
+}
+
+func fromVersion(v domain.Version) sequenceapi.Version {
+	return sequenceapi.Version{Version: v.Version, Comment: v.Comment, Data: v.Data, CreatedAt: v.CreatedAt, CreatedBy: v.CreatedBy}
+}
+
+func fromChanges(in []domain.NumberChange) []sequenceapi.NumberChange {
+	out := make([]sequenceapi.NumberChange, len(in))
+	for i, c := range in {
+		out[i] = sequenceapi.NumberChange{ID: c.ID, From: c.From, To: c.To}
+	}
+	return out
+}
+
+func toQuery(scope string, in *sequenceapi.ElementSearch) searchsync.Query {
+	q := searchsync.Query{Scope: scope, Words: in.Q, Page: 1, PerPage: 10}
+	if in.ElementType != nil {
+		q.ElementType = *in.ElementType
+	}
+	if in.Status != nil {
+		q.Status = domain.Status(*in.Status)
+	}
+	if in.Filters != nil {
+		for _, f := range *in.Filters {
+			q.Filters = append(q.Filters, searchsync.Filter{Property: f.Property, Values: f.Values})
+		}
+	}
+	if in.Facets != nil {
+		q.Facets = *in.Facets
+	}
+	if in.Page != nil {
+		q.Page = *in.Page
+	}
+	if in.PerPage != nil {
+		q.PerPage = *in.PerPage
+	}
+	return q
+}
+
+func fromSearch(in searchsync.Result, page int32) sequenceapi.ElementSearchResult {
+	out := sequenceapi.ElementSearchResult{
+		Found: in.Found, Page: page, Hits: make([]sequenceapi.ElementHit, len(in.Hits)), Facets: make([]sequenceapi.ElementFacet, len(in.Facets)),
+	}
+	for i, h := range in.Hits {
+		out.Hits[i] = sequenceapi.ElementHit{Element: fromElement(h.Element)}
+		if h.Snippet != "" {
+			out.Hits[i].Snippet = &h.Snippet
+		}
+	}
+	for i, f := range in.Facets {
+		counts := make([]sequenceapi.FacetCount, len(f.Counts))
+		for j, c := range f.Counts {
+			counts[j] = sequenceapi.FacetCount{Value: c.Value, Count: c.Count}
+		}
+		out.Facets[i] = sequenceapi.ElementFacet{Property: f.Property, Counts: counts}
+	}
+	return out
+}
+
+// answer is a JSON answer of any operation. The generated ones escape <, > and & inside the callers' data, which need not be
+// changed on their way out.
+type answer struct {
+	status int
+	etag   string // empty: none
+	body   any
+}
+
+func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+
+// elementAnswer is an element with its ETag.
+func elementAnswer(status int, e domain.Element) answer {
+	return answer{status: status, etag: entityTag(e.Version), body: fromElement(e)}
+}
+
+func (a answer) write(w http.ResponseWriter) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(a.body); err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if a.etag != "" {
+		w.Header().Set("ETag", a.etag)
+	}
+	w.WriteHeader(a.status)
+	_, err := text.WriteTo(w)
+	return err
+}
+
+// The methods below make answer a response of each operation.
+
+func (a answer) VisitCreateElementResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitCreateElementsResponse(w http.ResponseWriter) error  { return a.write(w) }
+func (a answer) VisitListElementsResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitGetElementResponse(w http.ResponseWriter) error      { return a.write(w) }
+func (a answer) VisitOmitElementResponse(w http.ResponseWriter) error     { return a.write(w) }
+func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error { return a.write(w) }
+func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error      { return a.write(w) }
+func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error  { return a.write(w) }

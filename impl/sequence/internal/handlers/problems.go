@@ -1,0 +1,71 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/internal/problem"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	readyPause       = time.Second
+	unavailablePause = 2 * time.Second
+)
+
+// pointer says where in the body an item stands.
+type pointer func(index int) string
+
+// body is the pointer of an operation whose body is the item.
+func body(int) string { return "" }
+
+// itemOf is the pointer of an operation whose items are the array of this name.
+func itemOf(array string) pointer {
+	return func(index int) string { return "/" + array + "/" + strconv.Itoa(index) }
+}
+
+// refuse turns an error of the domain or the database into a problem. Others, problems among them, pass unchanged.
+func refuse(err error, at pointer) error {
+	var invalid *domain.InvalidItems
+	var exists *domain.Exists
+	var stale *domain.Stale
+	switch {
+	case errors.As(err, &invalid):
+		return refuseItems(invalid, at)
+	case errors.As(err, &exists):
+		p := problem.New(problem.AlreadyExists, "An element of this type has this id already; nothing was added.")
+		for _, index := range exists.Indexes {
+			p = p.WithField("body", at(index)+"/id", "unique", "is the id of another element")
+		}
+		return p
+	case errors.As(err, &stale):
+		return problem.New(problem.PreconditionFailed, fmt.Sprintf("The element has changed: version %d is current.", stale.Current)).
+			WithHeader("ETag", entityTag(stale.Current))
+	case errors.Is(err, domain.ErrUnknownScope):
+		return problem.New(problem.NotFound, "The scope has no element.")
+	case errors.Is(err, domain.ErrUnknownElement):
+		return problem.New(problem.NotFound, "There is no such element.")
+	case errors.Is(err, domain.ErrUnknownVersion):
+		return problem.New(problem.NotFound, "The element has no such version.")
+	case errors.Is(err, domain.ErrExhausted):
+		return problem.New(problem.SequenceExhausted, "No number is left for this type in this scope.")
+	case errors.Is(err, database.ErrUnavailable):
+		return problem.New(problem.Unavailable, "The database is unavailable.").WithRetryAfter(unavailablePause).Wrap(err)
+	}
+	return err
+}
+
+func refuseItems(invalid *domain.InvalidItems, at pointer) error {
+	p := problem.New(problem.ValidationFailed, "The body breaks a rule; nothing was changed.")
+	for _, f := range invalid.Faults {
+		where := at(f.Index)
+		if f.Property != "" {
+			where += "/" + f.Property
+		}
+		p = p.WithField("body", where, f.Rule, f.Message)
+	}
+	return p
+}

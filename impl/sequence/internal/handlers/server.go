@@ -1,0 +1,69 @@
+// Package handlers translates between the contract and the domain: requests in, one call, answers out. It decides nothing.
+package handlers
+
+import (
+	"context"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/fountainai/fountain/generated/commonapi"
+	"github.com/fountainai/fountain/generated/sequenceapi"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/impl/sequence/internal/writer"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Server implements every operation of the contract.
+type Server struct {
+	Store   *store.Store
+	Writer  *writer.Writer
+	Search  Searcher
+	Ready   func() error // nil when the service can work; else why it can't, in public words
+	NewID   func() string
+	Version string // of the program
+}
+
+// Searcher finds elements by their words.
+type Searcher interface {
+	Search(ctx context.Context, q searchsync.Query) (searchsync.Result, error)
+}
+
+var _ sequenceapi.StrictServerInterface = (*Server)(nil)
+
+// Mount mounts the operations under the contract's base path.
+func (s *Server) Mount(c *contract.Contract) func(chi.Router) {
+	return func(r chi.Router) {
+		strict := sequenceapi.NewStrictHandlerWithOptions(s, nil, sequenceapi.StrictHTTPServerOptions{
+			RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
+		})
+		sequenceapi.HandlerWithOptions(strict, sequenceapi.ChiServerOptions{
+			BaseRouter: r, BaseURL: c.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
+			Middlewares: []sequenceapi.MiddlewareFunc{rememberRequest},
+		})
+	}
+}
+
+// GetSequenceHealth tells that the process lives.
+func (s *Server) GetSequenceHealth(context.Context, sequenceapi.GetSequenceHealthRequestObject) (sequenceapi.GetSequenceHealthResponseObject, error) {
+	return sequenceapi.GetSequenceHealth200JSONResponse(commonapi.Health{Status: commonapi.Ok, Service: "sequence", Version: s.Version}), nil
+}
+
+// GetSequenceReadiness tells whether the service can work.
+func (s *Server) GetSequenceReadiness(context.Context, sequenceapi.GetSequenceReadinessRequestObject) (sequenceapi.GetSequenceReadinessResponseObject, error) {
+	if err := s.Ready(); err != nil {
+		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(readyPause)
+	}
+	return sequenceapi.GetSequenceReadiness200JSONResponse(commonapi.Readiness{Status: commonapi.Ready, Service: "sequence"}), nil
+}
+
+func group(scope, elementType string) domain.Group {
+	return domain.Group{Scope: scope, ElementType: elementType}
+}
+
+func ref(scope, elementType, id string) domain.Ref {
+	return domain.Ref{Group: group(scope, elementType), ID: id}
+}

@@ -1,0 +1,55 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/fountainai/fountain/generated/sequenceapi"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/writer"
+	"github.com/fountainai/fountain/internal/page"
+)
+
+// CreateVersion gives an element a new version.
+func (s *Server) CreateVersion(ctx context.Context, r sequenceapi.CreateVersionRequestObject) (sequenceapi.CreateVersionResponseObject, error) {
+	revise := &domain.Revise{
+		Ref: ref(r.Scope, r.ElementType, r.ElementID), Expected: expectedVersion(r.Params.IfMatch),
+		Comment: r.Body.Comment, Data: r.Body.Data, Actor: actor(ctx),
+	}
+	done, err := s.Writer.Do(ctx, writer.Request{Revise: revise, Key: idempotencyKey(ctx, "createVersion", r.Params.IdempotencyKey)})
+	if err != nil {
+		return nil, refuse(err, body)
+	}
+	return elementAnswer(http.StatusCreated, done.Elements[0]), nil
+}
+
+// ListVersions lists an element's versions, oldest first.
+func (s *Server) ListVersions(ctx context.Context, r sequenceapi.ListVersionsRequestObject) (sequenceapi.ListVersionsResponseObject, error) {
+	list := "versions/" + r.Scope + "/" + r.ElementType + "/" + r.ElementID
+	after, limit, err := position(list, r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := s.Store.Versions(ctx, ref(r.Scope, r.ElementType, r.ElementID), after, limit+1)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	out := sequenceapi.VersionList{Items: []sequenceapi.Version{}}
+	if len(versions) > limit {
+		versions = versions[:limit]
+		out.NextCursor = new(page.Encode(list, versions[limit-1].Version))
+	}
+	for _, v := range versions {
+		out.Items = append(out.Items, fromVersion(v))
+	}
+	return ok(out), nil
+}
+
+// GetVersion reads one version of an element.
+func (s *Server) GetVersion(ctx context.Context, r sequenceapi.GetVersionRequestObject) (sequenceapi.GetVersionResponseObject, error) {
+	version, err := s.Store.Version(ctx, ref(r.Scope, r.ElementType, r.ElementID), r.Version)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	return answer{status: http.StatusOK, etag: entityTag(version.Version), body: fromVersion(version)}, nil
+}

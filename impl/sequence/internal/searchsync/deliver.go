@@ -1,0 +1,293 @@
+package searchsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/clients/search"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/outbox"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	topic = "elements"
+	// Batch is how many elements are brought to the search service together.
+	Batch = 500
+	// maxCall bounds the documents of one call, in bytes; the contract's limit of its body is 16 MiB.
+	maxCall = 8 << 20
+	walk    = 1000 // elements enqueued in one transaction of a rebuild
+)
+
+// Options configure a Syncer.
+type Options struct {
+	DB         *database.DB
+	Store      *store.Store
+	URL        string // of the search service, without /search/v1
+	Client     *http.Client
+	Token      Token
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Syncer brings elements to the search service, and searches there.
+type Syncer struct {
+	Options
+	remote  *remote
+	missing chan struct{} // asks Run to make the collection
+	synced  *prometheus.CounterVec
+}
+
+// New returns a Syncer.
+func New(o Options) (*Syncer, error) {
+	r, err := newRemote(o.URL, o.Client, o.Token)
+	if err != nil {
+		return nil, err
+	}
+	s := &Syncer{
+		Options: o, remote: r, missing: make(chan struct{}, 1),
+		synced: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fountain_sequence_search_documents_total",
+			Help: "Documents sent to the search service by outcome: ok, reduced (without what can be filtered by), error (kept and tried again).",
+		}, []string{"outcome"}),
+	}
+	o.Registerer.MustRegister(s.synced)
+	return s, nil
+}
+
+// Enqueue marks elements as changed, in the transaction that changes them.
+func Enqueue(ctx context.Context, tx *database.Tx, touched []domain.Ref) error {
+	keys := make([]string, len(touched))
+	for i, r := range touched {
+		keys[i] = Key(r)
+	}
+	return outbox.EnqueueKeys(ctx, tx, topic, keys)
+}
+
+// item is one message of a batch on its way.
+type item struct {
+	index   int // in the batch
+	element domain.Element
+	exists  bool
+	key     string
+}
+
+// Deliver brings the present state of the elements to the search service. Elements that it refuses are reported one by one and
+// stay in the outbox.
+func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
+	items, failed, err := s.load(ctx, batch)
+	if err != nil {
+		return err
+	}
+	refused, err := s.send(ctx, items, true)
+	if err != nil {
+		return err
+	}
+	// What is refused with its attributes may pass without them: then it is at least found by its words.
+	var again []item
+	for _, i := range refused {
+		if i.exists {
+			again = append(again, i.item)
+		}
+	}
+	stillRefused, err := s.send(ctx, again, false)
+	if err != nil {
+		return err
+	}
+	s.count(len(items)-len(refused), len(again)-len(stillRefused), len(stillRefused))
+	for _, i := range stillRefused {
+		failed[i.index] = i.err
+	}
+	if len(failed) > 0 {
+		return &outbox.PartialError{Failed: failed}
+	}
+	return nil
+}
+
+func (s *Syncer) count(whole, reduced, refused int) {
+	s.synced.WithLabelValues("ok").Add(float64(whole))
+	s.synced.WithLabelValues("reduced").Add(float64(reduced))
+	s.synced.WithLabelValues("error").Add(float64(refused))
+}
+
+// load reads the elements as they are now.
+func (s *Syncer) load(ctx context.Context, batch []outbox.Message) (items []item, failed map[int]error, err error) {
+	failed = map[int]error{}
+	var refs []domain.Ref
+	for i, m := range batch {
+		r, err := ParseKey(m.Key)
+		if err != nil {
+			failed[i] = err
+			continue
+		}
+		refs = append(refs, r)
+		items = append(items, item{index: i, key: m.Key})
+	}
+	elements, err := s.Store.Current(ctx, refs)
+	if err != nil {
+		return nil, nil, err
+	}
+	byRef := make(map[domain.Ref]domain.Element, len(elements))
+	for _, e := range elements {
+		byRef[e.Ref] = e
+	}
+	for i := range items {
+		items[i].element, items[i].exists = byRef[refs[i]]
+	}
+	return items, failed, nil
+}
+
+// refusedItem is an item that the search service did not take, and why.
+type refusedItem struct {
+	item
+	err error
+}
+
+// send brings items to the search service in calls of bounded size. It returns those that were refused one by one.
+func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refused []refusedItem, err error) {
+	var call []search.SyncItem
+	var of []item
+	size := 0
+	flush := func() error {
+		if len(call) == 0 {
+			return nil
+		}
+		some, err := s.call(ctx, call, of)
+		refused = append(refused, some...)
+		call, of, size = nil, nil, 0
+		return err
+	}
+	for _, i := range items {
+		sync := search.SyncItem{ID: i.key, Op: search.Delete} // an element that a restore took back
+		if i.exists {
+			doc, err := document(i.element, attributes)
+			if err != nil {
+				refused = append(refused, refusedItem{i, err})
+				continue
+			}
+			sync.Op, sync.Document = search.Upsert, &doc
+			size += len(doc)
+		}
+		call, of = append(call, sync), append(of, i)
+		if size >= maxCall {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return refused, flush()
+}
+
+// call is one call. A missing collection is asked for, and fails the call: it will be there at the next try.
+func (s *Syncer) call(ctx context.Context, call []search.SyncItem, of []item) (refused []refusedItem, err error) {
+	result, err := s.remote.sync(ctx, call)
+	var r *refusal
+	if errors.As(err, &r) && r.status == http.StatusNotFound {
+		s.Rebuild()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(result.Results) != len(call) {
+		return nil, errors.New("search service did not tell the outcome of every document")
+	}
+	for i, outcome := range result.Results {
+		if outcome.Status != search.Ok {
+			refused = append(refused, refusedItem{of[i], fmt.Errorf("search service refused the document: %s", text(outcome.Code))})
+		}
+	}
+	return refused, nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return "unknown"
+	}
+	return *s
+}
+
+// Rebuild asks Run to look whether the collection is there.
+func (s *Syncer) Rebuild() {
+	select {
+	case s.missing <- struct{}{}:
+	default: // it is asked already
+	}
+}
+
+const (
+	firstPause = 100 * time.Millisecond
+	longPause  = 30 * time.Second
+)
+
+// Run makes the collection whenever it is missing, until ctx ends.
+func (s *Syncer) Run(ctx context.Context) error {
+	pause := firstPause
+	for ctx.Err() == nil {
+		if err := s.ensure(ctx); err != nil {
+			s.Log.WarnContext(ctx, "search collection is not there yet", "error", err, "pause", pause)
+			wait(ctx, pause)
+			pause = min(2*pause, longPause)
+			continue
+		}
+		pause = firstPause
+		select {
+		case <-s.missing:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// ensure makes the collection if it is missing. All elements are put into the outbox before, so that a collection that was
+// lost comes back whole even when this ends halfway.
+func (s *Syncer) ensure(ctx context.Context) error {
+	_, err := s.remote.collection(ctx)
+	var r *refusal
+	if !errors.As(err, &r) || r.status != http.StatusNotFound {
+		return err
+	}
+	n, err := s.enqueueAll(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.remote.create(ctx)
+	if errors.As(err, &r) && r.status == http.StatusConflict {
+		return nil // another replica was faster
+	}
+	if err == nil {
+		s.Log.InfoContext(ctx, "search collection made", "elements", n)
+	}
+	return err
+}
+
+func (s *Syncer) enqueueAll(ctx context.Context) (n int, err error) {
+	var last domain.Ref
+	for {
+		refs, err := s.Store.After(ctx, last, walk)
+		if err != nil || len(refs) == 0 {
+			return n, err
+		}
+		err = s.DB.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return Enqueue(ctx, tx, refs) })
+		if err != nil {
+			return n, err
+		}
+		n += len(refs)
+		last = refs[len(refs)-1]
+	}
+}

@@ -1,0 +1,149 @@
+// Package searchsync keeps the search service's copy of the elements up to date, and finds elements by their words there. What
+// is found is read from our own database: the search service says which elements, never what they are.
+package searchsync
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fountainai/fountain/clients/search"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+)
+
+const (
+	// Collection is the search service's collection of all elements.
+	Collection = "elements"
+
+	attribute    = "attr_"  // before the name of a text property of an element's data
+	textField    = "text"   // every text of the data
+	maxText      = 32 << 10 // bytes of it
+	maxAttribute = 256      // characters of a property that can be filtered by
+)
+
+var (
+	propertyName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`) // PropertyName of the contract
+	errKey       = errors.New("not the key of an element")
+)
+
+// schema is the collection as it is made when it is missing.
+func schema() search.CollectionCreate {
+	yes := true
+	field := func(name string, t search.FieldType) search.Field { return search.Field{Name: name, Type: t} }
+	facet := func(name string) search.Field { return search.Field{Name: name, Type: search.String, Facet: &yes} }
+	attributes := facet(attribute + ".*")
+	attributes.Optional = &yes
+	return search.CollectionCreate{Name: Collection, Fields: []search.Field{
+		facet("scope"), facet("elementType"), facet("status"), field("number", search.Int64), field("version", search.Int64),
+		field(textField, search.String), field("updatedAt", search.Int64), attributes,
+	}}
+}
+
+// Key is the element's id in the outbox and in the collection. None of its parts can contain the colon.
+func Key(r domain.Ref) string { return r.Scope + ":" + r.ElementType + ":" + r.ID }
+
+// ParseKey reads what Key wrote.
+func ParseKey(key string) (domain.Ref, error) {
+	parts := strings.Split(key, ":")
+	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		return domain.Ref{}, errKey
+	}
+	return domain.Ref{Group: domain.Group{Scope: parts[0], ElementType: parts[1]}, ID: parts[2]}, nil
+}
+
+// document is what is searched of an element. Without attributes it can still be found by its words.
+func document(e domain.Element, attributes bool) (json.RawMessage, error) {
+	fields := map[string]any{
+		"scope": e.Scope, "elementType": e.ElementType, "status": e.Status, "number": e.Number, "version": e.Version,
+		"updatedAt": e.UpdatedAt.UnixMicro(),
+	}
+	var text strings.Builder
+	err := eachText(e.Data, func(property, value string) {
+		appendText(&text, value)
+		if attributes && propertyName.MatchString(property) && value != "" && utf8.RuneCountInString(value) <= maxAttribute {
+			fields[attribute+property] = value
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read data of element: %w", err)
+	}
+	fields[textField] = text.String()
+	return json.Marshal(fields)
+}
+
+// appendText adds a line of text, or as many whole characters of it as there is room for.
+func appendText(text *strings.Builder, value string) {
+	room := maxText - text.Len() - 1
+	if value == "" || room <= 0 {
+		return
+	}
+	if text.Len() > 0 {
+		text.WriteByte('\n')
+	}
+	if len(value) > room {
+		for !utf8.RuneStart(value[room]) {
+			room--
+		}
+		value = value[:room]
+	}
+	text.WriteString(value)
+}
+
+// eachText calls fn with every string of a JSON object in the order of the text. property is the name of a string that is a
+// property of the object itself, and empty for those further in.
+func eachText(data []byte, fn func(property, value string)) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber() // a number need not fit a float
+	var stack []container
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if d, ok := token.(json.Delim); ok {
+			if d == '{' || d == '[' {
+				stack = append(stack, container{object: d == '{'})
+				continue
+			}
+			stack = stack[:len(stack)-1]
+			closeValue(stack)
+			continue
+		}
+		top := len(stack) - 1
+		value, isText := token.(string)
+		if top >= 0 && stack[top].object && !stack[top].inValue {
+			stack[top].name, stack[top].inValue = value, true
+			continue
+		}
+		if isText {
+			property := ""
+			if top == 0 {
+				property = stack[0].name
+			}
+			fn(property, value)
+		}
+		closeValue(stack)
+	}
+}
+
+// container is an object or array that is being read.
+type container struct {
+	object  bool
+	inValue bool   // of an object: its name is read, its value is next
+	name    string // of the property being read
+}
+
+// closeValue says that the value of the innermost object's property is over.
+func closeValue(stack []container) {
+	if n := len(stack); n > 0 {
+		stack[n-1].inValue = false
+	}
+}

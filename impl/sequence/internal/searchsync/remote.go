@@ -1,0 +1,100 @@
+package searchsync
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/search"
+)
+
+const (
+	audience   = "search" // of the tokens that the search service accepts
+	maxAnswer  = 64 << 20 // bytes
+	maxProblem = 64 << 10 // bytes
+)
+
+// Token returns an access token of this service for an audience.
+type Token func(ctx context.Context, audience string) (string, error)
+
+// remote is the search service. Every call is made under this service's own token; nobody else's is ever sent there.
+type remote struct{ client *search.Client }
+
+// newRemote returns the search service at a base URL such as https://search:8001.
+func newRemote(url string, doer *http.Client, token Token) (*remote, error) {
+	client, err := search.NewClient(strings.TrimSuffix(url, "/")+"/search/v1/", search.WithHTTPClient(doer),
+		search.WithRequestEditorFn(func(ctx context.Context, r *http.Request) error {
+			text, err := token(ctx, audience)
+			if err != nil {
+				return fmt.Errorf("token for the search service: %w", err)
+			}
+			r.Header.Set("Authorization", "Bearer "+text)
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("client of the search service: %w", err)
+	}
+	return &remote{client: client}, nil
+}
+
+// refusal is an answer of the search service that is not the one hoped for.
+type refusal struct {
+	status int
+	code   string // of its problem
+	after  time.Duration
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("search service answered %d %s", r.status, r.code)
+}
+
+// read decodes a successful answer into out, and turns any other into a *refusal.
+func read(response *http.Response, err error, out any) error {
+	if err != nil {
+		return fmt.Errorf("call search service: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		var p common.Problem
+		// What is no problem document is refused by its status alone.
+		_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&p)
+		return &refusal{status: response.StatusCode, code: p.Code}
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("read answer of search service: %w", err)
+	}
+	if len(text) > maxAnswer {
+		return fmt.Errorf("answer of search service is larger than %d bytes", maxAnswer)
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("decode answer of search service: %w", err)
+	}
+	return nil
+}
+
+func (r *remote) sync(ctx context.Context, items []search.SyncItem) (out search.DocumentSyncResult, err error) {
+	response, err := r.client.SyncDocuments(ctx, Collection, search.DocumentSync{Items: items})
+	return out, read(response, err, &out)
+}
+
+func (r *remote) search(ctx context.Context, q search.DocumentSearch) (out search.DocumentSearchResult, err error) {
+	response, err := r.client.SearchDocuments(ctx, Collection, q)
+	return out, read(response, err, &out)
+}
+
+func (r *remote) collection(ctx context.Context) (out search.Collection, err error) {
+	response, err := r.client.GetCollection(ctx, Collection)
+	return out, read(response, err, &out)
+}
+
+func (r *remote) create(ctx context.Context) error {
+	var out search.Collection
+	response, err := r.client.CreateCollection(ctx, nil, schema())
+	return read(response, err, &out)
+}

@@ -1,0 +1,262 @@
+package searchsync
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/clients/search"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// maxFilter is the longest filter the search service takes, in bytes.
+const maxFilter = 4096
+
+// retryPause is what a caller is asked to wait while the search service is away.
+const retryPause = 2 * time.Second
+
+// Query is a search in one scope. Empty fields ask for nothing.
+type Query struct {
+	Scope         string
+	Words         string // "*" finds everything
+	ElementType   string
+	Status        domain.Status
+	Filters       []Filter // all must hold
+	Facets        []string // properties to count
+	Page, PerPage int32    // from 1
+}
+
+// Filter holds for elements whose property has one of the values.
+type Filter struct {
+	Property string
+	Values   []string
+}
+
+// Result is one page of what was found.
+type Result struct {
+	Found  int64
+	Hits   []Hit
+	Facets []Facet // as asked for
+}
+
+// Hit is a found element as it is now.
+type Hit struct {
+	Element domain.Element
+	Snippet string // may be empty
+}
+
+// Facet counts the values of a property over all that was found.
+type Facet struct {
+	Property string
+	Counts   []Count
+}
+
+// Count is how many found elements have a value.
+type Count struct {
+	Value string
+	Count int64
+}
+
+// Search finds elements. Problems: engine_unavailable when the search service cannot be asked, validation_failed when the filters are
+// too long together, unsupported_query when the engine cannot do what was asked.
+func (s *Syncer) Search(ctx context.Context, q Query) (Result, error) {
+	found, err := s.find(ctx, q)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Found: found.Found, Facets: facets(q, found.Facets)}
+	result.Hits, err = s.hits(ctx, q, found.Hits)
+	return result, err
+}
+
+// find asks the search service. The engine refuses properties that no element has; then the question is put again without them.
+func (s *Syncer) find(ctx context.Context, q Query) (search.DocumentSearchResult, error) {
+	var none search.DocumentSearchResult
+	query, err := q.document()
+	if err != nil {
+		return none, err
+	}
+	found, err := s.remote.search(ctx, query)
+	var r *refusal
+	if !errors.As(err, &r) || !refusesFields(r.status) {
+		return found, away(err)
+	}
+	q, possible, err := s.withKnownFields(ctx, q)
+	if err != nil || !possible {
+		return none, away(err)
+	}
+	if query, err = q.document(); err != nil {
+		return none, err
+	}
+	found, err = s.remote.search(ctx, query)
+	if errors.As(err, &r) && refusesFields(r.status) {
+		return none, problem.New(problem.UnsupportedQuery, "The search engine cannot do what was asked.").Wrap(err)
+	}
+	return found, away(err)
+}
+
+func refusesFields(status int) bool {
+	return status == http.StatusUnprocessableEntity || status == http.StatusNotFound || status == http.StatusBadRequest
+}
+
+// withKnownFields leaves out the facets that the collection has no field for. possible is false when nothing can be found: a
+// filter asks for a property that no element has, or no element has been brought there yet.
+func (s *Syncer) withKnownFields(ctx context.Context, q Query) (known Query, possible bool, err error) {
+	collection, err := s.remote.collection(ctx)
+	var r *refusal
+	if errors.As(err, &r) && r.status == http.StatusNotFound {
+		s.Rebuild()
+		return q, false, nil
+	}
+	if err != nil {
+		return q, false, err
+	}
+	fields := make(map[string]bool, len(collection.Fields))
+	for _, f := range collection.Fields {
+		fields[f.Name] = true
+	}
+	for _, f := range q.Filters {
+		if !fields[attribute+f.Property] {
+			return q, false, nil
+		}
+	}
+	q.Facets = slices.DeleteFunc(slices.Clone(q.Facets), func(property string) bool { return !fields[attribute+property] })
+	return q, true, nil
+}
+
+// away is the problem of a search service that cannot be asked. A problem and nil pass.
+func away(err error) error {
+	var p *problem.Error
+	if err == nil || errors.As(err, &p) {
+		return err
+	}
+	return problem.New(problem.EngineUnavailable, "Searching is not possible at the moment.").WithRetryAfter(retryPause).Wrap(err)
+}
+
+// document writes the question in the words of the search service.
+func (q Query) document() (search.DocumentSearch, error) {
+	filter, err := q.filter()
+	if err != nil {
+		return search.DocumentSearch{}, err
+	}
+	ascending, descending := search.Asc, search.Desc
+	out := search.DocumentSearch{
+		Q: q.Words, QueryBy: []string{textField}, FilterBy: &filter, Page: &q.Page, PerPage: &q.PerPage,
+		SortBy: &[]search.SortKey{{Field: "_text_match", Order: &descending}, {Field: "number", Order: &ascending}},
+	}
+	if len(q.Facets) > 0 {
+		var by []string
+		for _, property := range q.Facets {
+			if !propertyName.MatchString(property) {
+				return out, badName("/facets")
+			}
+			by = append(by, attribute+property)
+		}
+		out.FacetBy = &by
+	}
+	return out, nil
+}
+
+// filter joins conditions. Every value stands between backticks, and no value contains one: whatever else it contains is no part
+// of the filter language. The first condition keeps other scopes out.
+func (q Query) filter() (string, error) {
+	conditions := []string{"scope:=`" + q.Scope + "`"}
+	if q.ElementType != "" {
+		conditions = append(conditions, "elementType:=`"+q.ElementType+"`")
+	}
+	if q.Status != "" {
+		conditions = append(conditions, "status:=`"+string(q.Status)+"`")
+	}
+	for _, f := range q.Filters {
+		if !propertyName.MatchString(f.Property) {
+			return "", badName("/filters")
+		}
+		conditions = append(conditions, attribute+f.Property+":=[`"+strings.Join(f.Values, "`,`")+"`]")
+		for _, v := range f.Values {
+			if v == "" || strings.ContainsAny(v, "`\x00") {
+				return "", problem.New(problem.ValidationFailed, "A filter's value cannot be asked for.").
+					WithField("body", "/filters", "pattern", "has a value with a backtick, or an empty one")
+			}
+		}
+	}
+	filter := strings.Join(conditions, " && ")
+	if len(filter) > maxFilter {
+		return "", problem.New(problem.ValidationFailed, "The filters are too long together.").
+			WithField("body", "/filters", "maxLength", "is too long as a whole")
+	}
+	return filter, nil
+}
+
+func badName(where string) error {
+	return problem.New(problem.ValidationFailed, "A property's name is not allowed.").
+		WithField("body", where, "pattern", "has a name that no property can have")
+}
+
+// hits reads the found elements, in the order found. One that is not ours, not of the scope, or no longer of the status asked for
+// is left out: the index may be a moment behind.
+func (s *Syncer) hits(ctx context.Context, q Query, in []search.DocumentHit) ([]Hit, error) {
+	var refs []domain.Ref
+	var snippets []string
+	for _, h := range in {
+		var doc struct{ ID string }
+		if err := json.Unmarshal(h.Document, &doc); err != nil {
+			continue
+		}
+		ref, err := ParseKey(doc.ID)
+		if err != nil || ref.Scope != q.Scope {
+			continue
+		}
+		refs, snippets = append(refs, ref), append(snippets, snippet(h))
+	}
+	elements, err := s.Store.Current(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	byRef := make(map[domain.Ref]domain.Element, len(elements))
+	for _, e := range elements {
+		byRef[e.Ref] = e
+	}
+	hits := make([]Hit, 0, len(refs))
+	for i, r := range refs {
+		e, exists := byRef[r]
+		if !exists || q.Status != "" && e.Status != q.Status {
+			continue
+		}
+		hits = append(hits, Hit{Element: e, Snippet: snippets[i]})
+	}
+	return hits, nil
+}
+
+func snippet(h search.DocumentHit) string {
+	if h.Highlights == nil {
+		return ""
+	}
+	for _, highlight := range *h.Highlights {
+		if highlight.Field == textField {
+			return highlight.Snippet
+		}
+	}
+	return ""
+}
+
+// facets gives every facet that was asked for, in its order; one that nothing has counts nothing.
+func facets(q Query, in []search.FieldFacet) []Facet {
+	out := make([]Facet, len(q.Facets))
+	for i, property := range q.Facets {
+		out[i] = Facet{Property: property}
+		for _, f := range in {
+			if f.Field != attribute+property {
+				continue
+			}
+			for _, c := range f.Counts {
+				out[i].Counts = append(out[i].Counts, Count{Value: c.Value, Count: c.Count})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,59 @@
+package writer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/internal/audit"
+)
+
+// maxListed bounds, in bytes, how much of a reorder's changes stands in its audit event; the hash covers all of them.
+const maxListed = 4 << 10
+
+// events are the audit events of a change that was made. Creations and versions tell themselves who made them.
+func (t *try) events(at time.Time) []audit.Event {
+	if len(t.change.Done.Touched) == 0 {
+		return nil
+	}
+	event := func(action string, actor domain.Actor, target string, detail map[string]string) []audit.Event {
+		return []audit.Event{{
+			At: at, Action: action, Actor: actor.Subject, ActorKind: actor.Kind, Target: target, Outcome: audit.OK,
+			RequestID: actor.RequestID, Detail: detail,
+		}}
+	}
+	switch {
+	case t.Omit != nil:
+		r := t.Omit.Ref
+		return event("omitElement", t.Omit.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, nil)
+	case t.Reorder != nil:
+		g := t.Reorder.Group
+		return event("reorderElements", t.Reorder.Actor, g.Scope+"/"+g.ElementType, reorderDetail(t.change.Done.Numbers, t.Reorder.Comment))
+	}
+	return nil
+}
+
+func reorderDetail(changes []domain.NumberChange, comment *string) map[string]string {
+	var listed strings.Builder
+	all := sha256.New()
+	for _, c := range changes {
+		line := fmt.Sprintf("%s:%d>%d ", c.ID, c.From, c.To)
+		all.Write([]byte(line))
+		if listed.Len()+len(line) <= maxListed {
+			listed.WriteString(line)
+		}
+	}
+	detail := map[string]string{
+		"changed": strconv.Itoa(len(changes)),
+		"changes": strings.TrimSuffix(listed.String(), " "),
+		"sha256":  hex.EncodeToString(all.Sum(nil)),
+	}
+	if comment != nil {
+		detail["comment"] = *comment
+	}
+	return detail
+}

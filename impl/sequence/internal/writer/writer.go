@@ -1,0 +1,222 @@
+// Package writer makes changes durable. Waiting requests share a commit; each is answered after it, and one that breaks a rule
+// of the domain fails alone. In the same commit stand the idempotency key with what the request brought about, the outbox
+// row for the search service and the audit event.
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/groupcommit"
+	"github.com/fountainai/fountain/internal/idempotency"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	maxBatch = 512
+	queue    = 4096
+	// A creation of more elements than this is large; few of those are in the queue at once, because each can hold megabytes.
+	largeCreate  = 64
+	largeAtATime = 16
+)
+
+// Options configure a Writer.
+type Options struct {
+	DB         *database.DB
+	Keys       *idempotency.Store
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	// Enqueue puts elements that changed into the outbox, in the transaction that changed them.
+	Enqueue func(ctx context.Context, tx *database.Tx, touched []domain.Ref) error
+	// Committed is told after a commit that enqueued something. It must not block.
+	Committed func()
+	// MaxBatch is how many requests share a commit at most; default 512. 1 is for comparing.
+	MaxBatch int
+}
+
+// Request is one change, with the Idempotency-Key it was sent with, if any. A request may be tried more than once, so nothing
+// changes it.
+type Request struct {
+	Create  *domain.Create
+	Revise  *domain.Revise
+	Omit    *domain.Omit
+	Reorder *domain.Reorder
+	Key     *idempotency.Key
+}
+
+// Writer is the one way to change elements. It is safe for concurrent use.
+type Writer struct {
+	Options
+	commits *groupcommit.Committer[Request, store.Done]
+	large   chan struct{}
+	size    prometheus.Histogram
+}
+
+// New starts a Writer.
+func New(o Options) *Writer {
+	if o.MaxBatch == 0 {
+		o.MaxBatch = maxBatch
+	}
+	w := &Writer{
+		Options: o,
+		large:   make(chan struct{}, largeAtATime),
+		size: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "fountain_sequence_commit_requests", Help: "Requests that shared one commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+	}
+	o.Registerer.MustRegister(w.size)
+	w.commits = groupcommit.New(o.DB, groupcommit.Options{
+		MaxBatch: o.MaxBatch, Queue: queue, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
+	}, w.apply)
+	return w
+}
+
+// Do makes a change and returns when it is durable, or says why nothing was changed: an error of the domain, a problem of the
+// Idempotency-Key, or overloaded. A repeated key with the same request gives what the first brought about.
+func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
+	if err := r.check(); err != nil {
+		return store.Done{}, err
+	}
+	if r.Create != nil && len(r.Create.Drafts) > largeCreate {
+		select {
+		case w.large <- struct{}{}:
+			defer func() { <-w.large }()
+		case <-ctx.Done():
+			return store.Done{}, ctx.Err()
+		}
+	}
+	done, err := w.commits.Do(ctx, r)
+	if err != nil {
+		return store.Done{}, err
+	}
+	if len(done.Touched) > 0 {
+		w.Committed()
+	}
+	return done, nil
+}
+
+// Close waits for what is queued.
+func (w *Writer) Close() { w.commits.Close() }
+
+// check keeps the rules that need no database.
+func (r Request) check() error {
+	switch {
+	case r.Create != nil:
+		return r.Create.Check()
+	case r.Revise != nil:
+		return r.Revise.Check()
+	case r.Reorder != nil:
+		return r.Reorder.Check()
+	}
+	return nil
+}
+
+// try is one request in one transaction.
+type try struct {
+	Request
+	change *store.Change
+	entry  *idempotency.Entry // nil without a key
+}
+
+// waiting reports whether the work is still to be done: no repeat and nothing wrong with the key.
+func (t *try) waiting() bool { return t.entry == nil || t.entry.Claimed() }
+
+// apply is one shared commit.
+func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
+	tries, entries := make([]*try, len(batch)), []*idempotency.Entry(nil)
+	for i, r := range batch {
+		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Omit: r.Omit, Reorder: r.Reorder}}
+		if r.Key != nil {
+			tries[i].entry = &idempotency.Entry{Key: *r.Key}
+			entries = append(entries, tries[i].entry)
+		}
+	}
+	if err := w.Keys.Claim(ctx, tx, entries); err != nil {
+		return nil, err
+	}
+	at := w.Clock.Now().UTC().Truncate(time.Microsecond)
+	if err := w.change(ctx, tx, at, tries); err != nil {
+		return nil, err
+	}
+	if err := w.Keys.Keep(ctx, tx, entries); err != nil {
+		return nil, err
+	}
+	results := make([]groupcommit.Result[store.Done], len(tries))
+	for i, t := range tries {
+		results[i] = t.result()
+	}
+	return results, nil
+}
+
+// change does the work of those who wait for it and writes what must be committed with it.
+func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, tries []*try) error {
+	var changes []*store.Change
+	for _, t := range tries {
+		if t.waiting() {
+			changes = append(changes, t.change)
+		}
+	}
+	if err := store.Apply(ctx, tx, at, changes); err != nil {
+		return err
+	}
+	var touched []domain.Ref
+	var events []audit.Event
+	for _, t := range tries {
+		if !t.waiting() {
+			continue
+		}
+		if t.change.Err == nil {
+			touched = append(touched, t.change.Done.Touched...)
+			events = append(events, t.events(at)...)
+		}
+		if err := t.settle(); err != nil {
+			return err
+		}
+	}
+	if len(touched) > 0 {
+		if err := w.Enqueue(ctx, tx, touched); err != nil {
+			return fmt.Errorf("enqueue for search: %w", err)
+		}
+	}
+	return audit.Append(ctx, tx, events...)
+}
+
+// settle gives the key's entry what its repeat will be told.
+func (t *try) settle() (err error) {
+	if t.entry == nil {
+		return nil
+	}
+	if t.change.Err != nil {
+		t.entry.Err = t.change.Err
+		return nil
+	}
+	t.entry.Answer.Body, err = encodeReceipt(t.change.Done)
+	return err
+}
+
+func (t *try) result() groupcommit.Result[store.Done] {
+	switch {
+	case t.change.Err != nil:
+		return groupcommit.Result[store.Done]{Err: t.change.Err}
+	case t.entry == nil || !t.entry.Replayed:
+		if t.entry != nil && t.entry.Err != nil {
+			return groupcommit.Result[store.Done]{Err: t.entry.Err}
+		}
+		return groupcommit.Result[store.Done]{Value: t.change.Done}
+	}
+	done, err := decodeReceipt(t.entry.Answer.Body, t.Request)
+	return groupcommit.Result[store.Done]{Value: done, Err: err}
+}
+
+var errReceipt = errors.New("receipt does not fit its request")

@@ -1,0 +1,70 @@
+package sequence
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/outbox"
+	"github.com/fountainai/fountain/internal/seal"
+)
+
+// lateKey is a data key that is not there at once: the kms may start after this service. Nothing asks for it before the
+// service is ready.
+type lateKey struct{ key atomic.Pointer[seal.Key] }
+
+var errNoKey = errors.New("the data key is not there yet")
+
+func (l *lateKey) Sum(data []byte) ([]byte, error) {
+	if k := l.key.Load(); k != nil {
+		return k.Sum(data)
+	}
+	return nil, errNoKey
+}
+
+func (l *lateKey) Verify(sum, data []byte) error {
+	if k := l.key.Load(); k != nil {
+		return k.Verify(sum, data)
+	}
+	return errNoKey
+}
+
+func (l *lateKey) Seal(plain, aad []byte) ([]byte, error) {
+	if k := l.key.Load(); k != nil {
+		return k.Seal(plain, aad)
+	}
+	return nil, errNoKey
+}
+
+func (l *lateKey) Open(sealed, aad []byte) ([]byte, error) {
+	if k := l.key.Load(); k != nil {
+		return k.Open(sealed, aad)
+	}
+	return nil, errNoKey
+}
+
+// lag shows what has not reached the search service yet.
+type lag struct{ worker *outbox.Worker }
+
+var (
+	lagCount = prometheus.NewDesc("fountain_sequence_search_waiting_elements", "Changed elements that have not reached the search service.", nil, nil)
+	lagAge   = prometheus.NewDesc("fountain_sequence_search_oldest_waiting_seconds", "How long the oldest of them has waited.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (lag) Describe(out chan<- *prometheus.Desc) { out <- lagCount; out <- lagAge }
+
+// Collect implements prometheus.Collector.
+func (l lag) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	count, oldest, err := l.worker.Lag(ctx)
+	if err != nil {
+		return // the database is away, which other metrics tell; these must not fail with it
+	}
+	out <- prometheus.MustNewConstMetric(lagCount, prometheus.GaugeValue, float64(count))
+	out <- prometheus.MustNewConstMetric(lagAge, prometheus.GaugeValue, oldest.Seconds())
+}
