@@ -19,7 +19,6 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // gate is the running gateway.
@@ -60,7 +59,7 @@ func (g *gate) handler() http.Handler {
 	steps := g.steps()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := httpserver.Guard(r); err != nil {
-			problem.Write(w, r, err)
+			httpserver.Refuse(w, r, err)
 			return
 		}
 		if r.Method == http.MethodOptions {
@@ -69,7 +68,7 @@ func (g *gate) handler() http.Handler {
 		}
 		match, err := g.table.Match(r.Method, r.URL.EscapedPath())
 		if err != nil {
-			problem.Write(w, r, err)
+			httpserver.Refuse(w, r, err)
 			return
 		}
 		r, cancel := httpserver.WithOperation(w, r, match.Operation)
@@ -82,7 +81,7 @@ func (g *gate) handler() http.Handler {
 		step, err := exchange.Run(x, steps)
 		if err != nil {
 			httpserver.Note(r.Context()).RefusedBy = step
-			problem.Write(w, x.Request, err)
+			httpserver.Refuse(w, x.Request, err)
 		}
 	})
 	return httpserver.Observe(httpserver.ObserveOptions{
@@ -94,7 +93,7 @@ func (g *gate) handler() http.Handler {
 func (g *gate) options(w http.ResponseWriter, r *http.Request) {
 	allow, err := g.table.Allow(r.URL.EscapedPath())
 	if err != nil {
-		problem.Write(w, r, err)
+		httpserver.Refuse(w, r, err)
 		return
 	}
 	w.Header().Set("Allow", allow)

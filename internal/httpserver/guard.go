@@ -49,6 +49,19 @@ func Guard(r *http.Request) error {
 	return nil
 }
 
+// maxDiscard is the largest body, in bytes, that a refused request may still bring to keep its connection. net/http reads what is
+// left of a body before it sends the answer, up to 256 KiB and for as long as the client takes, unless the connection is closed.
+const maxDiscard = 16 << 10
+
+// Refuse answers with a problem. A refusal that comes before the body was read does not wait for a large or endless one: it ends
+// the connection.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if !Note(r.Context()).BodyRead && (r.ContentLength < 0 || r.ContentLength > maxDiscard) {
+		w.Header().Set("Connection", "close")
+	}
+	problem.Write(w, r, err)
+}
+
 // ReadBody reads the whole body, at most body.max of the operation, and leaves a fresh reader of it in the request. It returns nil
 // when the request has no body.
 func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
@@ -57,7 +70,6 @@ func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	}
 	limit := op.Policy.Body.Max
 	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close")
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
@@ -72,6 +84,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.TransferEncoding = nil
+	Note(r.Context()).BodyRead = true
 	if len(body) == 0 {
 		return nil, nil
 	}

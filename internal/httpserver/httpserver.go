@@ -72,7 +72,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, cancel, err := d.admit(w, r)
 	defer cancel()
 	if err != nil {
-		problem.Write(w, r, err)
+		Refuse(w, r, err)
 		return
 	}
 	if r.Method == http.MethodOptions {

@@ -31,6 +31,7 @@ type Notes struct {
 	Operation *contract.Operation
 	Subject   string
 	RefusedBy string // the step that refused
+	BodyRead  bool   // the body was read to its end
 }
 
 type notesKey struct{}

@@ -1,0 +1,404 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+const (
+	issuer  = "http://issuer.test"
+	subject = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+)
+
+// house is a gateway in front of one fake upstream that plays every service.
+type house struct {
+	t        *testing.T
+	gate     *httptest.Server
+	clock    *clock.Fake
+	key      ed25519.PrivateKey
+	log      *bytes.Buffer
+	upstream http.HandlerFunc // what a service answers
+
+	mu   sync.Mutex
+	seen []*http.Request // what reached a service, bodies read
+	body []string
+}
+
+func newHouse(t *testing.T) *house {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	h := &house{t: t, key: key, clock: clock.NewFake(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)), log: &bytes.Buffer{}}
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) { element(w) }
+	behind := httptest.NewServer(http.HandlerFunc(h.serve))
+	t.Cleanup(behind.Close)
+	g, err := build(h.config(behind.URL))
+	require.NoError(t, err)
+	h.gate = httptest.NewServer(g.handler())
+	t.Cleanup(h.gate.Close)
+	return h
+}
+
+func (h *house) config(upstream string) Config {
+	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "test"}
+	c.Service = config.Service{
+		Addr: "127.0.0.1:0", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream, Clock: h.clock,
+		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Registerer: prometheus.NewRegistry(),
+	}
+	require.NoError(h.t, c.Validate())
+	return c
+}
+
+func (h *house) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/kms/v1/.well-known/jwks.json" {
+		x := base64.RawURLEncoding.EncodeToString(h.key.Public().(ed25519.PublicKey))
+		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":%q}]}`, x)
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	h.mu.Lock()
+	h.seen, h.body = append(h.seen, r), append(h.body, string(body))
+	h.mu.Unlock()
+	h.upstream(w, r)
+}
+
+func element(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", `"1"`)
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, `{"id":"a","scope":"s","elementType":"line","number":1,"status":"active","version":1,"data":{},"createdAt":"2026-11-23T10:00:00Z","updatedAt":"2026-11-23T10:00:00Z"}`)
+}
+
+// claims is a good token of an editor; change alters it.
+func (h *house) token(change func(*auth.Claims)) string {
+	now := h.clock.Now()
+	c := &auth.Claims{
+		RegisteredClaims: jwt.RegisteredClaims{Issuer: issuer, Subject: subject, Audience: jwt.ClaimStrings{"sequence", "kms", "twofactor"}, ID: "j1",
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(10 * time.Minute))},
+		ClientID: "fountain", Scope: "elements:read elements:write", Roles: []string{"editor"}, Principal: auth.KindUser, SessionID: "ses_1",
+		ACR: "aal1", AMR: []string{"pwd"}, AuthTime: now.Unix(),
+	}
+	if change != nil {
+		change(c)
+	}
+	token, err := auth.Sign(auth.TypeAccess, "k1", "EdDSA", h.key, c)
+	require.NoError(h.t, err)
+	return token
+}
+
+type answer struct {
+	*http.Response
+	Code, Text string
+}
+
+func (h *house) do(method, path, body string, header ...string) answer {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, h.gate.URL+path, strings.NewReader(body))
+	require.NoError(h.t, err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(h.t, err)
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	require.NoError(h.t, err)
+	var p struct{ Code string }
+	_ = json.Unmarshal(raw, &p) // most bodies are no problems
+	return answer{res, p.Code, string(raw)}
+}
+
+const (
+	createPath  = "/sequence/v1/scopes/s/line/elements"
+	createBody  = `{"id":"a","data":{"text":"Who's there?"}}`
+	reorderPath = "/sequence/v1/scopes/s/line/reorder"
+	reorderBody = `{"order":["b","a"]}`
+)
+
+func TestSteps_areInTheOrderOfTheDesign(t *testing.T) {
+	g, err := build(newHouse(t).config("http://127.0.0.1:1"))
+	require.NoError(t, err)
+	var names []string
+	for _, s := range g.steps() {
+		names = append(names, s.Name)
+	}
+	require.Equal(t, []string{"pre-auth limit", "authenticate", "permit", "subject limit", "concurrency", "step-up",
+		"media", "parameters", "body", "redeem code", "forward"}, names)
+}
+
+func TestGate_forwardsWhatTheContractAllowsByteForByte(t *testing.T) {
+	h := newHouse(t)
+	body := "{ \"id\" : \"a\",\n \"data\":{\"n\":9007199254740993} }"
+	a := h.do("POST", createPath, body, "Authorization", "Bearer "+h.token(nil))
+	require.Equal(t, 201, a.StatusCode, a.Text)
+	require.Equal(t, []string{body}, h.body)
+	require.Contains(t, a.Header.Get("RateLimit"), `"per-subject";r=`)
+	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	require.NotEmpty(t, a.Header.Get("X-Request-Id"))
+	require.Equal(t, a.Header.Get("X-Request-Id"), h.seen[0].Header.Get("X-Request-Id"))
+}
+
+func TestGate_refusesTheWrongCallerBeforeAnythingReachesAService(t *testing.T) {
+	h := newHouse(t)
+	_, other, _ := ed25519.GenerateKey(rand.Reader)
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt","kid":"k1"}`)) + "." + strings.Split(h.token(nil), ".")[1] + "."
+	foreign, err := auth.Sign(auth.TypeAccess, "k1", "EdDSA", other, &auth.Claims{RegisteredClaims: jwt.RegisteredClaims{Issuer: issuer}})
+	require.NoError(t, err)
+	cases := []struct {
+		name, token, code string
+		status            int
+		challenge         string
+	}{
+		{"no token", "", "authentication_required", 401, `Bearer realm="fountain"`},
+		{"garbage", "garbage", "invalid_token", 401, `error="invalid_token"`},
+		{"alg none", none, "invalid_token", 401, `error="invalid_token"`},
+		{"other key", foreign, "invalid_token", 401, `error="invalid_token"`},
+		{"wrong audience", h.token(func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"kms"} }), "invalid_token", 401, `error="invalid_token"`},
+		{"wrong issuer", h.token(func(c *auth.Claims) { c.Issuer = "http://else" }), "invalid_token", 401, `error="invalid_token"`},
+		{"expired", h.token(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(h.clock.Now().Add(-time.Minute)) }), "invalid_token", 401, `error="invalid_token"`},
+		{"not yet", h.token(func(c *auth.Claims) { c.NotBefore = jwt.NewNumericDate(h.clock.Now().Add(time.Minute)) }), "invalid_token", 401, `error="invalid_token"`},
+		{"no scope", h.token(func(c *auth.Claims) { c.Scope = "elements:read" }), "insufficient_scope", 403, `scope="elements:write"`},
+		{"no role", h.token(func(c *auth.Claims) { c.Roles = []string{"reader"} }), "insufficient_role", 403, ""},
+	}
+	for _, c := range cases {
+		header := []string{"Authorization", "Bearer " + c.token}
+		if c.token == "" {
+			header = nil
+		}
+		a := h.do("POST", createPath, createBody, header...)
+		require.Equal(t, c.status, a.StatusCode, c.name)
+		require.Equal(t, c.code, a.Code, c.name)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), c.challenge, c.name)
+		require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), c.name)
+	}
+	require.Empty(t, h.seen, "nothing may reach a service")
+}
+
+func TestGate_readsNoByteOfABodyBeforeAuthorization(t *testing.T) {
+	h := newHouse(t)
+	pipe, w := io.Pipe() // nobody writes: a gateway that reads would wait for ever
+	defer w.Close()
+	req, err := http.NewRequest("POST", h.gate.URL+createPath, pipe)
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, 401, res.StatusCode)
+}
+
+func TestGate_refusesWhatTheContractDoesNotKnow(t *testing.T) {
+	h := newHouse(t)
+	bearer := "Bearer " + h.token(nil)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		code               string
+	}{
+		{"GET", "/nothing", "", 404, "not_found"},
+		{"GET", "/sequence/v1/", "", 404, "not_found"},
+		{"GET", "/sequence/v1//scopes/s/line/elements", "", 404, "not_found"},
+		{"GET", "/sequence/v1/scopes/a%2Fb/line/elements", "", 404, "not_found"},
+		{"DELETE", createPath, "", 405, "method_not_allowed"},
+		{"GET", createPath + "?undeclared=1", "", 400, "invalid_parameter"},
+		{"GET", createPath + "?limit=5&limit=6", "", 400, "invalid_parameter"},
+		{"POST", createPath, `{"data":{},"data":{}}`, 400, "malformed_body"},
+		{"POST", createPath, `{"data":{}} {}`, 400, "malformed_body"},
+		{"POST", createPath, `{"data":{},"more":1}`, 422, ""},
+		{"POST", createPath, `{}`, 422, ""},
+		{"POST", createPath, `{"data":{"a":"` + strings.Repeat("x", 90<<10) + `"}}`, 413, "body_too_large"},
+	} {
+		a := h.do(c.method, c.path, c.body, "Authorization", bearer)
+		require.Equal(t, c.status, a.StatusCode, "%s %s %.40s: %s", c.method, c.path, c.body, a.Text)
+		if c.code != "" {
+			require.Equal(t, c.code, a.Code, "%s %s", c.method, c.path)
+		}
+	}
+	require.Empty(t, h.seen, "nothing may reach a service")
+	require.Equal(t, "GET, HEAD, OPTIONS, POST", h.do("DELETE", createPath, "", "Authorization", bearer).Header.Get("Allow"))
+}
+
+func TestGate_headersThatOnlyTheHouseMaySetDoNotPass(t *testing.T) {
+	h := newHouse(t)
+	forged := []string{"X-Forwarded-For", "6.6.6.6", "Forwarded", "for=6.6.6.6", "X-Real-Ip", "6.6.6.6", "True-Client-Ip", "6.6.6.6", "X-User-Id", "root",
+		"X-Internal-Role", "admin", "X_Forwarded_For", "6.6.6.6", "Cookie", "a=b", "X-Request-Id", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "X-Otp", "123456"}
+	a := h.do("POST", createPath, createBody, append(forged, "Authorization", "Bearer "+h.token(nil))...)
+	require.Equal(t, 201, a.StatusCode)
+	got := h.seen[0].Header
+	require.Equal(t, "127.0.0.1", got.Get("X-Forwarded-For"))
+	require.NotEqual(t, "6f9619ff-8b86-d011-b42d-00c04fc964ff", got.Get("X-Request-Id"))
+	for _, name := range []string{"Forwarded", "X-Real-Ip", "True-Client-Ip", "X-User-Id", "X-Internal-Role", "X_Forwarded_For", "Cookie", "X-Otp"} {
+		require.Empty(t, got.Values(name), name)
+	}
+}
+
+func TestGate_limitsASubject(t *testing.T) {
+	h := newHouse(t)
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"items":[]}`)
+	}
+	bearer := "Bearer " + h.token(func(c *auth.Claims) { c.Scope = "factors:manage" })
+	limited := 0
+	for range 250 { // the contract of twofactor allows a burst of 200
+		if a := h.do("GET", "/twofactor/v1/factors", "", "Authorization", bearer); a.StatusCode == 429 {
+			limited++
+			require.NotEmpty(t, a.Header.Get("Retry-After"))
+			require.Contains(t, a.Header.Get("RateLimit-Policy"), `"per-subject"`)
+		}
+	}
+	require.Equal(t, 50, limited)
+}
+
+func TestGate_answersForServicesThatDoNot(t *testing.T) {
+	h := newHouse(t)
+	bearer := "Bearer " + h.token(nil)
+	h.upstream = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	require.Equal(t, 502, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode)
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"oops":"`+strings.Repeat("x", 17<<20)+`"}`)
+	}
+	a := h.do("POST", createPath, createBody, "Authorization", bearer)
+	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, "response_too_large", a.Code)
+
+	g, err := build(h.config("http://127.0.0.1:1"))
+	require.NoError(t, err)
+	lonely := httptest.NewServer(g.handler())
+	defer lonely.Close()
+	res, err := http.Get(lonely.URL + "/kms/v1/health")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, 503, res.StatusCode)
+	require.NotEmpty(t, res.Header.Get("Retry-After"))
+}
+
+func TestGate_reportsAnAnswerThatBreaksTheContract(t *testing.T) {
+	h := newHouse(t)
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }
+	h.do("POST", createPath, createBody, "Authorization", "Bearer "+h.token(nil))
+	require.Contains(t, h.log.String(), "answer violates the contract")
+}
+
+// stepUpServices plays twofactor, the kms and sequence for the code 123456.
+func (h *house) stepUpServices() http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/twofactor/v1/verify":
+			if !strings.Contains(h.body[len(h.body)-1], `"123456"`) {
+				w.Header().Set("Content-Type", "application/problem+json")
+				w.WriteHeader(422)
+				_, _ = io.WriteString(w, `{"code":"invalid_code"}`)
+				return
+			}
+			_, _ = io.WriteString(w, `{"proof":"the.proof.itself","acr":"aal2","amr":["otp"],"authTime":"2026-11-23T10:00:00Z","expiresAt":"2026-11-23T10:01:00Z"}`)
+		case "/kms/v1/auth/step-up":
+			token := h.token(func(c *auth.Claims) { c.ACR, c.Audience = "aal2", jwt.ClaimStrings{"sequence"} })
+			_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":300,"scope":"elements:write"}`, token)
+		default:
+			_, _ = io.WriteString(w, `{"changes":[]}`)
+		}
+	}
+}
+
+func TestStepUp_isAskedForByChallengeAndRedeemedByHeader(t *testing.T) {
+	h := newHouse(t)
+	h.upstream = h.stepUpServices()
+	plain := h.token(nil)
+	a := h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+plain)
+	require.Equal(t, 401, a.StatusCode)
+	require.Equal(t, "insufficient_user_authentication", a.Code)
+	require.Contains(t, a.Header.Get("WWW-Authenticate"), `error="insufficient_user_authentication"`)
+	require.Contains(t, a.Header.Get("WWW-Authenticate"), `acr_values="aal2"`)
+	require.Contains(t, a.Header.Get("WWW-Authenticate"), `max_age="300"`)
+	require.Empty(t, h.seen)
+
+	a = h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+plain, "X-OTP", "123456")
+	require.Equal(t, 200, a.StatusCode, a.Text)
+	require.Len(t, h.seen, 3)
+	require.Equal(t, "Bearer "+plain, h.seen[0].Header.Get("Authorization"), "twofactor sees the caller's own token")
+	require.Equal(t, "Bearer "+plain, h.seen[1].Header.Get("Authorization"), "the kms sees the caller's own token")
+	require.NotEqual(t, "Bearer "+plain, h.seen[2].Header.Get("Authorization"), "the service sees the raised token")
+	for _, r := range h.seen {
+		require.Empty(t, r.Header.Values("X-Otp"))
+	}
+	require.NotContains(t, h.log.String(), "123456")
+
+	raised := h.token(func(c *auth.Claims) { c.ACR = "aal2" })
+	require.Equal(t, 200, h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+raised).StatusCode)
+	h.clock.Advance(6 * time.Minute)
+	stale := h.token(func(c *auth.Claims) { c.ACR, c.AuthTime = "aal2", h.clock.Now().Add(-6*time.Minute).Unix() })
+	require.Equal(t, 401, h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+stale).StatusCode)
+}
+
+func TestStepUp_aRefusedRequestNeverBurnsACode(t *testing.T) {
+	h := newHouse(t)
+	h.upstream = h.stepUpServices()
+	plain := "Bearer " + h.token(nil)
+	for _, body := range []string{`{"order":["a"]}`, `{"order":["a","a"]}`, `{`, `{"order":["a","b"],"x":1}`} {
+		a := h.do("POST", reorderPath, body, "Authorization", plain, "X-OTP", "123456")
+		require.GreaterOrEqual(t, a.StatusCode, 400)
+	}
+	a := h.do("POST", reorderPath+"?x=1", reorderBody, "Authorization", plain, "X-OTP", "123456")
+	require.Equal(t, 400, a.StatusCode)
+	require.Empty(t, h.seen, "no code may have been redeemed")
+}
+
+func TestStepUp_aWrongCodeIsTheChallengeAgain(t *testing.T) {
+	h := newHouse(t)
+	h.upstream = h.stepUpServices()
+	for _, code := range []string{"000000", "12345", "1234567", "12345a", "123456 "[:6] + "x"} {
+		a := h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+h.token(nil), "X-OTP", code)
+		require.Equal(t, 401, a.StatusCode, code)
+		require.Equal(t, "insufficient_user_authentication", a.Code)
+		require.NotContains(t, a.Text, code)
+	}
+	for _, r := range h.seen {
+		require.Equal(t, "/twofactor/v1/verify", r.URL.Path, "a wrong code goes no further")
+	}
+}
+
+func TestGate_servesItsOwnContract(t *testing.T) {
+	h := newHouse(t)
+	require.Equal(t, 200, h.do("GET", "/gateway/v1/health", "").StatusCode)
+	require.Equal(t, 503, h.do("GET", "/gateway/v1/ready", "").StatusCode, "nobody has fetched the keys yet")
+	require.Contains(t, h.do("GET", "/gateway/v1/services", "").Text, `"name":"kms"`)
+	require.Contains(t, h.do("GET", "/openapi/kms.yaml", "").Text, "operationId: loginUser")
+	docs := h.do("GET", "/docs", "")
+	require.Equal(t, 200, docs.StatusCode)
+	require.Contains(t, docs.Header.Get("Content-Security-Policy"), "default-src 'none'")
+	require.Equal(t, 200, h.do("GET", "/docs/init.js", "").StatusCode)
+	require.Equal(t, 404, h.do("GET", "/docs/nothing.js", "").StatusCode)
+	require.Equal(t, 400, h.do("GET", "/openapi/nothing.yaml", "").StatusCode)
+	head := h.do("HEAD", "/docs", "")
+	require.Equal(t, 200, head.StatusCode)
+	require.Empty(t, head.Text)
+	options := h.do("OPTIONS", createPath, "")
+	require.Equal(t, 204, options.StatusCode)
+	require.Equal(t, "GET, HEAD, OPTIONS, POST", options.Header.Get("Allow"))
+}
