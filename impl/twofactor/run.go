@@ -1,0 +1,90 @@
+// Package twofactor is the service of one-time passwords: it enrols authenticators, verifies their codes, each once, and
+// gives the proof that the kms trades for a raised access token.
+package twofactor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Run serves until ctx ends, then drains and returns nil. What may come later, the kms and the database among them, it waits
+// for, not ready; a wrong configuration, an address in use and a database that it must not touch are errors.
+func Run(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("configuration of twofactor: %w", err)
+	}
+	client, err := newClient(c.TLS.CAFile)
+	if err != nil {
+		return err
+	}
+	source, err := credential.Open(credential.Config{
+		Word: handlers.Word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL,
+		HTTPClient: client, Clock: c.Clock, Log: c.Log,
+	})
+	if err != nil {
+		return err
+	}
+	s, err := newService(c, client, credentials{source})
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// credentials is the identity that the kms gave this service.
+type credentials struct{ *credential.Source }
+
+// DataKey implements identity.
+func (c credentials) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
+	return credential.DataKey(ctx, c.Source, db)
+}
+
+// Authorize implements identity.
+func (c credentials) Authorize(ctx context.Context, r *http.Request) error {
+	return c.Editor(auth.ProofAudience)(ctx, r)
+}
+
+// Renew implements identity.
+func (c credentials) Renew() { c.Forget(auth.ProofAudience) }
+
+// callTimeout bounds a whole call to the kms.
+const callTimeout = 10 * time.Second
+
+// newClient returns the client for calls to the kms; caFile may name the authorities it trusts instead of the system's.
+func newClient(caFile string) (*http.Client, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("read authorities: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("the file of authorities holds no certificate")
+		}
+	}
+	return &http.Client{
+		Timeout:       callTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			MaxIdleConnsPerHost: 8,
+			IdleConnTimeout:     time.Minute,
+			TLSHandshakeTimeout: 5 * time.Second,
+			TLSClientConfig:     trust,
+		},
+	}, nil
+}

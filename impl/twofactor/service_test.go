@@ -1,0 +1,278 @@
+package twofactor
+
+import (
+	"bytes"
+	"encoding/base32"
+	"encoding/json"
+	"image/png"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/qr"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+var base32NoPadding = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+func TestService_takesAFactorThroughItsLife(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		a := w.call(t, c, "POST", "/factors/totp", `{"label":"my phone"}`)
+		require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+		id, secret, uri := a.text(t, "factorId"), a.text(t, "secret"), a.text(t, "otpauthUri")
+		require.Len(t, secret, 32)
+		require.Equal(t, "otpauth://totp/FountainAI:"+c.Subject+"?secret="+secret+"&issuer=FountainAI&algorithm=SHA1&digits=6&period=30", uri)
+		require.Equal(t, w.now.Now().Add(10*time.Minute).Format(time.RFC3339Nano), a.text(t, "expiresAt"))
+
+		want, err := qr.Encode(uri)
+		require.NoError(t, err)
+		picture := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png", "")
+		require.Equal(t, want.PNG(), picture.body)
+		_, err = png.Decode(bytes.NewReader(picture.body))
+		require.NoError(t, err)
+		drawing := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", "")
+		require.Equal(t, want.SVG(), drawing.body)
+		require.Equal(t, "image/svg+xml", drawing.header.Get("Content-Type"))
+		require.Equal(t, "no-store", drawing.header.Get("Cache-Control"))
+
+		confirmed := w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+w.code(t, secret, 0)+`"}`)
+		require.Equal(t, http.StatusOK, confirmed.status, "%s", confirmed.body)
+		require.Equal(t, "active", confirmed.text(t, "status"))
+		refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png", ""), 404, "not_found")
+		refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", ""), 404, "not_found")
+		refused(t, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`), 422, "invalid_code")
+
+		w.now.Advance(30 * time.Second)
+		verified := w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`)
+		require.Equal(t, http.StatusOK, verified.status, "%s", verified.body)
+		claims, err := auth.VerifyProof(t.Context(), verified.text(t, "proof"), w.kms.proofKeys, w.now)
+		require.NoError(t, err, "the kms knows the key")
+		require.Equal(t, c.Subject+" "+c.SessionID+" "+c.ClientID, claims.Subject+" "+claims.SessionID+" "+claims.AuthorizedParty)
+		require.Equal(t, w.now.Now().Format(time.RFC3339Nano), verified.text(t, "authTime"))
+
+		list := w.call(t, c, "GET", "/factors", "")
+		require.Contains(t, string(list.body), `"label":"my phone"`)
+		require.NotContains(t, string(list.body), secret)
+		refused(t, w.call(t, c, "DELETE", "/factors/"+id, ""), 401, "insufficient_user_authentication")
+		require.Equal(t, http.StatusNoContent, w.call(t, w.raised(c), "DELETE", "/factors/"+id, "").status)
+		refused(t, w.call(t, w.raised(c), "DELETE", "/factors/"+id, ""), 404, "not_found")
+		require.JSONEq(t, `{"items":[]}`, string(w.call(t, c, "GET", "/factors", "").body))
+	})
+}
+
+func TestEnrolTotp_challengesAsRFC9470Says(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		stale := *c
+		stale.AuthTime -= 15*60 + 1
+		a := w.call(t, &stale, "POST", "/factors/totp", `{}`)
+		refused(t, a, 401, "insufficient_user_authentication")
+		require.Contains(t, a.header.Get("WWW-Authenticate"), `acr_values="aal1"`)
+		require.Contains(t, a.header.Get("WWW-Authenticate"), `max_age="900"`)
+		keyed := *c // a token from an API key has no sign-in at all
+		keyed.AuthTime, keyed.SessionID = 0, ""
+		refused(t, w.call(t, &keyed, "POST", "/factors/totp", `{}`), 401, "insufficient_user_authentication")
+
+		w.enrolled(t, c)
+		a = w.call(t, c, "POST", "/factors/totp", `{}`)
+		refused(t, a, 401, "insufficient_user_authentication")
+		require.Contains(t, a.header.Get("WWW-Authenticate"), `acr_values="aal2"`)
+		require.Contains(t, a.header.Get("WWW-Authenticate"), `max_age="300"`)
+		require.Equal(t, http.StatusCreated, w.call(t, w.raised(c), "POST", "/factors/totp", `{"algorithm":"SHA512","digits":8,"period":60}`).status)
+		old := w.raised(c)
+		old.AuthTime -= 301
+		refused(t, w.call(t, old, "POST", "/factors/totp", `{}`), 401, "insufficient_user_authentication")
+	})
+}
+
+func TestEnrolTotp_repeatsItsAnswerForTheSameKey(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		first := w.call(t, c, "POST", "/factors/totp", `{"label":"phone"}`, "Idempotency-Key", "enrol-0001")
+		require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
+		again := w.call(t, c, "POST", "/factors/totp", `{ "label" : "phone" }`, "Idempotency-Key", "enrol-0001")
+		require.Equal(t, http.StatusCreated, again.status)
+		require.JSONEq(t, string(first.body), string(again.body))
+		refused(t, w.call(t, c, "POST", "/factors/totp", `{"label":"other"}`, "Idempotency-Key", "enrol-0001"), 422, "idempotency_conflict")
+		for range 4 {
+			require.Equal(t, http.StatusCreated, w.call(t, c, "POST", "/factors/totp", `{}`).status)
+		}
+		refused(t, w.call(t, c, "POST", "/factors/totp", `{}`), 409, "limit_reached")
+		w.now.Advance(11 * time.Minute)
+		refused(t, w.call(t, c, "POST", "/factors/totp", `{"label":"phone"}`, "Idempotency-Key", "enrol-0001"), 409, "replay_expired")
+		refused(t, w.call(t, c, "POST", "/factors/totp/"+first.text(t, "factorId")+"/confirm", `{"code":"123456"}`), 410, "gone")
+	})
+}
+
+func TestVerifyOtp_saysWhenToComeBack(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		_, secret := w.enrolled(t, c)
+		for range 5 {
+			refused(t, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 500)+`"}`), 422, "invalid_code")
+		}
+		a := w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`)
+		refused(t, a, 429, "too_many_attempts")
+		require.Equal(t, "30", a.header.Get("Retry-After"))
+		require.Contains(t, string(w.call(t, c, "GET", "/factors", "").body), `"status":"locked"`)
+		w.now.Advance(30 * time.Second)
+		require.Equal(t, http.StatusOK, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`).status)
+	})
+}
+
+func TestVerifyOtp_refusesBodiesThatAreNoCode(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		_, secret := w.enrolled(t, c)
+		code := w.code(t, secret, 0)
+		for _, body := range []string{
+			``, `{}`, `null`, `[]`, `"` + code + `"`, `{"code":` + code + `}`, `{"code":null}`, `{"code":""}`, `{"code":" ` + code + `"}`, `{"code":"` + code + ` "}`,
+			`{"code":"` + code + `\n"}`, `{"code":"` + code + `\u0000"}`, `{"code":"\u00a0` + code + `"}`, `{"code":"１２３４５６"}`, `{"code":"٠١٢٣٤٥"}`, `{"code":"+` + code[1:] + `"}`,
+			`{"code":"` + code + `0"}`, `{"code":"` + code[:5] + `"}`, `{"code":"` + code + `","subject":"usr_x"}`, `{"code":"000000","code":"` + code + `"}`,
+			`{"code":"` + code + `"} {}`, `{"Code":"` + code + `"}`, "{\"code\":\"\xff\xfe1234\"}", `{"code":"` + strings.Repeat("1", 60_000) + `"}`, `{"code":"` + strings.Repeat("1", 70_000) + `"}`,
+		} {
+			a := w.call(t, c, "POST", "/verify", body)
+			require.Contains(t, []int{400, 413, 415, 422}, a.status, "%.60s: %s", body, a.body)
+			require.NotEqual(t, "invalid_code", a.text(t, "code"), "%.60s", body)
+			require.NotContains(t, string(a.body), code)
+		}
+		require.Equal(t, http.StatusOK, w.call(t, c, "POST", "/verify", `{"code":"`+code+`"}`).status, "none of them was counted or burnt the code")
+	})
+}
+
+func TestService_letsInUsersWithTheScopeOnly(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		id := "fac_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+		operations := []struct{ method, path, body string }{
+			{"GET", "/factors", ""}, {"POST", "/factors/totp", `{}`}, {"DELETE", "/factors/" + id, ""}, {"GET", "/factors/totp/" + id + "/qr.png", ""},
+			{"GET", "/factors/totp/" + id + "/qr.svg", ""}, {"POST", "/factors/totp/" + id + "/confirm", `{"code":"123456"}`}, {"POST", "/verify", `{"code":"123456"}`},
+		}
+		noScope, service, elsewhere, expired := w.someone(), w.someone(), w.someone(), w.someone()
+		noScope.Scope = "session:manage"
+		service.Principal, service.Subject = auth.KindService, "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+		elsewhere.Audience = jwt.ClaimStrings{"kms"}
+		expired.ExpiresAt.Time = w.now.Now().Add(-time.Minute)
+		for _, o := range operations {
+			refused(t, w.call(t, nil, o.method, o.path, o.body), 401, "authentication_required")
+			refused(t, w.call(t, noScope, o.method, o.path, o.body), 403, "insufficient_scope")
+			refused(t, w.call(t, service, o.method, o.path, o.body), 403, "principal_not_allowed")
+			refused(t, w.call(t, elsewhere, o.method, o.path, o.body), 401, "invalid_token")
+			refused(t, w.call(t, expired, o.method, o.path, o.body), 401, "invalid_token")
+		}
+		refused(t, w.call(t, w.raised(w.someone()), "DELETE", "/factors/"+id, ""), 404, "not_found")
+		refused(t, w.call(t, w.someone(), "GET", "/factors/totp/"+id+"/qr.svg", ""), 404, "not_found")
+		refused(t, w.call(t, w.someone(), "POST", "/factors/totp/"+id+"/confirm", `{"code":"123456"}`), 404, "not_found")
+		refused(t, w.call(t, w.someone(), "GET", "/factors?cursor=AAAA", ""), 400, "invalid_cursor")
+	})
+}
+
+func TestListFactors_pages(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		var made, got []string
+		for range 5 {
+			made = append(made, w.call(t, c, "POST", "/factors/totp", `{}`).text(t, "factorId"))
+			w.now.Advance(time.Second)
+		}
+		for cursor := ""; ; {
+			a := w.call(t, c, "GET", "/factors?limit=2"+cursor, "")
+			require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+			var page struct {
+				Items      []struct{ ID string }
+				NextCursor string
+			}
+			require.NoError(t, json.Unmarshal(a.body, &page))
+			for _, f := range page.Items {
+				got = append(got, f.ID)
+			}
+			if page.NextCursor == "" {
+				break
+			}
+			cursor = "&cursor=" + page.NextCursor
+		}
+		require.Equal(t, made, got)
+	})
+}
+
+// What was acknowledged before a restart holds after it: the code stays used, the key stays the kms's.
+func TestService_remembersThroughARestart(t *testing.T) {
+	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
+		w := newWorld(t)
+		w.start(t, c)
+		<-w.ready
+		user := w.someone()
+		_, secret := w.enrolled(t, user)
+		code := w.code(t, secret, 0)
+		require.Equal(t, http.StatusOK, w.call(t, user, "POST", "/verify", `{"code":"`+code+`"}`).status)
+		w.stop()
+		w.start(t, c)
+		<-w.ready
+		refused(t, w.call(t, user, "POST", "/verify", `{"code":"`+code+`"}`), 422, "invalid_code")
+		w.now.Advance(30 * time.Second)
+		require.Equal(t, http.StatusOK, w.call(t, user, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`).status)
+		require.Len(t, w.kms.proofKeys, 1)
+	})
+}
+
+func TestService_waitsForTheKms(t *testing.T) {
+	w := newWorld(t)
+	w.kms.down.Store(true)
+	w.start(t, store.Config{Dir: t.TempDir()})
+	require.Equal(t, "ok", w.call(t, nil, "GET", "/health", "").text(t, "status"))
+	refused(t, w.call(t, nil, "GET", "/ready", ""), 503, "not_ready")
+	refused(t, w.call(t, w.someone(), "GET", "/factors", ""), 503, "not_ready")
+	w.kms.down.Store(false)
+	<-w.ready
+	require.Equal(t, "ready", w.call(t, nil, "GET", "/ready", "").text(t, "status"))
+	require.Equal(t, http.StatusOK, w.call(t, w.someone(), "GET", "/factors", "").status)
+	w.identity.lost.Store(true)
+	refused(t, w.call(t, nil, "GET", "/ready", ""), 503, "not_ready")
+}
+
+func TestService_refusesADatabaseInUse(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t)
+	w.start(t, store.Config{Dir: dir})
+	<-w.ready
+	s, err := newService(settingsFor(w, dir), http.DefaultClient, w.identity)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.run(t.Context()), store.ErrLocked)
+}
+
+func TestLog_holdsNoSecret(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.someone()
+		a := w.call(t, c, "POST", "/factors/totp", `{"label":"canary-label"}`)
+		id, secret := a.text(t, "factorId"), a.text(t, "secret")
+		first, second := w.code(t, secret, -1), w.code(t, secret, 0)
+		w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", "")
+		w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+first+`"}`)
+		proof := w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`).text(t, "proof")
+		require.NotEmpty(t, proof)
+		w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`)
+		w.call(t, c, "POST", "/verify?code="+second, `{"code":"x`+second+`"}`, "X-OTP", second)
+		w.stop()
+		logs := w.logs.String()
+		require.Contains(t, logs, "verifyOtp", "the log was looked at")
+		for _, canary := range []string{secret, `"` + first, `=` + second, `"` + second, proof, "canary-label", serviceToken, w.token(c)} {
+			require.NotContains(t, logs, canary)
+		}
+	})
+}
+
+func TestConfig_namesEveryFault(t *testing.T) {
+	c := Config{OTPIssuer: "Fountain:AI"}
+	err := c.Validate()
+	for _, name := range []string{"ISSUER", "JWKS_URL", "KMS_URL", "ENROL_TOKEN_FILE", "DATA_DIR", "OTP_ISSUER"} {
+		require.ErrorContains(t, err, name)
+	}
+	require.ErrorContains(t, Run(t.Context(), Config{}), "configuration of twofactor")
+}
