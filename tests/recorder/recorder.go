@@ -1,0 +1,197 @@
+// Package recorder holds every answer that a test sees against the contracts. It uses kin-openapi alone, so that it is a second
+// opinion on our own validator and not its echo.
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/fountainai/fountain/openapi"
+)
+
+// gateStatuses are what the door of a service or the gateway may answer to any request; the contracts' `default` stands for them.
+// Any other status must be declared by the operation itself.
+var gateStatuses = []int{400, 404, 405, 406, 408, 413, 414, 415, 422, 429, 431, 500, 501, 502, 503, 504}
+
+// Recorder is a RoundTripper that fails the test when an answer does not fit its contract.
+type Recorder struct {
+	tb   testing.TB
+	base http.RoundTripper
+}
+
+// New returns a recorder over base; nil means http.DefaultTransport.
+func New(tb testing.TB, base http.RoundTripper) *Recorder {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &Recorder{tb: tb, base: base}
+}
+
+// Client returns an HTTP client that records and follows no redirects.
+func (r *Recorder) Client() *http.Client {
+	return &http.Client{Transport: r, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := r.base.RoundTrip(req)
+	if err != nil {
+		return res, err
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	if err := Check(req, res.StatusCode, res.Header, body); err != nil {
+		r.tb.Errorf("%s %s answered %d outside its contract: %v", req.Method, req.URL.Path, res.StatusCode, err)
+	}
+	return res, nil
+}
+
+// Check holds one answer against the contracts and writes it into the ledger.
+func Check(req *http.Request, status int, header http.Header, body []byte) error {
+	m, err := model()
+	if err != nil {
+		return err
+	}
+	if req.Method == http.MethodOptions && status == http.StatusNoContent {
+		if header.Get("Allow") == "" {
+			return fmt.Errorf("an answer to OPTIONS has no Allow")
+		}
+		return nil
+	}
+	route, params := m.find(req)
+	if route == nil {
+		return m.checkProblem(status, header, body)
+	}
+	op := route.Operation
+	note(op.OperationID, status)
+	if op.Responses.Value(fmt.Sprint(status)) == nil && !(op.Responses.Value("default") != nil && slices.Contains(gateStatuses, status)) {
+		return fmt.Errorf("%s does not declare it", op.OperationID)
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
+		Status:                 status, Header: header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true, ExcludeResponseBody: req.Method == http.MethodHead},
+	}
+	if status == http.StatusNoContent && len(body) > 0 {
+		return fmt.Errorf("204 with a body")
+	}
+	input.SetBodyBytes(body)
+	return openapi3filter.ValidateResponse(context.Background(), input)
+}
+
+type contracts struct {
+	routers []routers.Router
+	problem *openapi3.Schema
+}
+
+var model = sync.OnceValues(load)
+
+func load() (*contracts, error) {
+	openapi3filter.RegisterBodyDecoder("image/svg+xml", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/css", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/javascript", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("image/png", openapi3filter.FileBodyDecoder)
+	m := &contracts{}
+	for _, word := range openapi.Words() {
+		loader := openapi3.NewLoader()
+		loader.IsExternalRefsAllowed = true
+		loader.ReadFromURIFunc = func(_ *openapi3.Loader, u *url.URL) ([]byte, error) { return fs.ReadFile(openapi.Files, u.Path) }
+		text, err := openapi.Read(word)
+		if err != nil {
+			return nil, err
+		}
+		doc, err := loader.LoadFromDataWithPath(text, &url.URL{Path: word + ".yaml"})
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", word, err)
+		}
+		router, err := gorillamux.NewRouter(doc)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", word, err)
+		}
+		m.routers = append(m.routers, router)
+		if ready := doc.Paths.Find("/ready"); ready != nil {
+			m.problem = ready.Get.Responses.Value("default").Value.Content["application/problem+json"].Schema.Value
+		}
+	}
+	return m, nil
+}
+
+// find returns the route of a request, by its path alone: the contracts' servers have no host.
+func (m *contracts) find(req *http.Request) (*routers.Route, map[string]string) {
+	bare := req.Clone(req.Context())
+	bare.URL.Host, bare.URL.Scheme, bare.Host = "", "", ""
+	if bare.Method == http.MethodHead {
+		bare.Method = http.MethodGet
+	}
+	for _, router := range m.routers {
+		if route, params, err := router.FindRoute(bare); err == nil {
+			return route, params
+		}
+	}
+	return nil, nil
+}
+
+// checkProblem is for answers outside every operation: unknown paths and methods.
+func (m *contracts) checkProblem(status int, header http.Header, body []byte) error {
+	if status < 400 {
+		return fmt.Errorf("no contract names this operation, and it succeeded")
+	}
+	if ct := header.Get("Content-Type"); ct != "application/problem+json" {
+		if strings.HasPrefix(ct, "text/plain") && (status == 400 || status == 431) {
+			return nil // net/http's own words to what is no HTTP request
+		}
+		return fmt.Errorf("the answer is %q and no problem", ct)
+	}
+	if len(body) == 0 {
+		return nil // HEAD
+	}
+	value, err := decode(body)
+	if err != nil {
+		return err
+	}
+	return m.problem.VisitJSON(value)
+}
+
+var ledger = struct {
+	sync.Mutex
+	seen map[string]int
+}{seen: map[string]int{}}
+
+func note(operation string, status int) {
+	ledger.Lock()
+	defer ledger.Unlock()
+	ledger.seen[fmt.Sprintf("%s %d", operation, status)]++
+}
+
+// Ledger lists what was seen, "operationId status" with its count, sorted.
+func Ledger() []string {
+	ledger.Lock()
+	defer ledger.Unlock()
+	var out []string
+	for k, n := range ledger.seen {
+		out = append(out, fmt.Sprintf("%s x%d", k, n))
+	}
+	sort.Strings(out)
+	return out
+}
