@@ -43,7 +43,8 @@ type service struct {
 	kms      *kms.Client
 	verifier *auth.Verifier
 	handlers *handlers.Handlers
-	db       *store.DB // set by start, closed after everything has ended
+	db       *store.DB          // set by work, closed after everything has ended
+	answers  *idempotency.Store // set by work
 	draining atomic.Bool
 	started  atomic.Bool
 }
@@ -182,7 +183,9 @@ func (s *service) start(ctx context.Context) (*handlers.Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handlers.Core{Factors: factors, Answers: idempotency.New(dataKey, dataKey, s.config.Clock)}, nil
+	s.answers = idempotency.New(dataKey, dataKey, s.config.Clock)
+	once := func(k idempotency.Key) factor.Once { return factorstore.Once(s.answers, k) }
+	return &handlers.Core{Factors: factors, Once: once}, nil
 }
 
 const (
@@ -226,7 +229,7 @@ const tidyPause = time.Minute
 func (s *service) tidy(ctx context.Context, core *handlers.Core) error {
 	for {
 		err := errors.Join(core.Factors.Sweep(ctx), s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			_, err := core.Answers.Sweep(ctx, tx)
+			_, err := s.answers.Sweep(ctx, tx)
 			return err
 		}))
 		if err != nil && ctx.Err() == nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/fountainai/fountain/generated/twofactorapi"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/qr"
-	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/internal/idempotency"
 )
 
@@ -57,7 +56,7 @@ func enrolOnce(core *Core, caller factor.Caller, r twofactorapi.EnrolTotpRequest
 	if err != nil {
 		return nil, fmt.Errorf("encode enrolment: %w", err)
 	}
-	return store.Once(core.Answers, idempotency.Key{
+	return core.Once(idempotency.Key{
 		Principal: caller.Subject, Operation: "enrolTotp", Value: *r.Params.IdempotencyKey, Path: "/factors/totp", Body: body,
 	}), nil
 }

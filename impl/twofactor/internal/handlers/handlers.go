@@ -26,7 +26,7 @@ const Word = "twofactor"
 // Core is what the handlers call once the service is ready.
 type Core struct {
 	Factors *factor.Service
-	Answers *idempotency.Store
+	Once    func(idempotency.Key) factor.Once
 }
 
 // Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
