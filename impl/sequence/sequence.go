@@ -51,7 +51,7 @@ type service struct {
 	keys     lateKey
 	why      atomic.Pointer[string] // why it is not ready; nil: it is
 	draining atomic.Bool
-	server   *handlers.Server       // its parts are there when why is nil
+	server   *handlers.Server // its parts are there when why is nil
 	db       *database.DB
 }
 
