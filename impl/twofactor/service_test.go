@@ -2,10 +2,13 @@ package twofactor
 
 import (
 	"bytes"
+	"context"
 	"encoding/base32"
 	"encoding/json"
 	"image/png"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +238,30 @@ func TestService_waitsForTheKms(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.call(t, w.someone(), "GET", "/factors", "").status)
 	w.identity.lost.Store(true)
 	refused(t, w.call(t, nil, "GET", "/ready", ""), 503, "not_ready")
+}
+
+// The real credential, from the enrolment token to the registered proof key; the second start needs no token.
+func TestRun_enrolsItselfOnce(t *testing.T) {
+	w, dir := newWorld(t), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte("enrolment-token"), 0o600))
+	for range 2 {
+		ready, ended := make(chan struct{}), make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		c := settingsFor(w, dir)
+		c.OnReady = func() { close(ready) }
+		go func() { ended <- Run(ctx, c) }()
+		select {
+		case <-ready:
+		case err := <-ended:
+			t.Fatal(err)
+		}
+		w.base = "http://" + c.Listener.Addr().String()
+		require.Equal(t, "ready", w.call(t, nil, "GET", "/ready", "").text(t, "status"))
+		cancel()
+		require.NoError(t, <-ended)
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "token")))
+	}
+	require.Len(t, w.kms.proofKeys, 1)
 }
 
 func TestService_refusesADatabaseInUse(t *testing.T) {

@@ -61,9 +61,29 @@ func newKMS(t *testing.T) *fakeKMS {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": signingKey, "x": x}}})
 	})
 	mux.HandleFunc("PUT /kms/v1/proof-keys/{kid}", k.putProofKey)
+	k.credentials(mux)
 	k.Server = httptest.NewServer(mux)
 	t.Cleanup(k.Close)
 	return k
+}
+
+// credentials answers what internal/credential asks, for one service.
+func (k *fakeKMS) credentials(mux *http.ServeMux) {
+	dataKey := seal.NewDataKey()
+	answer := func(status int, body any) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(body)
+		}
+	}
+	now := time.Now().UTC()
+	mux.HandleFunc("POST /kms/v1/services/enrol", answer(http.StatusCreated, map[string]any{
+		"apiKey": map[string]any{"id": "key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "createdAt": now, "expiresAt": now.Add(time.Hour)}, "key": "fk_live_test",
+	}))
+	mux.HandleFunc("POST /kms/v1/oauth2/token", answer(http.StatusOK, map[string]any{"access_token": serviceToken, "token_type": "Bearer", "expires_in": 900}))
+	mux.HandleFunc("POST /kms/v1/keyrings/twofactor/data-keys", answer(http.StatusCreated, map[string][]byte{"plaintext": dataKey, "wrapped": []byte("wrapped")}))
+	mux.HandleFunc("POST /kms/v1/keyrings/twofactor/unwrap", answer(http.StatusOK, map[string][]byte{"plaintext": dataKey, "wrapped": []byte("wrapped")}))
 }
 
 func (k *fakeKMS) putProofKey(w http.ResponseWriter, r *http.Request) {
@@ -299,7 +319,8 @@ func settingsFor(w *world, dir string) Config {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(w.t, err)
 	c := Config{Service: config.Service{
-		Listener: listener, DataDir: dir, Issuer: issuer, JWKSURL: w.kms.URL + "/jwks.json", KMSURL: w.kms.URL, EnrolTokenFile: "unused", DrainDelay: time.Millisecond,
+		Listener: listener, DataDir: dir, Issuer: issuer, JWKSURL: w.kms.URL + "/jwks.json", KMSURL: w.kms.URL,
+		EnrolTokenFile: filepath.Join(dir, "token"), DrainDelay: time.Millisecond,
 	}}
 	require.NoError(w.t, c.Validate())
 	return c
