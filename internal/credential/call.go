@@ -46,7 +46,6 @@ func (s *Source) call(ctx context.Context, r request, out any) (time.Time, error
 		return time.Time{}, fmt.Errorf("call the kms: %w", err)
 	}
 	defer answer.Body.Close()
-	s.noteClock(answer.Header.Get("Date"))
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read answer of the kms: %w", err)
@@ -54,6 +53,7 @@ func (s *Source) call(ctx context.Context, r request, out any) (time.Time, error
 	if answer.StatusCode != r.want {
 		return time.Time{}, &Refusal{Status: answer.StatusCode, Code: code(raw)}
 	}
+	s.noteClock(answer.Header.Get("Date"))
 	if err := json.Unmarshal(raw, out); err != nil {
 		return time.Time{}, fmt.Errorf("answer of the kms to %s is not what the contract says", r.path)
 	}

@@ -1,0 +1,51 @@
+package kms
+
+import (
+	"errors"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/handlers"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// Config configures the kms. DataDir is required, and Issuer at the first start.
+type Config struct {
+	config.Service
+
+	RootKeyFile string `env:"ROOT_KEY_FILE"` // default <DataDir>/root.key
+	EnrolDir    string `env:"ENROL_DIR"`     // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
+	PublicURL   string `env:"PUBLIC_URL"`    // base of the endpoints' URLs in the metadata; default the issuer
+
+	Version          string            `env:"-"` // of the program, told by health
+	OnBootstrapToken func(path string) `env:"-"` // told where a bootstrap token lies; default: a line in the log
+}
+
+// Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
+func (c *Config) Validate() error {
+	c.Complete(handlers.Word)
+	if c.DataDir != "" && c.RootKeyFile == "" {
+		c.RootKeyFile = filepath.Join(c.DataDir, "root.key")
+	}
+	if c.DataDir != "" && c.EnrolDir == "" {
+		c.EnrolDir = filepath.Join(c.DataDir, "enrol")
+	}
+	if c.Version == "" {
+		c.Version = "devel"
+	}
+	errs := []error{c.Service.Validate()}
+	for name, address := range map[string]string{"ISSUER": c.Issuer, "PUBLIC_URL": c.PublicURL} {
+		if address != "" && !httpURL(address) {
+			errs = append(errs, errors.New(name+": must be an absolute http or https URL without user, query, fragment and final slash"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// httpURL reports whether s is the base of URLs: what follows is put behind it as it is.
+func httpURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
+		u.RawQuery == "" && u.Fragment == "" && !strings.HasSuffix(s, "/")
+}

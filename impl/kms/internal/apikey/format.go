@@ -1,0 +1,63 @@
+// Package apikey makes, checks, replaces and revokes API keys. A key's text is shown once; only its keyed sum is stored.
+package apikey
+
+import (
+	"crypto/rand"
+	"hash/crc32"
+	"math/big"
+	"strings"
+
+	"github.com/fountainai/fountain/internal/id"
+)
+
+// A key is fk_live_<ULID>_<43 base62 digits of 256 random bits><6 base62 digits of the CRC-32 of all before>. It tells its id,
+// key_<ULID>, and a mistyped one is refused without asking the database.
+const (
+	prefix       = "fk_live_"
+	ulidLen      = 26
+	randomDigits = 43
+	sumDigits    = 6
+	textLen      = len(prefix) + ulidLen + 1 + randomDigits + sumDigits
+	startLen     = len(prefix) + 8
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newText returns a new key's id and text.
+func newText() (keyID, text string) {
+	keyID = id.New("key")
+	random := make([]byte, 32)
+	rand.Read(random) // never fails (crypto/rand)
+	body := prefix + strings.TrimPrefix(keyID, "key_") + "_" + digits(new(big.Int).SetBytes(random), randomDigits)
+	return keyID, body + checksum(body)
+}
+
+// parse returns the id of a key's text; false when it is not the text of any key.
+func parse(text string) (keyID string, ok bool) {
+	if len(text) != textLen || !strings.HasPrefix(text, prefix) {
+		return "", false
+	}
+	body, sum := text[:textLen-sumDigits], text[textLen-sumDigits:]
+	rest := body[len(prefix):]
+	keyID = "key_" + rest[:ulidLen]
+	if !id.Valid("key", keyID) || rest[ulidLen] != '_' || strings.Trim(rest[ulidLen+1:], base62) != "" {
+		return "", false
+	}
+	return keyID, checksum(body) == sum // the sum is no secret: anybody can compute it
+}
+
+func checksum(body string) string {
+	return digits(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), sumDigits)
+}
+
+// digits writes n in base 62 with leading zeros.
+func digits(n *big.Int, width int) string {
+	out := make([]byte, width)
+	base, rest := big.NewInt(int64(len(base62))), new(big.Int)
+	n = new(big.Int).Set(n)
+	for i := width - 1; i >= 0; i-- {
+		n.DivMod(n, base, rest)
+		out[i] = base62[rest.Int64()]
+	}
+	return string(out)
+}

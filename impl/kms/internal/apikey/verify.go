@@ -1,0 +1,177 @@
+package apikey
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Code says what a presented key is.
+type Code string
+
+// The codes of a verdict.
+const (
+	Valid             Code = "VALID"
+	NotFound          Code = "NOT_FOUND"
+	Malformed         Code = "MALFORMED"
+	OwnerDisabled     Code = "DISABLED"
+	KeyExpired        Code = "EXPIRED"
+	KeyRevoked        Code = "REVOKED"
+	InsufficientScope Code = "INSUFFICIENT_SCOPE"
+)
+
+// Verdict is what is known of a presented key. Key and Owner are set only when the text is that of a key.
+type Verdict struct {
+	Code   Code
+	Key    Key
+	Owner  Owner
+	Scopes []string // what the key may do now: its own scopes that its owner has too
+}
+
+// Verify judges a presented key. Good ones count as used.
+func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict, error) {
+	v, err := s.judge(ctx, text)
+	if err != nil || v.Code != Valid {
+		return v, err
+	}
+	if !authority.Covers(v.Scopes, need) {
+		v.Code = InsufficientScope
+		return v, nil
+	}
+	return s.use(ctx, v)
+}
+
+// Authenticate judges a key that is presented with its id, as a client secret.
+func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, error) {
+	v, err := s.judge(ctx, text)
+	if err != nil {
+		return v, err
+	}
+	if v.Key.ID != "" && v.Key.ID != keyID {
+		return Verdict{Code: NotFound}, nil
+	}
+	if v.Code == Valid {
+		return s.use(ctx, v)
+	}
+	if v.Key.ID != "" {
+		// Somebody holds the text of a key that must not be used any more.
+		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return s.trail.Append(ctx, tx, trail.Event{
+				Action: "issueToken", Actor: v.Key.OwnerID, Kind: v.Key.OwnerKind, Target: v.Key.ID, Outcome: trail.Denied,
+				Detail: map[string]string{"security": "unusable key presented", "code": string(v.Code)},
+			})
+		})
+	}
+	return v, err
+}
+
+func (s *Keys) judge(ctx context.Context, text string) (Verdict, error) {
+	keyID, ok := parse(text)
+	if !ok {
+		return Verdict{Code: Malformed}, nil
+	}
+	hashes, err := s.pepper.Sums([]byte(text))
+	if err != nil {
+		return Verdict{}, err
+	}
+	q := s.db.Read(ctx)
+	k, found, err := s.rows.ByHash(ctx, q, hashes)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if !found || k.ID != keyID {
+		return Verdict{Code: NotFound}, nil
+	}
+	owner, found, err := s.owners.Find(ctx, q, k.OwnerKind, k.OwnerID)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Code: Valid, Key: k, Owner: owner, Scopes: authority.Both(k.Scopes, owner.Scopes)}
+	if k.FollowsOwner {
+		v.Scopes = owner.Scopes
+	}
+	switch status := k.Status(s.clock.Now()); {
+	case status == Revoked:
+		v.Code = KeyRevoked
+	case status == Expired:
+		v.Code = KeyExpired
+	case !found || !owner.Active:
+		v.Code = OwnerDisabled
+	}
+	return v, nil
+}
+
+// use notes that the key was used: the first time before the answer, because from then on the key it replaces cannot be
+// rotated again; later times in batches.
+func (s *Keys) use(ctx context.Context, v Verdict) (Verdict, error) {
+	now := micro.Now(s.clock)
+	if !v.Key.LastUsedAt.IsZero() {
+		s.uses.note(v.Key.ID, now)
+		return v, nil
+	}
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		works, err := s.rows.FirstUse(ctx, tx, v.Key.ID, now)
+		if err == nil && !works {
+			v.Code = KeyRevoked
+		}
+		return err
+	})
+	return v, err
+}
+
+// uses are the last uses that are not written yet.
+type uses struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+func (u *uses) note(keyID string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.at == nil {
+		u.at = map[string]time.Time{}
+	}
+	u.at[keyID] = at
+}
+
+func (u *uses) take() map[string]time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at := u.at
+	u.at = nil
+	return at
+}
+
+// Flush writes the last uses that are not written yet.
+func (s *Keys) Flush(ctx context.Context) error {
+	at := s.uses.take()
+	if len(at) == 0 {
+		return nil
+	}
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.rows.Used(ctx, tx, at) })
+}
+
+const flushInterval = 2 * time.Second
+
+// Run flushes in short intervals until ctx ends, and once more then. What a failed flush held is lost: the time of the last use
+// is information, not a guarantee.
+func (s *Keys) Run(ctx context.Context) error {
+	ticker := time.NewTicker(flushInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushInterval)
+			defer cancel()
+			_ = s.Flush(last)
+			return nil
+		case <-ticker.C:
+			_ = s.Flush(ctx)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+// Package authority says which scopes a role gives, which service each scope belongs to, and who the services of the family
+// are. It is the only place that knows.
+package authority
+
+import (
+	"slices"
+	"sort"
+)
+
+// The roles of users.
+const (
+	RoleAdmin  = "admin"
+	RoleEditor = "editor"
+	RoleReader = "reader"
+)
+
+// own is what every user may do with what is theirs: session, factors and API keys.
+var own = []string{"session:manage", "factors:manage", "keys:read", "keys:write"}
+
+// roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
+var roleScopes = map[string][]string{
+	RoleAdmin: slices.Concat(own, []string{
+		"users:read", "users:write", "services:read", "services:write", "keys:verify", "secrets:read", "secrets:write",
+		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search",
+	}),
+	RoleEditor: slices.Concat(own, []string{"elements:read", "elements:write", "documents:search", "collections:read"}),
+	RoleReader: slices.Concat(own, []string{"elements:read", "documents:search", "collections:read"}),
+}
+
+// ScopesOf returns the scopes that the roles give together, sorted.
+func ScopesOf(roles []string) []string {
+	var all []string
+	for _, role := range roles {
+		all = append(all, roleScopes[role]...)
+	}
+	sort.Strings(all)
+	return slices.Compact(all)
+}
+
+// RotateOwn is the scope that every key of a service carries besides its own: to replace itself.
+const RotateOwn = "keys:rotate-own"
+
+// Twofactor is the one service that may register proof keys.
+const Twofactor = "twofactor"
+
+// Member is a service of the family: the kms registers it by itself.
+type Member struct {
+	Name   string
+	Scopes []string
+}
+
+// Family lists the services that the kms registers and gives enrolment tokens to.
+func Family() []Member {
+	return []Member{
+		{Twofactor, []string{"keyrings:use", "proofs:register"}},
+		{"search", []string{"keyrings:use", "secrets:read", "secrets:write"}},
+		{"sequence", []string{"collections:read", "collections:write", "documents:search", "documents:write", "keyrings:use"}},
+	}
+}

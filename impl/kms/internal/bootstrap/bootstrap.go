@@ -1,0 +1,156 @@
+// Package bootstrap makes the first administrator with a one-time token that lies in a file on the machine of the kms.
+package bootstrap
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Life is how long a token lives.
+const Life = time.Hour
+
+// Rows is what the domain asks of the database. Tokens from before a restore are over in its eyes.
+type Rows interface {
+	Administrators(ctx context.Context, q store.Querier) (int64, error)
+	// InsertToken stores a token by its hash and forgets the one it replaces, if any, and those that are over.
+	InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) error
+	TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error)
+	// UseToken consumes a token; true for the first caller alone.
+	UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error)
+}
+
+// Bootstrap is the domain of the first administrator.
+type Bootstrap struct {
+	db    *store.DB
+	rows  Rows
+	users *user.Users
+	path  string
+	trail trail.Trail
+	clock clock.Clock
+}
+
+// New returns the domain; the token lies at path.
+func New(db *store.DB, rows Rows, users *user.Users, path string, c clock.Clock) *Bootstrap {
+	return &Bootstrap{db, rows, users, path, trail.Trail{Clock: c}, c}
+}
+
+// Issue writes a new token in the place of the old one while there is no administrator, and removes the file when there is one. It
+// returns the file's path, or "" where none is needed.
+func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
+	administrators, err := b.rows.Administrators(ctx, b.db.Read(ctx))
+	if err != nil {
+		return "", err
+	}
+	if administrators > 0 {
+		return "", b.remove()
+	}
+	random := make([]byte, 32)
+	rand.Read(random) // never fails (crypto/rand)
+	text := base64.RawURLEncoding.EncodeToString(random)
+	var replaces []byte
+	if old, err := os.ReadFile(b.path); err == nil {
+		replaces = hash(strings.TrimSpace(string(old)))
+	}
+	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		now := micro.Now(b.clock)
+		if err := b.rows.InsertToken(ctx, tx, hash(text), replaces, now, now.Add(Life)); err != nil {
+			return err
+		}
+		return b.trail.Append(ctx, tx, trail.Event{Action: "createBootstrapToken"})
+	})
+	if err != nil {
+		return "", err
+	}
+	return b.path, service.WriteFile(b.path, text)
+}
+
+// Reissue writes a new token when somebody has removed the file while there is no administrator: that is how an operator on the
+// machine asks for another one.
+func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
+	if _, err := os.Lstat(b.path); !errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return b.Issue(ctx)
+}
+
+// Admin makes the first administrator. A token that does not hold is invalid_bootstrap_token; when there is an administrator,
+// bootstrap_closed, whoever asks.
+func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (user.User, error) {
+	q := b.db.Read(ctx)
+	administrators, err := b.rows.Administrators(ctx, q)
+	if err != nil {
+		return user.User{}, err
+	}
+	if administrators > 0 {
+		return user.User{}, problem.New(problem.BootstrapClosed, "There is an administrator already.")
+	}
+	// A first look, so that nobody without a token makes the kms hash passwords.
+	open, err := b.rows.TokenOpen(ctx, q, hash(token), micro.Now(b.clock))
+	if err != nil {
+		return user.User{}, err
+	}
+	if !open {
+		return user.User{}, b.refuse(ctx)
+	}
+	draft, err := b.users.Draft(ctx, username, secret, []string{authority.RoleAdmin})
+	if err != nil {
+		return user.User{}, err
+	}
+	made, used, err := b.consume(ctx, token, draft)
+	if err != nil {
+		return user.User{}, err
+	}
+	if !used {
+		return user.User{}, b.refuse(ctx)
+	}
+	return made, b.remove()
+}
+
+func (b *Bootstrap) consume(ctx context.Context, token string, draft user.Draft) (made user.User, used bool, err error) {
+	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if used, err = b.rows.UseToken(ctx, tx, hash(token), micro.Now(b.clock)); err != nil || !used {
+			return err
+		}
+		made, err = b.users.CreateFirst(ctx, tx, draft)
+		return err
+	})
+	return made, used, err
+}
+
+func (b *Bootstrap) refuse(ctx context.Context) error {
+	err := b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return b.trail.Append(ctx, tx, trail.Event{Action: "bootstrapAdmin", Outcome: trail.Denied})
+	})
+	if err != nil {
+		return err
+	}
+	return problem.New(problem.InvalidBootstrapToken, "The bootstrap token does not hold.")
+}
+
+func (b *Bootstrap) remove() error {
+	if err := os.Remove(b.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// hash needs no key: the token has 256 random bits.
+func hash(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}

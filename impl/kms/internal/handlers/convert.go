@@ -1,0 +1,139 @@
+package handlers
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/secret"
+	"github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/impl/kms/internal/token"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/page"
+)
+
+// etag returns a version as an entity tag.
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// version reads an entity tag; 0, which no resource has, when it is not one of ours.
+func version(etag string) int64 {
+	v, err := strconv.ParseInt(strings.Trim(etag, `"`), 10, 64)
+	if err != nil || v < 0 {
+		return 0
+	}
+	return v
+}
+
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+func limit(p *int32) int {
+	if p == nil {
+		return defaultLimit
+	}
+	n := int(*p)
+	return page.Limit(&n, defaultLimit, maxLimit)
+}
+
+func text[T ~string](p *T) string {
+	if p == nil {
+		return ""
+	}
+	return string(*p)
+}
+
+// present returns a pointer to s, nil when it is empty.
+func present(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// list returns an empty list for none: JSON must not say null.
+func list(words []string) []string {
+	if words == nil {
+		return []string{}
+	}
+	return words
+}
+
+func tokenBody(t token.Issued) kmsapi.TokenResponse {
+	return kmsapi.TokenResponse{
+		AccessToken: t.Access, TokenType: kmsapi.Bearer, ExpiresIn: int64(t.ExpiresIn / time.Second),
+		RefreshToken: present(t.Refresh), Scope: strings.Join(t.Scopes, " "),
+	}
+}
+
+func userBody(u user.User) kmsapi.User {
+	roles := make([]kmsapi.Role, len(u.Roles))
+	for i, role := range u.Roles {
+		roles[i] = kmsapi.Role(role)
+	}
+	return kmsapi.User{
+		ID: u.ID, Username: u.Username, Roles: roles, Status: kmsapi.UserStatus(u.Status), Version: u.Version,
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+	}
+}
+
+func roleNames(roles []kmsapi.Role) []string {
+	names := make([]string, len(roles))
+	for i, role := range roles {
+		names[i] = string(role)
+	}
+	return names
+}
+
+func serviceBody(s service.Service) kmsapi.Service {
+	return kmsapi.Service{
+		ID: s.ID, Name: s.Name, Scopes: list(s.Scopes), Status: kmsapi.ServiceStatus(s.Status), Version: s.Version,
+		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+	}
+}
+
+func enrolmentBody(e service.Enrolment) kmsapi.Enrolment {
+	return kmsapi.Enrolment{Token: e.Token, ExpiresAt: e.ExpiresAt}
+}
+
+func keyBody(k apikey.Key, now time.Time) kmsapi.APIKey {
+	body := kmsapi.APIKey{
+		ID: k.ID, Name: k.Name, Start: k.Start, OwnerKind: kmsapi.APIKeyOwnerKind(k.OwnerKind), OwnerID: k.OwnerID,
+		Scopes: list(k.Scopes), Status: kmsapi.APIKeyStatus(k.Status(now)), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+		ReplacedBy: present(k.ReplacedBy),
+	}
+	if !k.LastUsedAt.IsZero() {
+		body.LastUsedAt = &k.LastUsedAt
+	}
+	return body
+}
+
+func rotationBody(r apikey.Rotation, now time.Time) kmsapi.APIKeyRotation {
+	return kmsapi.APIKeyRotation{APIKey: keyBody(r.Key, now), Key: r.Text, Replaces: r.Replaces, ReplacedExpiresAt: r.OldExpires}
+}
+
+func verdictBody(v apikey.Verdict) kmsapi.APIKeyVerdict {
+	body := kmsapi.APIKeyVerdict{Valid: v.Code == apikey.Valid, Code: kmsapi.APIKeyVerdictCode(v.Code)}
+	if v.Key.ID == "" {
+		return body
+	}
+	kind, scopes, expires := kmsapi.APIKeyVerdictOwnerKind(v.Key.OwnerKind), list(v.Scopes), v.Key.ExpiresAt
+	body.KeyID, body.OwnerKind, body.OwnerID, body.Scopes, body.ExpiresAt = &v.Key.ID, &kind, &v.Key.OwnerID, &scopes, &expires
+	return body
+}
+
+func secretBody(s secret.Secret) kmsapi.SecretMetadata {
+	return kmsapi.SecretMetadata{Name: s.Name, Version: s.Version, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
+}
+
+// bodies converts a page.
+func bodies[D, B any](items []D, convert func(D) B) []B {
+	out := make([]B, len(items))
+	for i, item := range items {
+		out[i] = convert(item)
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// made is what a creation answers.
+type made struct {
+	body any
+	etag string // "" where the resource has none
+}
+
+// stored is the answer to a creation, made now or taken from the first time. It is every creating operation's 201.
+type stored idempotency.Answer
+
+// creation is one creating request.
+type creation struct {
+	operation string
+	key       *string // the Idempotency-Key, if one was sent
+	body      any     // the decoded request; its JSON stands for what was sent
+	secret    bool    // the answer holds a secret
+}
+
+// create runs do in one transaction, once for each Idempotency-Key.
+func (c *Core) create(ctx context.Context, r creation, do func(ctx context.Context, tx *store.Tx) (made, error)) (stored, error) {
+	run := func(ctx context.Context, tx *store.Tx) (int, map[string]string, []byte, error) {
+		answer, err := do(ctx, tx)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		body, err := json.Marshal(answer.body)
+		header := map[string]string{}
+		if answer.etag != "" {
+			header["ETag"] = answer.etag
+		}
+		return http.StatusCreated, header, body, err
+	}
+	var out idempotency.Answer
+	body, err := json.Marshal(r.body)
+	if err != nil {
+		return stored{}, err
+	}
+	err = c.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if r.key == nil {
+			out.Status, out.Header, out.Body, err = run(ctx, tx)
+			return err
+		}
+		out, _, err = c.Answers.Do(ctx, tx, idempotency.Key{
+			Principal: caller(ctx).Subject, Operation: r.operation, Value: *r.key, Path: receivedFrom(ctx).target, Body: body,
+		}, r.secret, run)
+		return err
+	})
+	return stored(out), err
+}
+
+func (s stored) write(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	for name, value := range s.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(s.Status)
+	_, err := w.Write(s.Body)
+	return err
+}
+
+// VisitCreateUserResponse implements the generated answer of createUser.
+func (s stored) VisitCreateUserResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitRegisterServiceResponse implements the generated answer of registerService.
+func (s stored) VisitRegisterServiceResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitCreateEnrolmentTokenResponse implements the generated answer of createEnrolmentToken.
+func (s stored) VisitCreateEnrolmentTokenResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitCreateAPIKeyResponse implements the generated answer of createApiKey.
+func (s stored) VisitCreateAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitRotateAPIKeyResponse implements the generated answer of rotateApiKey.
+func (s stored) VisitRotateAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitRotateCurrentAPIKeyResponse implements the generated answer of rotateCurrentApiKey.
+func (s stored) VisitRotateCurrentAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }

@@ -1,0 +1,62 @@
+package handlers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"time"
+
+	"github.com/fountainai/fountain/generated/commonapi"
+	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// GetKmsHealth implements getKmsHealth.
+func (h *Handlers) GetKmsHealth(context.Context, kmsapi.GetKmsHealthRequestObject) (kmsapi.GetKmsHealthResponseObject, error) {
+	return kmsapi.GetKmsHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
+}
+
+// GetKmsReadiness implements getKmsReadiness: the service has started, and its database answers.
+func (h *Handlers) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessRequestObject) (kmsapi.GetKmsReadinessResponseObject, error) {
+	if err := h.Ready(); err != nil {
+		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := h.core.Load().DB.Ping(ctx); err != nil {
+		return nil, problem.New(problem.NotReady, "The service is not ready: its database does not answer.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
+}
+
+// jwksMaxAge is how long the key set may be kept: half of the time for which a key is published before it signs.
+const jwksMaxAge = "public, max-age=300"
+
+// GetJwks implements getJwks.
+func (h *Handlers) GetJwks(ctx context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
+	set, sum := kmsapi.JwkSet{Keys: []kmsapi.Jwk{}}, sha256.New()
+	for _, k := range h.core.Load().Ring.Published(ctx) {
+		set.Keys = append(set.Keys, kmsapi.Jwk{
+			Kty: "OKP", Crv: "Ed25519", Alg: k.Alg, Use: "sig", Kid: k.KID, X: base64.RawURLEncoding.EncodeToString(k.Public),
+		})
+		sum.Write([]byte(k.KID + "\n"))
+	}
+	cache := jwksMaxAge
+	return kmsapi.GetJwks200JSONResponse{Body: set, Headers: kmsapi.GetJwks200ResponseHeaders{
+		ETag: `"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`, CacheControl: &cache,
+	}}, nil
+}
+
+// GetServerMetadata implements getServerMetadata.
+func (h *Handlers) GetServerMetadata(context.Context, kmsapi.GetServerMetadataRequestObject) (kmsapi.GetServerMetadataResponseObject, error) {
+	core := h.core.Load()
+	base := core.PublicURL + h.Contract.BasePath
+	return kmsapi.GetServerMetadata200JSONResponse{
+		Issuer: core.Mint.Issuer, TokenEndpoint: base + "/oauth2/token", JwksURI: base + "/.well-known/jwks.json",
+		GrantTypesSupported:               []string{"client_credentials", "refresh_token"},
+		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
+		ResponseTypesSupported:            []string{},
+		ScopesSupported:                   core.Mint.Catalogue.Scopes(),
+	}, nil
+}

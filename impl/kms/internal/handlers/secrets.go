@@ -1,0 +1,96 @@
+package handlers
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+
+	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/secret"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// PutSecret implements putSecret.
+func (h *Handlers) PutSecret(ctx context.Context, r kmsapi.PutSecretRequestObject) (kmsapi.PutSecretResponseObject, error) {
+	over, err := precondition(r.Params)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := h.core.Load().Secrets.Put(ctx, caller(ctx), r.SecretName, r.Body.Value, over)
+	if err != nil {
+		return nil, err
+	}
+	if stored.Version == 1 {
+		return kmsapi.PutSecret201JSONResponse{Body: secretBody(stored), Headers: kmsapi.PutSecret201ResponseHeaders{ETag: etag(1)}}, nil
+	}
+	return kmsapi.PutSecret200JSONResponse{
+		Body: secretBody(stored), Headers: kmsapi.PutSecret200ResponseHeaders{ETag: etag(stored.Version)},
+	}, nil
+}
+
+func precondition(p kmsapi.PutSecretParams) (secret.Precondition, error) {
+	switch {
+	case p.IfMatch != nil && p.IfNoneMatch != nil:
+		return secret.Precondition{}, problem.New(problem.InvalidRequest, "If-Match and If-None-Match exclude each other.")
+	case p.IfMatch != nil:
+		v := version(*p.IfMatch)
+		if v == 0 { // no secret has it, and zero would mean any
+			v = -1
+		}
+		return secret.Precondition{Version: v}, nil
+	}
+	return secret.Precondition{Absent: p.IfNoneMatch != nil}, nil
+}
+
+// GetSecret implements getSecret.
+func (h *Handlers) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObject) (kmsapi.GetSecretResponseObject, error) {
+	found, value, err := h.core.Load().Secrets.Get(ctx, caller(ctx), r.SecretName)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.GetSecret200JSONResponse{
+		Body: kmsapi.Secret{
+			Name: found.Name, Version: found.Version, Value: value, CreatedAt: found.CreatedAt, UpdatedAt: found.UpdatedAt,
+		},
+		Headers: kmsapi.GetSecret200ResponseHeaders{ETag: etag(found.Version)},
+	}, nil
+}
+
+// ListSecrets implements listSecrets.
+func (h *Handlers) ListSecrets(ctx context.Context, r kmsapi.ListSecretsRequestObject) (kmsapi.ListSecretsResponseObject, error) {
+	secrets, next, err := h.core.Load().Secrets.List(ctx, caller(ctx), text(r.Params.Cursor), limit(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.ListSecrets200JSONResponse{Items: bodies(secrets, secretBody), NextCursor: present(next)}, nil
+}
+
+// CreateDataKey implements createDataKey.
+func (h *Handlers) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObject) (kmsapi.CreateDataKeyResponseObject, error) {
+	key, err := h.core.Load().Keyrings.Create(ctx, caller(ctx), r.Keyring)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.CreateDataKey201JSONResponse{Plaintext: key.Plain, Wrapped: key.Wrapped}, nil
+}
+
+// UnwrapDataKey implements unwrapDataKey.
+func (h *Handlers) UnwrapDataKey(ctx context.Context, r kmsapi.UnwrapDataKeyRequestObject) (kmsapi.UnwrapDataKeyResponseObject, error) {
+	key, err := h.core.Load().Keyrings.Unwrap(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.UnwrapDataKey200JSONResponse{Plaintext: key.Plain, Wrapped: key.Wrapped}, nil
+}
+
+// PutProofKey implements putProofKey.
+func (h *Handlers) PutProofKey(ctx context.Context, r kmsapi.PutProofKeyRequestObject) (kmsapi.PutProofKeyResponseObject, error) {
+	public, err := base64.RawURLEncoding.Strict().DecodeString(r.Body.X)
+	if err != nil {
+		return nil, problem.New(problem.ValidationFailed, "The key is not base64url.").WithField("body", "/x", "format", "is not canonical base64url")
+	}
+	if err := h.core.Load().ProofKeys.Register(ctx, caller(ctx), r.Kid, ed25519.PublicKey(public)); err != nil {
+		return nil, err
+	}
+	return kmsapi.PutProofKey204Response{}, nil
+}

@@ -1,0 +1,125 @@
+// Package kmsdb holds the tables of the kms and the statements on them. Each guarantee is one statement here; what it is good for
+// is said where the domain asks for it.
+package kmsdb
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations creates the tables (from 00100).
+var Migrations = sub(files, "migrations")
+
+func sub(fsys fs.FS, dir string) fs.FS {
+	out, err := fs.Sub(fsys, dir)
+	if err != nil {
+		panic(err) // dir is a constant
+	}
+	return out
+}
+
+// afterRestore is the condition on created_at that what is from before a restore does not meet.
+const afterRestore = " created_at >= (SELECT not_before FROM restore_mark WHERE id = 1) "
+
+// one reads a row; false when there is none.
+func one(ctx context.Context, q store.Querier, dst any, query string, args ...any) (bool, error) {
+	err := q.Get(ctx, dst, query, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// changed runs a statement that changes one row or none.
+func changed(ctx context.Context, tx *store.Tx, query string, args ...any) (bool, error) {
+	rows, err := tx.Exec(ctx, query, args...)
+	return rows == 1, err
+}
+
+// column is a time as it is stored; zero is NULL.
+func column(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	at := t.UnixMicro()
+	return &at
+}
+
+func at(column int64) time.Time { return micro.From(&column) }
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func join(words []string) string { return strings.Join(words, " ") }
+
+// Settings is what is fixed at the first start, and the restore mark.
+type Settings struct{}
+
+// Fix stores a setting unless it is there and returns what is stored.
+func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (string, error) {
+	_, err := tx.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, value)
+	if err != nil {
+		return "", err
+	}
+	stored := ""
+	_, err = one(ctx, tx, &stored, "SELECT value FROM settings WHERE name = ?", name)
+	return stored, err
+}
+
+// Setting returns a setting, or "".
+func (Settings) Setting(ctx context.Context, q store.Querier, name string) (value string, err error) {
+	_, err = one(ctx, q, &value, "SELECT value FROM settings WHERE name = ?", name)
+	return value, err
+}
+
+// MarkRestored ends the life of everything that was made before at.
+func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE restore_mark SET not_before = ? WHERE id = 1 AND not_before < ?", at.UnixMicro(), at.UnixMicro())
+	return err
+}
+
+// Keysets implements vault.Rows.
+type Keysets struct{}
+
+// Roots implements vault.Rows.
+func (Keysets) Roots(ctx context.Context, q store.Querier) (ids []string, err error) {
+	return ids, q.Select(ctx, &ids, "SELECT DISTINCT root_id FROM keysets ORDER BY root_id LIMIT 100")
+}
+
+// Keyset implements vault.Rows.
+func (Keysets) Keyset(ctx context.Context, q store.Querier, name string) (sealed []byte, found bool, err error) {
+	found, err = one(ctx, q, &sealed, "SELECT sealed FROM keysets WHERE name = ?", name)
+	return sealed, found, err
+}
+
+// InsertKeyset implements vault.Rows.
+func (Keysets) InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) error {
+	_, err := tx.Exec(ctx, "INSERT INTO keysets (name, root_id, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+		name, rootID, sealed, at)
+	return err
+}
+
+// claim is true for the first transaction that claims the name, for ever.
+func claim(ctx context.Context, tx *store.Tx, name string) (bool, error) {
+	first, err := changed(ctx, tx, "INSERT INTO settings (name, value) VALUES (?, 'done') ON CONFLICT (name) DO NOTHING", "claim:"+name)
+	if err != nil {
+		return false, fmt.Errorf("claim %s: %w", name, err)
+	}
+	return first, nil
+}

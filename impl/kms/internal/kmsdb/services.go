@@ -1,0 +1,135 @@
+package kmsdb
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Services implements service.Rows.
+type Services struct{}
+
+type serviceRow struct {
+	ID        string `db:"id"`
+	Name      string `db:"name"`
+	Scopes    string `db:"scopes"`
+	Family    int64  `db:"family"`
+	Status    string `db:"status"`
+	Version   int64  `db:"version"`
+	CreatedAt int64  `db:"created_at"`
+	UpdatedAt int64  `db:"updated_at"`
+}
+
+const serviceColumns = "id, name, scopes, family, status, version, created_at, updated_at"
+
+func (r serviceRow) service() service.Service {
+	return service.Service{
+		ID: r.ID, Name: r.Name, Scopes: strings.Fields(r.Scopes), Family: r.Family == 1, Status: r.Status, Version: r.Version,
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt),
+	}
+}
+
+// Insert implements service.Rows.
+func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (bool, error) {
+	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro())
+}
+
+// SetFamilyScopes implements service.Rows.
+func (Services) SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (bool, error) {
+	return changed(ctx, tx, "UPDATE services SET scopes = ?, version = version + 1, updated_at = ? WHERE name = ? AND family = 1 AND scopes <> ?",
+		join(scopes), at.UnixMicro(), name, join(scopes))
+}
+
+// Update implements service.Rows.
+func (Services) Update(ctx context.Context, tx *store.Tx, s service.Service, from int64) (bool, error) {
+	return changed(ctx, tx, "UPDATE services SET status = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
+		s.Status, s.Version, s.UpdatedAt.UnixMicro(), s.ID, from)
+}
+
+// Get implements service.Rows.
+func (Services) Get(ctx context.Context, q store.Querier, id string) (service.Service, bool, error) {
+	var r serviceRow
+	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE id = ?", id)
+	return r.service(), found, err
+}
+
+// ByName implements service.Rows.
+func (Services) ByName(ctx context.Context, q store.Querier, name string) (service.Service, bool, error) {
+	var r serviceRow
+	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE name = ?", name)
+	return r.service(), found, err
+}
+
+// List implements service.Rows.
+func (Services) List(ctx context.Context, q store.Querier, after string, limit int) ([]service.Service, error) {
+	var rows []serviceRow
+	err := q.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE name > ? ORDER BY name LIMIT ?", after, limit)
+	services := make([]service.Service, len(rows))
+	for i, r := range rows {
+		services[i] = r.service()
+	}
+	return services, err
+}
+
+// EndAccess implements service.Rows.
+func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
+	if err := s.SupersedeTokens(ctx, tx, id, at); err != nil {
+		return err
+	}
+	return revokeOwned(ctx, tx, auth.KindService, id, at, reason)
+}
+
+// InsertToken implements service.Rows.
+func (Services) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) error {
+	_, err := tx.Exec(ctx, "INSERT INTO enrolment_tokens (hash, service_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+		hash, serviceID, at.UnixMicro(), expires.UnixMicro())
+	return err
+}
+
+// SupersedeTokens implements service.Rows.
+func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE enrolment_tokens SET superseded_at = ? WHERE service_id = ? AND used_at IS NULL AND superseded_at IS NULL",
+		at.UnixMicro(), serviceID)
+	return err
+}
+
+// tokenOpen is the condition under which an enrolment token can be used.
+const tokenOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND expires_at > ? AND" + afterRestore +
+	"AND service_id IN (SELECT id FROM services WHERE status = 'active') "
+
+// UseToken implements service.Rows.
+func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error) {
+	used, err = one(ctx, tx, &serviceID, "UPDATE enrolment_tokens SET used_at = ? WHERE"+tokenOpen+"RETURNING service_id",
+		at.UnixMicro(), hash, at.UnixMicro())
+	return serviceID, used, err
+}
+
+// TokenUsed implements service.Rows.
+func (Services) TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error) {
+	used, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ? AND used_at IS NOT NULL", hash)
+	return serviceID, used, err
+}
+
+// TokenOpen implements service.Rows.
+func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error) {
+	var n int64
+	return one(ctx, q, &n, "SELECT 1 FROM enrolment_tokens WHERE"+tokenOpen, hash, at.UnixMicro())
+}
+
+// HasCredential implements service.Rows.
+func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh time.Time) (bool, error) {
+	var n int64
+	return one(ctx, q, &n, `SELECT 1 FROM api_keys WHERE owner_kind = 'service' AND owner_id = ? AND revoked_at IS NULL AND expires_at > ?
+		AND (last_used_at IS NOT NULL OR created_at > ?) AND`+afterRestore+`LIMIT 1`, serviceID, at.UnixMicro(), fresh.UnixMicro())
+}
+
+// SweepTokens implements service.Rows.
+func (Services) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error {
+	_, err := tx.Exec(ctx, "DELETE FROM enrolment_tokens WHERE expires_at < ?", before.UnixMicro())
+	return err
+}

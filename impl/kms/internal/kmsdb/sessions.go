@@ -1,0 +1,165 @@
+package kmsdb
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/session"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Sessions implements session.Rows.
+type Sessions struct{}
+
+// Admit implements session.Rows. The attempt that reaches the limit sets the lock itself, so that of many at once no more than the
+// limit are ever judged.
+func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (bool, error) {
+	now := at.UnixMicro()
+	var lock strings.Builder
+	lock.WriteString("CASE login_guard.failures + 1")
+	args := []any{identity, now}
+	for i := range free {
+		lock.WriteString(" WHEN ? THEN 0")
+		args = append(args, i+1)
+	}
+	for i, wait := range locks[:len(locks)-1] {
+		lock.WriteString(" WHEN ? THEN ?")
+		args = append(args, free+i+1, now+wait.Microseconds())
+	}
+	lock.WriteString(" ELSE ? END")
+	args = append(args, now+locks[len(locks)-1].Microseconds(), now)
+	return changed(ctx, tx, `INSERT INTO login_guard (identity, failures, locked_until, updated_at) VALUES (?, 1, 0, ?)
+		ON CONFLICT (identity) DO UPDATE SET failures = login_guard.failures + 1, updated_at = excluded.updated_at,
+			locked_until = `+typed(tx, lock.String())+`
+		WHERE login_guard.locked_until <= ?`, args...)
+}
+
+// typed says the type of the placeholders, which PostgreSQL cannot tell from a CASE.
+func typed(q store.Querier, expression string) string {
+	if q.Dialect() == store.PostgreSQL {
+		return strings.ReplaceAll(expression, "?", "CAST(? AS BIGINT)")
+	}
+	return expression
+}
+
+// Forgive implements session.Rows.
+func (Sessions) Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE login_guard SET failures = 0, locked_until = 0, updated_at = ? WHERE identity = ?", at.UnixMicro(), identity)
+	return err
+}
+
+type familyRow struct {
+	SID       string `db:"sid"`
+	UserID    string `db:"user_id"`
+	ClientID  string `db:"client_id"`
+	AuthTime  int64  `db:"auth_time"`
+	CreatedAt int64  `db:"created_at"`
+	ExpiresAt int64  `db:"expires_at"`
+}
+
+func (r familyRow) family() session.Family {
+	return session.Family{
+		ID: r.SID, UserID: r.UserID, ClientID: r.ClientID,
+		AuthTime: at(r.AuthTime), CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt),
+	}
+}
+
+// familyLive is the condition under which a session is not over; its placeholder is the time.
+const familyLive = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
+	"AND EXISTS (SELECT 1 FROM users u WHERE u.id = refresh_families.user_id AND u.status = 'active') "
+
+// InsertFamily implements session.Rows.
+func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) (bool, error) {
+	return changed(ctx, tx, typedInsert(tx, `INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at)
+		SELECT ?, id, ?, ?, ?, ? FROM users WHERE id = ? AND status = 'active'`),
+		f.ID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(), f.UserID)
+}
+
+// typedInsert says the types of the selected placeholders, which PostgreSQL takes for text otherwise.
+func typedInsert(q store.Querier, insert string) string {
+	if q.Dialect() == store.PostgreSQL {
+		return strings.Replace(insert, "SELECT ?, id, ?, ?, ?, ?",
+			"SELECT CAST(? AS TEXT), id, CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT)", 1)
+	}
+	return insert
+}
+
+// InsertToken implements session.Rows.
+func (Sessions) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error {
+	_, err := tx.Exec(ctx, "INSERT INTO refresh_tokens (hash, sid, created_at, expires_at) VALUES (?, ?, ?, ?)",
+		hash, familyID, at.UnixMicro(), expires.UnixMicro())
+	return err
+}
+
+// Use implements session.Rows.
+func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (session.Family, bool, error) {
+	now := at.UnixMicro()
+	var sid string
+	used, err := one(ctx, tx, &sid, `UPDATE refresh_tokens SET used_at = ?, successor_sealed = ?, successor_until = ?
+		WHERE hash = ? AND used_at IS NULL AND expires_at > ?
+			AND sid IN (SELECT sid FROM refresh_families WHERE`+familyLive+`)
+		RETURNING sid`, now, successor, until.UnixMicro(), hash, now, now)
+	if err != nil || !used {
+		return session.Family{}, false, err
+	}
+	var r familyRow
+	_, err = one(ctx, tx, &r, "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE sid = ?", sid)
+	return r.family(), true, err
+}
+
+// Shown implements session.Rows.
+func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (session.Shown, bool, error) {
+	var r struct {
+		SID       string `db:"sid"`
+		Successor []byte `db:"successor_sealed"`
+		Until     *int64 `db:"successor_until"`
+		Live      int64  `db:"live"`
+	}
+	known, err := one(ctx, q, &r, `SELECT sid, successor_sealed, successor_until,
+		CASE WHEN sid IN (SELECT sid FROM refresh_families WHERE`+familyLive+`) THEN 1 ELSE 0 END AS live
+		FROM refresh_tokens WHERE hash = ?`, at.UnixMicro(), hash)
+	return session.Shown{FamilyID: r.SID, Live: r.Live == 1, Successor: r.Successor, SuccessorUntil: micro.From(r.Until)}, known, err
+}
+
+// Family implements session.Rows.
+func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.Time) (session.Family, bool, error) {
+	var r familyRow
+	found, err := one(ctx, q, &r, "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE sid = ? AND"+familyLive,
+		id, at.UnixMicro())
+	return r.family(), found, err
+}
+
+// Revoke implements session.Rows.
+func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
+	return changed(ctx, tx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE sid = ? AND revoked_at IS NULL",
+		at.UnixMicro(), reason, id)
+}
+
+// guardMemory is how long a failed name is remembered after its last attempt; longer than any lock.
+const guardMemory = 24 * time.Hour
+
+// Sweep implements session.Rows.
+func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time) error {
+	now := at.UnixMicro()
+	for _, s := range []struct {
+		statement string
+		before    int64
+	}{
+		{"UPDATE refresh_tokens SET successor_sealed = NULL WHERE successor_sealed IS NOT NULL AND successor_until < ?", now},
+		{"DELETE FROM refresh_families WHERE expires_at < ?", now},
+		{"DELETE FROM proofs WHERE expires_at < ?", now},
+		{"DELETE FROM login_guard WHERE updated_at < ?", at.Add(-guardMemory).UnixMicro()},
+	} {
+		if _, err := tx.Exec(ctx, s.statement, s.before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UseProof implements session.Rows.
+func (Sessions) UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (bool, error) {
+	return changed(ctx, tx, "INSERT INTO proofs (jti, expires_at) VALUES (?, ?) ON CONFLICT (jti) DO NOTHING", jti, expires.UnixMicro())
+}

@@ -1,0 +1,126 @@
+package kmsdb
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Users implements user.Rows and session.Users.
+type Users struct{}
+
+type userRow struct {
+	ID           string `db:"id"`
+	Username     string `db:"username"`
+	PasswordHash string `db:"password_hash"`
+	Roles        string `db:"roles"`
+	Status       string `db:"status"`
+	Version      int64  `db:"version"`
+	CreatedAt    int64  `db:"created_at"`
+	UpdatedAt    int64  `db:"updated_at"`
+}
+
+const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at"
+
+func (r userRow) user() user.User {
+	return user.User{
+		ID: r.ID, Username: r.Username, Roles: strings.Fields(r.Roles), Status: r.Status, Version: r.Version,
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt),
+	}
+}
+
+// Insert implements user.Rows.
+func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (bool, error) {
+	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (username) DO NOTHING",
+		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro())
+}
+
+// Update implements user.Rows.
+func (Users) Update(ctx context.Context, tx *store.Tx, u user.User, from int64) (bool, error) {
+	return changed(ctx, tx, "UPDATE users SET roles = ?, status = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
+		join(u.Roles), u.Status, u.Version, u.UpdatedAt.UnixMicro(), u.ID, from)
+}
+
+// Get implements user.Rows.
+func (Users) Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error) {
+	var r userRow
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE id = ?", id)
+	return r.user(), found, err
+}
+
+// Credentials implements session.Users.
+func (Users) Credentials(ctx context.Context, q store.Querier, username string) (user.User, string, bool, error) {
+	var r userRow
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ?", username)
+	return r.user(), r.PasswordHash, found, err
+}
+
+// List implements user.Rows.
+func (Users) List(ctx context.Context, q store.Querier, after string, limit int) ([]user.User, error) {
+	var rows []userRow
+	err := q.Select(ctx, &rows, "SELECT "+userColumns+" FROM users WHERE username > ? ORDER BY username LIMIT ?", after, limit)
+	users := make([]user.User, len(rows))
+	for i, r := range rows {
+		users[i] = r.user()
+	}
+	return users, err
+}
+
+// FirstAdministrator implements user.Rows.
+func (Users) FirstAdministrator(ctx context.Context, tx *store.Tx) (bool, error) {
+	return changed(ctx, tx, "UPDATE administration SET active = 1 WHERE id = 1 AND active = 0")
+}
+
+// MoreAdministrators implements user.Rows.
+func (Users) MoreAdministrators(ctx context.Context, tx *store.Tx) error {
+	_, err := tx.Exec(ctx, "UPDATE administration SET active = active + 1 WHERE id = 1")
+	return err
+}
+
+// FewerAdministrators implements user.Rows.
+func (Users) FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error) {
+	return changed(ctx, tx, "UPDATE administration SET active = active - 1 WHERE id = 1 AND active > 1")
+}
+
+// Administrators implements user.Rows and bootstrap.Rows.
+func (Users) Administrators(ctx context.Context, q store.Querier) (n int64, err error) {
+	return n, q.Get(ctx, &n, "SELECT active FROM administration WHERE id = 1")
+}
+
+// EndAccess implements user.Rows.
+func (Users) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
+	_, err := tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE user_id = ? AND revoked_at IS NULL",
+		at.UnixMicro(), reason, id)
+	if err != nil {
+		return err
+	}
+	return revokeOwned(ctx, tx, auth.KindUser, id, at, reason)
+}
+
+// InsertToken implements bootstrap.Rows.
+func (Users) InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) error {
+	_, err := tx.Exec(ctx, "DELETE FROM bootstrap_tokens WHERE used_at IS NULL AND (hash = ? OR expires_at <= ?)", replaces, at.UnixMicro())
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO bootstrap_tokens (hash, created_at, expires_at) VALUES (?, ?, ?)",
+		hash, at.UnixMicro(), expires.UnixMicro())
+	return err
+}
+
+const bootstrapOpen = " hash = ? AND used_at IS NULL AND expires_at > ? AND" + afterRestore
+
+// TokenOpen implements bootstrap.Rows.
+func (Users) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error) {
+	var n int64
+	return one(ctx, q, &n, "SELECT 1 FROM bootstrap_tokens WHERE"+bootstrapOpen, hash, at.UnixMicro())
+}
+
+// UseToken implements bootstrap.Rows.
+func (Users) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error) {
+	return changed(ctx, tx, "UPDATE bootstrap_tokens SET used_at = ? WHERE"+bootstrapOpen, at.UnixMicro(), hash, at.UnixMicro())
+}

@@ -1,0 +1,36 @@
+// Package owner answers who an API key belongs to and what that one may do now.
+package owner
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Directory finds owners; it is apikey.Owners.
+type Directory struct {
+	Users interface {
+		Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error)
+	}
+	Services interface {
+		Get(ctx context.Context, q store.Querier, id string) (service.Service, bool, error)
+	}
+}
+
+// Find returns the owner of this kind and id.
+func (d Directory) Find(ctx context.Context, q store.Querier, kind, id string) (apikey.Owner, bool, error) {
+	if kind == auth.KindUser {
+		u, found, err := d.Users.Get(ctx, q, id)
+		return apikey.Owner{
+			Kind: kind, ID: id, Name: u.Username, Active: u.Status == user.Active,
+			Scopes: authority.ScopesOf(u.Roles), Roles: u.Roles,
+		}, found, err
+	}
+	s, found, err := d.Services.Get(ctx, q, id)
+	return apikey.Owner{Kind: kind, ID: id, Name: s.Name, Active: s.Status == service.Active, Scopes: s.Scopes}, found, err
+}

@@ -1,0 +1,79 @@
+// Package proofkey keeps the public keys by which the twofactor service signs its proofs.
+package proofkey
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/subtle"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Rows is what the domain asks of the database. Keys from before a restore and of disabled services do not exist in its eyes.
+type Rows interface {
+	// Register stores a key, or notes that it was registered again.
+	Register(ctx context.Context, tx *store.Tx, kid string, public []byte, serviceID string, at time.Time) error
+	Key(ctx context.Context, q store.Querier, kid string) (public []byte, found bool, err error)
+}
+
+// Names tells the name of the service that calls.
+type Names interface {
+	Name(ctx context.Context, serviceID string) (string, error)
+}
+
+// ProofKeys is the domain of proof keys and the auth.KeySource of proofs.
+type ProofKeys struct {
+	db    *store.DB
+	rows  Rows
+	names Names
+	trail trail.Trail
+	clock clock.Clock
+}
+
+// New returns the domain of proof keys.
+func New(db *store.DB, rows Rows, names Names, c clock.Clock) *ProofKeys {
+	return &ProofKeys{db, rows, names, trail.Trail{Clock: c}, c}
+}
+
+// Register accepts a key from the twofactor service alone (forbidden). The kid must be the key's own thumbprint
+// (validation_failed), so that a kid never changes its key. Repeating is safe.
+func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid string, public ed25519.PublicKey) error {
+	name, err := s.names.Name(ctx, caller.Subject)
+	if err != nil {
+		return err
+	}
+	if caller.Kind != auth.KindService || name != authority.Twofactor {
+		return problem.New(problem.Forbidden, "Only the twofactor service registers proof keys.")
+	}
+	if len(public) != ed25519.PublicKeySize || subtle.ConstantTimeCompare([]byte(signing.Thumbprint(public)), []byte(kid)) != 1 {
+		return problem.New(problem.ValidationFailed, "The kid is not the key's RFC 7638 thumbprint.").
+			WithField("path", "kid", "thumbprint", "is not the thumbprint of the key")
+	}
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, micro.Now(s.clock)); err != nil {
+			return err
+		}
+		return s.trail.Append(ctx, tx, trail.Event{Action: "putProofKey", Target: kid})
+	})
+}
+
+// Key implements auth.KeySource.
+func (s *ProofKeys) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
+	public, found, err := s.rows.Key(ctx, s.db.Read(ctx), kid)
+	if err != nil {
+		return "", nil, err
+	}
+	if !found || len(public) != ed25519.PublicKeySize {
+		return "", nil, auth.ErrUnknownKey
+	}
+	return signing.EdDSA, ed25519.PublicKey(public), nil
+}

@@ -1,0 +1,209 @@
+// Package secret keeps sealed values with all their versions.
+package secret
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Secret describes a secret's current version.
+type Secret struct {
+	Name                 string
+	Version              int64
+	CreatedAt, UpdatedAt time.Time // of the first and of the current version
+}
+
+// Sealed is the current version as it is stored.
+type Sealed struct {
+	Secret
+	WrappedKey, Value []byte
+}
+
+// Rows is what the domain asks of the database.
+type Rows interface {
+	// Create begins a secret with version 1; false when there is one.
+	Create(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, bool, error)
+	// Advance gives the secret its next version, over the given one; false when that is not the current one.
+	Advance(ctx context.Context, tx *store.Tx, name string, from int64, at time.Time) (Secret, bool, error)
+	// Put does whichever of both fits.
+	Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, error)
+	InsertVersion(ctx context.Context, tx *store.Tx, s Secret, wrappedKey, value []byte) error
+	Get(ctx context.Context, q store.Querier, name string) (Sealed, bool, error)
+	// List returns secrets by name, those after the given one; of one service when owner is not empty.
+	List(ctx context.Context, q store.Querier, owner, after string, limit int) ([]Secret, error)
+}
+
+// Sealer seals data keys; *seal.Keyset is one.
+type Sealer interface {
+	Seal(plain, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
+// Names tells the name of the service that calls.
+type Names interface {
+	Name(ctx context.Context, serviceID string) (string, error)
+}
+
+// Secrets is the domain of secrets.
+type Secrets struct {
+	db     *store.DB
+	rows   Rows
+	sealer Sealer
+	names  Names
+	trail  trail.Trail
+	clock  clock.Clock
+}
+
+// New returns the domain of secrets.
+func New(db *store.DB, rows Rows, sealer Sealer, names Names, c clock.Clock) *Secrets {
+	return &Secrets{db, rows, sealer, names, trail.Trail{Clock: c}, c}
+}
+
+// Precondition says over what a value may be put. The zero Precondition allows all.
+type Precondition struct {
+	Absent  bool  // only when there is none
+	Version int64 // only over this version; 0: any
+}
+
+// Put stores the next version of a secret. A precondition that does not hold is precondition_failed; a service reaches only the
+// secret of its own name and those below it (forbidden).
+func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value string, p Precondition) (Secret, error) {
+	allowed, err := s.reaches(ctx, caller, name)
+	if err != nil {
+		return Secret{}, err
+	}
+	if !allowed {
+		return Secret{}, problem.New(problem.Forbidden, "A service reaches only secrets that have its name.")
+	}
+	var made Secret
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if made, err = s.next(ctx, tx, name, p); err != nil {
+			return err
+		}
+		wrapped, sealed, err := s.seal(made, value)
+		if err != nil {
+			return err
+		}
+		if err := s.rows.InsertVersion(ctx, tx, made, wrapped, sealed); err != nil {
+			return err
+		}
+		return s.trail.Append(ctx, tx, trail.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
+	})
+	return made, err
+}
+
+// next takes the secret's next version number.
+func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precondition) (made Secret, err error) {
+	now, held := micro.Now(s.clock), true
+	switch {
+	case p.Absent:
+		made, held, err = s.rows.Create(ctx, tx, name, now)
+	case p.Version != 0:
+		made, held, err = s.rows.Advance(ctx, tx, name, p.Version, now)
+	default:
+		made, err = s.rows.Put(ctx, tx, name, now)
+	}
+	if err == nil && !held {
+		err = problem.New(problem.PreconditionFailed, "The secret is not at the version that was asked for.")
+	}
+	return made, err
+}
+
+// seal seals a value under a new data key and that under the keyset, both bound to name and version, so that no row opens in
+// another's place.
+func (s *Secrets) seal(at Secret, value string) (wrapped, sealed []byte, err error) {
+	raw := seal.NewDataKey()
+	key, err := seal.FromDataKey(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if sealed, err = key.Seal([]byte(value), at.context()); err != nil {
+		return nil, nil, err
+	}
+	wrapped, err = s.sealer.Seal(raw, at.context())
+	return wrapped, sealed, err
+}
+
+func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Name, s.Version) }
+
+// Get opens the current version. Absent and not allowed are the same not_found. Reading by a person is recorded.
+func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (Secret, string, error) {
+	allowed, err := s.reaches(ctx, caller, name)
+	if err != nil {
+		return Secret{}, "", err
+	}
+	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), name)
+	if err != nil {
+		return Secret{}, "", err
+	}
+	if !ok || !allowed {
+		return Secret{}, "", problem.New(problem.NotFound, "There is no such secret.")
+	}
+	value, err := s.open(found)
+	if err != nil {
+		return Secret{}, "", fmt.Errorf("open secret %s version %d: %w", name, found.Version, err)
+	}
+	if caller.Kind == auth.KindUser {
+		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return s.trail.Append(ctx, tx, trail.Event{Action: "getSecret", Target: name})
+		})
+	}
+	return found.Secret, value, err
+}
+
+func (s *Secrets) open(found Sealed) (string, error) {
+	raw, err := s.sealer.Open(found.WrappedKey, found.context())
+	if err != nil {
+		return "", err
+	}
+	key, err := seal.FromDataKey(raw)
+	if err != nil {
+		return "", err
+	}
+	value, err := key.Open(found.Value, found.context())
+	return string(value), err
+}
+
+const listName = "secrets"
+
+// List returns a page of the descriptions that the caller may see, by name, and the cursor of the next one, or "".
+func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) ([]Secret, string, error) {
+	var after, owner string
+	if cursor != "" {
+		if err := page.Decode(listName, cursor, &after); err != nil {
+			return nil, "", err
+		}
+	}
+	if caller.Kind == auth.KindService {
+		var err error
+		if owner, err = s.names.Name(ctx, caller.Subject); err != nil {
+			return nil, "", err
+		}
+	}
+	secrets, err := s.rows.List(ctx, s.db.Read(ctx), owner, after, limit+1)
+	if err != nil || len(secrets) <= limit {
+		return secrets, "", err
+	}
+	secrets = secrets[:limit]
+	return secrets, page.Encode(listName, secrets[limit-1].Name), nil
+}
+
+// reaches reports whether the caller may use secrets of this name at all.
+func (s *Secrets) reaches(ctx context.Context, caller *auth.Principal, name string) (bool, error) {
+	if caller.Kind != auth.KindService {
+		return true, nil
+	}
+	word, err := s.names.Name(ctx, caller.Subject)
+	return word != "" && (name == word || strings.HasPrefix(name, word+".")), err
+}

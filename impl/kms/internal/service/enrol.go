@@ -1,0 +1,111 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// TokenLife is how long an enrolment token lives that an administrator asked for.
+const TokenLife = 10 * time.Minute
+
+// Enrolment is a single-use token by which a service gets its first key.
+type Enrolment struct {
+	Token     string
+	ExpiresAt time.Time
+}
+
+// Keys makes the key that a token is traded for.
+type Keys interface {
+	// Grant makes a key that follows its owner's scopes.
+	Grant(ctx context.Context, tx *store.Tx, ownerKind, ownerID, name string) (apikey.Key, string, error)
+}
+
+// NewEnrolment makes a token; older unused ones of the service stop working. A disabled service gets none (state_conflict).
+func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, serviceID string) (Enrolment, error) {
+	found, ok, err := s.rows.Get(ctx, tx, serviceID)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	if !ok {
+		return Enrolment{}, notFound()
+	}
+	if found.Status != Active {
+		return Enrolment{}, problem.New(problem.StateConflict, "The service is disabled.")
+	}
+	if err := s.rows.SupersedeTokens(ctx, tx, serviceID, micro.Now(s.clock)); err != nil {
+		return Enrolment{}, err
+	}
+	made, err := s.issue(ctx, tx, serviceID, TokenLife)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	return made, s.trail.Append(ctx, tx, trail.Event{Action: "createEnrolmentToken", Target: serviceID})
+}
+
+func (s *Services) issue(ctx context.Context, tx *store.Tx, serviceID string, life time.Duration) (Enrolment, error) {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails (crypto/rand)
+	now := micro.Now(s.clock)
+	made := Enrolment{Token: "et_" + base64.RawURLEncoding.EncodeToString(random), ExpiresAt: now.Add(life)}
+	return made, s.rows.InsertToken(ctx, tx, tokenHash(made.Token), serviceID, now, made.ExpiresAt)
+}
+
+// tokenHash needs no key: the token has 256 random bits.
+func tokenHash(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+// Enrol trades a token for the service's key. A token that is unknown, expired, superseded or used before is
+// invalid_enrolment_token; the second use is also a security event, since somebody else had the token.
+func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, text string, err error) {
+	hash := tokenHash(token)
+	refused := false
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		serviceID, used, err := s.rows.UseToken(ctx, tx, hash, micro.Now(s.clock))
+		if err != nil {
+			return err
+		}
+		if refused = !used; refused {
+			return s.recordReuse(ctx, tx, hash)
+		}
+		// Whatever else was written for this service is not needed any more, and must not lie about.
+		if err := s.rows.SupersedeTokens(ctx, tx, serviceID, micro.Now(s.clock)); err != nil {
+			return err
+		}
+		if key, text, err = s.keys.Grant(ctx, tx, auth.KindService, serviceID, "enrolled"); err != nil {
+			return err
+		}
+		return s.trail.Append(ctx, tx, trail.Event{
+			Action: "enrolService", Actor: serviceID, Kind: auth.KindService, Target: serviceID, Detail: map[string]string{"key": key.ID},
+		})
+	})
+	if err == nil && refused {
+		err = problem.New(problem.InvalidEnrolmentToken, "The enrolment token does not hold.")
+	}
+	return key, text, err
+}
+
+// recordReuse writes the security event when the refused token was used before.
+func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) error {
+	serviceID, used, err := s.rows.TokenUsed(ctx, tx, hash)
+	if err != nil || !used {
+		return err
+	}
+	return s.trail.Append(ctx, tx, trail.Event{
+		Action: "enrolService", Target: serviceID, Outcome: trail.Denied, Detail: map[string]string{"security": "enrolment token used twice"},
+	})
+}
+
+func isTaken(err error) bool { return errors.Is(err, problem.AlreadyExists) }

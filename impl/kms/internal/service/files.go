@@ -1,0 +1,148 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	fileTokenLife = time.Hour        // of a token that lies in a file; it is replaced when it is over
+	unusedGrace   = 10 * time.Minute // a key that was not used for so long after it was made is taken for lost
+	checkInterval = time.Minute
+)
+
+// Files puts enrolment tokens of family services where they find them: <dir>/<name>/token, for its owner alone.
+type Files struct {
+	services *Services
+	dir      string
+	log      *slog.Logger
+}
+
+// Files returns the keeper of the token files under dir.
+func (s *Services) Files(dir string, log *slog.Logger) *Files { return &Files{s, dir, log} }
+
+// Path returns where a service's token is put.
+func (f *Files) Path(name string) string { return filepath.Join(f.dir, name, "token") }
+
+// Run refreshes the files once a minute until ctx ends.
+func (f *Files) Run(ctx context.Context) error {
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := f.Refresh(ctx); err != nil && ctx.Err() == nil {
+				f.log.ErrorContext(ctx, "enrolment files could not be refreshed", "error", err)
+			}
+		}
+	}
+}
+
+// Refresh writes a token for every enabled family service that has no working key, and removes the files of the others. It is
+// repeated without harm.
+func (f *Files) Refresh(ctx context.Context) error {
+	var errs []error
+	for _, member := range authority.Family() {
+		if err := f.refresh(ctx, member.Name); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", member.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Files) refresh(ctx context.Context, name string) error {
+	s, now := f.services, micro.Now(f.services.clock)
+	found, ok, err := s.rows.ByName(ctx, s.db.Read(ctx), name)
+	if err != nil {
+		return err
+	}
+	needs := ok && found.Family && found.Status == Active
+	if needs {
+		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-unusedGrace))
+		if err != nil {
+			return err
+		}
+		needs = !has
+	}
+	if !needs {
+		return f.remove(name)
+	}
+	if lies, err := f.holds(ctx, name, now); err != nil || lies {
+		return err
+	}
+	var made Enrolment
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if made, err = s.issue(ctx, tx, found.ID, fileTokenLife); err != nil {
+			return err
+		}
+		return s.trail.Append(ctx, tx, trail.Event{Action: "createEnrolmentToken", Target: found.ID})
+	})
+	if err != nil {
+		return err
+	}
+	return WriteFile(f.Path(name), made.Token)
+}
+
+// holds reports whether the file has a token that still works for a while.
+func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, error) {
+	text, err := os.ReadFile(f.Path(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s := f.services
+	return s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(string(text))), now.Add(checkInterval))
+}
+
+// Used removes the file of the service that has just enrolled.
+func (f *Files) Used(ctx context.Context, serviceID string) {
+	found, err := f.services.Get(ctx, serviceID)
+	if err == nil && found.Family {
+		err = f.remove(found.Name)
+	}
+	if err != nil {
+		f.log.WarnContext(ctx, "used enrolment file could not be removed", "error", err)
+	}
+}
+
+func (f *Files) remove(name string) error {
+	if err := os.Remove(f.Path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// WriteFile puts a secret's text into a file for its owner alone, whole or not at all. Missing directories are made 0700; one that is
+// there keeps its mode: it may be a volume that another program reads.
+func WriteFile(path, text string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, ".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // is gone after Rename
+	_, err = file.WriteString(text + "\n")
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}

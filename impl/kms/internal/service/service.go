@@ -1,0 +1,212 @@
+// Package service keeps the programs that call the family and how they come by their first key.
+package service
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// The states of a service.
+const (
+	Active   = "active"
+	Disabled = "disabled"
+)
+
+// Service is a program.
+type Service struct {
+	ID, Name             string
+	Scopes               []string // sorted
+	Family               bool     // the kms registered it and keeps its scopes as authority.Family says
+	Status               string
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Rows is what the domain asks of the database.
+type Rows interface {
+	// Insert adds a service; false when the name is taken.
+	Insert(ctx context.Context, tx *store.Tx, s Service) (bool, error)
+	// SetFamilyScopes gives a family service its scopes; false when it has them.
+	SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (bool, error)
+	// Update writes status and version over version from; false when that is not the version any more.
+	Update(ctx context.Context, tx *store.Tx, s Service, from int64) (bool, error)
+	Get(ctx context.Context, q store.Querier, id string) (Service, bool, error)
+	ByName(ctx context.Context, q store.Querier, name string) (Service, bool, error)
+	// List returns services by name, those after the given one.
+	List(ctx context.Context, q store.Querier, after string, limit int) ([]Service, error)
+	// EndAccess revokes every key and every unused enrolment token of the service.
+	EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
+
+	// InsertToken stores an enrolment token by its hash.
+	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) error
+	// SupersedeTokens ends the unused tokens of the service.
+	SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) error
+	// UseToken consumes a token that is open, of an active service; the first caller alone gets the service's id.
+	UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error)
+	// TokenUsed returns the service of a token that was used before.
+	TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error)
+	// TokenOpen reports whether a token can still be used at the time.
+	TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error)
+	// HasCredential reports whether the service has a key that works at the time, and that was used or is newer than fresh.
+	HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh time.Time) (bool, error)
+	// SweepTokens forgets tokens that expired before the time.
+	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
+}
+
+// Services is the domain of services.
+type Services struct {
+	db        *store.DB
+	rows      Rows
+	keys      Keys
+	catalogue *authority.Catalogue
+	trail     trail.Trail
+	clock     clock.Clock
+}
+
+// New returns the domain of services.
+func New(db *store.DB, rows Rows, keys Keys, catalogue *authority.Catalogue, c clock.Clock) *Services {
+	return &Services{db, rows, keys, catalogue, trail.Trail{Clock: c}, c}
+}
+
+// Register makes a service and its first enrolment token. A taken name is already_exists, a scope that no contract names
+// validation_failed.
+func (s *Services) Register(ctx context.Context, tx *store.Tx, name string, scopes []string) (Service, Enrolment, error) {
+	for _, scope := range scopes {
+		if !s.catalogue.Known(scope) {
+			return Service{}, Enrolment{}, problem.New(problem.ValidationFailed, "A scope is in no contract.").
+				WithField("body", "/scopes", "enum", "holds a scope that is in no contract")
+		}
+	}
+	made, err := s.insert(ctx, tx, name, scopes, false)
+	if err != nil {
+		return Service{}, Enrolment{}, err
+	}
+	enrolment, err := s.issue(ctx, tx, made.ID, TokenLife)
+	if err != nil {
+		return Service{}, Enrolment{}, err
+	}
+	return made, enrolment, s.trail.Append(ctx, tx, trail.Event{Action: "registerService", Target: made.ID})
+}
+
+func (s *Services) insert(ctx context.Context, tx *store.Tx, name string, scopes []string, family bool) (Service, error) {
+	now := micro.Now(s.clock)
+	scopes = slices.Clone(scopes)
+	sort.Strings(scopes)
+	made := Service{
+		ID: id.New("svc"), Name: name, Scopes: scopes, Family: family, Status: Active,
+		Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	inserted, err := s.rows.Insert(ctx, tx, made)
+	if err == nil && !inserted {
+		err = problem.New(problem.AlreadyExists, "The name is taken.").WithField("body", "/name", "unique", "is taken")
+	}
+	return made, err
+}
+
+// RegisterFamily registers the services of the family that are missing and keeps the scopes of the others up with this
+// release.
+func (s *Services) RegisterFamily(ctx context.Context) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, member := range authority.Family() {
+			if err := s.registerMember(ctx, tx, member); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member authority.Member) error {
+	made, err := s.insert(ctx, tx, member.Name, member.Scopes, true)
+	if err == nil {
+		return s.trail.Append(ctx, tx, trail.Event{Action: "registerService", Target: made.ID})
+	}
+	if !isTaken(err) {
+		return err
+	}
+	changed, err := s.rows.SetFamilyScopes(ctx, tx, member.Name, member.Scopes, micro.Now(s.clock))
+	if err != nil || !changed {
+		return err
+	}
+	return s.trail.Append(ctx, tx, trail.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
+}
+
+// Get returns a service; not_found when there is none.
+func (s *Services) Get(ctx context.Context, serviceID string) (Service, error) {
+	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), serviceID)
+	if err == nil && !ok {
+		err = notFound()
+	}
+	return found, err
+}
+
+// Name returns the name of an enabled service, and "" for any other.
+func (s *Services) Name(ctx context.Context, serviceID string) (string, error) {
+	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), serviceID)
+	if err != nil || !ok || found.Status != Active {
+		return "", err
+	}
+	return found.Name, nil
+}
+
+const listName = "services"
+
+// List returns a page of services by name and the cursor of the next one, or "".
+func (s *Services) List(ctx context.Context, cursor string, limit int) ([]Service, string, error) {
+	var after string
+	if cursor != "" {
+		if err := page.Decode(listName, cursor, &after); err != nil {
+			return nil, "", err
+		}
+	}
+	services, err := s.rows.List(ctx, s.db.Read(ctx), after, limit+1)
+	if err != nil || len(services) <= limit {
+		return services, "", err
+	}
+	services = services[:limit]
+	return services, page.Encode(listName, services[limit-1].Name), nil
+}
+
+// SetStatus disables or enables a service over the given version. A stale version is precondition_failed. Disabling revokes its keys
+// and unused enrolment tokens.
+func (s *Services) SetStatus(ctx context.Context, serviceID string, version int64, status string) (Service, error) {
+	var after Service
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		before, found, err := s.rows.Get(ctx, tx, serviceID)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return notFound()
+		}
+		after = before
+		after.Status, after.Version, after.UpdatedAt = status, version+1, micro.Now(s.clock)
+		updated, err := s.rows.Update(ctx, tx, after, version)
+		if err != nil {
+			return err
+		}
+		if !updated {
+			return problem.New(problem.PreconditionFailed, "The service was changed since it was read.")
+		}
+		if status == Disabled {
+			if err := s.rows.EndAccess(ctx, tx, serviceID, after.UpdatedAt, "service disabled"); err != nil {
+				return err
+			}
+		}
+		return s.trail.Append(ctx, tx, trail.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
+	})
+	return after, err
+}
+
+func notFound() error { return problem.New(problem.NotFound, "There is no such service.") }

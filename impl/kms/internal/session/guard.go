@@ -1,0 +1,69 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/fountainai/fountain/impl/kms/internal/password"
+)
+
+// Lockout: from the fifth failure on every further attempt must wait, first 30 seconds, then twice as long each time, at most
+// 15 minutes.
+const (
+	freeAttempts = 4
+	firstLock    = 30 * time.Second
+	longestLock  = 15 * time.Minute
+)
+
+// locks returns the waits after the failures freeAttempts+1, freeAttempts+2 and so on; the last one holds for all further.
+func locks() []time.Duration {
+	var out []time.Duration
+	for lock := firstLock; lock < longestLock; lock *= 2 {
+		out = append(out, lock)
+	}
+	return append(out, longestLock)
+}
+
+// identity is what failures are counted by: one for all spellings of a name that a person might take for the same, known or not.
+// It is hashed, since people type passwords into name fields.
+func identity(username string) []byte {
+	canonical := cases.Fold().String(norm.NFKC.String(username))
+	canonical = strings.TrimFunc(canonical, func(r rune) bool { return r == '.' || unicode.IsSpace(r) || unicode.IsControl(r) })
+	sum := sha256.Sum256([]byte(canonical))
+	return sum[:]
+}
+
+// turns lets the attempts of one identity come one after the other: they are counted before they are judged, and a person who signs in
+// from many places at once must not be locked out by the ones that are still being judged.
+type turns [256]chan struct{}
+
+func newTurns() *turns {
+	var t turns
+	for i := range t {
+		t[i] = make(chan struct{}, 1)
+	}
+	return &t
+}
+
+// wait waits for the identity's turn; overloaded when it does not come in time.
+func (t *turns) wait(ctx context.Context, identity []byte) (release func(), err error) {
+	turn := t[identity[0]]
+	timer := time.NewTimer(turnTime)
+	defer timer.Stop()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-timer.C:
+		return nil, password.Overloaded()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+const turnTime = 2 * time.Second

@@ -1,0 +1,164 @@
+// Package session signs users in and keeps them signed in: passwords, refresh tokens and their families, raised levels.
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/impl/kms/internal/token"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// The lives of a session.
+const (
+	idleLife     = 12 * time.Hour     // of a refresh token that nobody uses
+	absoluteLife = 7 * 24 * time.Hour // of a family, however busy
+	grace        = 10 * time.Second   // in which a used refresh token gives the same successor again
+)
+
+// Family is a session: what one sign-in has begun.
+type Family struct {
+	ID, UserID, ClientID           string
+	AuthTime, CreatedAt, ExpiresAt time.Time
+}
+
+// Shown is a refresh token that was used before.
+type Shown struct {
+	FamilyID       string
+	Live           bool // neither the family nor the token is over
+	Successor      []byte
+	SuccessorUntil time.Time // zero when the token is unused
+}
+
+// Rows is what the domain asks of the database. What is from before a restore is over in its eyes.
+type Rows interface {
+	// Admit counts an attempt, before it is judged; false while the identity is locked. locks are the waits after the
+	// attempts beyond free.
+	Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (bool, error)
+	// Forgive sets the identity's count to nothing.
+	Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) error
+
+	// InsertFamily begins a session of an active user; false when the user is not active.
+	InsertFamily(ctx context.Context, tx *store.Tx, f Family) (bool, error)
+	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error
+	// Use consumes a refresh token of a living session and keeps its sealed successor; the first caller alone gets the session.
+	Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (Family, bool, error)
+	// Shown returns what is known of a token that Use refused.
+	Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (Shown, bool, error)
+	// Family returns a session that is not over, of an active user.
+	Family(ctx context.Context, q store.Querier, id string, at time.Time) (Family, bool, error)
+	// Revoke ends a session; false when it was revoked already.
+	Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
+	// Sweep forgets what is long over.
+	Sweep(ctx context.Context, tx *store.Tx, at time.Time) error
+
+	// UseProof takes a proof's id; false when it was taken before.
+	UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (bool, error)
+}
+
+// Users finds the user of a name or id.
+type Users interface {
+	Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error)
+	// Credentials returns a user and the hash of the password by the exact name.
+	Credentials(ctx context.Context, q store.Querier, username string) (user.User, string, bool, error)
+}
+
+// Sealer seals successors; *seal.Keyset is one.
+type Sealer interface {
+	Seal(plain, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
+// Config is what sessions are made of.
+type Config struct {
+	DB        *store.DB
+	Rows      Rows
+	Users     Users
+	Hasher    *password.Hasher
+	Mint      *token.Mint
+	Sealer    Sealer
+	ProofKeys auth.KeySource
+	Clock     clock.Clock
+}
+
+// Sessions is the domain of sessions.
+type Sessions struct {
+	Config
+	trail trail.Trail
+	turns *turns
+}
+
+// New returns the domain of sessions.
+func New(c Config) *Sessions {
+	return &Sessions{Config: c, trail: trail.Trail{Clock: c.Clock}, turns: newTurns()}
+}
+
+// newRefresh returns a refresh token.
+func newRefresh() string {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails (crypto/rand)
+	return "rt_" + base64.RawURLEncoding.EncodeToString(random)
+}
+
+// refreshHash needs no key: the token has 256 random bits.
+func refreshHash(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}
+
+// access mints the access token of a session. It never says more than password: a raised level is not refreshed.
+func (s *Sessions) access(u user.User, f Family, r token.Request) (token.Issued, error) {
+	scopes, audience, err := s.Mint.Narrow(authority.ScopesOf(u.Roles), r)
+	if err != nil {
+		return token.Issued{}, err
+	}
+	return s.Mint.Issue(token.Grant{
+		Subject: u.ID, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID,
+		Scopes: scopes, Audience: audience, Roles: u.Roles,
+		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: token.UserLife,
+	})
+}
+
+// Logout ends the session of the caller's token. A token that an API key gave has none (forbidden).
+func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
+	if caller.SessionID == "" {
+		return problem.New(problem.Forbidden, "This token belongs to no session.")
+	}
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		ended, err := s.Rows.Revoke(ctx, tx, caller.SessionID, s.Clock.Now(), "signed out")
+		if err != nil || !ended {
+			return err
+		}
+		return s.trail.Append(ctx, tx, trail.Event{Action: "logoutUser", Target: caller.SessionID})
+	})
+}
+
+// sweepInterval is how often what is over is forgotten.
+const sweepInterval = 10 * time.Minute
+
+// Run forgets what is over, in long intervals, until ctx ends.
+func (s *Sessions) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			_ = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { // the next round finds what this one left
+				return s.Rows.Sweep(ctx, tx, s.Clock.Now())
+			})
+		}
+	}
+}

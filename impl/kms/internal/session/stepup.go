@@ -1,0 +1,111 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/token"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// StepUp trades a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof
+// must be of the caller's user, session and client (invalid_proof) and is used once (proof_used).
+func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (token.Issued, error) {
+	word, known := s.Mint.Catalogue.Resource(resource)
+	if !known {
+		return token.Issued{}, problem.New(problem.ValidationFailed, "The resource is not a service of this family.").
+			WithField("body", "/resource", "enum", "must be the word or the URI of a service")
+	}
+	claims, err := auth.VerifyProof(ctx, proof, s.ProofKeys, s.Clock)
+	if err != nil {
+		return token.Issued{}, err
+	}
+	if err := fits(claims, caller); err != nil {
+		return token.Issued{}, err
+	}
+	grant, err := s.raised(ctx, caller, claims, word)
+	if err != nil {
+		return token.Issued{}, err
+	}
+	fresh := false
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// Kept until no clock in the house takes the proof for alive any more.
+		if fresh, err = s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway)); err != nil {
+			return err
+		}
+		event := trail.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
+		if !fresh {
+			event.Outcome, event.Detail = trail.Denied, map[string]string{"security": "proof used twice"}
+		}
+		return s.trail.Append(ctx, tx, event)
+	})
+	if err != nil {
+		return token.Issued{}, err
+	}
+	if !fresh {
+		return token.Issued{}, problem.New(problem.ProofUsed, "The proof was used before.")
+	}
+	return s.Mint.Issue(grant)
+}
+
+// fits checks that the proof was made for this caller and says something.
+func fits(c *auth.ProofClaims, caller *auth.Principal) error {
+	switch {
+	case caller.SessionID == "":
+		return invalidProof("the caller's token belongs to no session")
+	case c.Subject != caller.Subject || c.SessionID != caller.SessionID || c.AuthorizedParty != caller.ClientID:
+		return invalidProof("it is another session's")
+	case len(c.Audience) != 1:
+		return invalidProof("it has more than one audience")
+	case !contract.ACRSatisfies(c.ACR, contract.ACRPassword):
+		return invalidProof("its level is unknown")
+	case c.IssuedAt == nil || c.ExpiresAt.Sub(c.IssuedAt.Time) > maxProofLife:
+		return invalidProof("it lives too long")
+	}
+	return nil
+}
+
+const maxProofLife = 60 * time.Second
+
+func invalidProof(why string) error {
+	return problem.New(problem.InvalidProof, "The second-factor proof does not hold.").Wrap(errors.New(why))
+}
+
+// raised is the grant: the session's scopes that belong to the one service, as far as the caller's token carries them.
+func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.ProofClaims, word string) (token.Grant, error) {
+	q := s.DB.Read(ctx)
+	f, live, err := s.Rows.Family(ctx, q, caller.SessionID, micro.Now(s.Clock))
+	if err != nil {
+		return token.Grant{}, err
+	}
+	if !live || f.UserID != caller.Subject {
+		return token.Grant{}, sessionEnded()
+	}
+	u, _, err := s.Users.Get(ctx, q, f.UserID)
+	if err != nil {
+		return token.Grant{}, err
+	}
+	scopes := authority.Both(s.Mint.Catalogue.Within(word, authority.ScopesOf(u.Roles)), caller.Scopes)
+	if len(scopes) == 0 {
+		return token.Grant{}, problem.New(problem.InsufficientScope, "No scope of this session reaches the service.")
+	}
+	amr := slices.Clone(caller.AMR)
+	for _, method := range c.AMR {
+		if !slices.Contains(amr, method) {
+			amr = append(amr, method)
+		}
+	}
+	return token.Grant{
+		Subject: u.ID, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: f.ID,
+		Scopes: scopes, Audience: []string{word}, Roles: u.Roles,
+		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: token.StepUpLife,
+	}, nil
+}

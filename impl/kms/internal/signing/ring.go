@@ -1,0 +1,252 @@
+// Package signing keeps the keys that sign access tokens. A key is next (published, not used), then active (signs), then
+// retiring (verifies what it has signed), then gone; which of them it is, is computed from the clock whenever it is asked for.
+package signing
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// EdDSA is the algorithm of the keys (RFC 8037).
+const EdDSA = "EdDSA"
+
+// Key is a signing key. A zero time is not reached.
+type Key struct {
+	KID, Alg                                  string
+	Public                                    ed25519.PublicKey
+	SealedPrivate                             []byte
+	PublishedAt, ActiveAt, RetiringAt, GoneAt time.Time
+}
+
+// State is the place of a key in its life.
+type State string
+
+// The states.
+const (
+	Unpublished State = "unpublished"
+	Next        State = "next"
+	Active      State = "active"
+	Retiring    State = "retiring"
+	Gone        State = "gone"
+)
+
+// State returns the key's state at a time.
+func (k Key) State(now time.Time) State {
+	reached := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	switch {
+	case reached(k.GoneAt):
+		return Gone
+	case reached(k.RetiringAt):
+		return Retiring
+	case reached(k.ActiveAt):
+		return Active
+	case reached(k.PublishedAt):
+		return Next
+	}
+	return Unpublished
+}
+
+// published reports whether the key belongs into the key set.
+func (k Key) published(now time.Time) bool {
+	s := k.State(now)
+	return s == Next || s == Active || s == Retiring
+}
+
+// Thumbprint returns the RFC 7638 thumbprint of an Ed25519 key, base64url: its kid.
+func Thumbprint(public ed25519.PublicKey) string {
+	// The members in the order and form of RFC 8037, appendix A.3.
+	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Rows is what the ring asks of the database.
+type Rows interface {
+	// SigningKeys returns the keys that are not gone at the time, oldest first.
+	SigningKeys(ctx context.Context, q store.Querier, at time.Time) ([]Key, error)
+	InsertSigningKey(ctx context.Context, tx *store.Tx, k Key) error
+	// Claim is true for the first who claims the name, for ever.
+	Claim(ctx context.Context, tx *store.Tx, name string) (bool, error)
+}
+
+// reloadAfter is how old the keys in memory may be before they are read again: what another replica has rotated is known by then.
+const reloadAfter = 10 * time.Second
+
+// Ring holds the signing keys in memory. It is an auth.KeySource, safe for concurrent use.
+type Ring struct {
+	db     *store.DB
+	rows   Rows
+	sealer *seal.Keyset
+	clock  clock.Clock
+
+	mu      sync.RWMutex
+	keys    []Key
+	private map[string]ed25519.PrivateKey
+	loaded  time.Time // by the machine's clock: it measures a duration
+}
+
+// Open returns the ring; the first one ever makes an active and a next key.
+func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c clock.Clock) (*Ring, error) {
+	r := &Ring{db: db, rows: rows, sealer: sealer, clock: c, private: map[string]ed25519.PrivateKey{}}
+	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		first, err := rows.Claim(ctx, tx, "signing keys")
+		if err != nil || !first {
+			return err
+		}
+		now := micro.Now(c)
+		if err := r.create(ctx, tx, now, now); err != nil {
+			return err
+		}
+		return r.create(ctx, tx, now, time.Time{})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make signing keys: %w", err)
+	}
+	if err := r.load(ctx); err != nil {
+		return nil, err
+	}
+	_, err = r.active()
+	return r, err
+}
+
+func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.Time) error {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	kid := Thumbprint(public)
+	sealed, err := r.sealer.Seal(private.Seed(), []byte("signing-key:"+kid))
+	if err != nil {
+		return err
+	}
+	k := Key{KID: kid, Alg: EdDSA, Public: public, SealedPrivate: sealed, PublishedAt: published, ActiveAt: active}
+	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
+		return err
+	}
+	return trail.Trail{Clock: r.clock}.Append(ctx, tx, trail.Event{Action: "createSigningKey", Target: kid})
+}
+
+// load reads the keys again.
+func (r *Ring) load(ctx context.Context) error {
+	keys, err := r.rows.SigningKeys(ctx, r.db.Read(ctx), r.clock.Now())
+	if err != nil {
+		return fmt.Errorf("read signing keys: %w", err)
+	}
+	private := make(map[string]ed25519.PrivateKey, len(keys))
+	for _, k := range keys {
+		if len(k.SealedPrivate) == 0 {
+			continue
+		}
+		seed, err := r.sealer.Open(k.SealedPrivate, []byte("signing-key:"+k.KID))
+		if err != nil || len(seed) != ed25519.SeedSize {
+			return fmt.Errorf("open signing key %s: %w", k.KID, errors.Join(err, errSeed(seed)))
+		}
+		private[k.KID] = ed25519.NewKeyFromSeed(seed)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys, r.private, r.loaded = keys, private, time.Now()
+	return nil
+}
+
+func errSeed(seed []byte) error {
+	if len(seed) != ed25519.SeedSize {
+		return errors.New("not a seed")
+	}
+	return nil
+}
+
+// fresh reads the keys again when they are old; when the database is away, the old ones still count.
+func (r *Ring) fresh(ctx context.Context) {
+	r.mu.RLock()
+	old := time.Since(r.loaded) > reloadAfter
+	r.mu.RUnlock()
+	if old {
+		_ = r.load(ctx)
+	}
+}
+
+// Watch reads the keys again in short intervals until ctx ends.
+func (r *Ring) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(reloadAfter / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			_ = r.load(ctx) // the old ones still count
+		}
+	}
+}
+
+// Published returns the keys that verify tokens now or will soon: the key set.
+func (r *Ring) Published(ctx context.Context) []Key {
+	r.fresh(ctx)
+	now := r.clock.Now()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var out []Key
+	for _, k := range r.keys {
+		if k.published(now) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// Key implements auth.KeySource.
+func (r *Ring) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
+	for _, k := range r.Published(ctx) {
+		if k.KID == kid {
+			return k.Alg, k.Public, nil
+		}
+	}
+	return "", nil, auth.ErrUnknownKey
+}
+
+// active returns the key that signs: of several, the one that became active last.
+func (r *Ring) active() (Key, error) {
+	now := r.clock.Now()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var best Key
+	for _, k := range r.keys {
+		if k.State(now) == Active && (best.KID == "" || k.ActiveAt.After(best.ActiveAt)) {
+			best = k
+		}
+	}
+	if best.KID == "" {
+		return best, errors.New("no signing key is active: is the clock right?")
+	}
+	return best, nil
+}
+
+// Sign signs an access token with the active key.
+func (r *Ring) Sign(claims *auth.Claims) (string, error) {
+	k, err := r.active()
+	if err != nil {
+		return "", err
+	}
+	r.mu.RLock()
+	private := r.private[k.KID]
+	r.mu.RUnlock()
+	if private == nil {
+		return "", fmt.Errorf("signing key %s has no private part", k.KID)
+	}
+	return auth.Sign(auth.TypeAccess, k.KID, k.Alg, private, claims)
+}

@@ -1,0 +1,248 @@
+// Package user keeps the people: who they are, what roles they have, and that there is always an administrator among them.
+package user
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/micro"
+	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/impl/kms/internal/trail"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// The states of users and of services.
+const (
+	Active   = "active"
+	Disabled = "disabled"
+)
+
+// User is a person.
+type User struct {
+	ID, Username         string
+	Roles                []string // sorted
+	Status               string
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Administers reports whether the user is an administrator who can sign in.
+func (u User) Administers() bool {
+	return u.Status == Active && slices.Contains(u.Roles, authority.RoleAdmin)
+}
+
+// Rows is what the domain asks of the database.
+type Rows interface {
+	// Insert adds a user; false when the name is taken.
+	Insert(ctx context.Context, tx *store.Tx, u User, passwordHash string) (bool, error)
+	// Update writes roles, status and version over version from; false when that is not the version any more.
+	Update(ctx context.Context, tx *store.Tx, u User, from int64) (bool, error)
+	// Get finds a user by id.
+	Get(ctx context.Context, q store.Querier, id string) (User, bool, error)
+	// List returns users by name, those after the given one.
+	List(ctx context.Context, q store.Querier, after string, limit int) ([]User, error)
+	// FirstAdministrator counts an administrator where there was none; false when there was.
+	FirstAdministrator(ctx context.Context, tx *store.Tx) (bool, error)
+	// MoreAdministrators and FewerAdministrators keep the count; Fewer is false when one is all there are.
+	MoreAdministrators(ctx context.Context, tx *store.Tx) error
+	FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error)
+	// Administrators returns the count.
+	Administrators(ctx context.Context, q store.Querier) (int64, error)
+	// EndAccess revokes every refresh family and API key of the user.
+	EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
+}
+
+// Users is the domain of users.
+type Users struct {
+	db     *store.DB
+	rows   Rows
+	hasher *password.Hasher
+	trail  trail.Trail
+	clock  clock.Clock
+}
+
+// New returns the domain of users.
+func New(db *store.DB, rows Rows, hasher *password.Hasher, c clock.Clock) *Users {
+	return &Users{db, rows, hasher, trail.Trail{Clock: c}, c}
+}
+
+// Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
+type Draft struct {
+	username, hash string
+	roles          []string
+}
+
+// Draft checks name and password and hashes it. A password that is too well known is weak_password; too many hashes at once
+// are overloaded.
+func (s *Users) Draft(ctx context.Context, username, secret string, roles []string) (Draft, error) {
+	if err := password.Check(secret, username); err != nil {
+		return Draft{}, err
+	}
+	hash, err := s.hasher.Hash(ctx, secret)
+	if err != nil {
+		return Draft{}, err
+	}
+	roles = slices.Clone(roles)
+	sort.Strings(roles)
+	return Draft{username: username, hash: hash, roles: slices.Compact(roles)}, nil
+}
+
+// Create makes a user; a taken name is already_exists.
+func (s *Users) Create(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
+	u, err := s.insert(ctx, tx, d)
+	if err != nil {
+		return User{}, err
+	}
+	if u.Administers() {
+		if err := s.rows.MoreAdministrators(ctx, tx); err != nil {
+			return User{}, err
+		}
+	}
+	return u, s.trail.Append(ctx, tx, trail.Event{Action: "createUser", Target: u.ID})
+}
+
+// CreateFirst makes the first administrator; bootstrap_closed when there is one already.
+func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
+	first, err := s.rows.FirstAdministrator(ctx, tx)
+	if err != nil {
+		return User{}, err
+	}
+	if !first {
+		return User{}, problem.New(problem.BootstrapClosed, "There is an administrator already.")
+	}
+	u, err := s.insert(ctx, tx, d)
+	if err != nil {
+		return User{}, err
+	}
+	return u, s.trail.Append(ctx, tx, trail.Event{Action: "bootstrapAdmin", Target: u.ID})
+}
+
+func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
+	now := micro.Now(s.clock)
+	u := User{ID: id.New("usr"), Username: d.username, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now}
+	inserted, err := s.rows.Insert(ctx, tx, u, d.hash)
+	if err != nil {
+		return User{}, err
+	}
+	if !inserted {
+		return User{}, problem.New(problem.AlreadyExists, "The username is taken.").
+			WithField("body", "/username", "unique", "is taken")
+	}
+	return u, nil
+}
+
+// Get returns a user; not_found when there is none.
+func (s *Users) Get(ctx context.Context, userID string) (User, error) {
+	u, found, err := s.rows.Get(ctx, s.db.Read(ctx), userID)
+	if err == nil && !found {
+		err = NotFound()
+	}
+	return u, err
+}
+
+// NotFound is the refusal for a user who is not there, or not for the caller's eyes.
+func NotFound() error { return problem.New(problem.NotFound, "There is no such user.") }
+
+const listName = "users"
+
+// List returns a page of users by name and the cursor of the next one, or "".
+func (s *Users) List(ctx context.Context, cursor string, limit int) ([]User, string, error) {
+	var after string
+	if cursor != "" {
+		if err := page.Decode(listName, cursor, &after); err != nil {
+			return nil, "", err
+		}
+	}
+	users, err := s.rows.List(ctx, s.db.Read(ctx), after, limit+1)
+	if err != nil || len(users) <= limit {
+		return users, "", err
+	}
+	users = users[:limit]
+	return users, page.Encode(listName, users[limit-1].Username), nil
+}
+
+// Change is what an update asks for; nil leaves as it is.
+type Change struct {
+	Roles  *[]string
+	Status *string
+}
+
+// Update applies the change over the given version. A stale version is precondition_failed; the last active administrator can be
+// neither disabled nor demoted (last_administrator). Disabling ends every session and key of the user.
+func (s *Users) Update(ctx context.Context, userID string, version int64, change Change) (User, error) {
+	var after User
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		before, found, err := s.rows.Get(ctx, tx, userID)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return NotFound()
+		}
+		after = before.with(change)
+		after.Version, after.UpdatedAt = version+1, micro.Now(s.clock)
+		if before.Version != version {
+			return stale()
+		}
+		// The version that was read is the version that is replaced, so what before says is what the count was made of.
+		if updated, err := s.rows.Update(ctx, tx, after, version); err != nil || !updated {
+			return orStale(err)
+		}
+		return s.follow(ctx, tx, before, after)
+	})
+	return after, err
+}
+
+// follow does what a change brings with it.
+func (s *Users) follow(ctx context.Context, tx *store.Tx, before, after User) error {
+	switch {
+	case after.Administers() && !before.Administers():
+		if err := s.rows.MoreAdministrators(ctx, tx); err != nil {
+			return err
+		}
+	case before.Administers() && !after.Administers():
+		others, err := s.rows.FewerAdministrators(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !others {
+			return problem.New(problem.LastAdministrator, "The last active administrator can be neither disabled nor demoted.")
+		}
+	}
+	if after.Status == Disabled {
+		if err := s.rows.EndAccess(ctx, tx, after.ID, after.UpdatedAt, "user disabled"); err != nil {
+			return err
+		}
+	}
+	return s.trail.Append(ctx, tx, trail.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
+}
+
+func (u User) with(c Change) User {
+	if c.Roles != nil {
+		u.Roles = slices.Clone(*c.Roles)
+		sort.Strings(u.Roles)
+		u.Roles = slices.Compact(u.Roles)
+	}
+	if c.Status != nil {
+		u.Status = *c.Status
+	}
+	return u
+}
+
+func stale() error {
+	return problem.New(problem.PreconditionFailed, "The user was changed since it was read.")
+}
+
+func orStale(err error) error {
+	if err != nil {
+		return err
+	}
+	return stale()
+}
