@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
@@ -151,7 +150,7 @@ func (m *marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 		}
 		end := t.End
 		if n > 0 {
-			end = min(end, t.Start+letters(s[t.Start:], n))
+			end = t.Start + f.Analyzer().Letters(s[t.Start:t.End], n)
 		}
 		spans = append(spans, span{i, t.Start, end})
 	}
@@ -168,16 +167,6 @@ func (m *marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 	}
 	out.Snippet, out.Matched = m.cut(s, spans, from, to)
 	return out, true
-}
-
-// letters is the length in bytes of the first n characters of s.
-func letters(s string, n int) int {
-	at := 0
-	for ; n > 0 && at < len(s); n-- {
-		_, size := utf8.DecodeRuneInString(s[at:])
-		at += size
-	}
-	return at
 }
 
 // snippetWords is the width of the window in which matches are shown together.

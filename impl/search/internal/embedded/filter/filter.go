@@ -223,11 +223,11 @@ func (p *parser) name() (string, error) {
 	if name == "" {
 		return "", errSyntax
 	}
-	p.pos += end + 1
-	p.blanks()
-	if strings.HasSuffix(name, ".") && p.at("{") {
+	if strings.Contains(name, ".{") {
 		return "", schema.Unsupported("filter_by: nested objects")
 	}
+	p.pos += end + 1
+	p.blanks()
 	return name, nil
 }
 

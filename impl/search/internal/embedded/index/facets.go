@@ -84,7 +84,11 @@ func countNumbers[T number](s *search, c *column[T], r *FacetResult, show func(T
 	var buf [1]T
 	n := 0
 	err := s.each(func(doc uint32) {
-		for _, v := range c.values(doc, buf[:]) {
+		values := c.values(doc, buf[:])
+		for i, v := range values {
+			if i > 0 && slices.Contains(values[:i], v) { // a document counts once for a value
+				continue
+			}
 			counts[v]++
 			x := float64(v)
 			if n == 0 {

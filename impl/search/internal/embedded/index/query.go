@@ -195,14 +195,10 @@ func (s *search) known(text string) bool {
 	return false
 }
 
-// dropping leaves out words from one side until there are enough documents, and if nothing at all is found then from the
-// other side too.
+// dropping leaves out words from one side and then from the other until there are enough documents.
 func (s *search) dropping(loose, literal []*word) error {
 	enough := func() bool { return int(s.found.GetCardinality()) >= s.plan.DropThreshold }
 	for side := range 2 {
-		if side == 1 && !s.found.IsEmpty() {
-			return nil
-		}
 		for n := 1; n < len(loose) && !enough(); n++ {
 			part := loose[:len(loose)-n]
 			if s.plan.DropLeft != (side == 1) {

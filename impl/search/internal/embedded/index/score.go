@@ -16,7 +16,7 @@ const (
 	exactShift     = 8
 	maxByte        = 255
 	closest        = 100
-	// windowWords is the width of the window in which words count as standing together.
+	// windowWords is how far apart words may be and still count as standing together.
 	windowWords = 10
 	// maxScoredWords fits the four bits of the document's score.
 	maxScoredWords = 15
@@ -51,6 +51,7 @@ type scorer struct {
 	places  []place
 	hits    []occurrence
 	seen    []int
+	costs   []int // by word; -1: not in the field
 }
 
 type costed struct {
@@ -59,7 +60,7 @@ type costed struct {
 }
 
 func newScorer(plan *Plan, lists [][]candidate) *scorer {
-	sc := &scorer{plan: plan, cursors: make([][][]costed, len(lists)), seen: make([]int, len(lists))}
+	sc := &scorer{plan: plan, cursors: make([][][]costed, len(lists)), seen: make([]int, len(lists)), costs: make([]int, len(lists))}
 	for w, list := range lists {
 		sc.cursors[w] = make([][]costed, len(plan.Fields))
 		for f := range plan.Fields {
@@ -109,10 +110,9 @@ func (sc *scorer) score(doc uint32) fieldScores {
 	return out
 }
 
-// field scores one field; words has a bit for each word of the query that matched.
+// field scores one field: its best element, if it is a list. words has a bit for each word of the query that matched.
 func (sc *scorer) field(doc uint32, f int) (score, words uint64) {
 	sc.hits = sc.hits[:0]
-	cost, matched := 0, 0
 	for w := range sc.cursors {
 		best := -1
 		for k := range sc.cursors[w][f] {
@@ -129,32 +129,55 @@ func (sc *scorer) field(doc uint32, f int) (score, words uint64) {
 				sc.hits = append(sc.hits, occurrence{p.pos, w, p.last})
 			}
 		}
+		sc.costs[w] = best
 		if best >= 0 {
 			words |= 1 << w
-			matched++
-			cost += best
 		}
 	}
-	if matched == 0 {
+	if words == 0 {
 		return 0, 0
 	}
 	if len(sc.cursors) > 1 {
 		slices.SortFunc(sc.hits, func(a, b occurrence) int { return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.word, b.word)) })
 	}
-	inWindow, span := sc.window()
-	score = uint64(inWindow)<<windowShift | uint64(min(matched, maxByte))<<matchedShift |
-		uint64(maxByte-min(cost, maxByte))<<costShift | uint64(closest-span)<<closenessShift
-	if !sc.plan.NoExactPriority && matched == len(sc.cursors) && sc.whole(matched) {
-		score |= 1 << exactShift
-	}
-	if sc.plan.PositionMatters {
-		score |= uint64(max(0, maxByte-1-int(sc.hits[0].pos%elementStride)))
+	array := sc.plan.Fields[f].Field.Array
+	for from := 0; from < len(sc.hits); {
+		to := from + 1
+		for to < len(sc.hits) && sc.hits[to].pos/elementStride == sc.hits[from].pos/elementStride {
+			to++
+		}
+		score = max(score, sc.element(sc.hits[from:to], array))
+		from = to
 	}
 	return score, words
 }
 
-// window finds the most words that stand within one window of an element, and the narrowest such window.
-func (sc *scorer) window() (words, span int) {
+// element scores the occurrences in one element.
+func (sc *scorer) element(hits []occurrence, array bool) uint64 {
+	words := uint64(0)
+	for _, h := range hits {
+		words |= 1 << h.word
+	}
+	matched, cost := bits.OnesCount64(words), 0
+	for w, c := range sc.costs {
+		if words>>w&1 == 1 {
+			cost += c
+		}
+	}
+	inWindow, span := sc.window(hits)
+	score := uint64(inWindow)<<windowShift | uint64(min(matched, maxByte))<<matchedShift |
+		uint64(maxByte-min(cost, maxByte))<<costShift | uint64(closest-span)<<closenessShift
+	if !sc.plan.NoExactPriority && cost == 0 && (array || matched == len(sc.cursors)) && whole(hits, matched) {
+		score |= 1 << exactShift
+	}
+	if sc.plan.PositionMatters {
+		score |= uint64(max(0, maxByte-1-int(hits[0].pos%elementStride)))
+	}
+	return score
+}
+
+// window finds the most words that stand within one window, and the narrowest such window.
+func (sc *scorer) window(hits []occurrence) (words, span int) {
 	words = 1
 	if len(sc.cursors) == 1 {
 		return 1, 0
@@ -163,14 +186,13 @@ func (sc *scorer) window() (words, span int) {
 		sc.seen[i] = 0
 	}
 	inside, from := 0, 0
-	for _, h := range sc.hits {
+	for _, h := range hits {
 		if sc.seen[h.word]++; sc.seen[h.word] == 1 {
 			inside++
 		}
 		for {
-			first := sc.hits[from]
-			tooFar := h.pos-first.pos >= windowWords || h.pos/elementStride != first.pos/elementStride
-			if !tooFar && sc.seen[first.word] == 1 {
+			first := hits[from]
+			if h.pos-first.pos <= windowWords && sc.seen[first.word] == 1 {
 				break
 			}
 			if sc.seen[first.word]--; sc.seen[first.word] == 0 {
@@ -178,7 +200,7 @@ func (sc *scorer) window() (words, span int) {
 			}
 			from++
 		}
-		width := int(h.pos - sc.hits[from].pos)
+		width := int(h.pos - hits[from].pos)
 		if inside > words || inside == words && inside > 1 && width < span {
 			words, span = inside, width
 		}
@@ -186,21 +208,17 @@ func (sc *scorer) window() (words, span int) {
 	return words, span
 }
 
-// whole says that the words of the query are all the words of an element.
-func (sc *scorer) whole(words int) bool {
-	for i, h := range sc.hits {
-		if !h.last || int(h.pos%elementStride) != words-1 {
-			continue
-		}
-		covered, start := 1, h.pos-uint32(words-1)
-		for k := i - 1; k >= 0 && sc.hits[k].pos >= start; k-- {
-			if sc.hits[k].pos != sc.hits[k+1].pos {
-				covered++
-			}
-		}
-		if covered == words {
-			return true
+// whole says that the words of the query are all the words of the element.
+func whole(hits []occurrence, words int) bool {
+	end := hits[len(hits)-1]
+	if !end.last || int(end.pos%elementStride) != words-1 {
+		return false
+	}
+	covered := 1
+	for i := 1; i < len(hits); i++ {
+		if hits[i].pos != hits[i-1].pos {
+			covered++
 		}
 	}
-	return false
+	return covered == words
 }

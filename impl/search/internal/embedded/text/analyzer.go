@@ -32,6 +32,7 @@ type Token struct {
 // Analyzer splits and normalises texts. It is immutable and safe for concurrent use.
 type Analyzer struct {
 	chain *analysis.DefaultAnalyzer
+	strip stripFilter
 }
 
 // New returns an analyzer for a field. separators split words in addition to white space, symbols are kept as part of
@@ -42,9 +43,10 @@ func New(separators, symbols []string) *Analyzer {
 		delete(split, r)
 	}
 	inWord := func(r rune) bool { return !unicode.IsSpace(r) && !split[r] }
-	return &Analyzer{chain: &analysis.DefaultAnalyzer{
+	strip := stripFilter{keep: keep}
+	return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{
 		Tokenizer:    character.NewCharacterTokenizer(inWord),
-		TokenFilters: []analysis.TokenFilter{stripFilter{keep: keep}, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()},
+		TokenFilters: []analysis.TokenFilter{strip, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()},
 	}}
 }
 
@@ -75,6 +77,19 @@ func (a *Analyzer) Tokens(s string) []Token {
 		out = append(out, Token{Text: string(t.Term), Start: t.Start, End: t.End})
 	}
 	return out
+}
+
+// Letters returns how many bytes of s hold its first n characters that are not special.
+func (a *Analyzer) Letters(s string, n int) int {
+	for i, r := range s {
+		if a.strip.kept(r) {
+			n--
+		}
+		if n == 0 {
+			return i + utf8.RuneLen(r)
+		}
+	}
+	return len(s)
 }
 
 // Words returns only the normalised words of s.
@@ -146,7 +161,9 @@ func (f stripFilter) strip(t *analysis.Token) bool {
 }
 
 // foldFilter takes accents and typographic variants off Latin letters; other scripts stay as they are.
-type foldFilter struct{ fold *asciifolding.AsciiFoldingFilter }
+type foldFilter struct {
+	fold *asciifolding.AsciiFoldingFilter
+}
 
 // Filter implements analysis.TokenFilter.
 func (f foldFilter) Filter(in analysis.TokenStream) analysis.TokenStream {

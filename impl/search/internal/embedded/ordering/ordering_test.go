@@ -1,0 +1,65 @@
+package ordering
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+func fields(t testing.TB) *schema.Schema {
+	s, err := schema.Parse([]byte(`{"name":"x","fields":[{"name":"a","type":"int32"},{"name":"b","type":"float"},
+		{"name":"s","type":"string","sort":true},{"name":"t","type":"string"}]}`), 10)
+	require.NoError(t, err)
+	return s
+}
+
+func TestParse_readsKeys(t *testing.T) {
+	keys, err := Parse("a:asc, b(missing_values: first):DESC,_text_match:desc", fields(t))
+	require.NoError(t, err)
+	require.Len(t, keys, 3)
+	require.Equal(t, "a", keys[0].Field.Name)
+	require.False(t, keys[0].Desc)
+	require.True(t, keys[1].Desc)
+	require.True(t, keys[1].MissingFirst)
+	require.Nil(t, keys[2].Field)
+	keys, err = Parse(" ", fields(t))
+	require.NoError(t, err)
+	require.Empty(t, keys)
+}
+
+func TestParse_refusesByTheDocumentedText(t *testing.T) {
+	for in, want := range map[string]string{
+		"a":                             "Parameter `sort_by` is malformed.",
+		"a:up":                          "Parameter `sort_by` is malformed.",
+		",a:asc":                        "Parameter `sort_by` is malformed.",
+		"a(x:asc":                       "Parameter `sort_by` is malformed.",
+		"a):asc":                        "Parameter `sort_by` is malformed.",
+		"a:asc,b:asc,s:asc,a:desc":      "Only upto 3 sort fields are allowed.",
+		"t:asc":                         "Could not find a field named `t` in the schema for sorting.",
+		"nope:asc":                      "Could not find a field named `nope` in the schema for sorting.",
+		"a(missing_values: maybe):asc":  "Bad syntax for sorting field `a`",
+		"_eval(a:1):desc":               "`_eval` is not supported by the embedded engine.",
+		"_text_match(buckets: 10):desc": "`_text_match(buckets)` is not supported by the embedded engine.",
+	} {
+		_, err := Parse(in, fields(t))
+		require.EqualError(t, err, want, in)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"a:asc,b:desc", "b(missing_values: last):asc", "_eval([(a:1):2]):desc", "a(:asc", "))((", "s(1,2, precision: 2 km):asc"} {
+		f.Add(s)
+	}
+	s := fields(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		keys, err := Parse(in, s)
+		if err == nil && len(keys) > MaxKeys {
+			t.Fatal("too many keys")
+		}
+		if _, ok := err.(*schema.Error); err != nil && !ok {
+			t.Fatalf("unexpected error %v", err)
+		}
+	})
+}

@@ -1,0 +1,271 @@
+// Package tsclient talks to a search engine that serves Typesense's HTTP API, with the official client (typesense-go) over a
+// transport and a key of our own, so that one code path serves a real Typesense and the embedded engine.
+//
+// It goes round what the official client does badly: its multi-node option races (never used), its key is fixed (ours is
+// read for each request), its total timeout is 5 s (ours is per call), documents lose digits of large whole numbers (ours
+// stay bytes) and import results have no codes (ours are read here).
+package tsclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/typesense/typesense-go/v3/typesense"
+	"github.com/typesense/typesense-go/v3/typesense/api"
+)
+
+// Client speaks to one engine. It is safe for concurrent use.
+type Client struct {
+	raw api.ClientInterface
+	// Typed is the official client over the same transport and key.
+	Typed *typesense.Client
+	times Deadlines
+}
+
+// Deadlines bound each kind of call. A zero field takes its default.
+type Deadlines struct {
+	// Search is for searches and reads, Write for schemas and single documents, Import for bulk writes.
+	Search, Write, Import time.Duration
+}
+
+// maxAnswer bounds what is read of one answer.
+const maxAnswer = 64 << 20
+
+// New returns a client for the engine at base (any URL for an engine in the process). key is called for each request: a new
+// key needs no new client.
+func New(base string, doer Doer, key func() string, times Deadlines) (*Client, error) {
+	setKey := func(_ context.Context, r *http.Request) error {
+		r.Header.Set(api.APIKeyHeader, key())
+		return nil
+	}
+	ac, err := api.NewClientWithResponses(base, api.WithHTTPClient(doer), api.WithRequestEditorFn(setKey))
+	if err != nil {
+		return nil, fmt.Errorf("make typesense client: %w", err)
+	}
+	for into, d := range map[*time.Duration]time.Duration{&times.Search: 10 * time.Second, &times.Write: 15 * time.Second, &times.Import: time.Minute} {
+		if *into == 0 {
+			*into = d
+		}
+	}
+	return &Client{raw: ac, Typed: typesense.NewClient(typesense.WithAPIClient(ac)), times: times}, nil
+}
+
+// Error is an engine's refusal.
+type Error struct {
+	// Status is the engine's HTTP status, Message its text (never with a key in it).
+	Status  int
+	Message string
+	// Embedded says that the embedded engine answered.
+	Embedded bool
+}
+
+// Error implements error.
+func (e *Error) Error() string { return fmt.Sprintf("the search engine answered %d: %s", e.Status, e.Message) }
+
+// ErrUnavailable wraps errors of the connection to the engine: nothing is known about the call's outcome.
+var ErrUnavailable = errors.New("the search engine can't be reached")
+
+// call sends one request and reads the answer; any status but 2xx is an *Error.
+func call(ctx context.Context, limit time.Duration, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	resp, err := send(ctx)
+	if err != nil {
+		return nil, nil, unreachable(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err = readAll(resp.Body, maxAnswer)
+	if err != nil {
+		return nil, nil, unreachable(ctx, err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, nil, refusal(resp, body)
+	}
+	return body, resp.Header, nil
+}
+
+func unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("call search engine: %w", ctx.Err())
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+func refusal(resp *http.Response, body []byte) error {
+	e := &Error{Status: resp.StatusCode, Embedded: embedded(resp.Header)}
+	var text struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body, &text) == nil {
+		e.Message = text.Message
+	}
+	return e
+}
+
+func embedded(h http.Header) bool { return h.Get("X-Search-Engine") == "embedded" }
+
+// CreateCollection makes a collection from a schema in Typesense's form.
+func (c *Client) CreateCollection(ctx context.Context, schema []byte) ([]byte, error) {
+	body, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.CreateCollectionWithBody(ctx, "application/json", bytes.NewReader(schema))
+	})
+	return body, err
+}
+
+// Collection reads a collection in Typesense's form.
+func (c *Client) Collection(ctx context.Context, name string) ([]byte, error) {
+	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollection(ctx, name) })
+	return body, err
+}
+
+// Collections reads all collections in Typesense's form.
+func (c *Client) Collections(ctx context.Context) ([]json.RawMessage, error) {
+	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollections(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("read collections: %w", errBadAnswer)
+	}
+	return list, nil
+}
+
+// errBadAnswer says that an engine's answer is not what its API says.
+var errBadAnswer = &Error{Status: http.StatusBadGateway, Message: "The answer can't be read."}
+
+// DeleteCollection drops a collection with its documents.
+func (c *Client) DeleteCollection(ctx context.Context, name string) error {
+	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteCollection(ctx, name) })
+	return err
+}
+
+// DeleteDocument removes a document; one that is not there is no error.
+func (c *Client) DeleteDocument(ctx context.Context, collection, id string) error {
+	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Message != "Collection not found" && refused.Message != "Not Found" {
+		return nil
+	}
+	return err
+}
+
+// ImportLine is what became of one document of an import.
+type ImportLine struct {
+	Success bool   `json:"success"`
+	Code    int    `json:"code"`
+	Error   string `json:"error"`
+}
+
+// Import writes documents, each a JSON object, and returns a line for each in their order. action is create, upsert, update
+// or emplace.
+func (c *Client) Import(ctx context.Context, collection string, action api.IndexAction, docs [][]byte) ([]ImportLine, error) {
+	batch := max(len(docs), 1)
+	params := &api.ImportDocumentsParams{Action: &action, BatchSize: &batch}
+	body, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.ImportDocumentsWithBody(ctx, collection, params, "text/plain", bytes.NewReader(bytes.Join(docs, []byte("\n"))))
+	})
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]ImportLine, 0, len(docs))
+	for d := json.NewDecoder(bytes.NewReader(body)); ; {
+		var line ImportLine
+		err := d.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read import results: %w", errBadAnswer)
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) != len(docs) {
+		return nil, fmt.Errorf("count import results: %w", errBadAnswer)
+	}
+	return lines, nil
+}
+
+// SearchResult is the answer to a search, with raw documents.
+type SearchResult struct {
+	Found  int64 `json:"found"`
+	OutOf  int64 `json:"out_of"`
+	Page   int   `json:"page"`
+	TookMs int64 `json:"search_time_ms"`
+	Hits   []Hit `json:"hits"`
+	Facets []struct {
+		Field  string `json:"field_name"`
+		Counts []struct {
+			Value string `json:"value"`
+			Count int64  `json:"count"`
+		} `json:"counts"`
+	} `json:"facet_counts"`
+	// Embedded says that the embedded engine answered.
+	Embedded bool `json:"-"`
+
+	Code  int    `json:"code"`
+	Error string `json:"error"`
+}
+
+// Hit is one document found.
+type Hit struct {
+	Document   json.RawMessage `json:"document"`
+	TextMatch  json.Number     `json:"text_match"`
+	Highlights []struct {
+		Field    string   `json:"field"`
+		Snippet  string   `json:"snippet"`
+		Snippets []string `json:"snippets"`
+	} `json:"highlights"`
+}
+
+// Search searches one collection. The parameters have Typesense's names; they travel in the body, so that no log of URLs
+// holds them.
+func (c *Client) Search(ctx context.Context, collection string, params map[string]any) (*SearchResult, error) {
+	one := map[string]any{"collection": collection}
+	for k, v := range params {
+		one[k] = v
+	}
+	ask, err := json.Marshal(map[string]any{"searches": []any{one}})
+	if err != nil {
+		return nil, fmt.Errorf("write search: %w", err)
+	}
+	body, header, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.MultiSearchWithBody(ctx, &api.MultiSearchParams{}, "application/json", bytes.NewReader(ask))
+	})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Results []*SearchResult `json:"results"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != 1 || answer.Results[0] == nil {
+		return nil, fmt.Errorf("read search result: %w", errBadAnswer)
+	}
+	r := answer.Results[0]
+	r.Embedded = embedded(header)
+	if r.Code != 0 || r.Error != "" {
+		return nil, &Error{Status: r.Code, Message: r.Error, Embedded: r.Embedded}
+	}
+	return r, nil
+}
+
+// Health asks whether the engine can work.
+func (c *Client) Health(ctx context.Context) error {
+	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.Health(ctx) })
+	if err != nil {
+		return err
+	}
+	var state struct {
+		OK bool `json:"ok"`
+	}
+	if json.Unmarshal(body, &state) != nil || !state.OK {
+		return &Error{Status: http.StatusServiceUnavailable, Message: "The engine is not healthy."}
+	}
+	return nil
+}

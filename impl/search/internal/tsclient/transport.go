@@ -1,0 +1,124 @@
+package tsclient
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Doer carries a request to an engine.
+type Doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// ErrAborted says that an engine in the process broke off its answer.
+var ErrAborted = errors.New("the engine broke off its answer")
+
+// InProcess returns a Doer that calls an engine in this process, without a socket. Answers are streamed.
+func InProcess(h http.Handler) Doer { return inProcess{h} }
+
+type inProcess struct{ handler http.Handler }
+
+// Do implements Doer. The handler runs until it has written its answer or the answer's body is closed.
+func (d inProcess) Do(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	r := req.Clone(req.Context())
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	r.RequestURI = r.URL.RequestURI()
+	pr, pw := io.Pipe()
+	w := &answer{header: http.Header{}, body: pw, started: make(chan struct{})}
+	go w.serve(d.handler, r)
+	select {
+	case <-w.started:
+	case <-req.Context().Done():
+		_ = pr.CloseWithError(req.Context().Err())
+		return nil, req.Context().Err()
+	}
+	if w.broken != nil {
+		return nil, w.broken
+	}
+	return &http.Response{
+		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.sent, Body: pr, ContentLength: -1, Request: req,
+	}, nil
+}
+
+// answer is the http.ResponseWriter of a call in the process.
+type answer struct {
+	header  http.Header
+	body    *io.PipeWriter
+	once    sync.Once
+	started chan struct{}
+	// The rest is set before started is closed.
+	sent   http.Header
+	status int
+	broken error
+}
+
+func (w *answer) serve(h http.Handler, r *http.Request) {
+	defer func() {
+		v := recover()
+		_ = r.Body.Close()
+		if v != nil {
+			w.once.Do(func() { w.broken = ErrAborted; close(w.started) })
+			_ = w.body.CloseWithError(ErrAborted)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		_ = w.body.Close()
+	}()
+	h.ServeHTTP(w, r)
+}
+
+// Header implements http.ResponseWriter.
+func (w *answer) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *answer) WriteHeader(status int) {
+	w.once.Do(func() {
+		w.status, w.sent = status, w.header.Clone()
+		close(w.started)
+	})
+}
+
+// Write implements io.Writer.
+func (w *answer) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// Flush implements http.Flusher; every write goes straight to the reader.
+func (w *answer) Flush() {}
+
+// OverHTTP returns a Doer for an engine elsewhere. It has no total time limit, since that would cut imports short: each
+// call brings its own deadline. Redirects are not followed: the key must not travel.
+func OverHTTP(dial time.Duration) Doer {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: dial, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout: dial, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ForceAttemptHTTP2: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// readAll reads a bounded body.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	var buf bytes.Buffer
+	n, err := io.Copy(&buf, io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > limit {
+		return nil, errors.New("the answer is too large")
+	}
+	return buf.Bytes(), nil
+}
