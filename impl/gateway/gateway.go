@@ -4,14 +4,10 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
@@ -21,11 +17,16 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/runner"
 )
 
-const word = "gateway"
+const (
+	word = "gateway"
+	// callTimeout bounds the gateway's own calls: keys, second factors, readiness.
+	callTimeout = 10 * time.Second
+)
 
 // Config configures the gateway. Issuer, JWKSURL, KMSURL and the three addresses below are required; DataDir is not used.
 type Config struct {
@@ -111,11 +112,14 @@ func build(c Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(c.TLS.CAFile)
+	transport, err := httpclient.NewTransport(c.TLS.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
+	if err != nil {
+		return nil, err
+	}
 	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Clock: c.Clock})
 	redeemer, err := stepup.New(c.TwofactorURL, c.KMSURL, client, verifier, c.Clock)
@@ -129,32 +133,4 @@ func build(c Config) (*gate, error) {
 	}
 	g.own = g.ownHandler(targets["kms"], client)
 	return g, nil
-}
-
-// newTransport returns a transport for many requests to few hosts. The default's two idle connections to a host would make most
-// requests open a new one.
-func newTransport(caFile string) (*http.Transport, error) {
-	t := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		MaxIdleConns:          1024,
-		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       60 * time.Second, // below the services' own
-		TLSHandshakeTimeout:   5 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-	if caFile == "" {
-		return t, nil
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("read certificate authorities: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("read certificate authorities: the file has no certificate")
-	}
-	t.TLSClientConfig.RootCAs = pool
-	return t, nil
 }

@@ -4,18 +4,14 @@ package twofactor
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -26,7 +22,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of twofactor: %w", err)
 	}
-	client, err := newClient(c.TLS.CAFile)
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
 	if err != nil {
 		return err
 	}
@@ -62,29 +58,3 @@ func (c credentials) Renew() { c.Forget(auth.ProofAudience) }
 
 // callTimeout bounds a whole call to the kms.
 const callTimeout = 10 * time.Second
-
-// newClient returns the client for calls to the kms; caFile may name the authorities it trusts instead of the system's.
-func newClient(caFile string) (*http.Client, error) {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, fmt.Errorf("read authorities: %w", err)
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("the file of authorities holds no certificate")
-		}
-	}
-	return &http.Client{
-		Timeout:       callTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: 8,
-			IdleConnTimeout:     time.Minute,
-			TLSHandshakeTimeout: 5 * time.Second,
-			TLSClientConfig:     trust,
-		},
-	}, nil
-}

@@ -1,0 +1,153 @@
+// Package chaos ends the real binary with kill -9 while it works, and demands that what it acknowledged is there afterwards.
+package chaos
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/tests/harness"
+	"github.com/fountainai/fountain/tests/recorder"
+)
+
+const (
+	appenders = 64
+	password  = "correct horse battery staple"
+)
+
+// rounds is how often the process is killed: a few in CI, FOUNTAIN_PROVE_ROUNDS for a proof.
+func rounds(t *testing.T) int {
+	if n := os.Getenv("FOUNTAIN_PROVE_ROUNDS"); n != "" {
+		v, err := strconv.Atoi(n)
+		require.NoError(t, err)
+		return v
+	}
+	return 5
+}
+
+// process is one life of `fountain up`.
+type process struct {
+	cmd *exec.Cmd
+	url string
+}
+
+func start(t *testing.T, dir string) *process {
+	t.Helper()
+	cmd := exec.Command(harness.Binary(t), "up", "--data", dir, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			return &process{cmd: cmd, url: url}
+		}
+	}
+	t.Fatalf("fountain up ended before it was ready: %s", stderr.String())
+	return nil
+}
+
+// kill ends the process as a power cut would end it.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGKILL))
+	_ = p.cmd.Wait() // it was killed, and says so
+}
+
+func (p *process) client(t *testing.T, opts ...fountain.Option) *fountain.Client {
+	t.Helper()
+	opts = append([]fountain.Option{fountain.WithHTTPClient(recorder.New(t, nil).Client()), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})}, opts...)
+	c, err := fountain.New(p.url, opts...)
+	require.NoError(t, err)
+	return c
+}
+
+func TestKill_everyAcknowledgedNumberIsThereOnceAndWithoutAGap(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d, %d rounds", seed, rounds(t))
+	random := rand.New(rand.NewPCG(seed, 1))
+
+	p := start(t, dir)
+	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
+	require.NoError(t, err)
+	_, err = p.client(t).KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
+	require.NoError(t, err)
+
+	acknowledged := map[int64]string{}
+	for round := range rounds(t) {
+		appendUntilKilled(t, p, round, time.Duration(100+random.IntN(600))*time.Millisecond, acknowledged)
+		p = start(t, dir)
+		check(t, p, acknowledged)
+	}
+	t.Logf("%d numbers acknowledged, all there", len(acknowledged))
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, p.cmd.Wait(), "SIGTERM drains and exits 0")
+}
+
+// appendUntilKilled appends from many goroutines and kills the process among them.
+func appendUntilKilled(t *testing.T, p *process, round int, life time.Duration, acknowledged map[int64]string) {
+	c := p.client(t, fountain.WithUser("ada", password))
+	_, err := c.Token(context.Background(), "sequence")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range appenders {
+		wg.Go(func() {
+			for j := 0; ctx.Err() == nil; j++ {
+				id := fmt.Sprintf("r%d-a%d-%d", round, i, j)
+				e, err := c.Sequence.CreateElement(ctx, "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
+				if err != nil {
+					return // the process is gone
+				}
+				mu.Lock()
+				if other, twice := acknowledged[e.Number]; twice {
+					t.Errorf("number %d was given to %s and to %s", e.Number, other, id)
+				}
+				acknowledged[e.Number] = id
+				mu.Unlock()
+			}
+		})
+	}
+	time.Sleep(life) // the moment of the kill is what is random here
+	p.kill(t)
+	stop()
+	wg.Wait()
+}
+
+// check demands 1..N without a gap, and every acknowledged number with its element.
+func check(t *testing.T, p *process, acknowledged map[int64]string) {
+	t.Helper()
+	c := p.client(t, fountain.WithUser("ada", password))
+	stored := map[int64]string{}
+	next := int64(1)
+	for e, err := range c.Sequence.Elements(context.Background(), "chaos", "line") {
+		require.NoError(t, err)
+		require.Equal(t, next, e.Number, "a gap, or a number twice")
+		stored[e.Number] = e.ID
+		next++
+	}
+	for number, id := range acknowledged {
+		require.Equal(t, id, stored[number], "acknowledged number %d", number)
+	}
+}

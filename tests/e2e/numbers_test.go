@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/sequence"
+	impl "github.com/fountainai/fountain/impl/sequence"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+const appenders = 200
+
+// appendAll lets 200 goroutines append through the clients in turn and demands the numbers 1..N, each once.
+func appendAll(t *testing.T, scope string, each int, clients ...*fountain.Client) {
+	t.Helper()
+	var mu sync.Mutex
+	var numbers []int64
+	var wg sync.WaitGroup
+	for i := range appenders {
+		wg.Go(func() {
+			for j := range each {
+				data := json.RawMessage(fmt.Sprintf(`{"text":"line %d of appender %d"}`, j, i))
+				e, err := clients[(i+j)%len(clients)].Sequence.CreateElement(context.Background(), scope, "line", sequence.ElementCreate{Data: data})
+				if err != nil {
+					t.Errorf("append: %v", err)
+					return
+				}
+				mu.Lock()
+				numbers = append(numbers, e.Number)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, numbers, appenders*each)
+	slices.Sort(numbers)
+	for i, n := range numbers {
+		require.Equal(t, int64(i+1), n, "the numbers must be exactly 1..N")
+	}
+	stored, err := fountain.Collect(clients[0].Sequence.Elements(context.Background(), scope, "line"))
+	require.NoError(t, err)
+	require.Len(t, stored, appenders*each)
+	require.Equal(t, int64(appenders*each), stored[len(stored)-1].Number)
+}
+
+func TestNumbers_are1toNUnder200AppendersOnSQLite(t *testing.T) {
+	f := harness.Start(t)
+	f.Bootstrap()
+	appendAll(t, "contended", 5, f.Admin())
+}
+
+// TestNumbers_are1toNUnder200AppendersOnTwoReplicas runs two more sequence services on one PostgreSQL database, enrolled as a
+// second and a third instance.
+func TestNumbers_are1toNUnder200AppendersOnTwoReplicas(t *testing.T) {
+	database := harness.Postgres(t)
+	f := harness.Start(t)
+	f.Bootstrap()
+	admin := f.Admin()
+	f.EnrolTOTP(admin)
+	replicas := []*fountain.Client{replica(t, f, admin, database), replica(t, f, admin, database)}
+	appendAll(t, "contended", 5, replicas...)
+}
+
+// replica starts one more instance of the sequence service and returns a client that calls it directly.
+func replica(t *testing.T, f *harness.Family, admin *fountain.Client, database string) *fountain.Client {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	dir := t.TempDir()
+	token := filepath.Join(dir, "token")
+	require.NoError(t, os.WriteFile(token, []byte(enrolmentToken(t, admin)), 0o600))
+	databaseFile := filepath.Join(dir, "database-url")
+	require.NoError(t, os.WriteFile(databaseFile, []byte(database), 0o600))
+	listener := harness.Listen(t)
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	c := impl.Config{SearchURL: f.Info.Services["search"]}
+	c.Listener, c.DataDir, c.DatabaseURLFile, c.EnrolTokenFile = listener, dir, databaseFile, token
+	metadata, err := admin.KMS.GetServerMetadata(ctx)
+	require.NoError(t, err)
+	c.Issuer, c.KMSURL, c.JWKSURL = metadata.Issuer, f.Info.Services["kms"], f.Info.Services["kms"]+"/kms/v1/.well-known/jwks.json"
+	c.Clock, c.DrainDelay, c.OnReady = f.Clock, time.Nanosecond, func() { close(ready) }
+	go func() { ended <- impl.Run(ctx, c) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("the replica did not start: %v", err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("the replica was not ready in 30 s")
+	}
+	return f.Client(fountain.WithUser(harness.Username, f.Password), fountain.WithServiceURL("sequence", "http://"+listener.Addr().String()))
+}
+
+func enrolmentToken(t *testing.T, admin *fountain.Client) string {
+	t.Helper()
+	for s, err := range admin.KMS.Services(context.Background()) {
+		require.NoError(t, err)
+		if s.Name == "sequence" {
+			made, err := admin.KMS.CreateEnrolmentToken(context.Background(), s.ID)
+			require.NoError(t, err)
+			require.True(t, strings.HasPrefix(made.Token, "et_"))
+			return made.Token
+		}
+	}
+	t.Fatal("the sequence service is not registered")
+	return ""
+}

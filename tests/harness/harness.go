@@ -1,0 +1,171 @@
+// Package harness runs a whole family in the test's process, on loopback and in a temporary directory, and gives clients of it
+// whose every answer is held against the contracts.
+package harness
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/tests/recorder"
+)
+
+// Username and Password of the first administrator. The password is made for each test.
+const Username = "ada"
+
+// Clock is the machine's clock moved forward by what the test says, so that one-time codes and expiries need no waiting.
+type Clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+// Now returns the moved time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}
+
+// Family is a running family.
+type Family struct {
+	tb       testing.TB
+	Dir      string // its data directory
+	Info     family.Info
+	Clock    *Clock
+	Password string
+
+	stop   context.CancelFunc
+	ended  chan error
+	mu     sync.Mutex
+	secret string // the administrator's TOTP seed, once enrolled
+}
+
+// Start runs a family in a fresh directory and waits until it is ready. It ends with the test.
+func Start(tb testing.TB) *Family {
+	tb.Helper()
+	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000")}
+	f.Up()
+	tb.Cleanup(f.Down)
+	return f
+}
+
+// Up starts the family on its directory, again or for the first time.
+func (f *Family) Up() {
+	f.tb.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ready := make(chan family.Info, 1)
+	f.stop, f.ended = stop, make(chan error, 1)
+	go func() {
+		f.ended <- family.Run(ctx, family.Config{
+			DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
+			OnReady: func(i family.Info) { ready <- i },
+		})
+	}()
+	select {
+	case f.Info = <-ready:
+	case err := <-f.ended:
+		stop()
+		f.tb.Fatalf("the family did not start: %v", err)
+	case <-time.After(time.Minute):
+		stop()
+		f.tb.Fatal("the family was not ready within a minute")
+	}
+}
+
+// Down drains the family; it is an error of the test when it does not end cleanly.
+func (f *Family) Down() {
+	f.tb.Helper()
+	if f.stop == nil {
+		return
+	}
+	f.stop()
+	f.stop = nil
+	select {
+	case err := <-f.ended:
+		require.NoError(f.tb, err, "the family's end")
+	case <-time.After(time.Minute):
+		f.tb.Fatal("the family did not end within a minute")
+	}
+}
+
+// Client returns a recording client of the gateway.
+func (f *Family) Client(opts ...fountain.Option) *fountain.Client {
+	f.tb.Helper()
+	return f.ClientOf(f.Info.GatewayURL, opts...)
+}
+
+// ClientOf returns a recording client of any address: a service itself, for example.
+func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client {
+	f.tb.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 256
+	f.tb.Cleanup(transport.CloseIdleConnections)
+	opts = append([]fountain.Option{fountain.WithHTTPClient(recorder.New(f.tb, transport).Client())}, opts...)
+	c, err := fountain.New(url, opts...)
+	require.NoError(f.tb, err)
+	return c
+}
+
+// Bootstrap makes the first administrator with the token of the file.
+func (f *Family) Bootstrap() {
+	f.tb.Helper()
+	token, err := os.ReadFile(filepath.Join(f.Dir, "kms", "bootstrap.token"))
+	require.NoError(f.tb, err)
+	_, err = f.Client().KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{
+		Token: strings.TrimSpace(string(token)), Username: Username, Password: f.Password,
+	})
+	require.NoError(f.tb, err)
+}
+
+// Admin returns a client signed in as the administrator; it satisfies second-factor challenges once EnrolTOTP was called.
+func (f *Family) Admin() *fountain.Client {
+	f.tb.Helper()
+	return f.Client(fountain.WithUser(Username, f.Password), fountain.WithStepUp(f.StepUp))
+}
+
+// EnrolTOTP gives the administrator a confirmed authenticator.
+func (f *Family) EnrolTOTP(c *fountain.Client) {
+	f.tb.Helper()
+	ctx := context.Background()
+	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("test")})
+	require.NoError(f.tb, err)
+	f.mu.Lock()
+	f.secret = enrolment.Secret
+	f.mu.Unlock()
+	_, err = c.Twofactor.ConfirmTotp(ctx, enrolment.FactorID, twofactor.TotpConfirm{Code: f.Code()})
+	require.NoError(f.tb, err)
+}
+
+// Code moves the clock to the next step and returns the administrator's code there, so that each is new.
+func (f *Family) Code() string {
+	f.tb.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	require.NotEmpty(f.tb, f.secret, "EnrolTOTP comes first")
+	f.Clock.Advance(30 * time.Second)
+	code, err := totp.GenerateCode(f.secret, f.Clock.Now())
+	require.NoError(f.tb, err)
+	return code
+}
+
+// StepUp is the callback for fountain.WithStepUp.
+func (f *Family) StepUp(context.Context, fountain.Challenge) (string, error) { return f.Code(), nil }
