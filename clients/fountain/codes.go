@@ -18,6 +18,7 @@ const (
 	CodeUnexpectedBody                 Code = "unexpected_body"
 	CodeInvalidParameter               Code = "invalid_parameter"
 	CodeInvalidCursor                  Code = "invalid_cursor"
+	CodeInvalidBody                    Code = "invalid_body"
 	CodeValidationFailed               Code = "validation_failed"
 	CodeInvalidHeader                  Code = "invalid_header"
 	CodeUnsupportedQuery               Code = "unsupported_query"

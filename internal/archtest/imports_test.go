@@ -1,0 +1,199 @@
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+const module = "github.com/fountainai/fountain"
+
+// pkg is what go list says about one package.
+type pkg struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+	Standard     bool
+}
+
+// local returns the path inside the module, and whether it is one.
+func local(path string) (string, bool) { return strings.CutPrefix(path, module+"/") }
+
+func list(t *testing.T, patterns ...string) []pkg {
+	t.Helper()
+	args := append([]string{"list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports,Deps,Standard"}, patterns...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var all []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+// service returns the word of impl/<word>/..., or "".
+func service(path string) string {
+	rest, ok := strings.CutPrefix(path, "impl/")
+	if !ok {
+		return ""
+	}
+	word, _, _ := strings.Cut(rest, "/")
+	return word
+}
+
+// mayImport is the table of DESIGN section 3 for imports inside the module.
+func mayImport(from, to string) bool {
+	switch {
+	case within(from, "cmd"):
+		return within(to, "cmd") || within(to, "internal") || within(to, "clients") || to == "openapi" || to == "impl/"+service(to)
+	case from == "impl/family":
+		return within(to, "internal") || within(to, "clients") || to == "openapi" || to == "impl/"+service(to)
+	case within(from, "impl"):
+		if within(to, "impl") {
+			return service(to) == service(from)
+		}
+		return within(to, "internal") || within(to, "generated") || within(to, "clients") || to == "openapi"
+	case within(from, "clients"):
+		return within(to, "clients")
+	case within(from, "generated"):
+		return to == "generated/commonapi"
+	case within(from, "internal"):
+		return within(to, "internal") || to == "openapi" || (from == "internal/credential" && to == "clients/kms")
+	case within(from, "tests"):
+		return within(to, "tests") || within(to, "clients") || within(to, "generated") || to == "openapi" || to == "impl/"+service(to)
+	}
+	return false
+}
+
+// mayTest says what a test may import beyond what its package may: the shared plumbing's own test helpers, and for the
+// contracts the lint.
+func mayTest(from, to string) bool {
+	if mayImport(from, to) || from == to {
+		return true
+	}
+	return from == "openapi" && within(to, "internal/contract")
+}
+
+func TestImports_keepTheHouse(t *testing.T) {
+	packages := list(t, "./...")
+	require.Greater(t, len(packages), 20)
+	for _, p := range packages {
+		from, ok := local(p.ImportPath)
+		if !ok {
+			continue
+		}
+		for _, to := range p.Imports {
+			if to, inside := local(to); inside && !mayImport(from, to) {
+				t.Errorf("%s must not import %s", from, to)
+			}
+		}
+		for _, to := range slices.Concat(p.TestImports, p.XTestImports) {
+			if to, inside := local(to); inside && !mayTest(from, to) {
+				t.Errorf("a test of %s must not import %s", from, to)
+			}
+		}
+	}
+}
+
+func TestClients_dependOnNothingServerSide(t *testing.T) {
+	for _, p := range list(t, "./clients/...") {
+		for _, dep := range p.Deps {
+			inside, isLocal := local(dep)
+			switch {
+			case isLocal && !within(inside, "clients"),
+				strings.Contains(dep, "go-chi/chi"), strings.Contains(dep, "kin-openapi"), strings.Contains(dep, "golang-jwt"), strings.Contains(dep, "sqlx"):
+				t.Errorf("%s depends on %s", p.ImportPath, dep)
+			}
+		}
+	}
+}
+
+func TestProducts_linkNoTestCode(t *testing.T) {
+	for _, p := range list(t, "./cmd/...") {
+		for _, dep := range p.Deps {
+			if strings.HasPrefix(dep, "github.com/stretchr/testify") || strings.HasPrefix(dep, "pgregory.net/rapid") || dep == "testing" {
+				t.Errorf("%s links %s", p.ImportPath, dep)
+			}
+		}
+	}
+}
+
+// domainPackages know neither HTTP nor SQL words (DESIGN section 3).
+func TestDomain_knowsNeitherHTTPNorSQL(t *testing.T) {
+	seen := 0
+	for _, p := range list(t, "./impl/...") {
+		if !strings.HasSuffix(p.ImportPath, "/internal/domain") {
+			continue
+		}
+		seen++
+		for _, to := range p.Imports {
+			inside, _ := local(to)
+			if to == "net/http" || to == "database/sql" || inside == "internal/store" || inside == "internal/httpserver" || within(inside, "generated") {
+				t.Errorf("%s imports %s", p.ImportPath, to)
+			}
+		}
+	}
+	require.Positive(t, seen)
+}
+
+func TestHandlers_areImportedByTheirServiceAlone(t *testing.T) {
+	for _, p := range list(t, "./impl/...") {
+		from, _ := local(p.ImportPath)
+		for _, to := range p.Imports {
+			if inside, _ := local(to); strings.HasSuffix(inside, "/internal/handlers") && from != "impl/"+service(from) {
+				t.Errorf("%s imports %s", from, inside)
+			}
+		}
+	}
+}
+
+func TestMayImport_refusesWhatTheDesignForbids(t *testing.T) {
+	for _, c := range [][2]string{
+		{"impl/kms", "impl/search"}, {"impl/kms/internal/a", "impl/search/internal/b"}, {"clients/kms", "internal/auth"}, {"cmd/fountain", "impl/kms/internal/user"},
+		{"internal/store", "clients/kms"}, {"internal/auth", "impl/kms"}, {"generated/kmsapi", "internal/problem"}, {"tests/e2e", "internal/store"}, {"tests/e2e", "impl/kms/internal/user"},
+		{"openapi", "internal/contract"}, {"impl/family", "generated/kmsapi"},
+	} {
+		require.False(t, mayImport(c[0], c[1]), "%s -> %s", c[0], c[1])
+	}
+	require.True(t, mayImport("internal/credential", "clients/kms"))
+	require.True(t, mayImport("impl/family", "impl/kms"))
+	require.True(t, mayImport("impl/kms", "impl/kms/internal/user"))
+}
+
+// The SDK repeats the codes, because it may not import internal/; it must not forget one.
+func TestSDK_knowsEveryProblemCode(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "clients", "fountain", "codes.go"))
+	require.NoError(t, err)
+	var have []string
+	for _, m := range regexp.MustCompile(`Code = "(\w+)"`).FindAllStringSubmatch(string(text), -1) {
+		have = append(have, m[1])
+	}
+	for _, c := range problem.Codes() {
+		require.Contains(t, have, string(c))
+	}
+	require.Len(t, have, len(problem.Codes()))
+}
