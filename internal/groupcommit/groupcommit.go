@@ -203,8 +203,12 @@ func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, 
 // answers and new requests alternate, and batches settle at half of those who wait.
 func (c *Committer[Req, Res]) commit(batch []*waiting[Req, Res]) {
 	results, err := c.transact(func() []*waiting[Req, Res] {
-		runtime.Gosched() // those just answered come back with their next request
-		batch = c.drain(batch)
+		// Those just answered come back with their next request, if they are let.
+		for before := 0; len(batch) > before; {
+			before = len(batch)
+			runtime.Gosched()
+			batch = c.drain(batch)
+		}
 		return batch
 	})
 	c.o.Observe(len(batch))

@@ -1,61 +1,156 @@
-// Package outbox carries what a transaction changed to another system, at least once.
+// Package outbox carries to another system what a transaction changed, at least once. The change and its outbox row are one commit;
+// a Worker delivers the row later, as often as it takes. Messages say what changed, by topic and key: changes of the same
+// coalesce, and the deliverer sends the present state, so repeats and reordering do no harm.
 package outbox
 
 import (
 	"context"
+	"embed"
+	"errors"
+	"fmt"
 	"io/fs"
-	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 )
 
+//go:embed migrations/*.sql
+var files embed.FS
+
 // Migrations creates the outbox table (00012).
-var Migrations fs.FS
+var Migrations = must(fs.Sub(files, "migrations"))
 
-// Message is one due row.
+func must(f fs.FS, err error) fs.FS {
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return f
+}
+
+const (
+	maxName    = 512       // bytes of a topic or key
+	maxPayload = 256 << 10 // bytes
+)
+
+const (
+	insertMessages = "INSERT INTO outbox (topic, key, payload, version, lease, due_at, attempts, enqueued_at) VALUES "
+	messageRow     = "(?, ?, ?, 1, '', 0, 0, ?)"
+	// A new state deserves a new try, however long the old one was to wait.
+	coalesce = ` ON CONFLICT (topic, key) DO UPDATE SET payload = excluded.payload, version = outbox.version + 1,
+		due_at = CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END`
+)
+
+// Enqueue adds a message to the caller's transaction. One with the same topic and key that still waits takes the new payload; one
+// that is being delivered is delivered again. After the commit, call Notify. The payload is stored as it is and must hold no
+// secret; an empty one will do where the deliverer reads the present state.
+func Enqueue(ctx context.Context, tx *store.Tx, topic, key string, payload []byte) error {
+	if topic == "" || len(topic) > maxName || len(key) > maxName || len(payload) > maxPayload {
+		return errors.New("outbox message lacks its topic or is too large")
+	}
+	if payload == nil {
+		payload = []byte{}
+	}
+	_, err := tx.Exec(ctx, insertMessages+messageRow+coalesce, topic, key, payload, time.Now().UnixMicro())
+	if err != nil {
+		return fmt.Errorf("enqueue outbox message: %w", err)
+	}
+	return nil
+}
+
+// Message is one change to deliver.
 type Message struct {
-	Topic, Key string
+	Topic      string
+	Key        string
 	Payload    []byte
-	Attempts   int // failed deliveries so far
-	EnqueuedAt time.Time
+	Attempts   int       // deliveries of it that failed
+	EnqueuedAt time.Time // of the oldest change in it
+
+	version int64
 }
 
-// Options bound a Worker. Zero values take the defaults.
-type Options struct {
-	Batch int           // messages delivered together; default 100
-	Lease time.Duration // how long a delivery may take before another worker takes over; default 30 s
-	Poll  time.Duration // how often to look without a Notify; default 1 s
-	Clock clock.Clock   // default clock.System
-	Log   *slog.Logger
-}
-
-// PartialError says which messages of a batch failed, by index; the others are delivered.
+// PartialError is returned by a deliverer of whose messages only some failed: Failed has their places in the batch. The others
+// count as delivered.
 type PartialError struct{ Failed map[int]error }
 
-func (e *PartialError) Error() string { return "some messages were not delivered" }
-
-// Enqueue adds a message to the transaction; a waiting message with the same topic and key is replaced.
-func Enqueue(ctx context.Context, tx *store.Tx, topic, key string, payload []byte) error {
-	panic("being built")
+func (e *PartialError) Error() string {
+	for _, err := range e.Failed {
+		return fmt.Sprintf("%d messages were not delivered, one because: %v", len(e.Failed), err)
+	}
+	return "no message failed"
 }
 
-// Worker delivers.
-type Worker struct{}
-
-// New returns a Worker.
-func New(db *store.DB, o Options, deliver func(ctx context.Context, batch []Message) error) *Worker {
-	panic("being built")
+// claim leases the oldest due messages to one delivery, in one statement.
+func claim(ctx context.Context, tx *store.Tx, lease string, now, until time.Time, limit int) ([]Message, error) {
+	skip := "" // SQLite has one writer
+	if tx.Dialect() == store.PostgreSQL {
+		skip = "FOR UPDATE SKIP LOCKED"
+	}
+	var rows []struct {
+		Topic, Key string
+		Payload    []byte
+		Version    int64
+		Attempts   int
+		EnqueuedAt int64 `db:"enqueued_at"`
+	}
+	err := tx.Select(ctx, &rows, `
+		WITH due AS MATERIALIZED (
+			SELECT topic, key FROM outbox WHERE due_at <= ? ORDER BY enqueued_at, topic, key LIMIT ? `+skip+`
+		)
+		UPDATE outbox SET lease = ?, due_at = ? WHERE (topic, key) IN (SELECT topic, key FROM due)
+		RETURNING topic, key, payload, version, attempts, enqueued_at`,
+		now.UnixMicro(), limit, lease, until.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("claim outbox messages: %w", err)
+	}
+	batch := make([]Message, len(rows))
+	for i, r := range rows {
+		batch[i] = Message{
+			Topic: r.Topic, Key: r.Key, Payload: r.Payload, Attempts: r.Attempts,
+			EnqueuedAt: time.UnixMicro(r.EnqueuedAt).UTC(), version: r.Version,
+		}
+	}
+	slices.SortFunc(batch, func(a, b Message) int { // RETURNING promises no order
+		if c := a.EnqueuedAt.Compare(b.EnqueuedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Topic+"\x00"+a.Key, b.Topic+"\x00"+b.Key)
+	})
+	return batch, nil
 }
 
-// Run delivers until ctx ends.
-func (w *Worker) Run(ctx context.Context) error { panic("being built") }
+// remove deletes delivered messages. It leaves alone what changed since it was claimed and what another worker has by now.
+func remove(ctx context.Context, tx *store.Tx, lease string, delivered []Message) error {
+	if len(delivered) == 0 {
+		return nil
+	}
+	args := []any{lease}
+	for _, m := range delivered {
+		args = append(args, m.Topic, m.Key, m.version)
+	}
+	rows := strings.TrimSuffix(strings.Repeat("(?, ?, CAST(? AS BIGINT)), ", len(delivered)), ", ")
+	_, err := tx.Exec(ctx, "DELETE FROM outbox WHERE lease = ? AND lease <> '' AND (topic, key, version) IN (VALUES "+rows+")", args...)
+	if err != nil {
+		return fmt.Errorf("remove outbox messages: %w", err)
+	}
+	return nil
+}
 
-// Notify wakes the worker: call it after the commit that enqueued.
-func (w *Worker) Notify() { panic("being built") }
+// postpone ends the lease of a message that failed and makes it wait.
+func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE outbox SET lease = '', due_at = ?, attempts = attempts + 1
+		WHERE topic = ? AND key = ? AND lease = ? AND lease <> ''`, until.UnixMicro(), m.Topic, m.Key, lease)
+	if err != nil {
+		return fmt.Errorf("postpone outbox message: %w", err)
+	}
+	return nil
+}
 
-// Lag returns how many messages wait, and for how long the oldest has.
-func (w *Worker) Lag(ctx context.Context) (count int64, oldest time.Duration, err error) {
-	panic("being built")
+// release ends the lease on whatever still has it and makes that due at once.
+func release(ctx context.Context, tx *store.Tx, lease string) error {
+	if _, err := tx.Exec(ctx, "UPDATE outbox SET lease = '', due_at = 0 WHERE lease = ? AND lease <> ''", lease); err != nil {
+		return fmt.Errorf("release outbox messages: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,108 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+func TestBackoff_growsAndStaysBounded(t *testing.T) {
+	last := time.Duration(0)
+	for failures := 1; failures < 100; failures++ {
+		d := backoff(failures, longPause)
+		require.LessOrEqual(t, d, longPause)
+		require.GreaterOrEqual(t, d, firstPause*3/4)
+		if failures < 9 {
+			require.Greater(t, d, last)
+		}
+		last = d
+	}
+}
+
+// Two workers, a changing state, deliveries that fail and workers that die between delivery and settling: in the end the
+// other system has the last state of everything.
+func TestOutbox_losesNoUpdate(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{Migrations}, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer db.Close()
+	ctx := context.Background()
+	rapid.Check(t, func(t *rapid.T) {
+		c := clock.NewFake(time.Now())
+		require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "DELETE FROM outbox") // what a failed run left
+			return err
+		}))
+		state, remote := map[string]int{}, map[string]int{}
+		type delivery struct {
+			lease string
+			batch []Message
+			sent  outcome
+		}
+		w := New(db, Options{Clock: c, Lease: time.Minute, Batch: 3}, nil)
+		working := map[int]*delivery{} // by worker
+		take := func(worker int) {
+			d := &delivery{lease: fmt.Sprint("lease", worker, c.Now().UnixNano())}
+			c.Advance(time.Microsecond) // no two leases alike
+			require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+				d.batch, err = claim(ctx, tx, d.lease, c.Now(), c.Now().Add(time.Minute), w.limit)
+				return err
+			}))
+			working[worker] = d
+		}
+		send := func(d *delivery) {
+			for _, m := range d.batch {
+				remote[m.Key] = state[m.Key] // the present state, not the payload
+			}
+			d.sent.delivered = d.batch
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"change": func(t *rapid.T) {
+				key := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key")
+				state[key]++
+				require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+					return Enqueue(ctx, tx, "topic", key, nil)
+				}))
+			},
+			"claim": func(t *rapid.T) { take(rapid.IntRange(0, 1).Draw(t, "worker")) }, // one at work dies silently
+			"send": func(t *rapid.T) {
+				if d := working[rapid.IntRange(0, 1).Draw(t, "worker")]; d != nil {
+					send(d)
+				}
+			},
+			"fail": func(t *rapid.T) {
+				if d := working[rapid.IntRange(0, 1).Draw(t, "worker")]; d != nil {
+					d.sent = outcome{failed: d.batch, err: errors.New("down")}
+				}
+			},
+			"settle": func(t *rapid.T) {
+				worker := rapid.IntRange(0, 1).Draw(t, "worker")
+				if d := working[worker]; d != nil {
+					require.NoError(t, w.settle(ctx, d.lease, d.sent))
+					delete(working, worker)
+				}
+			},
+			"wait": func(t *rapid.T) { c.Advance(time.Duration(rapid.IntRange(1, 120).Draw(t, "seconds")) * time.Second) },
+			"":     func(*rapid.T) {},
+		})
+		for {
+			c.Advance(time.Hour)
+			take(0)
+			if len(working[0].batch) == 0 {
+				break
+			}
+			send(working[0])
+			require.NoError(t, w.settle(ctx, working[0].lease, working[0].sent))
+		}
+		require.Equal(t, state, remote)
+	})
+}

@@ -1,0 +1,251 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Options bound a Worker. Zero values take the defaults.
+type Options struct {
+	Batch int           // messages delivered together; default 100
+	Lease time.Duration // how long a delivery may take before another worker repeats it; default 30 s
+	Poll  time.Duration // how often to look without a Notify; default 1 s
+	Clock clock.Clock   // default clock.System
+	Log   *slog.Logger  // default slog.Default
+}
+
+func (o Options) withDefaults() Options {
+	if o.Batch <= 0 {
+		o.Batch = 100
+	}
+	if o.Lease <= 0 {
+		o.Lease = 30 * time.Second
+	}
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
+const (
+	firstPause  = 50 * time.Millisecond
+	longPause   = 30 * time.Second // after failures of everything
+	longestWait = 10 * time.Minute // of one message that fails alone
+	settleTime  = 5 * time.Second
+)
+
+// Deliver sends a batch. It may be given a message again that it has sent already: after a crash, a lost lease, or a change
+// meanwhile. Its context ends before its lease does, and it must return then. An error fails the whole batch, except a
+// *PartialError.
+type Deliver func(ctx context.Context, batch []Message) error
+
+// Worker delivers messages. Several may share one outbox, in one process or many.
+type Worker struct {
+	db      *store.DB
+	o       Options
+	deliver Deliver
+	wake    chan struct{}
+
+	limit    int // of the next batch: halved when all of one failed, so that one bad message is found and set aside
+	failures int // batches that failed as a whole, in a row
+}
+
+// New returns a Worker; Run makes it work.
+func New(db *store.DB, o Options, deliver func(ctx context.Context, batch []Message) error) *Worker {
+	o = o.withDefaults()
+	return &Worker{db: db, o: o, deliver: deliver, wake: make(chan struct{}, 1), limit: o.Batch}
+}
+
+// Notify makes the worker look now. Call it after the commit of an Enqueue; without it the message waits for the next poll.
+func (w *Worker) Notify() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Run delivers until ctx ends, and then returns nil after settling the batch in hand. Failures are logged and tried again.
+func (w *Worker) Run(ctx context.Context) error {
+	poll := time.NewTicker(w.o.Poll)
+	defer poll.Stop()
+	for ctx.Err() == nil {
+		asked := w.limit
+		n, err := w.once(ctx)
+		switch {
+		case err != nil:
+			w.pause(ctx, err)
+		case n == asked:
+			// There may be more.
+		default:
+			select {
+			case <-w.wake:
+			case <-poll.C:
+			case <-ctx.Done():
+			}
+		}
+	}
+	return nil
+}
+
+// pause waits out a failure of everything: the other system, or our database.
+func (w *Worker) pause(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w.failures++
+	d := backoff(w.failures, longPause)
+	w.o.Log.WarnContext(ctx, "outbox delivery failed", "error", err, "failures", w.failures, "pause", d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// backoff doubles from firstPause up to most, with up to a quarter taken off at random.
+func backoff(failures int, most time.Duration) time.Duration {
+	d := most
+	if shift := failures - 1; shift < 20 {
+		d = min(most, firstPause<<shift)
+	}
+	return d - rand.N(d/4+1)
+}
+
+// once claims a batch, delivers it and settles it. It returns how many messages it claimed, and an error when the other system
+// or our database seems to be down.
+func (w *Worker) once(ctx context.Context) (int, error) {
+	lease := id.New("lease")
+	var batch []Message
+	err := w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		now := w.o.Clock.Now()
+		batch, err = claim(ctx, tx, lease, now, now.Add(w.o.Lease), w.limit)
+		return err
+	})
+	if err != nil || len(batch) == 0 {
+		return 0, err
+	}
+	o := w.send(ctx, batch)
+	if o.err == nil {
+		w.limit, w.failures = min(w.o.Batch, w.limit*2), 0
+	} else {
+		w.limit = max(1, len(batch)/2)
+	}
+	// Also when ctx has ended: a batch that is not settled is delivered again.
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	return len(batch), errors.Join(o.err, w.settle(settling, lease, o))
+}
+
+// outcome is what became of a batch. Messages in neither list were not tried, or nothing is known of them.
+type outcome struct {
+	delivered, failed []Message
+	err               error // what failed was not one message's fault, as far as is known
+}
+
+// send delivers the batch, messages that have failed before each alone: one of them must not spoil the rest again.
+func (w *Worker) send(ctx context.Context, batch []Message) (o outcome) {
+	bounded, cancel := context.WithTimeout(ctx, w.o.Lease*3/4)
+	defer cancel()
+	for _, group := range groups(batch) {
+		if bounded.Err() != nil {
+			break
+		}
+		err := w.deliverSafely(bounded, group)
+		var partial *PartialError
+		switch {
+		case err == nil:
+			o.delivered = append(o.delivered, group...)
+		case errors.As(err, &partial):
+			w.o.Log.WarnContext(ctx, "outbox messages failed", "failed", len(partial.Failed), "batch", len(group), "error", err)
+			for i, m := range group {
+				if partial.Failed[i] != nil {
+					o.failed = append(o.failed, m)
+				} else {
+					o.delivered = append(o.delivered, m)
+				}
+			}
+		case ctx.Err() != nil:
+			// Interrupted by the end of Run: nobody's fault.
+		case len(group) == 1 && group[0].Attempts > 0:
+			w.o.Log.WarnContext(ctx, "outbox message failed again", "topic", group[0].Topic, "attempts", group[0].Attempts+1, "error", err)
+			o.failed = append(o.failed, group...)
+		case len(group) == 1:
+			o.failed, o.err = append(o.failed, group...), err
+		default:
+			o.err = err
+		}
+	}
+	return o
+}
+
+func groups(batch []Message) (groups [][]Message) {
+	var fresh []Message
+	for _, m := range batch {
+		if m.Attempts > 0 {
+			groups = append(groups, []Message{m})
+		} else {
+			fresh = append(fresh, m)
+		}
+	}
+	if len(fresh) > 0 {
+		groups = append([][]Message{fresh}, groups...)
+	}
+	return groups
+}
+
+func (w *Worker) deliverSafely(ctx context.Context, batch []Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			w.o.Log.Error("panic while an outbox batch was delivered", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = errors.New("panic in the deliverer")
+		}
+	}()
+	return w.deliver(ctx, batch)
+}
+
+// settle ends the lease: delivered messages go, failed ones wait, all else is due again.
+func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
+	return w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := remove(ctx, tx, lease, o.delivered); err != nil {
+			return err
+		}
+		for _, m := range o.failed {
+			if err := postpone(ctx, tx, lease, m, w.o.Clock.Now().Add(backoff(m.Attempts+1, longestWait))); err != nil {
+				return err
+			}
+		}
+		return release(ctx, tx, lease)
+	})
+}
+
+// Lag returns how many messages wait or are being delivered, and for how long the oldest has.
+func (w *Worker) Lag(ctx context.Context) (count int64, oldest time.Duration, err error) {
+	var row struct {
+		Count  int64
+		Oldest int64
+	}
+	err = w.db.Read(ctx).Get(ctx, &row, "SELECT COUNT(*) AS count, COALESCE(MIN(enqueued_at), 0) AS oldest FROM outbox")
+	if err != nil {
+		return 0, 0, fmt.Errorf("read outbox lag: %w", err)
+	}
+	if row.Count == 0 {
+		return 0, 0, nil
+	}
+	return row.Count, max(0, w.o.Clock.Now().Sub(time.UnixMicro(row.Oldest))), nil
+}
