@@ -54,10 +54,12 @@ func newFamily(t testing.TB) *family {
 	return f
 }
 
-// Token, DataKey, Ready and Run make family an identity.
+// Token, Forget, DataKey, Ready and Run make family an identity.
 func (f *family) Token(_ context.Context, audience string) (string, error) {
 	return "token of sequence for " + audience, nil
 }
+
+func (f *family) Forget(string) {}
 
 func (f *family) DataKey(context.Context, *database.DB) (*seal.Key, error) {
 	return seal.FromDataKey(f.dataKey)

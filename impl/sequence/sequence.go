@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/idempotency"
@@ -29,12 +30,40 @@ import (
 )
 
 // migrations are all that this service's database holds.
-var migrations = []fs.FS{audit.Migrations, idempotency.Migrations, outbox.Migrations, store.Migrations}
+var migrations = []fs.FS{audit.Migrations, idempotency.Migrations, outbox.Migrations, credential.Migrations, store.Migrations}
+
+// Run serves until ctx ends, then drains. It starts whether or not the other services are there, and waits for them.
+func Run(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("configuration of the sequence service: %w", err)
+	}
+	client, err := newClient(c.TLS.CAFile)
+	if err != nil {
+		return err
+	}
+	source, err := credential.Open(credential.Config{
+		Word: word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL, HTTPClient: client, Clock: c.Clock, Log: c.Log,
+	})
+	if err != nil {
+		return err
+	}
+	return run(ctx, c, client, enrolled{source})
+}
+
+// enrolled is the identity of a service that the kms knows.
+type enrolled struct{ *credential.Source }
+
+// DataKey implements identity.
+func (e enrolled) DataKey(ctx context.Context, db *database.DB) (*seal.Key, error) {
+	return credential.DataKey(ctx, e.Source, db)
+}
 
 // identity is who this service is to the others.
 type identity interface {
 	// Token returns an access token of this service for an audience.
 	Token(ctx context.Context, audience string) (string, error)
+	// Forget drops a token that was not accepted.
+	Forget(audience string)
 	// DataKey returns the key that this service seals with; db keeps its wrapped form.
 	DataKey(ctx context.Context, db *database.DB) (*seal.Key, error)
 	// Ready is nil while the kms accepts this service; else it says why not, in public words.
@@ -110,7 +139,7 @@ func (s *service) work(ctx context.Context) error {
 	}
 	elements := store.New(s.db)
 	syncer, err := searchsync.New(searchsync.Options{
-		DB: s.db, Store: elements, URL: s.SearchURL, Client: s.client, Token: s.identity.Token, Log: s.Log, Registerer: s.Registerer,
+		DB: s.db, Store: elements, URL: s.SearchURL, Client: s.client, Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
 	})
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ type Options struct {
 	Store      *store.Store
 	URL        string // of the search service, without /search/v1
 	Client     *http.Client
-	Token      Token
+	Identity   Identity
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -47,7 +47,7 @@ type Syncer struct {
 
 // New returns a Syncer.
 func New(o Options) (*Syncer, error) {
-	r, err := newRemote(o.URL, o.Client, o.Token)
+	r, err := newRemote(o.URL, o.Client, o.Identity)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/fountainai/fountain/clients/common"
 	"github.com/fountainai/fountain/clients/search"
@@ -19,17 +18,25 @@ const (
 	maxProblem = 64 << 10 // bytes
 )
 
-// Token returns an access token of this service for an audience.
-type Token func(ctx context.Context, audience string) (string, error)
+// Identity is who this service is to the search service.
+type Identity interface {
+	// Token returns an access token of this service for an audience.
+	Token(ctx context.Context, audience string) (string, error)
+	// Forget drops a token that was not accepted.
+	Forget(audience string)
+}
 
 // remote is the search service. Every call is made under this service's own token; nobody else's is ever sent there.
-type remote struct{ client *search.Client }
+type remote struct {
+	client *search.Client
+	who    Identity
+}
 
 // newRemote returns the search service at a base URL such as https://search:8001.
-func newRemote(url string, doer *http.Client, token Token) (*remote, error) {
+func newRemote(url string, doer *http.Client, who Identity) (*remote, error) {
 	client, err := search.NewClient(strings.TrimSuffix(url, "/")+"/search/v1/", search.WithHTTPClient(doer),
 		search.WithRequestEditorFn(func(ctx context.Context, r *http.Request) error {
-			text, err := token(ctx, audience)
+			text, err := who.Token(ctx, audience)
 			if err != nil {
 				return fmt.Errorf("token for the search service: %w", err)
 			}
@@ -39,14 +46,13 @@ func newRemote(url string, doer *http.Client, token Token) (*remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the search service: %w", err)
 	}
-	return &remote{client: client}, nil
+	return &remote{client: client, who: who}, nil
 }
 
 // refusal is an answer of the search service that is not the one hoped for.
 type refusal struct {
 	status int
 	code   string // of its problem
-	after  time.Duration
 }
 
 func (r *refusal) Error() string {
@@ -54,7 +60,7 @@ func (r *refusal) Error() string {
 }
 
 // read decodes a successful answer into out, and turns any other into a *refusal.
-func read(response *http.Response, err error, out any) error {
+func (r *remote) read(response *http.Response, err error, out any) error {
 	if err != nil {
 		return fmt.Errorf("call search service: %w", err)
 	}
@@ -63,6 +69,9 @@ func read(response *http.Response, err error, out any) error {
 		var p common.Problem
 		// What is no problem document is refused by its status alone.
 		_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&p)
+		if response.StatusCode == http.StatusUnauthorized {
+			r.who.Forget(audience)
+		}
 		return &refusal{status: response.StatusCode, code: p.Code}
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
@@ -80,21 +89,21 @@ func read(response *http.Response, err error, out any) error {
 
 func (r *remote) sync(ctx context.Context, items []search.SyncItem) (out search.DocumentSyncResult, err error) {
 	response, err := r.client.SyncDocuments(ctx, Collection, search.DocumentSync{Items: items})
-	return out, read(response, err, &out)
+	return out, r.read(response, err, &out)
 }
 
 func (r *remote) search(ctx context.Context, q search.DocumentSearch) (out search.DocumentSearchResult, err error) {
 	response, err := r.client.SearchDocuments(ctx, Collection, q)
-	return out, read(response, err, &out)
+	return out, r.read(response, err, &out)
 }
 
 func (r *remote) collection(ctx context.Context) (out search.Collection, err error) {
 	response, err := r.client.GetCollection(ctx, Collection)
-	return out, read(response, err, &out)
+	return out, r.read(response, err, &out)
 }
 
 func (r *remote) create(ctx context.Context) error {
 	var out search.Collection
 	response, err := r.client.CreateCollection(ctx, nil, schema())
-	return read(response, err, &out)
+	return r.read(response, err, &out)
 }

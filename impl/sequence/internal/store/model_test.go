@@ -1,0 +1,206 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// model is what the store should hold: plain maps, no cleverness.
+type model struct{ groups map[domain.Group]map[string]*thing }
+
+type thing struct {
+	number   int64
+	omitted  bool
+	versions []string // their data
+}
+
+func (m *model) group(g domain.Group) map[string]*thing {
+	if m.groups[g] == nil {
+		m.groups[g] = map[string]*thing{}
+	}
+	return m.groups[g]
+}
+
+// apply changes the model and returns what each change should have brought: "ok" or an error's name.
+func (m *model) apply(changes []*store.Change) []string {
+	out := make([]string, len(changes))
+	for _, turn := range []func(c *store.Change) bool{
+		func(c *store.Change) bool { return c.Create != nil }, func(c *store.Change) bool { return c.Revise != nil },
+		func(c *store.Change) bool { return c.Omit != nil }, func(c *store.Change) bool { return c.Reorder != nil },
+	} {
+		for i, c := range changes {
+			if turn(c) {
+				out[i] = m.one(c)
+			}
+		}
+	}
+	return out
+}
+
+func (m *model) one(c *store.Change) string {
+	switch {
+	case c.Create != nil:
+		return m.create(c.Create)
+	case c.Revise != nil:
+		t := m.group(c.Revise.Group)[c.Revise.ID]
+		switch {
+		case t == nil:
+			return "unknown"
+		case int64(len(t.versions)) != c.Revise.Expected:
+			return fmt.Sprintf("stale %d", len(t.versions))
+		}
+		t.versions = append(t.versions, string(c.Revise.Data))
+	case c.Omit != nil:
+		t := m.group(c.Omit.Group)[c.Omit.ID]
+		if t == nil {
+			return "unknown"
+		}
+		t.omitted = true
+	case c.Reorder != nil:
+		return m.reorder(c.Reorder)
+	}
+	return "ok"
+}
+
+func (m *model) create(c *domain.Create) string {
+	g := m.group(c.Group)
+	for _, d := range c.Drafts {
+		if g[d.ID] != nil {
+			return "exists"
+		}
+	}
+	for _, d := range c.Drafts {
+		g[d.ID] = &thing{number: int64(len(g)) + 1, versions: []string{string(d.Data)}}
+	}
+	return "ok"
+}
+
+func (m *model) reorder(r *domain.Reorder) string {
+	g := m.group(r.Group)
+	var numbers []int64
+	for _, id := range r.Order {
+		if g[id] == nil {
+			return "invalid"
+		}
+		numbers = append(numbers, g[id].number)
+	}
+	slices.Sort(numbers)
+	for i, id := range r.Order {
+		g[id].number = numbers[i]
+	}
+	return "ok"
+}
+
+func outcome(err error) string {
+	var exists *domain.Exists
+	var stale *domain.Stale
+	var invalid *domain.InvalidItems
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &exists):
+		return "exists"
+	case errors.As(err, &stale):
+		return fmt.Sprintf("stale %d", stale.Current)
+	case errors.As(err, &invalid):
+		return "invalid"
+	case errors.Is(err, domain.ErrUnknownElement):
+		return "unknown"
+	}
+	return err.Error()
+}
+
+var ids = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"})
+
+// drawChange draws a change of a few elements in a few groups, so that changes meet.
+func drawChange(rt *rapid.T, scope string) *store.Change {
+	g := domain.Group{Scope: scope, ElementType: rapid.SampledFrom([]string{"spokenWord", "section"}).Draw(rt, "type")}
+	switch rapid.IntRange(0, 4).Draw(rt, "kind") {
+	case 0:
+		return create(g, rapid.SliceOfNDistinct(ids, 1, 3, rapid.ID[string]).Draw(rt, "drafts")...)
+	case 1:
+		return omit(g, ids.Draw(rt, "id"))
+	case 2:
+		return reorder(g, rapid.SliceOfNDistinct(ids, 2, 5, rapid.ID[string]).Draw(rt, "order")...)
+	}
+	return revise(g, ids.Draw(rt, "id"), rapid.Int64Range(0, 4).Draw(rt, "expected"), fmt.Sprintf(`{"v":%d}`, rapid.IntRange(0, 99).Draw(rt, "data")))
+}
+
+// dump renders a group of the model as the store should list it.
+func (m *model) dump(g domain.Group) (out []string) {
+	things := m.groups[g]
+	names := make([]string, 0, len(things))
+	for id := range things {
+		names = append(names, id)
+	}
+	sort.Slice(names, func(i, j int) bool { return things[names[i]].number < things[names[j]].number })
+	for _, id := range names {
+		t := things[id]
+		out = append(out, fmt.Sprintf("%d %s %t %q", t.number, id, t.omitted, t.versions))
+	}
+	return out
+}
+
+// list renders what the store holds.
+func list(t require.TestingT, s *store.Store, g domain.Group) (out []string) {
+	elements, err := s.List(context.Background(), g, "", 0, 1000)
+	if errors.Is(err, domain.ErrUnknownScope) {
+		return nil
+	}
+	require.NoError(t, err)
+	for _, e := range elements {
+		versions, err := s.Versions(context.Background(), e.Ref, 0, 1000)
+		require.NoError(t, err)
+		data := make([]string, len(versions))
+		for i, v := range versions {
+			require.EqualValues(t, i+1, v.Version)
+			data[i] = string(v.Data)
+		}
+		require.EqualValues(t, len(versions), e.Version)
+		require.Equal(t, data[len(data)-1], string(e.Data))
+		out = append(out, fmt.Sprintf("%d %s %t %q", e.Number, e.ID, e.Status == domain.Omitted, data))
+	}
+	return out
+}
+
+func TestApply_behavesAsThePlainModel(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		run := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			run++
+			scope := fmt.Sprintf("run%d", run)
+			m := &model{groups: map[domain.Group]map[string]*thing{}}
+			for range rapid.IntRange(1, 12).Draw(rt, "commits") {
+				if rapid.IntRange(0, 15).Draw(rt, "restart") == 0 {
+					require.NoError(rt, db.Close())
+					db = open(t)
+				}
+				var changes []*store.Change
+				for range rapid.IntRange(1, 8).Draw(rt, "requests") {
+					changes = append(changes, drawChange(rt, scope))
+				}
+				want := m.apply(changes)
+				apply(rt, db, changes...)
+				for i, c := range changes {
+					require.Equal(rt, want[i], outcome(c.Err), "request %d", i)
+				}
+				for _, elementType := range []string{"spokenWord", "section"} {
+					g := domain.Group{Scope: scope, ElementType: elementType}
+					require.Equal(rt, m.dump(g), list(rt, store.New(db), g))
+				}
+			}
+		})
+	})
+}
