@@ -1001,7 +1001,8 @@ type ClientInterface interface {
 	// CreateAPIKeyWithBody Make an API key
 	//
 	// A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-	// shown once; only a keyed hash of it is stored.
+	// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+	// its holder can do what the caller could only do with one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1011,7 +1012,8 @@ type ClientInterface interface {
 	// CreateAPIKey Make an API key
 	//
 	// A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-	// shown once; only a keyed hash of it is stored.
+	// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+	// its holder can do what the caller could only do with one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1068,7 +1070,8 @@ type ClientInterface interface {
 
 	// RotateAPIKeyWithBody Replace an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+	// nobody has used. The key of a service or of somebody else asks for a second factor.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1077,7 +1080,8 @@ type ClientInterface interface {
 
 	// RotateAPIKey Replace an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+	// nobody has used. The key of a service or of somebody else asks for a second factor.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1565,7 +1569,8 @@ func (c *Client) ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, req
 // CreateAPIKeyWithBody Make an API key
 //
 // A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-// shown once; only a keyed hash of it is stored.
+// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+// its holder can do what the caller could only do with one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1585,7 +1590,8 @@ func (c *Client) CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyP
 // CreateAPIKey Make an API key
 //
 // A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-// shown once; only a keyed hash of it is stored.
+// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+// its holder can do what the caller could only do with one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1712,7 +1718,8 @@ func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, reqEditors ...Reque
 
 // RotateAPIKeyWithBody Replace an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+// nobody has used. The key of a service or of somebody else asks for a second factor.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1731,7 +1738,8 @@ func (c *Client) RotateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *
 
 // RotateAPIKey Replace an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+// nobody has used. The key of a service or of somebody else asks for a second factor.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3863,7 +3871,8 @@ type ClientWithResponsesInterface interface {
 	// CreateAPIKeyWithBodyWithResponse Make an API key
 	//
 	// A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-	// shown once; only a keyed hash of it is stored.
+	// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+	// its holder can do what the caller could only do with one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3873,7 +3882,8 @@ type ClientWithResponsesInterface interface {
 	// CreateAPIKeyWithResponse Make an API key
 	//
 	// A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-	// shown once; only a keyed hash of it is stored.
+	// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+	// its holder can do what the caller could only do with one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3934,7 +3944,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateAPIKeyWithBodyWithResponse Replace an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+	// nobody has used. The key of a service or of somebody else asks for a second factor.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3943,7 +3954,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateAPIKeyWithResponse Replace an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+	// nobody has used. The key of a service or of somebody else asks for a second factor.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8673,7 +8685,8 @@ func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, param
 // CreateAPIKeyWithBodyWithResponse Make an API key
 //
 // A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-// shown once; only a keyed hash of it is stored.
+// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+// its holder can do what the caller could only do with one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8689,7 +8702,8 @@ func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Conte
 // CreateAPIKeyWithResponse Make an API key
 //
 // A key's scopes are a part of its owner's. An administrator makes keys for anyone, others for themselves. The key's text is
-// shown once; only a keyed hash of it is stored.
+// shown once; only a keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because
+// its holder can do what the caller could only do with one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8792,7 +8806,8 @@ func (c *ClientWithResponses) GetAPIKeyWithResponse(ctx context.Context, keyID K
 
 // RotateAPIKeyWithBodyWithResponse Replace an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+// nobody has used. The key of a service or of somebody else asks for a second factor.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8807,7 +8822,8 @@ func (c *ClientWithResponses) RotateAPIKeyWithBodyWithResponse(ctx context.Conte
 
 // RotateAPIKeyWithResponse Replace an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`).
+// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
+// nobody has used. The key of a service or of somebody else asks for a second factor.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

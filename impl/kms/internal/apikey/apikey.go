@@ -128,11 +128,25 @@ type Draft struct {
 	ExpiresAt          time.Time // zero: DefaultLife from now
 }
 
-// Create makes a key for its owner. Its scopes are a part of the owner's, and what the caller has itself where the caller came with a
+// Raise asks for a second factor: it refuses unless the caller has just shown one.
+type Raise func() error
+
+// foreign reports whether a key of this owner is more than the caller's own: whoever holds the key of a service, or of somebody else, can
+// do without a second factor what the caller could not.
+func foreign(caller *auth.Principal, ownerKind, ownerID string) bool {
+	return ownerKind != caller.Kind || ownerID != caller.Subject
+}
+
+// Create makes a key for its owner; for another than the caller, raise decides first. Its scopes are a part of the owner's, and what the caller has itself where the caller came with a
 // key (a key begets no stronger one); others than administrators make keys for themselves alone.
-func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Key, string, error) {
+func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, d Draft) (Key, string, error) {
 	if !mayManage(caller, d.OwnerKind, d.OwnerID) {
 		return Key{}, "", problem.New(problem.Forbidden, "Only an administrator makes keys for others.")
+	}
+	if foreign(caller, d.OwnerKind, d.OwnerID) {
+		if err := raise(); err != nil {
+			return Key{}, "", err
+		}
 	}
 	owner, found, err := s.owners.Find(ctx, tx, d.OwnerKind, d.OwnerID)
 	if err != nil {

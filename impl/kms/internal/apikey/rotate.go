@@ -29,14 +29,19 @@ type Rotation struct {
 
 // Rotate replaces a key: the new one has its name, owner, scopes and length of life, the old one works for the overlap.
 // Only a working key that was not replaced before can be replaced (state_conflict), or one whose successor nobody has used, which then is
-// revoked: an answer that was lost must not lock a client out.
-func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller *auth.Principal, keyID string, overlap time.Duration) (Rotation, error) {
+// revoked: an answer that was lost must not lock a client out. For a key that is not the caller's own, raise decides first.
+func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, keyID string, overlap time.Duration) (Rotation, error) {
 	k, found, err := s.rows.Get(ctx, tx, keyID)
 	if err != nil {
 		return Rotation{}, err
 	}
 	if !found || !mayManage(caller, k.OwnerKind, k.OwnerID) {
 		return Rotation{}, notFound()
+	}
+	if foreign(caller, k.OwnerKind, k.OwnerID) {
+		if err := raise(); err != nil {
+			return Rotation{}, err
+		}
 	}
 	return s.rotate(ctx, tx, k, overlap, "rotateApiKey")
 }

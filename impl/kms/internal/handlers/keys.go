@@ -6,6 +6,8 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -18,9 +20,16 @@ func (h *Handlers) CreateAPIKey(ctx context.Context, r kmsapi.CreateAPIKeyReques
 	}
 	request := creation{operation: "createApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
 	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		key, text, err := core.Keys.Create(ctx, tx, caller(ctx), draft)
+		key, text, err := core.Keys.Create(ctx, tx, caller(ctx), h.raise(ctx), draft)
 		return made{body: kmsapi.APIKeyWithSecret{APIKey: keyBody(key, h.Clock.Now()), Key: text}}, err
 	}))
+}
+
+// raise demands the second factor that the contract names for the operation.
+func (h *Handlers) raise(ctx context.Context) apikey.Raise {
+	return func() error {
+		return auth.RequireStepUp(caller(ctx), httpserver.OperationFrom(ctx), h.Clock.Now())
+	}
 }
 
 // ListAPIKeys implements listApiKeys.
@@ -56,7 +65,7 @@ func (h *Handlers) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyReques
 	core := h.core.Load()
 	request := creation{operation: "rotateApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
 	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		rotation, err := core.Keys.Rotate(ctx, tx, caller(ctx), r.KeyID, overlap(r.Body))
+		rotation, err := core.Keys.Rotate(ctx, tx, caller(ctx), h.raise(ctx), r.KeyID, overlap(r.Body))
 		return made{body: rotationBody(rotation, h.Clock.Now())}, err
 	}))
 }
