@@ -20,6 +20,6 @@ COPY --from=build /out/fountain /fountain
 USER 65532:65532
 EXPOSE 8000 8001 8002 8003 8004
 # Asks the service that runs in this container, whichever it is, whether it is ready.
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=6 CMD ["/fountain", "healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 CMD ["/fountain", "healthcheck"]
 ENTRYPOINT ["/fountain"]
 CMD ["help"]
