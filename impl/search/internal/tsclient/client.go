@@ -66,7 +66,9 @@ type Error struct {
 }
 
 // Error implements error.
-func (e *Error) Error() string { return fmt.Sprintf("the search engine answered %d: %s", e.Status, e.Message) }
+func (e *Error) Error() string {
+	return fmt.Sprintf("the search engine answered %d: %s", e.Status, e.Message)
+}
 
 // ErrUnavailable wraps errors of the connection to the engine: nothing is known about the call's outcome.
 var ErrUnavailable = errors.New("the search engine can't be reached")

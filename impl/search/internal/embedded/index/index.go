@@ -1,5 +1,5 @@
 // Package index finds documents: it is told what the store holds and answers searches. Only Index is the agreement; Memory is
-// the one implementation (docs/decisions/0005-embedded-index.md says why it is not Bleve's).
+// the one implementation (docs/decisions/0007-embedded-index.md says why it is not Bleve's).
 package index
 
 import (
