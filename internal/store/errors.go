@@ -9,10 +9,13 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Errors of this package; match them with errors.Is.
@@ -24,8 +27,9 @@ var (
 	// ErrNested: a write was begun inside an open write. On SQLite it would wait for itself.
 	ErrNested = errors.New("write begun inside an open write transaction")
 	// ErrUnavailable: the database cannot be reached, is full, or is too busy. Nothing is known to be wrong with the
-	// request; when it comes from a commit whose connection broke, the commit may have happened.
-	ErrUnavailable = errors.New("database is unavailable")
+	// request; when it comes from a commit whose connection broke, the commit may have happened. It is a problem, so
+	// that the edge answers 503 without translation, whoever wraps it on the way.
+	ErrUnavailable error = problem.New(problem.Unavailable, "The service cannot reach its database.").WithRetryAfter(time.Second)
 	// ErrReadOnly: Exec was called outside a write transaction.
 	ErrReadOnly = errors.New("statement changes data outside a write transaction")
 )

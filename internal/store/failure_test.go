@@ -2,12 +2,15 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
@@ -70,6 +73,26 @@ func TestDB_recoversFromALostConnection(t *testing.T) {
 		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			return increment(ctx, tx, "a")
 		}))
+	})
+}
+
+func TestErrUnavailable_isAnswered503(t *testing.T) {
+	err := fmt.Errorf("load key: %w", fmt.Errorf("%w: %w", store.ErrUnavailable, net.ErrClosed))
+	p := problem.From(err)
+	require.Equal(t, http.StatusServiceUnavailable, p.Status())
+	require.Equal(t, "1", p.Header.Get("Retry-After"))
+	require.NotContains(t, p.Detail, "closed", "the cause stays in the house")
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestOpen_refusesASessionThatLosesCommits(t *testing.T) {
+	storetest.EachConfig(t, counters, func(t *testing.T, c store.Config) {
+		if c.URL == "" {
+			return // TestConnect_refusesAConnectionWithoutItsPragmas
+		}
+		c.URL += "&synchronous_commit=off"
+		_, err := store.Open(t.Context(), c)
+		require.ErrorContains(t, err, "synchronous_commit")
 	})
 }
 
