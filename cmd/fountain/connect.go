@@ -75,14 +75,14 @@ func (c *connection) anonymous(address string) (*fountain.Client, error) {
 	return client, nil
 }
 
-// client returns one with the credentials of this user: FOUNTAIN_API_KEY, else the session of `fountain login`. It asks at the
-// terminal for codes when an operation wants a second factor.
-func (c *connection) client() (*fountain.Client, error) {
+// client returns one with the credentials of this user: FOUNTAIN_API_KEY, else the session of `fountain login`. stepUp is asked
+// for codes when an operation wants a second factor.
+func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error) {
 	opts, err := c.options()
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, fountain.WithStepUp(askCode))
+	opts = append(opts, fountain.WithStepUp(stepUp))
 	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
 		client, err := fountain.New(c.address(nil), append(opts, fountain.WithAPIKey(key))...)
 		if err != nil {

@@ -38,7 +38,7 @@ spokenWord, in batches. Running it again does no harm: what is there is not stor
 			if scope == "" {
 				scope = importer.Scope(script, args[0])
 			}
-			client, err := c.client()
+			client, err := c.client(askCode)
 			if err != nil {
 				return err
 			}

@@ -67,8 +67,9 @@ func newRoot() *cobra.Command {
 		return usagef("%w; %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newVersion(), newKeygen(),
-		newLogin(), newLogout(), newWhoami(), newImport(),
+		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
+		newKeygen(), newBootstrapToken(),
+		newLogin(), newLogout(), newWhoami(), newImport(), newDemo(),
 	)
 	return root
 }

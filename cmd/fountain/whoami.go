@@ -17,7 +17,7 @@ func newWhoami() *cobra.Command {
 		Short: "Tell who the commands act as",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := c.client()
+			client, err := c.client(askCode)
 			if err != nil {
 				return err
 			}

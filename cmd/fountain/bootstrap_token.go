@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newBootstrapToken() *cobra.Command {
+	var data string
+	var show bool
+	cmd := &cobra.Command{
+		Use:   "bootstrap-token",
+		Short: "Get a fresh one-time token for the first administrator",
+		Long: `bootstrap-token asks the kms that runs on this machine for a fresh token, by removing the
+file of the old one, and prints the path of the new one. It works while there is no
+administrator. --show prints the token itself, for containers without a shell.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := filepath.Join(kmsDir(data), "bootstrap.token")
+			token, err := reissue(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			if show {
+				path = token
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), path)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
+	cmd.Flags().BoolVar(&show, "show", false, "print the token instead of its path")
+	return cmd
+}
+
+// kmsDir is the directory of the kms.
+func kmsDir(data string) string {
+	if dir := os.Getenv("FOUNTAIN_KMS_DATA_DIR"); dir != "" {
+		return dir
+	}
+	return filepath.Join(data, "kms")
+}
+
+// reissuePatience is longer than the kms takes to see that the file is gone.
+const reissuePatience = 90 * time.Second
+
+// reissue removes the token's file and waits for the running kms to write the next one.
+func reissue(ctx context.Context, path string) (string, error) {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return "", fmt.Errorf("there is no kms in %s", filepath.Dir(path))
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("remove the old token: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, reissuePatience)
+	defer cancel()
+	for {
+		token, err := os.ReadFile(path)
+		if err == nil && len(token) > 0 {
+			return strings.TrimSpace(string(token)), nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return "", errors.New("no token was written: either there is an administrator already, or the kms does not run (each of its starts writes a token)")
+		}
+	}
+}

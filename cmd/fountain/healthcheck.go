@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/openapi"
+)
+
+// defaultPorts are the words' ports (docs/architecture.md).
+var defaultPorts = map[string]string{"sequence": "8000", "search": "8001", "gateway": "8002", "kms": "8003", "twofactor": "8004"}
+
+func newHealthcheck() *cobra.Command {
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "healthcheck [SERVICE]",
+		Short: "Ask the service on this machine whether it is ready, for containers",
+		Long: `healthcheck exits 0 when the service is ready. Without an argument it is the one that the
+environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of
+fountain up.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("%s takes at most one argument, a service", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var word string
+			var err error
+			if len(args) == 1 {
+				word, err = knownWord(args[0])
+			} else {
+				word, err = configuredWord(os.Environ())
+			}
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			return checkReady(ctx, word)
+		},
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
+	return cmd
+}
+
+func knownWord(word string) (string, error) {
+	for _, known := range openapi.Words() {
+		if word == known {
+			return word, nil
+		}
+	}
+	return "", usagef("there is no service %q; the services are %s", word, strings.Join(openapi.Words(), ", "))
+}
+
+// configuredWord is the one service that the environment configures; the gateway when it configures none.
+func configuredWord(environ []string) (string, error) {
+	found := ""
+	for _, word := range openapi.Words() {
+		prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
+		for _, entry := range environ {
+			if strings.HasPrefix(entry, prefix) && found != word {
+				if found != "" {
+					return "", usagef("the environment configures %s and %s: name the one to ask", found, word)
+				}
+				found = word
+			}
+		}
+	}
+	if found == "" {
+		return "gateway", nil
+	}
+	return found, nil
+}
+
+// localURL is where the service listens on this machine.
+func localURL(word string) (string, error) {
+	prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
+	addr := os.Getenv(prefix + "ADDR")
+	if addr == "" && word == "gateway" {
+		addr = os.Getenv("FOUNTAIN_ADDR")
+	}
+	if addr == "" {
+		addr = ":" + defaultPorts[word]
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", errors.New("the configured address is not HOST:PORT")
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if os.Getenv(prefix+"TLS_CERT_FILE") != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port), nil
+}
+
+func checkReady(ctx context.Context, word string) error {
+	base, err := localURL(word)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/"+word+"/v1/ready", nil)
+	if err != nil {
+		return err
+	}
+	// The certificate is for the name that others use. This asks the process on the same machine, sends nothing secret and
+	// believes nothing but a status.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s does not answer: %w", word, err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection closes in order
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s is not ready (%s)", word, resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/gateway"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// family shows who is there.
+func (t *teller) family(ctx context.Context) error {
+	c, err := fountain.New(t.URL, t.Options.Options...)
+	if err != nil {
+		return err
+	}
+	list, err := c.Gateway.ListGatewayServices(ctx)
+	if err != nil {
+		return err
+	}
+	t.say("Four services stand behind one gateway at %s. It lets a request through only when the service's contract allows it.", t.URL)
+	t.call("GET /gateway/v1/services", "200")
+	ready := 0
+	for _, s := range list.Items {
+		t.row("%-10s %s", s.Name, s.Status)
+		if s.Status == gateway.Ready {
+			ready++
+		}
+	}
+	if ready < 4 || ready < len(list.Items) {
+		return failed("only %d of %d services are ready", ready, len(list.Items))
+	}
+	return nil
+}
+
+// bootstrap makes the first administrator, and shows that it works once.
+func (t *teller) bootstrap(ctx context.Context) error {
+	if t.BootstrapTokenFile == "" {
+		t.say("There is an administrator already, so this step has nothing to do.")
+		return nil
+	}
+	raw, err := os.ReadFile(t.BootstrapTokenFile)
+	if err != nil {
+		return fmt.Errorf("read the bootstrap token: %w", err)
+	}
+	anonymous, err := fountain.New(t.URL, t.Options.Options...)
+	if err != nil {
+		return err
+	}
+	t.say("The kms wrote a one-time token to a file that only its owner can read. Whoever can read it makes the first administrator, once.")
+	request := kms.AdminBootstrap{Token: strings.TrimSpace(string(raw)), Username: t.Username, Password: t.Password}
+	user, err := anonymous.KMS.BootstrapAdmin(ctx, request)
+	if err != nil {
+		return err
+	}
+	t.call("POST /kms/v1/bootstrap/admin", "201 "+user.Username+", "+user.ID)
+	_, err = anonymous.KMS.BootstrapAdmin(ctx, request)
+	var refusal *fountain.Error
+	if !errors.As(err, &refusal) || refusal.Code == "" || refusal.Status >= 500 {
+		return failed("the same token made a second administrator, or was not refused: %w", err)
+	}
+	t.call("POST /kms/v1/bootstrap/admin", answerOf(refusal))
+	return nil
+}
+
+// signIn gets the story's client.
+func (t *teller) signIn(ctx context.Context) (err error) {
+	if t.Username == "" {
+		if t.client, err = t.Client(t.code); err != nil {
+			return err
+		}
+		t.say("The session of `fountain login`, or the key in FOUNTAIN_API_KEY, is used.")
+	} else {
+		opts := append([]fountain.Option{fountain.WithUser(t.Username, t.Password), fountain.WithStepUp(t.code)}, t.Options.Options...)
+		if t.client, err = fountain.New(t.URL, opts...); err != nil {
+			return err
+		}
+		t.say("The SDK signs in when the first call needs it, and renews the token before its ten minutes are over.")
+	}
+	token, err := t.client.Token(ctx, "sequence")
+	if err != nil {
+		return err
+	}
+	if token == "" {
+		return failed("there is no access token")
+	}
+	t.call("POST /kms/v1/auth/login", "200 an access token")
+	anonymous, err := fountain.New(t.URL, t.Options.Options...)
+	if err != nil {
+		return err
+	}
+	_, err = anonymous.Sequence.ListElements(ctx, t.Scope, "spokenWord", nil)
+	if !errors.Is(err, fountain.ErrUnauthenticated) {
+		return failed("a call without a token was not refused: %w", err)
+	}
+	t.say("Without it nothing happens:")
+	t.call("GET /sequence/v1/scopes/"+t.Scope+"/spokenWord/elements", answerOf(err))
+	return nil
+}
+
+// answerOf is a refusal as the story shows it: 401 authentication_required.
+func answerOf(err error) string {
+	var e *fountain.Error
+	if errors.As(err, &e) {
+		return fmt.Sprintf("%d %s", e.Status, e.Code)
+	}
+	return "no answer"
+}

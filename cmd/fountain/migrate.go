@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/internal/telemetry"
+)
+
+func newMigrate() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate SERVICE",
+		Short: "Bring a service's database up to date, without starting the service",
+		Long: `migrate applies the migrations that the service's database lacks and ends. Every start does
+the same; by hand it is for those who want it to happen at a time of their choice. The
+settings are those of serve.`,
+		Args: oneArg("a service"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := loadProgram(args[0])
+			if err != nil {
+				return err
+			}
+			if p.migrate == nil {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s keeps no database\n", p.word)
+				return err
+			}
+			p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel)
+			if err := p.migrate(cmd.Context()); err != nil {
+				return fmt.Errorf("migrate %s: %w", p.word, err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database of %s is up to date\n", p.word)
+			return err
+		},
+	}
+}

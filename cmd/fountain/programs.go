@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/impl/gateway"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
+	"github.com/fountainai/fountain/impl/sequence"
+	"github.com/fountainai/fountain/impl/twofactor"
+)
+
+// programs makes each service's program, still without settings.
+var programs = map[string]func() *program{
+	"kms": func() *program {
+		var s struct {
+			kms.Config
+			Admin
+		}
+		return &program{
+			word: "kms", settings: &s, service: &s.Service, admin: &s.Admin,
+			validate: func() error { s.Version = version; return s.Config.Validate() },
+			run:      func(ctx context.Context) error { return kms.Run(ctx, s.Config) },
+			migrate:  func(ctx context.Context) error { return kms.Migrate(ctx, s.Config) },
+		}
+	},
+	"twofactor": func() *program {
+		var s struct {
+			twofactor.Config
+			Admin
+		}
+		return &program{
+			word: "twofactor", settings: &s, service: &s.Service, admin: &s.Admin,
+			validate: func() error { s.Version = version; return s.Config.Validate() },
+			run:      func(ctx context.Context) error { return twofactor.Run(ctx, s.Config) },
+			migrate:  func(ctx context.Context) error { return twofactor.Migrate(ctx, s.Config) },
+		}
+	},
+	"search": func() *program {
+		var s struct {
+			search.Config
+			Admin
+		}
+		return &program{
+			word: "search", settings: &s, service: &s.Service, admin: &s.Admin,
+			validate: func() error { s.Version = version; return s.Config.Validate() },
+			run:      func(ctx context.Context) error { return search.Run(ctx, s.Config) },
+			migrate:  func(ctx context.Context) error { return search.Migrate(ctx, s.Config) },
+		}
+	},
+	"sequence": func() *program {
+		var s struct {
+			sequence.Config
+			Admin
+		}
+		return &program{
+			word: "sequence", settings: &s, service: &s.Service, admin: &s.Admin,
+			validate: func() error { s.Version = version; return s.Config.Validate() },
+			run:      func(ctx context.Context) error { return sequence.Run(ctx, s.Config) },
+			migrate:  func(ctx context.Context) error { return sequence.Migrate(ctx, s.Config) },
+		}
+	},
+	"gateway": func() *program {
+		var s struct {
+			gateway.Config
+			Admin
+		}
+		return &program{
+			word: "gateway", settings: &s, service: &s.Service, admin: &s.Admin,
+			validate: func() error { s.Version = version; return s.Config.Validate() },
+			run:      func(ctx context.Context) error { return gateway.Run(ctx, s.Config) },
+		}
+	},
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
+	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/internal/telemetry"
+)
+
+func newUp() *cobra.Command {
+	var c family.Config
+	var level string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the whole family in this process",
+		Long: `up runs all services in one process on loopback, with everything they keep in one
+directory, and prints "ready <gateway URL>" when every service is ready. SIGTERM drains
+and ends it. A second start on the same directory goes on where the first one stopped.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for name, addr := range map[string]string{"--addr": c.Addr, "--admin-addr": c.AdminAddr} {
+				if _, _, err := net.SplitHostPort(addr); err != nil {
+					return usagef("%s must be HOST:PORT", name)
+				}
+			}
+			logLevel, err := parseLevel(level)
+			if err != nil {
+				return err
+			}
+			c.Version = version
+			c.Log = telemetry.NewLogger(os.Stderr, logLevel)
+			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }
+			return explainUp(family.Run(cmd.Context(), c))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.DataDir, "data", env("FOUNTAIN_DATA", "./data"), "directory of everything that is kept (FOUNTAIN_DATA)")
+	flags.StringVar(&c.Addr, "addr", env("FOUNTAIN_ADDR", "127.0.0.1:8002"), "HOST:PORT of the gateway; port 0 takes a free one (FOUNTAIN_ADDR)")
+	flags.StringVar(&c.AdminAddr, "admin-addr", env("FOUNTAIN_ADMIN_ADDR", "127.0.0.1:9002"), "HOST:PORT of metrics and pprof (FOUNTAIN_ADMIN_ADDR)")
+	flags.StringVar(&c.Issuer, "issuer", env("FOUNTAIN_ISSUER", ""), "iss of the tokens, fixed at the first start (FOUNTAIN_ISSUER; default: the gateway's URL then)")
+	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, else info)")
+	return cmd
+}
+
+// env is an environment variable's value, or fallback where it is unset or empty.
+func env(name, fallback string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return fallback
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	var level slog.Level
+	if text == "" {
+		if terminal.Is(os.Stderr) {
+			return slog.LevelWarn, nil
+		}
+		return slog.LevelInfo, nil
+	}
+	if level.UnmarshalText([]byte(text)) != nil {
+		return 0, usagef("--log-level must be debug, info, warn or error")
+	}
+	return level, nil
+}
+
+// announce tells people on stderr where everything is, and scripts on stdout, in one line, that it is there.
+func announce(stdout, stderr io.Writer, data string, info family.Info) {
+	fmt.Fprintf(stderr, "\n  FountainAI %s is ready.\n\n", version)
+	fmt.Fprintf(stderr, "  gateway         %s\n", info.GatewayURL)
+	fmt.Fprintf(stderr, "  documentation   %s/docs\n", info.GatewayURL)
+	fmt.Fprintf(stderr, "  admin           %s/services\n", info.AdminURL)
+	fmt.Fprintf(stderr, "  data            %s\n", data)
+	if info.BootstrapTokenFile != "" {
+		fmt.Fprintf(stderr, "\n  There is no administrator yet. The one-time token that makes the first one is in\n  %s (for an hour)\n", info.BootstrapTokenFile)
+	}
+	fmt.Fprintln(stderr)
+	fmt.Fprintf(stdout, "ready %s\n", info.GatewayURL)
+}
+
+// explainUp makes one clear sentence of what people meet.
+func explainUp(err error) error {
+	var address *family.AddressError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &address) && errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("the address %s is taken by another program; choose another with --addr or --admin-addr", address.Addr)
+	case errors.Is(err, family.ErrLocked):
+		return fmt.Errorf("%w; stop that one, or choose another directory with --data", err)
+	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; give this user the right to write there, or choose another directory with --data", err)
+	case errors.Is(err, context.Canceled):
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+// Package family runs all services of FountainAI in one process: each on a loopback port of its own, the gateway in front on
+// the one address that is told, and an admin port beside it. It knows the services by Config and Run alone.
+package family
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/telemetry"
+)
+
+// Config says how the family runs. The zero value of a field means its default.
+type Config struct {
+	DataDir   string // everything that is kept; made 0700. Default "data"
+	Addr      string // of the gateway. Default 127.0.0.1:8002; port 0 takes any free one
+	AdminAddr string // of metrics, pprof and /services. Default 127.0.0.1:9002
+	Issuer    string // iss of the tokens. It is fixed at the first start; default is the gateway's URL of that start
+	Version   string // told by health
+
+	Clock   clock.Clock
+	Log     *slog.Logger
+	OnReady func(Info) // called once, when every service is ready
+}
+
+// Info tells where the family is.
+type Info struct {
+	GatewayURL, AdminURL string
+	BootstrapTokenFile   string            // "" when there is an administrator
+	Services             map[string]string // base URL of each service by its word, without /<word>/v1
+}
+
+const (
+	grace      = 15 * time.Second      // for the requests in flight of one service
+	drainDelay = 10 * time.Millisecond // nobody balances load in front of a loopback port
+)
+
+// Run runs the family until ctx ends, then stops the gateway first and the kms last, so that requests in flight are answered.
+// It returns nil then. It takes the addresses before it touches the data directory, and it changes nothing there before the
+// kms has accepted its root key. The first service that fails stops all; its error is returned.
+func Run(ctx context.Context, c Config) error {
+	c.complete()
+	front, err := listen(ctx, c.Addr)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+	admin, err := listen(ctx, c.AdminAddr)
+	if err != nil {
+		return fmt.Errorf("admin port: %w", err)
+	}
+	defer admin.Close()
+	unlock, err := lock(c.DataDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	h := &house{Config: c, front: front, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
+	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return h.run(ctx)
+}
+
+func (c *Config) complete() {
+	if c.DataDir == "" {
+		c.DataDir = "data"
+	}
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:8002"
+	}
+	if c.AdminAddr == "" {
+		c.AdminAddr = "127.0.0.1:9002"
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.OnReady == nil {
+		c.OnReady = func(Info) {}
+	}
+}
+
+// house is the family at work.
+type house struct {
+	Config
+	front, admin net.Listener
+	registry     *prometheus.Registry
+	failed       chan error
+	bootstrap    atomic.Pointer[string] // path of the bootstrap token
+
+	mu      sync.Mutex
+	members []*member // in the order of their start
+}
+
+func (h *house) run(ctx context.Context) (err error) {
+	stopAdmin := h.serveAdmin()
+	defer stopAdmin()
+	defer func() { err = errors.Join(err, h.stop()) }()
+	if err := h.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	if err := h.awaitReady(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	h.OnReady(h.info())
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-h.failed:
+		return err
+	}
+}
+
+// awaitReady waits until every member is ready or one fails.
+func (h *house) awaitReady(ctx context.Context) error {
+	for _, m := range h.started() {
+		if err := h.await(ctx, m.ready); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await waits for one event, a failure, or the end.
+func (h *house) await(ctx context.Context, event <-chan struct{}) error {
+	select {
+	case <-event:
+		return nil
+	case err := <-h.failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *house) info() Info {
+	info := Info{GatewayURL: urlOf(h.front), AdminURL: urlOf(h.admin), Services: make(map[string]string)}
+	for _, m := range h.started() {
+		info.Services[m.word] = m.url
+	}
+	if path := h.bootstrap.Load(); path != nil {
+		info.BootstrapTokenFile = *path
+	}
+	return info
+}
+
+// serveAdmin serves the admin port; the function it returns ends that.
+func (h *house) serveAdmin() func() {
+	server := &http.Server{
+		Handler:           telemetry.AdminHandler(telemetry.AdminOptions{Gatherer: h.registry, Services: h.services}),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(h.admin); !errors.Is(err, http.ErrServerClosed) {
+			h.failed <- fmt.Errorf("admin port: %w", err)
+		}
+	}()
+	return func() {
+		_ = server.Close() // what is still read there is of no use any more
+		<-done
+	}
+}
+
+// listen takes a TCP address and says which one if it can't.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, &AddressError{Addr: addr, Err: err}
+	}
+	return l, nil
+}
+
+// AddressError says that an address can't be listened on.
+type AddressError struct {
+	Addr string
+	Err  error
+}
+
+func (e *AddressError) Error() string { return fmt.Sprintf("listen on %s: %v", e.Addr, e.Err) }
+func (e *AddressError) Unwrap() error { return e.Err }
+
+// urlOf is where a listener is reached from this machine.
+func urlOf(l net.Listener) string {
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "http://" + l.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

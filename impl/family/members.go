@@ -1,0 +1,230 @@
+package family
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/impl/gateway"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
+	"github.com/fountainai/fountain/impl/sequence"
+	"github.com/fountainai/fountain/impl/twofactor"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/telemetry"
+)
+
+// member is one service of the family.
+type member struct {
+	word   string
+	url    string
+	ready  chan struct{}
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// start starts the kms, asks it for the issuer that its database holds, and starts the others with that.
+func (h *house) start(ctx context.Context) error {
+	words := []string{"kms", "twofactor", "search", "sequence"}
+	listeners := make(map[string]net.Listener)
+	for _, word := range words {
+		l, err := listen(ctx, "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer func() { // those that were started closed theirs
+			if h.member(word) == nil {
+				_ = l.Close()
+			}
+		}()
+		listeners[word] = l
+	}
+	listeners["gateway"] = h.front
+	at := func(word string) string { return urlOf(listeners[word]) }
+	service := func(word string) config.Service { return h.service(word, listeners[word], at("kms")) }
+
+	if err := h.startKMS(ctx, service("kms")); err != nil {
+		return err
+	}
+	issuer, err := askIssuer(ctx, at("kms"))
+	if err != nil {
+		return err
+	}
+	with := func(word string) config.Service {
+		s := service(word)
+		s.Issuer = issuer
+		return s
+	}
+	t := twofactor.Config{Service: with("twofactor"), Version: h.Version}
+	h.launch("twofactor", at("twofactor"), &t.Service, func(ctx context.Context) error { return twofactor.Run(ctx, t) })
+	s := search.Config{Service: with("search"), Version: h.Version}
+	h.launch("search", at("search"), &s.Service, func(ctx context.Context) error { return search.Run(ctx, s) })
+	q := sequence.Config{Service: with("sequence"), SearchURL: at("search"), Version: h.Version}
+	h.launch("sequence", at("sequence"), &q.Service, func(ctx context.Context) error { return sequence.Run(ctx, q) })
+	g := gateway.Config{
+		Service: with("gateway"), TwofactorURL: at("twofactor"), SearchURL: at("search"), SequenceURL: at("sequence"), Version: h.Version,
+	}
+	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
+	return nil
+}
+
+// startKMS starts the kms and waits until it is ready.
+func (h *house) startKMS(ctx context.Context, s config.Service) error {
+	issuer, err := h.chooseIssuer()
+	if err != nil {
+		return err
+	}
+	s.Issuer = issuer
+	k := kms.Config{
+		Service: s, EnrolDir: h.enrolDir(), Version: h.Version,
+		OnBootstrapToken: func(path string) { h.bootstrap.Store(&path) },
+	}
+	if h.Issuer == "" {
+		k.PublicURL = urlOf(h.front) // the issuer names the port of the first start
+	}
+	h.launch("kms", s.KMSURL, &k.Service, func(ctx context.Context) error { return kms.Run(ctx, k) })
+	return h.await(ctx, h.member("kms").ready)
+}
+
+func (h *house) enrolDir() string { return filepath.Join(h.DataDir, "enrol") }
+
+// service is what every member is configured with.
+func (h *house) service(word string, l net.Listener, kmsURL string) config.Service {
+	return config.Service{
+		Listener: l, DataDir: filepath.Join(h.DataDir, word),
+		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
+		Log: h.Log.With("service", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
+		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace,
+	}
+}
+
+// launch starts a member whose configuration is s; run captured it by reference.
+func (h *house) launch(word, url string, s *config.Service, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background()) // not the caller's: members stop in order
+	m := &member{word: word, url: url, ready: make(chan struct{}), cancel: cancel, done: make(chan struct{})}
+	s.OnReady = sync.OnceFunc(func() { close(m.ready) })
+	h.mu.Lock()
+	h.members = append(h.members, m)
+	h.mu.Unlock()
+	go func() {
+		defer close(m.done)
+		err := run(ctx)
+		switch {
+		case err != nil:
+			h.failed <- fmt.Errorf("%s: %w", word, err)
+		case ctx.Err() == nil:
+			h.failed <- fmt.Errorf("%s ended by itself", word)
+		}
+	}()
+}
+
+func (h *house) member(word string) *member {
+	for _, m := range h.started() {
+		if m.word == word {
+			return m
+		}
+	}
+	return nil
+}
+
+// started are the members so far.
+func (h *house) started() []*member {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.members)
+}
+
+// stop ends the members, the last started first, and returns what went wrong in that.
+func (h *house) stop() error {
+	for _, m := range slices.Backward(h.started()) {
+		m.cancel()
+		<-m.done
+	}
+	var errs []error
+	for {
+		select {
+		case err := <-h.failed:
+			if !errors.Is(err, context.Canceled) {
+				errs = append(errs, err)
+			}
+		default:
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// askIssuer is the one that the kms gives to its tokens: that of its first start.
+func askIssuer(ctx context.Context, kmsURL string) (string, error) {
+	var metadata struct {
+		Issuer string `json:"issuer"`
+	}
+	if err := getJSON(ctx, kmsURL+"/kms/v1/.well-known/oauth-authorization-server", &metadata); err != nil {
+		return "", fmt.Errorf("ask the kms for its issuer: %w", err)
+	}
+	if metadata.Issuer == "" {
+		return "", errors.New("the kms tells no issuer")
+	}
+	return metadata.Issuer, nil
+}
+
+// services asks every member whether it is ready, for the admin port.
+func (h *house) services() []telemetry.ServiceInfo {
+	members := h.started()
+	out := make([]telemetry.ServiceInfo, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		wg.Go(func() {
+			out[i] = telemetry.ServiceInfo{Word: m.word, Address: m.url, Version: h.Version}
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			var ready struct{}
+			if err := getJSON(ctx, m.url+"/"+m.word+"/v1/ready", &ready); err != nil {
+				out[i].Reason = err.Error()
+				return
+			}
+			out[i].Ready = true
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// inquirer asks the members; whoever asks sets the time limit.
+var inquirer = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 10 * time.Second}}
+
+// maxAnswer bounds what is read of a member's answer, in bytes.
+const maxAnswer = 64 << 10
+
+func getJSON(ctx context.Context, address string, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := inquirer.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		var problem struct {
+			Detail string `json:"detail"`
+		}
+		_ = json.Unmarshal(body, &problem) // without a detail the status has to do
+		return fmt.Errorf("it answers %d %s", resp.StatusCode, problem.Detail)
+	}
+	return json.Unmarshal(body, out)
+}
