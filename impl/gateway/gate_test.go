@@ -49,7 +49,12 @@ func newHouse(t *testing.T) *house {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	h := &house{t: t, key: key, clock: clock.NewFake(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)), log: &bytes.Buffer{}}
-	h.upstream = func(w http.ResponseWriter, _ *http.Request) { element(w) }
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"Cache-Control", "X-Content-Type-Options", "X-Request-Id", "Server"} {
+			w.Header().Set(name, "of the service")
+		}
+		element(w)
+	}
 	behind := httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(behind.Close)
 	g, err := build(h.config(behind.URL))
@@ -156,7 +161,12 @@ func TestGate_forwardsWhatTheContractAllowsByteForByte(t *testing.T) {
 	require.Equal(t, 201, a.StatusCode, a.Text)
 	require.Equal(t, []string{body}, h.body)
 	require.Contains(t, a.Header.Get("RateLimit"), `"per-subject";r=`)
-	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	for _, name := range []string{"Cache-Control", "X-Content-Type-Options"} {
+		require.Equal(t, []string{"of the service"}, a.Header.Values(name))
+	}
+	require.Empty(t, a.Header.Values("Server"))
+	require.Len(t, a.Header.Values("X-Request-Id"), 1)
+	require.NotEqual(t, "of the service", a.Header.Get("X-Request-Id"))
 	require.NotEmpty(t, a.Header.Get("X-Request-Id"))
 	require.Equal(t, a.Header.Get("X-Request-Id"), h.seen[0].Header.Get("X-Request-Id"))
 }
@@ -349,10 +359,13 @@ func TestStepUp_isAskedForByChallengeAndRedeemedByHeader(t *testing.T) {
 	}
 	require.NotContains(t, h.log.String(), "123456")
 
-	raised := h.token(func(c *auth.Claims) { c.ACR = "aal2" })
+	raised := h.token(func(c *auth.Claims) { c.ACR, c.Audience = "aal2", jwt.ClaimStrings{"sequence"} })
 	require.Equal(t, 200, h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+raised).StatusCode)
 	h.clock.Advance(6 * time.Minute)
-	stale := h.token(func(c *auth.Claims) { c.ACR, c.AuthTime = "aal2", h.clock.Now().Add(-6*time.Minute).Unix() })
+	stale := h.token(func(c *auth.Claims) {
+		c.Audience = jwt.ClaimStrings{"sequence"}
+		c.ACR, c.AuthTime = "aal2", h.clock.Now().Add(-6*time.Minute).Unix()
+	})
 	require.Equal(t, 401, h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+stale).StatusCode)
 }
 

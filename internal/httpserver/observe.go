@@ -113,7 +113,10 @@ func logLine(log *slog.Logger, r *http.Request, w *response, n *Notes, operation
 	}
 	if w.problem != nil {
 		attrs = append(attrs, slog.String("code", string(w.problem.Code)))
-		if w.status >= http.StatusInternalServerError {
+		switch {
+		case w.status == http.StatusServiceUnavailable: // it says itself that it passes
+			attrs = append(attrs, slog.String("err", w.problem.Error()))
+		case w.status >= http.StatusInternalServerError:
 			level = slog.LevelError
 			attrs = append(attrs, slog.String("err", w.problem.Error()))
 		}

@@ -114,9 +114,14 @@ func hidden(name string) bool {
 
 // check holds the answer against the contract before the client sees it.
 func (f *Forwarder) check(res *http.Response) error {
-	op := of(res.Request).Operation
-	res.Header.Del("Server")
-	res.Header.Del("X-Powered-By")
+	x := of(res.Request)
+	op := x.Operation
+	for _, name := range []string{"Server", "X-Powered-By", "X-Request-Id"} {
+		res.Header.Del(name)
+	}
+	for name := range res.Header { // ReverseProxy adds to what is set already; a header must not come twice
+		x.Writer.Header().Del(name)
+	}
 	if op.Policy.Stream != nil {
 		return nil
 	}
