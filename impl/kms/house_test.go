@@ -66,6 +66,12 @@ func databaseOf(t *testing.T, c store.Config) kms.Config {
 	return out
 }
 
+// databaseOfSQLite returns a configuration for tests that say nothing about the database.
+func databaseOfSQLite(t *testing.T) kms.Config {
+	t.Helper()
+	return databaseOf(t, store.Config{})
+}
+
 // start runs a kms until the test ends.
 func start(t *testing.T, c kms.Config) *house {
 	t.Helper()
@@ -237,4 +243,10 @@ func code(body []byte) string {
 		}
 	}
 	return fmt.Sprintf("no code in %q", body)
+}
+
+// withoutIfMatch takes the header away that the generated client always sends.
+func withoutIfMatch(_ context.Context, r *http.Request) error {
+	r.Header.Del("If-Match")
+	return nil
 }
