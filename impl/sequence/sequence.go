@@ -167,7 +167,7 @@ func (s *service) open(ctx context.Context) error {
 		return err
 	}
 	return s.retry(ctx, "open the database", func() error {
-		db, err := database.Open(ctx, database.Config{URL: address, Dir: s.DataDir, Name: word, Migrations: migrations, Log: s.Log})
+		db, err := database.Open(ctx, database.Config{URL: store.Address(address), Dir: s.DataDir, Name: word, Migrations: migrations, Log: s.Log})
 		if err == nil {
 			s.db = db
 		} else if !errors.Is(err, database.ErrUnavailable) {

@@ -17,7 +17,9 @@ import (
 )
 
 // model is what the store should hold: plain maps, no cleverness.
-type model struct{ groups map[domain.Group]map[string]*thing }
+type model struct {
+	groups map[domain.Group]map[string]*thing
+}
 
 type thing struct {
 	number   int64

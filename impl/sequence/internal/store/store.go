@@ -9,6 +9,7 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"net/url"
 	"strings"
 	"time"
 
@@ -21,6 +22,22 @@ var files embed.FS
 
 // Migrations creates the tables (from 00100).
 var Migrations, _ = fs.Sub(files, "migrations")
+
+// Address returns a PostgreSQL address with the session parameter that this package's statements need. A plan that PostgreSQL keeps
+// from the time when a table was small reads all of it when it has grown (measured: 40 ms instead of 1 ms for an append at
+// 200,000 elements), so every statement is planned for the tables as they are. An empty address (SQLite) stays empty.
+func Address(address string) string {
+	parsed, err := url.Parse(address)
+	if address == "" || err != nil {
+		return address // whoever opens it says what is wrong with it
+	}
+	query := parsed.Query()
+	if !query.Has("plan_cache_mode") {
+		query.Set("plan_cache_mode", "force_custom_plan")
+	}
+	parsed.RawQuery = query.Encode()
+	return parsed.String()
+}
 
 // Store reads elements.
 type Store struct{ db *database.DB }
@@ -63,9 +80,13 @@ func elements(rows []row) []domain.Element {
 
 func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
-// selectElements selects rows of row from elements e, whatever joins and conditions follow.
-const selectElements = `SELECT e.scope, e.element_type, e.id, e.number, e.status, e.version, e.created_at, e.updated_at, v.data, v.comment
-	FROM elements e JOIN versions v ON v.scope = e.scope AND v.element_type = e.element_type AND v.id = e.id AND v.version = e.version `
+// selectElements selects rows of row from elements e, whatever joins and conditions follow. The data are looked up row by row: a
+// join would leave PostgreSQL the choice to read all versions instead, which it makes while it has no statistics yet.
+const selectElements = `SELECT e.scope, e.element_type, e.id, e.number, e.status, e.version, e.created_at, e.updated_at,
+	(SELECT v.data ` + currentVersion + `) AS data, (SELECT v.comment ` + currentVersion + `) AS comment
+	FROM elements e `
+
+const currentVersion = "FROM versions v WHERE v.scope = e.scope AND v.element_type = e.element_type AND v.id = e.id AND v.version = e.version"
 
 // chunk is how many rows one statement takes at most: with eight columns a quarter of the parameters SQLite allows.
 const chunk = 1000

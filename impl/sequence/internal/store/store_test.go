@@ -249,3 +249,10 @@ func TestAfter_walksEverythingOnce(t *testing.T) {
 		require.Equal(t, []string{"Lear/q", "hamlet/Z", "hamlet/a", "hamlet/b", "hamlet/é"}, walked)
 	})
 }
+
+func TestAddress_keepsWhatIsThere(t *testing.T) {
+	require.Empty(t, store.Address(""))
+	require.Equal(t, "postgres://u:p%40ss@h:5432/db?plan_cache_mode=force_custom_plan&sslmode=disable", store.Address("postgres://u:p%40ss@h:5432/db?sslmode=disable"))
+	require.Equal(t, "postgres://h/db?plan_cache_mode=auto", store.Address("postgres://h/db?plan_cache_mode=auto"))
+	require.Equal(t, "postgres://h:port/db", store.Address("postgres://h:port/db"))
+}
