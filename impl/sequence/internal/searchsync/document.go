@@ -62,9 +62,9 @@ func document(e domain.Element, attributes bool) (json.RawMessage, error) {
 		"scope": e.Scope, "elementType": e.ElementType, "status": e.Status, "number": e.Number, "version": e.Version,
 		"updatedAt": e.UpdatedAt.UnixMicro(),
 	}
-	var text strings.Builder
+	var text lines
 	err := eachText(e.Data, func(property, value string) {
-		appendText(&text, value)
+		text.add(value)
 		if attributes && propertyName.MatchString(property) && value != "" && utf8.RuneCountInString(value) <= maxAttribute {
 			fields[attribute+property] = value
 		}
@@ -76,22 +76,29 @@ func document(e domain.Element, attributes bool) (json.RawMessage, error) {
 	return json.Marshal(fields)
 }
 
-// appendText adds a line of text, or as many whole characters of it as there is room for.
-func appendText(text *strings.Builder, value string) {
-	room := maxText - text.Len() - 1
-	if value == "" || room <= 0 {
+// lines joins texts up to maxText bytes.
+type lines struct {
+	strings.Builder
+	full bool
+}
+
+// add adds a line, or as many whole characters of it as there is room for.
+func (l *lines) add(value string) {
+	if value == "" || l.full {
 		return
 	}
-	if text.Len() > 0 {
-		text.WriteByte('\n')
-	}
+	room := maxText - l.Len() - 1
 	if len(value) > room {
-		for !utf8.RuneStart(value[room]) {
+		l.full = true
+		for room > 0 && !utf8.RuneStart(value[room]) {
 			room--
 		}
-		value = value[:room]
+		value = value[:max(room, 0)]
 	}
-	text.WriteString(value)
+	if l.Len() > 0 && value != "" {
+		l.WriteByte('\n')
+	}
+	l.WriteString(value)
 }
 
 // eachText calls fn with every string of a JSON object in the order of the text. property is the name of a string that is a
