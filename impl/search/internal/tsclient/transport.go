@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"sync"
-	"time"
 )
 
 // Doer carries a request to an engine.
@@ -100,12 +98,9 @@ func (w *answer) Flush() {}
 
 // OverHTTP returns a Doer for an engine elsewhere. It has no total time limit, since that would cut imports short: each
 // call brings its own deadline. Redirects are not followed: the key must not travel.
-func OverHTTP(dial time.Duration) Doer {
+func OverHTTP(transport http.RoundTripper) Doer {
 	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: dial, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout: dial, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ForceAttemptHTTP2: true,
-		},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -1,0 +1,62 @@
+package search
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/handlers"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// Config configures the service. DataDir, Issuer, JWKSURL, KMSURL and EnrolTokenFile are required.
+type Config struct {
+	config.Service
+
+	EngineURL     string `env:"ENGINE_URL"`      // base URL of a Typesense; empty: the embedded engine in DataDir
+	EngineKeyFile string `env:"ENGINE_KEY_FILE"` // file with Typesense's API key; empty: the kms keeps it as search.typesense
+	EngineCAFile  string `env:"ENGINE_CA_FILE"`  // authorities trusted for Typesense instead of the system's
+
+	// The caps of the embedded engine; 0 takes the documented default.
+	EmbeddedMaxDocuments           int `env:"EMBEDDED_MAX_DOCUMENTS"`            // in all collections
+	EmbeddedMaxCollectionDocuments int `env:"EMBEDDED_MAX_COLLECTION_DOCUMENTS"` // in one
+	EmbeddedMaxMemoryMiB           int `env:"EMBEDDED_MAX_MEMORY_MIB"`           // of the indexes, by estimate
+
+	Version string `env:"-"` // of the program, told by health
+}
+
+// Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
+func (c *Config) Validate() error {
+	c.Complete(handlers.Word)
+	if c.Version == "" {
+		c.Version = "devel"
+	}
+	errs := []error{c.Service.Validate()}
+	for _, required := range []struct{ name, value string }{
+		{"ISSUER", c.Issuer}, {"JWKS_URL", c.JWKSURL}, {"KMS_URL", c.KMSURL}, {"ENROL_TOKEN_FILE", c.EnrolTokenFile},
+	} {
+		if required.value == "" {
+			errs = append(errs, fmt.Errorf("%s: is required", required.name))
+		}
+	}
+	u, err := url.Parse(c.EngineURL)
+	switch {
+	case c.EngineURL == "" && (c.EngineKeyFile != "" || c.EngineCAFile != ""):
+		errs = append(errs, errors.New("ENGINE_KEY_FILE, ENGINE_CA_FILE: are for a Typesense at ENGINE_URL"))
+	case c.EngineURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != ""):
+		errs = append(errs, errors.New("ENGINE_URL: must be an absolute http or https URL without user and query"))
+	}
+	if c.EmbeddedMaxDocuments < 0 || c.EmbeddedMaxCollectionDocuments < 0 || c.EmbeddedMaxMemoryMiB < 0 {
+		errs = append(errs, errors.New("EMBEDDED_MAX_...: must not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) embedded() bool { return c.EngineURL == "" }
+
+func (c *Config) limits() embedded.Limits {
+	return embedded.Limits{
+		Documents: c.EmbeddedMaxDocuments, DocumentsPerCollection: c.EmbeddedMaxCollectionDocuments, MemoryBytes: int64(c.EmbeddedMaxMemoryMiB) << 20,
+	}
+}

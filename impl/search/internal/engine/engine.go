@@ -1,0 +1,166 @@
+// Package engine is the search service's side of its engine, Typesense or the embedded one: it knows what may be asked again,
+// brings the key up to date when the engine refuses it, and turns refusals into the service's problems.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/typesense/typesense-go/v3/typesense/api"
+
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Keys is what the engine's key comes from.
+type Keys interface {
+	Refresh(ctx context.Context) error
+}
+
+// Engine asks the search engine. It is safe for concurrent use.
+type Engine struct {
+	client *tsclient.Client
+	keys   Keys
+}
+
+// New returns an Engine over a client whose key comes from keys.
+func New(client *tsclient.Client, keys Keys) *Engine { return &Engine{client: client, keys: keys} }
+
+// again runs do, and once more with a fresh key when the engine refuses the one in use. A refusal of the key is never the
+// caller's fault.
+func (e *Engine) again(ctx context.Context, do func() error) error {
+	err := do()
+	if !refusesKey(err) {
+		return mapped(err)
+	}
+	if refreshed := e.keys.Refresh(ctx); refreshed != nil {
+		return unavailable(refreshed)
+	}
+	if err = do(); refusesKey(err) {
+		return unavailable(err)
+	}
+	return mapped(err)
+}
+
+func refusesKey(err error) bool {
+	var r *tsclient.Error
+	return errors.As(err, &r) && r.Status == http.StatusUnauthorized
+}
+
+// Collection is a collection as the engine tells it.
+type Collection struct {
+	Name                string  `json:"name"`
+	Fields              []Field `json:"fields"`
+	DefaultSortingField string  `json:"default_sorting_field,omitempty"`
+	// Documents and CreatedAt (unix seconds) are told, never sent.
+	Documents int64 `json:"num_documents,omitempty"`
+	CreatedAt int64 `json:"created_at,omitempty"`
+}
+
+// Field is a field of a collection. Flags that are nil take the engine's default.
+type Field struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Facet    *bool  `json:"facet,omitempty"`
+	Optional *bool  `json:"optional,omitempty"`
+	Index    *bool  `json:"index,omitempty"`
+	Sort     *bool  `json:"sort,omitempty"`
+}
+
+// Create makes a collection. Problems: already_exists, validation_failed, unsupported_query, limit_reached, engine_unavailable.
+func (e *Engine) Create(ctx context.Context, c Collection) (made Collection, err error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return made, fmt.Errorf("write schema: %w", err)
+	}
+	err = e.again(ctx, func() error {
+		answer, err := e.client.CreateCollection(ctx, body)
+		if err != nil {
+			return err
+		}
+		return decode(answer, &made)
+	})
+	return made, err
+}
+
+// Collection reads a collection. Problem: not_found.
+func (e *Engine) Collection(ctx context.Context, name string) (c Collection, err error) {
+	err = e.again(ctx, func() error {
+		answer, err := e.client.Collection(ctx, name)
+		if err != nil {
+			return err
+		}
+		return decode(answer, &c)
+	})
+	return c, err
+}
+
+// Collections reads all collections in the order of their names.
+func (e *Engine) Collections(ctx context.Context) (list []Collection, err error) {
+	err = e.again(ctx, func() error {
+		answers, err := e.client.Collections(ctx)
+		if err != nil {
+			return err
+		}
+		list = make([]Collection, len(answers))
+		for i, a := range answers {
+			if err := decode(a, &list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b Collection) int { return strings.Compare(a.Name, b.Name) })
+	return list, err
+}
+
+// Delete drops a collection with its documents. Problem: not_found.
+func (e *Engine) Delete(ctx context.Context, name string) error {
+	return e.again(ctx, func() error { return e.client.DeleteCollection(ctx, name) })
+}
+
+// Healthy says whether the engine can work.
+func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
+
+// Search searches a collection by parameters with Typesense's names. Problems: not_found (the collection), validation_failed
+// (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
+func (e *Engine) Search(ctx context.Context, collection string, params map[string]any) (found *tsclient.SearchResult, err error) {
+	err = e.again(ctx, func() (err error) {
+		found, err = e.client.Search(ctx, collection, params)
+		return err
+	})
+	return found, err
+}
+
+// importDocs sends documents; every line is answered.
+func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
+	err = e.again(ctx, func() (err error) {
+		lines, err = e.client.Import(ctx, collection, api.Upsert, docs)
+		return err
+	})
+	return lines, err
+}
+
+func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
+	return e.again(ctx, func() error { return e.client.DeleteDocument(ctx, collection, id) })
+}
+
+func decode(body []byte, out any) error {
+	if err := json.Unmarshal(body, out); err != nil {
+		return problem.New(problem.BadUpstream, "The search engine's answer can't be read.").Wrap(err)
+	}
+	return nil
+}
+
+// pause is how long a caller should wait for an engine that is away.
+const pause = 2 * time.Second
+
+func unavailable(err error) error {
+	return problem.New(problem.EngineUnavailable, "The search engine can't be used at the moment.").WithRetryAfter(pause).Wrap(err)
+}

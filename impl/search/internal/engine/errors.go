@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// mapped turns what the engine answered into a problem of this service. Problems and nil pass.
+func mapped(err error) error {
+	var known *problem.Error
+	var r *tsclient.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.UpstreamTimeout, "The search engine did not answer in time.").Wrap(err)
+	case errors.Is(err, context.Canceled), errors.Is(err, tsclient.ErrUnavailable), !errors.As(err, &r):
+		return unavailable(err)
+	}
+	return refused(r)
+}
+
+func refused(r *tsclient.Error) error {
+	switch r.Status {
+	case http.StatusBadRequest:
+		return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
+	case http.StatusNotFound:
+		if strings.Contains(r.Message, " in the schema") { // a field
+			return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
+		}
+		return problem.New(problem.NotFound, "There is no such collection.").Wrap(r)
+	case http.StatusConflict:
+		return problem.New(problem.AlreadyExists, "There is a collection with this name already.").Wrap(r)
+	case http.StatusRequestEntityTooLarge:
+		return problem.New(problem.BodyTooLarge, "The search engine takes no request of this size.").Wrap(r)
+	case http.StatusUnprocessableEntity:
+		return unprocessable(r)
+	case http.StatusRequestTimeout, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusUnauthorized:
+		return unavailable(r)
+	}
+	return problem.New(problem.BadUpstream, "The search engine failed.").Wrap(r)
+}
+
+func unprocessable(r *tsclient.Error) error {
+	switch {
+	case strings.Contains(r.Message, "is not supported by the embedded engine"):
+		return problem.New(problem.UnsupportedQuery, sentence(r.Message)).Wrap(r)
+	case strings.Contains(r.Message, "Rejecting write"), strings.Contains(r.Message, "of the embedded engine holds at most"):
+		return problem.New(problem.LimitReached, sentence(r.Message)).Wrap(r)
+	case strings.Contains(r.Message, "update operation is in progress"):
+		return problem.New(problem.StateConflict, "The collection is being changed.").WithRetryAfter(pause).Wrap(r)
+	}
+	return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
+}
+
+var (
+	quotedPart = regexp.MustCompile("`[^`]*`")
+	plainName  = regexp.MustCompile("^`[A-Za-z_.][A-Za-z0-9_.*: -]{0,127}`$")
+)
+
+const longestSentence = 300
+
+// sentence makes the engine's text fit for the caller: what it quotes stays only if it looks like a name, since values do not
+// belong into errors.
+func sentence(text string) string {
+	text = quotedPart.ReplaceAllStringFunc(text, func(part string) string {
+		if plainName.MatchString(part) {
+			return part
+		}
+		return "a value"
+	})
+	if text == "" {
+		return "The search engine refuses this."
+	}
+	if len(text) > longestSentence {
+		text = strings.ToValidUTF8(text[:longestSentence], "")
+	}
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
+}

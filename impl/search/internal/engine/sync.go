@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Item is one change of a document: Document replaces or makes it, nil deletes it.
+type Item struct {
+	ID       string
+	Document json.RawMessage
+}
+
+// Outcome is what became of an Item; nil is success.
+type Outcome error
+
+// Bounds of one import and of the deletions at a time.
+const (
+	importDocuments = 1000
+	importBytes     = 4 << 20
+	deletions       = 8
+)
+
+// Sync brings documents up to date and returns an outcome for each item. Of several items with one id the last counts, and all
+// get its outcome. When the engine can't be used the whole fails and may be repeated: nothing that is repeated does harm.
+func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
+	last := make(map[string]int, len(items))
+	for i, item := range items {
+		last[item.ID] = i
+	}
+	outcomes := make([]Outcome, len(items))
+	if err := e.upserts(ctx, collection, items, last, outcomes); err != nil {
+		return nil, err
+	}
+	if err := e.deletes(ctx, collection, items, last); err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		outcomes[i] = outcomes[last[item.ID]]
+	}
+	return outcomes, nil
+}
+
+// upserts imports, in chunks, the documents of the items that count.
+func (e *Engine) upserts(ctx context.Context, collection string, items []Item, last map[string]int, outcomes []Outcome) error {
+	var docs [][]byte
+	var of []int
+	size := 0
+	flush := func() error {
+		if len(docs) == 0 {
+			return nil
+		}
+		lines, err := e.importDocs(ctx, collection, docs)
+		if err != nil {
+			return err
+		}
+		for i, line := range lines {
+			outcome, err := outcomeOf(line)
+			if err != nil {
+				return err
+			}
+			outcomes[of[i]] = outcome
+		}
+		docs, of, size = nil, nil, 0
+		return nil
+	}
+	for i, item := range items {
+		if item.Document == nil || last[item.ID] != i {
+			continue
+		}
+		doc, err := withID(item)
+		if err != nil {
+			outcomes[i] = err
+			continue
+		}
+		docs, of, size = append(docs, doc), append(of, i), size+len(doc)
+		if len(docs) >= importDocuments || size >= importBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// outcomeOf reads a line; the error is for faults of the engine, after which nothing is known of the rest.
+func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
+	if line.Success {
+		return nil, nil
+	}
+	if line.Code == 0 {
+		line.Code = http.StatusBadRequest
+	}
+	err := refused(&tsclient.Error{Status: line.Code, Message: line.Error})
+	if errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.BadUpstream) {
+		return nil, unavailable(err)
+	}
+	return err, nil
+}
+
+// withID writes the document on one line with the item's id in it; the document's other bytes stay as they are.
+func withID(item Item) ([]byte, error) {
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(item.Document, &doc); err != nil || doc == nil {
+		return nil, problem.New(problem.ValidationFailed, "The document is not a JSON object.")
+	}
+	id, err := json.Marshal(item.ID)
+	if err != nil {
+		return nil, err
+	}
+	if own, ok := doc["id"]; ok {
+		var text string
+		if json.Unmarshal(own, &text) != nil || text != item.ID {
+			return nil, problem.New(problem.ValidationFailed, "The document's id is not the item's.")
+		}
+	}
+	doc["id"] = id
+	return json.Marshal(doc) // compacts the raw values: no line breaks are left
+}
+
+// deletes removes the documents of the items that count, several at a time. A document that is not there is no error.
+func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(deletions)
+	var once sync.Once
+	var first error
+	for i, item := range items {
+		if item.Document != nil || last[item.ID] != i {
+			continue
+		}
+		g.Go(func() error {
+			err := e.deleteDoc(ctx, collection, item.ID)
+			if err != nil {
+				once.Do(func() { first = err })
+			}
+			return err
+		})
+	}
+	if g.Wait() != nil {
+		return first
+	}
+	return nil
+}

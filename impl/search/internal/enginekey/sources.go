@@ -1,0 +1,101 @@
+package enginekey
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// SecretName is where the kms keeps the key.
+const SecretName = "search.typesense"
+
+// File is a Source that reads the key from a file.
+type File string
+
+// Key implements Source.
+func (f File) Key(context.Context) (string, error) { return config.ReadSecret(string(f)) }
+
+// KMS is a Source that keeps the key in the kms.
+type KMS struct {
+	Client *kms.Client
+	// Make lets the first reader make the key. It is for the embedded engine, which takes whatever key there is.
+	Make bool
+	// Refused is told that the kms did not accept the service's token.
+	Refused func()
+}
+
+// Key implements Source. Replicas that make the key at the same time agree on one.
+func (s KMS) Key(ctx context.Context) (string, error) {
+	key, status, err := s.get(ctx)
+	if err != nil || status != http.StatusNotFound {
+		return key, err
+	}
+	if !s.Make {
+		return "", ErrAbsent
+	}
+	if err := s.put(ctx); err != nil {
+		return "", err
+	}
+	key, status, err = s.get(ctx)
+	if err == nil && status == http.StatusNotFound {
+		err = ErrAbsent
+	}
+	return key, err
+}
+
+// maxAnswer bounds what is read of an answer of the kms.
+const maxAnswer = 64 << 10
+
+func (s KMS) get(ctx context.Context) (key string, status int, err error) {
+	resp, err := s.Client.GetSecret(ctx, SecretName)
+	if err != nil {
+		return "", 0, fmt.Errorf("ask the kms: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotFound {
+		return "", resp.StatusCode, nil
+	}
+	if err := s.check(resp, http.StatusOK); err != nil {
+		return "", resp.StatusCode, err
+	}
+	var secret kms.Secret
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&secret); err != nil {
+		return "", resp.StatusCode, fmt.Errorf("read answer of the kms: %w", err)
+	}
+	return secret.Value, resp.StatusCode, nil
+}
+
+// put stores a new key unless there is one by now.
+func (s KMS) put(ctx context.Context) error {
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return fmt.Errorf("make key: %w", err)
+	}
+	absent := "*"
+	resp, err := s.Client.PutSecret(ctx, SecretName, &kms.PutSecretParams{IfNoneMatch: &absent}, kms.SecretPut{Value: hex.EncodeToString(random)})
+	if err != nil {
+		return fmt.Errorf("ask the kms: %w", err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusPreconditionFailed { // somebody was quicker: theirs counts
+		return nil
+	}
+	return s.check(resp, http.StatusCreated)
+}
+
+func (s KMS) check(resp *http.Response, want int) error {
+	if resp.StatusCode == http.StatusUnauthorized && s.Refused != nil {
+		s.Refused()
+	}
+	if resp.StatusCode != want {
+		return fmt.Errorf("the kms answered %d", resp.StatusCode)
+	}
+	return nil
+}

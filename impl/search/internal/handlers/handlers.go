@@ -1,0 +1,131 @@
+// Package handlers translates between the contract and the search engine: in, one call, out.
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/fountainai/fountain/generated/commonapi"
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/store"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Word is the service's word.
+const Word = "search"
+
+// Core is what the handlers call once the service is ready.
+type Core struct {
+	Engine *engine.Engine
+	Store  *store.Store
+}
+
+// Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
+type Handlers struct {
+	Contract *contract.Contract
+	Version  string
+	Ready    func() error // why the service can't work, in public words; nil when it can
+	core     atomic.Pointer[Core]
+}
+
+var _ searchapi.StrictServerInterface = (*Handlers)(nil)
+
+// SetCore gives the handlers what they need to work. Until then every operation but health and readiness is not_ready.
+func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
+
+// Mount puts the generated router under the contract's base path.
+func (h *Handlers) Mount(r chi.Router) {
+	strict := searchapi.NewStrictHandlerWithOptions(h, nil, searchapi.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
+	})
+	searchapi.HandlerWithOptions(strict, searchapi.ChiServerOptions{
+		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
+		Middlewares: []searchapi.MiddlewareFunc{rememberRequest},
+	})
+}
+
+func notReady(why string) error {
+	return problem.New(problem.NotReady, "The service is not ready: "+why+".").WithRetryAfter(time.Second)
+}
+
+// begin returns the core and the caller.
+func (h *Handlers) begin(ctx context.Context) (*Core, *auth.Principal, error) {
+	core := h.core.Load()
+	if core == nil {
+		return nil, nil, notReady("it is starting")
+	}
+	p, ok := auth.FromContext(ctx)
+	if !ok {
+		return nil, nil, errors.New("operation was reached without a principal")
+	}
+	return core, p, nil
+}
+
+// GetSearchHealth implements searchapi.StrictServerInterface.
+func (h *Handlers) GetSearchHealth(context.Context, searchapi.GetSearchHealthRequestObject) (searchapi.GetSearchHealthResponseObject, error) {
+	return searchapi.GetSearchHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
+}
+
+// GetSearchReadiness implements searchapi.StrictServerInterface.
+func (h *Handlers) GetSearchReadiness(context.Context, searchapi.GetSearchReadinessRequestObject) (searchapi.GetSearchReadinessResponseObject, error) {
+	if err := h.Ready(); err != nil {
+		return nil, notReady(err.Error())
+	}
+	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
+}
+
+// request is what the fingerprint of an Idempotency-Key is made of.
+type request struct {
+	target string
+	body   []byte
+}
+
+type requestKey struct{}
+
+// rememberRequest keeps target and bytes of requests that carry an Idempotency-Key; the body is in memory by now and bounded
+// by the contract.
+func rememberRequest(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Idempotency-Key") == "" || r.Body == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			httpserver.RequestError(w, r, err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		kept := request{target: r.URL.EscapedPath() + "?" + r.URL.RawQuery, body: body}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, kept)))
+	})
+}
+
+// idempotencyKey returns nil when none was sent.
+func idempotencyKey(ctx context.Context, p *auth.Principal, operation string, value *string) *idempotency.Key {
+	kept, ok := ctx.Value(requestKey{}).(request)
+	if value == nil || !ok {
+		return nil
+	}
+	return &idempotency.Key{Principal: p.Subject, Operation: operation, Value: *value, Path: kept.target, Body: kept.body}
+}
+
+// event is what the audit chain keeps of a change.
+func event(ctx context.Context, p *auth.Principal, action, target string) audit.Event {
+	return audit.Event{
+		Action: action, Actor: p.Subject, ActorKind: p.Kind, Target: target, Outcome: audit.OK, RequestID: httpserver.RequestID(ctx),
+	}
+}
