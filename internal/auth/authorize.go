@@ -19,13 +19,12 @@ func Authorize(p *Principal, op *contract.Operation, now time.Time) error {
 	return StepUp(p, op, now)
 }
 
-// Permit checks the scopes, then the kind of principal, then a user's roles.
+// Permit checks the scopes, then the kind of principal, then a user's roles. Of several alternatives in the contract's security one
+// is enough.
 func Permit(p *Principal, op *contract.Operation) error {
-	for _, scope := range op.Scopes() {
-		if !p.HasScope(scope) {
-			return problem.New(problem.InsufficientScope, "The access token lacks a scope that this operation needs.").
-				WithHeader("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q, error="insufficient_scope", scope=%q`, realm, strings.Join(op.Scopes(), " ")))
-		}
+	if !op.Public && !slices.ContainsFunc(op.Requirements, func(r contract.Requirement) bool { return p.hasScopes(r.Scopes) }) {
+		return problem.New(problem.InsufficientScope, "The access token lacks a scope that this operation needs.").
+			WithHeader("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q, error="insufficient_scope", scope=%q`, realm, strings.Join(op.Scopes(), " ")))
 	}
 	if !slices.Contains(op.Policy.Principals, p.Kind) {
 		return problem.New(problem.PrincipalNotAllowed, "This operation is not for this kind of principal.")
@@ -63,5 +62,6 @@ func Challenge(s *contract.StepUp) error {
 	seconds := int64(s.MaxAge / time.Second)
 	return problem.New(problem.InsufficientUserAuthentication, fmt.Sprintf("A second factor within the last %d seconds is needed.", seconds)).
 		WithHeader("WWW-Authenticate", fmt.Sprintf(
-			`Bearer realm=%q, error="insufficient_user_authentication", error_description="A second factor is needed", acr_values=%q, max_age="%d"`, realm, s.ACR, seconds))
+			`Bearer realm=%q, error="insufficient_user_authentication", error_description="A second factor is needed", acr_values=%q, max_age="%d"`, realm, s.ACR, seconds)).
+		WithAuthentication([]string{s.ACR}, s.MaxAge)
 }

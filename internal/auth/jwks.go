@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/fountainai/fountain/internal/clock"
 )
 
@@ -32,91 +30,121 @@ const (
 )
 
 // JWKS is a KeySource that reads a key set (RFC 7517) over HTTP and keeps it. A kid that it holds is answered without waiting,
-// however many unknown ones are asked for beside it; those cause at most one fetch in 10 seconds in all. When the kms is
-// away, the last set still counts for a day.
+// however many unknown ones are asked for beside it; those cause at most one fetch in 10 seconds in all, and who comes while it
+// runs waits for that one. When the kms is away, the last set still counts for a day.
 type JWKS struct {
 	url    string
-	client *http.Client
+	client http.Client
 	clock  clock.Clock
-	flight singleflight.Group
 
-	mu       sync.RWMutex
+	mu       sync.Mutex
 	keys     map[string]PublicKey
-	fetched  time.Time // of the set that is held
-	tried    time.Time // of the last fetch
-	lastFail error
+	fetched  time.Time     // of the set that is held
+	tried    time.Time     // of the last fetch
+	lastFail error         // of the last fetch
+	flight   chan struct{} // closed when the fetch that runs has ended; nil when none runs
 }
 
-// NewJWKS returns a source that reads url with client; it fetches when it is first asked.
+// NewJWKS returns a source that reads url with client; it fetches when it is first asked. It follows no redirect.
 func NewJWKS(url string, client *http.Client, c clock.Clock) *JWKS {
-	return &JWKS{url: url, client: client, clock: c}
+	j := &JWKS{url: url, client: *client, clock: c}
+	j.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return j
 }
 
 // Key implements KeySource.
 func (j *JWKS) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
-	now := j.clock.Now()
-	j.mu.RLock()
-	key, known := j.keys[kid]
-	age, sinceTry, loaded := now.Sub(j.fetched), now.Sub(j.tried), j.keys != nil
-	lastFail := j.lastFail
-	j.mu.RUnlock()
-	mayTry := sinceTry >= jwksInterval || sinceTry < 0 || !loaded && sinceTry >= jwksFirst
-	switch {
-	case known && age < jwksMaxAge:
-		return key.Algorithm, key.Key, nil
-	case known && age < jwksMaxStale:
-		if mayTry {
-			go func() { _ = j.refresh(context.WithoutCancel(ctx), now) }() // nobody waits for it; its failure is kept in lastFail
-		}
-		return key.Algorithm, key.Key, nil
-	case !mayTry && loaded && age < jwksMaxStale:
+	key, known, flight, err := j.look(ctx, kid)
+	if known || err != nil {
+		return key.Algorithm, key.Key, err
+	}
+	select {
+	case <-flight:
+	case <-ctx.Done():
+		return "", nil, fmt.Errorf("wait for the key set: %w", ctx.Err())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch key, known := j.keys[kid]; {
+	case !j.usable(j.clock.Now()):
+		return "", nil, j.failure()
+	case !known:
 		return "", nil, ErrUnknownKey
-	case !mayTry && lastFail != nil:
-		return "", nil, lastFail
+	default:
+		return key.Algorithm, key.Key, nil
 	}
-	if err := j.refresh(ctx, now); err != nil {
-		if loaded && !known && age < jwksMaxStale {
-			return "", nil, ErrUnknownKey
-		}
-		return "", nil, err
-	}
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	if key, known = j.keys[kid]; !known {
-		return "", nil, ErrUnknownKey
-	}
-	return key.Algorithm, key.Key, nil
 }
 
-// Ready fetches the set when there is none yet and says whether there is one now.
+// look answers from what is held, or else returns the fetch to wait for.
+func (j *JWKS) look(ctx context.Context, kid string) (key PublicKey, known bool, flight chan struct{}, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := j.clock.Now()
+	usable := j.usable(now)
+	key, known = j.keys[kid]
+	known = known && usable
+	if age := now.Sub(j.fetched); known && age >= 0 && age < jwksMaxAge {
+		return key, true, nil, nil
+	}
+	if j.flight == nil {
+		interval := jwksInterval
+		if j.keys == nil {
+			interval = jwksFirst
+		}
+		switch since := now.Sub(j.tried); {
+		case since < 0, since >= interval:
+			j.depart(ctx, now)
+		case known:
+		case usable:
+			return key, false, nil, ErrUnknownKey
+		default:
+			return key, false, nil, j.failure()
+		}
+	}
+	return key, known, j.flight, nil
+}
+
+// usable reports whether the set that is held still counts. It is called with the lock.
+func (j *JWKS) usable(now time.Time) bool { return j.keys != nil && now.Sub(j.fetched) < jwksMaxStale }
+
+// failure says why there is no set that counts; it is never nil. It is called with the lock.
+func (j *JWKS) failure() error {
+	if j.lastFail == nil {
+		return errors.New("no key set is held")
+	}
+	return j.lastFail
+}
+
+// Ready fetches the set when there is none that counts and says whether there is one now.
 func (j *JWKS) Ready(ctx context.Context) error {
-	_, _, err := j.Key(ctx, "")
-	if errors.Is(err, ErrUnknownKey) {
+	j.mu.Lock()
+	usable := j.usable(j.clock.Now())
+	j.mu.Unlock()
+	if usable {
 		return nil
 	}
-	return err
+	if _, _, err := j.Key(ctx, ""); !errors.Is(err, ErrUnknownKey) {
+		return err
+	}
+	return nil
 }
 
-// refresh fetches the set once, however many ask at the same time. A caller that goes away does not end the others' fetch.
-func (j *JWKS) refresh(ctx context.Context, now time.Time) error {
-	done := j.flight.DoChan("set", func() (any, error) {
+// depart starts the one fetch, which no caller's leaving ends. It is called with the lock.
+func (j *JWKS) depart(ctx context.Context, now time.Time) {
+	done := make(chan struct{})
+	j.flight, j.tried = done, now
+	go func() {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
 		defer cancel()
 		keys, err := j.fetch(fetchCtx)
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		j.tried, j.lastFail = now, err
-		if err == nil {
+		if j.lastFail = err; err == nil {
 			j.keys, j.fetched = keys, now
 		}
-		return nil, err
-	})
-	select {
-	case result := <-done:
-		return result.Err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+		j.flight = nil
+		close(done)
+	}()
 }
 
 func (j *JWKS) fetch(ctx context.Context) (map[string]PublicKey, error) {

@@ -38,6 +38,10 @@ type Principal struct {
 // HasScope reports whether the token carries a scope.
 func (p *Principal) HasScope(scope string) bool { return slices.Contains(p.Scopes, scope) }
 
+func (p *Principal) hasScopes(scopes []string) bool {
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !p.HasScope(s) })
+}
+
 // HasRole reports whether the user has a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }
 

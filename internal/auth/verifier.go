@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -77,7 +78,7 @@ type Claims struct {
 // Verify checks an access token and returns its principal. audience is the word of the service that asks. A token that does not
 // hold is invalid_token, without saying why to the caller; keys that cannot be had are unavailable.
 func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Principal, error) {
-	h, err := decodeHeader(token)
+	h, err := decodeHeader(token, TypeAccess)
 	if err != nil {
 		return nil, invalidToken(err.Error())
 	}
@@ -89,7 +90,7 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 		return nil, problem.New(problem.Unavailable, "The keys that verify tokens cannot be had.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	var c Claims
-	want := expected{typ: TypeAccess, issuer: v.config.Issuer(), audience: audience, now: v.config.Clock.Now}
+	want := expected{issuer: v.config.Issuer(), audience: audience, now: v.config.Clock.Now}
 	if want.issuer == "" {
 		return nil, problem.New(problem.NotReady, "The service does not know its issuer yet.").WithRetryAfter(time.Second)
 	}
@@ -112,10 +113,13 @@ func (c *Claims) principal(token string) (*Principal, error) {
 	if prefix == "" || !strings.HasPrefix(c.Subject, prefix) {
 		return nil, errors.New("principal and sub do not fit")
 	}
+	if raised := c.ACR != "" && c.ACR != contract.ACRPassword; (raised || c.Principal == KindService) && len(c.Audience) != 1 {
+		return nil, errors.New("a service token and a stepped-up token have exactly one aud")
+	}
 	p := &Principal{
 		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
 		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR,
-		Expires: c.ExpiresAt.Time, Token: token,
+		Expires: c.ExpiresAt.UTC(), Token: token,
 	}
 	if c.AuthTime > 0 {
 		p.AuthTime = time.Unix(c.AuthTime, 0).UTC()
@@ -133,16 +137,17 @@ type ProofClaims struct {
 	AuthTime        int64    `json:"auth_time"`
 }
 
-// Names of the proof's issuer and audience.
+// Names of the proof's issuer and audience, and how long a proof lives at most.
 const (
 	ProofIssuer   = "twofactor"
 	ProofAudience = "kms"
+	ProofLife     = time.Minute
 )
 
 // VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti
 // and compare sub, sid and azp with the session. A proof that does not hold is invalid_proof.
 func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
-	h, err := decodeHeader(proof)
+	h, err := decodeHeader(proof, TypeProof)
 	if err != nil {
 		return nil, invalidProof(err)
 	}
@@ -154,12 +159,15 @@ func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Cloc
 		return nil, fmt.Errorf("find proof key: %w", err)
 	}
 	var claims ProofClaims
-	want := expected{typ: TypeProof, issuer: ProofIssuer, audience: ProofAudience, now: c.Now}
+	want := expected{issuer: ProofIssuer, audience: ProofAudience, now: c.Now}
 	if err := parse(proof, h, alg, key, want, &claims); err != nil {
 		return nil, invalidProof(err)
 	}
-	if claims.Subject == "" || claims.ID == "" || claims.SessionID == "" || claims.AuthTime <= 0 {
-		return nil, invalidProof(errors.New("sub, jti, sid or auth_time is missing"))
+	if claims.Subject == "" || claims.ID == "" || claims.SessionID == "" || claims.AuthorizedParty == "" || claims.AuthTime <= 0 || claims.IssuedAt == nil {
+		return nil, invalidProof(errors.New("sub, jti, sid, azp, auth_time or iat is missing"))
+	}
+	if len(claims.Audience) != 1 || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > ProofLife {
+		return nil, invalidProof(errors.New("the proof is for others too, or lives too long"))
 	}
 	return &claims, nil
 }
