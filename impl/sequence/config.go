@@ -1,14 +1,9 @@
 package sequence
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/fountainai/fountain/internal/config"
@@ -43,29 +38,3 @@ func (c *Config) Validate() error {
 
 // callTimeout bounds a whole call to another service.
 const callTimeout = time.Minute
-
-// newClient returns the client for calls to other services; caFile may name the authorities it trusts instead of the system's.
-func newClient(caFile string) (*http.Client, error) {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, fmt.Errorf("read authorities: %w", err)
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("the file of authorities holds no certificate")
-		}
-	}
-	return &http.Client{
-		Timeout:       callTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     time.Minute,
-			TLSHandshakeTimeout: 5 * time.Second,
-			TLSClientConfig:     trust,
-		},
-	}, nil
-}

@@ -23,6 +23,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/seal"
 	database "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -126,7 +127,7 @@ func (f *family) start(t testing.TB, db database.Config) *instance {
 		cfg.DataDir = t.TempDir()
 	}
 	require.NoError(t, cfg.Validate())
-	client, err := newClient("")
+	client, err := httpclient.New("", callTimeout)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

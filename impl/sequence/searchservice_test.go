@@ -32,6 +32,7 @@ type searchService struct {
 	exists    bool
 	documents map[string]map[string]any
 	refuse    map[string]func(doc map[string]any) bool // by id
+	later     map[string]bool                          // ids whose refusal is not for good
 	tokens    []string
 	queries   []map[string]any
 	changed   chan struct{} // gets a value after every sync
@@ -40,7 +41,7 @@ type searchService struct {
 func newSearchService(t testing.TB) *searchService {
 	c, err := contract.Load("search")
 	require.NoError(t, err)
-	s := &searchService{t: t, op: c, documents: map[string]map[string]any{}, refuse: map[string]func(map[string]any) bool{}, changed: make(chan struct{}, 10_000)}
+	s := &searchService{t: t, op: c, documents: map[string]map[string]any{}, refuse: map[string]func(map[string]any) bool{}, later: map[string]bool{}, changed: make(chan struct{}, 10_000)}
 	s.server = httptest.NewServer(s)
 	t.Cleanup(s.server.Close)
 	return s
@@ -134,7 +135,7 @@ func (s *searchService) sync(body []byte) any {
 	for _, i := range in.Items {
 		if refuses := s.refuse[i.ID]; refuses != nil && refuses(i.Document) {
 			failed++
-			results = append(results, map[string]any{"id": i.ID, "status": "error", "code": "validation_failed", "retryable": false})
+			results = append(results, map[string]any{"id": i.ID, "status": "error", "code": "validation_failed", "retryable": s.later[i.ID]})
 			continue
 		}
 		if i.Op == "delete" {

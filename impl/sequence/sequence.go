@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/idempotency"
@@ -37,7 +38,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of the sequence service: %w", err)
 	}
-	client, err := newClient(c.TLS.CAFile)
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
 	if err != nil {
 		return err
 	}

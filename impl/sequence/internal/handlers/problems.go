@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -52,6 +53,8 @@ func refuse(err error, at pointer) error {
 		return problem.New(problem.NotFound, "The element has no such version.")
 	case errors.Is(err, domain.ErrExhausted):
 		return problem.New(problem.SequenceExhausted, "No number is left for this type in this scope.")
+	case errors.Is(err, context.Canceled):
+		return problem.New(problem.RequestTimeout, "The caller went away; nothing was changed.").Wrap(err)
 	case errors.Is(err, database.ErrUnavailable):
 		return problem.New(problem.Unavailable, "The database is unavailable.").WithRetryAfter(unavailablePause).Wrap(err)
 	}

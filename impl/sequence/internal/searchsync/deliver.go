@@ -55,7 +55,7 @@ func New(o Options) (*Syncer, error) {
 		Options: o, remote: r, missing: make(chan struct{}, 1),
 		synced: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fountain_sequence_search_documents_total",
-			Help: "Documents sent to the search service by outcome: ok, reduced (without what can be filtered by), error (kept and tried again).",
+			Help: "Documents sent to the search service by outcome: ok, reduced (without what can be filtered by), error (waiting for another try).",
 		}, []string{"outcome"}),
 	}
 	o.Registerer.MustRegister(s.synced)
@@ -90,21 +90,23 @@ func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
 	if err != nil {
 		return err
 	}
-	// What is refused with its attributes may pass without them: then it is at least found by its words.
+	// What is refused for good with its attributes may pass without them: then it is at least found by its words.
 	var again []item
 	for _, i := range refused {
-		if i.exists {
+		if i.exists && i.forGood {
 			again = append(again, i.item)
+		} else {
+			failed[i.index] = i.err
 		}
 	}
 	stillRefused, err := s.send(ctx, again, false)
 	if err != nil {
 		return err
 	}
-	s.count(len(items)-len(refused), len(again)-len(stillRefused), len(stillRefused))
 	for _, i := range stillRefused {
 		failed[i.index] = i.err
 	}
+	s.count(len(items)-len(refused), len(again)-len(stillRefused), len(failed))
 	if len(failed) > 0 {
 		return &outbox.PartialError{Failed: failed}
 	}
@@ -147,7 +149,8 @@ func (s *Syncer) load(ctx context.Context, batch []outbox.Message) (items []item
 // refusedItem is an item that the search service did not take, and why.
 type refusedItem struct {
 	item
-	err error
+	err     error
+	forGood bool // the same document would be refused again
 }
 
 // send brings items to the search service in calls of bounded size. It returns those that were refused one by one.
@@ -169,7 +172,7 @@ func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refus
 		if i.exists {
 			doc, err := document(i.element, attributes)
 			if err != nil {
-				refused = append(refused, refusedItem{i, err})
+				refused = append(refused, refusedItem{i, err, true})
 				continue
 			}
 			sync.Op, sync.Document = search.Upsert, &doc
@@ -200,7 +203,9 @@ func (s *Syncer) call(ctx context.Context, call []search.SyncItem, of []item) (r
 	}
 	for i, outcome := range result.Results {
 		if outcome.Status != search.Ok {
-			refused = append(refused, refusedItem{of[i], fmt.Errorf("search service refused the document: %s", text(outcome.Code))})
+			refused = append(refused, refusedItem{
+				of[i], fmt.Errorf("search service refused the document: %s", text(outcome.Code)), outcome.Retryable == nil || !*outcome.Retryable,
+			})
 		}
 	}
 	return refused, nil

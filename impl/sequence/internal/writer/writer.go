@@ -79,6 +79,9 @@ func New(o Options) *Writer {
 	w.commits = groupcommit.New(o.DB, groupcommit.Options{
 		MaxBatch: o.MaxBatch, Queue: queue, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
 	}, w.apply)
+	o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fountain_sequence_commit_waiting_requests", Help: "Changes that wait for a commit.",
+	}, func() float64 { return float64(w.commits.Waiting()) }))
 	return w
 }
 
