@@ -245,3 +245,28 @@ func TestDo_auditsOmissionsAndReorders(t *testing.T) {
 		require.Equal(t, author.Subject, events[1].Actor)
 	})
 }
+
+func TestDo_recoversFromAFullDiskWithoutAGap(t *testing.T) {
+	db, err := database.Open(t.Context(), database.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer db.Close()
+	w := newWriter(t, db, 0)
+	_, err = w.Do(t.Context(), create(lines, ""))
+	require.NoError(t, err)
+	limit := func(pages int) {
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			var now int
+			return tx.Get(ctx, &now, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+		}))
+	}
+	limit(1) // SQLite takes the present size where less is asked for
+	full := create(lines, "")
+	full.Create.Drafts[0].Data = append(append([]byte(`{"text":"`), make([]byte, 60<<10)...), `"}`...)
+	_, err = w.Do(t.Context(), keyed(full, "k"))
+	require.ErrorIs(t, err, database.ErrUnavailable)
+	limit(1_000_000)
+	done, err := w.Do(t.Context(), keyed(full, "k"))
+	require.NoError(t, err, "the key of what failed is free")
+	require.EqualValues(t, 2, done.Elements[0].Number, "no number was burnt")
+	requireWhole(t, db, lines, 2)
+}
