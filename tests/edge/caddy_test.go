@@ -59,10 +59,14 @@ func TestEdge_signsInAndNumbersElementsOverTLS(t *testing.T) {
 	e := startEdge(t, "localhost", f.gateway)
 	c := signIn(t, f, e)
 
+	text, err := json.Marshal(map[string]string{"text": strings.Repeat("The light comes round. ", 100)}) // long enough to be compressed
+	if err != nil {
+		t.Fatal(err)
+	}
 	for n := int64(1); n <= 3; n++ {
 		var answer fountain.Response
 		element, err := c.Sequence.CreateElement(t.Context(), "ledger", "action",
-			sequence.ElementCreate{Data: json.RawMessage(`{"text": "The light comes round."}`)}, fountain.WithResponse(&answer))
+			sequence.ElementCreate{Data: text}, fountain.WithResponse(&answer))
 		if err != nil {
 			t.Fatalf("append through the edge: %v", err)
 		}
@@ -74,7 +78,7 @@ func TestEdge_signsInAndNumbersElementsOverTLS(t *testing.T) {
 		}
 	}
 
-	// A list is long enough to be compressed; an element has an ETag and must not be, or If-Match would fail for ever.
+	// An element has an ETag and must not be compressed, or If-Match would fail for ever.
 	var read fountain.Response
 	first := ""
 	for element, err := range c.Sequence.Elements(t.Context(), "ledger", "action") {
