@@ -18,11 +18,11 @@ const lockFile = "family.lock"
 // lock makes the data directory if there is none and takes it for this process. A directory that was there keeps its mode.
 func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("the data directory %s can't be made: %w", dir, cause(err))
 	}
 	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("the data directory %s can't be written to: %w", dir, cause(err))
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()

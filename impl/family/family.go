@@ -135,7 +135,7 @@ func (h *house) awaitReady(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return h.awaitGateway(ctx)
 }
 
 // await waits for one event, a failure, or the end.

@@ -74,6 +74,7 @@ func (h *house) start(ctx context.Context) error {
 	g := gateway.Config{
 		Service: with("gateway"), TwofactorURL: at("twofactor"), SearchURL: at("search"), SequenceURL: at("sequence"), Version: h.Version,
 	}
+	g.TrustedProxies = nil // nobody stands in front of it
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
 }
@@ -103,8 +104,9 @@ func (h *house) service(word string, l net.Listener, kmsURL string) config.Servi
 	return config.Service{
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
-		Log: h.Log.With("service", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
+		Log: h.Log.With("word", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
 		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace,
+		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this very process
 	}
 }
 
@@ -175,6 +177,30 @@ func askIssuer(ctx context.Context, kmsURL string) (string, error) {
 		return "", errors.New("the kms tells no issuer")
 	}
 	return metadata.Issuer, nil
+}
+
+// awaitGateway waits until the gateway, too, has seen that every service is ready: its list must not contradict the ready line.
+func (h *house) awaitGateway(ctx context.Context) error {
+	for {
+		var list struct {
+			Items []struct{ Status string }
+		}
+		err := getJSON(ctx, urlOf(h.front)+"/gateway/v1/services", &list)
+		ready := err == nil && len(list.Items) > 0
+		for _, s := range list.Items {
+			ready = ready && s.Status == "ready"
+		}
+		if ready {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case err := <-h.failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // services asks every member whether it is ready, for the admin port.

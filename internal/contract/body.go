@@ -116,7 +116,7 @@ func (op *Operation) CheckLine(line []byte) error {
 	c := &checker{in: "body", direction: inbound}
 	value, fault := parseJSON(line)
 	if fault != nil {
-		return malformedBody(fault.rule)
+		return malformedBody(fault.rule, fault.at())
 	}
 	for _, m := range op.body.media {
 		if m.kind == mediaLines && m.schema != nil && m.schema.types != typeString {
@@ -134,14 +134,14 @@ func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
 	case mediaJSON:
 		v, fault := parseJSON(body)
 		if fault != nil {
-			return malformedBody(fault.rule)
+			return malformedBody(fault.rule, fault.at())
 		}
 		value = v
 	case mediaForm:
 		return c.form(m.schema, body, oauth)
 	case mediaText, mediaEvents, mediaLines:
 		if !utf8.Valid(body) {
-			return malformedBody(RuleTextUTF8)
+			return malformedBody(RuleTextUTF8, &place{})
 		}
 		if m.kind != mediaText {
 			return nil
@@ -161,7 +161,7 @@ func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
 func (c *checker) form(s *schema, body []byte, oauth bool) error {
 	fields, rule := parsePairs(string(body))
 	if rule != "" {
-		return malformedBody(RuleFormSyntax)
+		return malformedBody(RuleFormSyntax, &place{})
 	}
 	o := &object{}
 	for i, name := range fields.names {
@@ -209,6 +209,6 @@ var bodyMessages = map[Rule]string{
 	RuleJSONNUL: "has the character NUL", RuleTextUTF8: "is not valid UTF-8", RuleFormSyntax: "is not a form",
 }
 
-func malformedBody(rule Rule) *problem.Error {
-	return problem.New(problem.MalformedBody, "The body cannot be read.").WithField("body", "", string(rule), bodyMessages[rule])
+func malformedBody(rule Rule, at *place) *problem.Error {
+	return problem.New(problem.MalformedBody, "The body cannot be read.").WithField("body", at.pointer(), string(rule), bodyMessages[rule])
 }

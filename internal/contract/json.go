@@ -2,6 +2,7 @@ package contract
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -54,10 +55,27 @@ func (o *object) add(key string, value any) bool {
 	return true
 }
 
-// syntaxError says which rule of the JSON text was broken, and at which byte.
+// syntaxError says which rule of the JSON text was broken, at which byte, and within which value.
 type syntaxError struct {
 	rule   Rule
 	offset int
+	within []place // steps from the innermost value outwards, their parents unset
+}
+
+// in notes that the fault lies in a member or an item.
+func (e *syntaxError) in(step place) *syntaxError {
+	e.within = append(e.within, step)
+	return e
+}
+
+// at returns the place of the fault.
+func (e *syntaxError) at() *place {
+	at := &place{}
+	for _, step := range slices.Backward(e.within) {
+		step.parent = at
+		at = &step
+	}
+	return at
 }
 
 func (e *syntaxError) Error() string { return string(e.rule) + " at byte " + strconv.Itoa(e.offset) }
@@ -87,7 +105,9 @@ type jsonParser struct {
 	at   int
 }
 
-func (p *jsonParser) fail(rule Rule) *syntaxError { return &syntaxError{rule, p.at} }
+func (p *jsonParser) fail(rule Rule) *syntaxError { return faultAt(rule, p.at) }
+
+func faultAt(rule Rule, offset int) *syntaxError { return &syntaxError{rule: rule, offset: offset} }
 
 func (p *jsonParser) space() {
 	for p.at < len(p.text) {
@@ -164,10 +184,10 @@ func (p *jsonParser) object(depth int) (any, *syntaxError) {
 		p.space()
 		value, err := p.value(depth)
 		if err != nil {
-			return nil, err
+			return nil, err.in(place{key: key})
 		}
 		if !o.add(key, value) {
-			return nil, &syntaxError{RuleJSONDuplicateKey, start}
+			return nil, faultAt(RuleJSONDuplicateKey, start).in(place{key: key})
 		}
 		p.space()
 		switch p.next() {
@@ -197,7 +217,7 @@ func (p *jsonParser) array(depth int) (any, *syntaxError) {
 	for {
 		value, err := p.value(depth)
 		if err != nil {
-			return nil, err
+			return nil, err.in(place{index: len(list), isItem: true})
 		}
 		list = append(list, value)
 		p.space()
@@ -221,13 +241,13 @@ func (p *jsonParser) number() (any, *syntaxError) {
 	}
 	literal := string(p.text[start:p.at])
 	if !numberLiteral(literal) {
-		return nil, &syntaxError{RuleJSONSyntax, start}
+		return nil, faultAt(RuleJSONSyntax, start)
 	}
 	if len(literal) > maxNumber {
-		return nil, &syntaxError{RuleJSONNumber, start}
+		return nil, faultAt(RuleJSONNumber, start)
 	}
 	if _, err := strconv.ParseFloat(literal, 64); err != nil { // out of the range of any number we know
-		return nil, &syntaxError{RuleJSONNumber, start}
+		return nil, faultAt(RuleJSONNumber, start)
 	}
 	return json.Number(literal), nil
 }
@@ -281,7 +301,7 @@ func (p *jsonParser) str() (string, *syntaxError) {
 		case c == '"':
 			s := string(p.text[start:p.at])
 			if !utf8.ValidString(s) {
-				return "", &syntaxError{RuleJSONUTF8, start}
+				return "", faultAt(RuleJSONUTF8, start)
 			}
 			p.at++
 			return s, nil
@@ -303,7 +323,7 @@ func (p *jsonParser) escaped(start int) (string, *syntaxError) {
 		switch {
 		case c == '"':
 			if !utf8.Valid(out) {
-				return "", &syntaxError{RuleJSONUTF8, start}
+				return "", faultAt(RuleJSONUTF8, start)
 			}
 			p.at++
 			return string(out), nil

@@ -86,8 +86,9 @@ func badQuery(name, query string, keyword Rule) refusal {
 	return refusal{name, request("GET /things?"+query, ""), problem.MalformedQuery, "query", "", string(keyword)}
 }
 
-func badBody(name, body string, keyword Rule) refusal {
-	return refusal{name, request("POST /anything", body, asJSON), problem.MalformedBody, "body", "", string(keyword)}
+// badBody is a body that cannot be read; at is the place of the fault, when it is not the whole.
+func badBody(name, body string, keyword Rule, at ...string) refusal {
+	return refusal{name, request("POST /anything", body, asJSON), problem.MalformedBody, "body", strings.Join(at, ""), string(keyword)}
 }
 
 func chunked(r *http.Request) *http.Request {
@@ -173,32 +174,32 @@ func refusals() []refusal {
 		badBody("single quotes", `{'n':1}`, RuleJSONSyntax),
 		badBody("trailing comma", `{"n":1,}`, RuleJSONSyntax),
 		badBody("comment", `{"n":1/**/}`, RuleJSONSyntax),
-		badBody("NaN", `{"n":NaN}`, RuleJSONSyntax),
-		badBody("plus", `{"n":+1}`, RuleJSONSyntax),
-		badBody("leading zero", `{"n":01}`, RuleJSONSyntax),
-		badBody("raw newline in string", "{\"a\":\"\n\"}", RuleJSONSyntax),
-		badBody("bad escape", `{"a":"\x"}`, RuleJSONSyntax),
-		badBody("raw NUL", "{\"a\":\"\x00\"}", RuleJSONSyntax),
-		badBody("capital literal", `{"a":True}`, RuleJSONSyntax),
+		badBody("NaN", `{"n":NaN}`, RuleJSONSyntax, "/n"),
+		badBody("plus", `{"n":+1}`, RuleJSONSyntax, "/n"),
+		badBody("leading zero", `{"n":01}`, RuleJSONSyntax, "/n"),
+		badBody("raw newline in string", "{\"a\":\"\n\"}", RuleJSONSyntax, "/a"),
+		badBody("bad escape", `{"a":"\x"}`, RuleJSONSyntax, "/a"),
+		badBody("raw NUL", "{\"a\":\"\x00\"}", RuleJSONSyntax, "/a"),
+		badBody("capital literal", `{"a":True}`, RuleJSONSyntax, "/a"),
 		badBody("second value", `{"n":1}{"n":2}`, RuleJSONTrailing),
 		badBody("garbage after", `{"n":1} x`, RuleJSONTrailing),
 		badBody("NUL after", "{\"n\":1}\x00", RuleJSONTrailing),
-		badBody("duplicate key", `{"n":999,"n":1}`, RuleJSONDuplicateKey),
-		badBody("duplicate key, escaped", `{"n":999,"\u006e":1}`, RuleJSONDuplicateKey),
-		badBody("duplicate key, deeper", `{"a":[{"b":1,"b":1}]}`, RuleJSONDuplicateKey),
-		badBody("duplicate among many", "{"+manyKeys(40)+`,"k7":0}`, RuleJSONDuplicateKey),
-		badBody("invalid UTF-8", "{\"a\":\"\xff\"}", RuleJSONUTF8),
-		badBody("invalid UTF-8 beside an escape", "{\"a\":\"\\n\xff\"}", RuleJSONUTF8),
+		badBody("duplicate key", `{"n":999,"n":1}`, RuleJSONDuplicateKey, "/n"),
+		badBody("duplicate key, escaped", `{"n":999,"\u006e":1}`, RuleJSONDuplicateKey, "/n"),
+		badBody("duplicate key, deeper", `{"a":[{"b":1,"b":1}]}`, RuleJSONDuplicateKey, "/a/0/b"),
+		badBody("duplicate among many", "{"+manyKeys(40)+`,"k7":0}`, RuleJSONDuplicateKey, "/k7"),
+		badBody("invalid UTF-8", "{\"a\":\"\xff\"}", RuleJSONUTF8, "/a"),
+		badBody("invalid UTF-8 beside an escape", "{\"a\":\"\\n\xff\"}", RuleJSONUTF8, "/a"),
 		badBody("invalid UTF-8 in a key", "{\"\xff\":1}", RuleJSONUTF8),
-		badBody("encoded surrogate", "{\"a\":\"\xed\xa0\x80\"}", RuleJSONUTF8),
-		badBody("half a pair", `{"a":"\ud800"}`, RuleJSONUTF8),
-		badBody("pair the wrong way round", `{"a":"\udc00\ud800"}`, RuleJSONUTF8),
+		badBody("encoded surrogate", "{\"a\":\"\xed\xa0\x80\"}", RuleJSONUTF8, "/a"),
+		badBody("half a pair", `{"a":"\ud800"}`, RuleJSONUTF8, "/a"),
+		badBody("pair the wrong way round", `{"a":"\udc00\ud800"}`, RuleJSONUTF8, "/a"),
 		badBody("byte order mark", "\xef\xbb\xbf{}", RuleJSONUTF8),
-		badBody("deep arrays", `{"a":`+strings.Repeat(nested, 9000)+strings.Repeat("]", 9000)+"}", RuleJSONDepth),
-		badBody("deep objects", strings.Repeat(`{"a":`, 65)+"1"+strings.Repeat("}", 65), RuleJSONDepth),
-		badBody("number of absurd size", `{"a":1e400}`, RuleJSONNumber),
-		badBody("number of absurd length", `{"a":0.`+strings.Repeat("1", 200)+"}", RuleJSONNumber),
-		badBody("NUL in a string", `{"a":"\u0000"}`, RuleJSONNUL),
+		badBody("deep arrays", `{"a":`+strings.Repeat(nested, 9000)+strings.Repeat("]", 9000)+"}", RuleJSONDepth, "/a"+strings.Repeat("/0", 63)),
+		badBody("deep objects", strings.Repeat(`{"a":`, 65)+"1"+strings.Repeat("}", 65), RuleJSONDepth, strings.Repeat("/a", 64)),
+		badBody("number of absurd size", `{"a":1e400}`, RuleJSONNumber, "/a"),
+		badBody("number of absurd length", `{"a":0.`+strings.Repeat("1", 200)+"}", RuleJSONNumber, "/a"),
+		badBody("NUL in a string", `{"a":"\u0000"}`, RuleJSONNUL, "/a"),
 		{"text of another charset", request("POST /texts", "\xff", "Content-Type: text/plain"), problem.MalformedBody, "body", "", string(RuleTextUTF8)},
 		{"line that is not JSON", request("POST /lines", "{", "Content-Type: application/x-ndjson"), problem.MalformedBody, "body", "", string(RuleJSONSyntax)},
 		{"line of another shape", request("POST /lines", "{}", "Content-Type: application/x-ndjson"), problem.InvalidBody, "body", "/name", "required"},
