@@ -96,7 +96,7 @@ func (t *teller) search(ctx context.Context) error {
 	}
 	t.call("POST .../search "+fmt.Sprintf("%q", words), fmt.Sprintf("200 %d found", result.Found))
 	l := read(hit)
-	t.row("%2d  %s: %s", hit.Number, l.Character, oneLine(l.Text))
+	t.print(fmt.Sprintf("%d  %s: %s", hit.Number, l.Character, oneLine(l.Text)), "     ")
 	query.Q, query.Filters = "*", &[]sequence.PropertyFilter{{Property: "character", Values: []string{"BRAM"}}}
 	bram, err := t.client.Sequence.SearchElements(ctx, t.Scope, query)
 	if err != nil {

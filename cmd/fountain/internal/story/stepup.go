@@ -28,25 +28,35 @@ func (a *authenticator) code(at time.Time) (string, error) {
 	return totp.GenerateCodeCustom(a.secret, at, totp.ValidateOpts{Period: uint(a.period / time.Second), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 }
 
-// next makes the code of the current step, or waits for the next one if that was used.
-func (a *authenticator) next(ctx context.Context) (string, error) {
-	now := time.Now()
-	if step := now.Unix() / int64(a.period/time.Second); step <= a.used {
-		wait := time.Until(time.Unix((a.used+1)*int64(a.period/time.Second), 0)) + 100*time.Millisecond
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return "", ctx.Err()
+// nextCode makes the code of the current step, or waits for the next one if that was used.
+func (t *teller) nextCode(ctx context.Context) (string, error) {
+	phone := t.authenticator
+	now := t.Now()
+	if step := now.Unix() / int64(phone.period/time.Second); step <= phone.used {
+		next := time.Unix((phone.used+1)*int64(phone.period/time.Second), 0)
+		if err := t.Sleep(ctx, next.Sub(now)+100*time.Millisecond); err != nil {
+			return "", err
 		}
-		now = time.Now()
+		now = t.Now()
 	}
-	return a.code(now)
+	return phone.code(now)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // code is the SDK's callback: it gives the code of the enrolled authenticator, or asks the person who has one.
 func (t *teller) code(ctx context.Context, challenge fountain.Challenge) (string, error) {
 	if t.authenticator != nil {
-		return t.authenticator.next(ctx)
+		return t.nextCode(ctx)
 	}
 	if t.Ask == nil {
 		return "", errors.New("a second factor is needed and there is nobody to ask")
@@ -127,7 +137,7 @@ func (t *teller) enrol(ctx context.Context) error {
 // each code works once, and never after a later one.
 func (t *teller) confirm(ctx context.Context, phone *authenticator) (*twofactor.Factor, error) {
 	for attempt := 1; ; attempt++ {
-		code, err := phone.code(time.Now().Add(-phone.period))
+		code, err := phone.code(t.Now().Add(-phone.period))
 		if err != nil {
 			return nil, err
 		}

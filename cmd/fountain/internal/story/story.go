@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/internal/screenplay"
@@ -25,6 +26,9 @@ type Options struct {
 	Ask    fountain.StepUpFunc                                 // asks a person, who has an authenticator already
 	Scope  string                                              // what the numbers belong to
 	Tidy   bool                                                // take the authenticator away again at the end
+
+	Now   func() time.Time                                 // of the authenticator; default time.Now
+	Sleep func(ctx context.Context, d time.Duration) error // until the next code; default waits
 }
 
 // teller is a story under way.
@@ -41,6 +45,12 @@ func Tell(ctx context.Context, o Options) error {
 	script, err := parse()
 	if err != nil {
 		return err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
 	}
 	t := &teller{Options: o, script: script}
 	t.title()

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/screenplay"
+)
+
+// home runs commands of one user.
+type home struct {
+	t   *testing.T
+	dir string
+	env []string
+}
+
+func (h *home) run(args ...string) result {
+	h.t.Helper()
+	cmd := command(h.t, args...)
+	cmd.Env = append(append(cmd.Env, "XDG_CONFIG_HOME="+h.dir), h.env...)
+	return finish(h.t, cmd)
+}
+
+func TestLogin_keepsASessionForItsOwnerUntilLogout(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	file, pass := password(t)
+	u.bootstrap(t, pass)
+	h := &home{t: t, dir: t.TempDir()}
+
+	got := h.run("whoami", "--url", u.url)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "fountain login")
+
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	require.NoError(t, os.WriteFile(wrong, []byte("not the lamp at all"), 0o600))
+	got = h.run("login", "--url", u.url, "--username", "ada", "--password-file", wrong)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "the username or the password is wrong")
+	require.NotContains(t, got.stderr, "not the lamp")
+
+	got = h.run("login", "--url", u.url, "--username", "ada", "--password-file", file)
+	require.Zero(t, got.code, got.stderr)
+	kept := filepath.Join(h.dir, "fountain", "session.json")
+	info, err := os.Stat(kept)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	raw, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), pass)
+
+	var wg sync.WaitGroup
+	for range 6 { // every one uses up the refresh token; under the lock none looks like a thief
+		wg.Go(func() {
+			got := h.run("whoami")
+			require.Zero(t, got.code, got.stderr)
+			require.Contains(t, got.stdout, "user ada (usr_")
+			require.Contains(t, got.stdout, "roles  admin")
+		})
+	}
+	wg.Wait()
+	require.Zero(t, h.run("whoami").code)
+
+	require.NoError(t, os.Chmod(kept, 0o644))
+	got = h.run("whoami")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "can be read by others")
+	require.NoError(t, os.Chmod(kept, 0o600))
+
+	got = h.run("whoami", "--url", "http://127.0.0.1:1")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "you are signed in at "+u.url)
+
+	require.Zero(t, h.run("logout").code)
+	require.NoFileExists(t, kept)
+	require.NoError(t, os.WriteFile(kept, raw, 0o600))
+	got = h.run("whoami")
+	require.Equal(t, 1, got.code, "the session is over at the kms too")
+}
+
+func TestImport_ofTheSameFileAgainChangesNothing(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	file, pass := password(t)
+	u.bootstrap(t, pass)
+	h := &home{t: t, dir: t.TempDir()}
+	require.Zero(t, h.run("login", "--url", u.url, "--username", "ada", "--password-file", file).code)
+
+	play := filepath.Join(t.TempDir(), "play.fountain")
+	require.NoError(t, os.WriteFile(play, []byte(screenplay.Demo()), 0o600))
+	first := h.run("import", play)
+	require.Zero(t, first.code, first.stderr)
+	require.Contains(t, first.stdout, "into scope the-ledger-of-lowwater-light")
+	require.Contains(t, first.stdout, "numbers 1 to")
+	require.Contains(t, first.stderr, "the-ledger-of-lowwater-light: ")
+	counts := first.stdout[:strings.LastIndex(first.stdout, "imported")]
+
+	for _, batch := range []string{"250", "7", "1000"} { // the same requests, and others for the same text
+		again := h.run("import", play, "--batch", batch)
+		require.Zero(t, again.code, again.stderr)
+		require.True(t, strings.HasPrefix(again.stdout, counts), again.stdout)
+	}
+
+	other := filepath.Join(t.TempDir(), "other.fountain")
+	require.NoError(t, os.WriteFile(other, []byte("Title: Another\n\nINT. ROOM - DAY\n\nNobody is here.\n"), 0o600))
+	got := h.run("import", other, "--scope", "the-ledger-of-lowwater-light")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "holds another text: its element script-1 differs")
+
+	got = h.run("import", filepath.Join(t.TempDir(), "absent.fountain"))
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "no such file")
+}

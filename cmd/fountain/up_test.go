@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+)
+
+func TestUp_isReadyDrainsAndGoesOnWhereItStopped(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	u := startUp(t, data)
+	token := filepath.Join(data, "kms", "bootstrap.token")
+	info, err := os.Stat(token)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	require.Contains(t, u.stderr.String(), token)
+	require.Contains(t, u.stderr.String(), u.url+"/docs")
+	secret, err := os.ReadFile(token)
+	require.NoError(t, err)
+	require.NotContains(t, u.stderr.String()+u.stdout.String(), string(bytes.TrimSpace(secret)), "only the path is printed")
+	_, pass := password(t)
+	u.bootstrap(t, pass)
+	require.Zero(t, u.term(t))
+
+	again := startUp(t, data)
+	require.NotContains(t, again.stderr.String(), "bootstrap.token")
+	c, err := fountain.New(again.url, fountain.WithUser("ada", pass))
+	require.NoError(t, err)
+	_, err = c.Token(t.Context(), "kms")
+	require.NoError(t, err)
+	metadata, err := c.KMS.GetServerMetadata(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, u.url, metadata.Issuer, "the issuer is that of the first start")
+	require.Contains(t, metadata.TokenEndpoint, again.url, "and the addresses are those of this one")
+	require.Zero(t, again.term(t))
+}
+
+func TestUp_adminPortShowsServicesAndMetrics(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	admin := regexp.MustCompile(`(http://\S+)/services`).FindStringSubmatch(u.stderr.String())
+	require.Len(t, admin, 2)
+	for path, want := range map[string]string{"/services": `"word":"sequence"`, "/metrics": `service="gateway"`, "/ready": `"ready":true`} {
+		resp, err := http.Get(admin[1] + path)
+		require.NoError(t, err)
+		var body bytes.Buffer
+		_, err = body.ReadFrom(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode, path)
+		require.Contains(t, body.String(), want, path)
+	}
+}
+
+func TestUp_onATakenPortSaysSoAndTouchesNothing(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	for _, flags := range [][]string{{"--addr", taken.Addr().String(), "--admin-addr", "127.0.0.1:0"}, {"--addr", "127.0.0.1:0", "--admin-addr", taken.Addr().String()}} {
+		got := run(t, append([]string{"up", "--data", data}, flags...)...)
+		require.Equal(t, 1, got.code)
+		require.Contains(t, got.sentenceOf(t), taken.Addr().String()+" is taken")
+		require.NoDirExists(t, data)
+	}
+}
+
+func TestUp_onADirectoryThatCannotBeUsedSaysSo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	got := run(t, "up", "--data", filepath.Join(file, "data"), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "data directory "+file)
+
+	if os.Geteuid() != 0 { // root may write anywhere
+		closed := filepath.Join(t.TempDir(), "closed")
+		require.NoError(t, os.Mkdir(closed, 0o500))
+		got = run(t, "up", "--data", closed, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		require.Equal(t, 1, got.code)
+		require.Contains(t, got.sentenceOf(t), "right to write")
+	}
+}
+
+func TestUp_onALockedDirectorySaysSoAndLeavesTheOtherAlone(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	got := run(t, "up", "--data", u.data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "another process uses the data directory")
+	require.Zero(t, u.term(t))
+}
+
+func TestUp_withAnotherOrNoRootKeySaysSoAndChangesNothing(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	require.Zero(t, u.term(t))
+	root := filepath.Join(u.data, "kms", "root.key")
+	key := make([]byte, 32)
+	_, err := rand.Read(key)
+	require.NoError(t, err)
+	for name, change := range map[string]func() error{
+		"another": func() error { return os.WriteFile(root, key, 0o600) },
+		"none":    func() error { return os.Remove(root) },
+	} {
+		right, err := os.ReadFile(root)
+		require.NoError(t, err)
+		require.NoError(t, change())
+		before := contents(t, u.data)
+		got := run(t, "up", "--data", u.data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		require.Equal(t, 1, got.code, name)
+		require.Contains(t, got.sentenceOf(t), "root key", name)
+		require.Equal(t, before, contents(t, u.data), name)
+		require.NoError(t, os.WriteFile(root, right, 0o600))
+	}
+	require.Zero(t, startUp(t, u.data).term(t), "with its own key it starts again")
+}
+
+// contents is every file of a directory with its bytes.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		out[path] = string(raw)
+		return err
+	}))
+	return out
+}

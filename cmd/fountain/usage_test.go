@@ -1,0 +1,115 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCommands_answerAWrongCallWithOneSentence(t *testing.T) {
+	for call, want := range map[string]string{
+		"nonsense":                              `unknown command "nonsense"`,
+		"up --nonsense":                         "unknown flag: --nonsense",
+		"up --addr nonsense":                    "--addr must be HOST:PORT",
+		"up --admin-addr :x:":                   "--admin-addr must be HOST:PORT",
+		"up --log-level loud":                   "--log-level must be",
+		"up here":                               "takes no argument",
+		"serve":                                 "takes one argument",
+		"serve nonsense":                        `there is no service "nonsense"`,
+		"serve gateway":                         "ISSUER: is required",
+		"migrate nonsense":                      `there is no service "nonsense"`,
+		"keygen":                                "takes one argument",
+		"import":                                "takes one argument",
+		"import x --batch 0":                    "--batch must be",
+		"login":                                 "needs --username",
+		"demo --username ada":                   "needs --url",
+		"demo --url http://h --username ada":    "go together",
+		"healthcheck kms search":                "at most one argument",
+		"healthcheck --timeout soon":            "invalid argument",
+		"login --url ftp://h --username ada":    "http or https",
+		"demo --bootstrap-token-file f":         "needs --url",
+		"demo --url http://h --password-file f": "go together",
+	} {
+		got := run(t, strings.Fields(call)...)
+		require.Equal(t, exitUsage, got.code, call)
+		require.Contains(t, got.sentenceOf(t), want, call)
+		require.Empty(t, got.stdout, call)
+	}
+}
+
+func TestServe_reportsEveryWrongSettingAtOnceWithoutItsValue(t *testing.T) {
+	cmd := command(t, "serve", "kms", "--validate")
+	cmd.Env = append(cmd.Env, "FOUNTAIN_KMS_DATA_DIR="+t.TempDir(), "FOUNTAIN_KMS_ISUER=hunter2", "FOUNTAIN_KMS_GRACE=hunter2")
+	got := finish(t, cmd)
+	require.Equal(t, exitUsage, got.code)
+	said := got.sentenceOf(t)
+	require.Contains(t, said, "did you mean FOUNTAIN_KMS_ISSUER?")
+	require.Contains(t, said, "Grace")
+	require.NotContains(t, said, "hunter2")
+
+	cmd = command(t, "serve", "kms", "--validate")
+	cmd.Env = append(cmd.Env, "FOUNTAIN_KMS_DATA_DIR="+t.TempDir(), "FOUNTAIN_KMS_ISSUER=http://127.0.0.1:8002")
+	got = finish(t, cmd)
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, "the settings of kms are good\n", got.stdout)
+}
+
+func TestKeygen_makesAKeyForItsOwnerAndNeverReplacesOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys", "root.key")
+	got := run(t, "keygen", path)
+	require.Zero(t, got.code, got.stderr)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	key, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Len(t, key, 32)
+	require.NotContains(t, got.stdout, string(key))
+
+	got = run(t, "keygen", path)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "never replaced")
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, key, after)
+}
+
+func TestVersion_tellsTheRelease(t *testing.T) {
+	got := run(t, "version")
+	require.Zero(t, got.code)
+	require.Contains(t, got.stdout, "fountain "+version)
+}
+
+func TestMigrate_bringsADatabaseUpToDate(t *testing.T) {
+	data := t.TempDir()
+	for range 2 {
+		cmd := command(t, "migrate", "kms")
+		cmd.Env = append(cmd.Env, "FOUNTAIN_KMS_DATA_DIR="+data)
+		got := finish(t, cmd)
+		require.Zero(t, got.code, got.stderr)
+		require.Equal(t, "the database of kms is up to date\n", got.stdout)
+	}
+	require.FileExists(t, filepath.Join(data, "kms.db"))
+	require.NoFileExists(t, filepath.Join(data, "root.key"), "migrating makes no key")
+}
+
+func TestHealthcheck_asksTheServiceThatTheEnvironmentConfigures(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	addr := strings.TrimPrefix(u.url, "http://")
+	for _, setting := range []string{"FOUNTAIN_ADDR=" + addr, "FOUNTAIN_GATEWAY_ADDR=" + addr} {
+		cmd := command(t, "healthcheck")
+		cmd.Env = append(cmd.Env, setting)
+		got := finish(t, cmd)
+		require.Zero(t, got.code, got.stderr)
+	}
+	require.Zero(t, u.term(t))
+	cmd := command(t, "healthcheck", "gateway")
+	cmd.Env = append(cmd.Env, "FOUNTAIN_GATEWAY_ADDR="+addr)
+	got := finish(t, cmd)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "gateway does not answer")
+}

@@ -1,0 +1,142 @@
+package family_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/impl/family"
+)
+
+// start runs a family and returns where it is and how to end it.
+func start(t *testing.T, dir string) (family.Info, func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan family.Info, 1), make(chan error, 1)
+	go func() {
+		ended <- family.Run(ctx, family.Config{DataDir: dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", OnReady: func(i family.Info) { ready <- i }})
+	}()
+	stop := sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { _ = stop() }) // tests that care looked at it
+	select {
+	case info := <-ready:
+		return info, stop
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("the family did not start: %v", err)
+	case <-time.After(time.Minute):
+		t.Fatal("the family was not ready within a minute")
+	}
+	panic("unreachable")
+}
+
+func TestRun_isReadyWhenEveryServiceIs(t *testing.T) {
+	info, stop := start(t, filepath.Join(t.TempDir(), "data"))
+	c, err := fountain.New(info.GatewayURL)
+	require.NoError(t, err)
+	list, err := c.Gateway.ListGatewayServices(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list.Items, 4)
+	for _, s := range list.Items {
+		require.Equal(t, "ready", string(s.Status), s.Name)
+	}
+	require.Len(t, info.Services, 5)
+	for word, address := range info.Services {
+		resp, err := http.Get(address + "/" + word + "/v1/ready")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode, word)
+	}
+	require.FileExists(t, info.BootstrapTokenFile)
+	require.NoError(t, stop())
+	_, err = http.Get(info.GatewayURL + "/gateway/v1/health")
+	require.Error(t, err)
+}
+
+func TestRun_answersEveryRequestThatItTookBeforeItEnds(t *testing.T) {
+	info, stop := start(t, filepath.Join(t.TempDir(), "data"))
+	once := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var answered, ended atomic.Int64
+	var wg sync.WaitGroup
+	begun := make(chan struct{}, 1000)
+	for range 8 {
+		wg.Go(func() {
+			for {
+				resp, err := once.Get(info.GatewayURL + "/kms/v1/.well-known/jwks.json")
+				if err != nil { // a connection that was refused was never taken
+					ended.Add(1)
+					return
+				}
+				_ = resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("status %d while it drained", resp.StatusCode)
+				}
+				answered.Add(1)
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range 50 {
+		<-begun
+	}
+	require.NoError(t, stop())
+	wg.Wait()
+	require.Equal(t, int64(8), ended.Load())
+	require.GreaterOrEqual(t, answered.Load(), int64(50))
+}
+
+func TestRun_onALockedDirectoryIsErrLocked(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	locked, err := family.Locked(dir)
+	require.NoError(t, err)
+	require.False(t, locked)
+	_, stop := start(t, dir)
+	locked, err = family.Locked(dir)
+	require.NoError(t, err)
+	require.True(t, locked)
+	err = family.Run(t.Context(), family.Config{DataDir: dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0"})
+	require.ErrorIs(t, err, family.ErrLocked)
+	require.NoError(t, stop())
+	locked, err = family.Locked(dir)
+	require.NoError(t, err)
+	require.False(t, locked)
+}
+
+func TestRun_stopsAllWhenOneServiceFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	_, stop := start(t, dir)
+	require.NoError(t, stop())
+	rooms := filepath.Join(dir, "sequence")
+	require.NoError(t, os.RemoveAll(rooms))
+	require.NoError(t, os.WriteFile(rooms, nil, 0o600)) // a file where its directory should be
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := family.Run(ctx, family.Config{DataDir: dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", OnReady: func(family.Info) { t.Error("it was ready") }})
+	require.ErrorContains(t, err, "sequence: ")
+	require.NoError(t, ctx.Err())
+}
+
+func TestRun_thatEndsBeforeItIsReadyIsNoError(t *testing.T) {
+	for _, after := range []time.Duration{0, 20 * time.Millisecond, 150 * time.Millisecond} {
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			dir := filepath.Join(t.TempDir(), "data")
+			require.NoError(t, family.Run(ctx, family.Config{DataDir: dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0"}))
+			_, stop := start(t, dir)
+			require.NoError(t, stop(), "what was begun does no harm to the next start")
+		})
+	}
+}
