@@ -162,6 +162,7 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal,
 	if d.ExpiresAt.IsZero() {
 		d.ExpiresAt = now.Add(DefaultLife)
 	}
+	d.ExpiresAt = d.ExpiresAt.UTC().Truncate(time.Microsecond)
 	if !d.ExpiresAt.After(now) || d.ExpiresAt.After(now.Add(MaxLife)) {
 		return Key{}, "", problem.New(problem.ValidationFailed, "The key's end is not within the next 365 days.").
 			WithField("body", "/expiresAt", "range", "must be in the future and at most 365 days ahead")
@@ -172,7 +173,7 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal,
 	}
 	k := Key{
 		Name: d.Name, OwnerKind: d.OwnerKind, OwnerID: d.OwnerID, Scopes: slices.Clone(d.Scopes),
-		CreatedAt: now, ExpiresAt: d.ExpiresAt.Truncate(time.Microsecond).UTC(),
+		CreatedAt: now, ExpiresAt: d.ExpiresAt,
 	}
 	return s.make(ctx, tx, k)
 }
