@@ -95,8 +95,8 @@ func TestSearchElements_answersWhatIsCurrent(t *testing.T) {
 	require.Equal(t, []string{"b"}, i.search(t, `{"q":"old","status":"active"}`).ids())
 	// A document of another scope or of nobody is never answered, whatever the engine finds.
 	f.search.set(func() {
-		f.search.documents["lear:spokenWord:a"] = map[string]any{"id": "lear:spokenWord:a", "scope": "hamlet", "text": "old", "number": 1.0}
-		f.search.documents["nonsense"] = map[string]any{"id": "nonsense", "scope": "hamlet", "text": "old", "number": 1.0}
+		f.search.documents["lear:spokenWord:a"] = map[string]any{"id": "lear:spokenWord:a", "scopeKey": f.search.documents["hamlet:spokenWord:a"]["scopeKey"], "text": "old", "number": 1.0}
+		f.search.documents["nonsense"] = map[string]any{"id": "nonsense", "scopeKey": f.search.documents["hamlet:spokenWord:a"]["scopeKey"], "text": "old", "number": 1.0}
 	})
 	require.ElementsMatch(t, []string{"a", "b"}, i.search(t, `{"q":"old"}`).ids())
 }
@@ -123,7 +123,7 @@ func TestSearchElements_neverLetsAValueLeaveItsQuotes(t *testing.T) {
 	require.Equal(t, "validation_failed", code)
 	require.Equal(t, []string{"/filters"}, pointers)
 	for _, q := range f.search.queries {
-		require.True(t, strings.HasPrefix(q["filterBy"].(string), "scope:=`hamlet`"))
+		require.Regexp(t, "^scopeKey:=`[0-9a-f]{32}`", q["filterBy"])
 	}
 }
 
@@ -193,4 +193,20 @@ func TestSync_losesNoDocumentToOthersThatAreRefused(t *testing.T) {
 			require.Equal(t, "words", f.search.documents["hamlet:spokenWord:busy"]["attr_text"], "what may pass later is not cut short")
 		})
 	})
+}
+
+func TestSearchElements_keepsApartWhatTheEngineTakesForOne(t *testing.T) {
+	f := newFamily(t)
+	i := f.start(t, database.Config{Dir: t.TempDir()})
+	for _, scope := range []string{"hamlet", "Hamlet", "ham-let", "ham.let"} {
+		i.create(t, "/scopes/"+scope+"/spokenWord/elements", `{"data":{"text":"words","secret":"of `+scope+`"}}`)
+	}
+	i.create(t, "/scopes/hamlet/spokenword/elements", `{"data":{"text":"words","secret":"of another type"}}`)
+	f.search.await(t, holds(5))
+	all := i.search(t, `{"q":"words","facets":["secret"]}`)
+	require.EqualValues(t, 2, all.Found)
+	require.Len(t, all.Facets[0].Counts, 2)
+	one := i.search(t, `{"q":"words","elementType":"spokenWord","facets":["secret"]}`)
+	require.EqualValues(t, 1, one.Found)
+	require.Equal(t, "of hamlet", one.Facets[0].Counts[0].Value)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -161,7 +162,7 @@ func (s *searchService) search(body []byte) (int, any) {
 	_ = json.Unmarshal(body, &in)
 	s.queries = append(s.queries, in)
 	facets, _ := in["facetBy"].([]any)
-	known := map[string]bool{"scope": true, "elementType": true, "status": true}
+	known := map[string]bool{"scopeKey": true, "typeKey": true, "status": true}
 	for _, d := range s.documents {
 		for name := range d {
 			known[name] = true
@@ -187,6 +188,16 @@ func (s *searchService) search(body []byte) (int, any) {
 	return 200, s.find(in["q"].(string), conditions, facets)
 }
 
+// normalised drops what the engine ignores: case and punctuation.
+func normalised(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, s)
+}
+
 // splitConditions splits at && outside backticks.
 func splitConditions(filter string) (out []string) {
 	parts := strings.Split(filter, "`")
@@ -202,7 +213,7 @@ func (s *searchService) find(words string, conditions [][]string, facets []any) 
 		matches := true
 		for _, c := range conditions {
 			value, _ := d[c[0]].(string)
-			matches = matches && slices.Contains(c[1:], value)
+			matches = matches && slices.ContainsFunc(c[1:], func(want string) bool { return normalised(want) == normalised(value) })
 		}
 		for _, w := range strings.Fields(words) {
 			matches = matches && (w == "*" || strings.Contains(d["text"].(string), w))

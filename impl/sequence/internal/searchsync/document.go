@@ -4,6 +4,8 @@ package searchsync
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,8 +22,10 @@ const (
 	// Collection is the search service's collection of all elements.
 	Collection = "elements"
 
-	attribute    = "attr_"  // before the name of a text property of an element's data
-	textField    = "text"   // every text of the data
+	attribute    = "attr_" // before the name of a text property of an element's data
+	textField    = "text"  // every text of the data
+	scopeField   = "scopeKey"
+	typeField    = "typeKey"
 	maxText      = 32 << 10 // bytes of it
 	maxAttribute = 256      // characters of a property that can be filtered by
 )
@@ -39,9 +43,17 @@ func schema() search.CollectionCreate {
 	attributes := facet(attribute + ".*")
 	attributes.Optional = &yes
 	return search.CollectionCreate{Name: Collection, Fields: []search.Field{
+		field(scopeField, search.String), field(typeField, search.String),
 		facet("scope"), facet("elementType"), facet("status"), field("number", search.Int64), field("version", search.Int64),
 		field(textField, search.String), field("updatedAt", search.Int64), attributes,
 	}}
+}
+
+// exactKey is what filters compare instead of names. The engine ignores case and punctuation, so that the scopes act-1, act.1 and
+// Act1 are one to it; of the keys no two are.
+func exactKey(names ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Key is the element's id in the outbox and in the collection. None of its parts can contain the colon.
@@ -59,6 +71,7 @@ func ParseKey(key string) (domain.Ref, error) {
 // document is what is searched of an element. Without attributes it can still be found by its words.
 func document(e domain.Element, attributes bool) (json.RawMessage, error) {
 	fields := map[string]any{
+		scopeField: exactKey(e.Scope), typeField: exactKey(e.Scope, e.ElementType),
 		"scope": e.Scope, "elementType": e.ElementType, "status": e.Status, "number": e.Number, "version": e.Version,
 		"updatedAt": e.UpdatedAt.UnixMicro(),
 	}

@@ -146,7 +146,7 @@ func TestQuery_fitsTheSearchContract(t *testing.T) {
 		Filters: []Filter{{"character", []string{"A", "B && scope:=c"}}}, Facets: []string{"scene"},
 	}.document()
 	require.NoError(t, err)
-	require.Equal(t, "scope:=`hamlet` && elementType:=`spokenWord` && status:=`omitted` && attr_character:=[`A`,`B && scope:=c`]", *q.FilterBy)
+	require.Equal(t, "scopeKey:=`"+exactKey("hamlet")+"` && typeKey:=`"+exactKey("hamlet", "spokenWord")+"` && status:=`omitted` && attr_character:=[`A`,`B && scope:=c`]", *q.FilterBy)
 	body, err := json.Marshal(q)
 	require.NoError(t, err)
 	require.NoError(t, c.Operation("searchDocuments").CheckBody("application/json", body))

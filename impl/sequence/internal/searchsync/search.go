@@ -165,9 +165,9 @@ func (q Query) document() (search.DocumentSearch, error) {
 // filter joins conditions. Every value stands between backticks, and no value contains one: whatever else it contains is no part
 // of the filter language. The first condition keeps other scopes out.
 func (q Query) filter() (string, error) {
-	conditions := []string{"scope:=`" + q.Scope + "`"}
+	conditions := []string{scopeField + ":=`" + exactKey(q.Scope) + "`"}
 	if q.ElementType != "" {
-		conditions = append(conditions, "elementType:=`"+q.ElementType+"`")
+		conditions = append(conditions, typeField+":=`"+exactKey(q.Scope, q.ElementType)+"`")
 	}
 	if q.Status != "" {
 		conditions = append(conditions, "status:=`"+string(q.Status)+"`")

@@ -111,8 +111,10 @@ func TestDo_keepsWhatItAcknowledgedThroughKill(t *testing.T) {
 				group.Go(func() { killAtRandom(t, c, &mu, told) })
 			}
 			group.Wait()
+			killed := time.Now()
 			db, err := database.Open(t.Context(), c)
 			require.NoError(t, err)
+			awaitOrphans(t, db, killed)
 			requireAcknowledged(t, db, told)
 			require.NoError(t, db.Close())
 		}
@@ -154,6 +156,18 @@ func killAtRandom(t *testing.T, c database.Config, mu *sync.Mutex, told acknowle
 	}
 	if err := command.Wait(); err == nil || command.ProcessState.ExitCode() != -1 {
 		t.Errorf("the child was not killed but ended: %v", err)
+	}
+}
+
+// awaitOrphans waits until PostgreSQL has noticed that the children are dead: a commit that it had received before is still made.
+func awaitOrphans(t *testing.T, db *database.DB, killed time.Time) {
+	if db.Dialect() == database.SQLite {
+		return
+	}
+	for orphans := 1; orphans > 0; {
+		require.Less(t, time.Since(killed), 30*time.Second)
+		require.NoError(t, db.Read(t.Context()).Get(t.Context(), &orphans, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND backend_type = 'client backend' AND backend_start < ?`, killed))
 	}
 }
 
