@@ -497,3 +497,20 @@ func TestEngine_searchEndsWithItsContext(t *testing.T) {
 	must(t, e, 201, "POST", "/collections/a/documents", `{"s":"x"}`)
 	require.Equal(t, 408, call(e, "GET", "/collections/a/documents/search?q=x&query_by=s", "").Code)
 }
+
+func TestEngine_hopelessQueriesEndSoon(t *testing.T) {
+	e := open(t, t.TempDir(), Limits{})
+	defer e.Close()
+	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
+	var words, query strings.Builder
+	for i := range 31 {
+		fmt.Fprintf(&words, "longword%02d longwerd%02d longwwrd%02d ", i, i, i)
+		fmt.Fprintf(&query, "longword%02d+", i)
+	}
+	must(t, e, 201, "POST", "/collections/a/documents", `{"s":"`+words.String()+`"}`)
+	must(t, e, 201, "POST", "/collections/a/documents", `{"s":"zzzzzzzzzz"}`)
+	for _, last := range []string{"qqqqqqqqqq", "zzzzzzzzzz", "zzzzzzzzxx"} {
+		body := must(t, e, 200, "GET", "/collections/a/documents/search?query_by=s&drop_tokens_threshold=0&typo_tokens_threshold=100&q="+query.String()+last, "")
+		require.JSONEq(t, `{"found":0}`, only(t, body, "found"), "no document holds all words, and finding that out must not take forever")
+	}
+}

@@ -17,8 +17,9 @@ import (
 const (
 	// MaxWords is the number of words of a query that are looked at.
 	MaxWords = 32
-	// maxAttempts bounds the combinations of typos that are tried.
+	// maxAttempts bounds the combinations of typos that are tried, maxSteps the way to find them.
 	maxAttempts = 100
+	maxSteps    = 20_000
 	// minCandidates words are considered for a word even if max_candidates is smaller.
 	minCandidates = 10
 	// checkEvery is the number of documents between two looks at the context.
@@ -221,14 +222,23 @@ func (s *search) attempt(words []*word, dropped int) error {
 	limits := make([]int, len(words))
 	for i, w := range words {
 		limits[i] = s.maxTypos(w)
+		if !s.possible(w, limits[i]) {
+			return s.ctx.Err()
+		}
 	}
-	tried, done := 0, false
+	tried, steps, done := 0, 0, false
 	var err error
 	costs := make([]int, len(words))
 	// combine walks all cost vectors with the given sum, cheapest last words first.
 	var combine func(i, left int)
 	combine = func(i, left int) {
+		if steps++; steps > maxSteps {
+			done = true
+		}
 		if done || err != nil {
+			return
+		}
+		if err = s.ctx.Err(); err != nil {
 			return
 		}
 		if i == len(words) {
@@ -254,12 +264,22 @@ func (s *search) attempt(words []*word, dropped int) error {
 		total += l
 	}
 	for sum := 0; sum <= total && !done && err == nil; sum++ {
-		if sum > 0 && s.ctx.Err() != nil {
-			return s.ctx.Err()
-		}
 		combine(0, sum)
 	}
 	return err
+}
+
+// possible says that a word has candidates at all: without them no combination can succeed.
+func (s *search) possible(w *word, limit int) bool {
+	for c := 0; c <= limit; c++ {
+		if s.ctx.Err() != nil {
+			return false
+		}
+		if len(s.candidates(w, c)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *search) maxTypos(w *word) int {
