@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/fountainai/fountain/internal/problem"
@@ -15,9 +16,20 @@ func ParameterError(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, r, problem.New(problem.InvalidParameter, "A parameter does not fit the contract.").Wrap(err))
 }
 
-// RequestError is the strict server's RequestErrorHandlerFunc: the body could not be decoded.
+// RequestError is the strict server's RequestErrorHandlerFunc: the body could not be decoded, or was refused while it was read.
 func RequestError(w http.ResponseWriter, r *http.Request, err error) {
+	var known *problem.Error
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &known) || errors.As(err, &tooLarge) {
+		problem.Write(w, r, err)
+		return
+	}
 	problem.Write(w, r, problem.New(problem.MalformedBody, "The body could not be decoded.").Wrap(err))
+}
+
+// unmounted answers when the contract has an operation that the router has not: a fault of ours, which no request can cause.
+func unmounted(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, errors.New("the router does not have this operation of the contract"))
 }
 
 // ResponseError is the strict server's ResponseErrorHandlerFunc: the handler returned an error, or its answer could not be written.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
@@ -46,24 +48,37 @@ func Guard(r *http.Request) error {
 	if r.URL.Host != "" || !strings.HasPrefix(r.URL.Path, "/") {
 		return problem.New(problem.MalformedTarget, "The request target must be a path.")
 	}
+	if path, _, _ := strings.Cut(r.RequestURI, "?"); r.RequestURI != "" && path != r.URL.EscapedPath() {
+		return problem.New(problem.MalformedTarget, "The path has characters that must be escaped.") // or net/http read it otherwise
+	}
 	return nil
 }
 
 // maxDiscard is the largest body, in bytes, that a refused request may still bring to keep its connection. net/http reads what is
-// left of a body before it sends the answer, up to 256 KiB and for as long as the client takes, unless the connection is closed.
+// left of a body, up to 256 KiB and for as long as the client takes, before it sends the answer or closes the connection.
 const maxDiscard = 16 << 10
 
 // Refuse answers with a problem. A refusal that comes before the body was read does not wait for a large or endless one: it ends
 // the connection.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !Note(r.Context()).BodyRead && (r.ContentLength < 0 || r.ContentLength > maxDiscard) {
-		w.Header().Set("Connection", "close")
+		hangUp(w)
 	}
 	problem.Write(w, r, err)
 }
 
-// ReadBody reads the whole body, at most body.max of the operation, and leaves a fresh reader of it in the request. It returns nil
-// when the request has no body.
+// lastRead is how long a refused client is still listened to: closing at once on one that is sending would reset the connection, and
+// the answer with it.
+const lastRead = 500 * time.Millisecond
+
+// hangUp lets the answer be the connection's last and soon ends the reading of the body, so that nobody is waited for.
+func hangUp(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lastRead)) // a test recorder has none to set
+}
+
+// ReadBody reads the whole body, at most body.max of the operation and for at most its timeout, and leaves a fresh reader of it in the
+// request. It returns nil when the request has no body.
 func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -72,12 +87,19 @@ func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	if r.ContentLength > limit {
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(op.Policy.Timeout)) // a test recorder has none to set
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err == nil {
+		_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
+	} else {
+		hangUp(w)
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
-	case err != nil && r.Context().Err() != nil:
+	case errors.Is(err, os.ErrDeadlineExceeded), err != nil && r.Context().Err() != nil:
 		return nil, problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
 	case err != nil:
 		return nil, problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)

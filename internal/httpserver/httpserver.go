@@ -52,12 +52,8 @@ func New(o Options) http.Handler {
 		}
 	}
 	router := chi.NewRouter()
-	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(problem.NotFound, "There is nothing at this path."))
-	})
-	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(problem.MethodNotAllowed, "The path does not know this method."))
-	})
+	router.NotFound(unmounted)
+	router.MethodNotAllowed(unmounted)
 	o.Mount(router)
 	return Observe(ObserveOptions{Log: o.Log, Registerer: o.Registerer, Clock: o.Clock, TrustedProxies: o.TrustedProxies}, &door{Options: o, next: router})
 }
@@ -94,7 +90,9 @@ func (d *door) admit(w http.ResponseWriter, r *http.Request) (*http.Request, con
 	}
 	if r.Method == http.MethodOptions {
 		allow, err := d.Contract.Allow(r.URL.EscapedPath())
-		w.Header().Set("Allow", allow)
+		if err == nil {
+			w.Header().Set("Allow", allow)
+		}
 		return r, nothing, err
 	}
 	match, err := d.Contract.Match(r.Method, r.URL.EscapedPath())
@@ -151,8 +149,8 @@ func Probe(op *contract.Operation) bool {
 	return op.Public && (strings.HasSuffix(op.Path, "/health") || strings.HasSuffix(op.Path, "/ready"))
 }
 
-// WithOperation binds the request to its operation: context, error form, deadline, and no-store for what must not be kept.
-// cancel ends the deadline.
+// WithOperation binds the request to its operation: context, error form, deadline (a stream's is its longest duration), and no-store
+// for what must not be kept. cancel ends the deadline.
 func WithOperation(w http.ResponseWriter, r *http.Request, op *contract.Operation) (*http.Request, context.CancelFunc) {
 	ctx := context.WithValue(r.Context(), operationKey{}, op)
 	Note(ctx).Operation = op
@@ -163,9 +161,11 @@ func WithOperation(w http.ResponseWriter, r *http.Request, op *contract.Operatio
 	if op.Policy.Sensitive || !op.Public {
 		w.Header().Set("Cache-Control", "no-store")
 	}
-	if op.Policy.Stream != nil {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a test recorder has none to clear
-		return r.WithContext(ctx), func() {}
+	if stream := op.Policy.Stream; stream != nil {
+		end, connection := time.Now().Add(stream.MaxDuration), http.NewResponseController(w)
+		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
+		ctx, cancel := context.WithDeadline(ctx, end)
+		return r.WithContext(ctx), cancel
 	}
 	ctx, cancel := context.WithTimeout(ctx, op.Policy.Timeout)
 	return r.WithContext(ctx), cancel

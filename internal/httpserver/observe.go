@@ -6,15 +6,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -53,14 +54,14 @@ func Observe(o ObserveOptions, next http.Handler) http.Handler {
 		Name: "fountain_http_request_duration_seconds", Help: "Time from the request's header to the end of its answer.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"operation"})
-	o.Registerer.MustRegister(requests, duration)
+	requests, duration = register(o.Registerer, requests), register(o.Registerer, duration)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := o.Clock.Now()
 		notes := &Notes{}
-		id := requestID(r, o.TrustedProxies)
-		ctx := problem.WithRequestID(context.WithValue(r.Context(), notesKey{}, notes), id)
+		requestID := requestID(r, o.TrustedProxies)
+		ctx := problem.WithRequestID(context.WithValue(r.Context(), notesKey{}, notes), requestID)
 		answer := &response{ResponseWriter: w}
-		answer.Header().Set("X-Request-Id", id)
+		answer.Header().Set("X-Request-Id", requestID)
 		r = r.WithContext(ctx)
 		defer func() {
 			aborted := recovered(o.Log, answer, r, recover())
@@ -77,10 +78,38 @@ func Observe(o ObserveOptions, next http.Handler) http.Handler {
 			}
 		}()
 		next.ServeHTTP(answer, r)
-		if answer.status == 0 {
-			answer.status = http.StatusOK
-		}
+		unanswered(answer, r)
 	})
+}
+
+// register registers a collector, or returns the one of the same name: a service that is started again in one process keeps counting.
+func register[C prometheus.Collector](to prometheus.Registerer, c C) C {
+	err := to.Register(c)
+	var there prometheus.AlreadyRegisteredError
+	if errors.As(err, &there) {
+		if same, ok := there.ExistingCollector.(C); ok {
+			return same
+		}
+	}
+	if err != nil {
+		panic(err) // two metrics of one name: a fault of the program
+	}
+	return c
+}
+
+// statusClientGone is what the log and the metrics say of a request whose client did not wait for the answer.
+const statusClientGone = 499
+
+// unanswered deals with a handler that wrote nothing, which net/http would send as an empty 200: a strict handler that returned
+// neither an answer nor an error.
+func unanswered(w *response, r *http.Request) {
+	switch {
+	case w.status != 0:
+	case r.Context().Err() != nil:
+		w.status = statusClientGone
+	default:
+		problem.Write(w, r, errors.New("the handler answered nothing"))
+	}
 }
 
 // recovered deals with a panic; it reports whether the connection must be cut.
@@ -124,15 +153,15 @@ func logLine(log *slog.Logger, r *http.Request, w *response, n *Notes, operation
 	log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// requestID believes a trusted proxy's id when it is a UUID, and makes one otherwise.
+// requestID believes the id of a trusted proxy when it has the form of ours or of a UUID, and makes one otherwise.
 func requestID(r *http.Request, trusted []netip.Prefix) string {
-	if said := r.Header.Get("X-Request-Id"); said != "" && contains(trusted, peerIP(r)) {
-		if id, err := uuid.Parse(said); err == nil {
-			return id.String()
-		}
+	if said := r.Header.Values("X-Request-Id"); len(said) == 1 && contains(trusted, peerIP(r)) && (id.Valid("req", said[0]) || plainUUID.MatchString(said[0])) {
+		return said[0]
 	}
-	return uuid.NewString()
+	return id.New("req")
 }
+
+var plainUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // response remembers what was answered. It implements http.Flusher itself, because a stream would silently be buffered
 // behind a wrapper that only unwraps.

@@ -11,9 +11,17 @@ import (
 	"time"
 )
 
+// What a connection may take, whatever the contract says. A stream's own deadlines replace the last two.
+const (
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 2 * time.Minute
+	readTimeout       = 2 * time.Minute
+	writeTimeout      = 2 * time.Minute // from the header's end: a client that reads slower than this holds a handler no longer
+)
+
 // ServeOptions say how a listener is served and how it ends.
 type ServeOptions struct {
-	CertFile, KeyFile string // both or none; TLS 1.2 and later
+	CertFile, KeyFile string // both or none; TLS 1.2 and later; read again when they change
 	Log               *slog.Logger
 	Draining          func()        // told when the end begins, so that readiness can say no
 	DrainDelay        time.Duration // between that and the end of accepting
@@ -25,17 +33,25 @@ type ServeOptions struct {
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	server := &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    MaxHeaderBytes,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12},
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	if o.CertFile != "" {
+		certificate, err := loadCertificate(o.CertFile, o.KeyFile)
+		if err != nil {
+			_ = l.Close() // the certificate's error is the one that counts
+			return err
+		}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get}
 	}
 	failed := make(chan error, 1)
 	go func() {
 		if o.CertFile != "" {
-			failed <- server.ServeTLS(l, o.CertFile, o.KeyFile)
+			failed <- server.ServeTLS(l, "", "")
 		} else {
 			failed <- server.Serve(l)
 		}
