@@ -2,18 +2,15 @@
 package chaos
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -41,42 +38,10 @@ func rounds(t *testing.T) int {
 	return 5
 }
 
-// process is one life of `fountain up`.
-type process struct {
-	cmd *exec.Cmd
-	url string
-}
-
-func start(t *testing.T, dir string) *process {
-	t.Helper()
-	cmd := exec.Command(harness.Binary(t), "up", "--data", dir, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
-			return &process{cmd: cmd, url: url}
-		}
-	}
-	t.Fatalf("fountain up ended before it was ready: %s", stderr.String())
-	return nil
-}
-
-// kill ends the process as a power cut would end it.
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGKILL))
-	_ = p.cmd.Wait() // it was killed, and says so
-}
-
-func (p *process) client(t *testing.T, opts ...fountain.Option) *fountain.Client {
+func client(t *testing.T, p *harness.Process, opts ...fountain.Option) *fountain.Client {
 	t.Helper()
 	opts = append([]fountain.Option{fountain.WithHTTPClient(recorder.New(t, nil).Client()), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})}, opts...)
-	c, err := fountain.New(p.url, opts...)
+	c, err := fountain.New(p.URL, opts...)
 	require.NoError(t, err)
 	return c
 }
@@ -87,26 +52,25 @@ func TestKill_everyAcknowledgedNumberIsThereOnceAndWithoutAGap(t *testing.T) {
 	t.Logf("seed %d, %d rounds", seed, rounds(t))
 	random := rand.New(rand.NewPCG(seed, 1))
 
-	p := start(t, dir)
+	p := harness.StartProcess(t, dir)
 	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
 	require.NoError(t, err)
-	_, err = p.client(t).KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
+	_, err = client(t, p).KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
 	require.NoError(t, err)
 
 	acknowledged := map[int64]string{}
 	for round := range rounds(t) {
 		appendUntilKilled(t, p, round, time.Duration(100+random.IntN(600))*time.Millisecond, acknowledged)
-		p = start(t, dir)
+		p = harness.StartProcess(t, dir)
 		check(t, p, acknowledged)
 	}
 	t.Logf("%d numbers acknowledged, all there", len(acknowledged))
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, p.cmd.Wait(), "SIGTERM drains and exits 0")
+	p.Stop()
 }
 
 // appendUntilKilled appends from many goroutines and kills the process among them.
-func appendUntilKilled(t *testing.T, p *process, round int, life time.Duration, acknowledged map[int64]string) {
-	c := p.client(t, fountain.WithUser("ada", password))
+func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Duration, acknowledged map[int64]string) {
+	c := client(t, p, fountain.WithUser("ada", password))
 	_, err := c.Token(context.Background(), "sequence")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -130,15 +94,15 @@ func appendUntilKilled(t *testing.T, p *process, round int, life time.Duration, 
 		})
 	}
 	time.Sleep(life) // the moment of the kill is what is random here
-	p.kill(t)
+	p.Kill()
 	stop()
 	wg.Wait()
 }
 
 // check demands 1..N without a gap, and every acknowledged number with its element.
-func check(t *testing.T, p *process, acknowledged map[int64]string) {
+func check(t *testing.T, p *harness.Process, acknowledged map[int64]string) {
 	t.Helper()
-	c := p.client(t, fountain.WithUser("ada", password))
+	c := client(t, p, fountain.WithUser("ada", password))
 	stored := map[int64]string{}
 	next := int64(1)
 	for e, err := range c.Sequence.Elements(context.Background(), "chaos", "line") {

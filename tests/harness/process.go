@@ -1,0 +1,98 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Process is `fountain up` as a process of its own.
+type Process struct {
+	tb     testing.TB
+	cmd    *exec.Cmd
+	URL    string        // of the gateway
+	Took   time.Duration // from exec to the ready line
+	stderr *lockedBuffer
+	stdout *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// StartProcess runs `fountain up` on dir and waits for its ready line. It is killed with the test.
+func StartProcess(tb testing.TB, dir string, args ...string) *Process {
+	tb.Helper()
+	p := &Process{tb: tb, stderr: &lockedBuffer{}, stdout: &lockedBuffer{}}
+	p.cmd = exec.Command(Binary(tb), append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, args...)...)
+	stdout, err := p.cmd.StdoutPipe()
+	require.NoError(tb, err)
+	p.cmd.Stderr = p.stderr
+	began := time.Now()
+	require.NoError(tb, p.cmd.Start())
+	tb.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it has ended already, usually
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		_, _ = fmt.Fprintln(p.stdout, lines.Text())
+		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			p.URL, p.Took = url, time.Since(began)
+			return p
+		}
+	}
+	_ = p.cmd.Wait() // it failed, and stderr says why
+	tb.Fatalf("fountain up ended before it was ready: %s", p.stderr)
+	return nil
+}
+
+// Output is all that it has printed.
+func (p *Process) Output() string { return p.stdout.String() + p.stderr.String() }
+
+// Kill ends it as a power cut would.
+func (p *Process) Kill() {
+	p.tb.Helper()
+	require.NoError(p.tb, p.cmd.Process.Signal(syscall.SIGKILL))
+	_ = p.cmd.Wait() // it was killed, and says so
+}
+
+// Stop ends it by SIGTERM; anything but exit status 0 fails the test.
+func (p *Process) Stop() {
+	p.tb.Helper()
+	require.NoError(p.tb, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(p.tb, p.cmd.Wait(), "SIGTERM drains and exits 0: %s", p.stderr)
+}
+
+// RSS is its resident memory in MiB, as the kernel counts it.
+func (p *Process) RSS() float64 {
+	p.tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	require.NoError(p.tb, err)
+	for _, line := range strings.Split(string(status), "\n") {
+		var kib float64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
+			return kib / 1024
+		}
+	}
+	p.tb.Fatal("the kernel tells no VmRSS")
+	return 0
+}
