@@ -1,0 +1,144 @@
+package kms_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	api "github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+const childVariable = "FOUNTAIN_KMS_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if raw := os.Getenv(childVariable); raw != "" {
+		child(raw)
+	}
+	os.Exit(m.Run())
+}
+
+// childConfig is what a child process is told.
+type childConfig struct{ DataDir, DatabaseURLFile, RootKeyFile string }
+
+// child runs a kms until it is killed and prints its address once it is ready.
+func child(raw string) {
+	var told childConfig
+	if err := json.Unmarshal([]byte(raw), &told); err != nil {
+		panic(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	c := kms.Config{Service: config.Service{
+		DataDir: told.DataDir, DatabaseURLFile: told.DatabaseURLFile, Issuer: issuer, Listener: listener, Log: slog.New(slog.DiscardHandler),
+	}, RootKeyFile: told.RootKeyFile}
+	c.OnReady = func() { fmt.Println("http://" + listener.Addr().String()) }
+	panic(kms.Run(context.Background(), c))
+}
+
+// spawn starts a child for the house and points its client at it.
+func (h *house) spawn() (kill func()) {
+	h.t.Helper()
+	raw, err := json.Marshal(childConfig{h.config.DataDir, h.config.DatabaseURLFile, h.config.RootKeyFile})
+	require.NoError(h.t, err)
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), childVariable+"="+string(raw))
+	command.Stderr = os.Stderr
+	out, err := command.StdoutPipe()
+	require.NoError(h.t, err)
+	require.NoError(h.t, command.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(h.t, err, "the child died before it was ready")
+	h.url = strings.TrimSpace(line)
+	h.http = &http.Client{Transport: &checked{t: h.t, contract: document(h.t)}}
+	h.client, err = api.NewClientWithResponses(h.url+"/kms/v1", api.WithHTTPClient(h.http))
+	require.NoError(h.t, err)
+	once := sync.OnceFunc(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	h.t.Cleanup(once)
+	return once
+}
+
+// An honest client that repeats what was not answered keeps its session through kill -9, and its old token never lives on beside
+// the new one.
+func TestRefresh_sessionSurvivesKill(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		h.bootstrap()
+		require.NoError(t, h.stop())
+		kill := h.spawn()
+		token := *h.login(adminName, adminPassword).RefreshToken
+		for round := range 5 {
+			timer := time.AfterFunc(time.Duration(5+17*round)*time.Millisecond, kill)
+			for {
+				got, err := h.client.RefreshTokenWithResponse(context.Background(), api.Refresh{RefreshToken: token})
+				if err != nil {
+					break // killed: the answer is lost, the change may be there or not
+				}
+				require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+				token = *got.JSON200.RefreshToken
+			}
+			timer.Stop()
+			kill = h.spawn()
+			got := h.refresh(token)
+			require.Equal(t, http.StatusOK, got.StatusCode(), "round %d: %s", round, got.Body)
+			token = *got.JSON200.RefreshToken
+		}
+		kill()
+		h.run()
+		require.NotEmpty(t, h.records(), "the chain holds")
+	})
+}
+
+// A token that was being used when the kms was killed gives one key or none, never two.
+func TestEnrolService_oneKeyThroughKill(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		require.NoError(t, h.stop())
+		for round := range 4 {
+			kill := h.spawn()
+			token := h.enrolToken("search")
+			timer := time.AfterFunc(time.Duration(3*round)*time.Millisecond, kill)
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					_, _ = h.client.EnrolServiceWithResponse(context.Background(), api.Enrol{Token: token}) // many answers are lost
+				})
+			}
+			all.Wait()
+			timer.Stop()
+			kill()
+			db := h.database()
+			var keys, used int64
+			require.NoError(t, db.Read(context.Background()).Get(context.Background(), &keys, "SELECT COUNT(*) FROM api_keys"))
+			require.NoError(t, db.Read(context.Background()).Get(context.Background(), &used, "SELECT COUNT(*) FROM enrolment_tokens WHERE used_at IS NOT NULL"))
+			_, firstBreak, err := audit.Verify(context.Background(), db.Read(context.Background()))
+			require.NoError(t, err)
+			require.Zero(t, firstBreak)
+			require.NoError(t, db.Close())
+			require.Equal(t, used, keys, "round %d", round)
+			if keys > 0 {
+				break // enrolled: there is no further token
+			}
+		}
+		h.run()
+	})
+}

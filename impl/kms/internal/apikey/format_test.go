@@ -1,0 +1,66 @@
+package apikey
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// scannable is the expression that secret scanners are given (docs/operations).
+var scannable = regexp.MustCompile(`^fk_live_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z]{49}$`)
+
+func TestNewText_isParsedAndTellsItsID(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		id, text := newText()
+		require.Regexp(t, scannable, text)
+		got, ok := parse(text)
+		require.True(t, ok)
+		require.Equal(t, id, got)
+		require.False(t, seen[text])
+		seen[text] = true
+		require.NotContains(t, text[:startLen], text[textLen-sumDigits-randomDigits:textLen-sumDigits], "what is shown of a key holds none of its secret")
+	}
+}
+
+func TestParse_findsEveryMistypedCharacter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		_, text := newText()
+		at := rapid.IntRange(0, len(text)-1).Draw(t, "at")
+		with := rapid.ByteRange('!', '~').Draw(t, "with")
+		if text[at] == with {
+			return
+		}
+		if _, ok := parse(text[:at] + string(with) + text[at+1:]); ok {
+			t.Fatalf("a key with character %d replaced is taken", at)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	_, text := newText()
+	for _, seed := range []string{text, "", "fk_live_", strings.Repeat("0", textLen), text + "0", text[:textLen-1]} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if id, ok := parse(s); ok && (len(id) != 30 || !scannable.MatchString(s)) {
+			t.Fatalf("%q is taken for a key", s)
+		}
+	})
+}
+
+func TestStatus_followsTheClock(t *testing.T) {
+	now := time.Now()
+	k := Key{ExpiresAt: now.Add(time.Minute)}
+	require.Equal(t, Active, k.Status(now))
+	require.Equal(t, Expired, k.Status(now.Add(time.Minute)))
+	k.ReplacedBy = "key_x"
+	require.Equal(t, Expiring, k.Status(now))
+	require.Equal(t, Expired, k.Status(now.Add(time.Minute)))
+	k.RevokedAt = now
+	require.Equal(t, Revoked, k.Status(now.Add(time.Hour)))
+}

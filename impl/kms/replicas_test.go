@@ -1,0 +1,123 @@
+package kms_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	api "github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// replicas runs two kms on one PostgreSQL, started at once on an empty database, and hands them to f; there is none on SQLite.
+func replicas(t *testing.T, f func(a, b *house)) {
+	t.Helper()
+	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
+		if c.URL == "" {
+			return // SQLite has one process
+		}
+		one := databaseOf(t, c)
+		two := one
+		two.DataDir = t.TempDir()
+		time := clock.NewFake(clock.System.Now())
+		one.Clock, two.Clock = time, time
+		var a, b *house
+		var both sync.WaitGroup
+		both.Go(func() { a = start(t, one) })
+		both.Go(func() { b = start(t, two) })
+		both.Wait()
+		f(a, b)
+	})
+}
+
+func TestReplicas_areOneAuthority(t *testing.T) {
+	replicas(t, func(a, b *house) {
+		t := a.t
+		kids := func(h *house) string {
+			got, err := h.client.GetJwksWithResponse(t.Context())
+			require.NoError(t, err)
+			require.Len(t, got.JSON200.Keys, 2)
+			return string(got.Body)
+		}
+		require.Equal(t, kids(a), kids(b), "signing keys are made once")
+
+		// Either's bootstrap token would do; one administrator comes of both.
+		var made atomic.Int64
+		var all sync.WaitGroup
+		for _, h := range []*house{a, b} {
+			token := h.bootstrapToken()
+			for range 8 {
+				all.Go(func() {
+					got, err := h.client.BootstrapAdminWithResponse(t.Context(), api.AdminBootstrap{Token: token, Username: adminName, Password: adminPassword})
+					if err == nil && got.StatusCode() == http.StatusCreated {
+						made.Add(1)
+					}
+				})
+			}
+		}
+		all.Wait()
+		require.EqualValues(t, 1, made.Load())
+
+		// A token of one is good at the other, and a session is one session.
+		tokens := a.login(adminName, adminPassword)
+		listed, err := b.client.ListUsersWithResponse(t.Context(), nil, bearer(tokens.AccessToken))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, listed.StatusCode(), string(listed.Body))
+		var mu sync.Mutex
+		successors := map[string]int{}
+		for i := range 64 {
+			all.Go(func() {
+				h := []*house{a, b}[i%2]
+				got := h.refresh(*tokens.RefreshToken)
+				mu.Lock()
+				defer mu.Unlock()
+				if got.StatusCode() != http.StatusOK {
+					t.Errorf("%d %s", got.StatusCode(), got.Body)
+					return
+				}
+				successors[*got.JSON200.RefreshToken]++
+			})
+		}
+		all.Wait()
+		require.Len(t, successors, 1)
+
+		// Failures at both count together.
+		for i := range 5 {
+			[]*house{a, b}[i%2].attempt(adminName, "wrong password here")
+		}
+		require.Equal(t, http.StatusUnauthorized, a.attempt(adminName, adminPassword).StatusCode())
+		require.Equal(t, http.StatusUnauthorized, b.attempt(adminName, adminPassword).StatusCode())
+	})
+}
+
+func TestReplicas_enrolOnceAndShareTheSecrets(t *testing.T) {
+	replicas(t, func(a, b *house) {
+		t := a.t
+		other := b.enrolToken("search")
+		key := a.enrol("search")
+		require.Equal(t, http.StatusUnauthorized, b.tryEnrol(other).StatusCode(), "what lay at the other replica is not good any more")
+		token := b.token(key, "kms")
+		require.Equal(t, http.StatusCreated, a.put("search.typesense", "xyz", token, nil).StatusCode())
+		require.Equal(t, "xyz", b.get("search.typesense", token).JSON200.Value)
+		made, err := a.client.CreateDataKeyWithResponse(t.Context(), "search", bearer(token))
+		require.NoError(t, err)
+		opened, err := b.client.UnwrapDataKeyWithResponse(t.Context(), "search", api.WrappedDataKey{Wrapped: made.JSON201.Wrapped}, bearer(token))
+		require.NoError(t, err)
+		require.Equal(t, made.JSON201.Plaintext, opened.JSON200.Plaintext)
+
+		// One of them goes; the other goes on, and forgets the file that nobody needs.
+		require.NoError(t, a.stop())
+		require.Equal(t, "xyz", b.get("search.typesense", token).JSON200.Value)
+		require.NoError(t, b.stop())
+		b.run()
+		_, err = os.Stat(filepath.Join(b.dir, "enrol", "search", "token"))
+		require.ErrorIs(t, err, os.ErrNotExist)
+	})
+}
