@@ -11,18 +11,16 @@ func (c Code) Error() string { return string(c) }
 
 // Requests that could not be understood.
 const (
-	InvalidRequest    Code = "invalid_request"    // the request as a whole makes no sense
-	MalformedTarget   Code = "malformed_target"   // the path or its escapes cannot be decoded
-	MalformedQuery    Code = "malformed_query"    // the query string cannot be decoded
-	MalformedBody     Code = "malformed_body"     // the body is not one well-formed document
-	UnexpectedBody    Code = "unexpected_body"    // a body was sent where the contract knows none
-	InvalidParameter  Code = "invalid_parameter"  // a path, query, header or cookie parameter is missing, repeated or wrong
-	InvalidCursor     Code = "invalid_cursor"     // a page cursor that was not made by this list
-	InvalidBody       Code = "invalid_body"       // a well-formed body that is not what the contract's schema says
-	ValidationFailed  Code = "validation_failed"  // fits the schema, but a rule of the domain refuses it
-	InvalidHeader     Code = "invalid_header"     // a header that no sender of this API writes
-	UnsupportedQuery  Code = "unsupported_query"  // the search engine in use cannot do what was asked
-	MalformedDocument Code = "malformed_document" // an uploaded document or screenplay cannot be parsed
+	InvalidRequest   Code = "invalid_request"   // the request as a whole makes no sense
+	MalformedTarget  Code = "malformed_target"  // the path or its escapes cannot be decoded
+	MalformedQuery   Code = "malformed_query"   // the query string cannot be decoded
+	MalformedBody    Code = "malformed_body"    // the body is not one well-formed document
+	UnexpectedBody   Code = "unexpected_body"   // a body was sent where the contract knows none
+	InvalidParameter Code = "invalid_parameter" // a path, query, header or cookie parameter is missing, repeated or wrong
+	InvalidCursor    Code = "invalid_cursor"    // a page cursor that was not made by this list
+	InvalidBody      Code = "invalid_body"      // a well-formed body that is not what the contract's schema says
+	ValidationFailed Code = "validation_failed" // fits the schema, but a rule of the domain refuses it
+	UnsupportedQuery Code = "unsupported_query" // the search engine in use cannot do what was asked
 )
 
 // Requests about who is calling.
@@ -33,18 +31,12 @@ const (
 	InvalidCredentials             Code = "invalid_credentials"              // user name, password or key are wrong
 	InvalidCode                    Code = "invalid_code"                     // a one-time code is wrong or already used
 	InvalidProof                   Code = "invalid_proof"                    // a step-up proof does not hold
-	InvalidAPIKey                  Code = "invalid_api_key"                  // an API key does not hold
 	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token does not hold
 	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token does not hold
 	InsufficientScope              Code = "insufficient_scope"               // RFC 6750: the token lacks a scope
 	InsufficientRole               Code = "insufficient_role"                // the user has none of the roles asked for
 	PrincipalNotAllowed            Code = "principal_not_allowed"            // users or services may not call this at all
 	Forbidden                      Code = "forbidden"                        // the caller may not do this to this resource
-	AccountLocked                  Code = "account_locked"                   // too many failures; locked for a while
-	AccountDisabled                Code = "account_disabled"                 // the account is switched off
-	KeyDisabled                    Code = "key_disabled"                     // the key is switched off
-	KeyRevoked                     Code = "key_revoked"                      // the key was revoked
-	KeyExpired                     Code = "key_expired"                      // the key's time is over
 	BootstrapClosed                Code = "bootstrap_closed"                 // an administrator exists already
 	SessionEnded                   Code = "session_ended"                    // the session was ended or expired
 )
@@ -53,7 +45,6 @@ const (
 const (
 	InvalidClient        Code = "invalid_client"
 	InvalidGrant         Code = "invalid_grant"
-	UnauthorizedClient   Code = "unauthorized_client"
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	InvalidScope         Code = "invalid_scope"
 	InvalidTarget        Code = "invalid_target"
@@ -61,33 +52,24 @@ const (
 
 // Requests that meet the wrong state.
 const (
-	NotFound             Code = "not_found"
-	Gone                 Code = "gone"
-	MethodNotAllowed     Code = "method_not_allowed"
-	MethodUnknown        Code = "method_unknown"
-	NotAcceptable        Code = "not_acceptable"
-	Conflict             Code = "conflict"
-	AlreadyExists        Code = "already_exists"
-	StateConflict        Code = "state_conflict"       // the resource is in a state that forbids this
-	InUse                Code = "in_use"               // something else still depends on it
-	LastAdministrator    Code = "last_administrator"   // the last administrator cannot be removed
-	LimitReached         Code = "limit_reached"        // a stated cap on the number of things is reached
-	PreconditionFailed   Code = "precondition_failed"  // If-Match is stale
-	PreconditionMissing  Code = "precondition_missing" // If-Match is needed
-	IdempotencyConflict  Code = "idempotency_conflict"
-	IdempotencyInFlight  Code = "idempotency_in_flight"
-	IdempotencyMissing   Code = "idempotency_missing"
-	ReplayExpired        Code = "replay_expired"
-	VersionConflict      Code = "version_conflict"      // a version was taken by somebody else
-	WeakPassword         Code = "weak_password"         // the password is too short or known
-	FactorExists         Code = "factor_exists"         // the subject has such a factor already
-	FactorNotActive      Code = "factor_not_active"     // the factor is not confirmed or was removed
-	ChallengeExpired     Code = "challenge_expired"     // the challenge's time is over or it was answered
-	ProofUsed            Code = "proof_used"            // a proof is good once
-	DestinationForbidden Code = "destination_forbidden" // codes are not delivered there
-	DeliveryFailed       Code = "delivery_failed"       // the code could not be handed to the carrier
-	SequenceExhausted    Code = "sequence_exhausted"    // no number is left
-	RotationInProgress   Code = "rotation_in_progress"  // one rotation at a time
+	NotFound            Code = "not_found"
+	Gone                Code = "gone"
+	MethodNotAllowed    Code = "method_not_allowed"
+	MethodUnknown       Code = "method_unknown"
+	NotAcceptable       Code = "not_acceptable"
+	AlreadyExists       Code = "already_exists"
+	StateConflict       Code = "state_conflict"       // the resource is in a state that forbids this
+	LastAdministrator   Code = "last_administrator"   // the last administrator cannot be removed
+	LimitReached        Code = "limit_reached"        // a stated cap on the number of things is reached
+	PreconditionFailed  Code = "precondition_failed"  // If-Match is stale
+	PreconditionMissing Code = "precondition_missing" // If-Match is needed
+	IdempotencyConflict Code = "idempotency_conflict"
+	IdempotencyInFlight Code = "idempotency_in_flight"
+	IdempotencyMissing  Code = "idempotency_missing"
+	ReplayExpired       Code = "replay_expired"
+	WeakPassword        Code = "weak_password"      // the password is too short or known
+	ProofUsed           Code = "proof_used"         // a proof is good once
+	SequenceExhausted   Code = "sequence_exhausted" // no number is left
 )
 
 // Requests that are too much.
@@ -97,7 +79,6 @@ const (
 	HeadersTooLarge     Code = "headers_too_large"
 	UnsupportedMedia    Code = "unsupported_media_type"
 	UnsupportedEncoding Code = "unsupported_encoding"
-	MisdirectedRequest  Code = "misdirected_request"
 	RequestTimeout      Code = "request_timeout"
 	RateLimited         Code = "rate_limited"
 	TooManyAttempts     Code = "too_many_attempts"
@@ -107,7 +88,6 @@ const (
 // Faults of ours, or of those behind us.
 const (
 	InternalError       Code = "internal_error"
-	NotImplemented      Code = "not_implemented"
 	NotReady            Code = "not_ready"
 	Overloaded          Code = "overloaded"
 	Unavailable         Code = "unavailable"
@@ -182,18 +162,16 @@ type definition struct {
 }
 
 var definitions = map[Code]definition{
-	InvalidRequest:    {KindBadRequest, "Invalid request"},
-	MalformedTarget:   {KindBadRequest, "Malformed request target"},
-	MalformedQuery:    {KindBadRequest, "Malformed query"},
-	MalformedBody:     {KindBadRequest, "Malformed body"},
-	UnexpectedBody:    {KindBadRequest, "Unexpected body"},
-	InvalidParameter:  {KindBadRequest, "Invalid parameter"},
-	InvalidCursor:     {KindBadRequest, "Invalid cursor"},
-	InvalidHeader:     {KindBadRequest, "Invalid header"},
-	InvalidBody:       {KindUnprocessable, "Invalid body"},
-	ValidationFailed:  {KindUnprocessable, "Validation failed"},
-	UnsupportedQuery:  {KindUnprocessable, "Unsupported query"},
-	MalformedDocument: {KindUnprocessable, "Malformed document"},
+	InvalidRequest:   {KindBadRequest, "Invalid request"},
+	MalformedTarget:  {KindBadRequest, "Malformed request target"},
+	MalformedQuery:   {KindBadRequest, "Malformed query"},
+	MalformedBody:    {KindBadRequest, "Malformed body"},
+	UnexpectedBody:   {KindBadRequest, "Unexpected body"},
+	InvalidParameter: {KindBadRequest, "Invalid parameter"},
+	InvalidCursor:    {KindBadRequest, "Invalid cursor"},
+	InvalidBody:      {KindUnprocessable, "Invalid body"},
+	ValidationFailed: {KindUnprocessable, "Validation failed"},
+	UnsupportedQuery: {KindUnprocessable, "Unsupported query"},
 
 	AuthenticationRequired:         {KindUnauthenticated, "Authentication required"},
 	InvalidToken:                   {KindUnauthenticated, "Invalid token"},
@@ -201,69 +179,51 @@ var definitions = map[Code]definition{
 	InvalidCredentials:             {KindUnauthenticated, "Invalid credentials"},
 	InvalidCode:                    {KindUnprocessable, "Invalid code"},
 	InvalidProof:                   {KindUnprocessable, "Invalid proof"},
-	InvalidAPIKey:                  {KindUnauthenticated, "Invalid API key"},
 	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
 	InvalidBootstrapToken:          {KindUnauthenticated, "Invalid bootstrap token"},
 	InsufficientScope:              {KindForbidden, "Insufficient scope"},
 	InsufficientRole:               {KindForbidden, "Insufficient role"},
 	PrincipalNotAllowed:            {KindForbidden, "Principal not allowed"},
 	Forbidden:                      {KindForbidden, "Forbidden"},
-	AccountLocked:                  {KindTooManyRequests, "Account locked"},
-	AccountDisabled:                {KindForbidden, "Account disabled"},
-	KeyDisabled:                    {KindForbidden, "Key disabled"},
-	KeyRevoked:                     {KindForbidden, "Key revoked"},
-	KeyExpired:                     {KindForbidden, "Key expired"},
 	BootstrapClosed:                {KindConflict, "Bootstrap closed"},
 	SessionEnded:                   {KindUnauthenticated, "Session ended"},
 
 	InvalidClient:        {KindUnauthenticated, "Invalid client"},
 	InvalidGrant:         {KindBadRequest, "Invalid grant"},
-	UnauthorizedClient:   {KindBadRequest, "Unauthorized client"},
 	UnsupportedGrantType: {KindBadRequest, "Unsupported grant type"},
 	InvalidScope:         {KindBadRequest, "Invalid scope"},
 	InvalidTarget:        {KindBadRequest, "Invalid target"},
 
-	NotFound:             {KindNotFound, "Not found"},
-	Gone:                 {KindGone, "Gone"},
-	MethodNotAllowed:     {KindMethodNotAllowed, "Method not allowed"},
-	MethodUnknown:        {KindNotImplemented, "Method unknown"},
-	NotAcceptable:        {KindNotAcceptable, "Not acceptable"},
-	Conflict:             {KindConflict, "Conflict"},
-	AlreadyExists:        {KindConflict, "Already exists"},
-	StateConflict:        {KindConflict, "State conflict"},
-	InUse:                {KindConflict, "In use"},
-	LastAdministrator:    {KindConflict, "Last administrator"},
-	LimitReached:         {KindConflict, "Limit reached"},
-	PreconditionFailed:   {KindPreconditionFailed, "Precondition failed"},
-	PreconditionMissing:  {KindPreconditionRequired, "Precondition required"},
-	IdempotencyConflict:  {KindUnprocessable, "Idempotency key reused"},
-	IdempotencyInFlight:  {KindConflict, "Idempotent request in flight"},
-	IdempotencyMissing:   {KindBadRequest, "Idempotency key required"},
-	ReplayExpired:        {KindConflict, "Replay expired"},
-	VersionConflict:      {KindConflict, "Version conflict"},
-	WeakPassword:         {KindUnprocessable, "Weak password"},
-	FactorExists:         {KindConflict, "Factor exists"},
-	FactorNotActive:      {KindConflict, "Factor not active"},
-	ChallengeExpired:     {KindGone, "Challenge expired"},
-	ProofUsed:            {KindConflict, "Proof used"},
-	DestinationForbidden: {KindUnprocessable, "Destination forbidden"},
-	DeliveryFailed:       {KindBadGateway, "Delivery failed"},
-	SequenceExhausted:    {KindConflict, "Sequence exhausted"},
-	RotationInProgress:   {KindConflict, "Rotation in progress"},
+	NotFound:            {KindNotFound, "Not found"},
+	Gone:                {KindGone, "Gone"},
+	MethodNotAllowed:    {KindMethodNotAllowed, "Method not allowed"},
+	MethodUnknown:       {KindNotImplemented, "Method unknown"},
+	NotAcceptable:       {KindNotAcceptable, "Not acceptable"},
+	AlreadyExists:       {KindConflict, "Already exists"},
+	StateConflict:       {KindConflict, "State conflict"},
+	LastAdministrator:   {KindConflict, "Last administrator"},
+	LimitReached:        {KindConflict, "Limit reached"},
+	PreconditionFailed:  {KindPreconditionFailed, "Precondition failed"},
+	PreconditionMissing: {KindPreconditionRequired, "Precondition required"},
+	IdempotencyConflict: {KindUnprocessable, "Idempotency key reused"},
+	IdempotencyInFlight: {KindConflict, "Idempotent request in flight"},
+	IdempotencyMissing:  {KindBadRequest, "Idempotency key required"},
+	ReplayExpired:       {KindConflict, "Replay expired"},
+	WeakPassword:        {KindUnprocessable, "Weak password"},
+	ProofUsed:           {KindConflict, "Proof used"},
+	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
 
 	BodyTooLarge:        {KindBodyTooLarge, "Body too large"},
 	TargetTooLong:       {KindTargetTooLong, "Request target too long"},
 	HeadersTooLarge:     {KindHeadersTooLarge, "Headers too large"},
 	UnsupportedMedia:    {KindUnsupportedMedia, "Unsupported media type"},
 	UnsupportedEncoding: {KindUnsupportedMedia, "Unsupported content coding"},
-	MisdirectedRequest:  {KindMisdirected, "Misdirected request"},
 	RequestTimeout:      {KindRequestTimeout, "Request timeout"},
 	RateLimited:         {KindTooManyRequests, "Rate limited"},
 	TooManyAttempts:     {KindTooManyRequests, "Too many attempts"},
 	ResponseTooLarge:    {KindBadGateway, "Response too large"},
 
 	InternalError:       {KindInternal, "Internal error"},
-	NotImplemented:      {KindNotImplemented, "Not implemented"},
 	NotReady:            {KindUnavailable, "Not ready"},
 	Overloaded:          {KindUnavailable, "Overloaded"},
 	Unavailable:         {KindUnavailable, "Unavailable"},

@@ -135,7 +135,7 @@ func TestWrite_speaksOAuthWhereTheContractSaysSo(t *testing.T) {
 	}{
 		InvalidGrant: {400, "invalid_grant"}, InvalidClient: {401, "invalid_client"}, MalformedBody: {400, "invalid_request"},
 		InvalidBody: {400, "invalid_request"}, InvalidScope: {400, "invalid_scope"}, AuthenticationRequired: {401, "invalid_client"},
-		KeyRevoked: {400, "invalid_request"},
+		Forbidden: {400, "invalid_request"},
 	} {
 		w := write(t, WithOAuthErrors(t.Context()), http.MethodPost, New(code, "why"))
 		var body map[string]string

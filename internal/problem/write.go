@@ -116,9 +116,9 @@ func Encode(e *Error, requestID string) []byte {
 // oauthErrors maps codes to the error names of RFC 6749 section 5.2 and RFC 8707 section 2; all other codes are
 // invalid_request.
 var oauthErrors = map[Code]string{
-	InvalidClient: "invalid_client", InvalidGrant: "invalid_grant", UnauthorizedClient: "unauthorized_client",
+	InvalidClient: "invalid_client", InvalidGrant: "invalid_grant",
 	UnsupportedGrantType: "unsupported_grant_type", InvalidScope: "invalid_scope", InvalidTarget: "invalid_target",
-	AuthenticationRequired: "invalid_client", InvalidCredentials: "invalid_client", InvalidAPIKey: "invalid_client",
+	AuthenticationRequired: "invalid_client", InvalidCredentials: "invalid_client",
 }
 
 // hasOAuthForm reports whether RFC 6749 has words for e: what is wrong with the request or the client. Limits, media types

@@ -138,7 +138,7 @@ func (r *run) send(ctx context.Context, kind string, batch []sequence.ElementCre
 	if err == nil {
 		return result, 0, nil
 	}
-	if !errors.Is(err, fountain.CodeAlreadyExists) && !errors.Is(err, fountain.CodeConflict) {
+	if !errors.Is(err, fountain.CodeAlreadyExists) {
 		return nil, 0, err
 	}
 	there, missing, err := r.compare(ctx, kind, batch)
