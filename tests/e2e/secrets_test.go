@@ -148,8 +148,8 @@ func TestSecrets_theRepositoryHoldsNone(t *testing.T) {
 		}
 		require.NoError(t, err)
 		for what, form := range forms {
-			if what == "a known default" && strings.HasSuffix(name, "_test.go") {
-				continue // tests may say what a bad password is
+			if strings.HasSuffix(name, "_test.go") && (what == "a known default" || what == "an API key") {
+				continue // tests may say what a bad password or a false key looks like
 			}
 			require.Empty(t, form.FindString(string(content)), "%s holds %s", name, what)
 		}
