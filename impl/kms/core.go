@@ -198,18 +198,40 @@ func (b *core) announce(ctx context.Context, path string) {
 func (b *core) tend(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		b.core.Ring.Watch, b.core.Keys.Run, b.core.TokenFiles.Run, b.core.Sessions.Run, b.tidy,
+		b.core.Ring.Watch, b.core.Keys.Run, b.core.TokenFiles.Run, b.core.Sessions.Run, b.reissue, b.tidy,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}
 	return group.Wait()
 }
 
-// tidyInterval is how often stored answers are looked through and a removed bootstrap token is missed.
-const tidyInterval = 5 * time.Second
+const (
+	reissueInterval = 5 * time.Second // in which a removed bootstrap token is missed
+	tidyInterval    = time.Minute
+)
 
+// reissue writes a new bootstrap token when somebody has asked for one by removing the old.
+func (b *core) reissue(ctx context.Context) error {
+	return b.every(ctx, reissueInterval, func(ctx context.Context) error {
+		path, err := b.core.Bootstrap.Reissue(ctx)
+		b.announce(ctx, path)
+		return err
+	})
+}
+
+// tidy blanks and forgets stored answers whose time is over.
 func (b *core) tidy(ctx context.Context) error {
-	ticker := time.NewTicker(tidyInterval)
+	return b.every(ctx, tidyInterval, func(ctx context.Context) error {
+		return b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, err := b.core.Answers.Sweep(ctx, tx)
+			return err
+		})
+	})
+}
+
+// every does something in intervals until ctx ends. What fails is done at the next time.
+func (b *core) every(ctx context.Context, interval time.Duration, do func(ctx context.Context) error) error {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -217,14 +239,8 @@ func (b *core) tidy(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		path, err := b.core.Bootstrap.Reissue(ctx)
-		b.announce(ctx, path)
-		err = errors.Join(err, b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			_, err := b.core.Answers.Sweep(ctx, tx)
-			return err
-		}))
-		if err != nil && ctx.Err() == nil {
-			b.config.Log.WarnContext(ctx, "tidying failed", "error", err)
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			b.config.Log.WarnContext(ctx, "a regular task failed", "error", err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (h *Handlers) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObj
 		err = problem.New(problem.UnsupportedGrantType, "The grant type is not supported.")
 	}
 	if err != nil {
-		return nil, challenge(ctx, err)
+		return nil, challenge(err)
 	}
 	pragma := "no-cache"
 	return kmsapi.IssueToken200JSONResponse{Body: tokenBody(issued), Headers: kmsapi.IssueToken200ResponseHeaders{Pragma: &pragma}}, nil
@@ -42,8 +42,7 @@ func (h *Handlers) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObj
 func clientCredentials(in received, body *kmsapi.TokenRequest) (id, secret string, err error) {
 	switch {
 	case in.unreadable:
-		return "", "", problem.New(problem.InvalidClient, "The Authorization header is not HTTP Basic.").
-			WithHeader("WWW-Authenticate", basicChallenge)
+		return "", "", challenge(problem.New(problem.InvalidClient, "The Authorization header is not HTTP Basic."))
 	case in.basic && body.ClientSecret != nil:
 		return "", "", problem.New(problem.InvalidRequest, "The client authenticates twice.")
 	case !in.basic:
@@ -60,10 +59,10 @@ func clientCredentials(in received, body *kmsapi.TokenRequest) (id, secret strin
 
 const basicChallenge = `Basic realm="fountain", charset="UTF-8"`
 
-// challenge adds the scheme that the client used to an invalid_client (RFC 6749, section 5.2).
-func challenge(ctx context.Context, err error) error {
+// challenge adds to an invalid_client how to authenticate (RFC 6749, section 5.2).
+func challenge(err error) error {
 	var e *problem.Error
-	if receivedFrom(ctx).basic && errors.As(err, &e) && e.Code == problem.InvalidClient {
+	if errors.As(err, &e) && e.Code == problem.InvalidClient {
 		return e.WithHeader("WWW-Authenticate", basicChallenge)
 	}
 	return err

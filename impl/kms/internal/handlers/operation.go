@@ -34,9 +34,9 @@ func (h *Handlers) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadiness
 const jwksMaxAge = "public, max-age=300"
 
 // GetJwks implements getJwks.
-func (h *Handlers) GetJwks(ctx context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
+func (h *Handlers) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
 	set, sum := kmsapi.JwkSet{Keys: []kmsapi.Jwk{}}, sha256.New()
-	for _, k := range h.core.Load().Ring.Published(ctx) {
+	for _, k := range h.core.Load().Ring.Published() {
 		set.Keys = append(set.Keys, kmsapi.Jwk{
 			Kty: "OKP", Crv: "Ed25519", Alg: k.Alg, Use: "sig", Kid: k.KID, X: base64.RawURLEncoding.EncodeToString(k.Public),
 		})

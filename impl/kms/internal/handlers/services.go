@@ -37,10 +37,12 @@ func (h *Handlers) GetService(ctx context.Context, r kmsapi.GetServiceRequestObj
 
 // UpdateService implements updateService.
 func (h *Handlers) UpdateService(ctx context.Context, r kmsapi.UpdateServiceRequestObject) (kmsapi.UpdateServiceResponseObject, error) {
-	s, err := h.core.Load().Services.SetStatus(ctx, r.ServiceID, version(r.Params.IfMatch), string(r.Body.Status))
+	core := h.core.Load()
+	s, err := core.Services.SetStatus(ctx, r.ServiceID, version(r.Params.IfMatch), string(r.Body.Status))
 	if err != nil {
 		return nil, err
 	}
+	core.TokenFiles.Changed(ctx)
 	return kmsapi.UpdateService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.UpdateService200ResponseHeaders{ETag: etag(s.Version)}}, nil
 }
 

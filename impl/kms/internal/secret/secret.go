@@ -190,6 +190,9 @@ func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor strin
 		if owner, err = s.names.Name(ctx, caller.Subject); err != nil {
 			return nil, "", err
 		}
+		if owner == "" { // disabled meanwhile; an empty owner would mean everybody's
+			return nil, "", problem.New(problem.Forbidden, "The service is disabled.")
+		}
 	}
 	secrets, err := s.rows.List(ctx, s.db.Read(ctx), owner, after, limit+1)
 	if err != nil || len(secrets) <= limit {

@@ -108,4 +108,11 @@ func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) e
 	})
 }
 
+// sweep forgets tokens that are long over.
+func (s *Services) sweep(ctx context.Context) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.rows.SweepTokens(ctx, tx, micro.Now(s.clock).Add(-usedMemory))
+	})
+}
+
 func isTaken(err error) bool { return errors.Is(err, problem.AlreadyExists) }

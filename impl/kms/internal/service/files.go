@@ -20,6 +20,7 @@ const (
 	fileTokenLife = time.Hour        // of a token that lies in a file; it is replaced when it is over
 	unusedGrace   = 10 * time.Minute // a key that was not used for so long after it was made is taken for lost
 	checkInterval = time.Minute
+	usedMemory    = 30 * 24 * time.Hour // how long after its end a token is known, so that a second use is noticed
 )
 
 // Files puts enrolment tokens of family services where they find them: <dir>/<name>/token, for its owner alone.
@@ -35,7 +36,7 @@ func (s *Services) Files(dir string, log *slog.Logger) *Files { return &Files{s,
 // Path returns where a service's token is put.
 func (f *Files) Path(name string) string { return filepath.Join(f.dir, name, "token") }
 
-// Run refreshes the files once a minute until ctx ends.
+// Run refreshes the files once a minute, and forgets tokens that are long over, until ctx ends.
 func (f *Files) Run(ctx context.Context) error {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
@@ -44,7 +45,7 @@ func (f *Files) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := f.Refresh(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(f.Refresh(ctx), f.services.sweep(ctx)); err != nil && ctx.Err() == nil {
 				f.log.ErrorContext(ctx, "enrolment files could not be refreshed", "error", err)
 			}
 		}
@@ -107,6 +108,13 @@ func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, er
 	}
 	s := f.services
 	return s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(string(text))), now.Add(checkInterval))
+}
+
+// Changed refreshes the files at once, after something that may have made one needed or superfluous.
+func (f *Files) Changed(ctx context.Context) {
+	if err := f.Refresh(ctx); err != nil {
+		f.log.WarnContext(ctx, "enrolment files could not be refreshed", "error", err)
+	}
 }
 
 // Used removes the file of the service that has just enrolled.

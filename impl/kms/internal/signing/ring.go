@@ -83,8 +83,9 @@ type Rows interface {
 	Claim(ctx context.Context, tx *store.Tx, name string) (bool, error)
 }
 
-// reloadAfter is how old the keys in memory may be before they are read again: what another replica has rotated is known by then.
-const reloadAfter = 10 * time.Second
+// reloadInterval is how often the keys are read again: what another replica has rotated is known by then, long before it signs. No
+// request ever waits for it.
+const reloadInterval = 5 * time.Second
 
 // Ring holds the signing keys in memory. It is an auth.KeySource, safe for concurrent use.
 type Ring struct {
@@ -96,7 +97,6 @@ type Ring struct {
 	mu      sync.RWMutex
 	keys    []Key
 	private map[string]ed25519.PrivateKey
-	loaded  time.Time // by the machine's clock: it measures a duration
 }
 
 // Open returns the ring; the first one ever makes an active and a next key.
@@ -159,7 +159,7 @@ func (r *Ring) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys, r.private, r.loaded = keys, private, time.Now()
+	r.keys, r.private = keys, private
 	return nil
 }
 
@@ -170,19 +170,9 @@ func errSeed(seed []byte) error {
 	return nil
 }
 
-// fresh reads the keys again when they are old; when the database is away, the old ones still count.
-func (r *Ring) fresh(ctx context.Context) {
-	r.mu.RLock()
-	old := time.Since(r.loaded) > reloadAfter
-	r.mu.RUnlock()
-	if old {
-		_ = r.load(ctx)
-	}
-}
-
 // Watch reads the keys again in short intervals until ctx ends.
 func (r *Ring) Watch(ctx context.Context) error {
-	ticker := time.NewTicker(reloadAfter / 2)
+	ticker := time.NewTicker(reloadInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -194,9 +184,9 @@ func (r *Ring) Watch(ctx context.Context) error {
 	}
 }
 
-// Published returns the keys that verify tokens now or will soon: the key set.
-func (r *Ring) Published(ctx context.Context) []Key {
-	r.fresh(ctx)
+// Published returns the keys that verify tokens now or will soon: the key set. When the database is away, the keys that were read
+// last still count.
+func (r *Ring) Published() []Key {
 	now := r.clock.Now()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -210,8 +200,8 @@ func (r *Ring) Published(ctx context.Context) []Key {
 }
 
 // Key implements auth.KeySource.
-func (r *Ring) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
-	for _, k := range r.Published(ctx) {
+func (r *Ring) Key(_ context.Context, kid string) (string, crypto.PublicKey, error) {
+	for _, k := range r.Published() {
 		if k.KID == kid {
 			return k.Alg, k.Public, nil
 		}
