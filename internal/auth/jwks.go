@@ -11,8 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -220,8 +220,8 @@ func (k jwk) publicKey() (PublicKey, bool) {
 		if err != nil || len(y) != 32 {
 			return PublicKey{}, false
 		}
-		key := &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
-		if _, err := key.ECDH(); err != nil { // not a point of the curve
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+		if err != nil { // not a point of the curve
 			return PublicKey{}, false
 		}
 		return PublicKey{Algorithm: "ES256", Key: key}, true
