@@ -78,7 +78,7 @@ func unavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) ||
 		errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed)
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) // the last: pgx found its connection closed before it sent anything
 }
 
 // unavailableState sorts SQLSTATE codes (PostgreSQL manual, appendix A) by class.

@@ -137,16 +137,38 @@ func foreign(caller *auth.Principal, ownerKind, ownerID string) bool {
 	return ownerKind != caller.Kind || ownerID != caller.Subject
 }
 
-// Create makes a key for its owner; for another than the caller, raise decides first. Its scopes are a part of the owner's, and what the caller has itself where the caller came with a
-// key (a key begets no stronger one); others than administrators make keys for themselves alone.
-func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, d Draft) (Key, string, error) {
+// MayCreate decides whether the caller may make such a key at all, before a stored answer may be told: others than administrators make
+// keys for themselves alone; for another than the caller, raise decides; and a key begets no stronger one.
+func (s *Keys) MayCreate(caller *auth.Principal, raise Raise, d Draft) error {
 	if !mayManage(caller, d.OwnerKind, d.OwnerID) {
-		return Key{}, "", problem.New(problem.Forbidden, "Only an administrator makes keys for others.")
+		return problem.New(problem.Forbidden, "Only an administrator makes keys for others.")
 	}
 	if foreign(caller, d.OwnerKind, d.OwnerID) {
 		if err := raise(); err != nil {
-			return Key{}, "", err
+			return err
 		}
+	}
+	if !reaches(caller, d.Scopes) {
+		return beyond()
+	}
+	return nil
+}
+
+// reaches reports whether the caller has the scopes. A session stands for all that its user has; a token that a key gave has its own
+// scopes alone.
+func reaches(caller *auth.Principal, scopes []string) bool {
+	return caller.SessionID != "" || authority.Covers(caller.Scopes, scopes)
+}
+
+func beyond() error {
+	return problem.New(problem.ValidationFailed, "The owner does not have all of the scopes.").
+		WithField("body", "/scopes", "subset", "holds a scope that the owner or the caller does not have")
+}
+
+// Create makes a key for its owner, as far as MayCreate allows; its scopes are a part of the owner's.
+func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, d Draft) (Key, string, error) {
+	if err := s.MayCreate(caller, raise, d); err != nil {
+		return Key{}, "", err
 	}
 	owner, found, err := s.owners.Find(ctx, tx, d.OwnerKind, d.OwnerID)
 	if err != nil {
@@ -167,9 +189,8 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal,
 		return Key{}, "", problem.New(problem.ValidationFailed, "The key's end is not within the next 365 days.").
 			WithField("body", "/expiresAt", "range", "must be in the future and at most 365 days ahead")
 	}
-	if !authority.Covers(owner.Scopes, d.Scopes) || (caller.SessionID == "" && !authority.Covers(caller.Scopes, d.Scopes)) {
-		return Key{}, "", problem.New(problem.ValidationFailed, "The owner does not have all of the scopes.").
-			WithField("body", "/scopes", "subset", "holds a scope that the owner or the caller does not have")
+	if !authority.Covers(owner.Scopes, d.Scopes) {
+		return Key{}, "", beyond()
 	}
 	k := Key{
 		Name: d.Name, OwnerKind: d.OwnerKind, OwnerID: d.OwnerID, Scopes: slices.Clone(d.Scopes),

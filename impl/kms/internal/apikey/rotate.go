@@ -27,21 +27,34 @@ type Rotation struct {
 	OldExpires time.Time
 }
 
-// Rotate replaces a key: the new one has its name, owner, scopes and length of life, the old one works for the overlap.
-// Only a working key that was not replaced before can be replaced (state_conflict), or one whose successor nobody has used, which then is
-// revoked: an answer that was lost must not lock a client out. For a key that is not the caller's own, raise decides first.
-func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, keyID string, overlap time.Duration) (Rotation, error) {
-	k, found, err := s.rows.Get(ctx, tx, keyID)
+// MayRotate returns the key when the caller may replace it, before a stored answer may be told: for a key that is not the caller's own,
+// raise decides; and a key replaces no stronger one beside itself (forbidden), since its holder would have that one's text.
+func (s *Keys) MayRotate(ctx context.Context, q store.Querier, caller *auth.Principal, raise Raise, keyID string) (Key, error) {
+	k, found, err := s.rows.Get(ctx, q, keyID)
 	if err != nil {
-		return Rotation{}, err
+		return Key{}, err
 	}
 	if !found || !mayManage(caller, k.OwnerKind, k.OwnerID) {
-		return Rotation{}, notFound()
+		return Key{}, notFound()
 	}
 	if foreign(caller, k.OwnerKind, k.OwnerID) {
 		if err := raise(); err != nil {
-			return Rotation{}, err
+			return Key{}, err
 		}
+	}
+	if k.ID != caller.ClientID && !reaches(caller, k.Scopes) {
+		return Key{}, problem.New(problem.Forbidden, "The token lacks scopes of the key that it would replace.")
+	}
+	return k, nil
+}
+
+// Rotate replaces a key, as far as MayRotate allows: the new one has its name, owner, scopes and length of life, the old one works for the
+// overlap. Only a working key that was not replaced before can be replaced (state_conflict), or one whose successor nobody has used, which
+// then is revoked: an answer that was lost must not lock a client out.
+func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, keyID string, overlap time.Duration) (Rotation, error) {
+	k, err := s.MayRotate(ctx, tx, caller, raise, keyID)
+	if err != nil {
+		return Rotation{}, err
 	}
 	return s.rotate(ctx, tx, k, overlap, "rotateApiKey")
 }

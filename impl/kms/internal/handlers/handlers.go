@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -69,7 +68,7 @@ func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 
 // Mount mounts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
-	strict := kmsapi.NewStrictHandlerWithOptions(h, []kmsapi.StrictMiddlewareFunc{translate, receive}, kmsapi.StrictHTTPServerOptions{
+	strict := kmsapi.NewStrictHandlerWithOptions(h, []kmsapi.StrictMiddlewareFunc{challenged, receive}, kmsapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
 	kmsapi.HandlerWithOptions(strict, kmsapi.ChiServerOptions{
@@ -110,19 +109,15 @@ func receivedFrom(ctx context.Context) received {
 	return in
 }
 
-// translate gives errors that come from below their outward form: a database that is away is unavailable, and every 401 says
-// how to authenticate (RFC 9110, section 11.6.1).
-func translate(next kmsapi.StrictHandlerFunc, _ string) kmsapi.StrictHandlerFunc {
+// challenged sees to it that every 401 says how to authenticate (RFC 9110, section 11.6.1).
+func challenged(next kmsapi.StrictHandlerFunc, _ string) kmsapi.StrictHandlerFunc {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 		answer, err := next(ctx, w, r, request)
 		if err == nil {
 			return answer, nil
 		}
 		var known *problem.Error
-		if !errors.As(err, &known) && errors.Is(err, store.ErrUnavailable) {
-			return nil, problem.New(problem.Unavailable, "The database is not available.").WithRetryAfter(time.Second).Wrap(err)
-		}
-		if known != nil && known.Status() == http.StatusUnauthorized && known.Header.Get("WWW-Authenticate") == "" {
+		if errors.As(err, &known) && known.Status() == http.StatusUnauthorized && known.Header.Get("WWW-Authenticate") == "" {
 			return nil, known.WithHeader("WWW-Authenticate", `Bearer realm="fountain"`)
 		}
 		return nil, err

@@ -18,6 +18,9 @@ func (h *Handlers) CreateAPIKey(ctx context.Context, r kmsapi.CreateAPIKeyReques
 	if r.Body.ExpiresAt != nil {
 		draft.ExpiresAt = *r.Body.ExpiresAt
 	}
+	if err := core.Keys.MayCreate(caller(ctx), h.raise(ctx), draft); err != nil {
+		return nil, err // before a stored answer is told, which holds the key
+	}
 	request := creation{operation: "createApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
 	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
 		key, text, err := core.Keys.Create(ctx, tx, caller(ctx), h.raise(ctx), draft)
@@ -63,6 +66,9 @@ func (h *Handlers) RevokeAPIKey(ctx context.Context, r kmsapi.RevokeAPIKeyReques
 // RotateAPIKey implements rotateApiKey.
 func (h *Handlers) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObject) (kmsapi.RotateAPIKeyResponseObject, error) {
 	core := h.core.Load()
+	if _, err := core.Keys.MayRotate(ctx, core.DB.Read(ctx), caller(ctx), h.raise(ctx), r.KeyID); err != nil {
+		return nil, err // before a stored answer is told, which holds the key
+	}
 	request := creation{operation: "rotateApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
 	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
 		rotation, err := core.Keys.Rotate(ctx, tx, caller(ctx), h.raise(ctx), r.KeyID, overlap(r.Body))

@@ -1,0 +1,72 @@
+package kms_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	api "github.com/fountainai/fountain/clients/kms"
+)
+
+func TestRotateAPIKey_givesNoStrongerKeyToAKey(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	admin, raised := h.administrator()
+	weak := h.ownKey(admin.ID, raised, "keys:write")
+	strong := h.ownKey(admin.ID, raised, "secrets:read", "users:read", "elements:write")
+	token := h.token(weak, "kms")
+
+	refused := h.rotate(strong.APIKey.ID, token, 60)
+	require.Equal(t, http.StatusForbidden, refused.StatusCode(), string(refused.Body))
+	require.NotContains(t, string(refused.Body), "fk_live_")
+	still, err := h.client.GetAPIKeyWithResponse(t.Context(), strong.APIKey.ID, bearer(raised))
+	require.NoError(t, err)
+	require.EqualValues(t, "active", still.JSON200.Status)
+
+	require.Equal(t, http.StatusCreated, h.rotate(weak.APIKey.ID, token, 60).StatusCode(), "a key replaces itself")
+	both := h.ownKey(admin.ID, raised, "keys:write", "elements:write")
+	require.Equal(t, http.StatusCreated, h.rotate(both.APIKey.ID, h.token(both, "kms"), 60).StatusCode(),
+		"whatever else it is good for, though its token is for the kms alone")
+	require.Equal(t, http.StatusCreated, h.rotate(strong.APIKey.ID, h.login(adminName, adminPassword).AccessToken, 60).StatusCode(),
+		"and a session replaces its user's")
+}
+
+// A stored answer holds the key's text: whoever may not make the key may not have the answer again either.
+func TestIdempotency_replaysNoKeyToACallerWhoCouldNotMakeIt(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	admin, raised := h.administrator()
+	weak := h.token(h.ownKey(admin.ID, raised, "keys:write"), "kms")
+	plain := h.login(adminName, adminPassword).AccessToken
+	service := h.register("reports", raised, "elements:read").Service
+
+	once := "one-and-the-same"
+	create := func(body api.APIKeyCreate, token string) *api.CreateAPIKeyResult {
+		got, err := h.client.CreateAPIKeyWithResponse(t.Context(), &api.CreateAPIKeyParams{IdempotencyKey: &once}, body, bearer(token))
+		require.NoError(t, err)
+		return got
+	}
+	foreign := api.APIKeyCreate{Name: "robot", OwnerKind: "service", OwnerID: service.ID, Scopes: []string{"elements:read"}}
+	made := create(foreign, raised)
+	require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
+	require.Equal(t, made.Body, create(foreign, raised).Body)
+	for _, token := range []string{plain, weak} {
+		got := create(foreign, token)
+		require.Equal(t, "insufficient_user_authentication", code(got.Body))
+	}
+
+	rotate := func(token string) *api.RotateAPIKeyResult {
+		overlap := int64(60)
+		got, err := h.client.RotateAPIKeyWithResponse(t.Context(), made.JSON201.APIKey.ID, &api.RotateAPIKeyParams{IdempotencyKey: &once},
+			api.APIKeyRotate{OverlapSeconds: &overlap}, bearer(token))
+		require.NoError(t, err)
+		return got
+	}
+	require.Equal(t, http.StatusCreated, rotate(raised).StatusCode())
+	require.Equal(t, http.StatusCreated, rotate(raised).StatusCode())
+	require.Equal(t, "insufficient_user_authentication", code(rotate(plain).Body))
+
+	once = "another-of-the-same"
+	own := api.APIKeyCreate{Name: "own", OwnerKind: "user", OwnerID: admin.ID, Scopes: []string{"users:write"}}
+	require.Equal(t, http.StatusCreated, create(own, plain).StatusCode())
+	require.Equal(t, http.StatusUnprocessableEntity, create(own, weak).StatusCode())
+}
