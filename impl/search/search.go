@@ -4,20 +4,33 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/enginekey"
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
+	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/httpclient"
-	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/runner"
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// callTimeout bounds a whole call to the kms.
-const callTimeout = 10 * time.Second
+// schema is what the database of the service holds.
+var schema = lifecycle.Schema{Migrations: searchstore.Migrations}
+
+const (
+	callTimeout  = 10 * time.Second // of a whole call to the kms
+	examinePause = 5 * time.Second  // between two looks at the engine
+	tidyPause    = time.Minute      // between two times that old rows are removed
+)
 
 // Run serves until ctx ends, then drains and returns nil. What may come later, the kms, the database and Typesense among them, it
 // waits for, not ready; a wrong configuration, an address in use and data that it must not touch are errors.
@@ -29,32 +42,114 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	source, err := credential.Open(credential.Config{
-		Word: handlers.Word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL,
-		HTTPClient: client, Clock: c.Clock, Log: c.Log,
+	who, err := lifecycle.Enrol(handlers.Word, c.Service, client)
+	if err != nil {
+		return err
+	}
+	life, err := lifecycle.New(handlers.Word, c.Service)
+	if err != nil {
+		return err
+	}
+	s := &service{config: c, life: life, identity: who}
+	if s.keys, err = s.engineKey(client); err != nil {
+		return err
+	}
+	s.handlers = &handlers.Handlers{Contract: life.Contract, Version: c.Version, Ready: life.Ready}
+	life.Identify(who)
+	life.Require(s.keys.Ready)
+	life.Require(s.healthy)
+	life.Go("work", s.work)
+	life.Go("engine key", s.refreshKey)
+	life.Cleanup("engine", s.closeEngine)
+	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(c.JWKSURL, client, c.Clock), Mount: s.handlers.Mount})
+}
+
+// service is the running service.
+type service struct {
+	config   Config
+	life     *lifecycle.Service
+	identity lifecycle.Identity
+	keys     *enginekey.Holder
+	handlers *handlers.Handlers
+	engine   *engine.Engine // set by work
+	close    func() error   // set by work with an embedded engine
+	sick     atomic.Bool    // the engine did not answer its last examination
+}
+
+// engineKey holds the engine's key: from a file, or from the kms.
+func (s *service) engineKey(client *http.Client) (*enginekey.Holder, error) {
+	if s.config.EngineKeyFile != "" {
+		return enginekey.New(enginekey.File(s.config.EngineKeyFile)), nil
+	}
+	vault, err := kms.NewClient(s.config.KMSURL+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
+	if err != nil {
+		return nil, fmt.Errorf("client of the kms: %w", err)
+	}
+	refused := func() { s.identity.Forget(auth.ProofAudience) }
+	return enginekey.New(enginekey.KMS{Client: vault, Make: s.config.embedded(), Refused: refused}), nil
+}
+
+func (s *service) refreshKey(ctx context.Context) error {
+	return s.keys.Run(ctx, func(err error) {
+		s.config.Log.WarnContext(ctx, "key of the search engine was not refreshed", "error", err)
+	})
+}
+
+// work brings the service to readiness, and then, until ctx ends, watches the engine and removes what nobody may ask for any more.
+func (s *service) work(ctx context.Context) error {
+	db, err := s.life.Database(ctx, schema)
+	if err != nil {
+		return err
+	}
+	if err := s.openEngine(); err != nil {
+		return err
+	}
+	var rows *searchstore.Store
+	err = s.life.Await(ctx, "the kms or the search engine", func(ctx context.Context) (err error) {
+		rows, err = s.start(ctx, db)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	s, err := newService(c, client, credentials{source})
-	if err != nil {
-		return err
+	s.handlers.SetCore(&handlers.Core{Engine: s.engine, Store: rows})
+	s.life.Started(ctx, "embedded", s.config.embedded())
+	var group runner.Group
+	group.Go("examine", s.life.Every(examinePause, "examine the search engine", s.examine))
+	group.Go("tidy", s.life.Every(tidyPause, "remove old rows", rows.Sweep))
+	return group.Run(ctx)
+}
+
+// start gets the keys and waits for the engine. Each step may be repeated.
+func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, error) {
+	if err := s.identity.Ready(); err != nil {
+		return nil, err
 	}
-	return s.run(ctx)
+	dataKey, err := s.identity.DataKey(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keys.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.engine.Healthy(ctx); err != nil {
+		return nil, err
+	}
+	return searchstore.New(db, idempotency.New(dataKey, dataKey, s.config.Clock), s.config.Clock), nil
 }
 
-// credentials is the identity that the kms gave this service.
-type credentials struct{ *credential.Source }
-
-// DataKey implements identity.
-func (c credentials) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
-	return credential.DataKey(ctx, c.Source, db)
+// examine notes whether the engine answers.
+func (s *service) examine(ctx context.Context) error {
+	err := s.engine.Healthy(ctx)
+	if sick := err != nil; ctx.Err() == nil && s.sick.Swap(sick) != sick {
+		s.config.Log.WarnContext(ctx, "state of the search engine changed", "sick", sick, "error", err)
+	}
+	return nil
 }
 
-// Authorize implements identity.
-func (c credentials) Authorize(ctx context.Context, r *http.Request) error {
-	return c.Editor(auth.ProofAudience)(ctx, r)
+func (s *service) healthy() error {
+	if s.sick.Load() {
+		return errors.New("the search engine does not answer")
+	}
+	return nil
 }
-
-// Renew implements identity.
-func (c credentials) Renew() { c.Forget(auth.ProofAudience) }

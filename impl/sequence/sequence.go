@@ -56,7 +56,7 @@ type enrolled struct{ *credential.Source }
 
 // DataKey implements identity.
 func (e enrolled) DataKey(ctx context.Context, db *database.DB) (*seal.Key, error) {
-	return credential.DataKey(ctx, e.Source, db)
+	return e.Source.DataKey(ctx, db)
 }
 
 // identity is who this service is to the others.

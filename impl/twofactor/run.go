@@ -4,16 +4,34 @@ package twofactor
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"time"
 
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
+	factorstore "github.com/fountainai/fountain/impl/twofactor/internal/store"
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/httpclient"
-	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/store"
+)
+
+// schema is what the database of the service holds.
+var schema = lifecycle.Schema{
+	Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, credential.Migrations, factorstore.Migrations},
+}
+
+const (
+	callTimeout = 10 * time.Second // of a whole call to the kms
+	tidyPause   = time.Minute      // between two times that kept secrets are blanked and old rows removed
 )
 
 // Run serves until ctx ends, then drains and returns nil. What may come later, the kms and the database among them, it waits
@@ -26,35 +44,95 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	source, err := credential.Open(credential.Config{
-		Word: handlers.Word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL,
-		HTTPClient: client, Clock: c.Clock, Log: c.Log,
+	source, err := lifecycle.Enrol(handlers.Word, c.Service, client)
+	if err != nil {
+		return err
+	}
+	return run(ctx, c, client, source)
+}
+
+// service is the running service.
+type service struct {
+	config   Config
+	life     *lifecycle.Service
+	identity lifecycle.Identity
+	kms      *kms.Client
+	handlers *handlers.Handlers
+}
+
+// run is Run as somebody.
+func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Identity) error {
+	life, err := lifecycle.New(handlers.Word, c.Service)
+	if err != nil {
+		return err
+	}
+	s := &service{config: c, life: life, identity: who}
+	s.kms, err = kms.NewClient(c.KMSURL+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
+	if err != nil {
+		return fmt.Errorf("client of the kms: %w", err)
+	}
+	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
+	life.Identify(who)
+	life.Go("work", s.work)
+	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(c.JWKSURL, client, c.Clock), Mount: s.handlers.Mount})
+}
+
+// work brings the service to readiness, and then removes, until ctx ends, what nobody may or will ask for any more.
+func (s *service) work(ctx context.Context) error {
+	db, err := s.life.Database(ctx, schema)
+	if err != nil {
+		return err
+	}
+	var factors *factor.Service
+	var answers *idempotency.Store
+	err = s.life.Await(ctx, "the kms", func(ctx context.Context) (err error) {
+		factors, answers, err = s.start(ctx, db)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	s, err := newService(c, client, credentials{source})
+	once := func(k idempotency.Key) factor.Once { return factorstore.Once(answers, k) }
+	s.handlers.SetCore(&handlers.Core{Factors: factors, Once: once})
+	s.life.Started(ctx)
+	return s.life.Every(tidyPause, "remove old rows", func(ctx context.Context) error {
+		return errors.Join(factors.Sweep(ctx), answers.SweepAll(ctx, db))
+	})(ctx)
+}
+
+// start gets the keys and tells the kms the one that signs proofs. Each step may be repeated.
+func (s *service) start(ctx context.Context, db *store.DB) (*factor.Service, *idempotency.Store, error) {
+	dataKey, err := s.identity.DataKey(ctx, db)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows := factorstore.New(db)
+	proofKey, err := rows.ProofKey(ctx, dataKey, s.config.Clock.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.register(ctx, proofKey.ID(), proofKey.X()); err != nil {
+		return nil, nil, fmt.Errorf("register proof key: %w", err)
+	}
+	factors, err := factor.New(ctx, factor.Config{
+		Repository: rows, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
+		Clock: s.config.Clock, Log: s.config.Log,
+	})
+	return factors, idempotency.New(dataKey, dataKey, s.config.Clock), err
+}
+
+// register tells the kms a proof key.
+func (s *service) register(ctx context.Context, kid, x string) error {
+	answer, err := s.kms.PutProofKey(ctx, kid, kms.ProofKey{Kty: "OKP", Crv: "Ed25519", X: x})
 	if err != nil {
 		return err
 	}
-	return s.run(ctx)
+	_ = answer.Body.Close() // its content says nothing that the status does not
+	if answer.StatusCode == http.StatusUnauthorized {
+		s.identity.Forget(auth.ProofAudience)
+	}
+	if answer.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("the kms answered %d", answer.StatusCode)
+	}
+	return nil
 }
-
-// credentials is the identity that the kms gave this service.
-type credentials struct{ *credential.Source }
-
-// DataKey implements identity.
-func (c credentials) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
-	return credential.DataKey(ctx, c.Source, db)
-}
-
-// Authorize implements identity.
-func (c credentials) Authorize(ctx context.Context, r *http.Request) error {
-	return c.Editor(auth.ProofAudience)(ctx, r)
-}
-
-// Renew implements identity.
-func (c credentials) Renew() { c.Forget(auth.ProofAudience) }
-
-// callTimeout bounds a whole call to the kms.
-const callTimeout = 10 * time.Second

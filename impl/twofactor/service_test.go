@@ -269,9 +269,7 @@ func TestService_refusesADatabaseInUse(t *testing.T) {
 	w := newWorld(t)
 	w.start(t, store.Config{Dir: dir})
 	<-w.ready
-	s, err := newService(settingsFor(w, dir), http.DefaultClient, w.identity)
-	require.NoError(t, err)
-	require.ErrorIs(t, s.run(t.Context()), store.ErrLocked)
+	require.ErrorIs(t, run(t.Context(), settingsFor(w, dir), http.DefaultClient, w.identity), store.ErrLocked)
 }
 
 func TestLog_holdsNoSecret(t *testing.T) {

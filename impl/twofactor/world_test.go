@@ -121,12 +121,9 @@ func (f *fakeIdentity) Ready() error {
 
 func (f *fakeIdentity) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
-func (f *fakeIdentity) Authorize(_ context.Context, r *http.Request) error {
-	r.Header.Set("Authorization", "Bearer "+serviceToken)
-	return nil
-}
+func (f *fakeIdentity) Token(context.Context, string) (string, error) { return serviceToken, nil }
 
-func (f *fakeIdentity) Renew() {}
+func (f *fakeIdentity) Forget(string) {}
 
 func (f *fakeIdentity) DataKey(context.Context, *store.DB) (*seal.Key, error) {
 	return seal.FromDataKey(f.dataKey)
@@ -200,11 +197,9 @@ func (w *world) start(t *testing.T, c store.Config) {
 		require.NoError(t, os.WriteFile(settings.DatabaseURLFile, []byte(c.URL+"\n"), 0o600))
 	}
 	require.NoError(t, settings.Validate())
-	s, err := newService(settings, http.DefaultClient, w.identity)
-	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.run(ctx) }()
+	go func() { ended <- run(ctx, settings, http.DefaultClient, w.identity) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(t, <-ended, "an asked-for end is no error")

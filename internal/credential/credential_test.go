@@ -343,7 +343,7 @@ func TestDataKey_isMadeOnceAndTheSameForAllReplicas(t *testing.T) {
 		for range 8 {
 			db := open(t)
 			all.Go(func() {
-				key, err := credential.DataKey(t.Context(), c.Source, db)
+				key, err := c.DataKey(t.Context(), db)
 				if err != nil {
 					t.Error(err)
 					return
@@ -357,7 +357,7 @@ func TestDataKey_isMadeOnceAndTheSameForAllReplicas(t *testing.T) {
 		}
 		all.Wait()
 		close(sealed)
-		key, err := credential.DataKey(t.Context(), c.Source, open(t))
+		key, err := c.DataKey(t.Context(), open(t))
 		require.NoError(t, err)
 		for text := range sealed {
 			plain, err := key.Open(text, nil)

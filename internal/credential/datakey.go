@@ -28,7 +28,7 @@ func must(f fs.FS, err error) fs.FS {
 
 // DataKey returns the key that the service seals with. The first call ever has the kms make it, in the keyring that has the service's name;
 // its wrapped form is kept in the service's own database and opened by the kms at each start. Replicas get the same key.
-func DataKey(ctx context.Context, s *Source, db *store.DB) (*seal.Key, error) {
+func (s *Source) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
 	wrapped, err := storedKey(ctx, db, s.Word)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func DataKey(ctx context.Context, s *Source, db *store.DB) (*seal.Key, error) {
 			return nil, err
 		}
 	}
-	opened, err := s.dataKey(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
+	opened, err := s.askKeyring(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
 	if err != nil {
 		return nil, fmt.Errorf("open data key: %w", err)
 	}
@@ -56,7 +56,7 @@ func storedKey(ctx context.Context, db *store.DB, keyring string) (wrapped []byt
 
 // createKey has a key made, stores it unless another replica was quicker, and returns the one that is stored.
 func (s *Source) createKey(ctx context.Context, db *store.DB) ([]byte, error) {
-	made, err := s.dataKey(ctx, "data-keys", nil, http.StatusCreated)
+	made, err := s.askKeyring(ctx, "data-keys", nil, http.StatusCreated)
 	if err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
@@ -76,7 +76,7 @@ type dataKey struct {
 	Wrapped   []byte `json:"wrapped"`
 }
 
-func (s *Source) dataKey(ctx context.Context, verb string, body any, want int) (dataKey, error) {
+func (s *Source) askKeyring(ctx context.Context, verb string, body any, want int) (dataKey, error) {
 	var answer dataKey
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {

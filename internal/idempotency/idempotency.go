@@ -196,3 +196,17 @@ func (s *Store) Sweep(ctx context.Context, tx *store.Tx) (removed int64, err err
 	}
 	return removed, nil
 }
+
+// SweepAll sweeps until nothing is left to remove, in transactions of its own.
+func (s *Store) SweepAll(ctx context.Context, db *store.DB) error {
+	for removed := int64(1); removed > 0; {
+		err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			removed, err = s.Sweep(ctx, tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package search
+
+import (
+	"path/filepath"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/httpclient"
+)
+
+// openEngine opens the embedded engine, or prepares to talk to a Typesense. Both are spoken to in the same way.
+func (s *service) openEngine() error {
+	address, doer, err := s.config.EngineURL, tsclient.Doer(nil), error(nil)
+	if s.config.embedded() {
+		address = "http://embedded"
+		doer, err = s.openEmbedded()
+	} else {
+		doer, err = s.remote()
+	}
+	if err != nil {
+		return err
+	}
+	client, err := tsclient.New(address, doer, s.keys.Key, tsclient.Deadlines{})
+	if err != nil {
+		return err
+	}
+	s.engine = engine.New(client, s.keys)
+	return nil
+}
+
+func (s *service) openEmbedded() (tsclient.Doer, error) {
+	local, err := embedded.Open(embedded.Config{
+		Dir: filepath.Join(s.config.DataDir, "engine"), Key: s.keys.Accepts, Log: s.config.Log, Limits: s.config.limits(), Clock: s.config.Clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.close = local.Close
+	return tsclient.InProcess(local), nil
+}
+
+func (s *service) remote() (tsclient.Doer, error) {
+	transport, err := httpclient.NewTransport(s.config.EngineCAFile)
+	if err != nil {
+		return nil, err
+	}
+	return tsclient.OverHTTP(transport), nil
+}
+
+func (s *service) closeEngine() error {
+	if s.close == nil {
+		return nil
+	}
+	return s.close()
+}

@@ -1,0 +1,69 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Schema is what a service's database holds.
+type Schema struct {
+	Migrations []fs.FS
+	Address    func(url string) string // changes the configured address, which is empty for SQLite; nil leaves it
+}
+
+// Database opens the service's database and migrates it; Serve closes it at the end. One that does not answer is waited for; any
+// other fault is an error.
+func (s *Service) Database(ctx context.Context, schema Schema) (*store.DB, error) {
+	settings, err := schema.settings(s.word, s.config)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Await(ctx, "its database", func(ctx context.Context) (err error) {
+		s.db, err = store.Open(ctx, settings)
+		return UnlessUnavailable(err)
+	})
+	return s.db, err
+}
+
+// UnlessUnavailable is Fatal for every error but one of a database that does not answer.
+func UnlessUnavailable(err error) error {
+	if err == nil || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return Fatal(err)
+}
+
+func (s *Service) closeDatabase() error {
+	if s.db == nil {
+		return nil
+	}
+	return s.db.Close()
+}
+
+func (schema Schema) settings(word string, c config.Service) (store.Config, error) {
+	address, err := c.DatabaseURL()
+	if err != nil {
+		return store.Config{}, err
+	}
+	if schema.Address != nil {
+		address = schema.Address(address)
+	}
+	return store.Config{URL: address, Dir: c.DataDir, Name: word, Migrations: schema.Migrations, Log: c.Log}, nil
+}
+
+// Migrate brings the database of a service up to date and closes it. It waits for nothing. The configuration is complete and valid.
+func Migrate(ctx context.Context, word string, c config.Service, schema Schema) error {
+	settings, err := schema.settings(word, c)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, settings)
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}

@@ -1,0 +1,50 @@
+package lifecycle
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Identity is who a service is to the others: its credential at the kms, and the key that it seals with. *credential.Source is one.
+type Identity interface {
+	// Ready is nil while the kms accepts this service; else it says why not, in public words.
+	Ready() error
+	// Run keeps the credential in force until ctx ends.
+	Run(ctx context.Context) error
+	// Token returns an access token of this service for an audience.
+	Token(ctx context.Context, audience string) (string, error)
+	// Forget drops a token that was not accepted.
+	Forget(audience string)
+	// DataKey returns the key that this service seals with; db keeps its wrapped form.
+	DataKey(ctx context.Context, db *store.DB) (*seal.Key, error)
+}
+
+// Enrol returns the credential of the service of a word, which calls the kms with client. It asks nobody yet.
+func Enrol(word string, c config.Service, client *http.Client) (*credential.Source, error) {
+	return credential.Open(credential.Config{
+		Word: word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL, HTTPClient: client, Clock: c.Clock, Log: c.Log,
+	})
+}
+
+// Identify gives the service its identity: it is kept in force while the service runs, and without it the service is not ready.
+func (s *Service) Identify(who Identity) {
+	s.Require(who.Ready)
+	s.Go("credential", who.Run)
+}
+
+// Bearer returns a request editor for the generated clients that sends who's token for an audience.
+func Bearer(who Identity, audience string) func(ctx context.Context, r *http.Request) error {
+	return func(ctx context.Context, r *http.Request) error {
+		token, err := who.Token(ctx, audience)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}
+}

@@ -1,0 +1,139 @@
+// Package lifecycle takes a service through its life: it answers health from the first moment, says why it is not ready while it
+// waits for what may come later, is ready, drains, and closes what it opened. A service's Run then tells only what is its own:
+//
+//	life, err := lifecycle.New("search", c.Service)
+//	...
+//	life.Identify(source)       // its credential at the kms, from Enrol
+//	life.Go("work", s.work)     // parts: each ends soon after its context
+//	return life.Serve(ctx, lifecycle.Door{Keys: keys, Mount: s.handlers.Mount})
+//
+//	func (s *service) work(ctx context.Context) error {
+//		db, err := s.life.Database(ctx, schema)            // waits for it
+//		...
+//		err = s.life.Await(ctx, "the kms", s.getDataKey)   // tried again until it succeeds
+//		...
+//		s.life.Started(ctx)
+//		return s.life.Every(time.Minute, "remove old rows", s.sweep)(ctx)
+//	}
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/runner"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Service is one service from its start to its end. Require, Identify, Go and Cleanup are called before Serve; Ready at any time;
+// Database, Await, Started and Every by its parts.
+type Service struct {
+	Contract *contract.Contract // of the service's word
+
+	word       string
+	config     config.Service
+	group      runner.Group
+	conditions []func() error
+	why        atomic.Pointer[string] // why the service can't work yet; nil once it has started
+	draining   atomic.Bool
+	db         *store.DB // set by Database, closed after every part has ended
+}
+
+// New prepares the service of a word. The configuration is complete and valid.
+func New(word string, c config.Service) (*Service, error) {
+	compiled, err := contract.Load(word)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Contract: compiled, word: word, config: c}
+	s.waitsBecause("it is starting")
+	s.Cleanup("database", s.closeDatabase)
+	return s, nil
+}
+
+func (s *Service) waitsBecause(sentence string) { s.why.Store(&sentence) }
+
+// Require makes the service not ready while condition returns an error, whose text says why in public words. The conditions count
+// in their order.
+func (s *Service) Require(condition func() error) { s.conditions = append(s.conditions, condition) }
+
+// Go adds a part. One that returns an error or panics ends the service; one that returns nil ends alone. That ctx has ended is no
+// error.
+func (s *Service) Go(name string, run func(ctx context.Context) error) {
+	s.group.Go(name, func(ctx context.Context) error {
+		err := run(ctx)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Cleanup adds what is done after every part has ended and before the database is closed; last added, first done.
+func (s *Service) Cleanup(name string, do func() error) { s.group.Cleanup(name, do) }
+
+// Ready says in public words why the service can't work; nil when it can.
+func (s *Service) Ready() error {
+	if s.draining.Load() {
+		return errors.New("it is stopping")
+	}
+	for _, condition := range s.conditions {
+		if err := condition(); err != nil {
+			return err
+		}
+	}
+	if why := s.why.Load(); why != nil {
+		return errors.New(*why)
+	}
+	return nil
+}
+
+// Started makes the service ready, as far as its conditions hold, and tells the log and the program. attributes are for the log.
+func (s *Service) Started(ctx context.Context, attributes ...any) {
+	s.why.Store(nil)
+	s.config.Log.InfoContext(ctx, "service is ready", attributes...)
+	s.config.OnReady()
+}
+
+// Door is what a service answers through.
+type Door struct {
+	Keys   auth.KeySource          // of the access tokens
+	Issuer func() string           // of the access tokens; nil: the configured one
+	Mount  func(router chi.Router) // puts the operations under the contract's base path
+}
+
+// Serve listens and runs every part until ctx ends; then it drains, closes everything and returns nil. An address in use and a part
+// that fails are errors.
+func (s *Service) Serve(ctx context.Context, door Door) error {
+	c := s.config
+	if door.Issuer == nil {
+		door.Issuer = func() string { return c.Issuer }
+	}
+	handler := httpserver.New(httpserver.Options{
+		Contract: s.Contract, Verifier: auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Clock: c.Clock}),
+		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.Ready, TrustedProxies: c.ProxyPrefixes(), Mount: door.Mount,
+	})
+	listener := c.Listener
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", c.Addr); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+	s.Go("serve", func(ctx context.Context) error {
+		return httpserver.Serve(ctx, listener, handler, httpserver.ServeOptions{
+			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, Log: c.Log,
+			Draining: func() { s.draining.Store(true) }, DrainDelay: c.DrainDelay, Grace: c.Grace,
+		})
+	})
+	return s.group.Run(ctx)
+}
