@@ -322,14 +322,14 @@ type ClientInterface interface {
 
 	// GetTotpQrPng The enrolment's QR code as PNG
 	//
-	// Only while the factor waits for its confirmation.
+	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
 	GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTotpQrSvg The enrolment's QR code as SVG
 	//
-	// Only while the factor waits for its confirmation.
+	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
 	GetTotpQrSvg(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -467,7 +467,7 @@ func (c *Client) ConfirmTotp(ctx context.Context, factorID FactorID, body Confir
 
 // GetTotpQrPng The enrolment's QR code as PNG
 //
-// Only while the factor waits for its confirmation.
+// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
 func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -484,7 +484,7 @@ func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors
 
 // GetTotpQrSvg The enrolment's QR code as SVG
 //
-// Only while the factor waits for its confirmation.
+// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
 func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1041,7 +1041,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetTotpQrPngWithResponse The enrolment's QR code as PNG
 	//
-	// Only while the factor waits for its confirmation.
+	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1050,7 +1050,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetTotpQrSvgWithResponse The enrolment's QR code as SVG
 	//
-	// Only while the factor waits for its confirmation.
+	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2246,7 +2246,7 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, facto
 
 // GetTotpQrPngWithResponse The enrolment's QR code as PNG
 //
-// Only while the factor waits for its confirmation.
+// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2261,7 +2261,7 @@ func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, fact
 
 // GetTotpQrSvgWithResponse The enrolment's QR code as SVG
 //
-// Only while the factor waits for its confirmation.
+// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Returns a wrapper object for the known response body format(s).
 //

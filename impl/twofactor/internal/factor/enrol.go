@@ -80,10 +80,19 @@ func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.
 	return r, Enrolment{FactorID: r.ID, URI: uri, Secret: totp.Base32(seed), Parameters: p, Expires: r.Expires}, nil
 }
 
-// URI returns the otpauth URI of a factor that waits for its confirmation; not_found once it does not.
-func (s *Service) URI(ctx context.Context, subject, id string) (string, error) {
-	r, err := s.Repository.Pending(ctx, subject, id, s.Clock.Now())
+// URI returns the otpauth URI of a factor that waits for its confirmation; not_found once it does not. It holds the seed, so the
+// caller must have shown what adding a factor asks for: whoever could not have added it could copy it.
+func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) {
+	now := s.Clock.Now()
+	r, err := s.Repository.Pending(ctx, c.Subject, id, now)
 	if err != nil {
+		return "", err
+	}
+	counts, err := s.Repository.Count(ctx, c.Subject, now)
+	if err != nil {
+		return "", err
+	}
+	if err := c.mayAdd(counts); err != nil {
 		return "", err
 	}
 	seed, err := s.seed(&r)

@@ -124,7 +124,7 @@ func (h *Handlers) qrCode(ctx context.Context, factorID string) (*qr.Code, error
 	if err != nil {
 		return nil, err
 	}
-	uri, err := core.Factors.URI(ctx, caller.Subject, factorID)
+	uri, err := core.Factors.URI(ctx, caller, factorID)
 	if err != nil {
 		return nil, err
 	}
