@@ -58,10 +58,15 @@ type Element struct {
 
 // Draft is an element before it has a number.
 type Draft struct {
-	ID      string // empty: one is chosen
+	ID      string // empty: Name chooses one
 	Comment *string
 	Data    []byte
+
+	named bool // by Name: nobody else has this id
 }
+
+// Named reports whether the id was chosen by Name, so that nobody else can have it.
+func (d Draft) Named() bool { return d.named }
 
 // Actor is who asks for a change, for the versions and the audit chain.
 type Actor struct {
@@ -77,11 +82,11 @@ type Create struct {
 	Actor  Actor
 }
 
-// Name chooses the ids that the caller left open.
+// Name chooses the ids that the caller left open; newID never gives one twice.
 func (c *Create) Name(newID func() string) {
 	for i := range c.Drafts {
 		if c.Drafts[i].ID == "" {
-			c.Drafts[i].ID = newID()
+			c.Drafts[i].ID, c.Drafts[i].named = newID(), true
 		}
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
@@ -11,20 +12,12 @@ import (
 // elements and one their first versions.
 func (b *batch) create(ctx context.Context, changes []*Change) error {
 	changes, err := b.withoutTaken(ctx, changes)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	next, err := b.advance(ctx, changes)
 	if err != nil {
 		return err
-	}
-	changes, grow := b.withinRange(changes)
-	if len(changes) == 0 {
-		return nil
-	}
-	// The numbers of a request are those before its group's new last one, in the order of the requests.
-	next := make(map[domain.Group]int64, len(grow))
-	if err := b.advance(ctx, grow); err != nil {
-		return err
-	}
-	for g, n := range grow {
-		next[g] = b.last[g] - n
 	}
 	var all []domain.Element
 	var authors []string
@@ -44,15 +37,15 @@ func (b *batch) create(ctx context.Context, changes []*Change) error {
 	return b.insertVersions(ctx, all, authors)
 }
 
-// withoutTaken fails the changes with an id that an element of the group has, or that an earlier change of the batch takes.
+// withoutTaken fails the changes with an id that an element of the group has, or that an earlier change of the batch takes. Another
+// replica can still take one until the counters are locked: insertElements sees that.
 func (b *batch) withoutTaken(ctx context.Context, changes []*Change) (rest []*Change, err error) {
 	var refs []domain.Ref
 	for _, c := range changes {
-		if b.last[c.Create.Group] == 0 {
-			continue // the group is empty
-		}
 		for _, d := range c.Create.Drafts {
-			refs = append(refs, domain.Ref{Group: c.Create.Group, ID: d.ID})
+			if !d.Named() {
+				refs = append(refs, domain.Ref{Group: c.Create.Group, ID: d.ID})
+			}
 		}
 	}
 	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id FROM elements e "+onWanted)
@@ -64,14 +57,8 @@ func (b *batch) withoutTaken(ctx context.Context, changes []*Change) (rest []*Ch
 		taken[r.ref()] = true
 	}
 	for _, c := range changes {
-		var indexes []int
-		for i, d := range c.Create.Drafts {
-			if taken[domain.Ref{Group: c.Create.Group, ID: d.ID}] {
-				indexes = append(indexes, i)
-			}
-		}
-		if len(indexes) > 0 {
-			c.fail(&domain.Exists{Indexes: indexes})
+		if err := takenIn(c.Create, taken); err != nil {
+			c.fail(err)
 			continue
 		}
 		for _, d := range c.Create.Drafts {
@@ -82,50 +69,92 @@ func (b *batch) withoutTaken(ctx context.Context, changes []*Change) (rest []*Ch
 	return rest, nil
 }
 
-// withinRange fails the changes for which no number is left, and sums the others by group.
-func (b *batch) withinRange(changes []*Change) (rest []*Change, grow map[domain.Group]int64) {
-	grow = map[domain.Group]int64{}
-	for _, c := range changes {
-		g, n := c.Create.Group, int64(len(c.Create.Drafts))
-		if b.last[g]+grow[g] > domain.MaxNumber-n {
-			c.fail(domain.ErrExhausted)
-			continue
+// takenIn returns a *domain.Exists for the drafts whose id is taken, or nil.
+func takenIn(create *domain.Create, taken map[domain.Ref]bool) error {
+	var indexes []int
+	for i, d := range create.Drafts {
+		if taken[domain.Ref{Group: create.Group, ID: d.ID}] {
+			indexes = append(indexes, i)
 		}
-		grow[g] += n
-		rest = append(rest, c)
 	}
-	return rest, grow
+	if len(indexes) == 0 {
+		return nil
+	}
+	return &domain.Exists{Indexes: indexes}
 }
 
-// advance gives every group its block of numbers in one statement; b.last holds the new last numbers afterwards.
-func (b *batch) advance(ctx context.Context, grow map[domain.Group]int64) error {
-	groups := make([]domain.Group, 0, len(grow))
-	for g := range grow {
-		groups = append(groups, g)
+// advance gives every group its block of numbers and returns the last number before each. A group begins with its first block.
+func (b *batch) advance(ctx context.Context, changes []*Change) (before map[domain.Group]int64, err error) {
+	grow := map[domain.Group]int64{}
+	for _, c := range changes {
+		grow[c.Create.Group] += int64(len(c.Create.Drafts))
 	}
-	slices.SortFunc(groups, domain.Group.Compare)
-	return inChunks(groups, func(part []domain.Group) error {
+	// In the order in which everybody locks.
+	groups := slices.SortedFunc(maps.Keys(grow), domain.Group.Compare)
+	before = make(map[domain.Group]int64, len(grow))
+	err = inChunks(groups, func(part []domain.Group) error {
 		args := make([]any, 0, 3*len(part))
 		for _, g := range part {
 			args = append(args, g.Scope, g.ElementType, grow[g])
 		}
-		return b.readCounters(ctx, "WITH wanted (scope, element_type, n) AS ("+values(len(part), text, text, bigint)+`)
-			UPDATE counters SET last = last + wanted.n FROM wanted
-			WHERE counters.scope = wanted.scope AND counters.element_type = wanted.element_type
-			RETURNING counters.scope, counters.element_type, counters.last`, args...)
+		var rows []struct {
+			Scope       string `db:"scope"`
+			ElementType string `db:"element_type"`
+			Last        int64  `db:"last"`
+		}
+		err := b.tx.Select(ctx, &rows, "INSERT INTO counters (scope, element_type, last) "+values(len(part), text, text, bigint)+`
+			ON CONFLICT (scope, element_type) DO UPDATE SET last = counters.last + excluded.last
+			RETURNING scope, element_type, last`, args...)
+		for _, r := range rows {
+			g := domain.Group{Scope: r.Scope, ElementType: r.ElementType}
+			if before[g] = r.Last - grow[g]; r.Last > domain.MaxNumber {
+				return domain.ErrExhausted // of this batch or of one request of it: the committer finds out
+			}
+		}
+		return err
 	})
+	return before, err
 }
 
+// insertElements inserts all, or returns a *domain.Exists when another replica has taken an id meanwhile. Its indexes fit only if
+// all are of one request; a batch of several is tried again one by one.
 func (b *batch) insertElements(ctx context.Context, all []domain.Element) error {
-	return inChunks(all, func(part []domain.Element) error {
+	inserted := int64(0)
+	err := inChunks(all, func(part []domain.Element) error {
 		args := make([]any, 0, 8*len(part))
 		for _, e := range part {
 			args = append(args, e.Scope, e.ElementType, e.ID, e.Number, string(e.Status), e.Version, b.at, b.at)
 		}
-		_, err := b.tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, status, version, created_at, updated_at) "+
-			values(len(part), text, text, text, bigint, text, bigint, bigint, bigint), args...)
+		rows, err := b.tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, status, version, created_at, updated_at) "+
+			values(len(part), text, text, text, bigint, text, bigint, bigint, bigint)+" ON CONFLICT (scope, element_type, id) DO NOTHING", args...)
+		inserted += rows
 		return err
 	})
+	if err != nil || inserted == int64(len(all)) {
+		return err
+	}
+	return b.taken(ctx, all)
+}
+
+// taken returns a *domain.Exists with the elements that another transaction has put there: they have another number.
+func (b *batch) taken(ctx context.Context, all []domain.Element) error {
+	refs := make([]domain.Ref, len(all))
+	index := make(map[domain.Ref]int, len(all))
+	for i, e := range all {
+		refs[i], index[e.Ref] = e.Ref, i
+	}
+	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.number FROM elements e "+onWanted)
+	if err != nil {
+		return err
+	}
+	exists := &domain.Exists{}
+	for _, r := range rows {
+		if i := index[r.ref()]; r.Number != all[i].Number {
+			exists.Indexes = append(exists.Indexes, i)
+		}
+	}
+	slices.Sort(exists.Indexes)
+	return exists
 }
 
 // insertVersions keeps the current versions of the elements, made by the authors of the same index.

@@ -104,12 +104,49 @@ func TestApply_refusesWhenNoNumberIsLeft(t *testing.T) {
 			_, err := tx.Exec(ctx, "UPDATE counters SET last = ?", int64(domain.MaxNumber-2))
 			return err
 		}))
-		fits, last, tooMany := create(lines, "b"), create(lines, "c"), create(lines, "d", "e")
-		apply(t, db, tooMany, fits, last)
-		require.NoError(t, tooMany.Err)
-		require.ErrorIs(t, fits.Err, domain.ErrExhausted)
-		require.EqualValues(t, domain.MaxNumber, tooMany.Done.Elements[1].Number)
-		require.ErrorIs(t, last.Err, domain.ErrExhausted)
+		try := func(c *store.Change) error {
+			return db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+				return store.Apply(ctx, tx, noon, []*store.Change{c})
+			})
+		}
+		require.ErrorIs(t, try(create(lines, "b", "c", "d")), domain.ErrExhausted)
+		fits := create(lines, "b", "c")
+		require.NoError(t, try(fits))
+		require.EqualValues(t, domain.MaxNumber, fits.Done.Elements[1].Number)
+		require.ErrorIs(t, try(create(lines, "d")), domain.ErrExhausted)
+	})
+}
+
+// TestApply_seesAnIDThatAnotherReplicaTakesMeanwhile stops one replica between its look and its lock.
+func TestApply_seesAnIDThatAnotherReplicaTakesMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		if db.Dialect() == database.SQLite {
+			return // one writer: nobody comes between
+		}
+		apply(t, db, create(lines, "a"))
+		locked, waiting := make(chan struct{}), make(chan error, 1)
+		err := db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			require.NoError(t, store.Apply(ctx, tx, noon, []*store.Change{create(lines, "x")}))
+			go func() {
+				close(locked)
+				waiting <- db.Write(context.Background(), func(ctx context.Context, tx *database.Tx) error {
+					return store.Apply(ctx, tx, noon, []*store.Change{create(lines, "b", "x", "c")})
+				})
+			}()
+			<-locked
+			began := time.Now()
+			for blocked := 0; blocked == 0; { // until the other waits for our lock, its look behind it
+				require.Less(t, time.Since(began), 30*time.Second)
+				require.NoError(t, db.Read(t.Context()).Get(t.Context(), &blocked, "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		var exists *domain.Exists
+		require.ErrorAs(t, <-waiting, &exists)
+		require.Equal(t, []int{1}, exists.Indexes)
+		require.Equal(t, []string{"1:a", "2:x"}, numbered(t, store.New(db), lines), "its numbers came back")
 	})
 }
 
