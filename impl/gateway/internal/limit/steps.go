@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,7 @@ func (s *Steps) count(x *exchange.Exchange, preauth bool) error {
 func keyOf(p contract.Rate, x *exchange.Exchange) (string, bool) {
 	switch p.Key {
 	case "ip":
-		return x.Operation.Word + " " + x.ClientIP.String(), true
+		return x.Operation.Word + " " + network(x.ClientIP), true
 	case "operation":
 		return x.Operation.ID, true
 	case "sub":
@@ -67,6 +68,19 @@ func keyOf(p contract.Rate, x *exchange.Exchange) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// ipv6Network is how many bits of an IPv6 address name the network that one customer gets at the least (RFC 6177): who has one address
+// has all of those below them.
+const ipv6Network = 64
+
+// network returns what a limit by address counts by: an IPv4 address, or the network of an IPv6 one.
+func network(ip netip.Addr) string {
+	ip = ip.Unmap().WithZone("")
+	if !ip.Is6() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, ipv6Network).Masked().String()
 }
 
 // Concurrency admits as many requests of an operation at a time as its contract says.
