@@ -2,8 +2,10 @@
 package telemetry
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 )
 
@@ -17,10 +19,15 @@ var secretWords = []string{
 }
 
 // harmless names contain a secret word but are ids or counts.
-var harmless = map[string]bool{"tokenid": true, "token_id": true, "tokentype": true, "token_type": true, "secretname": true, "secret_name": true}
+var harmless = map[string]bool{
+	"tokenid": true, "token_id": true, "tokentype": true, "token_type": true, "secretname": true, "secret_name": true, "proofkeyid": true, "proofid": true,
+}
 
-// NewLogger returns a JSON logger that writes records of at least level to w and replaces the value of every attribute
-// whose key names a secret.
+// secretText finds our secrets by their form, wherever they stand: API keys, tokens, and passwords in URLs.
+var secretText = regexp.MustCompile(`fk_[a-z]+_[0-9A-Za-z_]{20,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(://[^/\s:@]*):[^/\s@]+@`)
+
+// NewLogger returns a JSON logger that writes records of at least level to w, replaces the value of every attribute whose key
+// names a secret, and what looks like one anywhere else.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
 }
@@ -29,7 +36,27 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	if Secret(a.Key) {
 		return slog.String(a.Key, Redacted)
 	}
+	switch v := a.Value.Any().(type) {
+	case string:
+		return slog.String(a.Key, Scrub(v))
+	case error:
+		return slog.String(a.Key, Scrub(v.Error()))
+	case []byte:
+		return slog.String(a.Key, Redacted) // bytes are never a message
+	case fmt.Stringer:
+		if a.Value.Kind() == slog.KindAny {
+			return slog.String(a.Key, Scrub(v.String()))
+		}
+	}
 	return a
+}
+
+// Scrub replaces what has the form of a secret in a text: an error of another library may hold one.
+func Scrub(s string) string {
+	if !strings.Contains(s, "fk_") && !strings.Contains(s, "eyJ") && !strings.Contains(s, "://") {
+		return s
+	}
+	return secretText.ReplaceAllString(s, "${1}"+Redacted)
 }
 
 // Secret reports whether a log key, header or field of this name holds a secret.
