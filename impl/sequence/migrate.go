@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	database "github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
 // Migrate brings the database of the service up to date and ends. Run does the same at every start.
@@ -12,13 +12,5 @@ func Migrate(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of sequence: %w", err)
 	}
-	address, err := c.DatabaseURL()
-	if err != nil {
-		return err
-	}
-	db, err := database.Open(ctx, database.Config{URL: address, Dir: c.DataDir, Name: word, Migrations: migrations, Log: c.Log})
-	if err != nil {
-		return err
-	}
-	return db.Close()
+	return lifecycle.Migrate(ctx, word, c.Service, schema)
 }

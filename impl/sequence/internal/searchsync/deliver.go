@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/outbox"
 	database "github.com/fountainai/fountain/internal/store"
 )
@@ -226,37 +226,15 @@ func (s *Syncer) Rebuild() {
 	}
 }
 
-const (
-	firstPause = 100 * time.Millisecond
-	longPause  = 30 * time.Second
-)
-
 // Run makes the collection whenever it is missing, until ctx ends.
 func (s *Syncer) Run(ctx context.Context) error {
-	pause := firstPause
-	for ctx.Err() == nil {
-		if err := s.ensure(ctx); err != nil {
-			s.Log.WarnContext(ctx, "search collection is not there yet", "error", err, "pause", pause)
-			wait(ctx, pause)
-			pause = min(2*pause, longPause)
-			continue
-		}
-		pause = firstPause
+	for lifecycle.Retry(ctx, s.Log, "the search collection", s.ensure) == nil {
 		select {
 		case <-s.missing:
 		case <-ctx.Done():
 		}
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // ensure makes the collection if it is missing. All elements are put into the outbox before, so that a collection that was
