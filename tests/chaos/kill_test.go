@@ -102,7 +102,11 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 // check demands 1..N without a gap, and every acknowledged number with its element.
 func check(t *testing.T, p *harness.Process, acknowledged map[int64]string) {
 	t.Helper()
-	c := client(t, p, fountain.WithUser("ada", password))
+	checkNumbers(t, client(t, p, fountain.WithUser("ada", password)), acknowledged)
+}
+
+func checkNumbers(t *testing.T, c *fountain.Client, acknowledged map[int64]string) {
+	t.Helper()
 	stored := map[int64]string{}
 	next := int64(1)
 	for e, err := range c.Sequence.Elements(context.Background(), "chaos", "line") {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,7 +78,7 @@ func replica(t *testing.T, f *harness.Family, admin *fountain.Client, database s
 	ctx, stop := context.WithCancel(context.Background())
 	dir := t.TempDir()
 	token := filepath.Join(dir, "token")
-	require.NoError(t, os.WriteFile(token, []byte(enrolmentToken(t, admin)), 0o600))
+	require.NoError(t, os.WriteFile(token, []byte(harness.EnrolmentToken(t, admin, "sequence")), 0o600))
 	databaseFile := filepath.Join(dir, "database-url")
 	require.NoError(t, os.WriteFile(databaseFile, []byte(database), 0o600))
 	listener := harness.Listen(t)
@@ -104,19 +103,4 @@ func replica(t *testing.T, f *harness.Family, admin *fountain.Client, database s
 		t.Fatal("the replica was not ready in 30 s")
 	}
 	return f.Client(fountain.WithUser(harness.Username, f.Password), fountain.WithServiceURL("sequence", "http://"+listener.Addr().String()))
-}
-
-func enrolmentToken(t *testing.T, admin *fountain.Client) string {
-	t.Helper()
-	for s, err := range admin.KMS.Services(context.Background()) {
-		require.NoError(t, err)
-		if s.Name == "sequence" {
-			made, err := admin.KMS.CreateEnrolmentToken(context.Background(), s.ID)
-			require.NoError(t, err)
-			require.True(t, strings.HasPrefix(made.Token, "et_"))
-			return made.Token
-		}
-	}
-	t.Fatal("the sequence service is not registered")
-	return ""
 }

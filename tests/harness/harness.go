@@ -169,3 +169,18 @@ func (f *Family) Code() string {
 
 // StepUp is the callback for fountain.WithStepUp.
 func (f *Family) StepUp(context.Context, fountain.Challenge) (string, error) { return f.Code(), nil }
+
+// EnrolmentToken makes an enrolment token for one more instance of a family service.
+func EnrolmentToken(tb testing.TB, admin *fountain.Client, word string) string {
+	tb.Helper()
+	for s, err := range admin.KMS.Services(context.Background()) {
+		require.NoError(tb, err)
+		if s.Name == word {
+			made, err := admin.KMS.CreateEnrolmentToken(context.Background(), s.ID)
+			require.NoError(tb, err)
+			return made.Token
+		}
+	}
+	tb.Fatalf("the service %s is not registered", word)
+	return ""
+}

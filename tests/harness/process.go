@@ -3,16 +3,26 @@ package harness
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
 )
 
 // Process is `fountain up` as a process of its own.
@@ -95,4 +105,47 @@ func (p *Process) RSS() float64 {
 	}
 	p.tb.Fatal("the kernel tells no VmRSS")
 	return 0
+}
+
+// Services asks the admin port where each service listens: base URLs by word.
+func (p *Process) Services() map[string]string {
+	p.tb.Helper()
+	admin := regexp.MustCompile(`http://[^ ]+/services`).FindString(p.stderr.String())
+	require.NotEmpty(p.tb, admin, "the admin address is not told")
+	res, err := http.Get(admin)
+	require.NoError(p.tb, err)
+	defer res.Body.Close()
+	var list []struct{ Word, Address string }
+	require.NoError(p.tb, json.NewDecoder(res.Body).Decode(&list))
+	out := map[string]string{}
+	for _, s := range list {
+		out[s.Word] = s.Address
+	}
+	return out
+}
+
+// Bootstrap makes the first administrator of a process on dir, with a confirmed authenticator, and returns a client signed in as
+// them that satisfies one second-factor challenge for each service. It runs on the machine's own clock: the confirming code is the
+// one before.
+func (p *Process) Bootstrap(dir, username, password string, opts ...fountain.Option) *fountain.Client {
+	p.tb.Helper()
+	ctx := context.Background()
+	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
+	require.NoError(p.tb, err)
+	var seed string
+	opts = append([]fountain.Option{fountain.WithUser(username, password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
+		return totp.GenerateCode(seed, time.Now())
+	})}, opts...)
+	c, err := fountain.New(p.URL, opts...)
+	require.NoError(p.tb, err)
+	_, err = c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: username, Password: password})
+	require.NoError(p.tb, err)
+	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{})
+	require.NoError(p.tb, err)
+	seed = enrolment.Secret
+	before, err := totp.GenerateCode(seed, time.Now().Add(-30*time.Second))
+	require.NoError(p.tb, err)
+	_, err = c.Twofactor.ConfirmTotp(ctx, enrolment.FactorID, twofactor.TotpConfirm{Code: before})
+	require.NoError(p.tb, err)
+	return c
 }

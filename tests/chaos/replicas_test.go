@@ -1,0 +1,142 @@
+package chaos
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// replica is one `fountain serve sequence` on a PostgreSQL database that it shares with others.
+type replica struct {
+	t   *testing.T
+	env []string
+	cmd *exec.Cmd
+	url string
+}
+
+func newReplica(t *testing.T, services map[string]string, issuer, database, enrolmentToken string) *replica {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	kms := services["kms"]
+	r := &replica{t: t, env: []string{
+		"FOUNTAIN_SEQUENCE_ADDR=127.0.0.1:0", "FOUNTAIN_SEQUENCE_ADMIN_ADDR=127.0.0.1:0",
+		"FOUNTAIN_SEQUENCE_DATA_DIR=" + dir,
+		"FOUNTAIN_SEQUENCE_DATABASE_URL_FILE=" + write("database-url", database),
+		"FOUNTAIN_SEQUENCE_ENROL_TOKEN_FILE=" + write("token", enrolmentToken),
+		"FOUNTAIN_SEQUENCE_ISSUER=" + issuer, "FOUNTAIN_SEQUENCE_KMS_URL=" + kms,
+		"FOUNTAIN_SEQUENCE_JWKS_URL=" + kms + "/kms/v1/.well-known/jwks.json",
+		"FOUNTAIN_SEQUENCE_SEARCH_URL=" + services["search"], "FOUNTAIN_SEQUENCE_DRAIN_DELAY=1ms",
+	}}
+	r.start()
+	return r
+}
+
+func (r *replica) start() {
+	r.t.Helper()
+	r.cmd = exec.Command(harness.Binary(r.t), "serve", "sequence")
+	r.cmd.Env = append(os.Environ(), r.env...)
+	stdout, err := r.cmd.StdoutPipe()
+	require.NoError(r.t, err)
+	var stderr strings.Builder
+	r.cmd.Stderr = &stderr
+	require.NoError(r.t, r.cmd.Start())
+	r.t.Cleanup(func() { _ = r.cmd.Process.Kill() }) // it has ended already, usually
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if addr, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			r.url = "http://" + addr
+			return
+		}
+	}
+	_ = r.cmd.Wait() // it failed, and stderr says why
+	r.t.Fatalf("serve sequence ended before it was ready: %s", stderr.String())
+}
+
+func (r *replica) kill() {
+	r.t.Helper()
+	require.NoError(r.t, r.cmd.Process.Signal(syscall.SIGKILL))
+	_ = r.cmd.Wait() // it was killed, and says so
+}
+
+// TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL appends through two replicas and kills one of them in the middle, round after round.
+func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
+	database := harness.Postgres(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d, %d rounds", seed, rounds(t))
+	random := rand.New(rand.NewPCG(seed, 2))
+	dir := filepath.Join(t.TempDir(), "data")
+	p := harness.StartProcess(t, dir)
+	admin := p.Bootstrap(dir, "ada", password)
+	services := p.Services()
+	metadata, err := admin.KMS.GetServerMetadata(context.Background())
+	require.NoError(t, err)
+	replicas := []*replica{
+		newReplica(t, services, metadata.Issuer, database, harness.EnrolmentToken(t, admin, "sequence")),
+		newReplica(t, services, metadata.Issuer, database, harness.EnrolmentToken(t, admin, "sequence")),
+	}
+	acknowledged := map[int64]string{}
+	for round := range rounds(t) {
+		victim := replicas[random.IntN(2)]
+		appendThrough(t, p, replicas, round, acknowledged, func() {
+			time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
+			victim.kill()
+		})
+		victim.start()
+		checkNumbers(t, client(t, p, fountain.WithUser("ada", password), fountain.WithServiceURL("sequence", victim.url)), acknowledged)
+	}
+	t.Logf("%d numbers acknowledged, all there", len(acknowledged))
+	for _, r := range replicas {
+		require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, r.cmd.Wait(), "SIGTERM drains and exits 0")
+	}
+}
+
+// appendThrough appends through all replicas until disturb has returned; calls to the one that died fail, the others go on.
+func appendThrough(t *testing.T, p *harness.Process, replicas []*replica, round int, acknowledged map[int64]string, disturb func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for n, r := range replicas {
+		c := client(t, p, fountain.WithUser("ada", password), fountain.WithServiceURL("sequence", r.url))
+		for i := range appenders / 2 {
+			wg.Go(func() {
+				for j := 0; ctx.Err() == nil; j++ {
+					id := fmt.Sprintf("r%d-n%d-a%d-%d", round, n, i, j)
+					e, err := c.Sequence.CreateElement(ctx, "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					if other, twice := acknowledged[e.Number]; twice {
+						t.Errorf("number %d was given to %s and to %s", e.Number, other, id)
+					}
+					acknowledged[e.Number] = id
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	disturb()
+	stop()
+	wg.Wait()
+}
