@@ -46,7 +46,11 @@ bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
 
 .PHONY: prove
-prove: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
+prove: ## Run the long proofs, 100 kills each (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash' ./tests/chaos ./impl/sequence/internal/writer
+
+.PHONY: ci
+ci: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
 	bash .ci/run
 
 .PHONY: generate

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,12 +27,10 @@ const (
 	password  = "correct horse battery staple"
 )
 
-// rounds is how often the process is killed: a few in CI, FOUNTAIN_PROVE_ROUNDS for a proof.
-func rounds(t *testing.T) int {
-	if n := os.Getenv("FOUNTAIN_PROVE_ROUNDS"); n != "" {
-		v, err := strconv.Atoi(n)
-		require.NoError(t, err)
-		return v
+// rounds is how often a process is killed: a few in CI, 100 for a proof (`make prove`).
+func rounds() int {
+	if os.Getenv("FOUNTAIN_PROVE") == "1" {
+		return 100
 	}
 	return 5
 }
@@ -49,7 +46,7 @@ func client(t *testing.T, p *harness.Process, opts ...fountain.Option) *fountain
 func TestKill_everyAcknowledgedNumberIsThereOnceAndWithoutAGap(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d, %d rounds", seed, rounds(t))
+	t.Logf("seed %d, %d rounds", seed, rounds())
 	random := rand.New(rand.NewPCG(seed, 1))
 
 	p := harness.StartProcess(t, dir)
@@ -59,7 +56,7 @@ func TestKill_everyAcknowledgedNumberIsThereOnceAndWithoutAGap(t *testing.T) {
 	require.NoError(t, err)
 
 	acknowledged := map[int64]string{}
-	for round := range rounds(t) {
+	for round := range rounds() {
 		appendUntilKilled(t, p, round, time.Duration(100+random.IntN(600))*time.Millisecond, acknowledged)
 		p = harness.StartProcess(t, dir)
 		check(t, p, acknowledged)

@@ -82,7 +82,7 @@ func (r *replica) kill() {
 func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	database := harness.Postgres(t)
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d, %d rounds", seed, rounds(t))
+	t.Logf("seed %d, %d rounds", seed, rounds())
 	random := rand.New(rand.NewPCG(seed, 2))
 	dir := filepath.Join(t.TempDir(), "data")
 	p := harness.StartProcess(t, dir)
@@ -95,7 +95,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 		newReplica(t, services, metadata.Issuer, database, harness.EnrolmentToken(t, admin, "sequence")),
 	}
 	acknowledged := map[int64]string{}
-	for round := range rounds(t) {
+	for round := range rounds() {
 		victim := replicas[random.IntN(2)]
 		appendThrough(t, p, replicas, round, acknowledged, func() {
 			time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
