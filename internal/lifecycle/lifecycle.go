@@ -81,11 +81,17 @@ func (s *Service) Go(name string, run func(ctx context.Context) error) {
 // Cleanup adds what is done after every part has ended and before the database is closed; last added, first done.
 func (s *Service) Cleanup(name string, do func() error) { s.group.Cleanup(name, do) }
 
-// Ready says in public words why the service can't work; nil when it can.
+// Ready says in public words why the service should get no requests; nil when it should. It is what the readiness operation tells.
 func (s *Service) Ready() error {
 	if s.draining.Load() {
 		return errors.New("it is stopping")
 	}
+	return s.able()
+}
+
+// able says in public words why the service can't work; nil when it can. A service that is stopping still can: what comes before its
+// peers have noticed is answered, or a restart would fail requests.
+func (s *Service) able() error {
 	for _, condition := range s.conditions {
 		if err := condition(); err != nil {
 			return err
@@ -120,7 +126,7 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	}
 	handler := httpserver.New(httpserver.Options{
 		Contract: s.Contract, Verifier: auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Clock: c.Clock}),
-		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.Ready, TrustedProxies: c.ProxyPrefixes(), Mount: door.Mount,
+		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), Mount: door.Mount,
 	})
 	listener := c.Listener
 	if listener == nil {
