@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -17,8 +20,8 @@ import (
 )
 
 const (
-	fileTokenLife = time.Hour        // of a token that lies in a file; it is replaced when it is over
-	unusedGrace   = 10 * time.Minute // a key that was not used for so long after it was made is taken for lost
+	fileTokenLife = time.Hour   // of a token that lies in a file; it is replaced when it is over
+	unusedGrace   = time.Minute // a key that was not used for so long after it was made is taken for lost: a service uses its at once
 	checkInterval = time.Minute
 	usedMemory    = 30 * 24 * time.Hour // how long after its end a token is known, so that a second use is noticed
 )
@@ -28,10 +31,13 @@ type Files struct {
 	services *Services
 	dir      string
 	log      *slog.Logger
+	first    sync.Once
 }
 
 // Files returns the keeper of the token files under dir.
-func (s *Services) Files(dir string, log *slog.Logger) *Files { return &Files{s, dir, log} }
+func (s *Services) Files(dir string, log *slog.Logger) *Files {
+	return &Files{services: s, dir: dir, log: log}
+}
 
 // Path returns where a service's token is put.
 func (f *Files) Path(name string) string { return filepath.Join(f.dir, name, "token") }
@@ -53,18 +59,21 @@ func (f *Files) Run(ctx context.Context) error {
 }
 
 // Refresh writes a token for every enabled family service that has no working key, and removes the files of the others. It is
-// repeated without harm.
+// repeated without harm. At the start of the kms a key that was never used is taken for lost however young it is: whoever was killed
+// between being given it and keeping it must not wait.
 func (f *Files) Refresh(ctx context.Context) error {
+	grace := unusedGrace
+	f.first.Do(func() { grace = 0 })
 	var errs []error
 	for _, member := range authority.Family() {
-		if err := f.refresh(ctx, member.Name); err != nil {
+		if err := f.refresh(ctx, member.Name, grace); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", member.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (f *Files) refresh(ctx context.Context, name string) error {
+func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) error {
 	s, now := f.services, micro.Now(f.services.clock)
 	found, ok, err := s.rows.ByName(ctx, s.db.Read(ctx), name)
 	if err != nil {
@@ -72,7 +81,7 @@ func (f *Files) refresh(ctx context.Context, name string) error {
 	}
 	needs := ok && found.Family && found.Status == Active
 	if needs {
-		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-unusedGrace))
+		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-grace))
 		if err != nil {
 			return err
 		}
@@ -99,15 +108,40 @@ func (f *Files) refresh(ctx context.Context, name string) error {
 
 // holds reports whether the file has a token that still works for a while.
 func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, error) {
-	text, err := os.ReadFile(f.Path(name))
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
+	text, err := readFile(f.Path(name))
+	if err != nil || text == "" {
 		return false, err
 	}
 	s := f.services
-	return s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(string(text))), now.Add(checkInterval))
+	return s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(checkInterval))
+}
+
+// maxFile is more than any token has, in bytes.
+const maxFile = 256
+
+// readFile reads what may be a token's file; none is empty. The directory is shared with the service, so anything may lie there: what is no
+// plain file is removed, and neither waited for nor followed.
+func readFile(path string) (string, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+		return "", os.RemoveAll(path)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", os.RemoveAll(path)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxFile))
+	return string(text), err
 }
 
 // Changed refreshes the files at once, after something that may have made one needed or superfluous.
@@ -129,10 +163,7 @@ func (f *Files) Used(ctx context.Context, serviceID string) {
 }
 
 func (f *Files) remove(name string) error {
-	if err := os.Remove(f.Path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return os.RemoveAll(f.Path(name)) // the service may have put anything there
 }
 
 // WriteFile puts a secret's text into a file for its owner alone, whole or not at all. Missing directories are made 0700; one that is
