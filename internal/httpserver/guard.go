@@ -77,8 +77,13 @@ func hangUp(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lastRead)) // a test recorder has none to set
 }
 
-// ReadBody reads the whole body, at most body.max of the operation and for at most its timeout, and leaves a fresh reader of it in the
-// request. It returns nil when the request has no body.
+// publicReadTime is how long the body of a public operation may take: nobody knows who sends it, and while it is awaited it holds one of
+// the operation's places. The contracts' limits by address let one address begin at most 100 such requests a second, so that it can't
+// hold all of 512 places for longer than this.
+const publicReadTime = 3 * time.Second
+
+// ReadBody reads the whole body, at most body.max of the operation and for at most its timeout (publicReadTime where nobody is known), and
+// leaves a fresh reader of it in the request. It returns nil when the request has no body.
 func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -88,7 +93,11 @@ func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
 	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(op.Policy.Timeout)) // a test recorder has none to set
+	patience := op.Policy.Timeout
+	if op.Public {
+		patience = min(patience, publicReadTime)
+	}
+	_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
 		_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
