@@ -70,3 +70,18 @@ func TestIdempotency_replaysNoKeyToACallerWhoCouldNotMakeIt(t *testing.T) {
 	require.Equal(t, http.StatusCreated, create(own, plain).StatusCode())
 	require.Equal(t, http.StatusUnprocessableEntity, create(own, weak).StatusCode())
 }
+
+// All spellings of a name share one count of failed sign-ins. Two people with names of one count could forgive each other's failures, and
+// so guess without end.
+func TestCreateUser_refusesANameThatSharesAnothersLock(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	_, raised := h.administrator()
+	for _, name := range []string{adminName + ".", adminName + "..", "grace."} {
+		got, err := h.client.CreateUserWithResponse(t.Context(), nil,
+			api.UserCreate{Username: name, Password: userPassword, Roles: []api.Role{"reader"}}, bearer(raised))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode(), string(got.Body))
+		require.Equal(t, "validation_failed", code(got.Body))
+	}
+	h.user("grace.hopper", "reader", raised)
+}

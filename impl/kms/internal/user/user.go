@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -79,9 +80,14 @@ type Draft struct {
 	roles          []string
 }
 
-// Draft checks name and password and hashes it. A password that is too well known is weak_password; too many hashes at once
-// are overloaded.
+// Draft checks name and password and hashes it. A name that ends with a dot is validation_failed, a password that is too well known
+// weak_password; too many hashes at once are overloaded.
 func (s *Users) Draft(ctx context.Context, username, secret string, roles []string) (Draft, error) {
+	if strings.HasSuffix(username, ".") {
+		// Failed sign-ins at "ada" and "ada." are counted as one: whoever had the one could forgive their guesses at the other.
+		return Draft{}, problem.New(problem.ValidationFailed, "The username ends with a dot.").
+			WithField("body", "/username", "pattern", "must not end with a dot")
+	}
 	if err := password.Check(secret, username); err != nil {
 		return Draft{}, err
 	}
