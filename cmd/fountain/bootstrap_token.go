@@ -16,6 +16,7 @@ import (
 func newBootstrapToken() *cobra.Command {
 	var data string
 	var show bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "bootstrap-token",
 		Short: "Get a fresh one-time token for the first administrator",
@@ -24,8 +25,12 @@ file of the old one, and prints the path of the new one. It works while there is
 administrator. --show prints the token itself, for containers without a shell.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := filepath.Join(kmsDir(data), "bootstrap.token")
-			token, err := reissue(cmd.Context(), path)
+			dir := filepath.Join(data, "kms")
+			if own := os.Getenv("FOUNTAIN_KMS_DATA_DIR"); own != "" && !cmd.Flags().Changed("data") {
+				dir = own
+			}
+			path := filepath.Join(dir, "bootstrap.token")
+			token, err := reissue(cmd.Context(), path, wait)
 			if err != nil {
 				return err
 			}
@@ -37,30 +42,20 @@ administrator. --show prints the token itself, for containers without a shell.`,
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
+	cmd.Flags().DurationVar(&wait, "wait", 20*time.Second, "how long to wait for the kms, which looks every few seconds")
 	cmd.Flags().BoolVar(&show, "show", false, "print the token instead of its path")
 	return cmd
 }
 
-// kmsDir is the directory of the kms.
-func kmsDir(data string) string {
-	if dir := os.Getenv("FOUNTAIN_KMS_DATA_DIR"); dir != "" {
-		return dir
-	}
-	return filepath.Join(data, "kms")
-}
-
-// reissuePatience is longer than the kms takes to see that the file is gone.
-const reissuePatience = 90 * time.Second
-
 // reissue removes the token's file and waits for the running kms to write the next one.
-func reissue(ctx context.Context, path string) (string, error) {
+func reissue(ctx context.Context, path string, wait time.Duration) (string, error) {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("there is no kms in %s", filepath.Dir(path))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("remove the old token: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, reissuePatience)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for {
 		token, err := os.ReadFile(path)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -135,4 +136,47 @@ func contents(t *testing.T, dir string) map[string]string {
 		return err
 	}))
 	return out
+}
+
+// The first start makes keys and trades tokens that work once; whenever it is killed, the next one must come through.
+func TestUp_killedDuringItsFirstStartIsReadyTheNextTime(t *testing.T) {
+	for _, after := range []time.Duration{150, 220, 300, 400} {
+		data := filepath.Join(t.TempDir(), "data")
+		cmd := command(t, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		require.NoError(t, cmd.Start())
+		time.Sleep(after * time.Millisecond) // where it is then differs from run to run, on purpose
+		require.NoError(t, cmd.Process.Kill())
+		_ = cmd.Wait() // it was killed
+		require.Zero(t, startUp(t, data).term(t), "killed after %d ms", after)
+	}
+}
+
+func TestBootstrapToken_isReissuedByTheRunningKms(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	path := filepath.Join(u.data, "kms", "bootstrap.token")
+	old, err := os.ReadFile(path)
+	require.NoError(t, err)
+	got := run(t, "bootstrap-token", "--data", u.data)
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, path+"\n", got.stdout, "its path, not the token")
+	fresh, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotEqual(t, string(old), string(fresh))
+
+	cmd := command(t, "bootstrap-token", "--show")
+	cmd.Env = append(cmd.Env, "FOUNTAIN_KMS_DATA_DIR="+filepath.Join(u.data, "kms"))
+	got = finish(t, cmd)
+	require.Zero(t, got.code, got.stderr)
+	shown, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(shown), got.stdout)
+	require.NotEqual(t, string(fresh), string(shown))
+
+	require.Zero(t, u.term(t))
+	got = run(t, "bootstrap-token", "--data", u.data, "--wait", "100ms")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "the kms does not run")
+	got = run(t, "bootstrap-token", "--data", t.TempDir())
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "there is no kms in")
 }
