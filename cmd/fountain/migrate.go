@@ -26,7 +26,7 @@ settings are those of serve.`,
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s keeps no database\n", p.word)
 				return err
 			}
-			p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel)
+			p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel).With("service", p.word)
 			if err := p.migrate(cmd.Context()); err != nil {
 				return fmt.Errorf("migrate %s: %w", p.word, err)
 			}

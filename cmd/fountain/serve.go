@@ -86,7 +86,7 @@ func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.service.Registerer = registry
-	p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel)
+	p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel).With("service", p.word)
 	listener, err := net.Listen("tcp", p.service.Addr)
 	if err != nil {
 		return explainUp(fmt.Errorf("listen on %s: %w", p.service.Addr, err))

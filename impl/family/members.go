@@ -104,7 +104,7 @@ func (h *house) service(word string, l net.Listener, kmsURL string) config.Servi
 	return config.Service{
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
-		Log: h.Log.With("word", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
+		Log: h.Log.With("service", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
 		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace,
 		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this very process
 	}

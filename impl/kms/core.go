@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -28,16 +27,13 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/token"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
-	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
-
-// migrations are all that the database of the kms holds.
-var migrations = []fs.FS{audit.Migrations, idempotency.Migrations, kmsdb.Migrations}
 
 // core is the domain over its database.
 type core struct {
@@ -46,23 +42,15 @@ type core struct {
 	core   *handlers.Core
 }
 
-// build opens the database and makes the domain on it. When it fails, the database is closed.
-func build(ctx context.Context, c Config) (*core, error) {
-	address, err := c.DatabaseURL()
-	if err != nil {
-		return nil, err
-	}
-	db, err := store.Open(ctx, store.Config{URL: address, Dir: c.DataDir, Name: handlers.Word, Migrations: migrations, Log: c.Log})
-	if err != nil {
-		return nil, err
-	}
+// build makes the domain on a database.
+func build(ctx context.Context, c Config, db *store.DB) (*core, error) {
 	domain, err := assemble(ctx, c, db)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, err
 	}
 	built := &core{config: c, db: db, core: domain}
 	if err := built.prepare(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, err
 	}
 	return built, nil
 }
@@ -194,55 +182,29 @@ func (b *core) announce(ctx context.Context, path string) {
 	}
 }
 
+const (
+	reissuePause = 5 * time.Second // in which a removed bootstrap token is missed
+	tidyPause    = time.Minute     // between two times that stored answers are blanked and forgotten
+)
+
 // tend does what is due in intervals until ctx ends.
-func (b *core) tend(ctx context.Context) error {
+func (b *core) tend(ctx context.Context, life *lifecycle.Service) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		b.core.Ring.Watch, b.core.Keys.Run, b.core.TokenFiles.Run, b.core.Sessions.Run, b.reissue, b.tidy,
+		b.core.Ring.Watch, b.core.Keys.Run, b.core.TokenFiles.Run, b.core.Sessions.Run,
+		life.Every(reissuePause, "write a new bootstrap token", b.reissue),
+		life.Every(tidyPause, "remove old answers", func(ctx context.Context) error { return b.core.Answers.SweepAll(ctx, b.db) }),
 	} {
 		group.Go(func() error { return run(ctx) })
 	}
 	return group.Wait()
 }
 
-const (
-	reissueInterval = 5 * time.Second // in which a removed bootstrap token is missed
-	tidyInterval    = time.Minute
-)
-
 // reissue writes a new bootstrap token when somebody has asked for one by removing the old.
 func (b *core) reissue(ctx context.Context) error {
-	return b.every(ctx, reissueInterval, func(ctx context.Context) error {
-		path, err := b.core.Bootstrap.Reissue(ctx)
-		b.announce(ctx, path)
-		return err
-	})
-}
-
-// tidy blanks and forgets stored answers whose time is over.
-func (b *core) tidy(ctx context.Context) error {
-	return b.every(ctx, tidyInterval, func(ctx context.Context) error {
-		return b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			_, err := b.core.Answers.Sweep(ctx, tx)
-			return err
-		})
-	})
-}
-
-// every does something in intervals until ctx ends. What fails is done at the next time.
-func (b *core) every(ctx context.Context, interval time.Duration, do func(ctx context.Context) error) error {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			b.config.Log.WarnContext(ctx, "a regular task failed", "error", err)
-		}
-	}
+	path, err := b.core.Bootstrap.Reissue(ctx)
+	b.announce(ctx, path)
+	return err
 }
 
 // keys is the auth.KeySource of the service's own tokens.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
-	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
 // Migrate brings the database of the kms up to date and ends. Run does the same at every start.
@@ -13,13 +13,5 @@ func Migrate(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of kms: %w", err)
 	}
-	address, err := c.DatabaseURL()
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, store.Config{URL: address, Dir: c.DataDir, Name: handlers.Word, Migrations: migrations, Log: c.Log})
-	if err != nil {
-		return err
-	}
-	return db.Close()
+	return lifecycle.Migrate(ctx, handlers.Word, c.Service, schema)
 }

@@ -97,7 +97,7 @@ func (s *Source) Run(ctx context.Context) error {
 		if b.due() {
 			err := s.step(ctx)
 			if err != nil && ctx.Err() == nil {
-				s.Log.WarnContext(ctx, "own credential needs attention", "service", s.Word, "error", err)
+				s.Log.Log(ctx, b.level(err), "own credential needs attention", "error", err)
 			}
 			b.note(err)
 		}
@@ -142,7 +142,8 @@ func (s *Source) enrolFromFile(ctx context.Context) error {
 		return nil
 	}
 	var made keyWithSecret
-	_, err = s.call(ctx, request{
+	// A token works once: an answer that nobody waits for any more would be a key lost. The HTTP client bounds the wait.
+	_, err = s.call(context.WithoutCancel(ctx), request{
 		method: http.MethodPost, path: "/kms/v1/services/enrol", json: map[string]string{"token": text}, want: http.StatusCreated,
 	}, &made)
 	var answer *Refusal
@@ -157,7 +158,7 @@ func (s *Source) enrolFromFile(ctx context.Context) error {
 	if err := s.keep(made.held()); err != nil {
 		return err
 	}
-	s.Log.InfoContext(ctx, "service is enrolled", "service", s.Word, "keyId", made.APIKey.ID)
+	s.Log.InfoContext(ctx, "service is enrolled", "keyId", made.APIKey.ID)
 	_, err = s.Token(ctx, kmsAudience)
 	return err
 }
@@ -190,11 +191,24 @@ func (s *Source) refuse(keyID string) {
 	}
 }
 
+// quiet is the pause from which on a kms that does not answer is worth a warning: after 7 seconds.
+const quiet = 4 * time.Second
+
 // backoff spaces failed attempts: 1, 2, 4 and so on up to 30 seconds.
 type backoff struct {
 	clock func() time.Time
 	next  time.Time
 	pause time.Duration
+}
+
+// level is that of the failure err after those that were noted. A kms that comes a moment later is no reason for a warning.
+func (b *backoff) level(err error) slog.Level {
+	var refusal *Refusal
+	refused := errors.As(err, &refusal) && refusal.Status < http.StatusInternalServerError
+	if b.pause < quiet && !refused {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 func (b *backoff) due() bool { return !b.clock().Before(b.next) }

@@ -67,7 +67,7 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Code == "invalid_client" {
 		s.refuse(h.KeyID)
-		s.Log.ErrorContext(ctx, "the kms does not accept the service's key any more; waiting for an enrolment token", "service", s.Word, "keyId", h.KeyID)
+		s.Log.ErrorContext(ctx, "the kms does not accept the service's key any more; waiting for an enrolment token", "keyId", h.KeyID)
 		return "", fmt.Errorf("%w: %w", ErrNotEnrolled, err)
 	}
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Source) rotate(ctx context.Context) error {
 	if err := s.keep(made.held()); err != nil {
 		return err
 	}
-	s.Log.InfoContext(ctx, "own key rotated", "service", s.Word, "keyId", made.APIKey.ID)
+	s.Log.InfoContext(ctx, "own key rotated", "keyId", made.APIKey.ID)
 	_, err = s.Token(ctx, kmsAudience)
 	return err
 }
