@@ -2,7 +2,9 @@ package fountain
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/fountainai/fountain/clients/gateway"
 	"github.com/fountainai/fountain/clients/kms"
@@ -35,8 +37,8 @@ func (c *Client) Raw() *Raw {
 	}
 }
 
-// Do sends any request whatever, once, with the access token for the service if it has no Authorization header. The caller
-// closes the answer's body.
+// Do sends any request whatever, once, with the access token for the service if it has no Authorization header. Without one it must
+// go to that service's address: nobody else gets the token. The caller closes the answer's body.
 func (r *Raw) Do(service string, req *http.Request) (*http.Response, error) {
 	return (&rawDoer{r.client, service}).Do(req)
 }
@@ -70,6 +72,9 @@ func (d *rawDoer) Do(req *http.Request) (*http.Response, error) {
 func (d *rawDoer) authorize(ctx context.Context, req *http.Request) error {
 	if d.client.source == nil || d.word == "gateway" {
 		return nil
+	}
+	if !strings.HasPrefix(d.client.server(d.word), req.URL.Scheme+"://"+req.URL.Host+"/") {
+		return fmt.Errorf("%s://%s is not the address of %s: set the request's Authorization header", req.URL.Scheme, req.URL.Host, d.word)
 	}
 	token, err := d.client.source.Token(ctx, d.word)
 	if err == nil && token != "" {
