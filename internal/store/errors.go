@@ -30,6 +30,8 @@ var (
 	// request; when it comes from a commit whose connection broke, the commit may have happened. It is a problem, so
 	// that the edge answers 503 without translation, whoever wraps it on the way.
 	ErrUnavailable error = problem.New(problem.Unavailable, "The service cannot reach its database.").WithRetryAfter(time.Second)
+	// ErrDamaged: the SQLite file is no database, or its content is broken. Waiting does not cure it; a backup does.
+	ErrDamaged = errors.New("database file is damaged, or is no database")
 	// ErrReadOnly: Exec was called outside a write transaction.
 	ErrReadOnly = errors.New("statement changes data outside a write transaction")
 )
@@ -48,13 +50,27 @@ func IsUnique(err error) bool {
 	return false
 }
 
-// classify wraps ErrUnavailable around what says that the database, not the request, is the trouble. Other errors, among them
+// classify wraps ErrUnavailable or ErrDamaged around what says that the database, not the request, is the trouble. Other errors, among them
 // sql.ErrNoRows and those of the caller's context, pass unchanged.
 func classify(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, sql.ErrNoRows) || !unavailable(err) {
+	switch {
+	case err == nil, errors.Is(err, ErrUnavailable), errors.Is(err, ErrDamaged), errors.Is(err, sql.ErrNoRows):
 		return err
+	case damaged(err):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case unavailable(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return err
+}
+
+func damaged(err error) bool {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return false
+	}
+	code := lite.Code() & 0xff // the primary code is the low byte
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
 func unavailable(err error) bool {
@@ -66,7 +82,7 @@ func unavailable(err error) bool {
 	if errors.As(err, &lite) {
 		switch lite.Code() & 0xff { // the primary code is the low byte
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM:
 			return true
 		}
 		return false
