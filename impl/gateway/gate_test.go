@@ -396,6 +396,20 @@ func TestStepUp_aWrongCodeIsTheChallengeAgain(t *testing.T) {
 	}
 }
 
+func TestGate_servesTheMetadataOfTheKmsAsItIs(t *testing.T) {
+	h := newHouse(t)
+	document := `{"issuer":"http://issuer.test","token_endpoint":"http://issuer.test/kms/v1/oauth2/token"}`
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, document)
+	}
+	a := h.do("GET", "/.well-known/oauth-authorization-server", "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+	require.Equal(t, document, a.Text)
+	require.Equal(t, "/kms/v1/.well-known/oauth-authorization-server", h.seen[0].URL.Path)
+}
+
 func TestGate_servesItsOwnContract(t *testing.T) {
 	h := newHouse(t)
 	require.Equal(t, 200, h.do("GET", "/gateway/v1/health", "").StatusCode)

@@ -77,7 +77,19 @@ func (h *Handlers) GetAuthorizationServer(ctx context.Context, _ gatewayapi.GetA
 	if err != nil {
 		return nil, problem.New(problem.BadUpstream, "The kms did not give its metadata.").Wrap(err)
 	}
-	return gatewayapi.GetAuthorizationServer200JSONResponse(raw), nil
+	return metadata(raw), nil
+}
+
+// metadata is a JSON document that is answered as it is. The generated response type has lost the methods of json.RawMessage and
+// would write the bytes as a base64 string.
+type metadata []byte
+
+// VisitGetAuthorizationServerResponse writes the document.
+func (m metadata) VisitGetAuthorizationServerResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(m)
+	return err
 }
 
 // GetContract serves a contract's text.
