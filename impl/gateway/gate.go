@@ -129,7 +129,9 @@ func checkBody(x *exchange.Exchange) error {
 		return err
 	}
 	x.Body = body
-	return x.Operation.CheckBody(x.Request.Header.Get("Content-Type"), body)
+	return httpserver.InTurn(x.Request.Context(), len(body), func() error {
+		return x.Operation.CheckBody(x.Request.Header.Get("Content-Type"), body)
+	})
 }
 
 // forward hands the request to the gateway's own operations or to the service.

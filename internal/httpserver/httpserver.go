@@ -141,7 +141,7 @@ func (d *door) checkContent(w http.ResponseWriter, r *http.Request, match *contr
 	if err != nil {
 		return err
 	}
-	return op.CheckBody(r.Header.Get("Content-Type"), body)
+	return InTurn(r.Context(), len(body), func() error { return op.CheckBody(r.Header.Get("Content-Type"), body) })
 }
 
 // Probe reports whether an operation tells health or readiness, and so is answered even when the service is not ready.

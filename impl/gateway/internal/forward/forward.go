@@ -21,6 +21,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -151,8 +152,14 @@ func (f *Forwarder) hold(op *contract.Operation, res *http.Response, body []byte
 	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample || res.Request.Method == http.MethodHead {
 		return nil
 	}
-	err := op.CheckResponse(res.StatusCode, res.Header, body)
+	err := httpserver.InTurn(res.Request.Context(), len(body), func() error { return op.CheckResponse(res.StatusCode, res.Header, body) })
 	if err == nil {
+		return nil
+	}
+	if errors.Is(err, problem.Overloaded) { // not checked: no violation
+		if mode.Kind == contract.ModeEnforce {
+			return err
+		}
 		return nil
 	}
 	f.violations.WithLabelValues(op.ID).Inc()
