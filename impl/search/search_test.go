@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
@@ -25,9 +26,9 @@ const plays = `{"name":"plays","fields":[{"name":"text","type":"string"},{"name"
 
 func TestRun_syncsAndSearchesThroughItsContract(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		admin := w.someone()
+		admin := w.someone(t)
 		made := w.must(t, 201, admin, "POST", "/collections", plays)
-		require.Equal(t, "plays", made.json(t)["name"])
+		require.Equal(t, "plays", made.JSON(t)["name"])
 		refused(t, w.call(t, admin, "POST", "/collections", plays), 409, "already_exists")
 
 		sync := w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", `{"items":[
@@ -37,26 +38,26 @@ func TestRun_syncsAndSearchesThroughItsContract(t *testing.T) {
 			{"op":"upsert","id":"3","document":{"id":"other","text":"x","number":1}},
 			{"op":"delete","id":"1"},
 			{"op":"delete","id":"never-there"}]}`)
-		require.EqualValues(t, 4, sync.json(t)["succeeded"])
-		results := sync.json(t)["results"].([]any)
+		require.EqualValues(t, 4, sync.JSON(t)["succeeded"])
+		results := sync.JSON(t)["results"].([]any)
 		require.Len(t, results, 6)
 		status := func(i int) any { return results[i].(map[string]any)["status"] }
 		require.Equal(t, []any{"ok", "ok", "error", "error", "ok", "ok"}, []any{status(0), status(1), status(2), status(3), status(4), status(5)})
 		require.Equal(t, "validation_failed", results[2].(map[string]any)["code"])
 		require.Equal(t, "Field `number` has been declared in the schema, but is not found in the document.", results[2].(map[string]any)["message"])
 
-		found := w.must(t, 200, w.someone(func(c *auth.Claims) { c.Roles, c.Scope = []string{"reader"}, "documents:search" }), "POST", "/collections/plays/search",
-			`{"q":"quintessense of dust","queryBy":["text"],"filterBy":"attr_scene:=2.2 && number:>9007199254740992","sortBy":[{"field":"number","order":"desc"}],"facetBy":["attr_scene"],"perPage":5}`).json(t)
+		found := w.must(t, 200, w.someone(t, func(c *auth.Claims) { c.Roles, c.Scope = []string{"reader"}, "documents:search" }), "POST", "/collections/plays/search",
+			`{"q":"quintessense of dust","queryBy":["text"],"filterBy":"attr_scene:=2.2 && number:>9007199254740992","sortBy":[{"field":"number","order":"desc"}],"facetBy":["attr_scene"],"perPage":5}`).JSON(t)
 		require.EqualValues(t, 1, found["found"])
 		require.EqualValues(t, 1, found["outOf"], "the last item of an id counts")
 		require.Equal(t, "embedded", found["engine"])
 		hit := found["hits"].([]any)[0].(map[string]any)
 		require.Equal(t, "a:b:1", hit["document"].(map[string]any)["id"])
-		require.Contains(t, string(w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"]}`).body), "9007199254740993", "no digit is lost")
+		require.Contains(t, string(w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"]}`).Body), "9007199254740993", "no digit is lost")
 		require.Equal(t, "this <mark>quintessence</mark> <mark>of</mark> <mark>dust</mark>", hit["highlights"].([]any)[0].(map[string]any)["snippet"])
 		require.Equal(t, []any{map[string]any{"value": "2.2", "count": float64(1)}}, found["facets"].([]any)[0].(map[string]any)["counts"])
 
-		read := w.must(t, 200, admin, "GET", "/collections/plays", "").json(t)
+		read := w.must(t, 200, admin, "GET", "/collections/plays", "").JSON(t)
 		require.EqualValues(t, 1, read["documents"])
 		require.Len(t, read["fields"], 4, "the pattern and the field that it made")
 		w.must(t, 204, admin, "DELETE", "/collections/plays", "")
@@ -70,9 +71,11 @@ func TestRun_syncsAndSearchesThroughItsContract(t *testing.T) {
 
 func TestRun_refusalsOfTheEngineBecomeProblems(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		admin := w.someone()
+		admin := w.someone(t)
 		w.must(t, 201, admin, "POST", "/collections", plays)
-		search := func(body string) answer { return w.call(t, admin, "POST", "/collections/plays/search", body) }
+		search := func(body string) servicetest.Answer {
+			return w.call(t, admin, "POST", "/collections/plays/search", body)
+		}
 		refused(t, search(`{"q":"x","queryBy":["nope"]}`), 422, "validation_failed")
 		refused(t, search(`{"q":"*","queryBy":["text"],"filterBy":"nope:1"}`), 422, "validation_failed")
 		refused(t, search(`{"q":"*","queryBy":["text"],"filterBy":"number:>abc"}`), 422, "validation_failed")
@@ -81,26 +84,26 @@ func TestRun_refusalsOfTheEngineBecomeProblems(t *testing.T) {
 		refused(t, search(`{"q":"*","queryBy":["text"],"filterBy":"$other(a:1)"}`), 422, "unsupported_query")
 		secret := search(`{"q":"*","queryBy":["text"],"filterBy":"number:=99999999999999999999"}`)
 		refused(t, secret, 422, "validation_failed")
-		require.NotContains(t, string(secret.body), "9999", "values stay out of errors")
+		require.NotContains(t, string(secret.Body), "9999", "values stay out of errors")
 		refused(t, w.call(t, admin, "POST", "/collections", `{"name":"x","fields":[{"name":"t","type":"string"}],"defaultSortingField":"t"}`), 422, "validation_failed")
 		refused(t, w.call(t, admin, "POST", "/collections/plays/documents/sync", `{"items":[{"op":"upsert","id":"1"}]}`), 422, "validation_failed")
 
 		refused(t, w.call(t, "", "GET", "/collections", ""), 401, "authentication_required")
-		reader := w.someone(func(c *auth.Claims) { c.Roles = []string{"reader"} })
+		reader := w.someone(t, func(c *auth.Claims) { c.Roles = []string{"reader"} })
 		refused(t, w.call(t, reader, "POST", "/collections", strings.Replace(plays, "plays", "mine", 1)), 403, "insufficient_role")
 	})
 }
 
 func TestRun_listsByPages(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		admin := w.someone()
+		admin := w.someone(t)
 		for _, name := range []string{"c", "a", "e", "b", "d"} {
 			w.must(t, 201, admin, "POST", "/collections", `{"name":"`+name+`","fields":[{"name":"t","type":"string"}]}`)
 		}
 		var names []string
 		cursor := ""
 		for {
-			list := w.must(t, 200, admin, "GET", "/collections?limit=2"+cursor, "").json(t)
+			list := w.must(t, 200, admin, "GET", "/collections?limit=2"+cursor, "").JSON(t)
 			for _, c := range list["items"].([]any) {
 				names = append(names, c.(map[string]any)["name"].(string))
 			}
@@ -117,10 +120,10 @@ func TestRun_listsByPages(t *testing.T) {
 
 func TestRun_repeatedCreationAnswersOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		admin := w.someone(func(c *auth.Claims) { c.Subject = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P" })
+		admin := w.someone(t, func(c *auth.Claims) { c.Subject = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P" })
 		first := w.must(t, 201, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-1")
 		again := w.must(t, 201, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-1")
-		require.Equal(t, string(first.body), string(again.body))
+		require.Equal(t, string(first.Body), string(again.Body))
 		refused(t, w.call(t, admin, "POST", "/collections", strings.Replace(plays, "plays", "other", 1), "Idempotency-Key", "creation-1"), 422, "idempotency_conflict")
 		refused(t, w.call(t, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-2"), 409, "already_exists")
 		w.must(t, 204, admin, "DELETE", "/collections/plays", "")
@@ -128,7 +131,7 @@ func TestRun_repeatedCreationAnswersOnce(t *testing.T) {
 		w.must(t, 201, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-2")
 
 		// The answer of an attempt that died between the engine and the database.
-		w.stop()
+		w.Stop(t)
 		ctx := context.Background()
 		db := w.database(t)
 		require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -141,9 +144,9 @@ func TestRun_repeatedCreationAnswersOnce(t *testing.T) {
 		require.EqualValues(t, 3, checked, "two creations and a deletion")
 		require.NoError(t, db.Close())
 		w.start(t)
-		<-w.ready
+		w.WaitReady(t)
 		third := w.must(t, 201, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-3")
-		require.Equal(t, "plays", third.json(t)["name"])
+		require.Equal(t, "plays", third.JSON(t)["name"])
 	})
 }
 
@@ -163,17 +166,17 @@ func (w *world) database(t *testing.T) *store.DB {
 
 func TestRun_keyIsMadeOnceAndDocumentsOutliveTheProcess(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		admin := w.someone()
+		admin := w.someone(t)
 		w.must(t, 201, admin, "POST", "/collections", plays)
 		w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", upserts(`{"text":"to be","number":1}`))
 		key := w.kms.secret("search.typesense")
 		require.Len(t, key, 64)
-		w.stop()
+		w.Stop(t)
 		w.start(t)
-		<-w.ready
+		w.WaitReady(t)
 		require.Equal(t, key, w.kms.secret("search.typesense"))
 		require.Equal(t, 1, w.kms.puts)
-		require.EqualValues(t, 1, w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"be","queryBy":["text"]}`).json(t)["found"])
+		require.EqualValues(t, 1, w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"be","queryBy":["text"]}`).JSON(t)["found"])
 		require.NotContains(t, w.logs.String(), key, "no log holds the key")
 	})
 }
@@ -181,15 +184,15 @@ func TestRun_keyIsMadeOnceAndDocumentsOutliveTheProcess(t *testing.T) {
 func TestRun_isNotReadyUntilTheKmsIsThere(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		w := newWorld(t, c)
-		w.kms.down.Store(true)
+		w.kms.Down.Store(true)
 		w.start(t)
-		require.Equal(t, 200, w.call(t, "", "GET", "/health", "").status)
+		require.Equal(t, 200, w.call(t, "", "GET", "/health", "").Status)
 		refused(t, w.call(t, "", "GET", "/ready", ""), 503, "not_ready")
 		refused(t, w.call(t, "", "GET", "/collections", ""), 503, "not_ready")
-		w.kms.down.Store(false)
-		<-w.ready
-		require.Equal(t, 200, w.call(t, "", "GET", "/ready", "").status)
-		w.must(t, 200, w.someone(), "GET", "/collections", "")
+		w.kms.Down.Store(false)
+		w.WaitReady(t)
+		require.Equal(t, 200, w.call(t, "", "GET", "/ready", "").Status)
+		w.must(t, 200, w.someone(t), "GET", "/collections", "")
 	})
 }
 
@@ -209,8 +212,8 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	w := newWorld(t, store.Config{})
 	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, keyFile
 	w.start(t)
-	<-w.ready
-	admin := w.someone()
+	w.WaitReady(t)
+	admin := w.someone(t)
 	w.must(t, 201, admin, "POST", "/collections", plays)
 
 	// The key changes on both sides: the next request finds out by itself.
@@ -226,7 +229,7 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	mu.Unlock()
 	a := w.call(t, admin, "GET", "/collections/plays", "")
 	refused(t, a, 503, "engine_unavailable")
-	require.NotEmpty(t, a.header.Get("Retry-After"))
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
 	require.NoError(t, os.WriteFile(keyFile, []byte("third-key\n"), 0o600))
 	w.must(t, 200, admin, "GET", "/collections/plays", "")
 
@@ -239,8 +242,8 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 func TestSync_answersInOrderForManyChunks(t *testing.T) {
 	w := newWorld(t, store.Config{})
 	w.start(t)
-	<-w.ready
-	admin := w.someone()
+	w.WaitReady(t)
+	admin := w.someone(t)
 	w.must(t, 201, admin, "POST", "/collections", plays)
 	docs := make([]string, 2500)
 	for i := range docs {
@@ -249,7 +252,7 @@ func TestSync_answersInOrderForManyChunks(t *testing.T) {
 			docs[i] = `{"text":"word"}`
 		}
 	}
-	r := w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", upserts(docs...)).json(t)
+	r := w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", upserts(docs...)).JSON(t)
 	require.EqualValues(t, 2475, r["succeeded"])
 	require.EqualValues(t, 25, r["failed"])
 	for i, o := range r["results"].([]any) {

@@ -6,15 +6,17 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/servicetest"
 )
 
 // The picture holds the seed: a token that could not have enrolled the factor must not copy it while it waits for its confirmation.
 func TestGetTotpQr_asksForWhatEnrolmentAsksFor(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
-		enrol := func(a answer) string {
-			require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
-			return "/factors/totp/" + a.text(t, "factorId")
+		enrol := func(a servicetest.Answer) string {
+			require.Equal(t, http.StatusCreated, a.Status, "%s", a.Body)
+			return "/factors/totp/" + a.Text(t, "factorId")
 		}
 		pending := enrol(w.call(t, ada, "POST", "/factors/totp", `{}`))
 		key := *ada // an API key's token: nobody has signed in
@@ -22,7 +24,7 @@ func TestGetTotpQr_asksForWhatEnrolmentAsksFor(t *testing.T) {
 		stale := *ada
 		stale.AuthTime = w.now.Now().Add(-time.Hour).Unix()
 		for _, picture := range []string{"/qr.png", "/qr.svg"} {
-			require.Equal(t, http.StatusOK, w.call(t, ada, "GET", pending+picture, "").status)
+			require.Equal(t, http.StatusOK, w.call(t, ada, "GET", pending+picture, "").Status)
 			refused(t, w.call(t, &key, "GET", pending+picture, ""), http.StatusUnauthorized, "insufficient_user_authentication")
 			refused(t, w.call(t, &stale, "GET", pending+picture, ""), http.StatusUnauthorized, "insufficient_user_authentication")
 		}
@@ -30,10 +32,10 @@ func TestGetTotpQr_asksForWhatEnrolmentAsksFor(t *testing.T) {
 		w.enrolled(t, ada)
 		second := enrol(w.call(t, w.raised(ada), "POST", "/factors/totp", `{}`))
 		for _, picture := range []string{"/qr.png", "/qr.svg"} {
-			require.Equal(t, http.StatusOK, w.call(t, w.raised(ada), "GET", second+picture, "").status)
+			require.Equal(t, http.StatusOK, w.call(t, w.raised(ada), "GET", second+picture, "").Status)
 			a := w.call(t, ada, "GET", second+picture, "")
 			refused(t, a, http.StatusUnauthorized, "insufficient_user_authentication")
-			require.Contains(t, a.header.Get("WWW-Authenticate"), `acr_values="aal2"`)
+			require.Contains(t, a.Header.Get("WWW-Authenticate"), `acr_values="aal2"`)
 		}
 	})
 }

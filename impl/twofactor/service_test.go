@@ -8,7 +8,6 @@ import (
 	"image/png"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/qr"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
@@ -28,46 +28,46 @@ func TestService_takesAFactorThroughItsLife(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := w.someone()
 		a := w.call(t, c, "POST", "/factors/totp", `{"label":"my phone"}`)
-		require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
-		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
-		id, secret, uri := a.text(t, "factorId"), a.text(t, "secret"), a.text(t, "otpauthUri")
+		require.Equal(t, http.StatusCreated, a.Status, "%s", a.Body)
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+		id, secret, uri := a.Text(t, "factorId"), a.Text(t, "secret"), a.Text(t, "otpauthUri")
 		require.Len(t, secret, 32)
 		require.Equal(t, "otpauth://totp/FountainAI:"+c.Subject+"?secret="+secret+"&issuer=FountainAI&algorithm=SHA1&digits=6&period=30", uri)
-		require.Equal(t, w.now.Now().Add(10*time.Minute).Format(time.RFC3339Nano), a.text(t, "expiresAt"))
+		require.Equal(t, w.now.Now().Add(10*time.Minute).Format(time.RFC3339Nano), a.Text(t, "expiresAt"))
 
 		want, err := qr.Encode(uri)
 		require.NoError(t, err)
 		picture := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png", "")
-		require.Equal(t, want.PNG(), picture.body)
-		_, err = png.Decode(bytes.NewReader(picture.body))
+		require.Equal(t, want.PNG(), picture.Body)
+		_, err = png.Decode(bytes.NewReader(picture.Body))
 		require.NoError(t, err)
 		drawing := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", "")
-		require.Equal(t, want.SVG(), drawing.body)
-		require.Equal(t, "image/svg+xml", drawing.header.Get("Content-Type"))
-		require.Equal(t, "no-store", drawing.header.Get("Cache-Control"))
+		require.Equal(t, want.SVG(), drawing.Body)
+		require.Equal(t, "image/svg+xml", drawing.Header.Get("Content-Type"))
+		require.Equal(t, "no-store", drawing.Header.Get("Cache-Control"))
 
 		confirmed := w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+w.code(t, secret, 0)+`"}`)
-		require.Equal(t, http.StatusOK, confirmed.status, "%s", confirmed.body)
-		require.Equal(t, "active", confirmed.text(t, "status"))
+		require.Equal(t, http.StatusOK, confirmed.Status, "%s", confirmed.Body)
+		require.Equal(t, "active", confirmed.Text(t, "status"))
 		refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png", ""), 404, "not_found")
 		refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", ""), 404, "not_found")
 		refused(t, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`), 422, "invalid_code")
 
 		w.now.Advance(30 * time.Second)
 		verified := w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`)
-		require.Equal(t, http.StatusOK, verified.status, "%s", verified.body)
-		claims, err := auth.VerifyProof(t.Context(), verified.text(t, "proof"), w.kms.proofKeys, w.now)
+		require.Equal(t, http.StatusOK, verified.Status, "%s", verified.Body)
+		claims, err := auth.VerifyProof(t.Context(), verified.Text(t, "proof"), w.kms.proofKeys, w.now)
 		require.NoError(t, err, "the kms knows the key")
 		require.Equal(t, c.Subject+" "+c.SessionID+" "+c.ClientID, claims.Subject+" "+claims.SessionID+" "+claims.AuthorizedParty)
-		require.Equal(t, w.now.Now().Format(time.RFC3339Nano), verified.text(t, "authTime"))
+		require.Equal(t, w.now.Now().Format(time.RFC3339Nano), verified.Text(t, "authTime"))
 
 		list := w.call(t, c, "GET", "/factors", "")
-		require.Contains(t, string(list.body), `"label":"my phone"`)
-		require.NotContains(t, string(list.body), secret)
+		require.Contains(t, string(list.Body), `"label":"my phone"`)
+		require.NotContains(t, string(list.Body), secret)
 		refused(t, w.call(t, c, "DELETE", "/factors/"+id, ""), 401, "insufficient_user_authentication")
-		require.Equal(t, http.StatusNoContent, w.call(t, w.raised(c), "DELETE", "/factors/"+id, "").status)
+		require.Equal(t, http.StatusNoContent, w.call(t, w.raised(c), "DELETE", "/factors/"+id, "").Status)
 		refused(t, w.call(t, w.raised(c), "DELETE", "/factors/"+id, ""), 404, "not_found")
-		require.JSONEq(t, `{"items":[]}`, string(w.call(t, c, "GET", "/factors", "").body))
+		require.JSONEq(t, `{"items":[]}`, string(w.call(t, c, "GET", "/factors", "").Body))
 	})
 }
 
@@ -78,8 +78,8 @@ func TestEnrolTotp_challengesAsRFC9470Says(t *testing.T) {
 		stale.AuthTime -= 15*60 + 1
 		a := w.call(t, &stale, "POST", "/factors/totp", `{}`)
 		refused(t, a, 401, "insufficient_user_authentication")
-		require.Contains(t, a.header.Get("WWW-Authenticate"), `acr_values="aal1"`)
-		require.Contains(t, a.header.Get("WWW-Authenticate"), `max_age="900"`)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), `acr_values="aal1"`)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), `max_age="900"`)
 		keyed := *c // a token from an API key has no sign-in at all
 		keyed.AuthTime, keyed.SessionID = 0, ""
 		refused(t, w.call(t, &keyed, "POST", "/factors/totp", `{}`), 401, "insufficient_user_authentication")
@@ -87,9 +87,9 @@ func TestEnrolTotp_challengesAsRFC9470Says(t *testing.T) {
 		w.enrolled(t, c)
 		a = w.call(t, c, "POST", "/factors/totp", `{}`)
 		refused(t, a, 401, "insufficient_user_authentication")
-		require.Contains(t, a.header.Get("WWW-Authenticate"), `acr_values="aal2"`)
-		require.Contains(t, a.header.Get("WWW-Authenticate"), `max_age="300"`)
-		require.Equal(t, http.StatusCreated, w.call(t, w.raised(c), "POST", "/factors/totp", `{"algorithm":"SHA512","digits":8,"period":60}`).status)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), `acr_values="aal2"`)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), `max_age="300"`)
+		require.Equal(t, http.StatusCreated, w.call(t, w.raised(c), "POST", "/factors/totp", `{"algorithm":"SHA512","digits":8,"period":60}`).Status)
 		old := w.raised(c)
 		old.AuthTime -= 301
 		refused(t, w.call(t, old, "POST", "/factors/totp", `{}`), 401, "insufficient_user_authentication")
@@ -100,18 +100,18 @@ func TestEnrolTotp_repeatsItsAnswerForTheSameKey(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := w.someone()
 		first := w.call(t, c, "POST", "/factors/totp", `{"label":"phone"}`, "Idempotency-Key", "enrol-0001")
-		require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
+		require.Equal(t, http.StatusCreated, first.Status, "%s", first.Body)
 		again := w.call(t, c, "POST", "/factors/totp", `{ "label" : "phone" }`, "Idempotency-Key", "enrol-0001")
-		require.Equal(t, http.StatusCreated, again.status)
-		require.JSONEq(t, string(first.body), string(again.body))
+		require.Equal(t, http.StatusCreated, again.Status)
+		require.JSONEq(t, string(first.Body), string(again.Body))
 		refused(t, w.call(t, c, "POST", "/factors/totp", `{"label":"other"}`, "Idempotency-Key", "enrol-0001"), 422, "idempotency_conflict")
 		for range 4 {
-			require.Equal(t, http.StatusCreated, w.call(t, c, "POST", "/factors/totp", `{}`).status)
+			require.Equal(t, http.StatusCreated, w.call(t, c, "POST", "/factors/totp", `{}`).Status)
 		}
 		refused(t, w.call(t, c, "POST", "/factors/totp", `{}`), 409, "limit_reached")
 		w.now.Advance(11 * time.Minute)
 		refused(t, w.call(t, c, "POST", "/factors/totp", `{"label":"phone"}`, "Idempotency-Key", "enrol-0001"), 409, "replay_expired")
-		refused(t, w.call(t, c, "POST", "/factors/totp/"+first.text(t, "factorId")+"/confirm", `{"code":"123456"}`), 410, "gone")
+		refused(t, w.call(t, c, "POST", "/factors/totp/"+first.Text(t, "factorId")+"/confirm", `{"code":"123456"}`), 410, "gone")
 	})
 }
 
@@ -124,10 +124,10 @@ func TestVerifyOtp_saysWhenToComeBack(t *testing.T) {
 		}
 		a := w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`)
 		refused(t, a, 429, "too_many_attempts")
-		require.Equal(t, "30", a.header.Get("Retry-After"))
-		require.Contains(t, string(w.call(t, c, "GET", "/factors", "").body), `"status":"locked"`)
+		require.Equal(t, "30", a.Header.Get("Retry-After"))
+		require.Contains(t, string(w.call(t, c, "GET", "/factors", "").Body), `"status":"locked"`)
 		w.now.Advance(30 * time.Second)
-		require.Equal(t, http.StatusOK, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`).status)
+		require.Equal(t, http.StatusOK, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`).Status)
 	})
 }
 
@@ -143,11 +143,11 @@ func TestVerifyOtp_refusesBodiesThatAreNoCode(t *testing.T) {
 			`{"code":"` + code + `"} {}`, `{"Code":"` + code + `"}`, "{\"code\":\"\xff\xfe1234\"}", `{"code":"` + strings.Repeat("1", 60_000) + `"}`, `{"code":"` + strings.Repeat("1", 70_000) + `"}`,
 		} {
 			a := w.call(t, c, "POST", "/verify", body)
-			require.Contains(t, []int{400, 413, 415, 422}, a.status, "%.60s: %s", body, a.body)
-			require.NotEqual(t, "invalid_code", a.text(t, "code"), "%.60s", body)
-			require.NotContains(t, string(a.body), code)
+			require.Contains(t, []int{400, 413, 415, 422}, a.Status, "%.60s: %s", body, a.Body)
+			require.NotEqual(t, "invalid_code", a.Text(t, "code"), "%.60s", body)
+			require.NotContains(t, string(a.Body), code)
 		}
-		require.Equal(t, http.StatusOK, w.call(t, c, "POST", "/verify", `{"code":"`+code+`"}`).status, "none of them was counted or burnt the code")
+		require.Equal(t, http.StatusOK, w.call(t, c, "POST", "/verify", `{"code":"`+code+`"}`).Status, "none of them was counted or burnt the code")
 	})
 }
 
@@ -182,17 +182,17 @@ func TestListFactors_pages(t *testing.T) {
 		c := w.someone()
 		var made, got []string
 		for range 5 {
-			made = append(made, w.call(t, c, "POST", "/factors/totp", `{}`).text(t, "factorId"))
+			made = append(made, w.call(t, c, "POST", "/factors/totp", `{}`).Text(t, "factorId"))
 			w.now.Advance(time.Second)
 		}
 		for cursor := ""; ; {
 			a := w.call(t, c, "GET", "/factors?limit=2"+cursor, "")
-			require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+			require.Equal(t, http.StatusOK, a.Status, "%s", a.Body)
 			var page struct {
 				Items      []struct{ ID string }
 				NextCursor string
 			}
-			require.NoError(t, json.Unmarshal(a.body, &page))
+			require.NoError(t, json.Unmarshal(a.Body, &page))
 			for _, f := range page.Items {
 				got = append(got, f.ID)
 			}
@@ -210,84 +210,76 @@ func TestService_remembersThroughARestart(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		w := newWorld(t)
 		w.start(t, c)
-		<-w.ready
+		w.WaitReady(t)
 		user := w.someone()
 		_, secret := w.enrolled(t, user)
 		code := w.code(t, secret, 0)
-		require.Equal(t, http.StatusOK, w.call(t, user, "POST", "/verify", `{"code":"`+code+`"}`).status)
-		w.stop()
+		require.Equal(t, http.StatusOK, w.call(t, user, "POST", "/verify", `{"code":"`+code+`"}`).Status)
+		w.Stop(t)
 		w.start(t, c)
-		<-w.ready
+		w.WaitReady(t)
 		refused(t, w.call(t, user, "POST", "/verify", `{"code":"`+code+`"}`), 422, "invalid_code")
 		w.now.Advance(30 * time.Second)
-		require.Equal(t, http.StatusOK, w.call(t, user, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`).status)
+		require.Equal(t, http.StatusOK, w.call(t, user, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`).Status)
 		require.Len(t, w.kms.proofKeys, 1)
 	})
 }
 
 func TestService_waitsForTheKms(t *testing.T) {
 	w := newWorld(t)
-	w.kms.down.Store(true)
+	w.kms.Down.Store(true)
 	w.start(t, store.Config{Dir: t.TempDir()})
-	require.Equal(t, "ok", w.call(t, nil, "GET", "/health", "").text(t, "status"))
+	require.Equal(t, "ok", w.call(t, nil, "GET", "/health", "").Text(t, "status"))
 	refused(t, w.call(t, nil, "GET", "/ready", ""), 503, "not_ready")
 	refused(t, w.call(t, w.someone(), "GET", "/factors", ""), 503, "not_ready")
-	w.kms.down.Store(false)
-	<-w.ready
-	require.Equal(t, "ready", w.call(t, nil, "GET", "/ready", "").text(t, "status"))
-	require.Equal(t, http.StatusOK, w.call(t, w.someone(), "GET", "/factors", "").status)
+	w.kms.Down.Store(false)
+	w.WaitReady(t)
+	require.Equal(t, "ready", w.call(t, nil, "GET", "/ready", "").Text(t, "status"))
+	require.Equal(t, http.StatusOK, w.call(t, w.someone(), "GET", "/factors", "").Status)
 	w.identity.lost.Store(true)
 	refused(t, w.call(t, nil, "GET", "/ready", ""), 503, "not_ready")
 }
 
 // The real credential, from the enrolment token to the registered proof key; the second start needs no token.
 func TestRun_enrolsItselfOnce(t *testing.T) {
-	w, dir := newWorld(t), t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte("enrolment-token"), 0o600))
+	w := newWorld(t)
+	settings := w.settings(t, store.Config{})
 	for range 2 {
-		ready, ended := make(chan struct{}), make(chan error, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		c := settingsFor(w, dir)
-		c.OnReady = func() { close(ready) }
-		go func() { ended <- Run(ctx, c) }()
-		select {
-		case <-ready:
-		case err := <-ended:
-			t.Fatal(err)
-		}
-		w.base = "http://" + c.Listener.Addr().String()
-		require.Equal(t, "ready", w.call(t, nil, "GET", "/ready", "").text(t, "status"))
-		cancel()
-		require.NoError(t, <-ended)
-		require.NoError(t, os.RemoveAll(filepath.Join(dir, "token")))
+		w.Running = servicetest.Start(t, &settings.Service, func(ctx context.Context) error { return Run(ctx, settings) })
+		w.WaitReady(t)
+		require.Equal(t, "ready", w.call(t, nil, "GET", "/ready", "").Text(t, "status"))
+		w.Stop(t)
+		require.NoError(t, os.RemoveAll(settings.EnrolTokenFile))
 	}
 	require.Len(t, w.kms.proofKeys, 1)
 }
 
 func TestService_refusesADatabaseInUse(t *testing.T) {
-	dir := t.TempDir()
-	w := newWorld(t)
-	w.start(t, store.Config{Dir: dir})
-	<-w.ready
-	require.ErrorIs(t, run(t.Context(), settingsFor(w, dir), http.DefaultClient, w.identity), store.ErrLocked)
+	w, c := newWorld(t), store.Config{Dir: t.TempDir()}
+	w.start(t, c)
+	w.WaitReady(t)
+	second := w.settings(t, c)
+	second.Addr = "127.0.0.1:0"
+	require.NoError(t, second.Validate())
+	require.ErrorIs(t, run(t.Context(), second, http.DefaultClient, w.identity), store.ErrLocked)
 }
 
 func TestLog_holdsNoSecret(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := w.someone()
 		a := w.call(t, c, "POST", "/factors/totp", `{"label":"canary-label"}`)
-		id, secret := a.text(t, "factorId"), a.text(t, "secret")
+		id, secret := a.Text(t, "factorId"), a.Text(t, "secret")
 		first, second := w.code(t, secret, -1), w.code(t, secret, 0)
 		w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", "")
 		w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+first+`"}`)
-		proof := w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`).text(t, "proof")
+		proof := w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`).Text(t, "proof")
 		require.NotEmpty(t, proof)
 		w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`)
 		w.call(t, c, "POST", "/verify?code="+second, `{"code":"x`+second+`"}`, "X-OTP", second)
-		w.stop()
+		w.Stop(t)
 		logs := w.logs.String()
 		require.Contains(t, logs, "verifyOtp", "the log was looked at")
-		for _, canary := range []string{secret, `"` + first, `=` + second, `"` + second, proof, "canary-label", serviceToken, w.token(c)} {
+		for _, canary := range []string{secret, `"` + first, `=` + second, `"` + second, proof, "canary-label", servicetest.ServiceToken, w.kms.Token(t, c)} {
 			require.NotContains(t, logs, canary)
 		}
 	})
