@@ -83,8 +83,9 @@ func (h *house) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	h.mu.Lock()
 	h.seen, h.body = append(h.seen, r), append(h.body, string(body))
+	upstream := h.upstream
 	h.mu.Unlock()
-	h.upstream(w, r)
+	upstream(w, r)
 }
 
 func element(w http.ResponseWriter) {
@@ -288,10 +289,12 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	bearer := "Bearer " + h.token(nil)
 	h.upstream = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	require.Equal(t, 502, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode)
+	h.mu.Lock() // the aborted answer above ends without telling us
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"oops":"`+strings.Repeat("x", 17<<20)+`"}`)
 	}
+	h.mu.Unlock()
 	a := h.do("POST", createPath, createBody, "Authorization", bearer)
 	require.Equal(t, 502, a.StatusCode)
 	require.Equal(t, "response_too_large", a.Code)
