@@ -31,11 +31,11 @@ test: ## Run the tests that need Go alone
 
 .PHONY: race
 race: ## Run the same tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 .PHONY: e2e
 e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL)
-	$(GO) test -count=1 ./tests/...
+	$(GO) test -count=1 -timeout 30m ./tests/...
 
 .PHONY: edge
 edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and check what the compose file says
