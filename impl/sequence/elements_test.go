@@ -345,7 +345,7 @@ func TestRun_keepsEverythingThroughARestart(t *testing.T) {
 		i := f.start(t, db)
 		created := i.create(t, linesPath, `{"id":"a","data":{"text":"x"}}`)
 		r := i.do(t, editor, http.MethodPost, linesPath, `{"data":{}}`, "Idempotency-Key", "before-the-restart")
-		require.NoError(t, i.stop())
+		i.Stop(t)
 		i = f.start(t, db)
 		var read element
 		i.do(t, reader, http.MethodGet, linesPath+"/a", nil).into(t, &read)

@@ -1,58 +1,33 @@
 package sequence
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpclient"
+	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/servicetest"
 	database "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-const (
-	issuer = "https://fountain.example"
-	kid    = "test"
-)
-
 // family stands for the services around this one: keys to verify tokens with, and an identity that needs no kms.
 type family struct {
-	private ed25519.PrivateKey
-	jwks    *httptest.Server
+	kms     *servicetest.KMS
 	search  *searchService
 	dataKey []byte
 }
 
 func newFamily(t testing.TB) *family {
-	public, private, err := ed25519.GenerateKey(nil)
-	require.NoError(t, err)
-	set := fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","use":"sig","alg":"EdDSA","kid":%q,"x":%q}]}`, kid, base64.RawURLEncoding.EncodeToString(public))
-	f := &family{private: private, search: newSearchService(t), dataKey: seal.NewDataKey()}
-	f.jwks = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, set)
-	}))
-	t.Cleanup(f.jwks.Close)
-	return f
+	return &family{kms: servicetest.NewKMS(t, word), search: newSearchService(t), dataKey: seal.NewDataKey()}
 }
 
 // Token, Forget, DataKey, Ready and Run make family an identity.
@@ -86,69 +61,40 @@ var (
 )
 
 func (f *family) token(t testing.TB, c caller) string {
-	now := time.Now()
-	claims := auth.Claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: issuer, Subject: c.subject, Audience: jwt.ClaimStrings{word}, ID: "jti", IssuedAt: jwt.NewNumericDate(now),
-			NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(10 * time.Minute)),
-		},
-		ClientID: "fountain", Scope: c.scopes, Roles: c.roles, Principal: c.kind, ACR: c.acr,
+	claims := servicetest.User(word, time.Now())
+	claims.Subject, claims.Principal, claims.Scope, claims.Roles, claims.ACR = c.subject, c.kind, c.scopes, c.roles, c.acr
+	if c.acr == "" {
+		claims.AMR, claims.AuthTime, claims.SessionID = nil, 0, ""
 	}
-	if c.acr != "" {
-		claims.AuthTime = now.Unix()
-	}
-	text, err := auth.Sign(auth.TypeAccess, kid, "EdDSA", f.private, &claims)
-	require.NoError(t, err)
-	return text
+	return f.kms.Token(t, claims)
+}
+
+// settings are those of a service on a database.
+func (f *family) settings(t testing.TB, db database.Config) Config {
+	return Config{SearchURL: f.search.server.URL, Version: "test", Service: servicetest.Settings(t, f.kms, db, &servicetest.Log{})}
 }
 
 // instance is a running service.
 type instance struct {
+	*servicetest.Running
 	family *family
-	base   string
-	op     *contract.Contract
-	stop   func() error
+	client *http.Client
 }
 
 // start runs the service on a database and waits until it is ready.
 func (f *family) start(t testing.TB, db database.Config) *instance {
-	c, err := contract.Load(word)
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	ready := make(chan struct{})
-	cfg := Config{SearchURL: f.search.server.URL, Version: "test", Service: config.Service{
-		Listener: listener, DataDir: db.Dir, Issuer: issuer, JWKSURL: f.jwks.URL, KMSURL: f.jwks.URL, Log: slog.New(slog.DiscardHandler),
-		Registerer: prometheus.NewRegistry(), OnReady: func() { close(ready) }, DrainDelay: time.Nanosecond, Grace: 10 * time.Second,
-	}}
-	if db.URL != "" {
-		cfg.DatabaseURLFile = t.TempDir() + "/url"
-		require.NoError(t, os.WriteFile(cfg.DatabaseURLFile, []byte(db.URL), 0o600))
-		cfg.DataDir = t.TempDir()
-	}
-	require.NoError(t, cfg.Validate())
+	i := f.launch(t, f.settings(t, db), f)
+	i.WaitReady(t)
+	return i
+}
+
+// launch runs the service as somebody.
+func (f *family) launch(t testing.TB, c Config, who lifecycle.Identity) *instance {
+	require.NoError(t, c.Validate())
 	client, err := httpclient.New("", callTimeout)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, cfg, client, f) }()
-	i := &instance{family: f, base: "http://" + listener.Addr().String() + c.BasePath, op: c}
-	stopped := false
-	i.stop = func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		return <-ended
-	}
-	t.Cleanup(func() { require.NoError(t, i.stop()) })
-	select {
-	case <-ready:
-	case err := <-ended:
-		t.Fatalf("ended before it was ready: %v", err)
-	}
-	return i
+	running := servicetest.Start(t, &c.Service, func(ctx context.Context) error { return run(ctx, c, client, who) })
+	return &instance{Running: running, family: f, client: servicetest.Client(t, word)}
 }
 
 // eachDatabase runs f on SQLite, and on PostgreSQL where there is one.
@@ -186,36 +132,14 @@ func (i *instance) do(t testing.TB, who caller, method, path string, body any, h
 }
 
 func (i *instance) send(t testing.TB, token, method, path string, body any, headers ...string) reply {
-	var content io.Reader
-	switch b := body.(type) {
-	case nil:
-	case string:
-		content = bytes.NewReader([]byte(b))
-	default:
-		text, err := json.Marshal(b)
+	content, isText := body.(string)
+	if body != nil && !isText {
+		text, err := json.Marshal(body)
 		require.NoError(t, err)
-		content = bytes.NewReader(text)
+		content = string(text)
 	}
-	request, err := http.NewRequestWithContext(context.Background(), method, i.base+path, content)
-	require.NoError(t, err)
-	if content != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	for n := 0; n < len(headers); n += 2 {
-		request.Header.Set(headers[n], headers[n+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	match, err := i.op.Match(method, request.URL.EscapedPath())
-	require.NoError(t, err)
-	require.NoError(t, match.Operation.CheckResponse(response.StatusCode, response.Header, text), "%s %s: %d %s", method, path, response.StatusCode, text)
-	return reply{status: response.StatusCode, header: response.Header, body: text}
+	a := servicetest.Call(t, i.client, token, method, i.URL+"/sequence/v1"+path, content, headers...)
+	return reply{status: a.Status, header: a.Header, body: a.Body}
 }
 
 // element is what tests look at of an element.

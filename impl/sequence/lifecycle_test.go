@@ -3,21 +3,15 @@ package sequence
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/config"
-	"github.com/fountainai/fountain/internal/contract"
-	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/seal"
 	database "github.com/fountainai/fountain/internal/store"
 )
@@ -58,24 +52,10 @@ func (l *lateIdentity) Ready() error {
 func TestRun_waitsForTheKmsAndSaysSo(t *testing.T) {
 	f := newFamily(t)
 	late := &lateIdentity{family: f, asked: make(chan struct{}, 1)}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	ready := make(chan struct{})
 	registry := prometheus.NewRegistry()
-	cfg := Config{SearchURL: f.search.server.URL, Service: config.Service{
-		Listener: listener, DataDir: t.TempDir(), Issuer: issuer, JWKSURL: f.jwks.URL, KMSURL: f.jwks.URL, Log: slog.New(slog.DiscardHandler),
-		Registerer: registry, OnReady: func() { close(ready) }, DrainDelay: time.Nanosecond,
-	}}
-	require.NoError(t, cfg.Validate())
-	client, err := httpclient.New("", callTimeout)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, cfg, client, late) }()
-
-	c, err := contract.Load(word)
-	require.NoError(t, err)
-	i := &instance{family: f, base: "http://" + listener.Addr().String() + c.BasePath, op: c}
+	cfg := f.settings(t, database.Config{})
+	cfg.Registerer = registry
+	i := f.launch(t, cfg, late)
 	<-late.asked
 	require.Equal(t, 200, i.send(t, "", http.MethodGet, "/health", nil).status)
 	for path, who := range map[string]string{"/ready": "", linesPath: f.token(t, reader)} {
@@ -86,7 +66,7 @@ func TestRun_waitsForTheKmsAndSaysSo(t *testing.T) {
 		require.NotEmpty(t, r.header.Get("Retry-After"))
 	}
 	late.there.Store(true)
-	<-ready
+	i.WaitReady(t)
 	require.Equal(t, 200, i.send(t, "", http.MethodGet, "/ready", nil).status)
 	i.create(t, linesPath, `{"data":{}}`)
 	names := map[string]bool{}
@@ -99,28 +79,24 @@ func TestRun_waitsForTheKmsAndSaysSo(t *testing.T) {
 		"fountain_sequence_search_oldest_waiting_seconds", "fountain_http_requests_total"} {
 		require.True(t, names[name], name)
 	}
-	cancel()
-	require.NoError(t, <-ended)
+	i.Stop(t)
 }
 
 func TestRun_endsWhenItsDatabaseIsTaken(t *testing.T) {
 	f := newFamily(t)
-	dir := t.TempDir()
-	f.start(t, database.Config{Dir: dir})
-	cfg := Config{SearchURL: f.search.server.URL, Service: config.Service{
-		Addr: "127.0.0.1:0", DataDir: dir, Issuer: issuer, JWKSURL: f.jwks.URL, KMSURL: f.jwks.URL, DrainDelay: time.Nanosecond,
-	}}
+	db := database.Config{Dir: t.TempDir()}
+	f.start(t, db)
+	cfg := f.settings(t, db)
+	cfg.Addr = "127.0.0.1:0"
 	require.ErrorIs(t, Run(t.Context(), cfg), database.ErrLocked)
 	require.ErrorIs(t, Migrate(t.Context(), cfg), database.ErrLocked)
 }
 
 func TestMigrate_preparesADatabaseForRun(t *testing.T) {
 	f := newFamily(t)
-	dir := t.TempDir()
-	cfg := Config{SearchURL: f.search.server.URL, Service: config.Service{DataDir: dir, Issuer: issuer, JWKSURL: f.jwks.URL, KMSURL: f.jwks.URL}}
-	require.NoError(t, Migrate(t.Context(), cfg))
-	_, err := os.Stat(filepath.Join(dir, "sequence.db"))
-	require.NoError(t, err)
-	i := f.start(t, database.Config{Dir: dir})
+	db := database.Config{Dir: t.TempDir()}
+	require.NoError(t, Migrate(t.Context(), f.settings(t, db)))
+	require.FileExists(t, filepath.Join(db.Dir, "sequence.db"))
+	i := f.start(t, db)
 	i.create(t, linesPath, `{"data":{}}`)
 }
