@@ -143,6 +143,7 @@ func logLine(log *slog.Logger, r *http.Request, w *response, n *Notes, operation
 	if w.problem != nil {
 		attrs = append(attrs, slog.String("code", string(w.problem.Code)))
 		switch {
+		case w.status == http.StatusNotImplemented: // a method nobody knows, which anybody can send
 		case w.status == http.StatusServiceUnavailable: // it says itself that it passes
 			attrs = append(attrs, slog.String("err", w.problem.Error()))
 		case w.status >= http.StatusInternalServerError:

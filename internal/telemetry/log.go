@@ -24,7 +24,7 @@ var harmless = map[string]bool{
 }
 
 // secretText finds our secrets by their form, wherever they stand: API keys, tokens, and passwords in URLs.
-var secretText = regexp.MustCompile(`fk_[a-z]+_[0-9A-Za-z_]{20,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(://[^/\s:@]*):[^/\s@]+@`)
+var secretText = regexp.MustCompile(`fk_[a-z]+_[0-9A-Za-z_]{20,}|\b[re]t_[0-9A-Za-z_-]{40,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(://[^/\s:@]*):[^/\s@]+@`)
 
 // NewLogger returns a JSON logger that writes records of at least level to w, replaces the value of every attribute whose key
 // names a secret, and what looks like one anywhere else.
@@ -53,7 +53,7 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 
 // Scrub replaces what has the form of a secret in a text: an error of another library may hold one.
 func Scrub(s string) string {
-	if !strings.Contains(s, "fk_") && !strings.Contains(s, "eyJ") && !strings.Contains(s, "://") {
+	if !strings.Contains(s, "fk_") && !strings.Contains(s, "t_") && !strings.Contains(s, "eyJ") && !strings.Contains(s, "://") {
 		return s
 	}
 	return secretText.ReplaceAllString(s, "${1}"+Redacted)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +41,8 @@ func TestNewLogger_replacesWhatLooksLikeASecret(t *testing.T) {
 	address := &url.URL{Scheme: "postgres", User: url.UserPassword("fountain", "hunter2"), Host: "db"}
 	line := lines(t, func(l *slog.Logger) {
 		l.Info("called with "+token, "err", errors.New("dial postgres://fountain:hunter2@db:5432/kms: refused"), "detail", "key "+apiKey+" is unknown",
-			"address", address, "raw", []byte("hunter2"), "plain", "https://example.org/a?b", "took", time.Second, "count", 3)
+			"address", address, "raw", []byte("hunter2"), "plain", "https://example.org/a?b",
+			"refresh", "rt_"+strings.Repeat("aB3_", 10)+"xyz", "enrol", "et_"+strings.Repeat("aB3-", 10)+"xyz", "part_of", "cert_chain_of_the_gateway_is_not_a_token_at_all_really", "took", time.Second, "count", 3)
 	})
 	require.Equal(t, "called with "+Redacted, line["msg"])
 	require.Equal(t, "dial postgres://fountain"+Redacted+"db:5432/kms: refused", line["err"])
@@ -48,6 +50,9 @@ func TestNewLogger_replacesWhatLooksLikeASecret(t *testing.T) {
 	require.NotContains(t, line["address"], "hunter2")
 	require.Equal(t, Redacted, line["raw"])
 	require.Equal(t, "https://example.org/a?b", line["plain"])
+	require.Equal(t, Redacted, line["refresh"])
+	require.Equal(t, Redacted, line["enrol"])
+	require.Equal(t, "cert_chain_of_the_gateway_is_not_a_token_at_all_really", line["part_of"])
 	require.EqualValues(t, 3, line["count"])
 	require.EqualValues(t, time.Second, line["took"])
 }
