@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
 // gate is the running gateway.
@@ -171,16 +171,11 @@ func (g *gate) ready() error {
 
 // becomeReady asks for the kms's keys until it has them.
 func (g *gate) becomeReady(ctx context.Context) error {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		if err := g.keys.Ready(ctx); err == nil {
-			g.hasKeys.Store(true)
-			g.config.OnReady()
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
+	if err := lifecycle.Retry(ctx, g.config.Log, "the keys of the kms", g.keys.Ready); err != nil {
+		return err
 	}
+	g.hasKeys.Store(true)
+	g.config.Log.InfoContext(ctx, "service is ready")
+	g.config.OnReady()
+	return nil
 }

@@ -47,6 +47,9 @@ const (
 	longPause   = 30 * time.Second // after failures of everything
 	longestWait = 10 * time.Minute // of one message that fails alone
 	settleTime  = 5 * time.Second
+
+	// quietFailures, 3 s of them, are no reason for a warning: at a start the other system often comes a moment later.
+	quietFailures = 6
 )
 
 // Deliver sends a batch. It may be given a message again that it has sent already: after a crash, a lost lease, or a change
@@ -109,7 +112,11 @@ func (w *Worker) pause(ctx context.Context, err error) {
 	}
 	w.failures++
 	d := backoff(w.failures, longPause)
-	w.o.Log.WarnContext(ctx, "outbox delivery failed", "error", err, "failures", w.failures, "pause", d)
+	level := slog.LevelWarn
+	if w.failures <= quietFailures {
+		level = slog.LevelDebug
+	}
+	w.o.Log.Log(ctx, level, "outbox delivery failed", "error", err, "failures", w.failures, "pause", d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
