@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/servicetest"
 )
 
 func encode(v any) string {
@@ -155,7 +156,7 @@ func TestOperations_refuseWhomTheContractDoesNotName(t *testing.T) {
 		"editor": h.login("editor", userPassword).AccessToken, "service": h.token(service, "kms"),
 		"other audience": h.token(service, "search"),
 	}
-	for _, op := range document(t).Operations {
+	for _, op := range servicetest.Contract(t, "kms").Operations {
 		if op.Public {
 			continue
 		}
@@ -275,7 +276,7 @@ func TestRequests_rubbishIsNeverAnError(t *testing.T) {
 		[]byte(`{"username":"a","username":"b","password":"c"}`), []byte(`{} {}`), bytes.Repeat([]byte(`[`), 20000), bytes.Repeat([]byte(`x`), 70<<10),
 		[]byte(`{"username":"a\u0000b","password":"x"}`), []byte(`{"username":"\ud800","password":"x"}`),
 	}
-	for _, op := range document(t).Operations {
+	for _, op := range servicetest.Contract(t, "kms").Operations {
 		if op.Method == http.MethodGet || op.Method == http.MethodDelete {
 			continue
 		}

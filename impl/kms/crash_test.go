@@ -65,10 +65,7 @@ func (h *house) spawn() (kill func()) {
 	require.NoError(h.t, command.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(h.t, err, "the child died before it was ready")
-	h.url = strings.TrimSpace(line)
-	h.http = &http.Client{Transport: &checked{t: h.t, contract: document(h.t)}}
-	h.client, err = api.NewClientWithResponses(h.url+"/kms/v1", api.WithHTTPClient(h.http))
-	require.NoError(h.t, err)
+	h.use(strings.TrimSpace(line))
 	once := sync.OnceFunc(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()

@@ -1,17 +1,13 @@
 package kms_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
-	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 	"github.com/fountainai/fountain/internal/telemetry"
@@ -42,7 +38,7 @@ type house struct {
 	http   *http.Client
 	url    string
 	dir    string
-	log    *buffer
+	log    *servicetest.Log
 	stop   func() error
 }
 
@@ -57,9 +53,7 @@ func databaseOf(t *testing.T, c store.Config) kms.Config {
 	t.Helper()
 	out := kms.Config{Service: config.Service{DataDir: t.TempDir(), Issuer: issuer}}
 	require.NoError(t, os.Chmod(out.DataDir, 0o700))
-	if c.URL != "" {
-		out.DatabaseURLFile = filepath.Join(t.TempDir(), "url")
-		require.NoError(t, os.WriteFile(out.DatabaseURLFile, []byte(c.URL), 0o600))
+	if out.DatabaseURLFile = servicetest.DatabaseURLFile(t, c); out.DatabaseURLFile != "" {
 		out.RootKeyFile = filepath.Join(out.DataDir, "root.key")
 		keygen(t, out.RootKeyFile)
 	}
@@ -75,7 +69,7 @@ func databaseOfSQLite(t *testing.T) kms.Config {
 // start runs a kms until the test ends.
 func start(t *testing.T, c kms.Config) *house {
 	t.Helper()
-	h := &house{t: t, config: c, clock: clock.NewFake(time.Now()), dir: c.DataDir, log: &buffer{}}
+	h := &house{t: t, config: c, clock: clock.NewFake(time.Now()), dir: c.DataDir, log: &servicetest.Log{}}
 	if c.Clock != nil {
 		h.clock = c.Clock.(*clock.Fake)
 	}
@@ -85,83 +79,22 @@ func start(t *testing.T, c kms.Config) *house {
 
 // run starts the kms of the house, again after a stop.
 func (h *house) run() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(h.t, err)
-	ready, ended := make(chan struct{}), make(chan error, 1)
+	h.t.Helper()
 	c := h.config
-	c.Listener, c.Clock, c.DrainDelay, c.Registerer = listener, h.clock, time.Nanosecond, nil
-	c.Log = telemetry.NewLogger(h.log, slog.LevelDebug)
-	c.OnReady = func() { close(ready) }
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- kms.Run(ctx, c) }()
-	select {
-	case <-ready:
-	case err := <-ended:
-		cancel()
-		require.FailNow(h.t, "kms ended before it was ready", "%v", err)
-	}
-	once := sync.OnceValue(func() error { cancel(); return <-ended })
-	h.stop = once
-	h.t.Cleanup(func() { require.NoError(h.t, once()) })
-	h.url = "http://" + listener.Addr().String()
-	h.http = &http.Client{Transport: &checked{t: h.t, contract: document(h.t)}}
-	h.client, err = api.NewClientWithResponses(h.url+"/kms/v1", api.WithHTTPClient(h.http))
+	c.Clock, c.DrainDelay, c.Registerer, c.Log = h.clock, time.Nanosecond, nil, telemetry.NewLogger(h.log, slog.LevelDebug)
+	running := servicetest.Start(h.t, &c.Service, func(ctx context.Context) error { return kms.Run(ctx, c) })
+	running.WaitReady(h.t)
+	h.stop = func() error { running.Stop(h.t); return nil }
+	h.use(running.URL)
+}
+
+// use points the house's clients at a kms.
+func (h *house) use(url string) {
+	h.t.Helper()
+	var err error
+	h.url, h.http = url, servicetest.Client(h.t, "kms")
+	h.client, err = api.NewClientWithResponses(url+"/kms/v1", api.WithHTTPClient(h.http))
 	require.NoError(h.t, err)
-}
-
-var document = func() func(t *testing.T) *contract.Contract {
-	load := sync.OnceValues(func() (*contract.Contract, error) { return contract.Load("kms") })
-	return func(t *testing.T) *contract.Contract {
-		t.Helper()
-		c, err := load()
-		require.NoError(t, err)
-		return c
-	}
-}()
-
-// checked holds every answer against the contract.
-type checked struct {
-	t        *testing.T
-	contract *contract.Contract
-}
-
-func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
-	if err != nil {
-		return nil, err
-	}
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	match, err := c.contract.Match(r.Method, r.URL.EscapedPath())
-	if err != nil {
-		return answer, nil // no operation: nothing to check against
-	}
-	if err := match.Operation.CheckResponse(answer.StatusCode, answer.Header, body); err != nil {
-		c.t.Errorf("%s answered %d, which is not what the contract says: %v\n%s", match.Operation.ID, answer.StatusCode, err, body)
-	}
-	return answer, nil
-}
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // bearer sends a token.

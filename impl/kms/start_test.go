@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
@@ -210,14 +211,9 @@ func TestRun_answersHealthAndNotReadyWhileTheDatabaseIsAway(t *testing.T) {
 	address := gone.Addr().String()
 	require.NoError(t, gone.Close())
 	c := databaseOf(t, store.Config{URL: "postgres://fountain@" + address + "/kms?sslmode=disable"})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	c.Listener, c.DrainDelay = listener, time.Nanosecond
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- kms.Run(ctx, c) }()
-	client, err := api.NewClientWithResponses("http://"+listener.Addr().String()+"/kms/v1",
-		api.WithHTTPClient(&http.Client{Transport: &checked{t: t, contract: document(t)}}))
+	c.DrainDelay = time.Nanosecond
+	running := servicetest.Start(t, &c.Service, func(ctx context.Context) error { return kms.Run(ctx, c) })
+	client, err := api.NewClientWithResponses(running.URL+"/kms/v1", api.WithHTTPClient(servicetest.Client(t, "kms")))
 	require.NoError(t, err)
 	health, err := client.GetKmsHealthWithResponse(t.Context())
 	require.NoError(t, err)
@@ -229,6 +225,5 @@ func TestRun_answersHealthAndNotReadyWhileTheDatabaseIsAway(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "not_ready", code(login.Body))
 	require.NotEmpty(t, login.HTTPResponse.Header.Get("Retry-After"))
-	cancel()
-	require.NoError(t, <-ended)
+	running.Stop(t)
 }
