@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,8 +27,8 @@ func replicas(t *testing.T, f func(a, b *house)) {
 		one := databaseOf(t, c)
 		two := one
 		two.DataDir = t.TempDir()
-		time := clock.NewFake(clock.System.Now())
-		one.Clock, two.Clock = time, time
+		now := clock.NewFake(clock.System.Now())
+		one.Clock, two.Clock = now, now
 		var a, b *house
 		var both sync.WaitGroup
 		both.Go(func() { a = start(t, one) })
@@ -119,5 +120,44 @@ func TestReplicas_enrolOnceAndShareTheSecrets(t *testing.T) {
 		b.run()
 		_, err = os.Stat(filepath.Join(b.dir, "enrol", "search", "token"))
 		require.ErrorIs(t, err, os.ErrNotExist)
+	})
+}
+
+// K1: once revoking was answered, no replica takes the key for good, not even for the length of one cached look.
+func TestReplicas_revokedMeansRefusedEverywhereAtOnce(t *testing.T) {
+	replicas(t, func(a, b *house) {
+		t := a.t
+		admin, raised := a.administrator()
+		key := a.ownKey(admin.ID, raised, "elements:read")
+		var revoked atomic.Bool
+		var before, after atomic.Int64
+		var all sync.WaitGroup
+		for i := range 16 {
+			h := []*house{a, b}[i%2]
+			all.Go(func() {
+				for after.Load() < 200 {
+					began := revoked.Load()
+					got, err := h.client.VerifyAPIKeyWithResponse(t.Context(), api.APIKeyVerify{Key: key.Key}, bearer(raised))
+					if err != nil || got.StatusCode() != http.StatusOK {
+						t.Errorf("%v %s", err, got.Body)
+						return
+					}
+					switch {
+					case began && got.JSON200.Valid:
+						t.Error("a revoked key was taken for good")
+						return
+					case began:
+						after.Add(1)
+					default:
+						before.Add(1)
+					}
+				}
+			})
+		}
+		require.Eventually(t, func() bool { return before.Load() >= 100 }, time.Minute, time.Millisecond)
+		require.Equal(t, http.StatusNoContent, a.revoke(key.APIKey.ID, raised))
+		revoked.Store(true)
+		all.Wait()
+		require.GreaterOrEqual(t, after.Load(), int64(200))
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// scannable is the expression that secret scanners are given (docs/operations).
+// scannable is the expression to give to secret scanners.
 var scannable = regexp.MustCompile(`^fk_live_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z]{49}$`)
 
 func TestNewText_isParsedAndTellsItsID(t *testing.T) {
