@@ -181,16 +181,42 @@ func (t *teller) accepted(ctx context.Context) error {
 	return nil
 }
 
-// tidy takes back what a running family should not keep.
+// tidy tells what stays, and takes back what a running family should not keep.
 func (t *teller) tidy(ctx context.Context) error {
+	if !t.Tidy {
+		t.say("This family was the story's own: it ends now and leaves nothing behind. `fountain up` starts one that stays, with the documentation of every operation at /docs.")
+		return nil
+	}
 	t.say("The elements stay in the scope %s. The documentation of every operation is at %s/docs.", t.Scope, t.URL)
-	if !t.Tidy || t.authenticator == nil {
+	if t.authenticator == nil {
 		return nil
 	}
 	t.say("The authenticator lived in this program only, so it is revoked; that takes a code of its own, up to half a minute away.")
+	return t.revoke(ctx)
+}
+
+// revoke takes the story's authenticator away again.
+func (t *teller) revoke(ctx context.Context) error {
 	if err := t.client.Twofactor.RevokeFactor(ctx, t.authenticator.factorID); err != nil {
 		return err
 	}
 	t.call("DELETE /twofactor/v1/factors/"+t.authenticator.factorID, "204")
+	t.authenticator = nil
+	return nil
+}
+
+// takeBack revokes the authenticator of a story that failed or was interrupted. Left enrolled, it would shut its user out of
+// everything that asks for a second factor, because nobody else has its seed; so the seed is shown if it can't be revoked.
+func (t *teller) takeBack(ctx context.Context) error {
+	if !t.Tidy || t.authenticator == nil {
+		return nil
+	}
+	t.say("The story ends early. Its authenticator is revoked first; please wait, up to half a minute.")
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer stop()
+	if err := t.revoke(ctx); err != nil {
+		t.say("It could not be revoked. Put its seed into an authenticator app of yours: %s", t.authenticator.secret)
+		return fmt.Errorf("revoke the story's authenticator: %w", err)
+	}
 	return nil
 }

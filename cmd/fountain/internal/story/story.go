@@ -5,6 +5,7 @@ package story
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -72,7 +73,7 @@ func Tell(ctx context.Context, o Options) error {
 	} {
 		t.head(step.name)
 		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("step %d, %s: %w", t.step, step.name, err)
+			return errors.Join(fmt.Errorf("step %d, %s: %w", t.step, step.name, err), t.takeBack(ctx))
 		}
 	}
 	t.say("That was the whole story: every step did what it said.")

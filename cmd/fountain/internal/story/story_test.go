@@ -84,6 +84,32 @@ func TestTell_inARunningFamilyLeavesNoAuthenticatorAndCanBeToldAgain(t *testing.
 	require.ErrorContains(t, err, "step 7, A new version: the line to change is not there", "the scope holds a changed play now")
 }
 
+func TestTell_leavesNoAuthenticatorWhenItIsInterrupted(t *testing.T) {
+	clock := &movedClock{}
+	info := startFamily(t, clock)
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out strings.Builder
+	o := Options{
+		Out: &out, URL: info.GatewayURL, BootstrapTokenFile: info.BootstrapTokenFile, Username: "ada", Password: "a lamp nobody else has lit",
+		Scope: "first", Tidy: true, Now: clock.Now,
+		Sleep: func(c context.Context, d time.Duration) error { // while it waits for its last code
+			if ctx.Err() == nil {
+				interrupt()
+				return context.Canceled
+			}
+			return clock.sleep(c, d)
+		},
+	}
+	require.ErrorIs(t, Tell(ctx, o), context.Canceled)
+	require.Contains(t, out.String(), "The story ends early.")
+	c, err := fountain.New(info.GatewayURL, fountain.WithUser("ada", o.Password))
+	require.NoError(t, err)
+	for f, err := range c.Twofactor.Factors(t.Context()) {
+		require.NoError(t, err)
+		require.NotEqual(t, "active", string(f.Status))
+	}
+}
+
 func TestPrint_keepsWithinTheWidth(t *testing.T) {
 	var out strings.Builder
 	teller := &teller{Options: Options{Out: &out}}
