@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
@@ -63,7 +64,7 @@ func (c *Config) targets() (map[string]*url.URL, error) {
 	for word, address := range map[string]string{"kms": c.KMSURL, "twofactor": c.TwofactorURL, "search": c.SearchURL, "sequence": c.SequenceURL} {
 		u, err := url.Parse(address)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") {
-			errs = append(errs, fmt.Errorf("address of %s: must be http://host:port or https://host:port", word))
+			errs = append(errs, fmt.Errorf("%s_URL: must be http://host:port or https://host:port", strings.ToUpper(word)))
 			continue
 		}
 		out[word] = u

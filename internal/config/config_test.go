@@ -54,7 +54,8 @@ func TestLoadFrom_reportsEveryFaultAndNoValue(t *testing.T) {
 	require.Error(t, err)
 	for _, want := range []string{
 		"FOUNTAIN_SEARCH_ADR: unknown setting; did you mean FOUNTAIN_SEARCH_ADDR?", "FOUNTAIN_SEARCH_SECRET: unknown setting", "FOUNTAIN_SEARCH_LISTENER: unknown setting",
-		"Workers", "DrainDelay", "LogLevel", "FOUNTAIN_SEARCH_KEY_FILE: required setting is missing",
+		"FOUNTAIN_SEARCH_WORKERS: not a valid whole number", "FOUNTAIN_SEARCH_DRAIN_DELAY: not a valid duration, for example 5s",
+		"FOUNTAIN_SEARCH_LOG_LEVEL: not a valid level: debug, info, warn or error", "FOUNTAIN_SEARCH_KEY_FILE: required setting is missing",
 	} {
 		require.ErrorContains(t, err, want)
 	}

@@ -46,7 +46,7 @@ func LoadFrom(prefix string, cfg any, environ []string) error {
 		}
 	}
 	if err := env.ParseWithOptions(cfg, options); err != nil {
-		errs = append(errs, withoutValues(err)...)
+		errs = append(errs, withoutValues(err, prefix, known)...)
 	}
 	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
 	return errors.Join(errs...)
@@ -71,9 +71,9 @@ func unknownName(name string, known map[string]bool) error {
 	return fmt.Errorf("%s: unknown setting", name)
 }
 
-// withoutValues keeps of the library's errors only which field has which wrong type: the value may be a secret that was
+// withoutValues keeps of the library's errors only which setting has which wrong type: the value may be a secret that was
 // put into the wrong variable.
-func withoutValues(err error) []error {
+func withoutValues(err error, prefix string, known map[string]bool) []error {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
 		return []error{errors.New("read settings: the environment does not parse")}
@@ -82,7 +82,7 @@ func withoutValues(err error) []error {
 	for _, e := range all.Errors {
 		var parse env.ParseError
 		if errors.As(e, &parse) {
-			out = append(out, fmt.Errorf("setting %s: not a valid %s", parse.Name, typeName(parse.Type)))
+			out = append(out, fmt.Errorf("%s: not a valid %s", settingOf(parse.Name, prefix, known), typeName(parse.Type)))
 			continue
 		}
 		var missing env.VarIsNotSetError
@@ -95,9 +95,28 @@ func withoutValues(err error) []error {
 	return out
 }
 
+// settingOf is the name of the setting that fills a Go field, which is all that the library's error tells.
+func settingOf(field, prefix string, known map[string]bool) string {
+	for name := range known {
+		if strings.EqualFold(strings.ReplaceAll(strings.TrimPrefix(name, prefix), "_", ""), field) {
+			return name
+		}
+	}
+	return "setting " + field
+}
+
+// typeName is a type in words that an operator knows.
 func typeName(t reflect.Type) string {
 	if t == nil {
 		return "value"
+	}
+	switch t.String() {
+	case "time.Duration":
+		return "duration, for example 5s"
+	case "slog.Level":
+		return "level: debug, info, warn or error"
+	case "int", "int64":
+		return "whole number"
 	}
 	return t.String()
 }
