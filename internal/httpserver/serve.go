@@ -25,6 +25,7 @@ type ServeOptions struct {
 	Log               *slog.Logger
 	Draining          func()        // told when the end begins, so that readiness can say no
 	DrainDelay        time.Duration // between that and the end of accepting
+	Announced         func() bool   // whether anybody was told to send requests here; nil: yes. Where nobody was, there is no delay
 	Grace             time.Duration // for requests in flight
 }
 
@@ -64,10 +65,14 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	if o.Draining != nil {
 		o.Draining()
 	}
+	delay := o.DrainDelay
+	if o.Announced != nil && !o.Announced() {
+		delay = 0
+	}
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
-	case <-time.After(o.DrainDelay):
+	case <-time.After(delay):
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
 	defer cancel()

@@ -139,6 +139,7 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 		return httpserver.Serve(ctx, listener, handler, httpserver.ServeOptions{
 			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, Log: c.Log,
 			Draining: func() { s.draining.Store(true) }, DrainDelay: c.DrainDelay, Grace: c.Grace,
+			Announced: func() bool { return s.why.Load() == nil },
 		})
 	})
 	return s.group.Run(ctx)

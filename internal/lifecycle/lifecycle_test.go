@@ -258,6 +258,23 @@ func TestServe_reportsWhatEndsIt(t *testing.T) {
 	require.ErrorContains(t, s.Serve(t.Context(), Door{Keys: auth.StaticKeys{}, Mount: mount(s)}), "listen")
 }
 
+// What is wrong with a start is told at once: nobody sends requests yet, so there is nothing to drain.
+func TestServe_endsAFailedStartWithoutADelay(t *testing.T) {
+	c, _ := settings(t)
+	c.DrainDelay = time.Hour
+	s := newService(t, c)
+	wrong := errors.New("wrong for ever")
+	s.Go("work", func(context.Context) error { return wrong })
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(t.Context(), Door{Keys: auth.StaticKeys{}, Mount: mount(s)}) }()
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, wrong)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the error of the start waits for a drain")
+	}
+}
+
 func TestServe_bearsADeadline(t *testing.T) {
 	c, _ := settings(t)
 	s := newService(t, c)
