@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -86,7 +88,7 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
 		client, err := fountain.New(c.address(nil), append(opts, fountain.WithAPIKey(key))...)
 		if err != nil {
-			return nil, fmt.Errorf("FOUNTAIN_API_KEY, FOUNTAIN_URL: %w", err)
+			return nil, errors.New("FOUNTAIN_API_KEY, FOUNTAIN_URL: " + strings.TrimPrefix(err.Error(), "WithAPIKey: "))
 		}
 		return client, nil
 	}
@@ -107,6 +109,24 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 		return nil, err
 	}
 	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)))...)
+}
+
+// calling makes one clear sentence of it when nothing listens where a command of a running family calls.
+func calling(cmd *cobra.Command) *cobra.Command {
+	do := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := do(cmd, args)
+		var call *url.Error
+		if !errors.As(err, &call) || !errors.Is(err, syscall.ECONNREFUSED) {
+			return err
+		}
+		address := "the gateway's address"
+		if u, parseErr := url.Parse(call.URL); parseErr == nil {
+			address = u.Scheme + "://" + u.Host
+		}
+		return fmt.Errorf("nothing answers at %s: is fountain up running there? (--url or FOUNTAIN_URL names another address)", address)
+	}
+	return cmd
 }
 
 // askCode asks for a one-time code at the terminal.

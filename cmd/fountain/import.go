@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,9 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 	"github.com/fountainai/fountain/internal/screenplay"
 )
+
+// scopeName is what the sequence service's contract lets a scope be.
+var scopeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
 
 func newImport() *cobra.Command {
 	var c connection
@@ -30,6 +34,9 @@ spokenWord, in batches. Running it again does no harm: what is there is not stor
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if batch < 1 || batch > 1000 {
 				return usagef("--batch must be 1 to 1000")
+			}
+			if scope != "" && !scopeName.MatchString(scope) {
+				return usagef("--scope must begin with a letter or digit and hold at most 128 letters, digits, dots, hyphens, underscores and tildes")
 			}
 			script, err := readScreenplay(args[0])
 			if err != nil {

@@ -69,7 +69,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
 		newKeygen(), newBootstrapToken(),
-		newLogin(), newLogout(), newWhoami(), newImport(), newDemo(),
+		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newDemo()),
 	)
 	return root
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
@@ -81,6 +83,33 @@ func TestLogin_keepsASessionForItsOwnerUntilLogout(t *testing.T) {
 	require.NoError(t, os.WriteFile(kept, raw, 0o600))
 	got = h.run("whoami")
 	require.Equal(t, 1, got.code, "the session is over at the kms too")
+}
+
+func TestWhoami_knowsAKeyForOneServiceAlone(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	_, pass := password(t)
+	u.bootstrap(t, pass)
+	c, err := fountain.New(u.url, fountain.WithUser("ada", pass))
+	require.NoError(t, err)
+	var owner string
+	for user, err := range c.KMS.Users(t.Context()) {
+		require.NoError(t, err)
+		owner = user.ID
+	}
+	key, err := c.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{
+		Name: "import", OwnerKind: kms.APIKeyCreateOwnerKindUser, OwnerID: owner, Scopes: kms.Scopes{"elements:write"},
+	})
+	require.NoError(t, err)
+	h := &home{t: t, dir: t.TempDir(), env: []string{"FOUNTAIN_API_KEY=" + key.Key}}
+	got := h.run("whoami", "--url", u.url)
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, owner)
+	require.Contains(t, got.stdout, "scopes elements:write\n")
+
+	h.env = []string{"FOUNTAIN_API_KEY=rubbish"}
+	got = h.run("whoami", "--url", u.url)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "FOUNTAIN_API_KEY, FOUNTAIN_URL: this is not the text of an API key")
 }
 
 func TestImport_ofTheSameFileAgainChangesNothing(t *testing.T) {

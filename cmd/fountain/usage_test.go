@@ -25,6 +25,7 @@ func TestCommands_answerAWrongCallWithOneSentence(t *testing.T) {
 		"keygen":                                "takes one argument",
 		"import":                                "takes one argument",
 		"import x --batch 0":                    "--batch must be",
+		"import x --scope a/b":                  "--scope must begin with",
 		"login":                                 "needs --username",
 		"demo --username ada":                   "needs --url",
 		"demo --url http://h --username ada":    "go together",
@@ -41,6 +42,13 @@ func TestCommands_answerAWrongCallWithOneSentence(t *testing.T) {
 	}
 }
 
+func TestCommands_tellWhereNothingAnswers(t *testing.T) {
+	file, _ := password(t)
+	got := run(t, "login", "--url", "http://127.0.0.1:1", "--username", "ada", "--password-file", file)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "nothing answers at http://127.0.0.1:1: is fountain up running there?")
+}
+
 func TestServe_reportsEveryWrongSettingAtOnceWithoutItsValue(t *testing.T) {
 	cmd := command(t, "serve", "kms", "--validate")
 	cmd.Env = append(cmd.Env, "FOUNTAIN_KMS_DATA_DIR="+t.TempDir(), "FOUNTAIN_KMS_ISUER=hunter2", "FOUNTAIN_KMS_GRACE=hunter2")
@@ -48,7 +56,7 @@ func TestServe_reportsEveryWrongSettingAtOnceWithoutItsValue(t *testing.T) {
 	require.Equal(t, exitUsage, got.code)
 	said := got.sentenceOf(t)
 	require.Contains(t, said, "did you mean FOUNTAIN_KMS_ISSUER?")
-	require.Contains(t, said, "Grace")
+	require.Contains(t, said, "FOUNTAIN_KMS_GRACE: not a valid duration")
 	require.NotContains(t, said, "hunter2")
 
 	cmd = command(t, "serve", "kms", "--validate")

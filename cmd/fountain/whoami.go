@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
 )
 
 func newWhoami() *cobra.Command {
@@ -21,7 +24,7 @@ func newWhoami() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			token, err := client.Token(cmd.Context(), "kms")
+			token, err := anyToken(cmd.Context(), client)
 			if err != nil {
 				return err
 			}
@@ -42,6 +45,18 @@ func newWhoami() *cobra.Command {
 	}
 	c.flags(cmd)
 	return cmd
+}
+
+// anyToken returns a token for the first service that the scopes reach: an API key may be for one alone.
+func anyToken(ctx context.Context, client *fountain.Client) (string, error) {
+	var token string
+	var err error
+	for _, service := range []string{"kms", "sequence", "search", "twofactor"} {
+		if token, err = client.Token(ctx, service); !errors.Is(err, fountain.CodeInvalidTarget) {
+			break
+		}
+	}
+	return token, err
 }
 
 // claims is what an access token tells its holder (RFC 9068). Nothing is decided by it here, so it is not verified.
