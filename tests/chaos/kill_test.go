@@ -73,6 +73,8 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 	ctx, stop := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	working := make(chan struct{})
+	first := sync.OnceFunc(func() { close(working) })
 	for i := range appenders {
 		wg.Go(func() {
 			for j := 0; ctx.Err() == nil; j++ {
@@ -87,13 +89,25 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 				}
 				acknowledged[e.Number] = id
 				mu.Unlock()
+				first()
 			}
 		})
 	}
+	await(t, working)
 	time.Sleep(life) // the moment of the kill is what is random here
 	p.Kill()
 	stop()
 	wg.Wait()
+}
+
+// await waits for the first acknowledged number of a round, so that every kill comes in the middle of work.
+func await(t *testing.T, working <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-working:
+	case <-time.After(time.Minute):
+		t.Fatal("no number was acknowledged within a minute")
+	}
 }
 
 // check demands 1..N without a gap, and every acknowledged number with its element.

@@ -116,6 +116,8 @@ func appendThrough(t *testing.T, p *harness.Process, replicas []*replica, round 
 	ctx, stop := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	working := make(chan struct{})
+	first := sync.OnceFunc(func() { close(working) })
 	for n, r := range replicas {
 		c := client(t, p, fountain.WithUser("ada", password), fountain.WithServiceURL("sequence", r.url))
 		for i := range appenders / 2 {
@@ -132,10 +134,12 @@ func appendThrough(t *testing.T, p *harness.Process, replicas []*replica, round 
 					}
 					acknowledged[e.Number] = id
 					mu.Unlock()
+					first()
 				}
 			})
 		}
 	}
+	await(t, working)
 	disturb()
 	stop()
 	wg.Wait()
