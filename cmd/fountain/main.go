@@ -69,7 +69,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
 		newKeygen(), newBootstrapToken(),
-		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newDemo()),
+		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
 	)
 	return root
 }
