@@ -22,6 +22,7 @@ const (
 type Principal struct {
 	Subject   string   // sub: usr_... or svc_...
 	Kind      string   // KindUser or KindService
+	Username  string   // preferred_username of a user, for showing only; may be "" and may change
 	ClientID  string   // client_id: the API key's id, or "fountain" for a password login
 	SessionID string   // sid: the refresh family; "" for services
 	TokenID   string   // jti

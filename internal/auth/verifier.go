@@ -69,6 +69,7 @@ type Claims struct {
 	Scope     string   `json:"scope"`
 	Roles     []string `json:"roles,omitempty"`
 	Principal string   `json:"principal"`
+	Username  string   `json:"preferred_username,omitempty"` // of users: what a person calls themselves (OpenID Connect Core 1.0, section 5.1); for showing only
 	SessionID string   `json:"sid,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
@@ -117,7 +118,7 @@ func (c *Claims) principal(token string) (*Principal, error) {
 		return nil, errors.New("a service token and a stepped-up token have exactly one aud")
 	}
 	p := &Principal{
-		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
+		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, Username: c.Username, SessionID: c.SessionID, TokenID: c.ID,
 		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR,
 		Expires: c.ExpiresAt.UTC(), Token: token,
 	}

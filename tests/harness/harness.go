@@ -148,6 +148,7 @@ func (f *Family) EnrolTOTP(c *fountain.Client) {
 	ctx := context.Background()
 	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("test")})
 	require.NoError(f.tb, err)
+	require.Contains(f.tb, enrolment.OtpauthURI, "otpauth://totp/FountainAI:"+Username+"?", "the authenticator shows who it is for")
 	f.mu.Lock()
 	f.secret = enrolment.Secret
 	f.mu.Unlock()

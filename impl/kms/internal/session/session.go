@@ -124,7 +124,7 @@ func (s *Sessions) access(u user.User, f Family, r token.Request) (token.Issued,
 		return token.Issued{}, err
 	}
 	return s.Mint.Issue(token.Grant{
-		Subject: u.ID, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID,
+		Subject: u.ID, Username: u.Username, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID,
 		Scopes: scopes, Audience: audience, Roles: u.Roles,
 		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: token.UserLife,
 	})

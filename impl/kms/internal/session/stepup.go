@@ -104,7 +104,7 @@ func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.P
 		}
 	}
 	return token.Grant{
-		Subject: u.ID, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: f.ID,
+		Subject: u.ID, Username: u.Username, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: f.ID,
 		Scopes: scopes, Audience: []string{word}, Roles: u.Roles,
 		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: token.StepUpLife,
 	}, nil

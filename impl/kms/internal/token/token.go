@@ -33,6 +33,7 @@ type Signer interface {
 // Grant is what a token is to say.
 type Grant struct {
 	Subject, Kind, ClientID, SessionID string
+	Username                           string // of users
 	Scopes, Audience, Roles            []string
 	ACR                                string
 	AMR                                []string
@@ -63,7 +64,7 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 			Issuer: m.Issuer, Subject: g.Subject, Audience: g.Audience, ID: id.New("tok"),
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(g.Life)),
 		},
-		ClientID: g.ClientID, Scope: strings.Join(g.Scopes, " "), Roles: g.Roles, Principal: g.Kind, SessionID: g.SessionID,
+		ClientID: g.ClientID, Scope: strings.Join(g.Scopes, " "), Roles: g.Roles, Principal: g.Kind, Username: g.Username, SessionID: g.SessionID,
 		ACR: g.ACR, AMR: g.AMR,
 	}
 	if !g.AuthTime.IsZero() {

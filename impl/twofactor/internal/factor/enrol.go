@@ -54,6 +54,14 @@ func (c Caller) mayAdd(counts Counts) error {
 	return c.SignIn
 }
 
+// account is what the person finds in the authenticator.
+func (c Caller) account() string {
+	if c.Account == "" {
+		return c.Subject
+	}
+	return c.Account
+}
+
 // newFactor makes a seed and the row to keep it in.
 func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.Time) (Record, Enrolment, error) {
 	if err := p.Validate(); err != nil {
@@ -73,7 +81,7 @@ func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.
 	if r.SealedSeed, err = s.Sealer.Seal(seed, aad(r.ID, r.Subject)); err != nil {
 		return Record{}, Enrolment{}, fmt.Errorf("seal seed: %w", err)
 	}
-	uri, err := totp.URI(s.Issuer, r.Subject, seed, p)
+	uri, err := totp.URI(s.Issuer, c.account(), seed, p)
 	if err != nil {
 		return Record{}, Enrolment{}, err
 	}
@@ -99,7 +107,7 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return totp.URI(s.Issuer, r.Subject, seed, r.Parameters)
+	return totp.URI(s.Issuer, c.account(), seed, r.Parameters)
 }
 
 // Revoke ends a factor of the caller, who has shown a second factor.

@@ -67,6 +67,7 @@ func (r *Record) StatusAt(now time.Time) Status {
 // Caller is on whose behalf something is done, and what its sign-in is worth.
 type Caller struct {
 	Subject   string
+	Account   string // what an authenticator shows for the subject; empty: the subject itself
 	Client    string // the client of the session
 	Session   string // empty: the caller has no session that could be raised
 	RequestID string
