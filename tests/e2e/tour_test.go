@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/search"
+	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/openapi"
+	"github.com/fountainai/fountain/tests/harness"
+	"github.com/fountainai/fountain/tests/recorder"
+)
+
+// tour calls operations; what fails ends the test.
+type tour struct {
+	t     *testing.T
+	f     *harness.Family
+	admin *fountain.Client
+}
+
+// ok returns the value of a call that must succeed: ok(t)(c.KMS.GetJwks(ctx)).
+func ok[T any](t *tour, what string) func(T, error) T {
+	return func(v T, err error) T {
+		t.t.Helper()
+		require.NoError(t.t, err, what)
+		return v
+	}
+}
+
+// TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway calls each operation once with the SDK; the recorder holds each
+// answer against its contract. A new operation that nobody calls here fails the test.
+func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.T) {
+	f := harness.Start(t)
+	f.Bootstrap()
+	tr := &tour{t: t, f: f, admin: f.Admin()}
+	tr.gateway()
+	tr.people()
+	tr.codes()
+	tr.services()
+	tr.elements()
+	tr.documents()
+	seen := map[string]bool{}
+	for _, line := range recorder.Ledger() {
+		id, rest, _ := strings.Cut(line, " ")
+		if strings.HasPrefix(rest, "2") {
+			seen[id] = true
+		}
+	}
+	for _, id := range operationIDs(t) {
+		require.True(t, seen[id], "nobody has called %s with success", id)
+	}
+}
+
+func operationIDs(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, word := range openapi.Words() {
+		loader := openapi3.NewLoader()
+		loader.IsExternalRefsAllowed = true
+		loader.ReadFromURIFunc = func(_ *openapi3.Loader, u *url.URL) ([]byte, error) { return fs.ReadFile(openapi.Files, u.Path) }
+		text, err := openapi.Read(word)
+		require.NoError(t, err)
+		doc, err := loader.LoadFromDataWithPath(text, &url.URL{Path: word + ".yaml"})
+		require.NoError(t, err)
+		for _, item := range doc.Paths.Map() {
+			for _, op := range item.Operations() {
+				out = append(out, op.OperationID)
+			}
+		}
+	}
+	require.Greater(t, len(out), 60)
+	return out
+}
+
+func (tr *tour) gateway() {
+	ctx, g := context.Background(), tr.admin.Gateway
+	ok[any](tr, "health")(any2(g.GetGatewayHealth(ctx)))
+	ok[any](tr, "ready")(any2(g.GetGatewayReadiness(ctx)))
+	ok[any](tr, "services")(any2(g.ListGatewayServices(ctx)))
+	var metadata struct{ Issuer string }
+	require.NoError(tr.t, json.Unmarshal(ok[json.RawMessage](tr, "metadata")(g.GetAuthorizationServer(ctx)), &metadata))
+	require.NotEmpty(tr.t, metadata.Issuer)
+	ok[[]byte](tr, "contract")(g.GetContract(ctx, "kms.yaml"))
+	ok[[]byte](tr, "docs")(g.GetDocs(ctx))
+	ok[[]byte](tr, "asset")(g.GetDocsAsset(ctx, "init.js"))
+	k, tf, sq, se := tr.admin.KMS, tr.admin.Twofactor, tr.admin.Sequence, tr.admin.Search
+	ok[any](tr, "health")(any2(k.GetKmsHealth(ctx)))
+	ok[any](tr, "ready")(any2(k.GetKmsReadiness(ctx)))
+	ok[any](tr, "health")(any2(tf.GetTwofactorHealth(ctx)))
+	ok[any](tr, "ready")(any2(tf.GetTwofactorReadiness(ctx)))
+	ok[any](tr, "health")(any2(sq.GetSequenceHealth(ctx)))
+	ok[any](tr, "ready")(any2(sq.GetSequenceReadiness(ctx)))
+	ok[any](tr, "health")(any2(se.GetSearchHealth(ctx)))
+	ok[any](tr, "ready")(any2(se.GetSearchReadiness(ctx)))
+	ok[any](tr, "jwks")(any2(k.GetJwks(ctx)))
+	ok[any](tr, "metadata")(any2(k.GetServerMetadata(ctx)))
+}
+
+// any2 forgets the type of a value that is not looked at.
+func any2[T any](v T, err error) (any, error) { return v, err }
+
+// codes enrols the administrator's authenticator and a second one, which is revoked.
+func (tr *tour) codes() {
+	ctx, tf := context.Background(), tr.admin.Twofactor
+	tr.f.EnrolTOTP(tr.admin)
+	second := ok[*twofactor.TotpEnrolment](tr, "second factor")(tf.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("spare")}))
+	ok[[]byte](tr, "png")(tf.GetTotpQrPng(ctx, second.FactorID))
+	ok[[]byte](tr, "svg")(tf.GetTotpQrSvg(ctx, second.FactorID))
+	require.Len(tr.t, ok[*twofactor.FactorList](tr, "factors")(tf.ListFactors(ctx, nil)).Items, 2)
+	require.NoError(tr.t, tf.RevokeFactor(ctx, second.FactorID))
+	proof := ok[*twofactor.OtpProof](tr, "verify")(tf.VerifyOtp(ctx, twofactor.OtpVerify{Code: tr.f.Code()}))
+	ok[any](tr, "step up")(any2(tr.admin.KMS.CompleteStepUp(ctx, kms.StepUp{Proof: proof.Proof, Resource: "kms"})))
+}
+
+// people needs no second factor yet: signing in and out, refreshing, reading.
+func (tr *tour) people() {
+	ctx, k := context.Background(), tr.admin.KMS
+	tokens := ok[*kms.TokenResponse](tr, "login")(k.LoginUser(ctx, kms.Login{Username: harness.Username, Password: tr.f.Password}))
+	tokens = ok[*kms.TokenResponse](tr, "refresh")(k.RefreshToken(ctx, kms.Refresh{RefreshToken: *tokens.RefreshToken}))
+	require.NoError(tr.t, k.LogoutUser(ctx, fountain.WithBearer(tokens.AccessToken)))
+	users := ok[*kms.UserList](tr, "users")(k.ListUsers(ctx, nil))
+	ok[any](tr, "user")(any2(k.GetUser(ctx, users.Items[0].ID)))
+}
+
+// services goes through everything that asks an administrator for a second factor, and what a service does with its own key.
+func (tr *tour) services() {
+	ctx, k := context.Background(), tr.admin.KMS
+	user := ok[*kms.User](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []kms.Role{"editor"}}))
+	disabled := kms.UserUpdateStatus("disabled")
+	ok[any](tr, "disable")(any2(k.UpdateUser(ctx, user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Status: &disabled})))
+
+	made := ok[*kms.ServiceRegistration](tr, "register")(k.RegisterService(ctx, kms.ServiceCreate{Name: "tour",
+		Scopes: []string{"keyrings:use", "keys:verify", "secrets:read", "secrets:write"}}))
+	ok[any](tr, "services")(any2(k.ListServices(ctx, nil)))
+	ok[any](tr, "service")(any2(k.GetService(ctx, made.Service.ID)))
+	fresh := ok[*kms.Enrolment](tr, "enrolment token")(k.CreateEnrolmentToken(ctx, made.Service.ID))
+	own := ok[*kms.APIKeyWithSecret](tr, "enrol")(k.EnrolService(ctx, kms.Enrol{Token: fresh.Token}))
+	tr.ownKey(own.Key)
+	tr.proofKey()
+	inactive := kms.ServiceUpdateStatus("disabled")
+	ok[any](tr, "disable service")(any2(k.UpdateService(ctx, made.Service.ID, fountain.IfMatch(made.Service.Version), kms.ServiceUpdate{Status: inactive})))
+
+	users := ok[*kms.UserList](tr, "users")(k.ListUsers(ctx, nil))
+	key := ok[*kms.APIKeyWithSecret](tr, "key")(k.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "tour", OwnerKind: "user", OwnerID: users.Items[0].ID, Scopes: []string{"elements:read"}}))
+	ok[any](tr, "keys")(any2(k.ListAPIKeys(ctx, nil)))
+	ok[any](tr, "key")(any2(k.GetAPIKey(ctx, key.APIKey.ID)))
+	ok[any](tr, "rotate")(any2(k.RotateAPIKey(ctx, key.APIKey.ID, kms.APIKeyRotate{})))
+	require.NoError(tr.t, k.RevokeAPIKey(ctx, key.APIKey.ID))
+	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
+	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
+	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
+}
+
+// ownKey does what a service does with its key.
+func (tr *tour) ownKey(text string) {
+	ctx := context.Background()
+	k := tr.f.Client(fountain.WithAPIKey(text)).KMS
+	data := ok[*kms.DataKey](tr, "data key")(k.CreateDataKey(ctx, "tour"))
+	again := ok[*kms.DataKey](tr, "unwrap")(k.UnwrapDataKey(ctx, "tour", kms.WrappedDataKey{Wrapped: data.Wrapped}))
+	require.Equal(tr.t, data.Plaintext, again.Plaintext)
+	verdict := ok[*kms.APIKeyVerdict](tr, "verify")(k.VerifyAPIKey(ctx, kms.APIKeyVerify{Key: text}))
+	require.True(tr.t, verdict.Valid)
+	ok[any](tr, "rotate own")(any2(k.RotateCurrentAPIKey(ctx, kms.APIKeyRotate{})))
+}
+
+// proofKey registers a key as one more instance of twofactor, the only service that may.
+func (tr *tour) proofKey() {
+	ctx := context.Background()
+	enrolled := ok[*kms.APIKeyWithSecret](tr, "enrol")(tr.admin.KMS.EnrolService(ctx, kms.Enrol{Token: harness.EnrolmentToken(tr.t, tr.admin, "twofactor")}))
+	k := tr.f.Client(fountain.WithAPIKey(enrolled.Key)).KMS
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(tr.t, err)
+	x := base64.RawURLEncoding.EncodeToString(public)
+	thumbprint := sha256.Sum256([]byte(fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, x)))
+	require.NoError(tr.t, k.PutProofKey(ctx, base64.RawURLEncoding.EncodeToString(thumbprint[:]), kms.ProofKey{Kty: "OKP", Crv: "Ed25519", X: x}))
+}
+
+func (tr *tour) elements() {
+	ctx, s := context.Background(), tr.admin.Sequence
+	data := json.RawMessage(`{"text":"a tour","scene":"one"}`)
+	first := ok[*sequence.Element](tr, "create")(s.CreateElement(ctx, "tour", "line", sequence.ElementCreate{Data: data}))
+	batch := ok[*sequence.ElementBatchResult](tr, "batch")(s.CreateElements(ctx, "tour", "line", sequence.ElementBatch{Elements: []sequence.ElementCreate{{Data: data}}}))
+	ok[any](tr, "list")(any2(s.ListElements(ctx, "tour", "line", nil)))
+	ok[any](tr, "get")(any2(s.GetElement(ctx, "tour", "line", first.ID)))
+	ok[any](tr, "version")(any2(s.CreateVersion(ctx, "tour", "line", first.ID, fountain.IfMatch(1), sequence.VersionCreate{Data: data})))
+	ok[any](tr, "versions")(any2(s.ListVersions(ctx, "tour", "line", first.ID, nil)))
+	ok[any](tr, "version")(any2(s.GetVersion(ctx, "tour", "line", first.ID, 1)))
+	ok[any](tr, "reorder")(any2(s.ReorderElements(ctx, "tour", "line", sequence.Reorder{Order: []string{batch.Items[0].ID, first.ID}})))
+	ok[any](tr, "omit")(any2(s.OmitElement(ctx, "tour", "line", first.ID)))
+	ok[any](tr, "search")(any2(s.SearchElements(ctx, "tour", sequence.ElementSearch{Q: "*"})))
+}
+
+func (tr *tour) documents() {
+	ctx, s := context.Background(), tr.admin.Search
+	ok[any](tr, "create")(any2(s.CreateCollection(ctx, search.CollectionCreate{Name: "tour", Fields: []search.Field{{Name: "text", Type: "string"}}})))
+	ok[any](tr, "list")(any2(s.ListCollections(ctx, nil)))
+	ok[any](tr, "get")(any2(s.GetCollection(ctx, "tour")))
+	doc := json.RawMessage(`{"text":"a tour"}`)
+	done := ok[*search.DocumentSyncResult](tr, "sync")(s.SyncDocuments(ctx, "tour", search.DocumentSync{Items: []search.SyncItem{{Op: "upsert", ID: "1", Document: &doc}}}))
+	require.EqualValues(tr.t, 1, done.Succeeded)
+	found := ok[*search.DocumentSearchResult](tr, "search")(s.SearchDocuments(ctx, "tour", search.DocumentSearch{Q: "tuor", QueryBy: []string{"text"}}))
+	require.EqualValues(tr.t, 1, found.Found)
+	require.NoError(tr.t, s.DeleteCollection(ctx, "tour"))
+}
