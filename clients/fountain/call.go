@@ -181,7 +181,7 @@ func (x *exchange) recover(ctx context.Context, err error) (bool, error) {
 	switch {
 	case e != nil && (e.Code == CodeInvalidToken || e.Code == CodeSessionEnded) && x.reauthenticate():
 		return true, nil
-	case e != nil && e.Code == CodeInsufficientUserAuthentication && x.mayRaise():
+	case e != nil && e.Code == CodeInsufficientUserAuthentication && e.Challenge.wantsCode() && x.mayRaise():
 		x.raised = true
 		if raiseErr := x.client.raiser.raise(ctx, x.op, e.Challenge, x.token); raiseErr != nil {
 			return false, fmt.Errorf("%w; step up: %w", err, raiseErr)

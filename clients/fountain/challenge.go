@@ -1,6 +1,7 @@
 package fountain
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,4 +80,12 @@ func authValue(s string) (value, rest string) {
 		}
 	}
 	return b.String(), ""
+}
+
+// wantsCode reports whether a second factor would satisfy the challenge. One for aal1 alone asks for a fresh sign-in instead.
+func (c *Challenge) wantsCode() bool {
+	if c == nil || len(c.ACRValues) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(c.ACRValues, func(acr string) bool { return acr != "aal1" })
 }

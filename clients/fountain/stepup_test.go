@@ -153,3 +153,15 @@ func TestWithOTP_sendsTheCodeAlong(t *testing.T) {
 	require.ErrorIs(t, err, fountain.ErrStepUpRequired)
 	require.Empty(t, *asked)
 }
+
+func TestStepUp_doesNotAskForACodeWhereAFreshSignInIsWanted(t *testing.T) {
+	f := newFake(t)
+	f.on("POST "+reorderPath, func(w http.ResponseWriter, _ *http.Request, _ int) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="fountain", error="insufficient_user_authentication", acr_values="aal1", max_age="900"`)
+		refuse(w, http.StatusUnauthorized, fountain.CodeInsufficientUserAuthentication)
+	})
+	withCodes, asked := codes("424242")
+	_, err := f.client(t, plain, withCodes).Sequence.ReorderElements(context.Background(), "s", "line", twoSwapped)
+	require.ErrorIs(t, err, fountain.ErrStepUpRequired)
+	require.Empty(t, *asked)
+}
