@@ -161,7 +161,7 @@ func TestStepUp_doesNotAskForACodeWhereAFreshSignInIsWanted(t *testing.T) {
 		refuse(w, http.StatusUnauthorized, fountain.CodeInsufficientUserAuthentication)
 	})
 	withCodes, asked := codes("424242")
-	_, err := f.client(t, plain, withCodes).Sequence.ReorderElements(context.Background(), "s", "line", twoSwapped)
+	_, err := f.client(t, plain, withCodes).Sequence.ReorderElements(t.Context(), "hamlet", "spokenWord", twoSwapped)
 	require.ErrorIs(t, err, fountain.ErrStepUpRequired)
 	require.Empty(t, *asked)
 }
