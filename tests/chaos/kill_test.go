@@ -73,6 +73,7 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 	ctx, stop := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	var last error
 	working := make(chan struct{})
 	first := sync.OnceFunc(func() { close(working) })
 	for i := range appenders {
@@ -80,10 +81,12 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 			for j := 0; ctx.Err() == nil; j++ {
 				id := fmt.Sprintf("r%d-a%d-%d", round, i, j)
 				e, err := c.Sequence.CreateElement(ctx, "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
-				if err != nil {
-					return // the process is gone
-				}
 				mu.Lock()
+				if err != nil { // the process is gone
+					last = err
+					mu.Unlock()
+					return
+				}
 				if other, twice := acknowledged[e.Number]; twice {
 					t.Errorf("number %d was given to %s and to %s", e.Number, other, id)
 				}
@@ -93,7 +96,7 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 			}
 		})
 	}
-	await(t, working)
+	await(t, working, func() error { mu.Lock(); defer mu.Unlock(); return last })
 	time.Sleep(life) // the moment of the kill is what is random here
 	p.Kill()
 	stop()
@@ -101,12 +104,12 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 }
 
 // await waits for the first acknowledged number of a round, so that every kill comes in the middle of work.
-func await(t *testing.T, working <-chan struct{}) {
+func await(t *testing.T, working <-chan struct{}, last func() error) {
 	t.Helper()
 	select {
 	case <-working:
 	case <-time.After(time.Minute):
-		t.Fatal("no number was acknowledged within a minute")
+		t.Fatalf("no number was acknowledged within a minute: %v", last())
 	}
 }
 

@@ -88,6 +88,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	p := harness.StartProcess(t, dir)
 	admin := p.Bootstrap(dir, "ada", password)
 	services := p.Services()
+	session := fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)) // one for all rounds: sign-ins are limited by address
 	metadata, err := admin.KMS.GetServerMetadata(context.Background())
 	require.NoError(t, err)
 	replicas := []*replica{
@@ -97,12 +98,12 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	acknowledged := map[int64]string{}
 	for round := range rounds() {
 		victim := replicas[random.IntN(2)]
-		appendThrough(t, p, replicas, round, acknowledged, func() {
+		appendThrough(t, p, session, replicas, round, acknowledged, func() {
 			time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
 			victim.kill()
 		})
 		victim.start()
-		checkNumbers(t, client(t, p, fountain.WithUser("ada", password), fountain.WithServiceURL("sequence", victim.url)), acknowledged)
+		checkNumbers(t, client(t, p, session, fountain.WithServiceURL("sequence", victim.url)), acknowledged)
 	}
 	t.Logf("%d numbers acknowledged, all there", len(acknowledged))
 	for _, r := range replicas {
@@ -112,23 +113,26 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 }
 
 // appendThrough appends through all replicas until disturb has returned; calls to the one that died fail, the others go on.
-func appendThrough(t *testing.T, p *harness.Process, replicas []*replica, round int, acknowledged map[int64]string, disturb func()) {
+func appendThrough(t *testing.T, p *harness.Process, session fountain.Option, replicas []*replica, round int, acknowledged map[int64]string, disturb func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	var last error
 	working := make(chan struct{})
 	first := sync.OnceFunc(func() { close(working) })
 	for n, r := range replicas {
-		c := client(t, p, fountain.WithUser("ada", password), fountain.WithServiceURL("sequence", r.url))
+		c := client(t, p, session, fountain.WithServiceURL("sequence", r.url))
 		for i := range appenders / 2 {
 			wg.Go(func() {
 				for j := 0; ctx.Err() == nil; j++ {
 					id := fmt.Sprintf("r%d-n%d-a%d-%d", round, n, i, j)
 					e, err := c.Sequence.CreateElement(ctx, "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
+					mu.Lock()
 					if err != nil {
+						last = err
+						mu.Unlock()
 						return
 					}
-					mu.Lock()
 					if other, twice := acknowledged[e.Number]; twice {
 						t.Errorf("number %d was given to %s and to %s", e.Number, other, id)
 					}
@@ -139,7 +143,7 @@ func appendThrough(t *testing.T, p *harness.Process, replicas []*replica, round 
 			})
 		}
 	}
-	await(t, working)
+	await(t, working, func() error { mu.Lock(); defer mu.Unlock(); return last })
 	disturb()
 	stop()
 	wg.Wait()
