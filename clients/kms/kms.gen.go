@@ -1257,7 +1257,7 @@ type ClientInterface interface {
 
 	// GetUser Read a user
 	//
-	// An administrator reads anyone; others read themselves. Somebody else looks as if there were nobody.
+	// Everyone reads themselves, an administrator with `users:read` anyone. Somebody else looks as if there were nobody.
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
 	GetUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2135,7 +2135,7 @@ func (c *Client) CreateUser(ctx context.Context, params *CreateUserParams, body 
 
 // GetUser Read a user
 //
-// An administrator reads anyone; others read themselves. Somebody else looks as if there were nobody.
+// Everyone reads themselves, an administrator with `users:read` anyone. Somebody else looks as if there were nobody.
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4145,7 +4145,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserWithResponse Read a user
 	//
-	// An administrator reads anyone; others read themselves. Somebody else looks as if there were nobody.
+	// Everyone reads themselves, an administrator with `users:read` anyone. Somebody else looks as if there were nobody.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9145,7 +9145,7 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, params
 
 // GetUserWithResponse Read a user
 //
-// An administrator reads anyone; others read themselves. Somebody else looks as if there were nobody.
+// Everyone reads themselves, an administrator with `users:read` anyone. Somebody else looks as if there were nobody.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -85,3 +85,18 @@ func TestCreateUser_refusesANameThatSharesAnothersLock(t *testing.T) {
 	}
 	h.user("grace.hopper", "reader", raised)
 }
+
+func TestGetUser_showsOthersOnlyToAKeyThatMayReadUsers(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	admin, raised := h.administrator()
+	grace := h.user("grace", "reader", raised)
+	read := func(id string, scopes ...string) int {
+		token := h.token(h.ownKey(admin.ID, raised, scopes...), "kms")
+		got, err := h.client.GetUserWithResponse(t.Context(), id, bearer(token))
+		require.NoError(t, err)
+		return got.StatusCode()
+	}
+	require.Equal(t, http.StatusOK, read(admin.ID, "session:manage"), "oneself")
+	require.Equal(t, http.StatusNotFound, read(grace.ID, "session:manage"), "others look as if there were nobody")
+	require.Equal(t, http.StatusOK, read(grace.ID, "session:manage", "users:read"))
+}

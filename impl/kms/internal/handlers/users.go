@@ -43,7 +43,7 @@ func (h *Handlers) ListUsers(ctx context.Context, r kmsapi.ListUsersRequestObjec
 // GetUser implements getUser. Others than administrators see themselves alone.
 func (h *Handlers) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi.GetUserResponseObject, error) {
 	who := caller(ctx)
-	if r.UserID != who.Subject && !who.HasRole(authority.RoleAdmin) {
+	if r.UserID != who.Subject && !(who.HasRole(authority.RoleAdmin) && who.HasScope("users:read")) { // an administrator's key may have less
 		return nil, user.NotFound()
 	}
 	u, err := h.core.Load().Users.Get(ctx, r.UserID)
