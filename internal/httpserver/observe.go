@@ -132,7 +132,7 @@ func logLine(log *slog.Logger, r *http.Request, w *response, n *Notes, operation
 	level := slog.LevelDebug
 	attrs := []slog.Attr{
 		slog.String("requestId", RequestID(r.Context())), slog.String("operationId", operation), slog.String("method", r.Method),
-		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("took", took),
+		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Float64("tookMs", float64(took.Microseconds())/1000),
 	}
 	if n.Subject != "" {
 		attrs = append(attrs, slog.String("subject", n.Subject))
