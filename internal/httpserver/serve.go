@@ -32,8 +32,10 @@ type ServeOptions struct {
 // Serve answers requests from the listener until ctx ends; then it drains: not ready, wait, finish what is in flight, close. It
 // returns nil after a drain that ended in its grace.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
+	silent := &silentConns{since: map[net.Conn]time.Time{}}
 	server := &http.Server{
 		Handler:           h,
+		ConnState:         silent.track,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -76,6 +78,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
 	defer cancel()
+	drained := make(chan struct{})
+	defer close(drained)
+	go silent.end(drained)
 	if err := server.Shutdown(end); err != nil {
 		_ = server.Close() // Shutdown's error is the one that counts
 		return fmt.Errorf("drain %s: %w", l.Addr(), err)

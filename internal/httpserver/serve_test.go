@@ -303,3 +303,16 @@ func TestServe_reportsAListenerThatFails(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, Serve(t.Context(), l, http.NotFoundHandler(), ServeOptions{Log: slog.New(slog.DiscardHandler)}), net.ErrClosed)
 }
+
+// HTTP clients open connections in advance; http.Server alone waits 5 s for each at its end, in case a request is on its way.
+func TestServe_waitsForNoConnectionThatNeverSpoke(t *testing.T) {
+	s := serve(t, newWorld(t), ServeOptions{Grace: 4 * time.Second})
+	_, silent := s.dial(t)
+	res, err := http.Get("http://" + s.address + "/sample/v1/health") //nolint:noctx // it shows that the one dialled before was accepted
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	s.stop()
+	require.NoError(t, <-s.ended, "it ends within its grace")
+	_, err = silent.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+}
