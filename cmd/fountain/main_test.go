@@ -17,6 +17,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 // asMain makes the test binary behave as the command itself.
@@ -173,7 +174,7 @@ func (u *up) bootstrap(t *testing.T, password string) {
 	t.Helper()
 	token, err := os.ReadFile(filepath.Join(u.data, "kms", "bootstrap.token"))
 	require.NoError(t, err)
-	c, err := fountain.New(u.url)
+	c, err := fountain.New(u.url, recorder.Option(t))
 	require.NoError(t, err)
 	_, err = c.KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 // freeAddress is one that nobody listens on now.
@@ -99,7 +100,7 @@ func TestServe_oneProcessPerServiceIsTheSameFamily(t *testing.T) {
 	u := &up{data: dir, url: "http://" + addr["gateway"]}
 	_, pass := password(t)
 	u.bootstrap(t, pass)
-	c, err := fountain.New(u.url, fountain.WithUser("ada", pass))
+	c, err := fountain.New(u.url, fountain.WithUser("ada", pass), recorder.Option(t))
 	require.NoError(t, err)
 	for n := int64(1); n <= 5; n++ {
 		e, err := c.Sequence.CreateElement(t.Context(), "hamlet", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"Enter ghost."}`)})

@@ -13,6 +13,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/screenplay"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 // home runs commands of one user.
@@ -89,7 +90,7 @@ func TestWhoami_knowsAKeyForOneServiceAlone(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	_, pass := password(t)
 	u.bootstrap(t, pass)
-	c, err := fountain.New(u.url, fountain.WithUser("ada", pass))
+	c, err := fountain.New(u.url, fountain.WithUser("ada", pass), recorder.Option(t))
 	require.NoError(t, err)
 	var owner string
 	for user, err := range c.KMS.Users(t.Context()) {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 func TestUp_isReadyDrainsAndGoesOnWhereItStopped(t *testing.T) {
@@ -35,7 +36,7 @@ func TestUp_isReadyDrainsAndGoesOnWhereItStopped(t *testing.T) {
 
 	again := startUp(t, data)
 	require.NotContains(t, again.stderr.String(), "bootstrap.token")
-	c, err := fountain.New(again.url, fountain.WithUser("ada", pass))
+	c, err := fountain.New(again.url, fountain.WithUser("ada", pass), recorder.Option(t))
 	require.NoError(t, err)
 	_, err = c.Token(t.Context(), "kms")
 	require.NoError(t, err)

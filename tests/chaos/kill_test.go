@@ -37,7 +37,7 @@ func rounds() int {
 
 func client(t *testing.T, p *harness.Process, opts ...fountain.Option) *fountain.Client {
 	t.Helper()
-	opts = append([]fountain.Option{fountain.WithHTTPClient(recorder.New(t, nil).Client()), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})}, opts...)
+	opts = append([]fountain.Option{recorder.Option(t), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})}, opts...)
 	c, err := fountain.New(p.URL, opts...)
 	require.NoError(t, err)
 	return c

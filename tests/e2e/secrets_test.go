@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/tests/harness"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 // TestSecrets_noneIsPrintedOrLogged takes the binary through everything that handles a secret, at the most talkative log level, and
@@ -41,7 +42,7 @@ func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 		secrets["code"] = c
 		return c
 	}
-	c, err := fountain.New(p.URL, fountain.WithUser("ada", password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) { return code(), nil }))
+	c, err := fountain.New(p.URL, recorder.Option(t), fountain.WithUser("ada", password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) { return code(), nil }))
 	require.NoError(t, err)
 	user, err := c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: secrets["bootstrap token"], Username: "ada", Password: password})
 	require.NoError(t, err)
@@ -52,7 +53,7 @@ func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 	key, err := c.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "canary", OwnerKind: "user", OwnerID: user.ID, Scopes: []string{"elements:read"}})
 	require.NoError(t, err)
 	secrets["API key"] = key.Key
-	require.NoError(t, apiKeyWorks(p, key.Key))
+	require.NoError(t, apiKeyWorks(t, p, key.Key))
 
 	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{})
 	require.NoError(t, err)
@@ -83,8 +84,8 @@ func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 	checkStored(t, dir, secrets)
 }
 
-func apiKeyWorks(p *harness.Process, key string) error {
-	c, err := fountain.New(p.URL, fountain.WithAPIKey(key))
+func apiKeyWorks(t *testing.T, p *harness.Process, key string) error {
+	c, err := fountain.New(p.URL, recorder.Option(t), fountain.WithAPIKey(key))
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 // program is the path of the fountain binary that TestMain builds.
@@ -276,7 +277,7 @@ func (e *edge) get(t *testing.T, path string, header ...string) *http.Response {
 // sdk returns an SDK client through the edge that trusts Caddy's root alone.
 func (e *edge) sdk(t *testing.T, options ...fountain.Option) *fountain.Client {
 	t.Helper()
-	c, err := fountain.New(e.url(""), append([]fountain.Option{fountain.WithRootCAs(e.roots)}, options...)...)
+	c, err := fountain.New(e.url(""), append([]fountain.Option{fountain.WithRootCAs(e.roots), recorder.Option(t)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

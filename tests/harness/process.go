@@ -23,6 +23,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/tests/recorder"
 )
 
 // Process is `fountain up` as a process of its own.
@@ -90,6 +91,7 @@ func (p *Process) Stop() {
 	p.tb.Helper()
 	require.NoError(p.tb, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(p.tb, p.cmd.Wait(), "SIGTERM drains and exits 0: %s", p.stderr)
+	require.NotContains(p.tb, p.Output(), "answer violates the contract", "the gateway holds every answer against the contract")
 }
 
 // RSS is its resident memory in MiB, as the kernel counts it.
@@ -133,7 +135,7 @@ func (p *Process) Bootstrap(dir, username, password string, opts ...fountain.Opt
 	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
 	require.NoError(p.tb, err)
 	var seed string
-	opts = append([]fountain.Option{fountain.WithUser(username, password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
+	opts = append([]fountain.Option{recorder.Option(p.tb), fountain.WithUser(username, password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
 		return totp.GenerateCode(seed, time.Now())
 	})}, opts...)
 	c, err := fountain.New(p.URL, opts...)

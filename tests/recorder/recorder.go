@@ -21,6 +21,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
+	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/openapi"
 )
 
@@ -40,6 +41,11 @@ func New(tb testing.TB, base http.RoundTripper) *Recorder {
 		base = http.DefaultTransport
 	}
 	return &Recorder{tb: tb, base: base}
+}
+
+// Option puts a recorder around the transport of an SDK client.
+func Option(tb testing.TB) fountain.Option {
+	return fountain.WithMiddleware(func(base http.RoundTripper) http.RoundTripper { return New(tb, base) })
 }
 
 // Client returns an HTTP client that records and follows no redirects.
