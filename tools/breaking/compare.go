@@ -130,5 +130,8 @@ func acceptContracts(contracts, released string) (int, error) {
 			}
 		}
 	}
+	if err := os.Remove(filepath.Join(released, acceptedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("empty the list of accepted breaks: %w", err)
+	}
 	return len(names), nil
 }

@@ -36,7 +36,7 @@ func TestRun_acceptsWhatOnlyWidens(t *testing.T) {
 	if status := run([]string{"-contracts", "testdata/compatible", "-released", "testdata/released"}, &out, &errOut); status != 0 {
 		t.Fatalf("exit status %d, want 0:\n%s%s", status, out.String(), errOut.String())
 	}
-	if got, want := out.String(), "no breaking change in 1 contracts\n"; got != want {
+	if got, want := out.String(), "no breaking change in 1 contracts beside 0 accepted ones\n"; got != want {
 		t.Errorf("output %q, want %q", got, want)
 	}
 }
@@ -75,5 +75,43 @@ func TestRun_acceptMakesTheContractsTheReleasedOnes(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(released, "gone.yaml")); !os.IsNotExist(err) {
 		t.Errorf("a contract that has gone is still among the released ones: %v", err)
+	}
+}
+
+func TestRun_acceptsABreakByNameAlone(t *testing.T) {
+	released := t.TempDir()
+	if err := os.CopyFS(released, os.DirFS("testdata/released")); err != nil {
+		t.Fatal(err)
+	}
+	names := func() []string {
+		breaks, _, err := compare("testdata/broken", released)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range breaks {
+			breaks[i] = nameOf(breaks[i])
+		}
+		return breaks
+	}()
+	write := func(lines ...string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(released, acceptedFile), []byte("# why\n"+strings.Join(lines, "\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		lines []string
+		want  int
+	}{
+		"every break":         {names, 0},
+		"all but one":         {names[1:], 1},
+		"one that is no more": {append([]string{"notes.yaml: GET /gone: api-removed"}, names...), 1},
+		"a line without form": {[]string{"everything"}, 2},
+	} {
+		write(test.lines...)
+		var out, errOut bytes.Buffer
+		if status := run([]string{"-contracts", "testdata/broken", "-released", released}, &out, &errOut); status != test.want {
+			t.Errorf("%s: exit status %d, want %d:\n%s%s", name, status, test.want, out.String(), errOut.String())
+		}
 	}
 }

@@ -6,6 +6,10 @@
 //
 // A break is whatever oasdiff calls an error, a contract that has gone, and an
 // operationId that has changed: the SDK's method names are made of them.
+//
+// Before 1.0 a break can be accepted by name: <released>/accepted.txt holds
+// one accepted break per line, "<file>: <METHOD path>: <id>", as the command
+// prints it. A line that no break matches is an error, so the list stays true.
 package main
 
 import (
@@ -48,14 +52,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "breaking:", err)
 		return 2
 	}
-	if len(breaks) == 0 {
-		fmt.Fprintf(stdout, "no breaking change in %d contracts\n", compared)
-		return 0
+	accepted, err := readAccepted(filepath.Join(*released, acceptedFile))
+	if err != nil {
+		fmt.Fprintln(stderr, "breaking:", err)
+		return 2
+	}
+	breaks, stale := accepted.split(breaks)
+	for _, line := range stale {
+		fmt.Fprintf(stdout, "%s: accepted, but there is no such break\n", line)
 	}
 	for _, b := range breaks {
 		fmt.Fprintln(stdout, b)
 	}
-	fmt.Fprintf(stderr, "%d breaking changes against the last release; keep the old form beside the new one, "+
-		"or, for a new major version, run: make breaking-accept\n", len(breaks))
-	return 1
+	switch {
+	case len(breaks) > 0:
+		fmt.Fprintf(stderr, "%d breaking changes against the last release; keep the old form beside the new one, "+
+			"accept each by name in %s and in the changelog, or, when a release is made, run: make breaking-accept\n", len(breaks), acceptedFile)
+		return 1
+	case len(stale) > 0:
+		fmt.Fprintf(stderr, "%d lines of %s match no break; remove them\n", len(stale), acceptedFile)
+		return 1
+	}
+	fmt.Fprintf(stdout, "no breaking change in %d contracts beside %d accepted ones\n", compared, len(accepted))
+	return 0
 }
