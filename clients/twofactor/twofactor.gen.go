@@ -143,6 +143,9 @@ type TotpEnrol struct {
 	Algorithm *TotpEnrolAlgorithm `json:"algorithm,omitempty"`
 	Digits    *TotpEnrolDigits    `json:"digits,omitempty"`
 
+	// Invitation For an administrator's first factor.
+	Invitation *string `json:"invitation,omitempty"`
+
 	// Label What the person calls the device.
 	Label *string `json:"label,omitempty"`
 
@@ -283,7 +286,10 @@ type ClientInterface interface {
 	// EnrolTotpWithBody Enrol a TOTP authenticator
 	//
 	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -293,7 +299,10 @@ type ClientInterface interface {
 	// EnrolTotp Enrol a TOTP authenticator
 	//
 	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -388,7 +397,10 @@ func (c *Client) ListFactors(ctx context.Context, params *ListFactorsParams, req
 // EnrolTotpWithBody Enrol a TOTP authenticator
 //
 // The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 //
 // Takes any type of body and a specified content type.
 //
@@ -408,7 +420,10 @@ func (c *Client) EnrolTotpWithBody(ctx context.Context, params *EnrolTotpParams,
 // EnrolTotp Enrol a TOTP authenticator
 //
 // The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1002,7 +1017,10 @@ type ClientWithResponsesInterface interface {
 	// EnrolTotpWithBodyWithResponse Enrol a TOTP authenticator
 	//
 	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1012,7 +1030,10 @@ type ClientWithResponsesInterface interface {
 	// EnrolTotpWithResponse Enrol a TOTP authenticator
 	//
 	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1257,6 +1278,15 @@ type EnrolTotpResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// EnrolTotpResult503Headers the declared response headers of an HTTP 503 response for EnrolTotp
+type EnrolTotpResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // EnrolTotpResultDefaultHeaders the declared response headers of an HTTP default response for EnrolTotp
 type EnrolTotpResultDefaultHeaders struct {
 	Allow           *string
@@ -1281,6 +1311,8 @@ type EnrolTotpResult struct {
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -1293,6 +1325,8 @@ type EnrolTotpResult struct {
 	Headers422 *EnrolTotpResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *EnrolTotpResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *EnrolTotpResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *EnrolTotpResultDefaultHeaders
 }
@@ -1325,6 +1359,11 @@ func (r EnrolTotpResult) GetApplicationProblemJSON422() *externalRef0.Problem {
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r EnrolTotpResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r EnrolTotpResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -1415,6 +1454,15 @@ type ConfirmTotpResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// ConfirmTotpResult503Headers the declared response headers of an HTTP 503 response for ConfirmTotp
+type ConfirmTotpResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // ConfirmTotpResultDefaultHeaders the declared response headers of an HTTP default response for ConfirmTotp
 type ConfirmTotpResultDefaultHeaders struct {
 	Allow           *string
@@ -1441,6 +1489,8 @@ type ConfirmTotpResult struct {
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -1455,6 +1505,8 @@ type ConfirmTotpResult struct {
 	Headers422 *ConfirmTotpResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ConfirmTotpResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ConfirmTotpResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ConfirmTotpResultDefaultHeaders
 }
@@ -1492,6 +1544,11 @@ func (r ConfirmTotpResult) GetApplicationProblemJSON422() *externalRef0.Problem 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r ConfirmTotpResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ConfirmTotpResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -1564,6 +1621,15 @@ type GetTotpQrPngResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// GetTotpQrPngResult503Headers the declared response headers of an HTTP 503 response for GetTotpQrPng
+type GetTotpQrPngResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // GetTotpQrPngResultDefaultHeaders the declared response headers of an HTTP default response for GetTotpQrPng
 type GetTotpQrPngResultDefaultHeaders struct {
 	Allow           *string
@@ -1584,6 +1650,8 @@ type GetTotpQrPngResult struct {
 	ApplicationProblemJSON404 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -1594,6 +1662,8 @@ type GetTotpQrPngResult struct {
 	Headers404 *GetTotpQrPngResult404Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetTotpQrPngResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetTotpQrPngResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetTotpQrPngResultDefaultHeaders
 }
@@ -1616,6 +1686,11 @@ func (r GetTotpQrPngResult) GetApplicationProblemJSON404() *externalRef0.Problem
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r GetTotpQrPngResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetTotpQrPngResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -1688,6 +1763,15 @@ type GetTotpQrSvgResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// GetTotpQrSvgResult503Headers the declared response headers of an HTTP 503 response for GetTotpQrSvg
+type GetTotpQrSvgResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // GetTotpQrSvgResultDefaultHeaders the declared response headers of an HTTP default response for GetTotpQrSvg
 type GetTotpQrSvgResultDefaultHeaders struct {
 	Allow           *string
@@ -1708,6 +1792,8 @@ type GetTotpQrSvgResult struct {
 	ApplicationProblemJSON404 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -1718,6 +1804,8 @@ type GetTotpQrSvgResult struct {
 	Headers404 *GetTotpQrSvgResult404Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetTotpQrSvgResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetTotpQrSvgResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetTotpQrSvgResultDefaultHeaders
 }
@@ -1740,6 +1828,11 @@ func (r GetTotpQrSvgResult) GetApplicationProblemJSON404() *externalRef0.Problem
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r GetTotpQrSvgResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetTotpQrSvgResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -1812,6 +1905,15 @@ type RevokeFactorResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// RevokeFactorResult503Headers the declared response headers of an HTTP 503 response for RevokeFactor
+type RevokeFactorResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // RevokeFactorResultDefaultHeaders the declared response headers of an HTTP default response for RevokeFactor
 type RevokeFactorResultDefaultHeaders struct {
 	Allow           *string
@@ -1832,6 +1934,8 @@ type RevokeFactorResult struct {
 	ApplicationProblemJSON404 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -1842,6 +1946,8 @@ type RevokeFactorResult struct {
 	Headers404 *RevokeFactorResult404Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RevokeFactorResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RevokeFactorResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *RevokeFactorResultDefaultHeaders
 }
@@ -1864,6 +1970,11 @@ func (r RevokeFactorResult) GetApplicationProblemJSON404() *externalRef0.Problem
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r RevokeFactorResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RevokeFactorResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -2183,7 +2294,10 @@ func (c *ClientWithResponses) ListFactorsWithResponse(ctx context.Context, param
 // EnrolTotpWithBodyWithResponse Enrol a TOTP authenticator
 //
 // The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2199,7 +2313,10 @@ func (c *ClientWithResponses) EnrolTotpWithBodyWithResponse(ctx context.Context,
 // EnrolTotpWithResponse Enrol a TOTP authenticator
 //
 // The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old.
+// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
+// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
+// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
+// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2610,6 +2727,13 @@ func ParseEnrolTotpResult(rsp *http.Response) (*EnrolTotpResult, error) {
 		}
 		response.ApplicationProblemJSON429 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -2810,6 +2934,44 @@ func ParseEnrolTotpResult(rsp *http.Response) (*EnrolTotpResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers EnrolTotpResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers EnrolTotpResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -2915,6 +3077,13 @@ func ParseConfirmTotpResult(rsp *http.Response) (*ConfirmTotpResult, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
@@ -3154,6 +3323,44 @@ func ParseConfirmTotpResult(rsp *http.Response) (*ConfirmTotpResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ConfirmTotpResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers ConfirmTotpResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -3238,6 +3445,13 @@ func ParseGetTotpQrPngResult(rsp *http.Response) (*GetTotpQrPngResult, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
@@ -3401,6 +3615,44 @@ func ParseGetTotpQrPngResult(rsp *http.Response) (*GetTotpQrPngResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetTotpQrPngResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers GetTotpQrPngResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -3485,6 +3737,13 @@ func ParseGetTotpQrSvgResult(rsp *http.Response) (*GetTotpQrSvgResult, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
@@ -3648,6 +3907,44 @@ func ParseGetTotpQrSvgResult(rsp *http.Response) (*GetTotpQrSvgResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetTotpQrSvgResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers GetTotpQrSvgResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -3735,6 +4032,13 @@ func ParseRevokeFactorResult(rsp *http.Response) (*RevokeFactorResult, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
@@ -3898,6 +4202,44 @@ func ParseRevokeFactorResult(rsp *http.Response) (*RevokeFactorResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RevokeFactorResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers RevokeFactorResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

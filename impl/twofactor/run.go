@@ -55,13 +55,13 @@ func Run(ctx context.Context, c Config) error {
 type service struct {
 	config   Config
 	life     *lifecycle.Service
-	identity lifecycle.Identity
+	identity identity
 	kms      *kms.Client
 	handlers *handlers.Handlers
 }
 
 // run is Run as somebody.
-func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Identity) error {
+func run(ctx context.Context, c Config, client *http.Client, who identity) error {
 	life, err := lifecycle.New(handlers.Word, c.Service)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (s *service) start(ctx context.Context, db *store.DB) (*factor.Service, *id
 		return nil, nil, fmt.Errorf("register proof key: %w", err)
 	}
 	factors, err := factor.New(ctx, factor.Config{
-		Repository: rows, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
+		Repository: rows, Authority: authority{s.identity, s.kms}, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
 		Clock: s.config.Clock, Log: s.config.Log,
 	})
 	return factors, idempotency.New(dataKey, dataKey, s.config.Clock), err

@@ -12,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
@@ -26,15 +28,45 @@ import (
 // fakeKMS takes proof keys.
 type fakeKMS struct {
 	*servicetest.KMS
-	mu        sync.Mutex
-	proofKeys auth.StaticKeys
+	mu          sync.Mutex
+	proofKeys   auth.StaticKeys
+	invitations map[string]string // invitation -> the factor that used it, "" while it is open
 }
 
 func newKMS(t *testing.T) *fakeKMS {
 	t.Helper()
-	k := &fakeKMS{KMS: servicetest.NewKMS(t, "twofactor"), proofKeys: auth.StaticKeys{}}
+	k := &fakeKMS{KMS: servicetest.NewKMS(t, "twofactor"), proofKeys: auth.StaticKeys{}, invitations: map[string]string{}}
 	k.Handle("PUT /kms/v1/proof-keys/{kid}", k.putProofKey)
+	k.Handle("POST /kms/v1/invitations/check", k.checkInvitation)
+	k.Handle("POST /kms/v1/invitations/{id}/use", k.useInvitation)
 	return k
+}
+
+// checkInvitation knows the invitations of the test; the id of one is its text.
+func (k *fakeKMS) checkInvitation(w http.ResponseWriter, r *http.Request) {
+	var body struct{ UserID, Token string }
+	err := json.NewDecoder(r.Body).Decode(&body)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if used, known := k.invitations[body.Token]; err != nil || !known || used != "" {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	servicetest.Send(w, http.StatusOK, map[string]string{"invitationId": body.Token})
+}
+
+func (k *fakeKMS) useInvitation(w http.ResponseWriter, r *http.Request) {
+	var body struct{ UserID, FactorID string }
+	err := json.NewDecoder(r.Body).Decode(&body)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	used, known := k.invitations[r.PathValue("id")]
+	if err != nil || !known || (used != "" && used != body.FactorID) {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	k.invitations[r.PathValue("id")] = body.FactorID
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (k *fakeKMS) putProofKey(w http.ResponseWriter, r *http.Request) {
@@ -51,10 +83,32 @@ func (k *fakeKMS) putProofKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// fakeIdentity stands for the service's credential; its data key outlives restarts.
+// fakeIdentity stands for the service's credential; its data key outlives restarts. It knows of tokens what the test says of their
+// subjects: without a word every session is good and nobody is an administrator.
 type fakeIdentity struct {
 	dataKey []byte
 	lost    atomic.Bool
+	away    atomic.Bool // the kms does not answer
+	ended   sync.Map    // subjects whose session has ended
+	admins  sync.Map    // subjects who are administrators
+}
+
+func (f *fakeIdentity) Introspect(_ context.Context, token string) (credential.Introspection, error) {
+	if f.away.Load() {
+		return credential.Introspection{}, errors.New("the kms is away")
+	}
+	var claims jwt.RegisteredClaims
+	if _, _, err := jwt.NewParser().ParseUnverified(token, &claims); err != nil {
+		return credential.Introspection{}, err
+	}
+	if _, ended := f.ended.Load(claims.Subject); ended {
+		return credential.Introspection{}, nil
+	}
+	known := credential.Introspection{Active: true, Subject: claims.Subject}
+	if _, admin := f.admins.Load(claims.Subject); admin {
+		known.Roles = []string{"admin"}
+	}
+	return known, nil
 }
 
 func (f *fakeIdentity) Ready() error {

@@ -33,6 +33,8 @@ const (
 	InvalidProof                   Code = "invalid_proof"                    // a step-up proof does not hold
 	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token does not hold
 	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token does not hold
+	InvalidInvitation              Code = "invalid_invitation"               // an invitation is unknown, expired, used or another user's
+	InvitationRequired             Code = "invitation_required"              // an administrator's first factor needs an invitation
 	InsufficientScope              Code = "insufficient_scope"               // RFC 6750: the token lacks a scope
 	InsufficientRole               Code = "insufficient_role"                // the user has none of the roles asked for
 	PrincipalNotAllowed            Code = "principal_not_allowed"            // users or services may not call this at all
@@ -60,6 +62,7 @@ const (
 	AlreadyExists       Code = "already_exists"
 	StateConflict       Code = "state_conflict"       // the resource is in a state that forbids this
 	LastAdministrator   Code = "last_administrator"   // the last administrator cannot be removed
+	RequiredService     Code = "required_service"     // the family can't work, or be repaired, without this service
 	LimitReached        Code = "limit_reached"        // a stated cap on the number of things is reached
 	PreconditionFailed  Code = "precondition_failed"  // If-Match is stale
 	PreconditionMissing Code = "precondition_missing" // If-Match is needed
@@ -181,6 +184,8 @@ var definitions = map[Code]definition{
 	InvalidProof:                   {KindUnprocessable, "Invalid proof"},
 	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
 	InvalidBootstrapToken:          {KindUnauthenticated, "Invalid bootstrap token"},
+	InvalidInvitation:              {KindUnprocessable, "Invalid invitation"},
+	InvitationRequired:             {KindForbidden, "Invitation required"},
 	InsufficientScope:              {KindForbidden, "Insufficient scope"},
 	InsufficientRole:               {KindForbidden, "Insufficient role"},
 	PrincipalNotAllowed:            {KindForbidden, "Principal not allowed"},
@@ -202,6 +207,7 @@ var definitions = map[Code]definition{
 	AlreadyExists:       {KindConflict, "Already exists"},
 	StateConflict:       {KindConflict, "State conflict"},
 	LastAdministrator:   {KindConflict, "Last administrator"},
+	RequiredService:     {KindConflict, "Required service"},
 	LimitReached:        {KindConflict, "Limit reached"},
 	PreconditionFailed:  {KindPreconditionFailed, "Precondition failed"},
 	PreconditionMissing: {KindPreconditionRequired, "Precondition required"},

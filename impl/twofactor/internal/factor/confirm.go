@@ -15,6 +15,10 @@ var errLost = errors.New("step is used or factor has changed")
 // code, before another became active, needs one now.
 func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (Factor, error) {
 	now := s.Clock.Now().Truncate(time.Microsecond)
+	standing, err := s.standing(ctx, c)
+	if err != nil {
+		return Factor{}, err
+	}
 	if err := s.mayConfirm(ctx, c, id, now); err != nil {
 		return Factor{}, err
 	}
@@ -31,7 +35,11 @@ func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (Facto
 		return Factor{}, err
 	}
 	if ok {
-		err = s.activate(ctx, c, &r, step, now)
+		// After the code, so that a wrong one does not use the invitation up.
+		if err := s.useInvitation(ctx, standing, &r, now); err != nil {
+			return Factor{}, err
+		}
+		err = s.activate(ctx, c, standing, &r, step, now)
 	}
 	if !ok || errors.Is(err, errLost) {
 		event := Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: id, RequestID: c.RequestID, Detail: reason("wrong", r.Attempts)}
@@ -65,7 +73,7 @@ func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.
 	return c.SecondFactor
 }
 
-func (s *Service) activate(ctx context.Context, c Caller, r *Record, step int64, now time.Time) error {
+func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *Record, step int64, now time.Time) error {
 	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
 		counts, err := tx.Lock(ctx, c.Subject, now)
 		if err != nil {
@@ -73,6 +81,9 @@ func (s *Service) activate(ctx context.Context, c Caller, r *Record, step int64,
 		}
 		if counts.Active > 0 && !r.SteppedUp && c.SecondFactor != nil {
 			return c.SecondFactor
+		}
+		if counts.Active == 0 && standing.Administrator && r.InvitationID == "" {
+			return invitationRequired() // the last active factor was revoked since the invitation was looked at
 		}
 		done, err := tx.Activate(ctx, r.Subject, r.ID, step, now)
 		if err != nil {

@@ -11,11 +11,18 @@ import (
 )
 
 // Enrol adds a pending TOTP factor and returns its seed. Beside an active factor it asks for a code of one, else for a
-// fresh sign-in. once may be nil.
-func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Parameters, once Once) (Enrolment, error) {
+// fresh sign-in, and an administrator for an invitation too ("" is none). once may be nil.
+func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Parameters, invitation string, once Once) (Enrolment, error) {
 	now := s.Clock.Now().Truncate(time.Microsecond)
+	standing, err := s.standing(ctx, c)
+	if err != nil {
+		return Enrolment{}, err
+	}
 	record, enrolment, err := s.newFactor(c, label, p, now)
 	if err != nil {
+		return Enrolment{}, err
+	}
+	if record.InvitationID, err = s.invitationOf(ctx, c, standing, invitation); err != nil {
 		return Enrolment{}, err
 	}
 	if once == nil {
@@ -29,7 +36,7 @@ func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Para
 		if err != nil {
 			return err
 		}
-		if err := c.mayAdd(counts); err != nil {
+		if err := c.mayAdd(counts, standing, &record); err != nil {
 			return err
 		}
 		kept, err = once(ctx, tx, func(ctx context.Context) (Enrolment, error) {
@@ -46,12 +53,17 @@ func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Para
 	return kept, err
 }
 
-// mayAdd decides what a caller must have shown to add a factor.
-func (c Caller) mayAdd(counts Counts) error {
-	if counts.Active > 0 {
+// mayAdd decides what a caller must have shown to add the factor.
+func (c Caller) mayAdd(counts Counts, standing Standing, r *Record) error {
+	switch {
+	case counts.Active > 0:
 		return c.SecondFactor
+	case c.SignIn != nil:
+		return c.SignIn
+	case standing.Administrator && r.InvitationID == "":
+		return invitationRequired()
 	}
-	return c.SignIn
+	return nil
 }
 
 // account is what the person finds in the authenticator.
@@ -92,6 +104,10 @@ func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.
 // caller must have shown what adding a factor asks for: whoever could not have added it could copy it.
 func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) {
 	now := s.Clock.Now()
+	standing, err := s.standing(ctx, c)
+	if err != nil {
+		return "", err
+	}
 	r, err := s.Repository.Pending(ctx, c.Subject, id, now)
 	if err != nil {
 		return "", err
@@ -100,7 +116,7 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if err := c.mayAdd(counts); err != nil {
+	if err := c.mayAdd(counts, standing, &r); err != nil {
 		return "", err
 	}
 	seed, err := s.seed(&r)
@@ -112,6 +128,9 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) 
 
 // Revoke ends a factor of the caller, who has shown a second factor.
 func (s *Service) Revoke(ctx context.Context, c Caller, id string) error {
+	if _, err := s.standing(ctx, c); err != nil {
+		return err
+	}
 	now := s.Clock.Now()
 	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.Lock(ctx, c.Subject, now); err != nil {

@@ -54,6 +54,8 @@ type Record struct {
 	Attempts    int64 // since the last right code
 	LockedUntil time.Time
 	SteppedUp   bool // enrolled with a code of another factor
+	// InvitationID names the kms's invitation with which an administrator enrolled; "" for everybody else.
+	InvitationID string
 }
 
 // StatusAt returns the status as the subject should see it at a moment.
@@ -70,6 +72,7 @@ type Caller struct {
 	Account   string // what an authenticator shows for the subject; empty: the subject itself
 	Client    string // the client of the session
 	Session   string // empty: the caller has no session that could be raised
+	Token     string // the access token, for asking the kms about it
 	RequestID string
 	// SecondFactor is nil when the caller gave a code of an active factor just now, else the refusal that asks for one.
 	SecondFactor error

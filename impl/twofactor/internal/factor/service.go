@@ -21,6 +21,7 @@ type Sealer interface {
 // Config is what a Service works with. All fields are required.
 type Config struct {
 	Repository Repository
+	Authority  Authority
 	Sealer     Sealer
 	ProofKey   *proof.Key
 	Issuer     string    // of the otpauth URI: what the authenticator app shows

@@ -63,6 +63,13 @@ func enrolFrom(body *twofactorapi.TotpEnrol) (label string, p totp.Parameters) {
 	return label, p
 }
 
+func invitationFrom(body *twofactorapi.TotpEnrol) string {
+	if body.Invitation == nil {
+		return ""
+	}
+	return *body.Invitation
+}
+
 func enrolTo(e factor.Enrolment) twofactorapi.TotpEnrolment {
 	return twofactorapi.TotpEnrolment{
 		FactorID: e.FactorID, OtpauthURI: e.URI, Secret: e.Secret, Algorithm: string(e.Parameters.Algorithm),

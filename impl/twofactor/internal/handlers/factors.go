@@ -40,7 +40,7 @@ func (h *Handlers) EnrolTotp(ctx context.Context, r twofactorapi.EnrolTotpReques
 		return nil, err
 	}
 	label, parameters := enrolFrom(r.Body)
-	enrolment, err := core.Factors.Enrol(ctx, caller, label, parameters, once)
+	enrolment, err := core.Factors.Enrol(ctx, caller, label, parameters, invitationFrom(r.Body), once)
 	if err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func (h *Handlers) begin(ctx context.Context) (*Core, factor.Caller, error) {
 func (h *Handlers) caller(ctx context.Context, p *auth.Principal) factor.Caller {
 	now := h.Clock.Now()
 	return factor.Caller{
-		Subject: p.Subject, Account: p.Username, Client: p.ClientID, Session: p.SessionID, RequestID: httpserver.RequestID(ctx),
+		Subject: p.Subject, Account: p.Username, Client: p.ClientID, Session: p.SessionID, Token: p.Token, RequestID: httpserver.RequestID(ctx),
 		// What counts as a second factor is enrolTotp's to say, for all operations that may ask for one.
 		SecondFactor: auth.RequireStepUp(p, h.Contract.Operation("enrolTotp"), now),
 		SignIn:       freshSignIn(p, now),

@@ -180,7 +180,7 @@ func TestVerify_givesBackTheAttemptThatLocked(t *testing.T) {
 func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		e, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
 		guess := w.wrong(t, seedOf(t, e), totp.Default)
 		var looked, refused atomic.Int64

@@ -26,10 +26,10 @@ func BenchmarkVerify(b *testing.B) {
 	proofKey := must1(rows.ProofKey(b.Context(), key, now.Now()))
 	seed := must1(totp.NewSeed(zeros{}))
 	s := must1(factor.New(b.Context(), factor.Config{
-		Repository: rows, Sealer: key, ProofKey: proofKey, Issuer: "FountainAI", Random: zeros{}, Clock: now, Log: slog.New(slog.DiscardHandler),
+		Repository: rows, Authority: trusting{}, Sealer: key, ProofKey: proofKey, Issuer: "FountainAI", Random: zeros{}, Clock: now, Log: slog.New(slog.DiscardHandler),
 	}))
 	c := someone()
-	e := must1(s.Enrol(b.Context(), c, "", totp.Default, nil))
+	e := must1(s.Enrol(b.Context(), c, "", totp.Default, "", nil))
 	must1(s.Confirm(b.Context(), c, e.FactorID, must1(totp.Code(seed, totp.Default, totp.Default.Step(start)))))
 	for b.Loop() {
 		now.Advance(30 * time.Second)

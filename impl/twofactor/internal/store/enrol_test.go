@@ -28,23 +28,23 @@ func TestEnrol_asksForASignInFirstAndForACodeBesideAnActiveFactor(t *testing.T) 
 		c := someone()
 		stale := c
 		stale.SignIn, stale.SecondFactor = errSignIn, errFactor
-		_, err := w.Enrol(t.Context(), stale, "", totp.Default, nil)
+		_, err := w.Enrol(t.Context(), stale, "", totp.Default, "", nil)
 		require.ErrorIs(t, err, errSignIn)
 
 		fresh := c
 		fresh.SecondFactor = errFactor
-		e, err := w.Enrol(t.Context(), fresh, "", totp.Default, nil)
+		e, err := w.Enrol(t.Context(), fresh, "", totp.Default, "", nil)
 		require.NoError(t, err, "nobody has a code before the first factor")
-		_, err = w.Enrol(t.Context(), fresh, "", totp.Default, nil)
+		_, err = w.Enrol(t.Context(), fresh, "", totp.Default, "", nil)
 		require.NoError(t, err, "a pending factor is no factor yet, and stays beside the second one")
 		_, err = w.Confirm(t.Context(), fresh, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
 		require.NoError(t, err)
 
-		_, err = w.Enrol(t.Context(), fresh, "", totp.Default, nil)
+		_, err = w.Enrol(t.Context(), fresh, "", totp.Default, "", nil)
 		require.ErrorIs(t, err, errFactor, "whoever holds a session must not add a factor of his own")
 		strong := stale
 		strong.SecondFactor = nil
-		_, err = w.Enrol(t.Context(), strong, "", totp.Default, nil)
+		_, err = w.Enrol(t.Context(), strong, "", totp.Default, "", nil)
 		require.NoError(t, err, "the code is worth more than the age of the sign-in")
 	})
 }
@@ -54,9 +54,9 @@ func TestConfirm_asksForACodeWhenAnotherFactorBecameActive(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
 		c.SecondFactor = errFactor
-		planted, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		planted, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
-		first, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		first, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
 		_, err = w.Confirm(t.Context(), c, first.FactorID, w.code(t, seedOf(t, first), totp.Default, 0))
 		require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestConfirm_letsOneOfManyInWithoutACode(t *testing.T) {
 			enrolments := make([]factor.Enrolment, factor.MaxFactors)
 			for i := range enrolments {
 				var err error
-				enrolments[i], err = w.Enrol(t.Context(), c, "", totp.Default, nil)
+				enrolments[i], err = w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 				require.NoError(t, err)
 			}
 			var in atomic.Int64
@@ -102,7 +102,7 @@ func TestEnrol_stopsAtFiveFactors(t *testing.T) {
 		c := someone()
 		var made, refused atomic.Int64
 		together(20, func(i int) {
-			_, err := replicas[i%2].Enrol(t.Context(), c, "", totp.Default, nil)
+			_, err := replicas[i%2].Enrol(t.Context(), c, "", totp.Default, "", nil)
 			switch codeOf(err) {
 			case "":
 				made.Add(1)
@@ -115,7 +115,7 @@ func TestEnrol_stopsAtFiveFactors(t *testing.T) {
 		require.Equal(t, int64(factor.MaxFactors), made.Load())
 		require.Equal(t, int64(15), refused.Load())
 		w.now.Advance(factor.PendingLife)
-		_, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		_, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err, "expired enrolments do not count")
 	})
 }
@@ -123,7 +123,7 @@ func TestEnrol_stopsAtFiveFactors(t *testing.T) {
 func TestEnrol_failsWithoutRandomness(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		poor := w.service(t, w.store, strings.NewReader(strings.Repeat("d", totp.SeedSize)+strings.Repeat("s", totp.SeedSize-1)))
-		_, err := poor.Enrol(t.Context(), someone(), "", totp.Default, nil)
+		_, err := poor.Enrol(t.Context(), someone(), "", totp.Default, "", nil)
 		require.Error(t, err)
 		require.Zero(t, w.number(t, "SELECT COUNT(*) FROM factors"))
 	})
@@ -132,7 +132,7 @@ func TestEnrol_failsWithoutRandomness(t *testing.T) {
 func TestConfirm_isGoneAfterTheEnrolmentExpired(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		e, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
 		w.now.Advance(factor.PendingLife - time.Microsecond)
 		uri, err := w.URI(t.Context(), c, e.FactorID)
@@ -156,7 +156,7 @@ func TestConfirm_isGoneAfterTheEnrolmentExpired(t *testing.T) {
 func TestFactors_belongToTheirSubject(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c, other := someone(), someone()
-		e, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
 		code := w.code(t, seedOf(t, e), totp.Default, 0)
 		_, err = w.Confirm(t.Context(), other, e.FactorID, code)
@@ -219,7 +219,7 @@ func TestList_pagesThroughFactorsOldestFirst(t *testing.T) {
 		c := someone()
 		var made []string
 		for i := range factor.MaxFactors {
-			e, err := w.Enrol(t.Context(), c, strings.Repeat("x", i), totp.Default, nil)
+			e, err := w.Enrol(t.Context(), c, strings.Repeat("x", i), totp.Default, "", nil)
 			require.NoError(t, err)
 			made = append(made, e.FactorID)
 			if i%2 == 1 {
@@ -256,7 +256,7 @@ func TestOnce_answersARepeatedEnrolmentWithTheFirst(t *testing.T) {
 		var mu sync.Mutex
 		got := map[string]int{}
 		together(8, func(i int) {
-			e, err := replicas[i%2].Enrol(t.Context(), c, "phone", totp.Default, key("key-12345678", `{"label":"phone"}`))
+			e, err := replicas[i%2].Enrol(t.Context(), c, "phone", totp.Default, "", key("key-12345678", `{"label":"phone"}`))
 			if err != nil {
 				require.ErrorIs(t, err, problem.IdempotencyInFlight)
 				return
@@ -267,12 +267,12 @@ func TestOnce_answersARepeatedEnrolmentWithTheFirst(t *testing.T) {
 		})
 		require.Len(t, got, 1, "all who got an answer got the same")
 		require.Equal(t, int64(1), w.number(t, "SELECT COUNT(*) FROM factors"))
-		_, err := w.Enrol(t.Context(), c, "tablet", totp.Default, key("key-12345678", `{"label":"tablet"}`))
+		_, err := w.Enrol(t.Context(), c, "tablet", totp.Default, "", key("key-12345678", `{"label":"tablet"}`))
 		require.ErrorIs(t, err, problem.IdempotencyConflict)
-		_, err = w.Enrol(t.Context(), c, "tablet", totp.Default, key("key-87654321", `{"label":"tablet"}`))
+		_, err = w.Enrol(t.Context(), c, "tablet", totp.Default, "", key("key-87654321", `{"label":"tablet"}`))
 		require.NoError(t, err)
 		w.now.Advance(idempotency.SecretLife + time.Second)
-		_, err = w.Enrol(t.Context(), c, "phone", totp.Default, key("key-12345678", `{"label":"phone"}`))
+		_, err = w.Enrol(t.Context(), c, "phone", totp.Default, "", key("key-12345678", `{"label":"phone"}`))
 		require.ErrorIs(t, err, problem.ReplayExpired, "the seed is not given out for ever, and no second factor is made")
 	})
 }

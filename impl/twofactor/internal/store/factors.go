@@ -47,10 +47,10 @@ func (t tx) Insert(ctx context.Context, r factor.Record) error {
 		steppedUp = 1
 	}
 	_, err := t.Exec(ctx, `INSERT INTO factors (`+columns+`, revoked_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
 		r.ID, r.Subject, r.Type, r.Label, string(r.Status), r.SealedSeed, string(r.Parameters.Algorithm), r.Parameters.Digits,
 		r.Parameters.Period, r.LastStep, r.Drift, r.Attempts, micros(r.LockedUntil), steppedUp,
-		micros(r.Created), micros(r.Expires), micros(r.Confirmed), micros(r.LastUsed))
+		micros(r.Created), micros(r.Expires), micros(r.Confirmed), micros(r.LastUsed), r.InvitationID)
 	return err
 }
 

@@ -81,10 +81,11 @@ type row struct {
 	ExpiresAt   int64  `db:"expires_at"`
 	ConfirmedAt int64  `db:"confirmed_at"`
 	LastUsedAt  int64  `db:"last_used_at"`
+	Invitation  string `db:"invitation_id"`
 }
 
 const columns = `id, subject, type, label, status, sealed_seed, algorithm, digits, period, last_step, drift, attempts,
-	locked_until, stepped_up, created_at, expires_at, confirmed_at, last_used_at`
+	locked_until, stepped_up, created_at, expires_at, confirmed_at, last_used_at, invitation_id`
 
 func (r row) record() factor.Record {
 	return factor.Record{
@@ -94,7 +95,7 @@ func (r row) record() factor.Record {
 			Created:    moment(r.CreatedAt), Expires: moment(r.ExpiresAt), Confirmed: moment(r.ConfirmedAt), LastUsed: moment(r.LastUsedAt),
 		},
 		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Drift: r.Drift, Attempts: r.Attempts,
-		LockedUntil: moment(r.LockedUntil), SteppedUp: r.SteppedUp == 1,
+		LockedUntil: moment(r.LockedUntil), SteppedUp: r.SteppedUp == 1, InvitationID: r.Invitation,
 	}
 }
 

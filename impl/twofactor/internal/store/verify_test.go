@@ -69,7 +69,7 @@ func TestVerify_refusesTheOlderStepAfterTheNewer(t *testing.T) {
 func TestVerify_refusesTheCodeThatConfirmedTheFactor(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		e, err := w.Enrol(t.Context(), c, "", totp.Default, nil)
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
 		code := w.code(t, seedOf(t, e), totp.Default, 0)
 		f, err := w.Confirm(t.Context(), c, e.FactorID, code)
@@ -141,7 +141,7 @@ func TestVerify_keepsSubjectsApart(t *testing.T) {
 		twin := w.service(t, w.store, bytes.NewReader([]byte(strings.Repeat(sameSeed, 3)))) // the decoy's and two factors'
 		a, b := someone(), someone()
 		for _, c := range []factor.Caller{a, b} {
-			e, err := twin.Enrol(t.Context(), c, "", totp.Default, nil)
+			e, err := twin.Enrol(t.Context(), c, "", totp.Default, "", nil)
 			require.NoError(t, err)
 			_, err = twin.Confirm(t.Context(), c, e.FactorID, w.code(t, []byte(sameSeed), totp.Default, -1))
 			require.NoError(t, err)
@@ -299,7 +299,7 @@ func (panicking) Write(context.Context, func(context.Context, factor.Tx) error) 
 func TestAudit_holdsNoSecret(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		e, err := w.Enrol(t.Context(), c, "phone", totp.Default, nil)
+		e, err := w.Enrol(t.Context(), c, "phone", totp.Default, "", nil)
 		require.NoError(t, err)
 		seed := seedOf(t, e)
 		first, second := w.code(t, seed, totp.Default, -1), w.code(t, seed, totp.Default, 0)

@@ -69,21 +69,37 @@ func (w *world) service(t *testing.T, r factor.Repository, random io.Reader) *fa
 	key, err := w.store.ProofKey(t.Context(), w.key, w.now.Now())
 	require.NoError(t, err)
 	s, err := factor.New(t.Context(), factor.Config{
-		Repository: r, Sealer: w.key, ProofKey: key, Issuer: "FountainAI", Random: random, Clock: w.now, Log: slog.New(slog.DiscardHandler),
+		Repository: r, Authority: trusting{}, Sealer: w.key, ProofKey: key, Issuer: "FountainAI", Random: random, Clock: w.now, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	return s
 }
 
+// trusting is a kms for which every session is good; its callers' tokens are their subjects.
+type trusting struct{}
+
+func (trusting) Standing(_ context.Context, token string) (factor.Standing, error) {
+	return factor.Standing{Active: true, Subject: token}, nil
+}
+
+func (trusting) CheckInvitation(context.Context, string, string) (string, error) {
+	return "", factor.ErrInvitation
+}
+
+func (trusting) UseInvitation(context.Context, string, string, string) error {
+	return factor.ErrInvitation
+}
+
 // someone is a caller with a session, who signed in just now and gave a code just now.
 func someone() factor.Caller {
-	return factor.Caller{Subject: id.New("usr"), Client: "fountain", Session: "ses_1", RequestID: "req"}
+	subject := id.New("usr")
+	return factor.Caller{Subject: subject, Token: subject, Client: "fountain", Session: "ses_1", RequestID: "req"}
 }
 
 // enrolled returns the seed of a confirmed factor of the caller whose confirming code is of the step before now's.
 func (w *world) enrolled(t *testing.T, c factor.Caller, p totp.Parameters) (factorID string, seed []byte) {
 	t.Helper()
-	e, err := w.Enrol(t.Context(), c, "phone", p, nil)
+	e, err := w.Enrol(t.Context(), c, "phone", p, "", nil)
 	require.NoError(t, err)
 	seed = seedOf(t, e)
 	_, err = w.Confirm(t.Context(), c, e.FactorID, w.code(t, seed, p, -1))
