@@ -34,6 +34,7 @@ type gate struct {
 	own       http.Handler
 	draining  atomic.Bool
 	hasKeys   atomic.Bool
+	require   []func() error // what must hold beside the keys, in public words
 }
 
 // steps are the way of a request after its route is known, in the order of DESIGN section 5. No byte of a body is read before
@@ -166,15 +167,25 @@ func (g *gate) ready() error {
 	case !g.hasKeys.Load():
 		return errors.New("it has no keys to verify tokens with yet")
 	}
+	for _, condition := range g.require {
+		if err := condition(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// becomeReady asks for the kms's keys until it has them.
-func (g *gate) becomeReady(ctx context.Context) error {
+// becomeReady asks for the kms's keys until it has them, and waits until the revocation feed was read.
+func (g *gate) becomeReady(ctx context.Context, feedRead <-chan struct{}) error {
 	if err := lifecycle.Retry(ctx, g.config.Log, "the keys of the kms", g.keys.Ready); err != nil {
 		return err
 	}
 	g.hasKeys.Store(true)
+	select {
+	case <-feedRead:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	g.config.Log.InfoContext(ctx, "service is ready")
 	g.config.OnReady()
 	return nil

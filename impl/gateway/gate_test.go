@@ -57,7 +57,7 @@ func newHouse(t *testing.T) *house {
 	}
 	behind := httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(behind.Close)
-	g, err := build(h.config(behind.URL))
+	g, err := build(h.config(behind.URL), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
 	require.NoError(t, err)
 	h.gate = httptest.NewServer(g.handler())
 	t.Cleanup(h.gate.Close)
@@ -67,7 +67,7 @@ func newHouse(t *testing.T) *house {
 func (h *house) config(upstream string) Config {
 	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "test"}
 	c.Service = config.Service{
-		Addr: "127.0.0.1:0", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream, Clock: h.clock,
+		Addr: "127.0.0.1:0", DataDir: h.t.TempDir(), EnrolTokenFile: "none", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream, Clock: h.clock,
 		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Registerer: prometheus.NewRegistry(),
 	}
 	require.NoError(h.t, c.Validate())
@@ -145,7 +145,7 @@ const (
 )
 
 func TestSteps_areInTheOrderOfTheDesign(t *testing.T) {
-	g, err := build(newHouse(t).config("http://127.0.0.1:1"))
+	g, err := build(newHouse(t).config("http://127.0.0.1:1"), http.DefaultClient, auth.NoRevocations{})
 	require.NoError(t, err)
 	var names []string
 	for _, s := range g.steps() {
@@ -299,7 +299,7 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	require.Equal(t, 502, a.StatusCode)
 	require.Equal(t, "response_too_large", a.Code)
 
-	g, err := build(h.config("http://127.0.0.1:1"))
+	g, err := build(h.config("http://127.0.0.1:1"), http.DefaultClient, auth.NoRevocations{})
 	require.NoError(t, err)
 	lonely := httptest.NewServer(g.handler())
 	defer lonely.Close()

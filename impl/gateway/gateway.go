@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/runner"
 )
 
@@ -29,7 +32,8 @@ const (
 	callTimeout = 10 * time.Second
 )
 
-// Config configures the gateway. Issuer, JWKSURL, KMSURL and the three addresses below are required; DataDir is not used.
+// Config configures the gateway. Issuer, JWKSURL, KMSURL, EnrolTokenFile, DataDir and the three addresses below are required. DataDir keeps
+// the gateway's own credential, which reads the kms's revocation feed and nothing else.
 type Config struct {
 	config.Service
 
@@ -42,11 +46,8 @@ type Config struct {
 // Validate checks the configuration and touches nothing outside. It fills in what has a default.
 func (c *Config) Validate() error {
 	c.Complete(word)
-	if c.DataDir == "" {
-		c.DataDir = "." // the gateway keeps nothing
-	}
 	errs := []error{c.Service.Validate()}
-	for name, value := range map[string]string{"ISSUER": c.Issuer, "JWKS_URL": c.JWKSURL} {
+	for name, value := range map[string]string{"ISSUER": c.Issuer, "JWKS_URL": c.JWKSURL, "ENROL_TOKEN_FILE": c.EnrolTokenFile} {
 		if value == "" {
 			errs = append(errs, fmt.Errorf("%s: is required", name))
 		}
@@ -77,10 +78,22 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of the gateway: %w", err)
 	}
-	g, err := build(c)
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
 	if err != nil {
 		return err
 	}
+	who, err := lifecycle.Enrol(word, c.Service, client)
+	if err != nil {
+		return err
+	}
+	feed := revocation.NewFollower(revocation.Config{
+		KMSURL: c.KMSURL, Client: client, Credential: who, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer,
+	})
+	g, err := build(c, client, feed)
+	if err != nil {
+		return err
+	}
+	g.require = []func() error{who.Ready, feed.Ready}
 	listener := c.Listener
 	if listener == nil {
 		if listener, err = net.Listen("tcp", c.Addr); err != nil {
@@ -95,12 +108,14 @@ func Run(ctx context.Context, c Config) error {
 		})
 	})
 	group.Go("watch services", g.watcher.Run)
-	group.Go("become ready", g.becomeReady)
+	group.Go("credential", who.Run)
+	group.Go("revocation feed", feed.Run)
+	group.Go("become ready", func(ctx context.Context) error { return g.becomeReady(ctx, feed.Heard()) })
 	return group.Run(ctx)
 }
 
-// build makes the gateway's parts.
-func build(c Config) (*gate, error) {
+// build makes the gateway's parts. client calls the services on the gateway's own behalf.
+func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, error) {
 	contracts, err := contract.LoadAll()
 	if err != nil {
 		return nil, err
@@ -117,12 +132,8 @@ func build(c Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
-	if err != nil {
-		return nil, err
-	}
 	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
-	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Clock: c.Clock})
+	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
 	redeemer, err := stepup.New(c.TwofactorURL, c.KMSURL, client, verifier, c.Clock)
 	if err != nil {
 		return nil, err

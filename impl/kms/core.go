@@ -13,18 +13,13 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/bootstrap"
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
-	"github.com/fountainai/fountain/impl/kms/internal/keyring"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
-	"github.com/fountainai/fountain/impl/kms/internal/owner"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
-	"github.com/fountainai/fountain/impl/kms/internal/proofkey"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	programs "github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
 	"github.com/fountainai/fountain/internal/auth"
@@ -102,32 +97,32 @@ func assemble(ctx context.Context, c Config, db *store.DB) (*handlers.Core, erro
 	if err != nil {
 		return nil, err
 	}
-	mint := &token.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
+	mint := &signing.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
 	return domain(c, db, v, sets, mint, ring), nil
 }
 
 // domain wires the parts of the domain.
-func domain(c Config, db *store.DB, v *vault.Vault, sets keysets, mint *token.Mint, ring *signing.Ring) *handlers.Core {
+func domain(c Config, db *store.DB, v *vault.Vault, sets keysets, mint *signing.Mint, ring *signing.Ring) *handlers.Core {
 	hasher := password.NewHasher()
 	users := user.New(db, kmsdb.Users{}, hasher, c.Clock)
-	owners := owner.Directory{Users: kmsdb.Users{}, Services: kmsdb.Services{}}
+	owners := kmsdb.Owners{Users: kmsdb.Users{}, Services: kmsdb.Services{}}
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, owners, sets.pepper, mint.Catalogue, c.Clock)
 	services := programs.New(db, kmsdb.Services{}, apiKeys, mint.Catalogue, c.Clock)
-	proofKeys := proofkey.New(db, kmsdb.ProofKeys{}, services, c.Clock)
+	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, services, c.Clock)
 	publicURL := strings.TrimSuffix(c.PublicURL, "/")
 	if publicURL == "" {
 		publicURL = mint.Issuer
 	}
 	return &handlers.Core{
 		DB: db, Answers: idempotency.New(sets.fingerprints, sets.answers, c.Clock),
-		Bootstrap: bootstrap.New(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), c.Clock),
+		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), c.Clock),
 		Users:     users, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), Keys: apiKeys,
 		Sessions: session.New(session.Config{
 			DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Hasher: hasher, Mint: mint, Sealer: sets.refresh,
 			ProofKeys: proofKeys, Clock: c.Clock,
 		}),
 		Secrets:  secret.New(db, kmsdb.Secrets{}, sets.secrets, services, c.Clock),
-		Keyrings: keyring.New(db, v, services, c.Clock), ProofKeys: proofKeys, Mint: mint, Ring: ring, PublicURL: publicURL,
+		Keyrings: secret.NewKeyrings(db, v, services, c.Clock), ProofKeys: proofKeys, Mint: mint, Ring: ring, PublicURL: publicURL,
 	}
 }
 

@@ -55,7 +55,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Version: c.Version, Ready: life.Ready}
-	life.Identify(who)
+	life.Identify(who, client)
 	life.Require(s.keys.Ready)
 	life.Require(s.healthy)
 	life.Go("work", s.work)

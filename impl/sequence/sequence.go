@@ -69,7 +69,7 @@ func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Ident
 	}
 	s := &service{Config: c, life: life, client: client, identity: who, verify: auth.NewJWKS(c.JWKSURL, client, c.Clock)}
 	s.server = &handlers.Server{Ready: life.Ready, NewID: func() string { return id.New("elm") }, Version: c.Version}
-	life.Identify(who)
+	life.Identify(who, client)
 	life.Go("work", s.work)
 	life.Cleanup("writer", s.closeWriter) // after the last request is answered
 	return life.Serve(ctx, lifecycle.Door{Keys: s.verify, Mount: s.server.Mount(life.Contract)})

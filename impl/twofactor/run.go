@@ -72,7 +72,7 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 		return fmt.Errorf("client of the kms: %w", err)
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
-	life.Identify(who)
+	life.Identify(who, client)
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(c.JWKSURL, client, c.Clock), Mount: s.handlers.Mount})
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,12 +62,19 @@ func link(prev []byte, seq int64, body []byte) []byte {
 // rowsPerInsert keeps a statement far below the placeholder limits of both databases.
 const rowsPerInsert = 100
 
-// Append adds events to the chain in the caller's transaction. From its first statement on it holds the lock of the chain's
-// head until the transaction ends, so call it late. An error means that the caller's change must not be committed either.
-func Append(ctx context.Context, tx *store.Tx, events ...Event) error {
+// Append adds events to the chain in the caller's transaction. They are written right before its commit (store.LastAudit), because the lock of
+// the chain's head is one that every such transaction waits for; an error then fails the caller's change.
+func Append(_ context.Context, tx *store.Tx, events ...Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	events = slices.Clone(events)
+	tx.AtEnd(store.LastAudit, func(ctx context.Context) error { return appendNow(ctx, tx, events) })
+	return nil
+}
+
+// appendNow locks the head of the chain until the transaction ends and writes the events behind it.
+func appendNow(ctx context.Context, tx *store.Tx, events []Event) error {
 	var head Checkpoint
 	err := tx.Get(ctx, &head, "UPDATE audit_head SET seq = seq + ? WHERE id = 1 RETURNING seq, hash", len(events))
 	if err != nil {

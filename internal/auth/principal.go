@@ -26,6 +26,8 @@ type Principal struct {
 	ClientID  string   // client_id: the API key's id, or "fountain" for a password login
 	SessionID string   // sid: the refresh family; "" for services
 	TokenID   string   // jti
+	Epoch     int64    // of the subject when the token was issued: what ends all its tokens raises the subject's
+	Tenant    string   // the tenant of the subject; "" is the default one
 	Audience  []string // words of services
 	Scopes    []string
 	Roles     []string // users only
@@ -42,6 +44,8 @@ func (p *Principal) HasScope(scope string) bool { return slices.Contains(p.Scope
 func (p *Principal) hasScopes(scopes []string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !p.HasScope(s) })
 }
+
+func (p *Principal) hasAudience(word string) bool { return slices.Contains(p.Audience, word) }
 
 // HasRole reports whether the user has a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }

@@ -60,7 +60,7 @@ func newWorld(t testing.TB) *world {
 	require.NoError(t, err)
 	w := &world{key: key, ec: ec, clock: clock.NewFake(noon)}
 	w.lookups = &countingKeys{StaticKeys: StaticKeys{"k1": {"EdDSA", key.Public()}, "k2": {"ES256", ec.Public()}}}
-	w.verifier = NewVerifier(VerifierConfig{Issuer: func() string { return issuer }, Keys: w.lookups, Clock: w.clock})
+	w.verifier = NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return issuer }, Keys: w.lookups, Clock: w.clock})
 	return w
 }
 
@@ -300,7 +300,7 @@ func TestVerify_allowsThirtySecondsOfClockDifference(t *testing.T) {
 
 func TestVerify_isNotReadyWithoutAnIssuer(t *testing.T) {
 	w := newWorld(t)
-	v := NewVerifier(VerifierConfig{Issuer: func() string { return "" }, Keys: w.lookups, Clock: w.clock})
+	v := NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return "" }, Keys: w.lookups, Clock: w.clock})
 	_, err := v.Verify(t.Context(), w.sign(t, header(), with(claims(), "iss", "")), "kms")
 	require.ErrorIs(t, err, problem.NotReady)
 }
@@ -320,7 +320,7 @@ func (o odd) Key(context.Context, string) (string, crypto.PublicKey, error) {
 
 func TestVerify_saysUnavailableWhenKeysCannotBeHad(t *testing.T) {
 	w := newWorld(t)
-	v := NewVerifier(VerifierConfig{Issuer: func() string { return issuer }, Keys: brokenKeys{errors.New("dial tcp")}, Clock: w.clock})
+	v := NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return issuer }, Keys: brokenKeys{errors.New("dial tcp")}, Clock: w.clock})
 	_, err := v.Verify(t.Context(), w.sign(t, header(), claims()), "kms")
 	require.ErrorIs(t, err, problem.Unavailable)
 	require.NotEmpty(t, problem.From(err).Header.Get("Retry-After"))
@@ -329,14 +329,16 @@ func TestVerify_saysUnavailableWhenKeysCannotBeHad(t *testing.T) {
 func TestVerify_usesTypedPublicKeysOnly(t *testing.T) {
 	w := newWorld(t)
 	for _, key := range []any{nil, []byte("secret"), "secret", w.key, ed25519.PublicKey{}} {
-		v := NewVerifier(VerifierConfig{Issuer: func() string { return issuer }, Keys: odd{key}, Clock: w.clock})
+		v := NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return issuer }, Keys: odd{key}, Clock: w.clock})
 		_, err := v.Verify(t.Context(), w.sign(t, header(), claims()), "kms")
 		require.ErrorIs(t, err, problem.InvalidToken)
 	}
 }
 
 func TestNewVerifier_refusesToStartWithoutKeys(t *testing.T) {
-	require.Panics(t, func() { NewVerifier(VerifierConfig{Issuer: func() string { return issuer }, Clock: clock.System}) })
+	require.Panics(t, func() {
+		NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return issuer }, Clock: clock.System})
+	})
 	require.Panics(t, func() { NewVerifier(VerifierConfig{Keys: StaticKeys{}, Clock: clock.System}) })
 }
 

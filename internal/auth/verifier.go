@@ -45,18 +45,22 @@ func (s StaticKeys) Key(_ context.Context, kid string) (string, crypto.PublicKey
 
 // VerifierConfig configures a Verifier. All fields are required.
 type VerifierConfig struct {
-	Issuer func() string // iss of the tokens accepted; asked each time, because a service may learn it after its start
-	Keys   KeySource
-	Clock  clock.Clock
+	Issuer      func() string // iss of the tokens accepted; asked each time, because a service may learn it after its start
+	Keys        KeySource
+	Revocations Revocations
+	Clock       clock.Clock
 }
 
 // Verifier verifies access tokens. It is safe for concurrent use.
-type Verifier struct{ config VerifierConfig }
+type Verifier struct {
+	config VerifierConfig
+	cache  cache
+}
 
-// NewVerifier returns a Verifier. A missing key source panics: there is no safe default.
+// NewVerifier returns a Verifier. A missing source panics: there is no safe default.
 func NewVerifier(c VerifierConfig) *Verifier {
-	if c.Issuer == nil || c.Keys == nil || c.Clock == nil {
-		panic("auth: a verifier needs an issuer, keys and a clock")
+	if c.Issuer == nil || c.Keys == nil || c.Revocations == nil || c.Clock == nil {
+		panic("auth: a verifier needs an issuer, keys, revocations and a clock")
 	}
 	return &Verifier{config: c}
 }
@@ -74,11 +78,34 @@ type Claims struct {
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"` // seconds since 1970
+	Epoch     int64    `json:"epoch,omitempty"`     // of the subject: its tokens of lower epochs have ended
+	Tenant    string   `json:"tenant,omitempty"`
 }
 
-// Verify checks an access token and returns its principal. audience is the word of the service that asks. A token that does not
-// hold is invalid_token, without saying why to the caller; keys that cannot be had are unavailable.
+// Verify checks an access token and returns its principal, which the caller must not change: it is shared with later requests. audience is
+// the word of the service that asks. A token that does not hold, and one that was revoked, is invalid_token, without saying why to the
+// caller; keys or revocations that cannot be had are unavailable.
 func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Principal, error) {
+	p := v.cached(ctx, token, audience)
+	if p == nil {
+		var err error
+		if p, err = v.verify(ctx, token, audience); err != nil {
+			return nil, err
+		}
+	}
+	revoked, err := v.config.Revocations.Revoked(p)
+	if err != nil {
+		return nil, problem.New(problem.Unavailable, "It can't be told whether the token was revoked.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	if revoked {
+		v.cache.drop(token)
+		return nil, invalidToken("revoked")
+	}
+	return p, nil
+}
+
+// verify checks everything about a token but whether it was revoked, and keeps what it has found.
+func (v *Verifier) verify(ctx context.Context, token, audience string) (*Principal, error) {
 	h, err := decodeHeader(token, TypeAccess)
 	if err != nil {
 		return nil, invalidToken(err.Error())
@@ -102,6 +129,14 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 	if err != nil {
 		return nil, invalidToken(err.Error())
 	}
+	found := &verified{principal: p, issuer: want.issuer, kid: h.KeyID, key: key, expiry: c.ExpiresAt.Time}
+	if c.NotBefore != nil {
+		found.notBefore = c.NotBefore.Time
+	}
+	if c.IssuedAt.After(found.notBefore) {
+		found.notBefore = c.IssuedAt.Time
+	}
+	v.cache.put(token, found)
 	return p, nil
 }
 
@@ -118,7 +153,7 @@ func (c *Claims) principal(token string) (*Principal, error) {
 		return nil, errors.New("a service token and a stepped-up token have exactly one aud")
 	}
 	p := &Principal{
-		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, Username: c.Username, SessionID: c.SessionID, TokenID: c.ID,
+		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, Username: c.Username, SessionID: c.SessionID, TokenID: c.ID, Epoch: c.Epoch, Tenant: c.Tenant,
 		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR,
 		Expires: c.ExpiresAt.UTC(), Token: token,
 	}

@@ -71,7 +71,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) options() Options {
 	return Options{
 		Contract: w.contract, Clock: w.clock, Registerer: w.registry, Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Verifier: auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return "iss" }, Clock: w.clock,
+		Verifier: auth.NewVerifier(auth.VerifierConfig{Revocations: auth.NoRevocations{}, Issuer: func() string { return "iss" }, Clock: w.clock,
 			Keys: auth.StaticKeys{"k1": {Algorithm: "EdDSA", Key: w.key.Public()}}}),
 		Ready: func() error { return w.ready }, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		Mount: func(r chi.Router) {

@@ -27,7 +27,9 @@ func TestServe_answersWhileItTellsThatItIsStopping(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, Door{Keys: auth.StaticKeys{}, Mount: mount(s)}) }()
+	go func() {
+		ended <- s.Serve(ctx, Door{Revocations: auth.NoRevocations{}, Keys: auth.StaticKeys{}, Mount: mount(s)})
+	}()
 	status := func(path string) (int, error) {
 		answer, err := http.Get("http://" + listener.Addr().String() + s.Contract.BasePath + path)
 		if err != nil {

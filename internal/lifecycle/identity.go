@@ -6,6 +6,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -31,10 +32,17 @@ func Enrol(word string, c config.Service, client *http.Client) (*credential.Sour
 	})
 }
 
-// Identify gives the service its identity: it is kept in force while the service runs, and without it the service is not ready.
-func (s *Service) Identify(who Identity) {
+// Identify gives the service its identity, which is kept in force while the service runs, and with it the kms's revocation feed: client
+// calls the kms. Without either the service is not ready.
+func (s *Service) Identify(who Identity, client *http.Client) {
 	s.Require(who.Ready)
 	s.Go("credential", who.Run)
+	follower := revocation.NewFollower(revocation.Config{
+		KMSURL: s.config.KMSURL, Client: client, Credential: who, Clock: s.config.Clock, Log: s.config.Log, Registerer: s.config.Registerer,
+	})
+	s.revocations, s.feedRead = follower, follower.Heard()
+	s.Require(follower.Ready)
+	s.Go("revocation feed", follower.Run)
 }
 
 // Bearer returns a request editor for the generated clients that sends who's token for an audience.

@@ -3,7 +3,7 @@
 //
 //	life, err := lifecycle.New("search", c.Service)
 //	...
-//	life.Identify(source)       // its credential at the kms, from Enrol
+//	life.Identify(source, client) // its credential at the kms, from Enrol, and the kms's revocation feed
 //	life.Go("work", s.work)     // parts: each ends soon after its context
 //	return life.Serve(ctx, lifecycle.Door{Keys: keys, Mount: s.handlers.Mount})
 //
@@ -46,6 +46,9 @@ type Service struct {
 	why        atomic.Pointer[string] // why the service can't work yet; nil once it has started
 	draining   atomic.Bool
 	db         *store.DB // set by Database, closed after every part has ended
+
+	revocations auth.Revocations // set by Identify
+	feedRead    <-chan struct{}  // closed when revocations first knows something; nil without Identify
 }
 
 // New prepares the service of a word. The configuration is complete and valid.
@@ -103,8 +106,17 @@ func (s *Service) able() error {
 	return nil
 }
 
-// Started makes the service ready, as far as its conditions hold, and tells the log and the program. attributes are for the log.
+// Started makes the service ready, as far as its conditions hold, and tells the log and the program. attributes are for the log. It waits
+// for the revocation feed, without which no token is accepted.
 func (s *Service) Started(ctx context.Context, attributes ...any) {
+	if s.feedRead != nil {
+		s.waitsBecause("it waits for the revocation feed")
+		select {
+		case <-s.feedRead:
+		case <-ctx.Done():
+			return
+		}
+	}
 	s.why.Store(nil)
 	s.config.Log.InfoContext(ctx, "service is ready", attributes...)
 	s.config.OnReady()
@@ -112,9 +124,11 @@ func (s *Service) Started(ctx context.Context, attributes ...any) {
 
 // Door is what a service answers through.
 type Door struct {
-	Keys   auth.KeySource          // of the access tokens
-	Issuer func() string           // of the access tokens; nil: the configured one
-	Mount  func(router chi.Router) // puts the operations under the contract's base path
+	Keys   auth.KeySource // of the access tokens
+	Issuer func() string  // of the access tokens; nil: the configured one
+	// Revocations knows which access tokens have ended; nil: the kms's feed, which Identify follows.
+	Revocations auth.Revocations
+	Mount       func(router chi.Router) // puts the operations under the contract's base path
 }
 
 // Serve listens and runs every part until ctx ends; then it drains, closes everything and returns nil. An address in use and a part
@@ -124,8 +138,12 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	if door.Issuer == nil {
 		door.Issuer = func() string { return c.Issuer }
 	}
+	if door.Revocations == nil {
+		door.Revocations = s.revocations
+	}
+	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Revocations: door.Revocations, Clock: c.Clock})
 	handler := httpserver.New(httpserver.Options{
-		Contract: s.Contract, Verifier: auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Clock: c.Clock}),
+		Contract: s.Contract, Verifier: verifier,
 		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), Mount: door.Mount,
 	})
 	listener := c.Listener

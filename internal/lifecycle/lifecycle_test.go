@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -203,8 +204,13 @@ func TestServe_goesFromHealthToReadyToClosed(t *testing.T) {
 	require.NoError(t, err)
 	ready, moon := make(chan struct{}), make(chan struct{})
 	c.Listener, c.OnReady = listener, func() { close(ready) }
+	kms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"feed":"f","position":0,"items":[]}`)
+	}))
+	t.Cleanup(kms.Close)
+	c.KMSURL = kms.URL
 	s := newService(t, c)
-	s.Identify(&somebody{})
+	s.Identify(&somebody{}, kms.Client())
 	var db *store.DB
 	var order []string
 	s.Cleanup("writer", func() error { order = append(order, "writer"); return db.Ping(context.Background()) })
@@ -219,7 +225,9 @@ func TestServe_goesFromHealthToReadyToClosed(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, Door{Keys: auth.StaticKeys{}, Mount: mount(s)}) }()
+	go func() {
+		ended <- s.Serve(ctx, Door{Keys: auth.StaticKeys{}, Mount: mount(s)})
+	}()
 	status := func(path string) int {
 		answer, err := http.Get("http://" + listener.Addr().String() + s.Contract.BasePath + path)
 		require.NoError(t, err)
@@ -246,7 +254,7 @@ func TestServe_reportsWhatEndsIt(t *testing.T) {
 	s := newService(t, c)
 	wrong := errors.New("wrong for ever")
 	s.Go("work", func(context.Context) error { return wrong })
-	require.ErrorIs(t, s.Serve(t.Context(), Door{Keys: auth.StaticKeys{}, Mount: mount(s)}), wrong)
+	require.ErrorIs(t, s.Serve(t.Context(), Door{Revocations: auth.NoRevocations{}, Keys: auth.StaticKeys{}, Mount: mount(s)}), wrong)
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -255,7 +263,7 @@ func TestServe_reportsWhatEndsIt(t *testing.T) {
 	c.Addr = taken.Addr().String()
 	s = newService(t, c)
 	s.Go("work", func(context.Context) error { t.Error("a part ran"); return nil })
-	require.ErrorContains(t, s.Serve(t.Context(), Door{Keys: auth.StaticKeys{}, Mount: mount(s)}), "listen")
+	require.ErrorContains(t, s.Serve(t.Context(), Door{Revocations: auth.NoRevocations{}, Keys: auth.StaticKeys{}, Mount: mount(s)}), "listen")
 }
 
 // What is wrong with a start is told at once: nobody sends requests yet, so there is nothing to drain.
@@ -266,7 +274,9 @@ func TestServe_endsAFailedStartWithoutADelay(t *testing.T) {
 	wrong := errors.New("wrong for ever")
 	s.Go("work", func(context.Context) error { return wrong })
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(t.Context(), Door{Keys: auth.StaticKeys{}, Mount: mount(s)}) }()
+	go func() {
+		ended <- s.Serve(t.Context(), Door{Revocations: auth.NoRevocations{}, Keys: auth.StaticKeys{}, Mount: mount(s)})
+	}()
 	select {
 	case err := <-ended:
 		require.ErrorIs(t, err, wrong)
@@ -281,7 +291,7 @@ func TestServe_bearsADeadline(t *testing.T) {
 	s.Go("work", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
-	require.NoError(t, s.Serve(ctx, Door{Keys: auth.StaticKeys{}, Mount: mount(s)}))
+	require.NoError(t, s.Serve(ctx, Door{Revocations: auth.NoRevocations{}, Keys: auth.StaticKeys{}, Mount: mount(s)}))
 }
 
 func TestNew_knowsTheFamilyOnly(t *testing.T) {

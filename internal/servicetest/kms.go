@@ -36,8 +36,9 @@ type KMS struct {
 	*httptest.Server
 	Down atomic.Bool // it answers 503 to everything
 
-	mux *http.ServeMux
-	key ed25519.PrivateKey
+	endings *endings
+	mux     *http.ServeMux
+	key     ed25519.PrivateKey
 }
 
 // NewKMS starts a kms for the service of a word; it ends with the test.
@@ -45,7 +46,8 @@ func NewKMS(t testing.TB, word string) *KMS {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
-	k := &KMS{mux: http.NewServeMux(), key: key}
+	k := &KMS{mux: http.NewServeMux(), key: key, endings: newEndings()}
+	k.Handle("GET /kms/v1/revocations", k.endings.serve)
 	x := base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
 	jwk := map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": keyID, "x": x}
 	now, dataKey := time.Now().UTC(), map[string][]byte{"plaintext": seal.NewDataKey(), "wrapped": []byte("wrapped")}
@@ -64,8 +66,12 @@ func NewKMS(t testing.TB, word string) *KMS {
 		k.mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(k.Close)
+	t.Cleanup(k.endings.close) // before Close, which waits for the requests that are held open
 	return k
 }
+
+// End puts an ending into the revocation feed.
+func (k *KMS) End(kind, id string, epoch int64) { k.endings.add(kind, id, epoch) }
 
 func (k *KMS) answer(pattern string, status int, body any) {
 	k.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { Send(w, status, body) })

@@ -26,7 +26,7 @@ func TestClient_failsWhatTheContractDoesNotSay(t *testing.T) {
 func TestKMS_signsWhatItsKeySetVerifies(t *testing.T) {
 	kms := NewKMS(t, "search")
 	keys := auth.NewJWKS(kms.JWKSURL(), http.DefaultClient, clock.System)
-	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return Issuer }, Keys: keys, Clock: clock.System})
+	verifier := auth.NewVerifier(auth.VerifierConfig{Revocations: auth.NoRevocations{}, Issuer: func() string { return Issuer }, Keys: keys, Clock: clock.System})
 	claims := User("search", time.Now())
 	p, err := verifier.Verify(t.Context(), kms.Token(t, claims), "search")
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -27,9 +28,45 @@ type Querier interface {
 // Tx is an open transaction, valid until the function it was given to returns. After a statement has failed (a missing row is
 // no failure) every further one fails, on SQLite as on PostgreSQL, and nothing is committed.
 type Tx struct {
-	tx      *sqlx.Tx
-	dialect Dialect
-	broken  error // the first failed statement
+	tx        *sqlx.Tx
+	dialect   Dialect
+	broken    error // the first failed statement
+	last      []lastStep
+	committed []func()
+}
+
+// lastStep is a step that a transaction takes right before it commits.
+type lastStep struct {
+	order int
+	do    func(ctx context.Context) error
+}
+
+// The steps right before a commit. Each locks one row that every such transaction needs, so all take them last and in this order: what is
+// locked last is held for the shortest time, and two transactions never wait for each other.
+const (
+	LastAudit       = 1 // the head of the audit chain
+	LastRevocations = 2 // the head of the revocation feed
+)
+
+// AtEnd has do run in the transaction after its function has returned nil and before the commit; steps of a lower order run first, those of
+// one order as they were added. An error of do rolls everything back and is the error of Write.
+func (tx *Tx) AtEnd(order int, do func(ctx context.Context) error) {
+	tx.last = append(tx.last, lastStep{order, do})
+}
+
+// AfterCommit has do run when the change is durable and before Write returns. It does not run when nothing was committed.
+func (tx *Tx) AfterCommit(do func()) { tx.committed = append(tx.committed, do) }
+
+// finish takes the steps that come last. A step may add no further ones.
+func (tx *Tx) finish(ctx context.Context) error {
+	steps := tx.last
+	slices.SortStableFunc(steps, func(a, b lastStep) int { return a.order - b.order })
+	for _, step := range steps {
+		if err := step.do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (
@@ -63,7 +100,11 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 
 func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (again bool, err error) {
 	err = db.transact(ctx, db.writer, &sql.TxOptions{}, func(tx *Tx) error {
-		err := fn(context.WithValue(ctx, writing{db}, tx), tx)
+		inside := context.WithValue(ctx, writing{db}, tx)
+		err := fn(inside, tx)
+		if err == nil && tx.broken == nil {
+			err = tx.finish(inside)
+		}
 		if tx.broken != nil {
 			again = isRetryable(tx.broken)
 			if err == nil {
@@ -99,11 +140,15 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn 
 		return fmt.Errorf("begin: %w", classify(err))
 	}
 	defer begun.Rollback() // does nothing after Commit
-	if err := fn(&Tx{tx: begun, dialect: db.dialect}); err != nil {
+	tx := &Tx{tx: begun, dialect: db.dialect}
+	if err := fn(tx); err != nil {
 		return err
 	}
 	if err := begun.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", classify(err))
+	}
+	for _, do := range tx.committed {
+		do()
 	}
 	return nil
 }

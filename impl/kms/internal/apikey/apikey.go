@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/page"
@@ -97,7 +95,7 @@ type Keys struct {
 	owners    Owners
 	pepper    Pepper
 	catalogue *authority.Catalogue
-	trail     trail.Trail
+	audit     domain.AuditLog
 	clock     clock.Clock
 	uses      uses
 }
@@ -117,7 +115,7 @@ type Owners interface {
 
 // New returns the domain of API keys.
 func New(db *store.DB, rows Rows, owners Owners, pepper Pepper, catalogue *authority.Catalogue, c clock.Clock) *Keys {
-	return &Keys{db: db, rows: rows, owners: owners, pepper: pepper, catalogue: catalogue, trail: trail.Trail{Clock: c}, clock: c}
+	return &Keys{db: db, rows: rows, owners: owners, pepper: pepper, catalogue: catalogue, audit: domain.AuditLog{Clock: c}, clock: c}
 }
 
 // Draft is a key to be made.
@@ -141,7 +139,7 @@ func foreign(caller *auth.Principal, ownerKind, ownerID string) bool {
 // keys for themselves alone; for another than the caller, raise decides; and a key begets no stronger one.
 func (s *Keys) MayCreate(caller *auth.Principal, raise Raise, d Draft) error {
 	if !mayManage(caller, d.OwnerKind, d.OwnerID) {
-		return problem.New(problem.Forbidden, "Only an administrator makes keys for others.")
+		return domain.Refuse(domain.Forbidden, "Only an administrator makes keys for others.")
 	}
 	if foreign(caller, d.OwnerKind, d.OwnerID) {
 		if err := raise(); err != nil {
@@ -161,7 +159,7 @@ func reaches(caller *auth.Principal, scopes []string) bool {
 }
 
 func beyond() error {
-	return problem.New(problem.ValidationFailed, "The owner does not have all of the scopes.").
+	return domain.Refuse(domain.ValidationFailed, "The owner does not have all of the scopes.").
 		WithField("body", "/scopes", "subset", "holds a scope that the owner or the caller does not have")
 }
 
@@ -175,18 +173,18 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal,
 		return Key{}, "", err
 	}
 	if !found {
-		return Key{}, "", problem.New(problem.NotFound, "There is no such owner.")
+		return Key{}, "", domain.Refuse(domain.NotFound, "There is no such owner.")
 	}
 	if !owner.Active {
-		return Key{}, "", problem.New(problem.StateConflict, "The owner is disabled.")
+		return Key{}, "", domain.Refuse(domain.StateConflict, "The owner is disabled.")
 	}
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	if d.ExpiresAt.IsZero() {
 		d.ExpiresAt = now.Add(DefaultLife)
 	}
 	d.ExpiresAt = d.ExpiresAt.UTC().Truncate(time.Microsecond)
 	if !d.ExpiresAt.After(now) || d.ExpiresAt.After(now.Add(MaxLife)) {
-		return Key{}, "", problem.New(problem.ValidationFailed, "The key's end is not within the next 365 days.").
+		return Key{}, "", domain.Refuse(domain.ValidationFailed, "The key's end is not within the next 365 days.").
 			WithField("body", "/expiresAt", "range", "must be in the future and at most 365 days ahead")
 	}
 	if !authority.Covers(owner.Scopes, d.Scopes) {
@@ -201,7 +199,7 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal,
 
 // Grant makes a key that has whatever scopes its owner has at the time.
 func (s *Keys) Grant(ctx context.Context, tx *store.Tx, ownerKind, ownerID, name string) (Key, string, error) {
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	k := Key{Name: name, OwnerKind: ownerKind, OwnerID: ownerID, FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife)}
 	k, text, err := s.make(ctx, tx, k)
 	if err != nil {
@@ -217,7 +215,7 @@ func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, erro
 	if err := s.insert(ctx, tx, k, text); err != nil {
 		return Key{}, "", err
 	}
-	return k, text, s.trail.Append(ctx, tx, trail.Event{Action: "createApiKey", Target: k.ID, Detail: map[string]string{"owner": k.OwnerID}})
+	return k, text, s.audit.Append(ctx, tx, domain.Event{Action: "createApiKey", Target: k.ID, Detail: map[string]string{"owner": k.OwnerID}})
 }
 
 // withText gives the key a new id and text.
@@ -305,12 +303,12 @@ func (s *Keys) Revoke(ctx context.Context, caller *auth.Principal, keyID string)
 		if !found || !mayManage(caller, k.OwnerKind, k.OwnerID) {
 			return notFound()
 		}
-		revoked, err := s.rows.Revoke(ctx, tx, keyID, micro.Now(s.clock), "revoked")
+		revoked, err := s.rows.Revoke(ctx, tx, keyID, domain.Now(s.clock), "revoked")
 		if err != nil || !revoked {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{Action: "revokeApiKey", Target: keyID})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "revokeApiKey", Target: keyID})
 	})
 }
 
-func notFound() error { return problem.New(problem.NotFound, "There is no such key.") }
+func notFound() error { return domain.Refuse(domain.NotFound, "There is no such key.") }

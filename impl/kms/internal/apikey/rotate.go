@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
@@ -43,7 +41,7 @@ func (s *Keys) MayRotate(ctx context.Context, q store.Querier, caller *auth.Prin
 		}
 	}
 	if k.ID != caller.ClientID && !reaches(caller, k.Scopes) {
-		return Key{}, problem.New(problem.Forbidden, "The token lacks scopes of the key that it would replace.")
+		return Key{}, domain.Refuse(domain.Forbidden, "The token lacks scopes of the key that it would replace.")
 	}
 	return k, nil
 }
@@ -79,7 +77,7 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, overlap time.D
 	if !found || !owner.Active {
 		return Rotation{}, conflict()
 	}
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	successor := old
 	successor.CreatedAt, successor.ExpiresAt = now, now.Add(old.life())
 	successor.LastUsedAt, successor.RevokedAt, successor.ReplacedBy = time.Time{}, time.Time{}, ""
@@ -100,7 +98,7 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, overlap time.D
 		}
 	}
 	detail := map[string]string{"successor": successor.ID}
-	if err := s.trail.Append(ctx, tx, trail.Event{Action: action, Target: old.ID, Detail: detail}); err != nil {
+	if err := s.audit.Append(ctx, tx, domain.Event{Action: action, Target: old.ID, Detail: detail}); err != nil {
 		return Rotation{}, err
 	}
 	successor, err = s.shown(ctx, tx, successor)
@@ -117,7 +115,7 @@ func (s *Keys) revokeUnused(ctx context.Context, tx *store.Tx, keyID string, now
 	if !unused {
 		return conflict()
 	}
-	return s.trail.Append(ctx, tx, trail.Event{Action: "revokeApiKey", Target: keyID, Detail: map[string]string{"reason": reason}})
+	return s.audit.Append(ctx, tx, domain.Event{Action: "revokeApiKey", Target: keyID, Detail: map[string]string{"reason": reason}})
 }
 
 // life is how long a key of this kind lives: as long as this one was to when it was made.
@@ -129,5 +127,5 @@ func (k Key) life() time.Duration {
 }
 
 func conflict() error {
-	return problem.New(problem.StateConflict, "Only a working key that was not replaced before can be replaced.")
+	return domain.Refuse(domain.StateConflict, "Only a working key that was not replaced before can be replaced.")
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/page"
 )
@@ -62,7 +61,7 @@ func list(words []string) []string {
 	return words
 }
 
-func tokenBody(t token.Issued) kmsapi.TokenResponse {
+func tokenBody(t signing.Issued) kmsapi.TokenResponse {
 	return kmsapi.TokenResponse{
 		AccessToken: t.Access, TokenType: kmsapi.Bearer, ExpiresIn: int64(t.ExpiresIn / time.Second),
 		RefreshToken: present(t.Refresh), Scope: strings.Join(t.Scopes, " "),

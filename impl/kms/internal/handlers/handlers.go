@@ -12,14 +12,10 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
-	"github.com/fountainai/fountain/impl/kms/internal/bootstrap"
-	"github.com/fountainai/fountain/impl/kms/internal/keyring"
-	"github.com/fountainai/fountain/impl/kms/internal/proofkey"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -37,16 +33,16 @@ const Word = "kms"
 type Core struct {
 	DB         *store.DB
 	Answers    *idempotency.Store
-	Bootstrap  *bootstrap.Bootstrap
+	Bootstrap  *user.Bootstrap
 	Users      *user.Users
 	Sessions   *session.Sessions
 	Services   *service.Services
 	TokenFiles *service.Files
 	Keys       *apikey.Keys
 	Secrets    *secret.Secrets
-	Keyrings   *keyring.Keyrings
-	ProofKeys  *proofkey.ProofKeys
-	Mint       *token.Mint
+	Keyrings   *secret.Keyrings
+	ProofKeys  *credential.ProofKeys
+	Mint       *signing.Mint
 	Ring       *signing.Ring
 	PublicURL  string // base of the endpoints' URLs in the metadata
 }

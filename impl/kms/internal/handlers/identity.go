@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
 )
 
 // BootstrapAdmin implements bootstrapAdmin.
@@ -29,7 +28,7 @@ func (h *Handlers) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObjec
 
 // RefreshToken implements refreshToken.
 func (h *Handlers) RefreshToken(ctx context.Context, r kmsapi.RefreshTokenRequestObject) (kmsapi.RefreshTokenResponseObject, error) {
-	issued, err := h.core.Load().Sessions.Refresh(ctx, r.Body.RefreshToken, token.Request{})
+	issued, err := h.core.Load().Sessions.Refresh(ctx, r.Body.RefreshToken, signing.Request{})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
@@ -20,8 +19,8 @@ func (h *Handlers) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObj
 	if err != nil {
 		return nil, err
 	}
-	request := token.Request{Scopes: strings.Fields(text(r.Body.Scope)), Resource: text(r.Body.Resource)}
-	var issued token.Issued
+	request := signing.Request{Scopes: strings.Fields(text(r.Body.Scope)), Resource: text(r.Body.Resource)}
+	var issued signing.Issued
 	switch r.Body.GrantType {
 	case "client_credentials":
 		issued, err = h.core.Load().clientGrant(ctx, id, secret, request)
@@ -69,45 +68,45 @@ func challenge(err error) error {
 }
 
 // clientGrant gives a token for an API key (RFC 6749, section 4.4).
-func (c *Core) clientGrant(ctx context.Context, id, secret string, r token.Request) (token.Issued, error) {
+func (c *Core) clientGrant(ctx context.Context, id, secret string, r signing.Request) (signing.Issued, error) {
 	if id == "" || secret == "" {
-		return token.Issued{}, problem.New(problem.InvalidClient, "The client must authenticate.")
+		return signing.Issued{}, problem.New(problem.InvalidClient, "The client must authenticate.")
 	}
 	v, err := c.Keys.Authenticate(ctx, id, secret)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	if v.Code != apikey.Valid {
-		return token.Issued{}, problem.New(problem.InvalidClient, "The client is unknown or its secret is wrong.")
+		return signing.Issued{}, problem.New(problem.InvalidClient, "The client is unknown or its secret is wrong.")
 	}
 	have := v.Scopes
 	if v.Owner.Kind == auth.KindService {
-		have = token.WithRotateOwn(have, r, c.Mint.Catalogue)
+		have = signing.WithRotateOwn(have, r, c.Mint.Catalogue)
 	}
 	scopes, audience, err := c.Mint.Narrow(have, r)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
-	if err := token.One(audience); err != nil {
-		return token.Issued{}, err
+	if err := signing.One(audience); err != nil {
+		return signing.Issued{}, err
 	}
-	grant := token.Grant{
-		Subject: v.Owner.ID, Kind: v.Owner.Kind, ClientID: v.Key.ID, Scopes: scopes, Audience: audience, Life: token.ServiceLife,
+	grant := signing.Grant{
+		Subject: v.Owner.ID, Kind: v.Owner.Kind, ClientID: v.Key.ID, Scopes: scopes, Audience: audience, Life: signing.ServiceLife,
 	}
 	if v.Owner.Kind == auth.KindUser {
 		// A key is one factor, whatever its owner has; nobody has signed in, so there is no session and no time of it.
-		grant.Roles, grant.ACR, grant.Life = v.Owner.Roles, contract.ACRPassword, token.UserLife
+		grant.Roles, grant.ACR, grant.Life = v.Owner.Roles, contract.ACRPassword, signing.UserLife
 	}
 	return c.Mint.Issue(grant)
 }
 
 // refreshGrant is refreshToken in the form of RFC 6749, section 6. The client is the one that signs people in, which has no secret.
-func (c *Core) refreshGrant(ctx context.Context, id, secret, refresh string, r token.Request) (token.Issued, error) {
+func (c *Core) refreshGrant(ctx context.Context, id, secret, refresh string, r signing.Request) (signing.Issued, error) {
 	switch {
 	case refresh == "":
-		return token.Issued{}, problem.New(problem.InvalidRequest, "The refresh token is missing.")
-	case secret != "" || (id != "" && id != token.LoginClient):
-		return token.Issued{}, problem.New(problem.InvalidGrant, "The refresh token is not this client's.")
+		return signing.Issued{}, problem.New(problem.InvalidRequest, "The refresh token is missing.")
+	case secret != "" || (id != "" && id != signing.LoginClient):
+		return signing.Issued{}, problem.New(problem.InvalidGrant, "The refresh token is not this client's.")
 	}
 	issued, err := c.Sessions.Refresh(ctx, refresh, r)
 	if errors.Is(err, problem.SessionEnded) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -36,7 +35,7 @@ func (r keyRow) key() apikey.Key {
 	k := apikey.Key{
 		ID: r.ID, Name: r.Name, Start: r.Start, OwnerKind: r.OwnerKind, OwnerID: r.OwnerID,
 		Scopes: strings.Fields(r.Scopes), FollowsOwner: r.FollowsOwner == 1,
-		CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), LastUsedAt: micro.From(r.LastUsedAt), RevokedAt: micro.From(r.RevokedAt),
+		CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), LastUsedAt: fromColumn(r.LastUsedAt), RevokedAt: fromColumn(r.RevokedAt),
 	}
 	if r.ReplacedBy != nil {
 		k.ReplacedBy = *r.ReplacedBy
@@ -107,7 +106,7 @@ func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, 
 	var end int64
 	replaced, err := one(ctx, tx, &end, `UPDATE api_keys SET replaced_by = ?, replaced_at = ?, expires_at = CASE WHEN expires_at < ? THEN expires_at ELSE ? END
 		WHERE id = ? AND`+works+`AND `+same+` RETURNING expires_at`, args...)
-	done.OldExpires = micro.From(&end)
+	done.OldExpires = fromColumn(&end)
 	return done, replaced, err
 }
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -57,7 +56,7 @@ func column(t time.Time) *int64 {
 	return &at
 }
 
-func at(column int64) time.Time { return micro.From(&column) }
+func at(column int64) time.Time { return fromColumn(&column) }
 
 func flag(b bool) int64 {
 	if b {

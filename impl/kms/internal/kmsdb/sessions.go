@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -120,7 +119,7 @@ func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time
 	known, err := one(ctx, q, &r, `SELECT sid, successor_sealed, successor_until,
 		CASE WHEN sid IN (SELECT sid FROM refresh_families WHERE`+familyLive+`) THEN 1 ELSE 0 END AS live
 		FROM refresh_tokens WHERE hash = ?`, at.UnixMicro(), hash)
-	return session.Shown{FamilyID: r.SID, Live: r.Live == 1, Successor: r.Successor, SuccessorUntil: micro.From(r.Until)}, known, err
+	return session.Shown{FamilyID: r.SID, Live: r.Live == 1, Successor: r.Successor, SuccessorUntil: fromColumn(r.Until)}, known, err
 }
 
 // Family implements session.Rows.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -32,8 +31,8 @@ func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Tim
 	for i, r := range rows {
 		keys[i] = signing.Key{
 			KID: r.KID, Alg: r.Alg, Public: r.PublicKey, SealedPrivate: r.SealedPrivate,
-			PublishedAt: micro.From(&r.PublishedAt), ActiveAt: micro.From(r.ActiveAt),
-			RetiringAt: micro.From(r.RetiringAt), GoneAt: micro.From(r.GoneAt),
+			PublishedAt: fromColumn(&r.PublishedAt), ActiveAt: fromColumn(r.ActiveAt),
+			RetiringAt: fromColumn(r.RetiringAt), GoneAt: fromColumn(r.GoneAt),
 		}
 	}
 	return keys, err

@@ -58,7 +58,7 @@ func (h *Hasher) Acquire(ctx context.Context) (release func(), err error) {
 
 // Overloaded is the refusal when too many sign-ins wait.
 func Overloaded() error {
-	return problem.New(problem.Overloaded, "Too many sign-ins at once.").WithRetryAfter(queueTime)
+	return domain.Refuse(domain.Overloaded, "Too many sign-ins at once.").After(queueTime)
 }
 
 // Hash returns the PHC string of a password.

@@ -57,7 +57,7 @@ func TestAcquire_boundsHowManyHashAtOnce(t *testing.T) {
 	_, err := h.Acquire(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = h.Acquire(t.Context())
-	require.ErrorIs(t, err, problem.Overloaded)
+	require.ErrorIs(t, err, domain.Overloaded)
 	releases[0]()
 	release, err := h.Acquire(t.Context())
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestCheck_refusesWhatEverybodyTries(t *testing.T) {
 		"ada.lovelace1", "1ada.lovelace!",
 	} {
 		err := Check(weak, "ada.lovelace")
-		require.ErrorIs(t, err, problem.WeakPassword, weak)
+		require.ErrorIs(t, err, domain.WeakPassword, weak)
 		require.NotContains(t, err.Error(), weak)
 	}
 	for _, good := range []string{

@@ -51,7 +51,7 @@ func Check(password, username string) error {
 }
 
 func weak(keyword, message string) error {
-	return problem.New(problem.WeakPassword, "The password is not good enough.").
+	return domain.Refuse(domain.WeakPassword, "The password is not good enough.").
 		WithField("body", "/password", keyword, message)
 }
 

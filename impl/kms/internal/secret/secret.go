@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/page"
@@ -61,13 +59,13 @@ type Secrets struct {
 	rows   Rows
 	sealer Sealer
 	names  Names
-	trail  trail.Trail
+	audit  domain.AuditLog
 	clock  clock.Clock
 }
 
 // New returns the domain of secrets.
 func New(db *store.DB, rows Rows, sealer Sealer, names Names, c clock.Clock) *Secrets {
-	return &Secrets{db, rows, sealer, names, trail.Trail{Clock: c}, c}
+	return &Secrets{db, rows, sealer, names, domain.AuditLog{Clock: c}, c}
 }
 
 // Precondition says over what a value may be put. The zero Precondition allows all.
@@ -84,7 +82,7 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 		return Secret{}, err
 	}
 	if !allowed {
-		return Secret{}, problem.New(problem.Forbidden, "A service reaches only secrets that have its name.")
+		return Secret{}, domain.Refuse(domain.Forbidden, "A service reaches only secrets that have its name.")
 	}
 	var made Secret
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -98,14 +96,14 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 		if err := s.rows.InsertVersion(ctx, tx, made, wrapped, sealed); err != nil {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
 	})
 	return made, err
 }
 
 // next takes the secret's next version number.
 func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precondition) (made Secret, err error) {
-	now, held := micro.Now(s.clock), true
+	now, held := domain.Now(s.clock), true
 	switch {
 	case p.Absent:
 		made, held, err = s.rows.Create(ctx, tx, name, now)
@@ -115,7 +113,7 @@ func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precond
 		made, err = s.rows.Put(ctx, tx, name, now)
 	}
 	if err == nil && !held {
-		err = problem.New(problem.PreconditionFailed, "The secret is not at the version that was asked for.")
+		err = domain.Refuse(domain.PreconditionFailed, "The secret is not at the version that was asked for.")
 	}
 	return made, err
 }
@@ -148,7 +146,7 @@ func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) 
 		return Secret{}, "", err
 	}
 	if !ok || !allowed {
-		return Secret{}, "", problem.New(problem.NotFound, "There is no such secret.")
+		return Secret{}, "", domain.Refuse(domain.NotFound, "There is no such secret.")
 	}
 	value, err := s.open(found)
 	if err != nil {
@@ -156,7 +154,7 @@ func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) 
 	}
 	if caller.Kind == auth.KindUser {
 		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return s.trail.Append(ctx, tx, trail.Event{Action: "getSecret", Target: name})
+			return s.audit.Append(ctx, tx, domain.Event{Action: "getSecret", Target: name})
 		})
 	}
 	return found.Secret, value, err
@@ -191,7 +189,7 @@ func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor strin
 			return nil, "", err
 		}
 		if owner == "" { // disabled meanwhile; an empty owner would mean everybody's
-			return nil, "", problem.New(problem.Forbidden, "The service is disabled.")
+			return nil, "", domain.Refuse(domain.Forbidden, "The service is disabled.")
 		}
 	}
 	secrets, err := s.rows.List(ctx, s.db.Read(ctx), owner, after, limit+1)

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
@@ -41,22 +39,22 @@ func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, serviceID str
 		return Enrolment{}, notFound()
 	}
 	if found.Status != Active {
-		return Enrolment{}, problem.New(problem.StateConflict, "The service is disabled.")
+		return Enrolment{}, domain.Refuse(domain.StateConflict, "The service is disabled.")
 	}
-	if err := s.rows.SupersedeTokens(ctx, tx, serviceID, micro.Now(s.clock)); err != nil {
+	if err := s.rows.SupersedeTokens(ctx, tx, serviceID, domain.Now(s.clock)); err != nil {
 		return Enrolment{}, err
 	}
 	made, err := s.issue(ctx, tx, serviceID, TokenLife)
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return made, s.trail.Append(ctx, tx, trail.Event{Action: "createEnrolmentToken", Target: serviceID})
+	return made, s.audit.Append(ctx, tx, domain.Event{Action: "createEnrolmentToken", Target: serviceID})
 }
 
 func (s *Services) issue(ctx context.Context, tx *store.Tx, serviceID string, life time.Duration) (Enrolment, error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	made := Enrolment{Token: "et_" + base64.RawURLEncoding.EncodeToString(random), ExpiresAt: now.Add(life)}
 	return made, s.rows.InsertToken(ctx, tx, tokenHash(made.Token), serviceID, now, made.ExpiresAt)
 }
@@ -73,7 +71,7 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 	hash := tokenHash(token)
 	refused := false
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		serviceID, used, err := s.rows.UseToken(ctx, tx, hash, micro.Now(s.clock))
+		serviceID, used, err := s.rows.UseToken(ctx, tx, hash, domain.Now(s.clock))
 		if err != nil {
 			return err
 		}
@@ -81,18 +79,18 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 			return s.recordReuse(ctx, tx, hash)
 		}
 		// Whatever else was written for this service is not needed any more, and must not lie about.
-		if err := s.rows.SupersedeTokens(ctx, tx, serviceID, micro.Now(s.clock)); err != nil {
+		if err := s.rows.SupersedeTokens(ctx, tx, serviceID, domain.Now(s.clock)); err != nil {
 			return err
 		}
 		if key, text, err = s.keys.Grant(ctx, tx, auth.KindService, serviceID, "enrolled"); err != nil {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{
+		return s.audit.Append(ctx, tx, domain.Event{
 			Action: "enrolService", Actor: serviceID, Kind: auth.KindService, Target: serviceID, Detail: map[string]string{"key": key.ID},
 		})
 	})
 	if err == nil && refused {
-		err = problem.New(problem.InvalidEnrolmentToken, "The enrolment token does not hold.")
+		err = domain.Refuse(domain.InvalidEnrolmentToken, "The enrolment token does not hold.")
 	}
 	return key, text, err
 }
@@ -103,16 +101,16 @@ func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) e
 	if err != nil || !used {
 		return err
 	}
-	return s.trail.Append(ctx, tx, trail.Event{
-		Action: "enrolService", Target: serviceID, Outcome: trail.Denied, Detail: map[string]string{"security": "enrolment token used twice"},
+	return s.audit.Append(ctx, tx, domain.Event{
+		Action: "enrolService", Target: serviceID, Outcome: domain.Denied, Detail: map[string]string{"security": "enrolment token used twice"},
 	})
 }
 
 // sweep forgets tokens that are long over.
 func (s *Services) sweep(ctx context.Context) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.rows.SweepTokens(ctx, tx, micro.Now(s.clock).Add(-usedMemory))
+		return s.rows.SweepTokens(ctx, tx, domain.Now(s.clock).Add(-usedMemory))
 	})
 }
 
-func isTaken(err error) bool { return errors.Is(err, problem.AlreadyExists) }
+func isTaken(err error) bool { return errors.Is(err, domain.AlreadyExists) }

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -74,7 +72,7 @@ func (f *Files) Refresh(ctx context.Context) error {
 }
 
 func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) error {
-	s, now := f.services, micro.Now(f.services.clock)
+	s, now := f.services, domain.Now(f.services.clock)
 	found, ok, err := s.rows.ByName(ctx, s.db.Read(ctx), name)
 	if err != nil {
 		return err
@@ -98,7 +96,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 		if made, err = s.issue(ctx, tx, found.ID, fileTokenLife); err != nil {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{Action: "createEnrolmentToken", Target: found.ID})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "createEnrolmentToken", Target: found.ID})
 	})
 	if err != nil {
 		return err

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/page"
@@ -70,13 +68,13 @@ type Services struct {
 	rows      Rows
 	keys      Keys
 	catalogue *authority.Catalogue
-	trail     trail.Trail
+	audit     domain.AuditLog
 	clock     clock.Clock
 }
 
 // New returns the domain of services.
 func New(db *store.DB, rows Rows, keys Keys, catalogue *authority.Catalogue, c clock.Clock) *Services {
-	return &Services{db, rows, keys, catalogue, trail.Trail{Clock: c}, c}
+	return &Services{db, rows, keys, catalogue, domain.AuditLog{Clock: c}, c}
 }
 
 // Register makes a service and its first enrolment token. A taken name is already_exists, a scope that no contract names
@@ -84,7 +82,7 @@ func New(db *store.DB, rows Rows, keys Keys, catalogue *authority.Catalogue, c c
 func (s *Services) Register(ctx context.Context, tx *store.Tx, name string, scopes []string) (Service, Enrolment, error) {
 	for _, scope := range scopes {
 		if !s.catalogue.Known(scope) {
-			return Service{}, Enrolment{}, problem.New(problem.ValidationFailed, "A scope is in no contract.").
+			return Service{}, Enrolment{}, domain.Refuse(domain.ValidationFailed, "A scope is in no contract.").
 				WithField("body", "/scopes", "enum", "holds a scope that is in no contract")
 		}
 	}
@@ -96,11 +94,11 @@ func (s *Services) Register(ctx context.Context, tx *store.Tx, name string, scop
 	if err != nil {
 		return Service{}, Enrolment{}, err
 	}
-	return made, enrolment, s.trail.Append(ctx, tx, trail.Event{Action: "registerService", Target: made.ID})
+	return made, enrolment, s.audit.Append(ctx, tx, domain.Event{Action: "registerService", Target: made.ID})
 }
 
 func (s *Services) insert(ctx context.Context, tx *store.Tx, name string, scopes []string, family bool) (Service, error) {
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	scopes = slices.Clone(scopes)
 	sort.Strings(scopes)
 	made := Service{
@@ -109,7 +107,7 @@ func (s *Services) insert(ctx context.Context, tx *store.Tx, name string, scopes
 	}
 	inserted, err := s.rows.Insert(ctx, tx, made)
 	if err == nil && !inserted {
-		err = problem.New(problem.AlreadyExists, "The name is taken.").WithField("body", "/name", "unique", "is taken")
+		err = domain.Refuse(domain.AlreadyExists, "The name is taken.").WithField("body", "/name", "unique", "is taken")
 	}
 	return made, err
 }
@@ -130,16 +128,16 @@ func (s *Services) RegisterFamily(ctx context.Context) error {
 func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member authority.Member) error {
 	made, err := s.insert(ctx, tx, member.Name, member.Scopes, true)
 	if err == nil {
-		return s.trail.Append(ctx, tx, trail.Event{Action: "registerService", Target: made.ID})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "registerService", Target: made.ID})
 	}
 	if !isTaken(err) {
 		return err
 	}
-	changed, err := s.rows.SetFamilyScopes(ctx, tx, member.Name, member.Scopes, micro.Now(s.clock))
+	changed, err := s.rows.SetFamilyScopes(ctx, tx, member.Name, member.Scopes, domain.Now(s.clock))
 	if err != nil || !changed {
 		return err
 	}
-	return s.trail.Append(ctx, tx, trail.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
+	return s.audit.Append(ctx, tx, domain.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
 }
 
 // Get returns a service; not_found when there is none.
@@ -191,22 +189,22 @@ func (s *Services) SetStatus(ctx context.Context, serviceID string, version int6
 			return notFound()
 		}
 		after = before
-		after.Status, after.Version, after.UpdatedAt = status, version+1, micro.Now(s.clock)
+		after.Status, after.Version, after.UpdatedAt = status, version+1, domain.Now(s.clock)
 		updated, err := s.rows.Update(ctx, tx, after, version)
 		if err != nil {
 			return err
 		}
 		if !updated {
-			return problem.New(problem.PreconditionFailed, "The service was changed since it was read.")
+			return domain.Refuse(domain.PreconditionFailed, "The service was changed since it was read.")
 		}
 		if status == Disabled {
 			if err := s.rows.EndAccess(ctx, tx, serviceID, after.UpdatedAt, "service disabled"); err != nil {
 				return err
 			}
 		}
-		return s.trail.Append(ctx, tx, trail.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
 	})
 	return after, err
 }
 
-func notFound() error { return problem.New(problem.NotFound, "There is no such service.") }
+func notFound() error { return domain.Refuse(domain.NotFound, "There is no such service.") }

@@ -3,9 +3,6 @@ package session
 import (
 	"context"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/id"
@@ -15,19 +12,19 @@ import (
 
 // Login signs a user in by name and password. Every refusal is the same invalid_credentials after the same work, whether the user is
 // unknown, disabled or locked or the password wrong. More sign-ins than can be judged are overloaded.
-func (s *Sessions) Login(ctx context.Context, username, secret string) (token.Issued, error) {
+func (s *Sessions) Login(ctx context.Context, username, secret string) (signing.Issued, error) {
 	who := identity(username)
 	release, err := s.turns.wait(ctx, who)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	defer release()
 	u, good, err := s.judge(ctx, who, username, secret)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	if !good {
-		return token.Issued{}, s.refuse(ctx, u)
+		return signing.Issued{}, s.refuse(ctx, u)
 	}
 	return s.begin(ctx, who, u)
 }
@@ -41,7 +38,7 @@ func (s *Sessions) judge(ctx context.Context, who []byte, username, secret strin
 	defer release()
 	admitted := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		admitted, err = s.Rows.Admit(ctx, tx, who, micro.Now(s.Clock), freeAttempts, locks())
+		admitted, err = s.Rows.Admit(ctx, tx, who, domain.Now(s.Clock), freeAttempts, locks())
 		return err
 	})
 	if err != nil {
@@ -61,7 +58,7 @@ func (s *Sessions) judge(ctx context.Context, who []byte, username, secret strin
 // refuse records the failure and answers it.
 func (s *Sessions) refuse(ctx context.Context, u user.User) error {
 	err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.trail.Append(ctx, tx, trail.Event{Action: "loginUser", Target: u.ID, Outcome: trail.Denied})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "loginUser", Target: u.ID, Outcome: domain.Denied})
 	})
 	if err != nil {
 		return err
@@ -70,19 +67,19 @@ func (s *Sessions) refuse(ctx context.Context, u user.User) error {
 }
 
 func invalidCredentials() error {
-	return problem.New(problem.InvalidCredentials, "The username or the password is wrong.")
+	return domain.Refuse(domain.InvalidCredentials, "The username or the password is wrong.")
 }
 
 // begin starts a session.
-func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (token.Issued, error) {
-	now := micro.Now(s.Clock)
+func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (signing.Issued, error) {
+	now := domain.Now(s.Clock)
 	f := Family{
-		ID: id.New("ses"), UserID: u.ID, ClientID: token.LoginClient,
+		ID: id.New("ses"), UserID: u.ID, ClientID: signing.LoginClient,
 		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife),
 	}
-	issued, err := s.access(u, f, token.Request{})
+	issued, err := s.access(u, f, signing.Request{})
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	issued.Refresh = newRefresh()
 	began := false
@@ -96,15 +93,15 @@ func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (token.Is
 		if err := s.Rows.Forgive(ctx, tx, who, now); err != nil {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{
+		return s.audit.Append(ctx, tx, domain.Event{
 			Action: "loginUser", Actor: u.ID, Kind: auth.KindUser, Target: u.ID, Detail: map[string]string{"session": f.ID},
 		})
 	})
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	if !began { // disabled in this moment
-		return token.Issued{}, s.refuse(ctx, u)
+		return signing.Issued{}, s.refuse(ctx, u)
 	}
 	return issued, nil
 }

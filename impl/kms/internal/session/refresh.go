@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/problem"
@@ -16,15 +13,15 @@ import (
 // Refresh trades a refresh token for new tokens. The token is used once; shown again within the grace it gives the same
 // successor (the answer may have been lost), later it is taken as stolen: the session is revoked, and that is a security event. Every
 // refusal is session_ended. A request can only narrow the access token.
-func (s *Sessions) Refresh(ctx context.Context, text string, r token.Request) (token.Issued, error) {
-	now := micro.Now(s.Clock)
+func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) (signing.Issued, error) {
+	now := domain.Now(s.Clock)
 	hash := refreshHash(text)
 	successor := newRefresh()
 	sealed, err := s.Sealer.Seal([]byte(successor), successorContext(hash))
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
-	var issued token.Issued
+	var issued signing.Issued
 	refused := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		f, first, err := s.Rows.Use(ctx, tx, hash, sealed, now, now.Add(grace))
@@ -43,7 +40,7 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r token.Request) (t
 			return err // nothing is used up by a request that asked for too much
 		}
 		issued.Refresh = successor
-		return s.trail.Append(ctx, tx, trail.Event{
+		return s.audit.Append(ctx, tx, domain.Event{
 			Action: "refreshToken", Actor: f.UserID, Kind: auth.KindUser, Target: f.ID,
 		})
 	})
@@ -54,7 +51,7 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r token.Request) (t
 }
 
 func sessionEnded() error {
-	return problem.New(problem.SessionEnded, "The session has ended; sign in again.")
+	return domain.Refuse(domain.SessionEnded, "The session has ended; sign in again.")
 }
 
 func successorContext(hash []byte) []byte {
@@ -62,20 +59,20 @@ func successorContext(hash []byte) []byte {
 }
 
 // reissue mints the access token with the roles that the user has now.
-func (s *Sessions) reissue(ctx context.Context, tx *store.Tx, f Family, r token.Request) (token.Issued, error) {
+func (s *Sessions) reissue(ctx context.Context, tx *store.Tx, f Family, r signing.Request) (signing.Issued, error) {
 	u, found, err := s.Users.Get(ctx, tx, f.UserID)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	if !found || u.Status != user.Active {
-		return token.Issued{}, sessionEnded()
+		return signing.Issued{}, sessionEnded()
 	}
 	return s.access(u, f, r)
 }
 
 // again handles a token that was not there to be used: unknown, over, or used before.
 func (s *Sessions) again(ctx context.Context, tx *store.Tx, hash []byte) (f Family, successor string, refused bool, err error) {
-	now := micro.Now(s.Clock)
+	now := domain.Now(s.Clock)
 	shown, known, err := s.Rows.Shown(ctx, tx, hash, now)
 	if err != nil || !known || !shown.Live || shown.SuccessorUntil.IsZero() {
 		return f, "", true, err
@@ -93,11 +90,11 @@ func (s *Sessions) again(ctx context.Context, tx *store.Tx, hash []byte) (f Fami
 
 // revokeReused ends a session one of whose tokens came back too late.
 func (s *Sessions) revokeReused(ctx context.Context, tx *store.Tx, familyID string) error {
-	ended, err := s.Rows.Revoke(ctx, tx, familyID, micro.Now(s.Clock), "refresh token used twice")
+	ended, err := s.Rows.Revoke(ctx, tx, familyID, domain.Now(s.Clock), "refresh token used twice")
 	if err != nil || !ended {
 		return err
 	}
-	return s.trail.Append(ctx, tx, trail.Event{
-		Action: "refreshToken", Target: familyID, Outcome: trail.Denied, Detail: map[string]string{"security": "refresh token used twice"},
+	return s.audit.Append(ctx, tx, domain.Event{
+		Action: "refreshToken", Target: familyID, Outcome: domain.Denied, Detail: map[string]string{"security": "refresh token used twice"},
 	})
 }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -86,7 +84,7 @@ type Config struct {
 	Rows      Rows
 	Users     Users
 	Hasher    *password.Hasher
-	Mint      *token.Mint
+	Mint      *signing.Mint
 	Sealer    Sealer
 	ProofKeys auth.KeySource
 	Clock     clock.Clock
@@ -95,13 +93,13 @@ type Config struct {
 // Sessions is the domain of sessions.
 type Sessions struct {
 	Config
-	trail trail.Trail
+	audit domain.AuditLog
 	turns *turns
 }
 
 // New returns the domain of sessions.
 func New(c Config) *Sessions {
-	return &Sessions{Config: c, trail: trail.Trail{Clock: c.Clock}, turns: newTurns()}
+	return &Sessions{Config: c, audit: domain.AuditLog{Clock: c.Clock}, turns: newTurns()}
 }
 
 // newRefresh returns a refresh token.
@@ -118,29 +116,29 @@ func refreshHash(text string) []byte {
 }
 
 // access mints the access token of a session. It never says more than password: a raised level is not refreshed.
-func (s *Sessions) access(u user.User, f Family, r token.Request) (token.Issued, error) {
+func (s *Sessions) access(u user.User, f Family, r signing.Request) (signing.Issued, error) {
 	scopes, audience, err := s.Mint.Narrow(authority.ScopesOf(u.Roles), r)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
-	return s.Mint.Issue(token.Grant{
+	return s.Mint.Issue(signing.Grant{
 		Subject: u.ID, Username: u.Username, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID,
 		Scopes: scopes, Audience: audience, Roles: u.Roles,
-		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: token.UserLife,
+		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: signing.UserLife,
 	})
 }
 
 // Logout ends the session of the caller's token. A token that an API key gave has none (forbidden).
 func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
 	if caller.SessionID == "" {
-		return problem.New(problem.Forbidden, "This token belongs to no session.")
+		return domain.Refuse(domain.Forbidden, "This token belongs to no session.")
 	}
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		ended, err := s.Rows.Revoke(ctx, tx, caller.SessionID, s.Clock.Now(), "signed out")
 		if err != nil || !ended {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{Action: "logoutUser", Target: caller.SessionID})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "logoutUser", Target: caller.SessionID})
 	})
 }
 

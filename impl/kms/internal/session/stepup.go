@@ -7,9 +7,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/token"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
@@ -18,22 +15,22 @@ import (
 
 // StepUp trades a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof
 // must be of the caller's user, session and client (invalid_proof) and is used once (proof_used).
-func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (token.Issued, error) {
+func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (signing.Issued, error) {
 	word, known := s.Mint.Catalogue.Resource(resource)
 	if !known {
-		return token.Issued{}, problem.New(problem.ValidationFailed, "The resource is not a service of this family.").
+		return signing.Issued{}, domain.Refuse(domain.ValidationFailed, "The resource is not a service of this family.").
 			WithField("body", "/resource", "enum", "must be the word or the URI of a service")
 	}
 	claims, err := auth.VerifyProof(ctx, proof, s.ProofKeys, s.Clock)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	if err := fits(claims, caller); err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	grant, err := s.raised(ctx, caller, claims, word)
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	fresh := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -41,17 +38,17 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		if fresh, err = s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway)); err != nil {
 			return err
 		}
-		event := trail.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
+		event := domain.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
 		if !fresh {
-			event.Outcome, event.Detail = trail.Denied, map[string]string{"security": "proof used twice"}
+			event.Outcome, event.Detail = domain.Denied, map[string]string{"security": "proof used twice"}
 		}
-		return s.trail.Append(ctx, tx, event)
+		return s.audit.Append(ctx, tx, event)
 	})
 	if err != nil {
-		return token.Issued{}, err
+		return signing.Issued{}, err
 	}
 	if !fresh {
-		return token.Issued{}, problem.New(problem.ProofUsed, "The proof was used before.")
+		return signing.Issued{}, domain.Refuse(domain.ProofUsed, "The proof was used before.")
 	}
 	return s.Mint.Issue(grant)
 }
@@ -76,26 +73,26 @@ func fits(c *auth.ProofClaims, caller *auth.Principal) error {
 const maxProofLife = 60 * time.Second
 
 func invalidProof(why string) error {
-	return problem.New(problem.InvalidProof, "The second-factor proof does not hold.").Wrap(errors.New(why))
+	return domain.Refuse(domain.InvalidProof, "The second-factor proof does not hold.").Because(errors.New(why))
 }
 
 // raised is the grant: the session's scopes that belong to the one service, as far as the caller's token carries them.
-func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.ProofClaims, word string) (token.Grant, error) {
+func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.ProofClaims, word string) (signing.Grant, error) {
 	q := s.DB.Read(ctx)
-	f, live, err := s.Rows.Family(ctx, q, caller.SessionID, micro.Now(s.Clock))
+	f, live, err := s.Rows.Family(ctx, q, caller.SessionID, domain.Now(s.Clock))
 	if err != nil {
-		return token.Grant{}, err
+		return signing.Grant{}, err
 	}
 	if !live || f.UserID != caller.Subject {
-		return token.Grant{}, sessionEnded()
+		return signing.Grant{}, sessionEnded()
 	}
 	u, _, err := s.Users.Get(ctx, q, f.UserID)
 	if err != nil {
-		return token.Grant{}, err
+		return signing.Grant{}, err
 	}
 	scopes := authority.Both(s.Mint.Catalogue.Within(word, authority.ScopesOf(u.Roles)), caller.Scopes)
 	if len(scopes) == 0 {
-		return token.Grant{}, problem.New(problem.InsufficientScope, "No scope of this session reaches the service.")
+		return signing.Grant{}, domain.Refuse(domain.InsufficientScope, "No scope of this session reaches the service.")
 	}
 	amr := slices.Clone(caller.AMR)
 	for _, method := range c.AMR {
@@ -103,9 +100,9 @@ func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.P
 			amr = append(amr, method)
 		}
 	}
-	return token.Grant{
+	return signing.Grant{
 		Subject: u.ID, Username: u.Username, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: f.ID,
 		Scopes: scopes, Audience: []string{word}, Roles: u.Roles,
-		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: token.StepUpLife,
+		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: signing.StepUpLife,
 	}, nil
 }

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
@@ -107,7 +105,7 @@ func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c c
 		if err != nil || !first {
 			return err
 		}
-		now := micro.Now(c)
+		now := domain.Now(c)
 		if err := r.create(ctx, tx, now, now); err != nil {
 			return err
 		}
@@ -137,7 +135,7 @@ func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.
 	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
 		return err
 	}
-	return trail.Trail{Clock: r.clock}.Append(ctx, tx, trail.Event{Action: "createSigningKey", Target: kid})
+	return domain.AuditLog{Clock: r.clock}.Append(ctx, tx, domain.Event{Action: "createSigningKey", Target: kid})
 }
 
 // load reads the keys again.

@@ -80,7 +80,7 @@ func TestRing_setAndVerifierAgreeThroughARotation(t *testing.T) {
 	rows.keys[0].GoneAt = begin.Add(56 * time.Minute)
 	require.NoError(t, ring.load(ctx))
 
-	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return "x" }, Keys: ring, Clock: now})
+	verifier := auth.NewVerifier(auth.VerifierConfig{Revocations: auth.NoRevocations{}, Issuer: func() string { return "x" }, Keys: ring, Clock: now})
 	type signed struct {
 		text string
 		end  time.Time

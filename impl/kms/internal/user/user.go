@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/page"
@@ -65,13 +63,13 @@ type Users struct {
 	db     *store.DB
 	rows   Rows
 	hasher *password.Hasher
-	trail  trail.Trail
+	audit  domain.AuditLog
 	clock  clock.Clock
 }
 
 // New returns the domain of users.
 func New(db *store.DB, rows Rows, hasher *password.Hasher, c clock.Clock) *Users {
-	return &Users{db, rows, hasher, trail.Trail{Clock: c}, c}
+	return &Users{db, rows, hasher, domain.AuditLog{Clock: c}, c}
 }
 
 // Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
@@ -85,7 +83,7 @@ type Draft struct {
 func (s *Users) Draft(ctx context.Context, username, secret string, roles []string) (Draft, error) {
 	if strings.HasSuffix(username, ".") {
 		// Failed sign-ins at "ada" and "ada." are counted as one: whoever had the one could forgive their guesses at the other.
-		return Draft{}, problem.New(problem.ValidationFailed, "The username ends with a dot.").
+		return Draft{}, domain.Refuse(domain.ValidationFailed, "The username ends with a dot.").
 			WithField("body", "/username", "pattern", "must not end with a dot")
 	}
 	if err := password.Check(secret, username); err != nil {
@@ -111,7 +109,7 @@ func (s *Users) Create(ctx context.Context, tx *store.Tx, d Draft) (User, error)
 			return User{}, err
 		}
 	}
-	return u, s.trail.Append(ctx, tx, trail.Event{Action: "createUser", Target: u.ID})
+	return u, s.audit.Append(ctx, tx, domain.Event{Action: "createUser", Target: u.ID})
 }
 
 // CreateFirst makes the first administrator; bootstrap_closed when there is one already.
@@ -121,24 +119,24 @@ func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (User, e
 		return User{}, err
 	}
 	if !first {
-		return User{}, problem.New(problem.BootstrapClosed, "There is an administrator already.")
+		return User{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
 	}
 	u, err := s.insert(ctx, tx, d)
 	if err != nil {
 		return User{}, err
 	}
-	return u, s.trail.Append(ctx, tx, trail.Event{Action: "bootstrapAdmin", Target: u.ID})
+	return u, s.audit.Append(ctx, tx, domain.Event{Action: "bootstrapAdmin", Target: u.ID})
 }
 
 func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	u := User{ID: id.New("usr"), Username: d.username, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now}
 	inserted, err := s.rows.Insert(ctx, tx, u, d.hash)
 	if err != nil {
 		return User{}, err
 	}
 	if !inserted {
-		return User{}, problem.New(problem.AlreadyExists, "The username is taken.").
+		return User{}, domain.Refuse(domain.AlreadyExists, "The username is taken.").
 			WithField("body", "/username", "unique", "is taken")
 	}
 	return u, nil
@@ -154,7 +152,7 @@ func (s *Users) Get(ctx context.Context, userID string) (User, error) {
 }
 
 // NotFound is the refusal for a user who is not there, or not for the caller's eyes.
-func NotFound() error { return problem.New(problem.NotFound, "There is no such user.") }
+func NotFound() error { return domain.Refuse(domain.NotFound, "There is no such user.") }
 
 const listName = "users"
 
@@ -193,7 +191,7 @@ func (s *Users) Update(ctx context.Context, userID string, version int64, change
 			return NotFound()
 		}
 		after = before.with(change)
-		after.Version, after.UpdatedAt = version+1, micro.Now(s.clock)
+		after.Version, after.UpdatedAt = version+1, domain.Now(s.clock)
 		if before.Version != version {
 			return stale()
 		}
@@ -219,7 +217,7 @@ func (s *Users) follow(ctx context.Context, tx *store.Tx, before, after User) er
 			return err
 		}
 		if !others {
-			return problem.New(problem.LastAdministrator, "The last active administrator can be neither disabled nor demoted.")
+			return domain.Refuse(domain.LastAdministrator, "The last active administrator can be neither disabled nor demoted.")
 		}
 	}
 	if after.Status == Disabled {
@@ -227,7 +225,7 @@ func (s *Users) follow(ctx context.Context, tx *store.Tx, before, after User) er
 			return err
 		}
 	}
-	return s.trail.Append(ctx, tx, trail.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
+	return s.audit.Append(ctx, tx, domain.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
 }
 
 func (u User) with(c Change) User {
@@ -243,7 +241,7 @@ func (u User) with(c Change) User {
 }
 
 func stale() error {
-	return problem.New(problem.PreconditionFailed, "The user was changed since it was read.")
+	return domain.Refuse(domain.PreconditionFailed, "The user was changed since it was read.")
 }
 
 func orStale(err error) error {

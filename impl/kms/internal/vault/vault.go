@@ -9,7 +9,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
@@ -133,7 +132,7 @@ func (v *Vault) create(ctx context.Context, name string, create func() (*seal.Ke
 		return nil, err
 	}
 	err = v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return v.rows.InsertKeyset(ctx, tx, name, v.root.ID(), sealed, micro.Now(v.clock).UnixMicro())
+		return v.rows.InsertKeyset(ctx, tx, name, v.root.ID(), sealed, domain.Now(v.clock).UnixMicro())
 	})
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func TestSign_isNoAccessToken(t *testing.T) {
 	k := newKey(t)
 	token, err := k.Sign(claims)
 	require.NoError(t, err)
-	v := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return auth.ProofIssuer }, Keys: keysOf(k), Clock: clock.NewFake(at)})
+	v := auth.NewVerifier(auth.VerifierConfig{Revocations: auth.NoRevocations{}, Issuer: func() string { return auth.ProofIssuer }, Keys: keysOf(k), Clock: clock.NewFake(at)})
 	_, err = v.Verify(t.Context(), token, auth.ProofAudience)
 	require.ErrorIs(t, err, problem.InvalidToken)
 }

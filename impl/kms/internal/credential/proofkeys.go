@@ -1,5 +1,4 @@
-// Package proofkey keeps the public keys by which the twofactor service signs its proofs.
-package proofkey
+package credential
 
 import (
 	"context"
@@ -9,9 +8,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/problem"
@@ -19,7 +16,7 @@ import (
 )
 
 // Rows is what the domain asks of the database. Keys from before a restore and of disabled services do not exist in its eyes.
-type Rows interface {
+type ProofRows interface {
 	// Register stores a key, or notes that it was registered again.
 	Register(ctx context.Context, tx *store.Tx, kid string, public []byte, serviceID string, at time.Time) error
 	Key(ctx context.Context, q store.Querier, kid string) (public []byte, found bool, err error)
@@ -33,15 +30,15 @@ type Names interface {
 // ProofKeys is the domain of proof keys and the auth.KeySource of proofs.
 type ProofKeys struct {
 	db    *store.DB
-	rows  Rows
+	rows  ProofRows
 	names Names
-	trail trail.Trail
+	audit domain.AuditLog
 	clock clock.Clock
 }
 
-// New returns the domain of proof keys.
-func New(db *store.DB, rows Rows, names Names, c clock.Clock) *ProofKeys {
-	return &ProofKeys{db, rows, names, trail.Trail{Clock: c}, c}
+// NewProofKeys returns the domain of proof keys.
+func NewProofKeys(db *store.DB, rows ProofRows, names Names, c clock.Clock) *ProofKeys {
+	return &ProofKeys{db, rows, names, domain.AuditLog{Clock: c}, c}
 }
 
 // Register accepts a key from the twofactor service alone (forbidden). The kid must be the key's own thumbprint
@@ -52,17 +49,17 @@ func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid st
 		return err
 	}
 	if caller.Kind != auth.KindService || name != authority.Twofactor {
-		return problem.New(problem.Forbidden, "Only the twofactor service registers proof keys.")
+		return domain.Refuse(domain.Forbidden, "Only the twofactor service registers proof keys.")
 	}
 	if len(public) != ed25519.PublicKeySize || subtle.ConstantTimeCompare([]byte(signing.Thumbprint(public)), []byte(kid)) != 1 {
-		return problem.New(problem.ValidationFailed, "The kid is not the key's RFC 7638 thumbprint.").
+		return domain.Refuse(domain.ValidationFailed, "The kid is not the key's RFC 7638 thumbprint.").
 			WithField("path", "kid", "thumbprint", "is not the thumbprint of the key")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, micro.Now(s.clock)); err != nil {
+		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, domain.Now(s.clock)); err != nil {
 			return err
 		}
-		return s.trail.Append(ctx, tx, trail.Event{Action: "putProofKey", Target: kid})
+		return s.audit.Append(ctx, tx, domain.Event{Action: "putProofKey", Target: kid})
 	})
 }
 

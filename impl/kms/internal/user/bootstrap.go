@@ -1,5 +1,4 @@
-// Package bootstrap makes the first administrator with a one-time token that lies in a file on the machine of the kms.
-package bootstrap
+package user
 
 import (
 	"context"
@@ -12,20 +11,18 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Life is how long a token lives.
-const Life = time.Hour
+// BootstrapLife is how long a bootstrap token lives.
+const BootstrapLife = time.Hour
 
 // Rows is what the domain asks of the database. Tokens from before a restore are over in its eyes.
-type Rows interface {
+type BootstrapRows interface {
 	Administrators(ctx context.Context, q store.Querier) (int64, error)
 	// InsertToken stores a token by its hash and forgets the one it replaces, if any, and those that are over.
 	InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) error
@@ -37,16 +34,16 @@ type Rows interface {
 // Bootstrap is the domain of the first administrator.
 type Bootstrap struct {
 	db    *store.DB
-	rows  Rows
-	users *user.Users
+	rows  BootstrapRows
+	users *Users
 	path  string
-	trail trail.Trail
+	audit domain.AuditLog
 	clock clock.Clock
 }
 
-// New returns the domain; the token lies at path.
-func New(db *store.DB, rows Rows, users *user.Users, path string, c clock.Clock) *Bootstrap {
-	return &Bootstrap{db, rows, users, path, trail.Trail{Clock: c}, c}
+// NewBootstrap returns the domain; the token lies at path.
+func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, c clock.Clock) *Bootstrap {
+	return &Bootstrap{db, rows, users, path, domain.AuditLog{Clock: c}, c}
 }
 
 // Issue writes a new token in the place of the old one while there is no administrator, and removes the file when there is one. It
@@ -67,11 +64,11 @@ func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 		replaces = hash(strings.TrimSpace(string(old)))
 	}
 	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		now := micro.Now(b.clock)
-		if err := b.rows.InsertToken(ctx, tx, hash(text), replaces, now, now.Add(Life)); err != nil {
+		now := domain.Now(b.clock)
+		if err := b.rows.InsertToken(ctx, tx, hash(text), replaces, now, now.Add(BootstrapLife)); err != nil {
 			return err
 		}
-		return b.trail.Append(ctx, tx, trail.Event{Action: "createBootstrapToken"})
+		return b.audit.Append(ctx, tx, domain.Event{Action: "createBootstrapToken"})
 	})
 	if err != nil {
 		return "", err
@@ -90,40 +87,40 @@ func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
 
 // Admin makes the first administrator. A token that does not hold is invalid_bootstrap_token; when there is an administrator,
 // bootstrap_closed, whoever asks.
-func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (user.User, error) {
+func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (User, error) {
 	q := b.db.Read(ctx)
 	administrators, err := b.rows.Administrators(ctx, q)
 	if err != nil {
-		return user.User{}, err
+		return User{}, err
 	}
 	if administrators > 0 {
-		return user.User{}, problem.New(problem.BootstrapClosed, "There is an administrator already.")
+		return User{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
 	}
 	// A first look, so that nobody without a token makes the kms hash passwords.
-	open, err := b.rows.TokenOpen(ctx, q, hash(token), micro.Now(b.clock))
+	open, err := b.rows.TokenOpen(ctx, q, hash(token), domain.Now(b.clock))
 	if err != nil {
-		return user.User{}, err
+		return User{}, err
 	}
 	if !open {
-		return user.User{}, b.refuse(ctx)
+		return User{}, b.refuse(ctx)
 	}
 	draft, err := b.users.Draft(ctx, username, secret, []string{authority.RoleAdmin})
 	if err != nil {
-		return user.User{}, err
+		return User{}, err
 	}
 	made, used, err := b.consume(ctx, token, draft)
 	if err != nil {
-		return user.User{}, err
+		return User{}, err
 	}
 	if !used {
-		return user.User{}, b.refuse(ctx)
+		return User{}, b.refuse(ctx)
 	}
 	return made, b.remove()
 }
 
-func (b *Bootstrap) consume(ctx context.Context, token string, draft user.Draft) (made user.User, used bool, err error) {
+func (b *Bootstrap) consume(ctx context.Context, token string, draft Draft) (made User, used bool, err error) {
 	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if used, err = b.rows.UseToken(ctx, tx, hash(token), micro.Now(b.clock)); err != nil || !used {
+		if used, err = b.rows.UseToken(ctx, tx, hash(token), domain.Now(b.clock)); err != nil || !used {
 			return err
 		}
 		made, err = b.users.CreateFirst(ctx, tx, draft)
@@ -134,12 +131,12 @@ func (b *Bootstrap) consume(ctx context.Context, token string, draft user.Draft)
 
 func (b *Bootstrap) refuse(ctx context.Context) error {
 	err := b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return b.trail.Append(ctx, tx, trail.Event{Action: "bootstrapAdmin", Outcome: trail.Denied})
+		return b.audit.Append(ctx, tx, domain.Event{Action: "bootstrapAdmin", Outcome: domain.Denied})
 	})
 	if err != nil {
 		return err
 	}
-	return problem.New(problem.InvalidBootstrapToken, "The bootstrap token does not hold.")
+	return domain.Refuse(domain.InvalidBootstrapToken, "The bootstrap token does not hold.")
 }
 
 func (b *Bootstrap) remove() error {

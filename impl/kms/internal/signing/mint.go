@@ -1,5 +1,4 @@
-// Package token mints access tokens (RFC 9068) and says how long they live.
-package token
+package signing
 
 import (
 	"slices"
@@ -89,7 +88,7 @@ func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err 
 	scopes = have
 	if len(r.Scopes) > 0 {
 		if !authority.Covers(have, r.Scopes) {
-			return nil, nil, problem.New(problem.InvalidScope, "A scope that was asked for is not given to this client.")
+			return nil, nil, domain.Refuse(domain.InvalidScope, "A scope that was asked for is not given to this client.")
 		}
 		scopes = authority.Both(have, r.Scopes)
 	}
@@ -98,11 +97,11 @@ func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err 
 	}
 	word, known := m.Catalogue.Resource(r.Resource)
 	if !known {
-		return nil, nil, problem.New(problem.InvalidTarget, "The resource is not a service of this family.")
+		return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is not a service of this family.")
 	}
 	scopes = m.Catalogue.Within(word, scopes)
 	if len(scopes) == 0 {
-		return nil, nil, problem.New(problem.InvalidTarget, "No scope of this client reaches the resource.")
+		return nil, nil, domain.Refuse(domain.InvalidTarget, "No scope of this client reaches the resource.")
 	}
 	return scopes, []string{word}, nil
 }
@@ -112,7 +111,7 @@ func One(audience []string) error {
 	if len(audience) == 1 {
 		return nil
 	}
-	return problem.New(problem.InvalidTarget, "Name the one service that the token is for in resource.")
+	return domain.Refuse(domain.InvalidTarget, "Name the one service that the token is for in resource.")
 }
 
 // WithRotateOwn returns the scopes of a service's key with the one that every such key has, where the request is for the kms:

@@ -1,10 +1,8 @@
-// Package keyring makes data keys for services and opens them again. The kms keeps none of them.
-package keyring
+package secret
 
 import (
 	"context"
 
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -13,22 +11,17 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Names tells the name of the service that calls.
-type Names interface {
-	Name(ctx context.Context, serviceID string) (string, error)
-}
-
 // Keyrings is the domain of keyrings.
 type Keyrings struct {
 	db    *store.DB
 	vault *vault.Vault
 	names Names
-	trail trail.Trail
+	audit domain.AuditLog
 }
 
-// New returns the domain of keyrings.
-func New(db *store.DB, v *vault.Vault, names Names, c clock.Clock) *Keyrings {
-	return &Keyrings{db, v, names, trail.Trail{Clock: c}}
+// NewKeyrings returns the domain of keyrings.
+func NewKeyrings(db *store.DB, v *vault.Vault, names Names, c clock.Clock) *Keyrings {
+	return &Keyrings{db, v, names, domain.AuditLog{Clock: c}}
 }
 
 // DataKey is a data key in clear and wrapped by its keyring.
@@ -56,8 +49,8 @@ func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name stri
 	}
 	plain, err := keyset.Open(wrapped, aad(name))
 	if err != nil {
-		return DataKey{}, problem.New(problem.ValidationFailed, "This keyring has not wrapped that.").
-			WithField("body", "/wrapped", "sealed", "does not open under this keyring").Wrap(err)
+		return DataKey{}, domain.Refuse(domain.ValidationFailed, "This keyring has not wrapped that.").
+			WithField("body", "/wrapped", "sealed", "does not open under this keyring").Because(err)
 	}
 	return DataKey{plain, wrapped}, s.record(ctx, "unwrapDataKey", name)
 }
@@ -68,7 +61,7 @@ func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name stri
 		return nil, err
 	}
 	if caller.Kind != auth.KindService || word == "" || word != name {
-		return nil, problem.New(problem.Forbidden, "A service uses only the keyring that has its name.")
+		return nil, domain.Refuse(domain.Forbidden, "A service uses only the keyring that has its name.")
 	}
 	return s.vault.AEAD(ctx, vault.KeyringPrefix+name)
 }
@@ -76,7 +69,7 @@ func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name stri
 // record writes the event before the key is handed out: a key that cannot be recorded is not given.
 func (s *Keyrings) record(ctx context.Context, action, name string) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.trail.Append(ctx, tx, trail.Event{Action: action, Target: name})
+		return s.audit.Append(ctx, tx, domain.Event{Action: action, Target: name})
 	})
 }
 

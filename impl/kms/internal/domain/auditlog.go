@@ -1,5 +1,4 @@
-// Package trail writes the kms's audit events: who is taken from the request, what and to whom from the caller.
-package trail
+package domain
 
 import (
 	"context"
@@ -13,25 +12,26 @@ import (
 
 // The outcomes of an event.
 const (
-	OK     = "ok"
+	outcomeOK = "ok"
+	// Denied is the outcome of what was refused.
 	Denied = "denied"
 )
 
-// Trail appends to the audit chain in the caller's transaction, so that nothing happens unrecorded.
-type Trail struct{ Clock clock.Clock }
+// AuditLog appends to the audit chain in the caller's transaction, so that nothing happens unrecorded.
+type AuditLog struct{ Clock clock.Clock }
 
 // Event is what the domain says; no field may hold a secret.
 type Event struct {
 	Action  string // operationId, or what the kms does by itself
 	Target  string // id of what it was done to
-	Outcome string // OK when empty
+	Outcome string // "ok" when empty
 	Actor   string // when the request carries no principal: the user who signs in, for example
 	Kind    string // of Actor
 	Detail  map[string]string
 }
 
 // Append writes one event.
-func (t Trail) Append(ctx context.Context, tx *store.Tx, e Event) error {
+func (l AuditLog) Append(ctx context.Context, tx *store.Tx, e Event) error {
 	if p, ok := auth.FromContext(ctx); ok {
 		e.Actor, e.Kind = p.Subject, p.Kind
 	}
@@ -39,10 +39,10 @@ func (t Trail) Append(ctx context.Context, tx *store.Tx, e Event) error {
 		e.Kind = "system"
 	}
 	if e.Outcome == "" {
-		e.Outcome = OK
+		e.Outcome = outcomeOK
 	}
 	return audit.Append(ctx, tx, audit.Event{
-		At: t.Clock.Now(), Action: e.Action, Actor: e.Actor, ActorKind: e.Kind, Target: e.Target, Outcome: e.Outcome,
+		At: l.Clock.Now(), Action: e.Action, Actor: e.Actor, ActorKind: e.Kind, Target: e.Target, Outcome: e.Outcome,
 		RequestID: problem.RequestID(ctx), Detail: e.Detail,
 	})
 }

@@ -1,5 +1,4 @@
-// Package owner answers who an API key belongs to and what that one may do now.
-package owner
+package kmsdb
 
 import (
 	"context"
@@ -12,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Directory finds owners; it is apikey.Owners.
-type Directory struct {
+// Owners finds owners; it is apikey.Owners.
+type Owners struct {
 	Users interface {
 		Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error)
 	}
@@ -23,7 +22,7 @@ type Directory struct {
 }
 
 // Find returns the owner of this kind and id.
-func (d Directory) Find(ctx context.Context, q store.Querier, kind, id string) (apikey.Owner, bool, error) {
+func (Owners) Find(ctx context.Context, q store.Querier, kind, id string) (apikey.Owner, bool, error) {
 	if kind == auth.KindUser {
 		u, found, err := d.Users.Get(ctx, q, id)
 		return apikey.Owner{

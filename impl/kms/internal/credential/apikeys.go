@@ -1,4 +1,4 @@
-package apikey
+package credential
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
-	"github.com/fountainai/fountain/impl/kms/internal/micro"
-	"github.com/fountainai/fountain/impl/kms/internal/trail"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -61,8 +59,8 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 	if v.Key.ID != "" {
 		// Somebody holds the text of a key that must not be used any more.
 		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return s.trail.Append(ctx, tx, trail.Event{
-				Action: "issueToken", Actor: v.Key.OwnerID, Kind: v.Key.OwnerKind, Target: v.Key.ID, Outcome: trail.Denied,
+			return s.audit.Append(ctx, tx, domain.Event{
+				Action: "issueToken", Actor: v.Key.OwnerID, Kind: v.Key.OwnerKind, Target: v.Key.ID, Outcome: domain.Denied,
 				Detail: map[string]string{"security": "unusable key presented", "code": string(v.Code)},
 			})
 		})
@@ -109,7 +107,7 @@ func (s *Keys) judge(ctx context.Context, text string) (Verdict, error) {
 // use notes that the key was used: the first time before the answer, because from then on the key it replaces cannot be
 // rotated again; later times in batches.
 func (s *Keys) use(ctx context.Context, v Verdict) (Verdict, error) {
-	now := micro.Now(s.clock)
+	now := domain.Now(s.clock)
 	if !v.Key.LastUsedAt.IsZero() {
 		s.uses.note(v.Key.ID, now)
 		return v, nil

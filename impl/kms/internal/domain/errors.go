@@ -1,0 +1,95 @@
+// Package domain is what the rules of the kms share: their refusals, their time and their audit events. It knows neither HTTP nor SQL.
+package domain
+
+import "time"
+
+// Kind says why something is refused. It is an error, so that errors.Is(err, domain.Forbidden) asks for it.
+type Kind string
+
+// The kinds of refusal. What each becomes outside is decided in handlers/problems.go.
+const (
+	AlreadyExists         Kind = "already exists"
+	BootstrapClosed       Kind = "bootstrap is closed"
+	Ended                 Kind = "session, key or owner has ended"
+	Forbidden             Kind = "forbidden"
+	InsufficientScope     Kind = "insufficient scope"
+	InvalidBootstrapToken Kind = "invalid bootstrap token"
+	InvalidClient         Kind = "invalid client"
+	InvalidCredentials    Kind = "invalid credentials"
+	InvalidEnrolmentToken Kind = "invalid enrolment token"
+	InvalidGrant          Kind = "invalid grant"
+	InvalidInvitation     Kind = "invalid invitation"
+	InvalidProof          Kind = "invalid proof"
+	InvalidRequest        Kind = "invalid request"
+	InvalidScope          Kind = "invalid scope"
+	InvalidTarget         Kind = "invalid target"
+	LastAdministrator     Kind = "last administrator"
+	LimitReached          Kind = "limit reached"
+	NotFound              Kind = "not found"
+	Overloaded            Kind = "overloaded"
+	PreconditionFailed    Kind = "precondition failed"
+	ProofUsed             Kind = "proof used"
+	RequiredService       Kind = "required service"
+	SessionEnded          Kind = "session ended"
+	StateConflict         Kind = "state conflict"
+	UnsupportedGrantType  Kind = "unsupported grant type"
+	ValidationFailed      Kind = "validation failed"
+	WeakPassword          Kind = "weak password"
+)
+
+// Error implements error.
+func (k Kind) Error() string { return string(k) }
+
+// Field names the part of a request that a rule refuses.
+type Field struct {
+	In      string // body, path, query or header
+	Pointer string // JSON pointer in a body, else the parameter's name
+	Rule    string
+	Message string // never repeats what was sent
+}
+
+// Refusal says that a rule does not allow what was asked.
+type Refusal struct {
+	Kind     Kind
+	Sentence string        // for the caller: a full sentence without internals
+	Fields   []Field       // what in the request is wrong, if that can be said
+	Retry    time.Duration // after which to try again; 0: it does not help
+	cause    error
+}
+
+// Refuse returns a refusal.
+func Refuse(kind Kind, sentence string) *Refusal { return &Refusal{Kind: kind, Sentence: sentence} }
+
+// WithField names a wrong part of the request.
+func (r *Refusal) WithField(in, pointer, rule, message string) *Refusal {
+	r.Fields = append(r.Fields, Field{in, pointer, rule, message})
+	return r
+}
+
+// After says when to try again.
+func (r *Refusal) After(d time.Duration) *Refusal {
+	r.Retry = d
+	return r
+}
+
+// Because keeps the cause, for the log alone.
+func (r *Refusal) Because(cause error) *Refusal {
+	r.cause = cause
+	return r
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	if r.cause != nil {
+		return string(r.Kind) + ": " + r.cause.Error()
+	}
+	return string(r.Kind)
+}
+
+// Unwrap gives errors.Is the kind and the cause.
+func (r *Refusal) Unwrap() []error {
+	if r.cause == nil {
+		return []error{r.Kind}
+	}
+	return []error{r.Kind, r.cause}
+}

@@ -1,0 +1,116 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"sync"
+	"time"
+)
+
+// The bounds of the cache of verified tokens: a token of this family has about 600 bytes, so entries run out before bytes do.
+const (
+	cacheShards       = 64
+	cacheShardEntries = 1024      // 65,536 in all
+	cacheShardBytes   = 512 << 10 // of tokens: 32 MiB in all
+)
+
+// verified is what was found out about one token when it was verified in full. It is immutable.
+type verified struct {
+	principal         *Principal
+	issuer, kid       string
+	key               crypto.PublicKey
+	notBefore, expiry time.Time
+}
+
+// cache keeps verified tokens, so that the signature of a token is checked once and not at every request. Its key is the whole text of the
+// token: Go's maps hash with a seed of their own and compare in full, so that no other text can ever find an entry. Only tokens that were
+// verified are put in, so nobody can fill it without the kms's signature.
+type cache struct{ shards [cacheShards]cacheShard }
+
+type cacheShard struct {
+	mu      sync.RWMutex
+	entries map[string]*verified
+	bytes   int
+}
+
+// shard picks by a character of the signature. That it is not secret does no harm: it spreads tokens, and nothing is decided by it.
+func (c *cache) shard(token string) *cacheShard {
+	if len(token) < 3 {
+		return &c.shards[0]
+	}
+	return &c.shards[(token[len(token)-2]^token[len(token)-3]<<1)%cacheShards]
+}
+
+func (c *cache) get(token string) *verified {
+	s := c.shard(token)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.entries[token]
+}
+
+// put keeps an entry; where there is no room, others make place, whichever the map names first.
+func (c *cache) put(token string, v *verified) {
+	s := c.shard(token)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entries == nil {
+		s.entries = map[string]*verified{}
+	}
+	if _, there := s.entries[token]; !there {
+		s.bytes += len(token)
+	}
+	s.entries[token] = v
+	for other := range s.entries {
+		if len(s.entries) <= cacheShardEntries && s.bytes <= cacheShardBytes {
+			return
+		}
+		if other != token {
+			s.remove(other)
+		}
+	}
+}
+
+func (c *cache) drop(token string) {
+	s := c.shard(token)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(token)
+}
+
+func (s *cacheShard) remove(token string) {
+	if _, there := s.entries[token]; there {
+		delete(s.entries, token)
+		s.bytes -= len(token)
+	}
+}
+
+// cached returns the principal of a token that was verified before, nil when it must be verified in full. What can have changed since is
+// looked at again: time, the key set, the issuer, who asks.
+func (v *Verifier) cached(ctx context.Context, token, audience string) *Principal {
+	known := v.cache.get(token)
+	if known == nil {
+		return nil
+	}
+	now := v.config.Clock.Now()
+	if !now.Before(known.expiry.Add(Leeway)) || now.Before(known.notBefore.Add(-Leeway)) {
+		v.cache.drop(token)
+		return nil
+	}
+	_, key, err := v.config.Keys.Key(ctx, known.kid)
+	if err != nil || !sameKey(key, known.key) {
+		if errors.Is(err, ErrUnknownKey) {
+			v.cache.drop(token)
+		}
+		return nil
+	}
+	if known.issuer != v.config.Issuer() || !known.principal.hasAudience(audience) {
+		return nil
+	}
+	return known.principal
+}
+
+func sameKey(a, b crypto.PublicKey) bool {
+	comparable, ok := a.(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && comparable.Equal(b)
+}

@@ -1,0 +1,249 @@
+package revocation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+)
+
+const (
+	// MaxAge is how long the feed may be silent: then no token is accepted any more, because it could have been ended.
+	MaxAge = 30 * time.Second
+
+	longPoll     = 5 * time.Second // for which the kms holds a request open
+	callTimeout  = 4 * time.Second // beyond that
+	shortestPoll = 200 * time.Millisecond
+	pageSize     = 1000
+	maxPage      = 1 << 20 // bytes that are read of a page
+	firstPause   = 100 * time.Millisecond
+	lastPause    = 2 * time.Second
+	sweepPause   = time.Minute
+	kmsAudience  = "kms"
+)
+
+// Credential gives the token by which the feed is read; *credential.Source is one.
+type Credential interface {
+	Token(ctx context.Context, audience string) (string, error)
+	Forget(audience string)
+}
+
+// Config says where the feed is. All fields are required.
+type Config struct {
+	KMSURL     string // base URL, without /kms/v1
+	Client     *http.Client
+	Credential Credential
+	Clock      clock.Clock // for what is forgotten; silence is measured by the machine's monotonic clock
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Follower keeps a Set up to date by the kms's feed. It is auth.Revocations.
+type Follower struct {
+	Config
+	set      *Set
+	failures prometheus.Counter
+
+	mu       sync.Mutex
+	feed     string
+	position int64
+	heard    time.Time     // of the last good answer
+	first    chan struct{} // closed at the first one
+}
+
+// NewFollower returns a follower that has heard of nothing yet: it accepts no token before Run has read the feed once.
+func NewFollower(c Config) *Follower {
+	c.KMSURL = strings.TrimSuffix(c.KMSURL, "/")
+	f := &Follower{Config: c, set: NewSet(), first: make(chan struct{}), failures: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fountain_revocation_feed_failures_total", Help: "Requests for the revocation feed that failed.",
+	})}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	c.Registerer.MustRegister(f.failures,
+		gauge("fountain_revocation_entries", "Endings that can still concern a token.", func() float64 { return float64(f.set.Len()) }),
+		gauge("fountain_revocation_position", "Position in the revocation feed up to which everything is known.", func() float64 { return float64(f.at()) }),
+		gauge("fountain_revocation_feed_age_seconds", "Time since the revocation feed was read.", func() float64 { return f.age().Seconds() }))
+	return f
+}
+
+func (f *Follower) at() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.position
+}
+
+func (f *Follower) age() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.heard.IsZero() {
+		return MaxAge + time.Second
+	}
+	return time.Since(f.heard)
+}
+
+// Revoked implements auth.Revocations.
+func (f *Follower) Revoked(p *auth.Principal) (bool, error) {
+	if f.age() > MaxAge {
+		return false, auth.ErrUnknownRevocations
+	}
+	return f.set.Ended(p), nil
+}
+
+// Ready says in public words why tokens can't be accepted; nil when they can.
+func (f *Follower) Ready() error {
+	f.mu.Lock()
+	heard := f.heard
+	f.mu.Unlock()
+	switch {
+	case heard.IsZero():
+		return errors.New("it has not read the revocation feed yet")
+	case time.Since(heard) > MaxAge:
+		return fmt.Errorf("it has not read the revocation feed for %s", MaxAge)
+	}
+	return nil
+}
+
+// Heard is closed when everything that was ended so far has been read for the first time.
+func (f *Follower) Heard() <-chan struct{} { return f.first }
+
+// Run follows the feed until ctx ends.
+func (f *Follower) Run(ctx context.Context) error {
+	pause, failing, swept := firstPause, false, time.Now()
+	for ctx.Err() == nil {
+		err := f.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			f.failures.Inc()
+			if pause == lastPause && !failing {
+				failing = true
+				f.Log.WarnContext(ctx, "the revocation feed can't be read", "error", err)
+			}
+			if !rest(ctx, pause/2+rand.N(pause/2)) {
+				return nil
+			}
+			pause = min(2*pause, lastPause)
+		default:
+			if failing {
+				f.Log.InfoContext(ctx, "the revocation feed is read again")
+			}
+			pause, failing = firstPause, false
+		}
+		if time.Since(swept) > sweepPause {
+			f.set.Sweep(f.Clock.Now())
+			swept = time.Now()
+		}
+	}
+	return nil
+}
+
+// page is the answer of listRevocations.
+type page struct {
+	Feed     string  `json:"feed"`
+	Position int64   `json:"position"`
+	Items    []Entry `json:"items"`
+}
+
+// read asks for what came after the position that is known, and waits for it at the kms when there is nothing.
+func (f *Follower) read(ctx context.Context) error {
+	f.mu.Lock()
+	feed, position, first := f.feed, f.position, f.heard.IsZero()
+	f.mu.Unlock()
+	wait, asked := longPoll, time.Now()
+	if first {
+		wait = 0 // to be ready at once
+	}
+	p, err := f.fetch(ctx, feed, position, wait)
+	if err != nil {
+		return fmt.Errorf("read the revocation feed: %w", err)
+	}
+	if !first && len(p.Items) == 0 && time.Since(asked) < shortestPoll {
+		rest(ctx, shortestPoll) // a kms that is stopping, or something in between, does not hold requests open
+	}
+	if p.Feed != feed || p.Position < position {
+		if feed != "" {
+			f.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?", "position", position)
+		}
+		f.set.Reset() // the page begins at the feed's beginning
+	}
+	f.set.Add(p.Items...)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.feed, f.position = p.Feed, p.Position
+	if len(p.Items) == pageSize {
+		return nil // there is more that must be known first
+	}
+	if f.heard.IsZero() {
+		close(f.first)
+	}
+	f.heard = time.Now()
+	return nil
+}
+
+func (f *Follower) fetch(ctx context.Context, feed string, after int64, wait time.Duration) (page, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
+	defer cancel()
+	token, err := f.Credential.Token(ctx, kmsAudience)
+	if err != nil {
+		return page{}, err
+	}
+	query := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(pageSize)}}
+	if feed != "" {
+		query.Set("feed", feed)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.KMSURL+"/kms/v1/revocations?"+query.Encode(), nil)
+	if err != nil {
+		return page{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Accept", "application/json")
+	if wait > 0 {
+		req.Header.Set("Prefer", "wait="+strconv.Itoa(int(wait/time.Second)))
+	}
+	answer, err := f.Client.Do(req)
+	if err != nil {
+		return page{}, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusUnauthorized {
+		f.Credential.Forget(kmsAudience)
+	}
+	if answer.StatusCode != http.StatusOK {
+		return page{}, fmt.Errorf("the kms answered %d", answer.StatusCode)
+	}
+	var p page
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxPage)).Decode(&p); err != nil {
+		return page{}, errors.New("the kms's answer is not a page of the feed")
+	}
+	if p.Feed == "" {
+		return page{}, errors.New("the kms's answer names no feed")
+	}
+	return p, nil
+}
+
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
