@@ -13,9 +13,9 @@ import (
 type KMS struct{ client *Client }
 
 // BootstrapAdmin makes the first administrator with the token in <data>/kms/bootstrap.token. Errors: ErrUnauthenticated
-// for a wrong token, ErrConflict when there is an administrator.
-func (k *KMS) BootstrapAdmin(ctx context.Context, body kms.AdminBootstrap, opts ...CallOption) (*kms.User, error) {
-	return send[kms.User](ctx, k.client, opBootstrapAdmin, opts, func(server string) (*http.Request, error) {
+// for a wrong token, ErrConflict when there is an administrator. The answer holds the invitation for EnrolTotp, once.
+func (k *KMS) BootstrapAdmin(ctx context.Context, body kms.AdminBootstrap, opts ...CallOption) (*kms.UserCreated, error) {
+	return send[kms.UserCreated](ctx, k.client, opBootstrapAdmin, opts, func(server string) (*http.Request, error) {
 		return kms.NewBootstrapAdminRequest(server, body)
 	})
 }
@@ -55,9 +55,32 @@ func (k *KMS) IssueToken(ctx context.Context, body kms.TokenRequest, opts ...Cal
 	})
 }
 
+// RevokeToken ends a token (RFC 7009): of a refresh token its session. Unknown tokens are no error.
+func (k *KMS) RevokeToken(ctx context.Context, body kms.TokenQuestion, opts ...CallOption) error {
+	return exec(ctx, k.client, opRevokeToken, opts, func(server string) (*http.Request, error) {
+		return kms.NewRevokeTokenRequestWithFormdataBody(server, body)
+	})
+}
+
+// IntrospectToken tells whether a token is good now (RFC 7662), to the holder of an API key of whom or for whom it is.
+func (k *KMS) IntrospectToken(ctx context.Context, body kms.TokenQuestion, opts ...CallOption) (*kms.Introspection, error) {
+	return send[kms.Introspection](ctx, k.client, opIntrospectToken, opts, func(server string) (*http.Request, error) {
+		return kms.NewIntrospectTokenRequestWithFormdataBody(server, body)
+	})
+}
+
+// ListRevocations reads what was ended after a position, and waits for it when params say so; for services.
+func (k *KMS) ListRevocations(ctx context.Context, params *kms.ListRevocationsParams, opts ...CallOption) (*kms.RevocationPage, error) {
+	return send[kms.RevocationPage](ctx, k.client, opListRevocations, opts, func(server string) (*http.Request, error) {
+		return kms.NewListRevocationsRequest(server, params)
+	})
+}
+
 // GetJwks reads the public keys that verify access tokens (RFC 7517).
 func (k *KMS) GetJwks(ctx context.Context, opts ...CallOption) (*kms.JwkSet, error) {
-	return send[kms.JwkSet](ctx, k.client, opGetJwks, opts, kms.NewGetJwksRequest)
+	return send[kms.JwkSet](ctx, k.client, opGetJwks, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetJwksRequest(server, nil)
+	})
 }
 
 // GetServerMetadata reads the authorization server's metadata (RFC 8414).

@@ -41,10 +41,17 @@ func (k *KMS) GetAPIKey(ctx context.Context, keyID string, opts ...CallOption) (
 	})
 }
 
-// RevokeAPIKey ends an API key at once and for ever. Repeating is safe.
-func (k *KMS) RevokeAPIKey(ctx context.Context, keyID string, opts ...CallOption) error {
-	return exec(ctx, k.client, opRevokeAPIKey, opts, func(server string) (*http.Request, error) {
+// RevokeAPIKey ends an API key and every key made from it by rotation, at once and for ever. Repeating is safe.
+func (k *KMS) RevokeAPIKey(ctx context.Context, keyID string, opts ...CallOption) (*kms.APIKeyRevocation, error) {
+	return send[kms.APIKeyRevocation](ctx, k.client, opRevokeAPIKey, opts, func(server string) (*http.Request, error) {
 		return kms.NewRevokeAPIKeyRequest(server, keyID)
+	})
+}
+
+// RetireAPIKey ends a key that was rotated before its overlap is over; its successors go on. Repeating is safe.
+func (k *KMS) RetireAPIKey(ctx context.Context, keyID string, opts ...CallOption) error {
+	return exec(ctx, k.client, opRetireAPIKey, opts, func(server string) (*http.Request, error) {
+		return kms.NewRetireAPIKeyRequest(server, keyID)
 	})
 }
 

@@ -9,9 +9,10 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// CreateUser makes a user. It asks for a second factor. Errors: ErrConflict when the name is taken, CodeWeakPassword.
-func (k *KMS) CreateUser(ctx context.Context, body kms.UserCreate, opts ...CallOption) (*kms.User, error) {
-	return send[kms.User](ctx, k.client, opCreateUser, opts, func(server string) (*http.Request, error) {
+// CreateUser makes a user. It asks for a second factor. For an administrator the answer holds the invitation for EnrolTotp, once. Errors:
+// ErrConflict when the name is taken, CodeWeakPassword.
+func (k *KMS) CreateUser(ctx context.Context, body kms.UserCreate, opts ...CallOption) (*kms.UserCreated, error) {
+	return send[kms.UserCreated](ctx, k.client, opCreateUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewCreateUserRequest(server, nil, body)
 	})
 }
@@ -46,5 +47,27 @@ func (k *KMS) GetUser(ctx context.Context, userID string, opts ...CallOption) (*
 func (k *KMS) UpdateUser(ctx context.Context, userID string, tag ETag, body kms.UserUpdate, opts ...CallOption) (*kms.User, error) {
 	return send[kms.User](ctx, k.client, opUpdateUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewUpdateUserRequest(server, userID, &kms.UpdateUserParams{IfMatch: string(tag)}, body)
+	})
+}
+
+// CreateInvitation makes the invitation with which an administrator enrols a first second factor; older ones stop working. It asks for a
+// second factor.
+func (k *KMS) CreateInvitation(ctx context.Context, userID string, opts ...CallOption) (*kms.Invitation, error) {
+	return send[kms.Invitation](ctx, k.client, opCreateInvitation, opts, func(server string) (*http.Request, error) {
+		return kms.NewCreateInvitationRequest(server, userID, nil)
+	})
+}
+
+// CheckInvitation tells whether an invitation is good; for the twofactor service alone.
+func (k *KMS) CheckInvitation(ctx context.Context, body kms.InvitationCheck, opts ...CallOption) (*kms.InvitationChecked, error) {
+	return send[kms.InvitationChecked](ctx, k.client, opCheckInvitation, opts, func(server string) (*http.Request, error) {
+		return kms.NewCheckInvitationRequest(server, body)
+	})
+}
+
+// UseInvitation uses an invitation up for one factor; for the twofactor service alone. Repeating it is safe.
+func (k *KMS) UseInvitation(ctx context.Context, invitationID string, body kms.InvitationUse, opts ...CallOption) error {
+	return exec(ctx, k.client, opUseInvitation, opts, func(server string) (*http.Request, error) {
+		return kms.NewUseInvitationRequest(server, invitationID, body)
 	})
 }

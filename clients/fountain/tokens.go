@@ -55,7 +55,7 @@ func newKeySource(c *Client, id, key string) TokenSource {
 	grant := "client_credentials"
 	fetch := func(ctx context.Context, audience string) (transport.Token, error) {
 		asked := c.now()
-		t, err := c.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: grant, ClientID: &id, ClientSecret: &key, Resource: &audience})
+		t, err := c.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: grant, ClientID: &id, ClientSecret: &key, Resource: &[]string{audience}})
 		if err != nil {
 			return transport.Token{}, err
 		}

@@ -98,7 +98,7 @@ func TestWhoami_knowsAKeyForOneServiceAlone(t *testing.T) {
 		owner = user.ID
 	}
 	key, err := c.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{
-		Name: "import", OwnerKind: kms.APIKeyCreateOwnerKindUser, OwnerID: owner, Scopes: kms.Scopes{"elements:write"},
+		Name: "import", OwnerKind: new(kms.APIKeyCreateOwnerKindUser), OwnerID: new(owner), Scopes: kms.Scopes{"elements:write"},
 	})
 	require.NoError(t, err)
 	h := &home{t: t, dir: t.TempDir(), env: []string{"FOUNTAIN_API_KEY=" + key.Key}}

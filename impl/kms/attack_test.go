@@ -45,7 +45,7 @@ func TestIdempotency_replaysNoKeyToACallerWhoCouldNotMakeIt(t *testing.T) {
 		require.NoError(t, err)
 		return got
 	}
-	foreign := api.APIKeyCreate{Name: "robot", OwnerKind: "service", OwnerID: service.ID, Scopes: []string{"elements:read"}}
+	foreign := api.APIKeyCreate{Name: "robot", OwnerKind: new(api.APIKeyCreateOwnerKind("service")), OwnerID: new(service.ID), Scopes: []string{"elements:read"}}
 	made := create(foreign, raised)
 	require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
 	require.Equal(t, made.Body, create(foreign, raised).Body)
@@ -66,7 +66,7 @@ func TestIdempotency_replaysNoKeyToACallerWhoCouldNotMakeIt(t *testing.T) {
 	require.Equal(t, "insufficient_user_authentication", code(rotate(plain).Body))
 
 	once = "another-of-the-same"
-	own := api.APIKeyCreate{Name: "own", OwnerKind: "user", OwnerID: admin.ID, Scopes: []string{"users:write"}}
+	own := api.APIKeyCreate{Name: "own", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(admin.ID), Scopes: []string{"users:write"}}
 	require.Equal(t, http.StatusCreated, create(own, plain).StatusCode())
 	require.Equal(t, http.StatusUnprocessableEntity, create(own, weak).StatusCode())
 }

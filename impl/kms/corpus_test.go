@@ -42,7 +42,7 @@ func TestTokens_attackCorpus(t *testing.T) {
 	raw, err = base64.RawURLEncoding.DecodeString(parts[1])
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &body))
-	jwks, err := h.client.GetJwksWithResponse(t.Context())
+	jwks, err := h.client.GetJwksWithResponse(t.Context(), nil)
 	require.NoError(t, err)
 	public, err := base64.RawURLEncoding.DecodeString(jwks.JSON200.Keys[0].X)
 	require.NoError(t, err)
@@ -306,7 +306,7 @@ func TestJwks_isTheSetOfTheClock(t *testing.T) {
 		t := h.t
 		h.bootstrap()
 		set := func() (kids []string) {
-			got, err := h.client.GetJwksWithResponse(t.Context())
+			got, err := h.client.GetJwksWithResponse(t.Context(), nil)
 			require.NoError(t, err)
 			require.Equal(t, http.StatusOK, got.StatusCode())
 			require.Equal(t, "public, max-age=300", got.HTTPResponse.Header.Get("Cache-Control"))

@@ -114,7 +114,7 @@ func (h *house) bootstrapToken() string {
 }
 
 // bootstrap makes the first administrator.
-func (h *house) bootstrap() *api.User {
+func (h *house) bootstrap() *api.UserCreated {
 	h.t.Helper()
 	got, err := h.client.BootstrapAdminWithResponse(h.t.Context(), api.AdminBootstrap{
 		Token: h.bootstrapToken(), Username: adminName, Password: adminPassword,
@@ -161,7 +161,7 @@ func (h *house) token(key *api.APIKeyWithSecret, resource string) string {
 func (h *house) ask(id, secret, resource string) *api.IssueTokenResult {
 	h.t.Helper()
 	got, err := h.client.IssueTokenWithFormdataBodyWithResponse(h.t.Context(), api.TokenRequest{
-		GrantType: "client_credentials", ClientID: &id, ClientSecret: &secret, Resource: &resource,
+		GrantType: "client_credentials", ClientID: &id, ClientSecret: &secret, Resource: &[]string{resource},
 	})
 	require.NoError(h.t, err)
 	return got

@@ -20,7 +20,7 @@ import (
 func (h *house) ownKey(userID, token string, scopes ...string) *api.APIKeyWithSecret {
 	h.t.Helper()
 	got, err := h.client.CreateAPIKeyWithResponse(h.t.Context(), nil, api.APIKeyCreate{
-		Name: "own", OwnerKind: "user", OwnerID: userID, Scopes: scopes,
+		Name: "own", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(userID), Scopes: scopes,
 	}, bearer(token))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusCreated, got.StatusCode(), string(got.Body))
@@ -123,7 +123,7 @@ func TestAPIKey_statusFollowsTheClock(t *testing.T) {
 	admin, raised := h.administrator()
 	end := h.clock.Now().Add(2 * time.Minute)
 	made, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-		Name: "short", OwnerKind: "user", OwnerID: admin.ID, Scopes: []string{"elements:read"}, ExpiresAt: &end,
+		Name: "short", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(admin.ID), Scopes: []string{"elements:read"}, ExpiresAt: &end,
 	}, bearer(raised))
 	require.NoError(t, err)
 	require.EqualValues(t, "VALID", h.verify(made.JSON201.Key, raised).Code)
@@ -136,7 +136,7 @@ func TestAPIKey_statusFollowsTheClock(t *testing.T) {
 	require.Equal(t, "state_conflict", code(h.rotate(made.JSON201.APIKey.ID, raised, 60).Body), "K4: rotating revives nothing")
 	for _, wrong := range []time.Time{h.clock.Now(), h.clock.Now().Add(-time.Hour), h.clock.Now().Add(366 * 24 * time.Hour)} {
 		bad, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-			Name: "bad", OwnerKind: "user", OwnerID: admin.ID, Scopes: []string{"elements:read"}, ExpiresAt: &wrong,
+			Name: "bad", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(admin.ID), Scopes: []string{"elements:read"}, ExpiresAt: &wrong,
 		}, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusUnprocessableEntity, bad.StatusCode())
@@ -251,7 +251,7 @@ func TestCreateAPIKey_forOthersAsksForASecondFactor(t *testing.T) {
 	reports := h.register("reports", raised, "elements:read")
 	create := func(kind, owner, token string) *api.CreateAPIKeyResult {
 		got, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-			Name: "for another", OwnerKind: api.APIKeyCreateOwnerKind(kind), OwnerID: owner, Scopes: []string{"elements:read"},
+			Name: "for another", OwnerKind: new(api.APIKeyCreateOwnerKind(kind)), OwnerID: new(owner), Scopes: []string{"elements:read"},
 		}, bearer(token))
 		require.NoError(t, err)
 		return got
@@ -270,7 +270,7 @@ func TestCreateAPIKey_forOthersAsksForASecondFactor(t *testing.T) {
 	mine := create("user", grace.ID, token)
 	require.Equal(t, http.StatusCreated, mine.StatusCode(), string(mine.Body))
 	more, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-		Name: "more", OwnerKind: "user", OwnerID: grace.ID, Scopes: []string{"users:write"},
+		Name: "more", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(grace.ID), Scopes: []string{"users:write"},
 	}, bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnprocessableEntity, more.StatusCode())

@@ -28,27 +28,27 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	s := &service{config: c, life: life}
+	s := &program{config: c, life: life}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	life.Go("work", s.work)
-	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
+	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Revocations: revocations{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
 }
 
-// service is the running service.
-type service struct {
+// program is the running service.
+type program struct {
 	config   Config
 	life     *lifecycle.Service
 	handlers *handlers.Handlers
-	core     atomic.Pointer[core]
+	app      atomic.Pointer[app]
 }
 
 // work builds the domain, as soon as the database is there, and then does what is due in intervals.
-func (s *service) work(ctx context.Context) error {
+func (s *program) work(ctx context.Context) error {
 	db, err := s.life.Database(ctx, schema)
 	if err != nil {
 		return err
 	}
-	var built *core
+	var built *app
 	err = s.life.Await(ctx, "its database", func(ctx context.Context) (err error) {
 		built, err = build(ctx, s.config, db)
 		return lifecycle.UnlessUnavailable(err)
@@ -56,16 +56,16 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.handlers.SetCore(built.core)
-	s.core.Store(built)
+	s.handlers.Start(built.domain)
+	s.app.Store(built)
 	s.life.Started(ctx)
-	return built.tend(ctx, s.life)
+	return built.runBackground(ctx, s.life)
 }
 
 // issuer is the one that was fixed at the first start.
-func (s *service) issuer() string {
-	if core := s.core.Load(); core != nil {
-		return core.core.Mint.Issuer
+func (s *program) issuer() string {
+	if built := s.app.Load(); built != nil {
+		return built.domain.Mint.Issuer
 	}
 	return ""
 }

@@ -158,7 +158,7 @@ func TestIssueToken_usersKeyIsOneFactorAndNoSession(t *testing.T) {
 	admin, _ := h.administrator()
 	session := h.login(adminName, adminPassword).AccessToken
 	made, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-		Name: "mine", OwnerKind: "user", OwnerID: admin.ID, Scopes: []string{"secrets:read", "session:manage", "keys:write"},
+		Name: "mine", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(admin.ID), Scopes: []string{"secrets:read", "session:manage", "keys:write"},
 	}, bearer(session))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
@@ -175,7 +175,7 @@ func TestIssueToken_usersKeyIsOneFactorAndNoSession(t *testing.T) {
 	// A key begets no stronger key.
 	for scope, want := range map[string]int{"secrets:read": http.StatusCreated, "secrets:write": http.StatusUnprocessableEntity} {
 		got, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-			Name: "child", OwnerKind: "user", OwnerID: admin.ID, Scopes: []string{scope},
+			Name: "child", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(admin.ID), Scopes: []string{scope},
 		}, bearer(token))
 		require.NoError(t, err)
 		require.Equal(t, want, got.StatusCode(), "%s: %s", scope, got.Body)

@@ -105,7 +105,7 @@ func TestRun_databaseGoesAndComes(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, h.refresh(*tokens.RefreshToken).StatusCode())
 		asked := h.ask(key.APIKey.ID, key.Key, "search")
 		require.Equal(t, http.StatusServiceUnavailable, asked.StatusCode(), string(asked.Body))
-		jwks, err := h.client.GetJwksWithResponse(t.Context())
+		jwks, err := h.client.GetJwksWithResponse(t.Context(), nil)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, jwks.StatusCode(), "tokens can still be verified")
 		require.Len(t, jwks.JSON200.Keys, 2)

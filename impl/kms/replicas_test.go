@@ -42,7 +42,7 @@ func TestReplicas_areOneAuthority(t *testing.T) {
 	replicas(t, func(a, b *house) {
 		t := a.t
 		kids := func(h *house) string {
-			got, err := h.client.GetJwksWithResponse(t.Context())
+			got, err := h.client.GetJwksWithResponse(t.Context(), nil)
 			require.NoError(t, err)
 			require.Len(t, got.JSON200.Keys, 2)
 			return string(got.Body)

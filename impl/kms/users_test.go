@@ -17,7 +17,7 @@ import (
 const userPassword = "a quiet harbour at dawn"
 
 // user makes a user with one role.
-func (h *house) user(username, role, raised string) *api.User {
+func (h *house) user(username, role, raised string) *api.UserCreated {
 	h.t.Helper()
 	got, err := h.client.CreateUserWithResponse(h.t.Context(), nil,
 		api.UserCreate{Username: username, Password: userPassword, Roles: []api.Role{api.Role(role)}}, bearer(raised))
@@ -48,7 +48,7 @@ func (h *house) change(userID, body, raised string) *api.User {
 }
 
 // administrator bootstraps and returns a raised token for the kms.
-func (h *house) administrator() (*api.User, string) {
+func (h *house) administrator() (*api.UserCreated, string) {
 	h.t.Helper()
 	admin := h.bootstrap()
 	return admin, h.prover().raise(h.login(adminName, adminPassword).AccessToken, "kms")
@@ -201,7 +201,7 @@ func TestUpdateUser_disablingEndsSessionsAndKeys(t *testing.T) {
 		grace := h.user("grace", "editor", raised)
 		tokens := h.login("grace", userPassword)
 		key, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
-			Name: "mine", OwnerKind: "user", OwnerID: grace.ID, Scopes: []string{"elements:read"},
+			Name: "mine", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(grace.ID), Scopes: []string{"elements:read"},
 		}, bearer(tokens.AccessToken))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusCreated, key.StatusCode(), string(key.Body))

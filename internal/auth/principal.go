@@ -34,6 +34,7 @@ type Principal struct {
 	ACR       string   // aal1, aal2, phr; "" when nothing is claimed
 	AMR       []string // RFC 8176
 	AuthTime  time.Time
+	IssuedAt  time.Time
 	Expires   time.Time
 	Token     string // the token itself, to be handed on only where the design says so
 }
@@ -45,7 +46,12 @@ func (p *Principal) hasScopes(scopes []string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !p.HasScope(s) })
 }
 
-func (p *Principal) hasAudience(word string) bool { return slices.Contains(p.Audience, word) }
+// AnyAudience is asked for by the kms alone, which answers others about tokens that are for them (RFC 7662).
+const AnyAudience = "*"
+
+func (p *Principal) hasAudience(word string) bool {
+	return word == AnyAudience || slices.Contains(p.Audience, word)
+}
 
 // HasRole reports whether the user has a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }

@@ -177,16 +177,18 @@ func parse(token string, h tokenHeader, alg string, key crypto.PublicKey, want e
 	default:
 		return fmt.Errorf("key of type %T cannot verify tokens", key)
 	}
-	parser := jwt.NewParser(
+	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{alg}),
 		jwt.WithStrictDecoding(),
 		jwt.WithIssuer(want.issuer),
-		jwt.WithAudience(want.audience),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithLeeway(Leeway),
 		jwt.WithTimeFunc(want.now),
-	)
-	_, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil })
+	}
+	if want.audience != AnyAudience {
+		options = append(options, jwt.WithAudience(want.audience))
+	}
+	_, err := jwt.NewParser(options...).ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil })
 	return err
 }

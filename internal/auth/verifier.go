@@ -142,8 +142,8 @@ func (v *Verifier) verify(ctx context.Context, token, audience string) (*Princip
 
 // principal turns verified claims into a Principal.
 func (c *Claims) principal(token string) (*Principal, error) {
-	if c.Subject == "" || c.ID == "" || c.ClientID == "" || c.IssuedAt == nil {
-		return nil, errors.New("sub, jti, client_id or iat is missing")
+	if c.Subject == "" || c.ID == "" || c.ClientID == "" || c.IssuedAt == nil || len(c.Audience) == 0 {
+		return nil, errors.New("sub, jti, client_id, iat or aud is missing")
 	}
 	prefix := map[string]string{KindUser: "usr_", KindService: "svc_"}[c.Principal]
 	if prefix == "" || !strings.HasPrefix(c.Subject, prefix) {
@@ -155,7 +155,7 @@ func (c *Claims) principal(token string) (*Principal, error) {
 	p := &Principal{
 		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, Username: c.Username, SessionID: c.SessionID, TokenID: c.ID, Epoch: c.Epoch, Tenant: c.Tenant,
 		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR,
-		Expires: c.ExpiresAt.UTC(), Token: token,
+		IssuedAt: c.IssuedAt.UTC(), Expires: c.ExpiresAt.UTC(), Token: token,
 	}
 	if c.AuthTime > 0 {
 		p.AuthTime = time.Unix(c.AuthTime, 0).UTC()

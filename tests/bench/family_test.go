@@ -105,7 +105,7 @@ func bootstrap(b *testing.B, p *harness.Process, dir string) (apiKey string) {
 	require.NoError(b, err)
 	user, err := c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
 	require.NoError(b, err)
-	made, err := c.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "bench", OwnerKind: "user", OwnerID: user.ID, Scopes: []string{"elements:read", "elements:write"}})
+	made, err := c.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "bench", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(user.ID), Scopes: []string{"elements:read", "elements:write"}})
 	require.NoError(b, err)
 	return made.Key
 }

@@ -113,7 +113,7 @@ func scopeless(t *testing.T, f *harness.Family, admin *fountain.Client) string {
 	ctx := context.Background()
 	for u, err := range admin.KMS.Users(ctx) {
 		require.NoError(t, err)
-		made, err := admin.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "narrow", OwnerKind: "user", OwnerID: u.ID, Scopes: []string{"elements:read"}})
+		made, err := admin.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "narrow", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(u.ID), Scopes: []string{"elements:read"}})
 		require.NoError(t, err)
 		token, err := f.Client(fountain.WithAPIKey(made.Key)).Token(ctx, "sequence")
 		require.NoError(t, err)

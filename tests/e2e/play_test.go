@@ -75,7 +75,7 @@ func editorKey(t *testing.T, admin *fountain.Client) string {
 	for user, err := range admin.KMS.Users(ctx) {
 		require.NoError(t, err)
 		made, err := admin.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{
-			Name: "import", OwnerKind: "user", OwnerID: user.ID, Scopes: []string{"elements:read", "elements:write"},
+			Name: "import", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(user.ID), Scopes: []string{"elements:read", "elements:write"},
 		})
 		require.NoError(t, err)
 		return made.Key

@@ -50,7 +50,7 @@ func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 	require.ErrorIs(t, err, fountain.ErrUnauthenticated)
 	secrets["access token"], err = c.Token(ctx, "kms")
 	require.NoError(t, err)
-	key, err := c.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "canary", OwnerKind: "user", OwnerID: user.ID, Scopes: []string{"elements:read"}})
+	key, err := c.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "canary", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(user.ID), Scopes: []string{"elements:read"}})
 	require.NoError(t, err)
 	secrets["API key"] = key.Key
 	require.NoError(t, apiKeyWorks(t, p, key.Key))

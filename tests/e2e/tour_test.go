@@ -140,7 +140,7 @@ func (tr *tour) people() {
 // services goes through everything that asks an administrator for a second factor, and what a service does with its own key.
 func (tr *tour) services() {
 	ctx, k := context.Background(), tr.admin.KMS
-	user := ok[*kms.User](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []kms.Role{"editor"}}))
+	user := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []kms.Role{"editor"}}))
 	disabled := kms.UserUpdateStatus("disabled")
 	ok[any](tr, "disable")(any2(k.UpdateUser(ctx, user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Status: &disabled})))
 
@@ -156,11 +156,11 @@ func (tr *tour) services() {
 	ok[any](tr, "disable service")(any2(k.UpdateService(ctx, made.Service.ID, fountain.IfMatch(made.Service.Version), kms.ServiceUpdate{Status: inactive})))
 
 	users := ok[*kms.UserList](tr, "users")(k.ListUsers(ctx, nil))
-	key := ok[*kms.APIKeyWithSecret](tr, "key")(k.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "tour", OwnerKind: "user", OwnerID: users.Items[0].ID, Scopes: []string{"elements:read"}}))
+	key := ok[*kms.APIKeyWithSecret](tr, "key")(k.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "tour", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(users.Items[0].ID), Scopes: []string{"elements:read"}}))
 	ok[any](tr, "keys")(any2(k.ListAPIKeys(ctx, nil)))
 	ok[any](tr, "key")(any2(k.GetAPIKey(ctx, key.APIKey.ID)))
 	ok[any](tr, "rotate")(any2(k.RotateAPIKey(ctx, key.APIKey.ID, kms.APIKeyRotate{})))
-	require.NoError(tr.t, k.RevokeAPIKey(ctx, key.APIKey.ID))
+	require.EqualValues(tr.t, 1, ok[*kms.APIKeyRevocation](tr, "revoke key")(k.RevokeAPIKey(ctx, key.APIKey.ID)).Revoked)
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))

@@ -1,4 +1,3 @@
-// Package apikey makes, checks, replaces and revokes API keys. A key's text is shown once; only its keyed sum is stored.
 package apikey
 
 import (
@@ -18,7 +17,7 @@ const (
 	randomDigits = 43
 	sumDigits    = 6
 	textLen      = len(prefix) + ulidLen + 1 + randomDigits + sumDigits
-	startLen     = len(prefix) + 8
+	startLen     = len(prefix) + 14 // the ULID's time and four random digits: keys of one moment look different
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -32,8 +31,8 @@ func newText() (keyID, text string) {
 	return keyID, body + checksum(body)
 }
 
-// parse returns the id of a key's text; false when it is not the text of any key.
-func parse(text string) (keyID string, ok bool) {
+// Parse returns the id of a key's text; false when it is not the text of any key.
+func Parse(text string) (keyID string, ok bool) {
 	if len(text) != textLen || !strings.HasPrefix(text, prefix) {
 		return "", false
 	}

@@ -18,7 +18,7 @@ func TestNewText_isParsedAndTellsItsID(t *testing.T) {
 	for range 1000 {
 		id, text := newText()
 		require.Regexp(t, scannable, text)
-		got, ok := parse(text)
+		got, ok := Parse(text)
 		require.True(t, ok)
 		require.Equal(t, id, got)
 		require.False(t, seen[text])
@@ -35,7 +35,7 @@ func TestParse_findsEveryMistypedCharacter(t *testing.T) {
 		if text[at] == with {
 			return
 		}
-		if _, ok := parse(text[:at] + string(with) + text[at+1:]); ok {
+		if _, ok := Parse(text[:at] + string(with) + text[at+1:]); ok {
 			t.Fatalf("a key with character %d replaced is taken", at)
 		}
 	})
@@ -47,7 +47,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if id, ok := parse(s); ok && (len(id) != 30 || !scannable.MatchString(s)) {
+		if id, ok := Parse(s); ok && (len(id) != 30 || !scannable.MatchString(s)) {
 			t.Fatalf("%q is taken for a key", s)
 		}
 	})

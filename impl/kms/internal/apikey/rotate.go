@@ -2,10 +2,11 @@ package apikey
 
 import (
 	"context"
+	"fmt"
 	"time"
 
-	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -25,66 +26,97 @@ type Rotation struct {
 	OldExpires time.Time
 }
 
-// MayRotate returns the key when the caller may replace it, before a stored answer may be told: for a key that is not the caller's own,
-// raise decides; and a key replaces no stronger one beside itself (forbidden), since its holder would have that one's text.
-func (s *Keys) MayRotate(ctx context.Context, q store.Querier, caller *auth.Principal, raise Raise, keyID string) (Key, error) {
-	k, found, err := s.rows.Get(ctx, q, keyID)
+// Order is how a key is to be rotated.
+type Order struct {
+	Overlap   time.Duration // for which the old key still works
+	ExpiresAt time.Time     // of the new key; zero: as long as keys of the lineage live, within what was granted
+}
+
+// MayRotate holds what the caller stands on and the key's owner, and returns the key when the caller may replace it. A key replaces no
+// stronger one beside itself, since its holder would have that one's text.
+func (s *Keys) MayRotate(ctx context.Context, tx *store.Tx, caller Caller, keyID string) (Key, authority.Held, error) {
+	k, held, err := s.hold(ctx, tx, caller, authority.RotateKey, keyID)
 	if err != nil {
-		return Key{}, err
+		return Key{}, held, err
 	}
-	if !found || !mayManage(caller, k.OwnerKind, k.OwnerID) {
-		return Key{}, notFound()
+	if k.ID != caller.ClientID && !authority.Reaches(caller.Principal, held.Caller, k.Scopes) {
+		return Key{}, held, domain.Refuse(domain.Forbidden, "The token lacks scopes of the key that it would replace.")
 	}
-	if foreign(caller, k.OwnerKind, k.OwnerID) {
-		if err := raise(); err != nil {
-			return Key{}, err
-		}
-	}
-	if k.ID != caller.ClientID && !reaches(caller, k.Scopes) {
-		return Key{}, domain.Refuse(domain.Forbidden, "The token lacks scopes of the key that it would replace.")
-	}
-	return k, nil
+	return k, held, nil
 }
 
 // Rotate replaces a key, as far as MayRotate allows: the new one has its name, owner, scopes and length of life, the old one works for the
-// overlap. Only a working key that was not replaced before can be replaced (state_conflict), or one whose successor nobody has used, which
-// then is revoked: an answer that was lost must not lock a client out.
-func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller *auth.Principal, raise Raise, keyID string, overlap time.Duration) (Rotation, error) {
-	k, err := s.MayRotate(ctx, tx, caller, raise, keyID)
+// overlap. Only a working key that was not replaced before can be replaced (domain.StateConflict), or one whose successor nobody has used,
+// which then is revoked: an answer that was lost must not lock a client out. The successor ends when its lineage was to end; a later end is
+// for a caller who could make such a key now.
+func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller Caller, keyID string, o Order) (Rotation, error) {
+	k, held, err := s.MayRotate(ctx, tx, caller, keyID)
 	if err != nil {
 		return Rotation{}, err
 	}
-	return s.rotate(ctx, tx, k, overlap, "rotateApiKey")
+	if !o.ExpiresAt.IsZero() {
+		if k, err = s.renew(caller, held, k, o.ExpiresAt); err != nil {
+			return Rotation{}, err
+		}
+	}
+	owner, _ := held.Owner(k.Owner)
+	return s.rotate(ctx, tx, k, owner, o, "rotateApiKey")
 }
 
-// RotateCurrent replaces the key by which the caller got its token.
-func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller *auth.Principal, overlap time.Duration) (Rotation, error) {
+// renew lets the key's successor live to another end than it would. To grant more than was granted takes what making such a key takes.
+func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Time) (Key, error) {
+	now := domain.Now(s.clock)
+	expires, err := s.end(expires, now)
+	if err != nil {
+		return Key{}, err
+	}
+	k.Life = expires.Sub(now)
+	if !expires.After(k.GrantedUntil) {
+		return k, nil
+	}
+	owner, _ := held.Owner(k.Owner)
+	longer := domain.Refuse(domain.Forbidden, "A key's life is prolonged only by a caller who could make such a key.")
+	if err := permit(caller, held.Caller, authority.CreateKey, owner, longer); err != nil {
+		return Key{}, err
+	}
+	if caller.SessionID == "" { // the token of a key could else keep its own line of keys alive for ever
+		return Key{}, longer
+	}
+	k.GrantedUntil = expires
+	return k, nil
+}
+
+// RotateCurrent replaces the key by which the calling service got its token, within what was granted at its enrolment.
+func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller Caller, overlap time.Duration) (Rotation, error) {
+	held, err := s.standing.Hold(ctx, tx, caller.Principal, caller.ref())
+	if err != nil {
+		return Rotation{}, err
+	}
 	k, found, err := s.rows.Get(ctx, tx, caller.ClientID)
 	if err != nil {
-		return Rotation{}, err
+		return Rotation{}, fmt.Errorf("read key: %w", err)
 	}
-	if !found || k.OwnerID != caller.Subject {
+	if !found || k.Owner != caller.ref() {
 		return Rotation{}, conflict()
 	}
-	return s.rotate(ctx, tx, k, overlap, "rotateCurrentApiKey")
+	return s.rotate(ctx, tx, k, held.Caller, Order{Overlap: overlap}, "rotateCurrentApiKey")
 }
 
-func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, overlap time.Duration, action string) (Rotation, error) {
-	owner, found, err := s.owners.Find(ctx, tx, old.OwnerKind, old.OwnerID)
-	if err != nil {
-		return Rotation{}, err
-	}
-	if !found || !owner.Active {
+func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, owner authority.Owner, o Order, action string) (Rotation, error) {
+	now := domain.Now(s.clock)
+	if !owner.Active || !old.GrantedUntil.After(now) {
 		return Rotation{}, conflict()
 	}
-	now := domain.Now(s.clock)
 	successor := old
-	successor.CreatedAt, successor.ExpiresAt = now, now.Add(old.life())
+	successor.ParentID, successor.CreatedAt, successor.ExpiresAt = old.ID, now, now.Add(old.Life)
+	if successor.ExpiresAt.After(old.GrantedUntil) {
+		successor.ExpiresAt = old.GrantedUntil
+	}
 	successor.LastUsedAt, successor.RevokedAt, successor.ReplacedBy = time.Time{}, time.Time{}, ""
 	successor, text := successor.withText()
-	done, replaced, err := s.rows.Replace(ctx, tx, old.ID, successor.ID, now, now.Add(overlap), now.Add(-patience))
+	done, replaced, err := s.rows.Replace(ctx, tx, old.ID, successor.ID, now, now.Add(o.Overlap), now.Add(-patience))
 	if err != nil {
-		return Rotation{}, err
+		return Rotation{}, fmt.Errorf("replace key: %w", err)
 	}
 	if !replaced {
 		return Rotation{}, conflict()
@@ -99,31 +131,24 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, overlap time.D
 	}
 	detail := map[string]string{"successor": successor.ID}
 	if err := s.audit.Append(ctx, tx, domain.Event{Action: action, Target: old.ID, Detail: detail}); err != nil {
-		return Rotation{}, err
+		return Rotation{}, fmt.Errorf("record rotation: %w", err)
 	}
-	successor, err = s.shown(ctx, tx, successor)
-	return Rotation{Key: successor, Text: text, Replaces: old.ID, OldExpires: done.OldExpires}, err
+	if successor.FollowsOwner {
+		successor.Scopes = owner.Scopes
+	}
+	return Rotation{Key: successor, Text: text, Replaces: old.ID, OldExpires: done.OldExpires}, nil
 }
 
-// revokeUnused ends a successor that was never used; one that was used is state_conflict.
+// revokeUnused ends a successor that was never used; one that was used is domain.StateConflict.
 func (s *Keys) revokeUnused(ctx context.Context, tx *store.Tx, keyID string, now time.Time) error {
-	const reason = "replaced before it was used"
-	unused, err := s.rows.RevokeUnused(ctx, tx, keyID, now, reason)
+	unused, err := s.rows.RevokeUnused(ctx, tx, keyID, now, "replaced before it was used")
 	if err != nil {
-		return err
+		return fmt.Errorf("revoke unused successor: %w", err)
 	}
 	if !unused {
 		return conflict()
 	}
-	return s.audit.Append(ctx, tx, domain.Event{Action: "revokeApiKey", Target: keyID, Detail: map[string]string{"reason": reason}})
-}
-
-// life is how long a key of this kind lives: as long as this one was to when it was made.
-func (k Key) life() time.Duration {
-	if k.ReplacedBy != "" {
-		return DefaultLife // its end was brought forward
-	}
-	return min(max(k.ExpiresAt.Sub(k.CreatedAt), time.Hour), MaxLife)
+	return s.tell(ctx, tx, "revokeApiKey", []string{keyID})
 }
 
 func conflict() error {

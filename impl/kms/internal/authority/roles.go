@@ -52,8 +52,9 @@ type Member struct {
 // Family lists the services that the kms registers and gives enrolment tokens to.
 func Family() []Member {
 	return []Member{
-		{Twofactor, []string{"keyrings:use", "proofs:register"}},
-		{"search", []string{"keyrings:use", "secrets:read", "secrets:write"}},
-		{"sequence", []string{"collections:read", "collections:write", "documents:search", "documents:write", "keyrings:use"}},
+		{Twofactor, []string{"invitations:use", "keyrings:use", "proofs:register", "revocations:read"}},
+		{"search", []string{"keyrings:use", "revocations:read", "secrets:read", "secrets:write"}},
+		{"sequence", []string{"collections:read", "collections:write", "documents:search", "documents:write", "keyrings:use", "revocations:read"}},
+		{"gateway", []string{"revocations:read"}},
 	}
 }

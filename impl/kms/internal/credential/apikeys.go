@@ -1,11 +1,18 @@
+// Package credential is the one door for what a caller may present to the kms: API keys, access tokens, refresh tokens of others' clients,
+// and the proofs of second factors. It says what each is at this moment; it makes nothing but access tokens.
 package credential
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -26,14 +33,41 @@ const (
 // Verdict is what is known of a presented key. Key and Owner are set only when the text is that of a key.
 type Verdict struct {
 	Code   Code
-	Key    Key
-	Owner  Owner
+	Key    apikey.Key
+	Owner  authority.Owner
 	Scopes []string // what the key may do now: its own scopes that its owner has too
+}
+
+// KeyRows is what the domain asks of the database.
+type KeyRows interface {
+	// ByHash finds the key that has one of the sums.
+	ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (apikey.Key, bool, error)
+	// FirstUse notes the first use of a key; false when it does not work any more.
+	FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
+	// Used notes the last use of keys.
+	Used(ctx context.Context, tx *store.Tx, at map[string]time.Time) error
+}
+
+// Keys judges API keys.
+type Keys struct {
+	db     *store.DB
+	rows   KeyRows
+	owners authority.Owners
+	pepper apikey.Pepper
+	audit  domain.AuditLog
+	clock  clock.Clock
+	log    *slog.Logger
+	uses   uses
+}
+
+// NewKeys returns the judge of API keys.
+func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, c clock.Clock, log *slog.Logger) *Keys {
+	return &Keys{db: db, rows: rows, owners: owners, pepper: pepper, audit: domain.AuditLog{Clock: c}, clock: c, log: log}
 }
 
 // Verify judges a presented key. Good ones count as used.
 func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict, error) {
-	v, err := s.judge(ctx, text)
+	v, err := s.check(ctx, text)
 	if err != nil || v.Code != Valid {
 		return v, err
 	}
@@ -46,7 +80,7 @@ func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict,
 
 // Authenticate judges a key that is presented with its id, as a client secret.
 func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, error) {
-	v, err := s.judge(ctx, text)
+	v, err := s.check(ctx, text)
 	if err != nil {
 		return v, err
 	}
@@ -60,43 +94,46 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 		// Somebody holds the text of a key that must not be used any more.
 		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			return s.audit.Append(ctx, tx, domain.Event{
-				Action: "issueToken", Actor: v.Key.OwnerID, Kind: v.Key.OwnerKind, Target: v.Key.ID, Outcome: domain.Denied,
+				Action: "issueToken", Actor: v.Key.Owner.ID, Kind: v.Key.Owner.Kind, Target: v.Key.ID, Outcome: domain.Denied,
 				Detail: map[string]string{"security": "unusable key presented", "code": string(v.Code)},
 			})
 		})
+		if err != nil {
+			return v, fmt.Errorf("record an unusable key: %w", err)
+		}
 	}
-	return v, err
+	return v, nil
 }
 
-func (s *Keys) judge(ctx context.Context, text string) (Verdict, error) {
-	keyID, ok := parse(text)
+func (s *Keys) check(ctx context.Context, text string) (Verdict, error) {
+	keyID, ok := apikey.Parse(text)
 	if !ok {
 		return Verdict{Code: Malformed}, nil
 	}
 	hashes, err := s.pepper.Sums([]byte(text))
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, fmt.Errorf("hash presented key: %w", err)
 	}
 	q := s.db.Read(ctx)
 	k, found, err := s.rows.ByHash(ctx, q, hashes)
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, fmt.Errorf("find presented key: %w", err)
 	}
 	if !found || k.ID != keyID {
 		return Verdict{Code: NotFound}, nil
 	}
-	owner, found, err := s.owners.Find(ctx, q, k.OwnerKind, k.OwnerID)
+	owner, found, err := s.owners.Owner(ctx, q, k.Owner, authority.Unlocked)
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, fmt.Errorf("find owner of presented key: %w", err)
 	}
 	v := Verdict{Code: Valid, Key: k, Owner: owner, Scopes: authority.Both(k.Scopes, owner.Scopes)}
 	if k.FollowsOwner {
 		v.Scopes = owner.Scopes
 	}
 	switch status := k.Status(s.clock.Now()); {
-	case status == Revoked:
+	case status == apikey.Revoked:
 		v.Code = KeyRevoked
-	case status == Expired:
+	case status == apikey.Expired:
 		v.Code = KeyExpired
 	case !found || !owner.Active:
 		v.Code = OwnerDisabled
@@ -119,7 +156,10 @@ func (s *Keys) use(ctx context.Context, v Verdict) (Verdict, error) {
 		}
 		return err
 	})
-	return v, err
+	if err != nil {
+		return v, fmt.Errorf("note first use of key: %w", err)
+	}
+	return v, nil
 }
 
 // uses are the last uses that are not written yet.
@@ -145,7 +185,8 @@ func (u *uses) take() map[string]time.Time {
 	return at
 }
 
-// Flush writes the last uses that are not written yet.
+// Flush writes the last uses that are not written yet. What a failed flush held is lost: the time of the last use is information, not a
+// guarantee.
 func (s *Keys) Flush(ctx context.Context) error {
 	at := s.uses.take()
 	if len(at) == 0 {
@@ -154,22 +195,15 @@ func (s *Keys) Flush(ctx context.Context) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.rows.Used(ctx, tx, at) })
 }
 
-const flushInterval = 2 * time.Second
+const lastFlush = 2 * time.Second
 
-// Run flushes in short intervals until ctx ends, and once more then. What a failed flush held is lost: the time of the last use
-// is information, not a guarantee.
-func (s *Keys) Run(ctx context.Context) error {
-	ticker := time.NewTicker(flushInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushInterval)
-			defer cancel()
-			_ = s.Flush(last)
-			return nil
-		case <-ticker.C:
-			_ = s.Flush(ctx)
-		}
+// RunFlush flushes once more when ctx ends.
+func (s *Keys) RunFlush(ctx context.Context) error {
+	<-ctx.Done()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+	defer cancel()
+	if err := s.Flush(last); err != nil {
+		s.log.WarnContext(ctx, "last uses of keys are lost", "error", err)
 	}
+	return nil
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -22,40 +22,35 @@ type ProofRows interface {
 	Key(ctx context.Context, q store.Querier, kid string) (public []byte, found bool, err error)
 }
 
-// Names tells the name of the service that calls.
-type Names interface {
-	Name(ctx context.Context, serviceID string) (string, error)
-}
-
 // ProofKeys is the domain of proof keys and the auth.KeySource of proofs.
 type ProofKeys struct {
-	db    *store.DB
-	rows  ProofRows
-	names Names
-	audit domain.AuditLog
-	clock clock.Clock
+	db       *store.DB
+	rows     ProofRows
+	standing *authority.Standing
+	audit    domain.AuditLog
+	clock    clock.Clock
 }
 
 // NewProofKeys returns the domain of proof keys.
-func NewProofKeys(db *store.DB, rows ProofRows, names Names, c clock.Clock) *ProofKeys {
-	return &ProofKeys{db, rows, names, domain.AuditLog{Clock: c}, c}
+func NewProofKeys(db *store.DB, rows ProofRows, standing *authority.Standing, c clock.Clock) *ProofKeys {
+	return &ProofKeys{db, rows, standing, domain.AuditLog{Clock: c}, c}
 }
 
 // Register accepts a key from the twofactor service alone (forbidden). The kid must be the key's own thumbprint
 // (validation_failed), so that a kid never changes its key. Repeating is safe.
 func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid string, public ed25519.PublicKey) error {
-	name, err := s.names.Name(ctx, caller.Subject)
-	if err != nil {
-		return err
-	}
-	if caller.Kind != auth.KindService || name != authority.Twofactor {
-		return domain.Refuse(domain.Forbidden, "Only the twofactor service registers proof keys.")
-	}
 	if len(public) != ed25519.PublicKeySize || subtle.ConstantTimeCompare([]byte(signing.Thumbprint(public)), []byte(kid)) != 1 {
 		return domain.Refuse(domain.ValidationFailed, "The kid is not the key's RFC 7638 thumbprint.").
 			WithField("path", "kid", "thumbprint", "is not the thumbprint of the key")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := s.standing.Hold(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		if !held.Caller.Family || held.Caller.Name != authority.Twofactor {
+			return domain.Refuse(domain.Forbidden, "Only the twofactor service registers proof keys.")
+		}
 		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, domain.Now(s.clock)); err != nil {
 			return err
 		}

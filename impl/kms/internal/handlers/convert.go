@@ -7,19 +7,23 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/page"
 )
 
 // etag returns a version as an entity tag.
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+func etag(version int64) string { return quoted(version) }
+
+func quoted(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 // version reads an entity tag; 0, which no resource has, when it is not one of ours.
 func version(etag string) int64 {
 	v, err := strconv.ParseInt(strings.Trim(etag, `"`), 10, 64)
-	if err != nil || v < 0 {
+	if err != nil || v < 0 || quoted(v) != etag { // "01" is another tag than "1"
 		return 0
 	}
 	return v
@@ -79,6 +83,23 @@ func userBody(u user.User) kmsapi.User {
 	}
 }
 
+func createdBody(c user.Created) kmsapi.UserCreated {
+	u := userBody(c.User)
+	body := kmsapi.UserCreated{
+		ID: u.ID, Username: u.Username, Roles: u.Roles, Status: kmsapi.UserCreatedStatus(u.Status), Version: u.Version,
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+	}
+	if c.Invitation.Token != "" {
+		invitation := invitationBody(c.Invitation)
+		body.Invitation = &invitation
+	}
+	return body
+}
+
+func invitationBody(i user.Invitation) kmsapi.Invitation {
+	return kmsapi.Invitation{Token: i.Token, ExpiresAt: i.ExpiresAt}
+}
+
 func roleNames(roles []kmsapi.Role) []string {
 	names := make([]string, len(roles))
 	for i, role := range roles {
@@ -100,9 +121,9 @@ func enrolmentBody(e service.Enrolment) kmsapi.Enrolment {
 
 func keyBody(k apikey.Key, now time.Time) kmsapi.APIKey {
 	body := kmsapi.APIKey{
-		ID: k.ID, Name: k.Name, Start: k.Start, OwnerKind: kmsapi.APIKeyOwnerKind(k.OwnerKind), OwnerID: k.OwnerID,
+		ID: k.ID, Name: k.Name, Start: k.Start, OwnerKind: kmsapi.APIKeyOwnerKind(k.Owner.Kind), OwnerID: k.Owner.ID,
 		Scopes: list(k.Scopes), Status: kmsapi.APIKeyStatus(k.Status(now)), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
-		ReplacedBy: present(k.ReplacedBy),
+		ReplacedBy: present(k.ReplacedBy), RotatedFrom: present(k.ParentID), RootID: k.RootID, GrantedUntil: k.GrantedUntil,
 	}
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
@@ -114,13 +135,13 @@ func rotationBody(r apikey.Rotation, now time.Time) kmsapi.APIKeyRotation {
 	return kmsapi.APIKeyRotation{APIKey: keyBody(r.Key, now), Key: r.Text, Replaces: r.Replaces, ReplacedExpiresAt: r.OldExpires}
 }
 
-func verdictBody(v apikey.Verdict) kmsapi.APIKeyVerdict {
-	body := kmsapi.APIKeyVerdict{Valid: v.Code == apikey.Valid, Code: kmsapi.APIKeyVerdictCode(v.Code)}
+func verdictBody(v credential.Verdict) kmsapi.APIKeyVerdict {
+	body := kmsapi.APIKeyVerdict{Valid: v.Code == credential.Valid, Code: kmsapi.APIKeyVerdictCode(v.Code)}
 	if v.Key.ID == "" {
 		return body
 	}
-	kind, scopes, expires := kmsapi.APIKeyVerdictOwnerKind(v.Key.OwnerKind), list(v.Scopes), v.Key.ExpiresAt
-	body.KeyID, body.OwnerKind, body.OwnerID, body.Scopes, body.ExpiresAt = &v.Key.ID, &kind, &v.Key.OwnerID, &scopes, &expires
+	kind, scopes, expires := kmsapi.APIKeyVerdictOwnerKind(v.Key.Owner.Kind), list(v.Scopes), v.Key.ExpiresAt
+	body.KeyID, body.OwnerKind, body.OwnerID, body.Scopes, body.ExpiresAt = &v.Key.ID, &kind, &v.Key.Owner.ID, &scopes, &expires
 	return body
 }
 

@@ -1,10 +1,9 @@
 // Package handlers is the kms's side of its contract: each handler translates in, makes one call into the domain, and translates
-// out. Errors leave through the doors of httpserver.
+// out. Refusals of the domain become problems in problems.go; errors leave through the doors of httpserver.
 package handlers
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 
@@ -12,6 +11,8 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/credential"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
@@ -22,15 +23,14 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/idempotency"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
 // Word is the service's word.
 const Word = "kms"
 
-// Core is the domain, there when the service is ready.
-type Core struct {
+// Domain is what the operations are made of. It is there once the service has started.
+type Domain struct {
 	DB         *store.DB
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
@@ -38,39 +38,57 @@ type Core struct {
 	Sessions   *session.Sessions
 	Services   *service.Services
 	TokenFiles *service.Files
-	Keys       *apikey.Keys
+	APIKeys    *apikey.Keys
+	Presented  *credential.Keys // judges API keys
+	Clients    *credential.Clients
+	Tokens     *credential.Tokens
+	ProofKeys  *credential.ProofKeys
 	Secrets    *secret.Secrets
 	Keyrings   *secret.Keyrings
-	ProofKeys  *credential.ProofKeys
+	Feed       *revocation.Feed
 	Mint       *signing.Mint
 	Ring       *signing.Ring
 	PublicURL  string // base of the endpoints' URLs in the metadata
 }
 
-// Handlers implements the generated strict server.
+// Handlers serves the contract from the first moment on: health and readiness, and everything else once it has its Domain.
 type Handlers struct {
 	Contract *contract.Contract
 	Clock    clock.Clock
 	Version  string
 	Ready    func() error // nil when the service can work
 
-	core atomic.Pointer[Core]
+	router atomic.Pointer[chi.Mux]
 }
 
-var _ kmsapi.StrictServerInterface = (*Handlers)(nil)
+// api implements the generated strict server. Its Domain is nil before the service has started; then the door lets nothing through but health
+// and readiness.
+type api struct {
+	*Handlers
+	*Domain
+}
 
-// SetCore gives the handlers their domain. Until then only health and readiness may be asked.
-func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
+var _ kmsapi.StrictServerInterface = api{}
 
-// Mount mounts the generated router under the contract's base path.
+// Start gives the operations their domain.
+func (h *Handlers) Start(d *Domain) { h.router.Store(h.routes(d)) }
+
+// Mount puts the operations under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
-	strict := kmsapi.NewStrictHandlerWithOptions(h, []kmsapi.StrictMiddlewareFunc{challenged, receive}, kmsapi.StrictHTTPServerOptions{
+	h.Start(nil)
+	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.router.Load().ServeHTTP(w, r) }))
+}
+
+func (h *Handlers) routes(d *Domain) *chi.Mux {
+	strict := kmsapi.NewStrictHandlerWithOptions(api{h, d}, []kmsapi.StrictMiddlewareFunc{translated, receive}, kmsapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
+	router := chi.NewRouter()
 	kmsapi.HandlerWithOptions(strict, kmsapi.ChiServerOptions{
-		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
+		BaseRouter: router, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
 		Middlewares: []kmsapi.MiddlewareFunc{h.date},
 	})
+	return router
 }
 
 // date answers with the time by which tokens and codes are judged here: services compare their own clock with it.
@@ -105,21 +123,6 @@ func receivedFrom(ctx context.Context) received {
 	return in
 }
 
-// challenged sees to it that every 401 says how to authenticate (RFC 9110, section 11.6.1).
-func challenged(next kmsapi.StrictHandlerFunc, _ string) kmsapi.StrictHandlerFunc {
-	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
-		answer, err := next(ctx, w, r, request)
-		if err == nil {
-			return answer, nil
-		}
-		var known *problem.Error
-		if errors.As(err, &known) && known.Status() == http.StatusUnauthorized && known.Header.Get("WWW-Authenticate") == "" {
-			return nil, known.WithHeader("WWW-Authenticate", `Bearer realm="fountain"`)
-		}
-		return nil, err
-	}
-}
-
 // caller returns who calls; the door has let nobody else in.
 func caller(ctx context.Context) *auth.Principal {
 	p, ok := auth.FromContext(ctx)
@@ -127,4 +130,14 @@ func caller(ctx context.Context) *auth.Principal {
 		return &auth.Principal{}
 	}
 	return p
+}
+
+// stepUp demands the second factor that the contract names for the operation.
+func (h *Handlers) stepUp(ctx context.Context) error {
+	return auth.RequireStepUp(caller(ctx), httpserver.OperationFrom(ctx), h.Clock.Now())
+}
+
+// keyCaller is who asks about keys.
+func (h *Handlers) keyCaller(ctx context.Context) apikey.Caller {
+	return apikey.Caller{Principal: caller(ctx), StepUp: func() error { return h.stepUp(ctx) }}
 }

@@ -4,22 +4,23 @@ import (
 	"context"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 )
 
 // BootstrapAdmin implements bootstrapAdmin.
-func (h *Handlers) BootstrapAdmin(ctx context.Context, r kmsapi.BootstrapAdminRequestObject) (kmsapi.BootstrapAdminResponseObject, error) {
-	u, err := h.core.Load().Bootstrap.Admin(ctx, r.Body.Token, r.Body.Username, r.Body.Password)
+func (h api) BootstrapAdmin(ctx context.Context, r kmsapi.BootstrapAdminRequestObject) (kmsapi.BootstrapAdminResponseObject, error) {
+	u, err := h.Bootstrap.Admin(ctx, r.Body.Token, r.Body.Username, r.Body.Password)
 	if err != nil {
 		return nil, err
 	}
 	return kmsapi.BootstrapAdmin201JSONResponse{
-		Body: userBody(u), Headers: kmsapi.BootstrapAdmin201ResponseHeaders{ETag: etag(u.Version)},
+		Body: createdBody(u), Headers: kmsapi.BootstrapAdmin201ResponseHeaders{ETag: etag(u.Version)},
 	}, nil
 }
 
 // LoginUser implements loginUser.
-func (h *Handlers) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObject) (kmsapi.LoginUserResponseObject, error) {
-	issued, err := h.core.Load().Sessions.Login(ctx, r.Body.Username, r.Body.Password)
+func (h api) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObject) (kmsapi.LoginUserResponseObject, error) {
+	issued, err := h.Sessions.Login(ctx, r.Body.Username, r.Body.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -27,8 +28,8 @@ func (h *Handlers) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObjec
 }
 
 // RefreshToken implements refreshToken.
-func (h *Handlers) RefreshToken(ctx context.Context, r kmsapi.RefreshTokenRequestObject) (kmsapi.RefreshTokenResponseObject, error) {
-	issued, err := h.core.Load().Sessions.Refresh(ctx, r.Body.RefreshToken, signing.Request{})
+func (h api) RefreshToken(ctx context.Context, r kmsapi.RefreshTokenRequestObject) (kmsapi.RefreshTokenResponseObject, error) {
+	issued, err := h.Sessions.Refresh(ctx, r.Body.RefreshToken, signing.Request{})
 	if err != nil {
 		return nil, err
 	}
@@ -36,16 +37,16 @@ func (h *Handlers) RefreshToken(ctx context.Context, r kmsapi.RefreshTokenReques
 }
 
 // LogoutUser implements logoutUser.
-func (h *Handlers) LogoutUser(ctx context.Context, _ kmsapi.LogoutUserRequestObject) (kmsapi.LogoutUserResponseObject, error) {
-	if err := h.core.Load().Sessions.Logout(ctx, caller(ctx)); err != nil {
+func (h api) LogoutUser(ctx context.Context, _ kmsapi.LogoutUserRequestObject) (kmsapi.LogoutUserResponseObject, error) {
+	if err := h.Sessions.Logout(ctx, caller(ctx)); err != nil {
 		return nil, err
 	}
 	return kmsapi.LogoutUser204Response{}, nil
 }
 
 // CompleteStepUp implements completeStepUp.
-func (h *Handlers) CompleteStepUp(ctx context.Context, r kmsapi.CompleteStepUpRequestObject) (kmsapi.CompleteStepUpResponseObject, error) {
-	issued, err := h.core.Load().Sessions.StepUp(ctx, caller(ctx), r.Body.Proof, r.Body.Resource)
+func (h api) CompleteStepUp(ctx context.Context, r kmsapi.CompleteStepUpRequestObject) (kmsapi.CompleteStepUpResponseObject, error) {
+	issued, err := h.Sessions.StepUp(ctx, caller(ctx), r.Body.Proof, r.Body.Resource)
 	if err != nil {
 		return nil, err
 	}

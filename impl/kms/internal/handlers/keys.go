@@ -6,38 +6,46 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
-	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
 )
 
 // CreateAPIKey implements createApiKey.
-func (h *Handlers) CreateAPIKey(ctx context.Context, r kmsapi.CreateAPIKeyRequestObject) (kmsapi.CreateAPIKeyResponseObject, error) {
-	core := h.core.Load()
-	draft := apikey.Draft{Name: r.Body.Name, OwnerKind: string(r.Body.OwnerKind), OwnerID: r.Body.OwnerID, Scopes: r.Body.Scopes}
-	if r.Body.ExpiresAt != nil {
-		draft.ExpiresAt = *r.Body.ExpiresAt
+func (h api) CreateAPIKey(ctx context.Context, r kmsapi.CreateAPIKeyRequestObject) (kmsapi.CreateAPIKeyResponseObject, error) {
+	draft, err := draftFrom(r.Body)
+	if err != nil {
+		return nil, err
 	}
-	if err := core.Keys.MayCreate(caller(ctx), h.raise(ctx), draft); err != nil {
-		return nil, err // before a stored answer is told, which holds the key
+	request := createRequest{operation: "createApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
+	request.may = func(ctx context.Context, tx *store.Tx) error {
+		_, err := h.APIKeys.MayCreate(ctx, tx, h.keyCaller(ctx), &draft)
+		return err
 	}
-	request := creation{operation: "createApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
-	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		key, text, err := core.Keys.Create(ctx, tx, caller(ctx), h.raise(ctx), draft)
-		return made{body: kmsapi.APIKeyWithSecret{APIKey: keyBody(key, h.Clock.Now()), Key: text}}, err
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		key, text, err := h.APIKeys.Create(ctx, tx, h.keyCaller(ctx), draft)
+		return response{body: kmsapi.APIKeyWithSecret{APIKey: keyBody(key, h.Clock.Now()), Key: text}}, err
 	}))
 }
 
-// raise demands the second factor that the contract names for the operation.
-func (h *Handlers) raise(ctx context.Context) apikey.Raise {
-	return func() error {
-		return auth.RequireStepUp(caller(ctx), httpserver.OperationFrom(ctx), h.Clock.Now())
+func draftFrom(body *kmsapi.APIKeyCreate) (apikey.Draft, error) {
+	draft := apikey.Draft{Name: body.Name, Scopes: body.Scopes}
+	switch {
+	case body.OwnerKind != nil && body.OwnerID != nil:
+		draft.Owner = authority.Ref{Kind: string(*body.OwnerKind), ID: *body.OwnerID}
+	case body.OwnerKind != nil || body.OwnerID != nil:
+		return draft, domain.Refuse(domain.ValidationFailed, "ownerKind and ownerId are sent together or not at all.").
+			WithField("body", "/ownerId", "dependentRequired", "is sent together with ownerKind")
 	}
+	if body.ExpiresAt != nil {
+		draft.ExpiresAt = *body.ExpiresAt
+	}
+	return draft, nil
 }
 
 // ListAPIKeys implements listApiKeys.
-func (h *Handlers) ListAPIKeys(ctx context.Context, r kmsapi.ListAPIKeysRequestObject) (kmsapi.ListAPIKeysResponseObject, error) {
-	keys, next, err := h.core.Load().Keys.List(ctx, caller(ctx), text(r.Params.Cursor), limit(r.Params.Limit))
+func (h api) ListAPIKeys(ctx context.Context, r kmsapi.ListAPIKeysRequestObject) (kmsapi.ListAPIKeysResponseObject, error) {
+	keys, next, err := h.APIKeys.List(ctx, h.keyCaller(ctx), r.Params.Owner != nil, text(r.Params.Cursor), limit(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +55,8 @@ func (h *Handlers) ListAPIKeys(ctx context.Context, r kmsapi.ListAPIKeysRequestO
 }
 
 // GetAPIKey implements getApiKey.
-func (h *Handlers) GetAPIKey(ctx context.Context, r kmsapi.GetAPIKeyRequestObject) (kmsapi.GetAPIKeyResponseObject, error) {
-	key, err := h.core.Load().Keys.Get(ctx, caller(ctx), r.KeyID)
+func (h api) GetAPIKey(ctx context.Context, r kmsapi.GetAPIKeyRequestObject) (kmsapi.GetAPIKeyResponseObject, error) {
+	key, err := h.APIKeys.Get(ctx, h.keyCaller(ctx), r.KeyID)
 	if err != nil {
 		return nil, err
 	}
@@ -56,50 +64,66 @@ func (h *Handlers) GetAPIKey(ctx context.Context, r kmsapi.GetAPIKeyRequestObjec
 }
 
 // RevokeAPIKey implements revokeApiKey.
-func (h *Handlers) RevokeAPIKey(ctx context.Context, r kmsapi.RevokeAPIKeyRequestObject) (kmsapi.RevokeAPIKeyResponseObject, error) {
-	if err := h.core.Load().Keys.Revoke(ctx, caller(ctx), r.KeyID); err != nil {
+func (h api) RevokeAPIKey(ctx context.Context, r kmsapi.RevokeAPIKeyRequestObject) (kmsapi.RevokeAPIKeyResponseObject, error) {
+	n, err := h.APIKeys.Revoke(ctx, h.keyCaller(ctx), r.KeyID)
+	if err != nil {
 		return nil, err
 	}
-	return kmsapi.RevokeAPIKey204Response{}, nil
+	return kmsapi.RevokeAPIKey200JSONResponse{Revoked: int64(n)}, nil
+}
+
+// RetireAPIKey implements retireApiKey.
+func (h api) RetireAPIKey(ctx context.Context, r kmsapi.RetireAPIKeyRequestObject) (kmsapi.RetireAPIKeyResponseObject, error) {
+	if err := h.APIKeys.Retire(ctx, h.keyCaller(ctx), r.KeyID); err != nil {
+		return nil, err
+	}
+	return kmsapi.RetireAPIKey204Response{}, nil
 }
 
 // RotateAPIKey implements rotateApiKey.
-func (h *Handlers) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObject) (kmsapi.RotateAPIKeyResponseObject, error) {
-	core := h.core.Load()
-	if _, err := core.Keys.MayRotate(ctx, core.DB.Read(ctx), caller(ctx), h.raise(ctx), r.KeyID); err != nil {
-		return nil, err // before a stored answer is told, which holds the key
+func (h api) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObject) (kmsapi.RotateAPIKeyResponseObject, error) {
+	request := createRequest{operation: "rotateApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
+	request.may = func(ctx context.Context, tx *store.Tx) error {
+		_, _, err := h.APIKeys.MayRotate(ctx, tx, h.keyCaller(ctx), r.KeyID)
+		return err
 	}
-	request := creation{operation: "rotateApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
-	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		rotation, err := core.Keys.Rotate(ctx, tx, caller(ctx), h.raise(ctx), r.KeyID, overlap(r.Body))
-		return made{body: rotationBody(rotation, h.Clock.Now())}, err
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		rotation, err := h.APIKeys.Rotate(ctx, tx, h.keyCaller(ctx), r.KeyID, orderFrom(r.Body))
+		return response{body: rotationBody(rotation, h.Clock.Now())}, err
 	}))
 }
 
 // RotateCurrentAPIKey implements rotateCurrentApiKey.
-func (h *Handlers) RotateCurrentAPIKey(ctx context.Context, r kmsapi.RotateCurrentAPIKeyRequestObject) (kmsapi.RotateCurrentAPIKeyResponseObject, error) {
-	core := h.core.Load()
-	request := creation{operation: "rotateCurrentApiKey", key: &r.Params.IdempotencyKey, body: r.Body, secret: true}
-	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		rotation, err := core.Keys.RotateCurrent(ctx, tx, caller(ctx), overlap(r.Body))
-		return made{body: rotationBody(rotation, h.Clock.Now())}, err
+func (h api) RotateCurrentAPIKey(ctx context.Context, r kmsapi.RotateCurrentAPIKeyRequestObject) (kmsapi.RotateCurrentAPIKeyResponseObject, error) {
+	request := createRequest{operation: "rotateCurrentApiKey", key: &r.Params.IdempotencyKey, body: r.Body, secret: true}
+	request.may = func(ctx context.Context, tx *store.Tx) error {
+		_, err := h.APIKeys.Standing().Hold(ctx, tx, caller(ctx))
+		return err
+	}
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		rotation, err := h.APIKeys.RotateCurrent(ctx, tx, h.keyCaller(ctx), orderFrom(r.Body).Overlap)
+		return response{body: rotationBody(rotation, h.Clock.Now())}, err
 	}))
 }
 
-func overlap(body *kmsapi.APIKeyRotate) time.Duration {
-	if body == nil || body.OverlapSeconds == nil {
-		return apikey.DefaultOverlap
+func orderFrom(body *kmsapi.APIKeyRotate) apikey.Order {
+	o := apikey.Order{Overlap: apikey.DefaultOverlap}
+	if body != nil && body.OverlapSeconds != nil {
+		o.Overlap = time.Duration(*body.OverlapSeconds) * time.Second
 	}
-	return time.Duration(*body.OverlapSeconds) * time.Second
+	if body != nil && body.ExpiresAt != nil {
+		o.ExpiresAt = *body.ExpiresAt
+	}
+	return o
 }
 
 // VerifyAPIKey implements verifyApiKey.
-func (h *Handlers) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObject) (kmsapi.VerifyAPIKeyResponseObject, error) {
+func (h api) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObject) (kmsapi.VerifyAPIKeyResponseObject, error) {
 	var need []string
 	if r.Body.Scopes != nil {
 		need = *r.Body.Scopes
 	}
-	verdict, err := h.core.Load().Keys.Verify(ctx, r.Body.Key, need)
+	verdict, err := h.Presented.Verify(ctx, r.Body.Key, need)
 	if err != nil {
 		return nil, err
 	}

@@ -9,25 +9,27 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// made is what a creation answers.
-type made struct {
+// response is what a creating operation answers.
+type response struct {
 	body any
 	etag string // "" where the resource has none
 }
 
-// stored is the answer to a creation, made now or taken from the first time. It is every creating operation's 201.
-type stored idempotency.Answer
+// storedResponse is the answer to a creation, made now or taken from the first time. It is every creating operation's 201.
+type storedResponse idempotency.Answer
 
-// creation is one creating request.
-type creation struct {
+// createRequest is one creating request.
+type createRequest struct {
 	operation string
 	key       *string // the Idempotency-Key, if one was sent
 	body      any     // the decoded request; its JSON stands for what was sent
 	secret    bool    // the answer holds a secret
+	// may decides whether the caller may do this now, before the answer of an earlier request is told, which may hold a secret.
+	may func(ctx context.Context, tx *store.Tx) error
 }
 
 // create runs do in one transaction, once for each Idempotency-Key.
-func (c *Core) create(ctx context.Context, r creation, do func(ctx context.Context, tx *store.Tx) (made, error)) (stored, error) {
+func (h api) create(ctx context.Context, r createRequest, do func(ctx context.Context, tx *store.Tx) (response, error)) (storedResponse, error) {
 	run := func(ctx context.Context, tx *store.Tx) (int, map[string]string, []byte, error) {
 		answer, err := do(ctx, tx)
 		if err != nil {
@@ -43,22 +45,25 @@ func (c *Core) create(ctx context.Context, r creation, do func(ctx context.Conte
 	var out idempotency.Answer
 	body, err := json.Marshal(r.body)
 	if err != nil {
-		return stored{}, err
+		return storedResponse{}, err
 	}
-	err = c.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err = h.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := r.may(ctx, tx); err != nil {
+			return err
+		}
 		if r.key == nil {
 			out.Status, out.Header, out.Body, err = run(ctx, tx)
 			return err
 		}
-		out, _, err = c.Answers.Do(ctx, tx, idempotency.Key{
+		out, _, err = h.Answers.Do(ctx, tx, idempotency.Key{
 			Principal: caller(ctx).Subject, Operation: r.operation, Value: *r.key, Path: receivedFrom(ctx).target, Body: body,
 		}, r.secret, run)
 		return err
 	})
-	return stored(out), err
+	return storedResponse(out), err
 }
 
-func (s stored) write(w http.ResponseWriter) error {
+func (s storedResponse) write(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/json")
 	for name, value := range s.Header {
 		w.Header().Set(name, value)
@@ -69,19 +74,26 @@ func (s stored) write(w http.ResponseWriter) error {
 }
 
 // VisitCreateUserResponse implements the generated answer of createUser.
-func (s stored) VisitCreateUserResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitCreateUserResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitRegisterServiceResponse implements the generated answer of registerService.
-func (s stored) VisitRegisterServiceResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitRegisterServiceResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitCreateEnrolmentTokenResponse implements the generated answer of createEnrolmentToken.
-func (s stored) VisitCreateEnrolmentTokenResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitCreateEnrolmentTokenResponse(w http.ResponseWriter) error {
+	return s.write(w)
+}
 
 // VisitCreateAPIKeyResponse implements the generated answer of createApiKey.
-func (s stored) VisitCreateAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitCreateAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitRotateAPIKeyResponse implements the generated answer of rotateApiKey.
-func (s stored) VisitRotateAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitRotateAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitRotateCurrentAPIKeyResponse implements the generated answer of rotateCurrentApiKey.
-func (s stored) VisitRotateCurrentAPIKeyResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitRotateCurrentAPIKeyResponse(w http.ResponseWriter) error {
+	return s.write(w)
+}
+
+// VisitCreateInvitationResponse implements the generated answer of createInvitation.
+func (s storedResponse) VisitCreateInvitationResponse(w http.ResponseWriter) error { return s.write(w) }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/generated/commonapi"
@@ -13,18 +14,21 @@ import (
 )
 
 // GetKmsHealth implements getKmsHealth.
-func (h *Handlers) GetKmsHealth(context.Context, kmsapi.GetKmsHealthRequestObject) (kmsapi.GetKmsHealthResponseObject, error) {
+func (h api) GetKmsHealth(context.Context, kmsapi.GetKmsHealthRequestObject) (kmsapi.GetKmsHealthResponseObject, error) {
 	return kmsapi.GetKmsHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
 }
 
 // GetKmsReadiness implements getKmsReadiness: the service has started, and its database answers.
-func (h *Handlers) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessRequestObject) (kmsapi.GetKmsReadinessResponseObject, error) {
+func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessRequestObject) (kmsapi.GetKmsReadinessResponseObject, error) {
 	if err := h.Ready(); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := h.core.Load().DB.Ping(ctx); err != nil {
+	if h.Domain == nil {
+		return nil, problem.New(problem.NotReady, "The service is not ready: it is starting.").WithRetryAfter(time.Second)
+	}
+	if err := h.DB.Ping(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: its database does not answer.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
@@ -34,29 +38,42 @@ func (h *Handlers) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadiness
 const jwksMaxAge = "public, max-age=300"
 
 // GetJwks implements getJwks.
-func (h *Handlers) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
+func (h api) GetJwks(_ context.Context, r kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
 	set, sum := kmsapi.JwkSet{Keys: []kmsapi.Jwk{}}, sha256.New()
-	for _, k := range h.core.Load().Ring.Published() {
+	for _, k := range h.Ring.Published() {
 		set.Keys = append(set.Keys, kmsapi.Jwk{
 			Kty: "OKP", Crv: "Ed25519", Alg: k.Alg, Use: "sig", Kid: k.KID, X: base64.RawURLEncoding.EncodeToString(k.Public),
 		})
 		sum.Write([]byte(k.KID + "\n"))
 	}
-	cache := jwksMaxAge
-	return kmsapi.GetJwks200JSONResponse{Body: set, Headers: kmsapi.GetJwks200ResponseHeaders{
-		ETag: `"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`, CacheControl: &cache,
-	}}, nil
+	cache, tag := jwksMaxAge, `"`+hex.EncodeToString(sum.Sum(nil)[:16])+`"`
+	if r.Params.IfNoneMatch != nil && names(*r.Params.IfNoneMatch, tag) {
+		return kmsapi.GetJwks304Response{Headers: kmsapi.GetJwks304ResponseHeaders{ETag: tag}}, nil
+	}
+	return kmsapi.GetJwks200JSONResponse{Body: set, Headers: kmsapi.GetJwks200ResponseHeaders{ETag: tag, CacheControl: &cache}}, nil
+}
+
+// names reports whether an If-None-Match header names the tag, by weak comparison (RFC 9110, section 13.1.2).
+func names(header, tag string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		if part = strings.TrimPrefix(strings.TrimSpace(part), "W/"); part == tag || part == "*" {
+			return true
+		}
+	}
+	return false
 }
 
 // GetServerMetadata implements getServerMetadata.
-func (h *Handlers) GetServerMetadata(context.Context, kmsapi.GetServerMetadataRequestObject) (kmsapi.GetServerMetadataResponseObject, error) {
-	core := h.core.Load()
-	base := core.PublicURL + h.Contract.BasePath
+func (h api) GetServerMetadata(context.Context, kmsapi.GetServerMetadataRequestObject) (kmsapi.GetServerMetadataResponseObject, error) {
+	base := h.PublicURL + h.Contract.BasePath
 	return kmsapi.GetServerMetadata200JSONResponse{
-		Issuer: core.Mint.Issuer, TokenEndpoint: base + "/oauth2/token", JwksURI: base + "/.well-known/jwks.json",
-		GrantTypesSupported:               []string{"client_credentials", "refresh_token"},
-		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
-		ResponseTypesSupported:            []string{},
-		ScopesSupported:                   core.Mint.Catalogue.Scopes(),
+		Issuer: h.Mint.Issuer, TokenEndpoint: base + "/oauth2/token", JwksURI: base + "/.well-known/jwks.json",
+		GrantTypesSupported: []string{"client_credentials", "refresh_token"},
+		RevocationEndpoint:  base + "/oauth2/revoke", IntrospectionEndpoint: base + "/oauth2/introspect",
+		TokenEndpointAuthMethodsSupported:         []string{"client_secret_basic", "client_secret_post", "none"},
+		RevocationEndpointAuthMethodsSupported:    []string{"client_secret_basic", "client_secret_post", "none"},
+		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
+		ResponseTypesSupported:                    []string{},
+		ScopesSupported:                           h.Mint.Catalogue.Scopes(),
 	}, nil
 }

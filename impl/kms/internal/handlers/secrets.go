@@ -11,12 +11,12 @@ import (
 )
 
 // PutSecret implements putSecret.
-func (h *Handlers) PutSecret(ctx context.Context, r kmsapi.PutSecretRequestObject) (kmsapi.PutSecretResponseObject, error) {
+func (h api) PutSecret(ctx context.Context, r kmsapi.PutSecretRequestObject) (kmsapi.PutSecretResponseObject, error) {
 	over, err := precondition(r.Params)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := h.core.Load().Secrets.Put(ctx, caller(ctx), r.SecretName, r.Body.Value, over)
+	stored, err := h.Secrets.Put(ctx, caller(ctx), r.SecretName, r.Body.Value, over)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +43,8 @@ func precondition(p kmsapi.PutSecretParams) (secret.Precondition, error) {
 }
 
 // GetSecret implements getSecret.
-func (h *Handlers) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObject) (kmsapi.GetSecretResponseObject, error) {
-	found, value, err := h.core.Load().Secrets.Get(ctx, caller(ctx), r.SecretName)
+func (h api) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObject) (kmsapi.GetSecretResponseObject, error) {
+	found, value, err := h.Secrets.Get(ctx, caller(ctx), r.SecretName)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,8 @@ func (h *Handlers) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObjec
 }
 
 // ListSecrets implements listSecrets.
-func (h *Handlers) ListSecrets(ctx context.Context, r kmsapi.ListSecretsRequestObject) (kmsapi.ListSecretsResponseObject, error) {
-	secrets, next, err := h.core.Load().Secrets.List(ctx, caller(ctx), text(r.Params.Cursor), limit(r.Params.Limit))
+func (h api) ListSecrets(ctx context.Context, r kmsapi.ListSecretsRequestObject) (kmsapi.ListSecretsResponseObject, error) {
+	secrets, next, err := h.Secrets.List(ctx, caller(ctx), text(r.Params.Cursor), limit(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (h *Handlers) ListSecrets(ctx context.Context, r kmsapi.ListSecretsRequestO
 }
 
 // CreateDataKey implements createDataKey.
-func (h *Handlers) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObject) (kmsapi.CreateDataKeyResponseObject, error) {
-	key, err := h.core.Load().Keyrings.Create(ctx, caller(ctx), r.Keyring)
+func (h api) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObject) (kmsapi.CreateDataKeyResponseObject, error) {
+	key, err := h.Keyrings.Create(ctx, caller(ctx), r.Keyring)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (h *Handlers) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequ
 }
 
 // UnwrapDataKey implements unwrapDataKey.
-func (h *Handlers) UnwrapDataKey(ctx context.Context, r kmsapi.UnwrapDataKeyRequestObject) (kmsapi.UnwrapDataKeyResponseObject, error) {
-	key, err := h.core.Load().Keyrings.Unwrap(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
+func (h api) UnwrapDataKey(ctx context.Context, r kmsapi.UnwrapDataKeyRequestObject) (kmsapi.UnwrapDataKeyResponseObject, error) {
+	key, err := h.Keyrings.Unwrap(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +84,12 @@ func (h *Handlers) UnwrapDataKey(ctx context.Context, r kmsapi.UnwrapDataKeyRequ
 }
 
 // PutProofKey implements putProofKey.
-func (h *Handlers) PutProofKey(ctx context.Context, r kmsapi.PutProofKeyRequestObject) (kmsapi.PutProofKeyResponseObject, error) {
+func (h api) PutProofKey(ctx context.Context, r kmsapi.PutProofKeyRequestObject) (kmsapi.PutProofKeyResponseObject, error) {
 	public, err := base64.RawURLEncoding.Strict().DecodeString(r.Body.X)
 	if err != nil {
 		return nil, problem.New(problem.ValidationFailed, "The key is not base64url.").WithField("body", "/x", "format", "is not canonical base64url")
 	}
-	if err := h.core.Load().ProofKeys.Register(ctx, caller(ctx), r.Kid, ed25519.PublicKey(public)); err != nil {
+	if err := h.ProofKeys.Register(ctx, caller(ctx), r.Kid, ed25519.PublicKey(public)); err != nil {
 		return nil, err
 	}
 	return kmsapi.PutProofKey204Response{}, nil

@@ -8,18 +8,17 @@ import (
 )
 
 // RegisterService implements registerService.
-func (h *Handlers) RegisterService(ctx context.Context, r kmsapi.RegisterServiceRequestObject) (kmsapi.RegisterServiceResponseObject, error) {
-	core := h.core.Load()
-	request := creation{operation: "registerService", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
-	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		s, enrolment, err := core.Services.Register(ctx, tx, r.Body.Name, r.Body.Scopes)
-		return made{kmsapi.ServiceRegistration{Service: serviceBody(s), Enrolment: enrolmentBody(enrolment)}, etag(s.Version)}, err
+func (h api) RegisterService(ctx context.Context, r kmsapi.RegisterServiceRequestObject) (kmsapi.RegisterServiceResponseObject, error) {
+	request := createRequest{operation: "registerService", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		s, enrolment, err := h.Services.Register(ctx, tx, caller(ctx), r.Body.Name, r.Body.Scopes)
+		return response{kmsapi.ServiceRegistration{Service: serviceBody(s), Enrolment: enrolmentBody(enrolment)}, etag(s.Version)}, err
 	}))
 }
 
 // ListServices implements listServices.
-func (h *Handlers) ListServices(ctx context.Context, r kmsapi.ListServicesRequestObject) (kmsapi.ListServicesResponseObject, error) {
-	services, next, err := h.core.Load().Services.List(ctx, text(r.Params.Cursor), limit(r.Params.Limit))
+func (h api) ListServices(ctx context.Context, r kmsapi.ListServicesRequestObject) (kmsapi.ListServicesResponseObject, error) {
+	services, next, err := h.Services.List(ctx, text(r.Params.Cursor), limit(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -27,8 +26,8 @@ func (h *Handlers) ListServices(ctx context.Context, r kmsapi.ListServicesReques
 }
 
 // GetService implements getService.
-func (h *Handlers) GetService(ctx context.Context, r kmsapi.GetServiceRequestObject) (kmsapi.GetServiceResponseObject, error) {
-	s, err := h.core.Load().Services.Get(ctx, r.ServiceID)
+func (h api) GetService(ctx context.Context, r kmsapi.GetServiceRequestObject) (kmsapi.GetServiceResponseObject, error) {
+	s, err := h.Services.Get(ctx, r.ServiceID)
 	if err != nil {
 		return nil, err
 	}
@@ -36,33 +35,30 @@ func (h *Handlers) GetService(ctx context.Context, r kmsapi.GetServiceRequestObj
 }
 
 // UpdateService implements updateService.
-func (h *Handlers) UpdateService(ctx context.Context, r kmsapi.UpdateServiceRequestObject) (kmsapi.UpdateServiceResponseObject, error) {
-	core := h.core.Load()
-	s, err := core.Services.SetStatus(ctx, r.ServiceID, version(r.Params.IfMatch), string(r.Body.Status))
+func (h api) UpdateService(ctx context.Context, r kmsapi.UpdateServiceRequestObject) (kmsapi.UpdateServiceResponseObject, error) {
+	s, err := h.Services.SetStatus(ctx, caller(ctx), r.ServiceID, version(r.Params.IfMatch), string(r.Body.Status))
 	if err != nil {
 		return nil, err
 	}
-	core.TokenFiles.Changed(ctx)
+	h.TokenFiles.Changed(ctx)
 	return kmsapi.UpdateService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.UpdateService200ResponseHeaders{ETag: etag(s.Version)}}, nil
 }
 
 // CreateEnrolmentToken implements createEnrolmentToken.
-func (h *Handlers) CreateEnrolmentToken(ctx context.Context, r kmsapi.CreateEnrolmentTokenRequestObject) (kmsapi.CreateEnrolmentTokenResponseObject, error) {
-	core := h.core.Load()
-	request := creation{operation: "createEnrolmentToken", key: r.Params.IdempotencyKey, secret: true}
-	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		enrolment, err := core.Services.NewEnrolment(ctx, tx, r.ServiceID)
-		return made{body: enrolmentBody(enrolment)}, err
+func (h api) CreateEnrolmentToken(ctx context.Context, r kmsapi.CreateEnrolmentTokenRequestObject) (kmsapi.CreateEnrolmentTokenResponseObject, error) {
+	request := createRequest{operation: "createEnrolmentToken", key: r.Params.IdempotencyKey, secret: true, may: h.mayAdminister}
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		enrolment, err := h.Services.NewEnrolment(ctx, tx, caller(ctx), r.ServiceID)
+		return response{body: enrolmentBody(enrolment)}, err
 	}))
 }
 
 // EnrolService implements enrolService.
-func (h *Handlers) EnrolService(ctx context.Context, r kmsapi.EnrolServiceRequestObject) (kmsapi.EnrolServiceResponseObject, error) {
-	core := h.core.Load()
-	key, text, err := core.Services.Enrol(ctx, r.Body.Token)
+func (h api) EnrolService(ctx context.Context, r kmsapi.EnrolServiceRequestObject) (kmsapi.EnrolServiceResponseObject, error) {
+	key, text, err := h.Services.Enrol(ctx, r.Body.Token)
 	if err != nil {
 		return nil, err
 	}
-	core.TokenFiles.Used(ctx, key.OwnerID)
+	h.TokenFiles.Used(ctx, key.Owner.ID)
 	return kmsapi.EnrolService201JSONResponse{APIKey: keyBody(key, h.Clock.Now()), Key: text}, nil
 }

@@ -10,21 +10,51 @@ import (
 )
 
 // CreateUser implements createUser.
-func (h *Handlers) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (kmsapi.CreateUserResponseObject, error) {
-	core := h.core.Load()
-	draft, err := core.Users.Draft(ctx, r.Body.Username, r.Body.Password, roleNames(r.Body.Roles))
+func (h api) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (kmsapi.CreateUserResponseObject, error) {
+	draft, err := h.Users.Draft(ctx, r.Body.Username, r.Body.Password, roleNames(r.Body.Roles))
 	if err != nil {
 		return nil, err
 	}
-	request := creation{operation: "createUser", key: r.Params.IdempotencyKey, body: r.Body}
-	return answered(core.create(ctx, request, func(ctx context.Context, tx *store.Tx) (made, error) {
-		u, err := core.Users.Create(ctx, tx, draft)
-		return made{userBody(u), etag(u.Version)}, err
+	request := createRequest{operation: "createUser", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		u, err := h.Users.Create(ctx, tx, caller(ctx), draft)
+		return response{createdBody(u), etag(u.Version)}, err
 	}))
 }
 
+// mayAdminister refuses a caller who is no administrator any more.
+func (h api) mayAdminister(ctx context.Context, tx *store.Tx) error {
+	return h.Users.MayAdminister(ctx, tx, caller(ctx))
+}
+
+// CreateInvitation implements createInvitation.
+func (h api) CreateInvitation(ctx context.Context, r kmsapi.CreateInvitationRequestObject) (kmsapi.CreateInvitationResponseObject, error) {
+	request := createRequest{operation: "createInvitation", key: r.Params.IdempotencyKey, secret: true, may: h.mayAdminister}
+	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
+		made, err := h.Users.Invite(ctx, tx, caller(ctx), r.UserID)
+		return response{body: invitationBody(made)}, err
+	}))
+}
+
+// CheckInvitation implements checkInvitation.
+func (h api) CheckInvitation(ctx context.Context, r kmsapi.CheckInvitationRequestObject) (kmsapi.CheckInvitationResponseObject, error) {
+	id, err := h.Users.CheckInvitation(ctx, caller(ctx), r.Body.UserID, r.Body.Token)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.CheckInvitation200JSONResponse{InvitationID: id}, nil
+}
+
+// UseInvitation implements useInvitation.
+func (h api) UseInvitation(ctx context.Context, r kmsapi.UseInvitationRequestObject) (kmsapi.UseInvitationResponseObject, error) {
+	if err := h.Users.UseInvitation(ctx, caller(ctx), r.InvitationID, r.Body.UserID, r.Body.FactorID); err != nil {
+		return nil, err
+	}
+	return kmsapi.UseInvitation204Response{}, nil
+}
+
 // answered keeps an empty answer from hiding an error in a non-nil interface.
-func answered(s stored, err error) (*stored, error) {
+func answered(s storedResponse, err error) (*storedResponse, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -32,21 +62,26 @@ func answered(s stored, err error) (*stored, error) {
 }
 
 // ListUsers implements listUsers.
-func (h *Handlers) ListUsers(ctx context.Context, r kmsapi.ListUsersRequestObject) (kmsapi.ListUsersResponseObject, error) {
-	users, next, err := h.core.Load().Users.List(ctx, text(r.Params.Cursor), limit(r.Params.Limit))
+func (h api) ListUsers(ctx context.Context, r kmsapi.ListUsersRequestObject) (kmsapi.ListUsersResponseObject, error) {
+	users, next, err := h.Users.List(ctx, text(r.Params.Cursor), limit(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
 	return kmsapi.ListUsers200JSONResponse{Items: bodies(users, userBody), NextCursor: present(next)}, nil
 }
 
-// GetUser implements getUser. Others than administrators see themselves alone.
-func (h *Handlers) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi.GetUserResponseObject, error) {
+// GetUser implements getUser. Others than administrators see themselves alone; administrators are asked for a second factor to see others.
+func (h api) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi.GetUserResponseObject, error) {
 	who := caller(ctx)
 	if r.UserID != who.Subject && !(who.HasRole(authority.RoleAdmin) && who.HasScope("users:read")) { // an administrator's key may have less
 		return nil, user.NotFound()
 	}
-	u, err := h.core.Load().Users.Get(ctx, r.UserID)
+	if r.UserID != who.Subject {
+		if err := h.stepUp(ctx); err != nil {
+			return nil, err
+		}
+	}
+	u, err := h.Users.Get(ctx, r.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +89,7 @@ func (h *Handlers) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (
 }
 
 // UpdateUser implements updateUser.
-func (h *Handlers) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObject) (kmsapi.UpdateUserResponseObject, error) {
+func (h api) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObject) (kmsapi.UpdateUserResponseObject, error) {
 	var change user.Change
 	if r.Body.Roles != nil {
 		roles := roleNames(*r.Body.Roles)
@@ -64,7 +99,7 @@ func (h *Handlers) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObj
 		status := string(*r.Body.Status)
 		change.Status = &status
 	}
-	u, err := h.core.Load().Users.Update(ctx, r.UserID, version(r.Params.IfMatch), change)
+	u, err := h.Users.Update(ctx, caller(ctx), r.UserID, version(r.Params.IfMatch), change)
 	if err != nil {
 		return nil, err
 	}

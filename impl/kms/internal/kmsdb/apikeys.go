@@ -2,10 +2,13 @@ package kmsdb
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -25,29 +28,42 @@ type keyRow struct {
 	LastUsedAt   *int64  `db:"last_used_at"`
 	RevokedAt    *int64  `db:"revoked_at"`
 	ReplacedBy   *string `db:"replaced_by"`
+	ParentID     *string `db:"parent_id"`
+	RootID       string  `db:"root_id"`
+	GrantedUntil int64   `db:"granted_until"`
+	Life         int64   `db:"life"`
 }
 
 // keyColumns reads a key; one from before a restore reads as revoked by it.
-const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by,
+const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by, parent_id, root_id, granted_until, life,
 	COALESCE(revoked_at, (SELECT not_before FROM restore_mark WHERE id = 1 AND not_before > created_at)) AS revoked_at`
 
 func (r keyRow) key() apikey.Key {
 	k := apikey.Key{
-		ID: r.ID, Name: r.Name, Start: r.Start, OwnerKind: r.OwnerKind, OwnerID: r.OwnerID,
+		ID: r.ID, Name: r.Name, Start: r.Start, Owner: authority.Ref{Kind: r.OwnerKind, ID: r.OwnerID},
 		Scopes: strings.Fields(r.Scopes), FollowsOwner: r.FollowsOwner == 1,
 		CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), LastUsedAt: fromColumn(r.LastUsedAt), RevokedAt: fromColumn(r.RevokedAt),
 	}
+	k.RootID, k.GrantedUntil, k.Life = r.RootID, at(r.GrantedUntil), time.Duration(r.Life)*time.Microsecond
 	if r.ReplacedBy != nil {
 		k.ReplacedBy = *r.ReplacedBy
+	}
+	if r.ParentID != nil {
+		k.ParentID = *r.ParentID
 	}
 	return k
 }
 
-// Insert implements apikey.Rows.
+// Insert adds a key with the sum of its text.
 func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []byte) error {
-	_, err := tx.Exec(ctx, `INSERT INTO api_keys (id, hash, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.OwnerKind, k.OwnerID, join(k.Scopes), flag(k.FollowsOwner),
-		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro())
+	var parent *string
+	if k.ParentID != "" {
+		parent = &k.ParentID
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO api_keys (id, hash, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at,
+			parent_id, root_id, granted_until, life)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.Owner.Kind, k.Owner.ID, join(k.Scopes), flag(k.FollowsOwner),
+		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro(), parent, k.RootID, k.GrantedUntil.UnixMicro(), k.Life.Microseconds())
 	return err
 }
 
@@ -70,10 +86,10 @@ func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (ap
 }
 
 // List implements apikey.Rows.
-func (APIKeys) List(ctx context.Context, q store.Querier, ownerKind, ownerID, before string, limit int) ([]apikey.Key, error) {
+func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) ([]apikey.Key, error) {
 	query, args := "SELECT "+keyColumns+" FROM api_keys WHERE 1 = 1", []any{}
-	if ownerID != "" {
-		query, args = query+" AND owner_kind = ? AND owner_id = ?", append(args, ownerKind, ownerID)
+	if owner.ID != "" {
+		query, args = query+" AND owner_kind = ? AND owner_id = ?", append(args, owner.Kind, owner.ID)
 	}
 	if before != "" {
 		query, args = query+" AND id < ?", append(args, before)
@@ -110,6 +126,33 @@ func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, 
 	return done, replaced, err
 }
 
+// Working counts the owner's keys that work at the time.
+func (APIKeys) Working(ctx context.Context, q store.Querier, owner authority.Ref, at time.Time) (n int, err error) {
+	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM api_keys WHERE owner_kind = ? AND owner_id = ? AND"+works, owner.Kind, owner.ID, at.UnixMicro())
+	return n, err
+}
+
+// RevokeLineage ends a key and all that descend from it, and returns the ids of those that were not revoked before. The owner's row is locked,
+// so that no successor is made meanwhile.
+func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (ids []string, err error) {
+	err = tx.Select(ctx, &ids, `WITH RECURSIVE lineage (id) AS (
+			SELECT id FROM api_keys WHERE id = ?
+			UNION
+			SELECT k.id FROM api_keys k JOIN lineage l ON k.parent_id = l.id
+		)
+		UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE revoked_at IS NULL AND id IN (SELECT id FROM lineage) RETURNING id`,
+		id, at.UnixMicro(), reason)
+	return ids, err
+}
+
+// Sweep deletes keys that ended before the time, at most limit of them, and returns how many. Whatever a key descends from has ended by
+// then, because a replaced key works for a week at the most.
+func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit int) (int64, error) {
+	end := before.UnixMicro()
+	return tx.Exec(ctx, `DELETE FROM api_keys WHERE id IN (SELECT k.id FROM api_keys k
+		WHERE k.expires_at < ? OR k.revoked_at < ? ORDER BY k.id LIMIT ?)`, end, end, limit)
+}
+
 // Revoke implements apikey.Rows.
 func (APIKeys) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
 	return changed(ctx, tx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE id = ? AND revoked_at IS NULL", at.UnixMicro(), reason, id)
@@ -121,7 +164,7 @@ func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at tim
 		WHERE id = ? AND last_used_at IS NULL`, at.UnixMicro(), reason, id)
 }
 
-// revokeOwned revokes every key of an owner.
+// revokeOwned revokes every key of an owner. Their tokens end by the owner's epoch.
 func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, at time.Time, reason string) error {
 	_, err := tx.Exec(ctx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE owner_kind = ? AND owner_id = ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, ownerKind, ownerID)
@@ -135,7 +178,8 @@ func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Ti
 
 // Used implements apikey.Rows.
 func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]time.Time) error {
-	for id, at := range uses {
+	for _, id := range slices.Sorted(maps.Keys(uses)) { // in one order, so that two replicas never wait for each other
+		at := uses[id]
 		if _, err := tx.Exec(ctx, "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)",
 			at.UnixMicro(), id, at.UnixMicro()); err != nil {
 			return err

@@ -56,6 +56,14 @@ func column(t time.Time) *int64 {
 	return &at
 }
 
+// fromColumn returns the time of a column; zero for NULL.
+func fromColumn(column *int64) time.Time {
+	if column == nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(*column).UTC()
+}
+
 func at(column int64) time.Time { return fromColumn(&column) }
 
 func flag(b bool) int64 {

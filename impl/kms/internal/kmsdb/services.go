@@ -22,20 +22,21 @@ type serviceRow struct {
 	Version   int64  `db:"version"`
 	CreatedAt int64  `db:"created_at"`
 	UpdatedAt int64  `db:"updated_at"`
+	Epoch     int64  `db:"token_epoch"`
 }
 
-const serviceColumns = "id, name, scopes, family, status, version, created_at, updated_at"
+const serviceColumns = "id, name, scopes, family, status, version, created_at, updated_at, token_epoch"
 
 func (r serviceRow) service() service.Service {
 	return service.Service{
 		ID: r.ID, Name: r.Name, Scopes: strings.Fields(r.Scopes), Family: r.Family == 1, Status: r.Status, Version: r.Version,
-		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt),
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch,
 	}
 }
 
 // Insert implements service.Rows.
 func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (bool, error) {
-	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (name) DO NOTHING",
 		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro())
 }
 
@@ -109,6 +110,17 @@ func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time
 	return serviceID, used, err
 }
 
+// RaiseEpoch ends every access token that the service has, and returns the new epoch.
+func (Services) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
+	return epoch, tx.Get(ctx, &epoch, "UPDATE services SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
+}
+
+// TokenService returns the service of a token, whatever its state.
+func (Services) TokenService(ctx context.Context, q store.Querier, hash []byte) (serviceID string, found bool, err error) {
+	found, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ?", hash)
+	return serviceID, found, err
+}
+
 // TokenUsed implements service.Rows.
 func (Services) TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error) {
 	used, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ? AND used_at IS NOT NULL", hash)
@@ -122,10 +134,11 @@ func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at 
 }
 
 // HasCredential implements service.Rows.
-func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh time.Time) (bool, error) {
+func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (bool, error) {
 	var n int64
 	return one(ctx, q, &n, `SELECT 1 FROM api_keys WHERE owner_kind = 'service' AND owner_id = ? AND revoked_at IS NULL AND expires_at > ?
-		AND (last_used_at IS NOT NULL OR created_at > ?) AND`+afterRestore+`LIMIT 1`, serviceID, at.UnixMicro(), fresh.UnixMicro())
+		AND (last_used_at IS NOT NULL OR created_at > ?) AND granted_until > ? AND`+afterRestore+`LIMIT 1`,
+		serviceID, at.UnixMicro(), fresh.UnixMicro(), until.UnixMicro())
 }
 
 // SweepTokens implements service.Rows.

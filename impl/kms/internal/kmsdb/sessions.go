@@ -69,20 +69,21 @@ func (r familyRow) family() session.Family {
 const familyLive = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND EXISTS (SELECT 1 FROM users u WHERE u.id = refresh_families.user_id AND u.status = 'active') "
 
-// InsertFamily implements session.Rows.
-func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) (bool, error) {
-	return changed(ctx, tx, typedInsert(tx, `INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at)
-		SELECT ?, id, ?, ?, ?, ? FROM users WHERE id = ? AND status = 'active'`),
-		f.ID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(), f.UserID)
+// InsertFamily begins a session. The user's row is held by the transaction.
+func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) error {
+	_, err := tx.Exec(ctx, "INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro())
+	return err
 }
 
-// typedInsert says the types of the selected placeholders, which PostgreSQL takes for text otherwise.
-func typedInsert(q store.Querier, insert string) string {
-	if q.Dialect() == store.PostgreSQL {
-		return strings.Replace(insert, "SELECT ?, id, ?, ?, ?, ?",
-			"SELECT CAST(? AS TEXT), id, CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT)", 1)
+// Holder returns the session of a refresh token and its user.
+func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error) {
+	var r struct {
+		SID    string `db:"sid"`
+		UserID string `db:"user_id"`
 	}
-	return insert
+	found, err = one(ctx, q, &r, "SELECT f.sid, f.user_id FROM refresh_tokens t JOIN refresh_families f ON f.sid = t.sid WHERE t.hash = ?", hash)
+	return r.SID, r.UserID, found, err
 }
 
 // InsertToken implements session.Rows.

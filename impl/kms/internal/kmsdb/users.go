@@ -22,20 +22,21 @@ type userRow struct {
 	Version      int64  `db:"version"`
 	CreatedAt    int64  `db:"created_at"`
 	UpdatedAt    int64  `db:"updated_at"`
+	Epoch        int64  `db:"token_epoch"`
 }
 
-const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at"
+const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch"
 
 func (r userRow) user() user.User {
 	return user.User{
 		ID: r.ID, Username: r.Username, Roles: strings.Fields(r.Roles), Status: r.Status, Version: r.Version,
-		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt),
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch,
 	}
 }
 
 // Insert implements user.Rows.
 func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (bool, error) {
-	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (username) DO NOTHING",
+	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (username) DO NOTHING",
 		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro())
 }
 
@@ -91,14 +92,21 @@ func (Users) Administrators(ctx context.Context, q store.Querier) (n int64, err 
 	return n, q.Get(ctx, &n, "SELECT active FROM administration WHERE id = 1")
 }
 
-// EndAccess implements user.Rows.
-func (Users) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
+// EndSessions revokes every session of the user. Their access tokens end by the user's epoch.
+func (Users) EndSessions(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
 	_, err := tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE user_id = ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, id)
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// EndKeys revokes every API key of the user. Their access tokens end by the user's epoch.
+func (Users) EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
 	return revokeOwned(ctx, tx, auth.KindUser, id, at, reason)
+}
+
+// RaiseEpoch ends every access token that the user has, and returns the new epoch.
+func (Users) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
+	return epoch, tx.Get(ctx, &epoch, "UPDATE users SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
 }
 
 // InsertToken implements bootstrap.Rows.

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
 // Cost of one hash (OWASP Password Storage Cheat Sheet): about 45 ms of a core and 19 MiB.

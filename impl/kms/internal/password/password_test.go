@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
 func TestHash_verifiesItsPasswordAndNoOther(t *testing.T) {

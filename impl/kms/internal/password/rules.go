@@ -6,7 +6,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
 // Length of a password in characters. There are no rules of composition (NIST SP 800-63B, section 3.1.1.2).

@@ -2,26 +2,28 @@ package secret
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
 
 // Keyrings is the domain of keyrings.
 type Keyrings struct {
-	db    *store.DB
-	vault *vault.Vault
-	names Names
-	audit domain.AuditLog
+	db       *store.DB
+	vault    *vault.Vault
+	standing *authority.Standing
+	audit    domain.AuditLog
 }
 
 // NewKeyrings returns the domain of keyrings.
-func NewKeyrings(db *store.DB, v *vault.Vault, names Names, c clock.Clock) *Keyrings {
-	return &Keyrings{db, v, names, domain.AuditLog{Clock: c}}
+func NewKeyrings(db *store.DB, v *vault.Vault, standing *authority.Standing, c clock.Clock) *Keyrings {
+	return &Keyrings{db, v, standing, domain.AuditLog{Clock: c}}
 }
 
 // DataKey is a data key in clear and wrapped by its keyring.
@@ -38,7 +40,10 @@ func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name stri
 	if err != nil {
 		return DataKey{}, err
 	}
-	return DataKey{plain, wrapped}, s.record(ctx, "createDataKey", name)
+	if err := s.record(ctx, caller, "createDataKey", name); err != nil {
+		return DataKey{}, err
+	}
+	return DataKey{plain, wrapped}, nil
 }
 
 // Unwrap opens a wrapped data key; validation_failed when this keyring has not wrapped it.
@@ -52,23 +57,31 @@ func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name stri
 		return DataKey{}, domain.Refuse(domain.ValidationFailed, "This keyring has not wrapped that.").
 			WithField("body", "/wrapped", "sealed", "does not open under this keyring").Because(err)
 	}
-	return DataKey{plain, wrapped}, s.record(ctx, "unwrapDataKey", name)
+	if err := s.record(ctx, caller, "unwrapDataKey", name); err != nil {
+		return DataKey{}, err
+	}
+	return DataKey{plain, wrapped}, nil
 }
 
+// keyset returns the keyset of the caller's own name.
 func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name string) (*seal.Keyset, error) {
-	word, err := s.names.Name(ctx, caller.Subject)
+	owner, found, err := s.standing.Rows.Owner(ctx, s.db.Read(ctx), authority.Ref{Kind: caller.Kind, ID: caller.Subject}, authority.Unlocked)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the calling service: %w", err)
 	}
-	if caller.Kind != auth.KindService || word == "" || word != name {
+	if caller.Kind != auth.KindService || !found || !owner.Active || owner.Name != name {
 		return nil, domain.Refuse(domain.Forbidden, "A service uses only the keyring that has its name.")
 	}
 	return s.vault.AEAD(ctx, vault.KeyringPrefix+name)
 }
 
-// record writes the event before the key is handed out: a key that cannot be recorded is not given.
-func (s *Keyrings) record(ctx context.Context, action, name string) error {
+// record holds what the caller stands on and writes the event before the key is handed out: a key that can't be recorded is not given, nor
+// one to a caller who has ended.
+func (s *Keyrings) record(ctx context.Context, caller *auth.Principal, action, name string) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := s.standing.Hold(ctx, tx, caller); err != nil {
+			return err
+		}
 		return s.audit.Append(ctx, tx, domain.Event{Action: action, Target: name})
 	})
 }

@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/page"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -48,24 +49,19 @@ type Sealer interface {
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
-// Names tells the name of the service that calls.
-type Names interface {
-	Name(ctx context.Context, serviceID string) (string, error)
-}
-
 // Secrets is the domain of secrets.
 type Secrets struct {
-	db     *store.DB
-	rows   Rows
-	sealer Sealer
-	names  Names
-	audit  domain.AuditLog
-	clock  clock.Clock
+	db       *store.DB
+	rows     Rows
+	sealer   Sealer
+	standing *authority.Standing
+	audit    domain.AuditLog
+	clock    clock.Clock
 }
 
 // New returns the domain of secrets.
-func New(db *store.DB, rows Rows, sealer Sealer, names Names, c clock.Clock) *Secrets {
-	return &Secrets{db, rows, sealer, names, domain.AuditLog{Clock: c}, c}
+func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c clock.Clock) *Secrets {
+	return &Secrets{db, rows, sealer, standing, domain.AuditLog{Clock: c}, c}
 }
 
 // Precondition says over what a value may be put. The zero Precondition allows all.
@@ -77,15 +73,15 @@ type Precondition struct {
 // Put stores the next version of a secret. A precondition that does not hold is precondition_failed; a service reaches only the
 // secret of its own name and those below it (forbidden).
 func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value string, p Precondition) (Secret, error) {
-	allowed, err := s.reaches(ctx, caller, name)
-	if err != nil {
-		return Secret{}, err
-	}
-	if !allowed {
-		return Secret{}, domain.Refuse(domain.Forbidden, "A service reaches only secrets that have its name.")
-	}
 	var made Secret
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		allowed, err := s.reaches(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		if !allowed {
+			return domain.Refuse(domain.Forbidden, "A service reaches only secrets that have its name.")
+		}
 		if made, err = s.next(ctx, tx, name, p); err != nil {
 			return err
 		}
@@ -137,27 +133,32 @@ func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Nam
 
 // Get opens the current version. Absent and not allowed are the same not_found. Reading by a person is recorded.
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (Secret, string, error) {
-	allowed, err := s.reaches(ctx, caller, name)
+	var found Sealed
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		allowed, err := s.reaches(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if found, ok, err = s.rows.Get(ctx, tx, name); err != nil {
+			return fmt.Errorf("read secret: %w", err)
+		}
+		if !ok || !allowed {
+			return domain.Refuse(domain.NotFound, "There is no such secret.")
+		}
+		if caller.Kind != auth.KindUser {
+			return nil
+		}
+		return s.audit.Append(ctx, tx, domain.Event{Action: "getSecret", Target: name})
+	})
 	if err != nil {
 		return Secret{}, "", err
-	}
-	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), name)
-	if err != nil {
-		return Secret{}, "", err
-	}
-	if !ok || !allowed {
-		return Secret{}, "", domain.Refuse(domain.NotFound, "There is no such secret.")
 	}
 	value, err := s.open(found)
 	if err != nil {
 		return Secret{}, "", fmt.Errorf("open secret %s version %d: %w", name, found.Version, err)
 	}
-	if caller.Kind == auth.KindUser {
-		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return s.audit.Append(ctx, tx, domain.Event{Action: "getSecret", Target: name})
-		})
-	}
-	return found.Secret, value, err
+	return found.Secret, value, nil
 }
 
 func (s *Secrets) open(found Sealed) (string, error) {
@@ -184,13 +185,14 @@ func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor strin
 		}
 	}
 	if caller.Kind == auth.KindService {
-		var err error
-		if owner, err = s.names.Name(ctx, caller.Subject); err != nil {
-			return nil, "", err
+		service, found, err := s.standing.Rows.Owner(ctx, s.db.Read(ctx), authority.Ref{Kind: caller.Kind, ID: caller.Subject}, authority.Unlocked)
+		if err != nil {
+			return nil, "", fmt.Errorf("read the calling service: %w", err)
 		}
-		if owner == "" { // disabled meanwhile; an empty owner would mean everybody's
+		if !found || !service.Active { // an empty owner would mean everybody's
 			return nil, "", domain.Refuse(domain.Forbidden, "The service is disabled.")
 		}
+		owner = service.Name
 	}
 	secrets, err := s.rows.List(ctx, s.db.Read(ctx), owner, after, limit+1)
 	if err != nil || len(secrets) <= limit {
@@ -200,11 +202,16 @@ func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor strin
 	return secrets, page.Encode(listName, secrets[limit-1].Name), nil
 }
 
-// reaches reports whether the caller may use secrets of this name at all.
-func (s *Secrets) reaches(ctx context.Context, caller *auth.Principal, name string) (bool, error) {
-	if caller.Kind != auth.KindService {
-		return true, nil
+// reaches holds what the caller stands on and reports whether it may use secrets of this name at all: an administrator all, a service those of
+// its own name.
+func (s *Secrets) reaches(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (bool, error) {
+	held, err := s.standing.Hold(ctx, tx, caller)
+	if err != nil {
+		return false, err
 	}
-	word, err := s.names.Name(ctx, caller.Subject)
-	return word != "" && (name == word || strings.HasPrefix(name, word+".")), err
+	if caller.Kind != auth.KindService {
+		return held.Caller.HasRole(authority.RoleAdmin), nil
+	}
+	word := held.Caller.Name
+	return word != "" && (name == word || strings.HasPrefix(name, word+".")), nil
 }

@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -25,12 +27,15 @@ type Enrolment struct {
 
 // Keys makes the key that a token is traded for.
 type Keys interface {
-	// Grant makes a key that follows its owner's scopes.
-	Grant(ctx context.Context, tx *store.Tx, ownerKind, ownerID, name string) (apikey.Key, string, error)
+	// Grant makes a key that follows its owner's scopes. The owner's row is held.
+	Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (apikey.Key, string, error)
 }
 
 // NewEnrolment makes a token; older unused ones of the service stop working. A disabled service gets none (state_conflict).
-func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, serviceID string) (Enrolment, error) {
+func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (Enrolment, error) {
+	if err := s.mayAdminister(ctx, tx, caller, serviceRef(serviceID)); err != nil {
+		return Enrolment{}, err
+	}
 	found, ok, err := s.rows.Get(ctx, tx, serviceID)
 	if err != nil {
 		return Enrolment{}, err
@@ -71,18 +76,22 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 	hash := tokenHash(token)
 	refused := false
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		serviceID, used, err := s.rows.UseToken(ctx, tx, hash, domain.Now(s.clock))
+		owner, err := s.holdForToken(ctx, tx, hash)
 		if err != nil {
 			return err
 		}
-		if refused = !used; refused {
+		serviceID, used, err := s.rows.UseToken(ctx, tx, hash, domain.Now(s.clock))
+		if err != nil {
+			return fmt.Errorf("use enrolment token: %w", err)
+		}
+		if refused = !used || !owner.Active; refused {
 			return s.recordReuse(ctx, tx, hash)
 		}
 		// Whatever else was written for this service is not needed any more, and must not lie about.
 		if err := s.rows.SupersedeTokens(ctx, tx, serviceID, domain.Now(s.clock)); err != nil {
 			return err
 		}
-		if key, text, err = s.keys.Grant(ctx, tx, auth.KindService, serviceID, "enrolled"); err != nil {
+		if key, text, err = s.keys.Grant(ctx, tx, owner, "enrolled"); err != nil {
 			return err
 		}
 		return s.audit.Append(ctx, tx, domain.Event{
@@ -93,6 +102,19 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 		err = domain.Refuse(domain.InvalidEnrolmentToken, "The enrolment token does not hold.")
 	}
 	return key, text, err
+}
+
+// holdForToken locks the service of an enrolment token, so that no key is made beside the service's end. A token that nobody knows has none.
+func (s *Services) holdForToken(ctx context.Context, tx *store.Tx, hash []byte) (authority.Owner, error) {
+	serviceID, found, err := s.rows.TokenService(ctx, tx, hash)
+	if err != nil || !found {
+		return authority.Owner{}, err
+	}
+	owner, _, err := s.standing.Rows.Owner(ctx, tx, serviceRef(serviceID), authority.Exclusive)
+	if err != nil {
+		return owner, fmt.Errorf("hold service: %w", err)
+	}
+	return owner, nil
 }
 
 // recordReuse writes the security event when the refused token was used before.

@@ -13,7 +13,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -21,7 +23,8 @@ const (
 	fileTokenLife = time.Hour   // of a token that lies in a file; it is replaced when it is over
 	unusedGrace   = time.Minute // a key that was not used for so long after it was made is taken for lost: a service uses its at once
 	checkInterval = time.Minute
-	usedMemory    = 30 * 24 * time.Hour // how long after its end a token is known, so that a second use is noticed
+	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in good time
+	usedMemory    = 30 * 24 * time.Hour     // how long after its end a token is known, so that a second use is noticed
 )
 
 // Files puts enrolment tokens of family services where they find them: <dir>/<name>/token, for its owner alone.
@@ -79,7 +82,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	}
 	needs := ok && found.Family && found.Status == Active
 	if needs {
-		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-grace))
+		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-grace), now.Add(renewBefore))
 		if err != nil {
 			return err
 		}

@@ -3,15 +3,20 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/internal/auth"
+	ended "github.com/fountainai/fountain/internal/revocation"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/page"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -29,6 +34,7 @@ type Service struct {
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
+	Epoch                int64 // tokens of lower epochs have ended
 }
 
 // Rows is what the domain asks of the database.
@@ -43,6 +49,8 @@ type Rows interface {
 	ByName(ctx context.Context, q store.Querier, name string) (Service, bool, error)
 	// List returns services by name, those after the given one.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]Service, error)
+	// RaiseEpoch ends every access token that the service has, and returns the new epoch.
+	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
 	// EndAccess revokes every key and every unused enrolment token of the service.
 	EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
 
@@ -52,12 +60,15 @@ type Rows interface {
 	SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) error
 	// UseToken consumes a token that is open, of an active service; the first caller alone gets the service's id.
 	UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error)
+	// TokenService returns the service of a token, whatever its state.
+	TokenService(ctx context.Context, q store.Querier, hash []byte) (serviceID string, found bool, err error)
 	// TokenUsed returns the service of a token that was used before.
 	TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error)
 	// TokenOpen reports whether a token can still be used at the time.
 	TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error)
-	// HasCredential reports whether the service has a key that works at the time, and that was used or is newer than fresh.
-	HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh time.Time) (bool, error)
+	// HasCredential reports whether the service has a key that works at the time, that was used or is newer than fresh, and whose lineage may
+	// go on until the time until.
+	HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (bool, error)
 	// SweepTokens forgets tokens that expired before the time.
 	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
 }
@@ -67,19 +78,24 @@ type Services struct {
 	db        *store.DB
 	rows      Rows
 	keys      Keys
+	standing  *authority.Standing
+	feed      *revocation.Feed
 	catalogue *authority.Catalogue
 	audit     domain.AuditLog
 	clock     clock.Clock
 }
 
 // New returns the domain of services.
-func New(db *store.DB, rows Rows, keys Keys, catalogue *authority.Catalogue, c clock.Clock) *Services {
-	return &Services{db, rows, keys, catalogue, domain.AuditLog{Clock: c}, c}
+func New(db *store.DB, rows Rows, keys Keys, standing *authority.Standing, feed *revocation.Feed, catalogue *authority.Catalogue, c clock.Clock) *Services {
+	return &Services{db, rows, keys, standing, feed, catalogue, domain.AuditLog{Clock: c}, c}
 }
 
 // Register makes a service and its first enrolment token. A taken name is already_exists, a scope that no contract names
 // validation_failed.
-func (s *Services) Register(ctx context.Context, tx *store.Tx, name string, scopes []string) (Service, Enrolment, error) {
+func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string, scopes []string) (Service, Enrolment, error) {
+	if err := s.mayAdminister(ctx, tx, caller); err != nil {
+		return Service{}, Enrolment{}, err
+	}
 	for _, scope := range scopes {
 		if !s.catalogue.Known(scope) {
 			return Service{}, Enrolment{}, domain.Refuse(domain.ValidationFailed, "A scope is in no contract.").
@@ -176,17 +192,24 @@ func (s *Services) List(ctx context.Context, cursor string, limit int) ([]Servic
 	return services, page.Encode(listName, services[limit-1].Name), nil
 }
 
-// SetStatus disables or enables a service over the given version. A stale version is precondition_failed. Disabling revokes its keys
-// and unused enrolment tokens.
-func (s *Services) SetStatus(ctx context.Context, serviceID string, version int64, status string) (Service, error) {
+// SetStatus disables or enables a service over the given version. A stale version is domain.PreconditionFailed. Disabling ends its keys,
+// tokens and unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService).
+func (s *Services) SetStatus(ctx context.Context, caller *auth.Principal, serviceID string, version int64, status string) (Service, error) {
 	var after Service
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.mayAdminister(ctx, tx, caller, serviceRef(serviceID)); err != nil {
+			return err
+		}
 		before, found, err := s.rows.Get(ctx, tx, serviceID)
 		if err != nil {
 			return err
 		}
 		if !found {
 			return notFound()
+		}
+		if status == Disabled && before.Family && before.Name == authority.Twofactor {
+			// Enabling it again asks for a second factor, which nobody could give then.
+			return domain.Refuse(domain.RequiredService, "The service twofactor can't be disabled: enabling it again would need it.")
 		}
 		after = before
 		after.Status, after.Version, after.UpdatedAt = status, version+1, domain.Now(s.clock)
@@ -199,12 +222,40 @@ func (s *Services) SetStatus(ctx context.Context, serviceID string, version int6
 		}
 		if status == Disabled {
 			if err := s.rows.EndAccess(ctx, tx, serviceID, after.UpdatedAt, "service disabled"); err != nil {
+				return fmt.Errorf("end the service's access: %w", err)
+			}
+			if err := s.endTokens(ctx, tx, serviceID); err != nil {
 				return err
 			}
 		}
 		return s.audit.Append(ctx, tx, domain.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
 	})
 	return after, err
+}
+
+// mayAdminister holds what the caller stands on and the services that the transaction acts on, and refuses (domain.Forbidden) a caller who is
+// no administrator any more.
+func (s *Services) mayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...authority.Ref) error {
+	held, err := s.standing.Hold(ctx, tx, caller, acts...)
+	if err != nil {
+		return err
+	}
+	if !held.Caller.HasRole(authority.RoleAdmin) {
+		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
+	}
+	return nil
+}
+
+func serviceRef(id string) authority.Ref { return authority.Ref{Kind: auth.KindService, ID: id} }
+
+// endTokens ends every access token that the service has.
+func (s *Services) endTokens(ctx context.Context, tx *store.Tx, serviceID string) error {
+	epoch, err := s.rows.RaiseEpoch(ctx, tx, serviceID)
+	if err != nil {
+		return fmt.Errorf("end tokens: %w", err)
+	}
+	s.feed.Append(tx, ended.Owner, serviceID, epoch)
+	return nil
 }
 
 func notFound() error { return domain.Refuse(domain.NotFound, "There is no such service.") }

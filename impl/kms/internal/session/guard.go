@@ -39,12 +39,12 @@ func identity(username string) []byte {
 	return sum[:]
 }
 
-// turns lets the attempts of one identity come one after the other: they are counted before they are judged, and a person who signs in
+// loginQueue lets the attempts of one identity come one after the other: they are counted before they are judged, and a person who signs in
 // from many places at once must not be locked out by the ones that are still being judged.
-type turns [256]chan struct{}
+type loginQueue [256]chan struct{}
 
-func newTurns() *turns {
-	var t turns
+func newLoginQueue() *loginQueue {
+	var t loginQueue
 	for i := range t {
 		t[i] = make(chan struct{}, 1)
 	}
@@ -52,7 +52,7 @@ func newTurns() *turns {
 }
 
 // wait waits for the identity's turn; overloaded when it does not come in time.
-func (t *turns) wait(ctx context.Context, identity []byte) (release func(), err error) {
+func (t *loginQueue) wait(ctx context.Context, identity []byte) (release func(), err error) {
 	turn := t[identity[0]]
 	timer := time.NewTimer(turnTime)
 	defer timer.Stop()

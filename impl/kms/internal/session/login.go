@@ -2,11 +2,13 @@ package session
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/id"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -14,12 +16,12 @@ import (
 // unknown, disabled or locked or the password wrong. More sign-ins than can be judged are overloaded.
 func (s *Sessions) Login(ctx context.Context, username, secret string) (signing.Issued, error) {
 	who := identity(username)
-	release, err := s.turns.wait(ctx, who)
+	release, err := s.queue.wait(ctx, who)
 	if err != nil {
 		return signing.Issued{}, err
 	}
 	defer release()
-	u, good, err := s.judge(ctx, who, username, secret)
+	u, good, err := s.checkCredentials(ctx, who, username, secret)
 	if err != nil {
 		return signing.Issued{}, err
 	}
@@ -29,8 +31,8 @@ func (s *Sessions) Login(ctx context.Context, username, secret string) (signing.
 	return s.begin(ctx, who, u)
 }
 
-// judge counts the attempt, in a commit of its own that no later failure takes back, and then compares.
-func (s *Sessions) judge(ctx context.Context, who []byte, username, secret string) (user.User, bool, error) {
+// checkCredentials counts the attempt, in a commit of its own that no later failure takes back, and then compares.
+func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, secret string) (user.User, bool, error) {
 	release, err := s.Hasher.Acquire(ctx) // before the count: an attempt that is not judged must not count
 	if err != nil {
 		return user.User{}, false, err
@@ -70,28 +72,31 @@ func invalidCredentials() error {
 	return domain.Refuse(domain.InvalidCredentials, "The username or the password is wrong.")
 }
 
-// begin starts a session.
-func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (signing.Issued, error) {
-	now := domain.Now(s.Clock)
-	f := Family{
-		ID: id.New("ses"), UserID: u.ID, ClientID: signing.LoginClient,
-		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife),
-	}
-	issued, err := s.access(u, f, signing.Request{})
-	if err != nil {
-		return signing.Issued{}, err
-	}
-	issued.Refresh = newRefresh()
+// begin starts a session. The user's row is held while it is written, so that no session begins beside the user's end.
+func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (issued signing.Issued, err error) {
 	began := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if began, err = s.Rows.InsertFamily(ctx, tx, f); err != nil || !began {
+		owner, active, err := s.hold(ctx, tx, u.ID)
+		if began = active; err != nil || !active {
 			return err
+		}
+		now := domain.Now(s.Clock)
+		f := Family{
+			ID: id.New("ses"), UserID: u.ID, ClientID: signing.LoginClient,
+			AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife),
+		}
+		if issued, err = s.access(owner, f, signing.Request{}); err != nil {
+			return err
+		}
+		issued.Refresh = newRefresh()
+		if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
+			return fmt.Errorf("begin session: %w", err)
 		}
 		if err := s.Rows.InsertToken(ctx, tx, refreshHash(issued.Refresh), f.ID, now, now.Add(idleLife)); err != nil {
-			return err
+			return fmt.Errorf("store refresh token: %w", err)
 		}
 		if err := s.Rows.Forgive(ctx, tx, who, now); err != nil {
-			return err
+			return fmt.Errorf("forgive failed sign-ins: %w", err)
 		}
 		return s.audit.Append(ctx, tx, domain.Event{
 			Action: "loginUser", Actor: u.ID, Kind: auth.KindUser, Target: u.ID, Detail: map[string]string{"session": f.ID},
@@ -100,7 +105,7 @@ func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (signing.
 	if err != nil {
 		return signing.Issued{}, err
 	}
-	if !began { // disabled in this moment
+	if !began { // disabled at this moment
 		return signing.Issued{}, s.refuse(ctx, u)
 	}
 	return issued, nil

@@ -3,10 +3,13 @@ package session
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 
-	"github.com/fountainai/fountain/impl/kms/internal/user"
+	revoked "github.com/fountainai/fountain/internal/revocation"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -24,19 +27,27 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 	var issued signing.Issued
 	refused := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, userID, found, err := s.Rows.Holder(ctx, tx, hash)
+		if refused = !found; err != nil || refused {
+			return err
+		}
+		owner, active, err := s.hold(ctx, tx, userID)
+		if refused = !active; err != nil || refused {
+			return err
+		}
 		f, first, err := s.Rows.Use(ctx, tx, hash, sealed, now, now.Add(grace))
 		if err != nil {
-			return err
+			return fmt.Errorf("use refresh token: %w", err)
 		}
 		if first {
 			err = s.Rows.InsertToken(ctx, tx, refreshHash(successor), f.ID, now, now.Add(idleLife))
 		} else {
-			f, successor, refused, err = s.again(ctx, tx, hash)
+			f, successor, refused, err = s.replayRefresh(ctx, tx, hash)
 		}
 		if err != nil || refused {
 			return err
 		}
-		if issued, err = s.reissue(ctx, tx, f, r); err != nil {
+		if issued, err = s.access(owner, f, r); err != nil {
 			return err // nothing is used up by a request that asked for too much
 		}
 		issued.Refresh = successor
@@ -58,20 +69,8 @@ func successorContext(hash []byte) []byte {
 	return []byte("refresh-successor:" + hex.EncodeToString(hash))
 }
 
-// reissue mints the access token with the roles that the user has now.
-func (s *Sessions) reissue(ctx context.Context, tx *store.Tx, f Family, r signing.Request) (signing.Issued, error) {
-	u, found, err := s.Users.Get(ctx, tx, f.UserID)
-	if err != nil {
-		return signing.Issued{}, err
-	}
-	if !found || u.Status != user.Active {
-		return signing.Issued{}, sessionEnded()
-	}
-	return s.access(u, f, r)
-}
-
-// again handles a token that was not there to be used: unknown, over, or used before.
-func (s *Sessions) again(ctx context.Context, tx *store.Tx, hash []byte) (f Family, successor string, refused bool, err error) {
+// replayRefresh handles a token that could not be used: unknown, expired, or used before.
+func (s *Sessions) replayRefresh(ctx context.Context, tx *store.Tx, hash []byte) (f Family, successor string, refused bool, err error) {
 	now := domain.Now(s.Clock)
 	shown, known, err := s.Rows.Shown(ctx, tx, hash, now)
 	if err != nil || !known || !shown.Live || shown.SuccessorUntil.IsZero() {
@@ -94,6 +93,7 @@ func (s *Sessions) revokeReused(ctx context.Context, tx *store.Tx, familyID stri
 	if err != nil || !ended {
 		return err
 	}
+	s.Feed.Append(tx, revoked.Session, familyID, 0)
 	return s.audit.Append(ctx, tx, domain.Event{
 		Action: "refreshToken", Target: familyID, Outcome: domain.Denied, Detail: map[string]string{"security": "refresh token used twice"},
 	})

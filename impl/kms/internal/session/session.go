@@ -6,15 +6,20 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"time"
 
+	revoked "github.com/fountainai/fountain/internal/revocation"
+
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -47,8 +52,10 @@ type Rows interface {
 	// Forgive sets the identity's count to nothing.
 	Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) error
 
-	// InsertFamily begins a session of an active user; false when the user is not active.
-	InsertFamily(ctx context.Context, tx *store.Tx, f Family) (bool, error)
+	// InsertFamily begins a session.
+	InsertFamily(ctx context.Context, tx *store.Tx, f Family) error
+	// Holder returns the session of a refresh token and its user.
+	Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error)
 	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error
 	// Use consumes a refresh token of a living session and keeps its sealed successor; the first caller alone gets the session.
 	Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (Family, bool, error)
@@ -83,6 +90,8 @@ type Config struct {
 	DB        *store.DB
 	Rows      Rows
 	Users     Users
+	Standing  *authority.Standing
+	Feed      *revocation.Feed
 	Hasher    *password.Hasher
 	Mint      *signing.Mint
 	Sealer    Sealer
@@ -94,12 +103,12 @@ type Config struct {
 type Sessions struct {
 	Config
 	audit domain.AuditLog
-	turns *turns
+	queue *loginQueue
 }
 
 // New returns the domain of sessions.
 func New(c Config) *Sessions {
-	return &Sessions{Config: c, audit: domain.AuditLog{Clock: c.Clock}, turns: newTurns()}
+	return &Sessions{Config: c, audit: domain.AuditLog{Clock: c.Clock}, queue: newLoginQueue()}
 }
 
 // newRefresh returns a refresh token.
@@ -115,48 +124,70 @@ func refreshHash(text string) []byte {
 	return sum[:]
 }
 
-// access mints the access token of a session. It never says more than password: a raised level is not refreshed.
-func (s *Sessions) access(u user.User, f Family, r signing.Request) (signing.Issued, error) {
-	scopes, audience, err := s.Mint.Narrow(authority.ScopesOf(u.Roles), r)
+// access mints the access token of a session. It never says more than password: a raised level is not refreshed. The owner's row is held.
+func (s *Sessions) access(u authority.Owner, f Family, r signing.Request) (signing.Issued, error) {
+	scopes, audience, err := s.Mint.Narrow(u.Scopes, r)
 	if err != nil {
 		return signing.Issued{}, err
 	}
 	return s.Mint.Issue(signing.Grant{
-		Subject: u.ID, Username: u.Username, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID,
+		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID, Epoch: u.Epoch,
 		Scopes: scopes, Audience: audience, Roles: u.Roles,
 		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: signing.UserLife,
 	})
 }
 
-// Logout ends the session of the caller's token. A token that an API key gave has none (forbidden).
+// hold locks the row of a user who must be active; false when they are not.
+func (s *Sessions) hold(ctx context.Context, tx *store.Tx, userID string) (authority.Owner, bool, error) {
+	u, found, err := s.Standing.Rows.Owner(ctx, tx, authority.Ref{Kind: auth.KindUser, ID: userID}, authority.Shared)
+	if err != nil {
+		return u, false, fmt.Errorf("hold user: %w", err)
+	}
+	return u, found && u.Active, nil
+}
+
+// Logout ends the session of the caller's token. A token that an API key gave has none (domain.Forbidden). Repeating is safe.
 func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
 	if caller.SessionID == "" {
 		return domain.Refuse(domain.Forbidden, "This token belongs to no session.")
 	}
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		ended, err := s.Rows.Revoke(ctx, tx, caller.SessionID, s.Clock.Now(), "signed out")
-		if err != nil || !ended {
+		if _, _, err := s.hold(ctx, tx, caller.Subject); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "logoutUser", Target: caller.SessionID})
+		return s.end(ctx, tx, caller.SessionID, "logoutUser", "signed out", domain.Event{})
 	})
 }
 
-// sweepInterval is how often what is over is forgotten.
-const sweepInterval = 10 * time.Minute
-
-// Run forgets what is over, in long intervals, until ctx ends.
-func (s *Sessions) Run(ctx context.Context) error {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			_ = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { // the next round finds what this one left
-				return s.Rows.Sweep(ctx, tx, s.Clock.Now())
-			})
+// RevokeRefresh ends the session of a refresh token, for whoever holds it (RFC 7009). Unknown ones are passed over.
+func (s *Sessions) RevokeRefresh(ctx context.Context, text string) error {
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		sid, userID, found, err := s.Rows.Holder(ctx, tx, refreshHash(text))
+		if err != nil || !found {
+			return err
 		}
+		if _, _, err := s.hold(ctx, tx, userID); err != nil {
+			return err
+		}
+		return s.end(ctx, tx, sid, "revokeToken", "refresh token revoked", domain.Event{Actor: userID, Kind: auth.KindUser})
+	})
+}
+
+// end ends a session and its access tokens, unless it was revoked before.
+func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason string, e domain.Event) error {
+	ended, err := s.Rows.Revoke(ctx, tx, sid, domain.Now(s.Clock), reason)
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
 	}
+	if !ended {
+		return nil
+	}
+	s.Feed.Append(tx, revoked.Session, sid, 0)
+	e.Action, e.Target = action, sid
+	return s.audit.Append(ctx, tx, e)
+}
+
+// Sweep deletes sessions, proofs and marks of failed sign-ins that are long over.
+func (s *Sessions) Sweep(ctx context.Context) error {
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.Rows.Sweep(ctx, tx, s.Clock.Now()) })
 }

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -28,12 +29,16 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 	if err := fits(claims, caller); err != nil {
 		return signing.Issued{}, err
 	}
-	grant, err := s.raised(ctx, caller, claims, word)
-	if err != nil {
-		return signing.Issued{}, err
-	}
+	var grant signing.Grant
 	fresh := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := s.Standing.Hold(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		if grant, err = s.raised(held.Caller, caller, claims, word); err != nil {
+			return err
+		}
 		// Kept until no clock in the house takes the proof for alive any more.
 		if fresh, err = s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway)); err != nil {
 			return err
@@ -76,21 +81,9 @@ func invalidProof(why string) error {
 	return domain.Refuse(domain.InvalidProof, "The second-factor proof does not hold.").Because(errors.New(why))
 }
 
-// raised is the grant: the session's scopes that belong to the one service, as far as the caller's token carries them.
-func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.ProofClaims, word string) (signing.Grant, error) {
-	q := s.DB.Read(ctx)
-	f, live, err := s.Rows.Family(ctx, q, caller.SessionID, domain.Now(s.Clock))
-	if err != nil {
-		return signing.Grant{}, err
-	}
-	if !live || f.UserID != caller.Subject {
-		return signing.Grant{}, sessionEnded()
-	}
-	u, _, err := s.Users.Get(ctx, q, f.UserID)
-	if err != nil {
-		return signing.Grant{}, err
-	}
-	scopes := authority.Both(s.Mint.Catalogue.Within(word, authority.ScopesOf(u.Roles)), caller.Scopes)
+// raised is the grant: the user's scopes that belong to the one service, as far as the caller's token carries them.
+func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.ProofClaims, word string) (signing.Grant, error) {
+	scopes := authority.Both(s.Mint.Catalogue.Within(word, u.Scopes), caller.Scopes)
 	if len(scopes) == 0 {
 		return signing.Grant{}, domain.Refuse(domain.InsufficientScope, "No scope of this session reaches the service.")
 	}
@@ -101,7 +94,7 @@ func (s *Sessions) raised(ctx context.Context, caller *auth.Principal, c *auth.P
 		}
 	}
 	return signing.Grant{
-		Subject: u.ID, Username: u.Username, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: f.ID,
+		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: caller.SessionID, Epoch: u.Epoch,
 		Scopes: scopes, Audience: []string{word}, Roles: u.Roles,
 		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: signing.StepUpLife,
 	}, nil

@@ -2,16 +2,17 @@ package signing
 
 import (
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // The lives of tokens.
@@ -37,6 +38,7 @@ type Grant struct {
 	ACR                                string
 	AMR                                []string
 	AuthTime                           time.Time // zero: nobody signed in
+	Epoch                              int64     // of the subject
 	Life                               time.Duration
 }
 
@@ -64,7 +66,7 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(g.Life)),
 		},
 		ClientID: g.ClientID, Scope: strings.Join(g.Scopes, " "), Roles: g.Roles, Principal: g.Kind, Username: g.Username, SessionID: g.SessionID,
-		ACR: g.ACR, AMR: g.AMR,
+		ACR: g.ACR, AMR: g.AMR, Epoch: g.Epoch,
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()
@@ -78,8 +80,8 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 
 // Request narrows what a token is for. Empty fields do not narrow.
 type Request struct {
-	Scopes   []string
-	Resource string
+	Scopes    []string
+	Resources []string // RFC 8707
 }
 
 // Narrow returns the scopes and the audience that a request asks of what its client may have. A scope that it may not have is
@@ -92,18 +94,24 @@ func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err 
 		}
 		scopes = authority.Both(have, r.Scopes)
 	}
-	if r.Resource == "" {
+	if len(r.Resources) == 0 {
 		return scopes, m.Catalogue.Audience(scopes), nil
 	}
-	word, known := m.Catalogue.Resource(r.Resource)
-	if !known {
-		return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is not a service of this family.")
+	var within []string
+	for _, resource := range r.Resources {
+		word, known := m.Catalogue.Resource(resource)
+		if !known {
+			return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is not a service of this family.")
+		}
+		reached := m.Catalogue.Within(word, scopes)
+		if len(reached) == 0 {
+			return nil, nil, domain.Refuse(domain.InvalidTarget, "No scope of this client reaches the resource.")
+		}
+		within, audience = append(within, reached...), append(audience, word)
 	}
-	scopes = m.Catalogue.Within(word, scopes)
-	if len(scopes) == 0 {
-		return nil, nil, domain.Refuse(domain.InvalidTarget, "No scope of this client reaches the resource.")
-	}
-	return scopes, []string{word}, nil
+	sort.Strings(within)
+	sort.Strings(audience)
+	return slices.Compact(within), slices.Compact(audience), nil
 }
 
 // One demands a single audience, which service tokens have.
@@ -117,9 +125,16 @@ func One(audience []string) error {
 // WithRotateOwn returns the scopes of a service's key with the one that every such key has, where the request is for the kms:
 // otherwise every key would reach two services and none could leave resource out.
 func WithRotateOwn(have []string, r Request, catalogue *authority.Catalogue) []string {
-	word, _ := catalogue.Resource(r.Resource)
-	if word != "kms" && !slices.Contains(r.Scopes, authority.RotateOwn) || slices.Contains(have, authority.RotateOwn) {
+	if !r.names(catalogue, "kms") && !slices.Contains(r.Scopes, authority.RotateOwn) || slices.Contains(have, authority.RotateOwn) {
 		return have
 	}
 	return append(slices.Clone(have), authority.RotateOwn)
+}
+
+// names reports whether the request names the service of a word.
+func (r Request) names(catalogue *authority.Catalogue, word string) bool {
+	return slices.ContainsFunc(r.Resources, func(resource string) bool {
+		named, known := catalogue.Resource(resource)
+		return known && named == word
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
@@ -81,9 +82,9 @@ type Rows interface {
 	Claim(ctx context.Context, tx *store.Tx, name string) (bool, error)
 }
 
-// reloadInterval is how often the keys are read again: what another replica has rotated is known by then, long before it signs. No
+// ReloadPause is how often the keys are read again: what another replica has rotated is known by then, long before it signs. No
 // request ever waits for it.
-const reloadInterval = 5 * time.Second
+const ReloadPause = 5 * time.Second
 
 // Ring holds the signing keys in memory. It is an auth.KeySource, safe for concurrent use.
 type Ring struct {
@@ -168,19 +169,8 @@ func errSeed(seed []byte) error {
 	return nil
 }
 
-// Watch reads the keys again in short intervals until ctx ends.
-func (r *Ring) Watch(ctx context.Context) error {
-	ticker := time.NewTicker(reloadInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			_ = r.load(ctx) // the old ones still count
-		}
-	}
-}
+// Reload reads the keys again: what another replica has rotated is known by then. When it fails, the keys that were read last still count.
+func (r *Ring) Reload(ctx context.Context) error { return r.load(ctx) }
 
 // Published returns the keys that verify tokens now or will soon: the key set. When the database is away, the keys that were read
 // last still count.

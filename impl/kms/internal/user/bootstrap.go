@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
-	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -87,38 +86,38 @@ func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
 
 // Admin makes the first administrator. A token that does not hold is invalid_bootstrap_token; when there is an administrator,
 // bootstrap_closed, whoever asks.
-func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (User, error) {
+func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (Created, error) {
 	q := b.db.Read(ctx)
 	administrators, err := b.rows.Administrators(ctx, q)
 	if err != nil {
-		return User{}, err
+		return Created{}, err
 	}
 	if administrators > 0 {
-		return User{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
+		return Created{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
 	}
 	// A first look, so that nobody without a token makes the kms hash passwords.
 	open, err := b.rows.TokenOpen(ctx, q, hash(token), domain.Now(b.clock))
 	if err != nil {
-		return User{}, err
+		return Created{}, err
 	}
 	if !open {
-		return User{}, b.refuse(ctx)
+		return Created{}, b.refuse(ctx)
 	}
 	draft, err := b.users.Draft(ctx, username, secret, []string{authority.RoleAdmin})
 	if err != nil {
-		return User{}, err
+		return Created{}, err
 	}
 	made, used, err := b.consume(ctx, token, draft)
 	if err != nil {
-		return User{}, err
+		return Created{}, err
 	}
 	if !used {
-		return User{}, b.refuse(ctx)
+		return Created{}, b.refuse(ctx)
 	}
 	return made, b.remove()
 }
 
-func (b *Bootstrap) consume(ctx context.Context, token string, draft Draft) (made User, used bool, err error) {
+func (b *Bootstrap) consume(ctx context.Context, token string, draft Draft) (made Created, used bool, err error) {
 	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if used, err = b.rows.UseToken(ctx, tx, hash(token), domain.Now(b.clock)); err != nil || !used {
 			return err

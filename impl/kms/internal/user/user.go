@@ -3,17 +3,22 @@ package user
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
 	"time"
 
+	ended "github.com/fountainai/fountain/internal/revocation"
+
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/page"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -30,6 +35,7 @@ type User struct {
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
+	Epoch                int64 // tokens of lower epochs have ended
 }
 
 // Administers reports whether the user is an administrator who can sign in.
@@ -54,22 +60,30 @@ type Rows interface {
 	FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error)
 	// Administrators returns the count.
 	Administrators(ctx context.Context, q store.Querier) (int64, error)
-	// EndAccess revokes every refresh family and API key of the user.
-	EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
+	// EndSessions revokes every session of the user.
+	EndSessions(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
+	// EndKeys revokes every API key of the user.
+	EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
+	// RaiseEpoch ends every access token that the user has, and returns the new epoch.
+	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
+
+	InvitationRows
 }
 
 // Users is the domain of users.
 type Users struct {
-	db     *store.DB
-	rows   Rows
-	hasher *password.Hasher
-	audit  domain.AuditLog
-	clock  clock.Clock
+	db       *store.DB
+	rows     Rows
+	standing *authority.Standing
+	feed     *revocation.Feed
+	hasher   *password.Hasher
+	audit    domain.AuditLog
+	clock    clock.Clock
 }
 
 // New returns the domain of users.
-func New(db *store.DB, rows Rows, hasher *password.Hasher, c clock.Clock) *Users {
-	return &Users{db, rows, hasher, domain.AuditLog{Clock: c}, c}
+func New(db *store.DB, rows Rows, standing *authority.Standing, feed *revocation.Feed, hasher *password.Hasher, c clock.Clock) *Users {
+	return &Users{db, rows, standing, feed, hasher, domain.AuditLog{Clock: c}, c}
 }
 
 // Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
@@ -98,34 +112,66 @@ func (s *Users) Draft(ctx context.Context, username, secret string, roles []stri
 	return Draft{username: username, hash: hash, roles: slices.Compact(roles)}, nil
 }
 
-// Create makes a user; a taken name is already_exists.
-func (s *Users) Create(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
+// MayAdminister holds what the caller stands on and the rows of others that the transaction acts on, and refuses (domain.Forbidden) a caller
+// who is no administrator any more.
+func (s *Users) MayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...authority.Ref) error {
+	held, err := s.standing.Hold(ctx, tx, caller, acts...)
+	if err != nil {
+		return err
+	}
+	if !held.Caller.HasRole(authority.RoleAdmin) {
+		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
+	}
+	return nil
+}
+
+// Created is a user who was just made.
+type Created struct {
+	User
+	Invitation Invitation // of an administrator; else empty
+}
+
+// Create makes a user; a taken name is domain.AlreadyExists. An administrator gets an invitation to enrol a second factor.
+func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Created, error) {
+	if err := s.MayAdminister(ctx, tx, caller); err != nil {
+		return Created{}, err
+	}
 	u, err := s.insert(ctx, tx, d)
 	if err != nil {
-		return User{}, err
+		return Created{}, err
 	}
 	if u.Administers() {
 		if err := s.rows.MoreAdministrators(ctx, tx); err != nil {
-			return User{}, err
+			return Created{}, fmt.Errorf("count administrators: %w", err)
 		}
 	}
-	return u, s.audit.Append(ctx, tx, domain.Event{Action: "createUser", Target: u.ID})
+	return s.created(ctx, tx, u, "createUser")
 }
 
-// CreateFirst makes the first administrator; bootstrap_closed when there is one already.
-func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
+// CreateFirst makes the first administrator; domain.BootstrapClosed when there is one already.
+func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (Created, error) {
 	first, err := s.rows.FirstAdministrator(ctx, tx)
 	if err != nil {
-		return User{}, err
+		return Created{}, fmt.Errorf("count the first administrator: %w", err)
 	}
 	if !first {
-		return User{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
+		return Created{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
 	}
 	u, err := s.insert(ctx, tx, d)
 	if err != nil {
-		return User{}, err
+		return Created{}, err
 	}
-	return u, s.audit.Append(ctx, tx, domain.Event{Action: "bootstrapAdmin", Target: u.ID})
+	return s.created(ctx, tx, u, "bootstrapAdmin")
+}
+
+func (s *Users) created(ctx context.Context, tx *store.Tx, u User, action string) (c Created, err error) {
+	c.User = u
+	if u.Administers() {
+		if c.Invitation, err = s.invite(ctx, tx, u.ID); err != nil {
+			return Created{}, err
+		}
+	}
+	return c, s.audit.Append(ctx, tx, domain.Event{Action: action, Target: u.ID})
 }
 
 func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
@@ -178,11 +224,15 @@ type Change struct {
 	Status *string
 }
 
-// Update applies the change over the given version. A stale version is precondition_failed; the last active administrator can be
-// neither disabled nor demoted (last_administrator). Disabling ends every session and key of the user.
-func (s *Users) Update(ctx context.Context, userID string, version int64, change Change) (User, error) {
+// Update applies the change over the given version. A stale version is domain.PreconditionFailed; the last active administrator can be
+// neither disabled nor demoted (domain.LastAdministrator). Disabling ends every session and key of the user; a change of roles ends the
+// access tokens, so that the next ones carry the new roles.
+func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, version int64, change Change) (User, error) {
 	var after User
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
+			return err
+		}
 		before, found, err := s.rows.Get(ctx, tx, userID)
 		if err != nil {
 			return err
@@ -199,13 +249,13 @@ func (s *Users) Update(ctx context.Context, userID string, version int64, change
 		if updated, err := s.rows.Update(ctx, tx, after, version); err != nil || !updated {
 			return orStale(err)
 		}
-		return s.follow(ctx, tx, before, after)
+		return s.applyConsequences(ctx, tx, before, after)
 	})
 	return after, err
 }
 
-// follow does what a change brings with it.
-func (s *Users) follow(ctx context.Context, tx *store.Tx, before, after User) error {
+// applyConsequences does what a change brings with it.
+func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, after User) error {
 	switch {
 	case after.Administers() && !before.Administers():
 		if err := s.rows.MoreAdministrators(ctx, tx); err != nil {
@@ -221,11 +271,38 @@ func (s *Users) follow(ctx context.Context, tx *store.Tx, before, after User) er
 		}
 	}
 	if after.Status == Disabled {
-		if err := s.rows.EndAccess(ctx, tx, after.ID, after.UpdatedAt, "user disabled"); err != nil {
+		if err := s.endAccess(ctx, tx, after.ID, "user disabled"); err != nil {
+			return err
+		}
+	}
+	if after.Status != before.Status || !slices.Equal(after.Roles, before.Roles) {
+		if err := s.endTokens(ctx, tx, after.ID); err != nil {
 			return err
 		}
 	}
 	return s.audit.Append(ctx, tx, domain.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
+}
+
+// endAccess ends every session and key of the user.
+func (s *Users) endAccess(ctx context.Context, tx *store.Tx, userID, reason string) error {
+	now := domain.Now(s.clock)
+	if err := s.rows.EndSessions(ctx, tx, userID, now, reason); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	if err := s.rows.EndKeys(ctx, tx, userID, now, reason); err != nil {
+		return fmt.Errorf("end keys: %w", err)
+	}
+	return nil
+}
+
+// endTokens ends every access token that the user has.
+func (s *Users) endTokens(ctx context.Context, tx *store.Tx, userID string) error {
+	epoch, err := s.rows.RaiseEpoch(ctx, tx, userID)
+	if err != nil {
+		return fmt.Errorf("end tokens: %w", err)
+	}
+	s.feed.Append(tx, ended.Owner, userID, epoch)
+	return nil
 }
 
 func (u User) with(c Change) User {

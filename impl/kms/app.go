@@ -13,11 +13,14 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/credential"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
-	programs "github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
@@ -30,20 +33,20 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// core is the domain over its database.
-type core struct {
+// app is the domain over its database.
+type app struct {
 	config Config
 	db     *store.DB
-	core   *handlers.Core
+	domain *handlers.Domain
 }
 
 // build makes the domain on a database.
-func build(ctx context.Context, c Config, db *store.DB) (*core, error) {
+func build(ctx context.Context, c Config, db *store.DB) (*app, error) {
 	domain, err := assemble(ctx, c, db)
 	if err != nil {
 		return nil, err
 	}
-	built := &core{config: c, db: db, core: domain}
+	built := &app{config: c, db: db, domain: domain}
 	if err := built.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 }
 
 // assemble makes the domain. The root key comes first: a wrong one must not change anything.
-func assemble(ctx context.Context, c Config, db *store.DB) (*handlers.Core, error) {
+func assemble(ctx context.Context, c Config, db *store.DB) (*handlers.Domain, error) {
 	v, err := vault.Open(ctx, db, kmsdb.Keysets{}, c.RootKeyFile, c.Clock)
 	if err != nil {
 		return nil, err
@@ -97,32 +100,55 @@ func assemble(ctx context.Context, c Config, db *store.DB) (*handlers.Core, erro
 	if err != nil {
 		return nil, err
 	}
+	feed, err := revocation.Open(ctx, db, kmsdb.Revocations{}, c.Clock, c.Log)
+	if err != nil {
+		return nil, err
+	}
 	mint := &signing.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
-	return domain(c, db, v, sets, mint, ring), nil
+	return parts{c, db, v, sets, mint, ring, feed}.domain(), nil
+}
+
+// parts are what the domain is made of.
+type parts struct {
+	Config
+	db   *store.DB
+	v    *vault.Vault
+	sets keysets
+	mint *signing.Mint
+	ring *signing.Ring
+	feed *revocation.Feed
 }
 
 // domain wires the parts of the domain.
-func domain(c Config, db *store.DB, v *vault.Vault, sets keysets, mint *signing.Mint, ring *signing.Ring) *handlers.Core {
-	hasher := password.NewHasher()
-	users := user.New(db, kmsdb.Users{}, hasher, c.Clock)
-	owners := kmsdb.Owners{Users: kmsdb.Users{}, Services: kmsdb.Services{}}
-	apiKeys := apikey.New(db, kmsdb.APIKeys{}, owners, sets.pepper, mint.Catalogue, c.Clock)
-	services := programs.New(db, kmsdb.Services{}, apiKeys, mint.Catalogue, c.Clock)
-	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, services, c.Clock)
+func (p parts) domain() *handlers.Domain {
+	c, db := p.Config, p.db
+	hasher, audit := password.NewHasher(), domain.AuditLog{Clock: c.Clock}
+	standing := &authority.Standing{Rows: kmsdb.Standing{}, Clock: c.Clock}
+	users := user.New(db, kmsdb.Users{}, standing, p.feed, hasher, c.Clock)
+	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)
+	services := service.New(db, kmsdb.Services{}, apiKeys, standing, p.feed, p.mint.Catalogue, c.Clock)
+	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
+	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, c.Clock, c.Log)
+	clients := &credential.Clients{Keys: presented, Mint: p.mint}
+	sessions := session.New(session.Config{
+		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
+		Sealer: p.sets.refresh, ProofKeys: proofKeys, Clock: c.Clock,
+	})
 	publicURL := strings.TrimSuffix(c.PublicURL, "/")
 	if publicURL == "" {
-		publicURL = mint.Issuer
+		publicURL = p.mint.Issuer
 	}
-	return &handlers.Core{
-		DB: db, Answers: idempotency.New(sets.fingerprints, sets.answers, c.Clock),
+	issuer := p.mint.Issuer
+	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
+	return &handlers.Domain{
+		DB: db, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), c.Clock),
-		Users:     users, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), Keys: apiKeys,
-		Sessions: session.New(session.Config{
-			DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Hasher: hasher, Mint: mint, Sealer: sets.refresh,
-			ProofKeys: proofKeys, Clock: c.Clock,
-		}),
-		Secrets:  secret.New(db, kmsdb.Secrets{}, sets.secrets, services, c.Clock),
-		Keyrings: secret.NewKeyrings(db, v, services, c.Clock), ProofKeys: proofKeys, Mint: mint, Ring: ring, PublicURL: publicURL,
+		Users:     users, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
+		Tokens: &credential.Tokens{
+			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Feed: p.feed, Audit: audit,
+		},
+		Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock),
+		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, PublicURL: publicURL,
 	}
 }
 
@@ -152,43 +178,50 @@ func fixIssuer(ctx context.Context, db *store.DB, configured string) (string, er
 }
 
 // prepare does what every start does before the service is ready.
-func (b *core) prepare(ctx context.Context) error {
-	if err := b.core.Services.RegisterFamily(ctx); err != nil {
+func (a *app) prepare(ctx context.Context) error {
+	if err := a.domain.Services.RegisterFamily(ctx); err != nil {
 		return fmt.Errorf("register the family's services: %w", err)
 	}
-	if err := b.core.TokenFiles.Refresh(ctx); err != nil {
+	if err := a.domain.TokenFiles.Refresh(ctx); err != nil {
 		return fmt.Errorf("write enrolment tokens: %w", err)
 	}
-	path, err := b.core.Bootstrap.Issue(ctx)
+	path, err := a.domain.Bootstrap.Issue(ctx)
 	if err != nil {
 		return fmt.Errorf("write bootstrap token: %w", err)
 	}
-	b.announce(ctx, path)
+	a.announce(ctx, path)
 	return nil
 }
 
-func (b *core) announce(ctx context.Context, path string) {
+func (a *app) announce(ctx context.Context, path string) {
 	switch {
 	case path == "":
-	case b.config.OnBootstrapToken != nil:
-		b.config.OnBootstrapToken(path)
+	case a.config.OnBootstrapToken != nil:
+		a.config.OnBootstrapToken(path)
 	default:
-		b.config.Log.InfoContext(ctx, "there is no administrator yet; make one with the token in this file", "path", path)
+		a.config.Log.InfoContext(ctx, "there is no administrator yet; make one with the token in this file", "path", path)
 	}
 }
 
 const (
 	reissuePause = 5 * time.Second // in which a removed bootstrap token is missed
-	tidyPause    = time.Minute     // between two times that stored answers are blanked and forgotten
+	tidyPause    = time.Minute     // between two times that stored answers are blanked and deleted
+	flushPause   = 2 * time.Second // between two times that last uses are written
+	sweepPause   = 10 * time.Minute
 )
 
-// tend does what is due in intervals until ctx ends.
-func (b *core) tend(ctx context.Context, life *lifecycle.Service) error {
+// runBackground does what is due in intervals until ctx ends.
+func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error {
 	group, ctx := errgroup.WithContext(ctx)
+	d := a.domain
 	for _, run := range []func(context.Context) error{
-		b.core.Ring.Watch, b.core.Keys.Run, b.core.TokenFiles.Run, b.core.Sessions.Run,
-		life.Every(reissuePause, "write a new bootstrap token", b.reissue),
-		life.Every(tidyPause, "remove old answers", func(ctx context.Context) error { return b.core.Answers.SweepAll(ctx, b.db) }),
+		d.Feed.Run, d.TokenFiles.Run, d.Presented.RunFlush,
+		life.Every(signing.ReloadPause, "read the signing keys", d.Ring.Reload),
+		life.Every(flushPause, "write last uses of keys", d.Presented.Flush),
+		life.Every(sweepPause, "delete ended sessions", d.Sessions.Sweep),
+		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
+		life.Every(reissuePause, "write a new bootstrap token", a.reissue),
+		life.Every(tidyPause, "remove old answers", func(ctx context.Context) error { return d.Answers.SweepAll(ctx, a.db) }),
 	} {
 		group.Go(func() error { return run(ctx) })
 	}
@@ -196,20 +229,32 @@ func (b *core) tend(ctx context.Context, life *lifecycle.Service) error {
 }
 
 // reissue writes a new bootstrap token when somebody has asked for one by removing the old.
-func (b *core) reissue(ctx context.Context) error {
-	path, err := b.core.Bootstrap.Reissue(ctx)
-	b.announce(ctx, path)
+func (a *app) reissue(ctx context.Context) error {
+	path, err := a.domain.Bootstrap.Reissue(ctx)
+	a.announce(ctx, path)
 	return err
 }
 
 // keys is the auth.KeySource of the service's own tokens.
-type keys struct{ s *service }
+type keys struct{ s *program }
 
 // Key implements auth.KeySource.
 func (k keys) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
-	built := k.s.core.Load()
+	built := k.s.app.Load()
 	if built == nil {
 		return "", nil, auth.ErrUnknownKey
 	}
-	return built.core.Ring.Key(ctx, kid)
+	return built.domain.Ring.Key(ctx, kid)
+}
+
+// revocations is the auth.Revocations of the service's own door.
+type revocations struct{ s *program }
+
+// Revoked implements auth.Revocations.
+func (r revocations) Revoked(p *auth.Principal) (bool, error) {
+	built := r.s.app.Load()
+	if built == nil {
+		return false, auth.ErrUnknownRevocations
+	}
+	return built.domain.Feed.Revoked(p)
 }

@@ -1,0 +1,88 @@
+package authority
+
+import (
+	"github.com/fountainai/fountain/internal/auth"
+)
+
+// Act is something that a caller does with API keys.
+type Act int
+
+// The acts.
+const (
+	CreateKey Act = iota
+	SeeKey
+	RotateKey
+	RevokeKey
+)
+
+// whose says whose key an act is about, seen from the caller.
+type whose int
+
+const (
+	ownKey     whose = iota // the caller's own
+	otherUser               // another user's
+	outside                 // a service's that is not of the family
+	familyOnes              // a service's of the family
+)
+
+// grant says who may do something.
+type grant struct {
+	who    callers
+	stepUp bool // asks for a second factor
+}
+
+type callers int
+
+const (
+	nobody callers = iota
+	anyone
+	administrators
+)
+
+// grants is the one table of who may do what with whose key. The scopes of a key are bounded besides: see Covers, and Reaches.
+var grants = map[Act]map[whose]grant{
+	//             the caller's own       another user's               an outside service's         a family service's
+	CreateKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {nobody, false}}, // by enrolment alone
+	SeeKey:    {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {administrators, true}},
+	RotateKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {nobody, false}}, // by the service itself
+	RevokeKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {administrators, true}},
+}
+
+// Permit is what the table says.
+type Permit struct {
+	Allowed bool
+	StepUp  bool // only with a second factor
+}
+
+// May says whether the caller may do the act with a key of the owner.
+func May(caller Owner, act Act, owner Owner) Permit {
+	g := grants[act][relation(caller, owner)]
+	switch g.who {
+	case anyone:
+		return Permit{true, g.stepUp}
+	case administrators:
+		return Permit{caller.HasRole(RoleAdmin), g.stepUp}
+	}
+	return Permit{}
+}
+
+func relation(caller, owner Owner) whose {
+	switch {
+	case caller.Ref == owner.Ref:
+		return ownKey
+	case owner.Kind == auth.KindUser:
+		return otherUser
+	case owner.Family:
+		return familyOnes
+	}
+	return outside
+}
+
+// Reaches reports whether the caller can hand on the scopes. A session stands for all that its user may do; a token that was issued for
+// an API key only for what it carries, so that a key can't make a stronger one.
+func Reaches(caller *auth.Principal, now Owner, scopes []string) bool {
+	if caller.SessionID != "" {
+		return true
+	}
+	return Covers(Both(caller.Scopes, now.Scopes), scopes)
+}

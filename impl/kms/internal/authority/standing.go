@@ -1,0 +1,119 @@
+package authority
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// StandingRows is what Standing asks of the database.
+type StandingRows interface {
+	Owners
+	// LiveSession reports whether a session of the user is neither revoked nor expired, and keeps it so until the transaction ends.
+	LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
+	// WorkingKey reports whether a key of the owner is neither revoked nor expired, and keeps it so until the transaction ends.
+	WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner Ref, at time.Time) (bool, error)
+	// TokenEnded reports whether the access token with this jti was revoked.
+	TokenEnded(ctx context.Context, q store.Querier, jti string) (bool, error)
+}
+
+// Standing tells whether what a token stands on still holds: its owner, its session or key. A token alone does not say: it lives on for
+// minutes after its session was ended or its user was demoted.
+type Standing struct {
+	Rows  StandingRows
+	Clock clock.Clock
+}
+
+// Held are the owners that a transaction holds, as their rows are.
+type Held struct {
+	Caller Owner
+	owners map[Ref]Owner
+}
+
+// Owner returns a held owner; false when there is none of that name.
+func (h Held) Owner(ref Ref) (Owner, bool) {
+	o, found := h.owners[ref]
+	return o, found
+}
+
+// Hold is the first thing in every transaction that makes, rotates, grants, reveals or ends something. It locks the rows that the caller's
+// token stands on and the owners that the transaction acts on, in one order for all: owners by kind and id, then the session, then the key.
+// So what ends them waits for this transaction, or this transaction sees their end. The caller is refused (domain.Ended) when its owner is
+// not active, its session or key is over, or its token was made before the owner's epoch. Whatever is decided about the caller is decided
+// by the roles and scopes returned here, not by those in the token.
+func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) (Held, error) {
+	own := Ref{caller.Kind, caller.Subject}
+	refs := append(slices.Clone(acts), own)
+	slices.SortFunc(refs, func(a, b Ref) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	held := Held{owners: map[Ref]Owner{}}
+	for _, ref := range slices.Compact(refs) {
+		lock := Shared
+		if slices.Contains(acts, ref) {
+			lock = Exclusive
+		}
+		owner, found, err := s.Rows.Owner(ctx, tx, ref, lock)
+		if err != nil {
+			return Held{}, fmt.Errorf("hold owner %s: %w", ref.ID, err)
+		}
+		if found {
+			held.owners[ref] = owner
+		}
+	}
+	held.Caller = held.owners[own]
+	return held, s.stands(ctx, tx, caller, held.Caller)
+}
+
+// stands refuses a caller whose token has nothing to stand on any more.
+func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Principal, owner Owner) error {
+	if !owner.Active || caller.Epoch < owner.Epoch {
+		return Ended()
+	}
+	now := s.Clock.Now()
+	if caller.SessionID != "" {
+		live, err := s.Rows.LiveSession(ctx, tx, caller.SessionID, caller.Subject, now)
+		if err != nil {
+			return fmt.Errorf("hold session: %w", err)
+		}
+		if !live {
+			return Ended()
+		}
+	}
+	if IsKeyID(caller.ClientID) {
+		works, err := s.Rows.WorkingKey(ctx, tx, caller.ClientID, owner.Ref, now)
+		if err != nil {
+			return fmt.Errorf("hold key: %w", err)
+		}
+		if !works {
+			return Ended()
+		}
+	} else if caller.SessionID == "" {
+		return Ended() // neither a session nor a key: nothing that could be ended
+	}
+	ended, err := s.Rows.TokenEnded(ctx, tx, caller.TokenID)
+	if err != nil {
+		return fmt.Errorf("look for the token's end: %w", err)
+	}
+	if ended {
+		return Ended()
+	}
+	return nil
+}
+
+// IsKeyID reports whether a client_id is that of an API key.
+func IsKeyID(clientID string) bool { return strings.HasPrefix(clientID, "key_") }
+
+// Ended is the refusal of a caller whose session, key or owner has ended.
+func Ended() error {
+	return domain.Refuse(domain.Ended, "The session, key or user that the token stands on has ended.")
+}
+
+// HasRole reports whether the user has the role now.
+func (o Owner) HasRole(role string) bool { return slices.Contains(o.Roles, role) }

@@ -1,0 +1,71 @@
+package credential
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+)
+
+// Clients issues tokens to clients that present an API key (RFC 6749, section 4.4).
+type Clients struct {
+	Keys *Keys
+	Mint *signing.Mint
+}
+
+// Authenticate returns what is known of a client: its id is the key's, its secret the key (RFC 6749, section 2.3). Any other is
+// domain.InvalidClient.
+func (c *Clients) Authenticate(ctx context.Context, id, secret string) (Verdict, error) {
+	if id == "" || secret == "" {
+		return Verdict{}, domain.Refuse(domain.InvalidClient, "The client must authenticate.")
+	}
+	v, err := c.Keys.Authenticate(ctx, id, secret)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if v.Code != Valid {
+		return Verdict{}, domain.Refuse(domain.InvalidClient, "The client is unknown or its secret is wrong.")
+	}
+	return v, nil
+}
+
+// Grant issues a token for an API key. It carries the owner's epoch and the key's id, by which the revocation feed ends it: a key that is
+// revoked beside this call leaves no token behind that works.
+func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Request) (signing.Issued, error) {
+	v, err := c.Authenticate(ctx, id, secret)
+	if err != nil {
+		return signing.Issued{}, err
+	}
+	have := v.Scopes
+	if v.Owner.Kind == auth.KindService {
+		have = signing.WithRotateOwn(have, r, c.Mint.Catalogue)
+	}
+	scopes, audience, err := c.Mint.Narrow(have, r)
+	if err != nil {
+		return signing.Issued{}, err
+	}
+	if err := signing.One(audience); err != nil {
+		return signing.Issued{}, err
+	}
+	grant := signing.Grant{
+		Subject: v.Owner.ID, Kind: v.Owner.Kind, ClientID: v.Key.ID, Epoch: v.Owner.Epoch, Scopes: scopes, Audience: audience, Life: signing.ServiceLife,
+	}
+	if v.Owner.Kind == auth.KindUser {
+		// A key is one factor, whatever its owner has; nobody has signed in, so there is no session and no time of it.
+		grant.Roles, grant.ACR, grant.Life = v.Owner.Roles, contract.ACRPassword, signing.UserLife
+		grant.Username = v.Owner.Name
+	}
+	return c.Mint.Issue(grant)
+}
+
+// For reports whether a token is the client's to ask about or to revoke: it was issued to it, or is for its owner, a service.
+func (v Verdict) For(p *auth.Principal) bool {
+	return p.ClientID == v.Key.ID || (v.Owner.Kind == auth.KindService && contains(p.Audience, v.Owner.Name))
+}
+
+func contains(words []string, word string) bool {
+	return len(authority.Both([]string{word}, words)) == 1
+}

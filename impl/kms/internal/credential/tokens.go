@@ -1,0 +1,101 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/problem"
+	ended "github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Sessions revokes refresh tokens.
+type Sessions interface {
+	// RevokeRefresh ends the session of a refresh token; unknown ones are passed over.
+	RevokeRefresh(ctx context.Context, token string) error
+}
+
+// Tokens says of access tokens what they are now, and ends them.
+type Tokens struct {
+	DB       *store.DB
+	Verifier *auth.Verifier // checks everything about a token but who it is for
+	Standing *authority.Standing
+	Clients  *Clients
+	Sessions Sessions
+	Feed     *revocation.Feed
+	Audit    domain.AuditLog
+}
+
+// Introspection is what a token is at this moment (RFC 7662, section 2.2).
+type Introspection struct {
+	Principal *auth.Principal // nil: not active
+	Owner     authority.Owner // as its row is now
+	Scopes    []string        // what the token carries and its owner may still do
+}
+
+// Introspect answers a client that presents an API key about a token. The rows that the token stands on are read under locks, so that the
+// answer is true at one moment: a session that was ended before is not active. A token that is not the client's to ask about is not active.
+func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (Introspection, error) {
+	client, err := t.Clients.Authenticate(ctx, id, secret)
+	if err != nil {
+		return Introspection{}, err
+	}
+	p, err := t.verify(ctx, token)
+	if err != nil || p == nil || !client.For(p) {
+		return Introspection{}, err
+	}
+	var held authority.Held
+	err = t.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		held, err = t.Standing.Hold(ctx, tx, p)
+		return err
+	})
+	if errors.Is(err, domain.Ended) {
+		return Introspection{}, nil
+	}
+	if err != nil {
+		return Introspection{}, fmt.Errorf("introspect token: %w", err)
+	}
+	return Introspection{Principal: p, Owner: held.Caller, Scopes: authority.Both(p.Scopes, held.Caller.Scopes)}, nil
+}
+
+// verify returns nil for a token that does not hold.
+func (t *Tokens) verify(ctx context.Context, token string) (*auth.Principal, error) {
+	p, err := t.Verifier.Verify(ctx, token, auth.AnyAudience)
+	if errors.Is(err, problem.InvalidToken) {
+		return nil, nil
+	}
+	return p, err
+}
+
+// Revoke ends a token (RFC 7009): of a refresh token the session, of an access token that token alone. The public client that signs people in
+// has no secret; it revokes refresh tokens, and whoever holds one may. A token that is unknown, or another client's, is passed over.
+func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) error {
+	if strings.HasPrefix(token, "rt_") {
+		if secret != "" {
+			return domain.Refuse(domain.InvalidClient, "A refresh token is not this client's.")
+		}
+		return t.Sessions.RevokeRefresh(ctx, token)
+	}
+	client, err := t.Clients.Authenticate(ctx, id, secret)
+	if err != nil {
+		return err
+	}
+	p, err := t.verify(ctx, token)
+	if err != nil || p == nil || p.ClientID != client.Key.ID {
+		return err
+	}
+	err = t.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		t.Feed.Append(tx, ended.Token, p.TokenID, 0)
+		return t.Audit.Append(ctx, tx, domain.Event{Action: "revokeToken", Actor: p.Subject, Kind: p.Kind, Target: p.TokenID})
+	})
+	if err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// codes is the one table of what the domain's refusals become outside.
+var codes = map[domain.Kind]problem.Code{
+	domain.AlreadyExists:         problem.AlreadyExists,
+	domain.BootstrapClosed:       problem.BootstrapClosed,
+	domain.Ended:                 problem.InvalidToken,
+	domain.Forbidden:             problem.Forbidden,
+	domain.InsufficientScope:     problem.InsufficientScope,
+	domain.InvalidBootstrapToken: problem.InvalidBootstrapToken,
+	domain.InvalidClient:         problem.InvalidClient,
+	domain.InvalidCredentials:    problem.InvalidCredentials,
+	domain.InvalidEnrolmentToken: problem.InvalidEnrolmentToken,
+	domain.InvalidGrant:          problem.InvalidGrant,
+	domain.InvalidInvitation:     problem.InvalidInvitation,
+	domain.InvalidProof:          problem.InvalidProof,
+	domain.InvalidRequest:        problem.InvalidRequest,
+	domain.InvalidScope:          problem.InvalidScope,
+	domain.InvalidTarget:         problem.InvalidTarget,
+	domain.LastAdministrator:     problem.LastAdministrator,
+	domain.LimitReached:          problem.LimitReached,
+	domain.NotFound:              problem.NotFound,
+	domain.Overloaded:            problem.Overloaded,
+	domain.PreconditionFailed:    problem.PreconditionFailed,
+	domain.ProofUsed:             problem.ProofUsed,
+	domain.RequiredService:       problem.RequiredService,
+	domain.SessionEnded:          problem.SessionEnded,
+	domain.StateConflict:         problem.StateConflict,
+	domain.UnsupportedGrantType:  problem.UnsupportedGrantType,
+	domain.ValidationFailed:      problem.ValidationFailed,
+	domain.WeakPassword:          problem.WeakPassword,
+}
+
+// refuse turns a refusal of the domain into a problem. Other errors, problems among them, pass unchanged.
+func refuse(err error) error {
+	var refusal *domain.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	code, known := codes[refusal.Kind]
+	if !known {
+		return err
+	}
+	p := problem.New(code, refusal.Sentence).Wrap(refusal)
+	for _, f := range refusal.Fields {
+		p = p.WithField(f.In, f.Pointer, f.Rule, f.Message)
+	}
+	if refusal.Retry > 0 {
+		p = p.WithRetryAfter(refusal.Retry)
+	}
+	return p
+}
+
+const (
+	bearerChallenge  = `Bearer realm="fountain"`
+	invalidChallenge = `Bearer realm="fountain", error="invalid_token"`
+	basicChallenge   = `Basic realm="fountain", charset="UTF-8"`
+)
+
+// translated makes problems of refusals, and sees to it that every 401 says how to authenticate (RFC 9110, section 11.6.1; RFC 6749,
+// section 5.2).
+func translated(next kmsapi.StrictHandlerFunc, _ string) kmsapi.StrictHandlerFunc {
+	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
+		answer, err := next(ctx, w, r, request)
+		if err == nil {
+			return answer, nil
+		}
+		err = refuse(err)
+		var known *problem.Error
+		if !errors.As(err, &known) || known.Status() != http.StatusUnauthorized || known.Header.Get("WWW-Authenticate") != "" {
+			return nil, err
+		}
+		switch known.Code {
+		case problem.InvalidClient:
+			return nil, known.WithHeader("WWW-Authenticate", basicChallenge)
+		case problem.InvalidToken:
+			return nil, known.WithHeader("WWW-Authenticate", invalidChallenge)
+		}
+		return nil, known.WithHeader("WWW-Authenticate", bearerChallenge)
+	}
+}

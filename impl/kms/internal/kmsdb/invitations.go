@@ -1,0 +1,34 @@
+package kmsdb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// InsertInvitation stores an invitation by the hash of its token; older unused ones of the user stop working.
+func (Users) InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE invitations SET superseded_at = ? WHERE user_id = ? AND used_for IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
+	if err != nil {
+		return fmt.Errorf("supersede invitations: %w", err)
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO invitations (id, hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+		id, hash, userID, at.UnixMicro(), expires.UnixMicro())
+	return err
+}
+
+const invitationOpen = " superseded_at IS NULL AND expires_at > ? AND" + afterRestore
+
+// OpenInvitation returns the id of the user's invitation with this hash, if it was not used and has not ended at the time.
+func (Users) OpenInvitation(ctx context.Context, q store.Querier, hash []byte, userID string, at time.Time) (id string, open bool, err error) {
+	open, err = one(ctx, q, &id, "SELECT id FROM invitations WHERE hash = ? AND user_id = ? AND used_for IS NULL AND"+invitationOpen, hash, userID, at.UnixMicro())
+	return id, open, err
+}
+
+// UseInvitation uses an invitation up for a factor; true again for the same factor.
+func (Users) UseInvitation(ctx context.Context, tx *store.Tx, id, userID, factorID string, at time.Time) (bool, error) {
+	return changed(ctx, tx, "UPDATE invitations SET used_for = ? WHERE id = ? AND user_id = ? AND (used_for IS NULL OR used_for = ?) AND"+invitationOpen,
+		factorID, id, userID, factorID, at.UnixMicro())
+}

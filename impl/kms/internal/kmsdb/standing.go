@@ -1,0 +1,73 @@
+package kmsdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Standing implements authority.StandingRows.
+type Standing struct{}
+
+// locking is the end of a SELECT that locks what it reads.
+func locking(q store.Querier, lock authority.Lock) string {
+	if q.Dialect() != store.PostgreSQL {
+		return "" // the one writer of SQLite
+	}
+	switch lock {
+	case authority.Shared:
+		return " FOR SHARE"
+	case authority.Exclusive:
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// Owner reads a user or a service, with all that the decision about it needs.
+func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, lock authority.Lock) (authority.Owner, bool, error) {
+	if ref.Kind == auth.KindUser {
+		var r userRow
+		found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE id = ?"+locking(q, lock), ref.ID)
+		if err != nil {
+			return authority.Owner{}, false, fmt.Errorf("read user: %w", err)
+		}
+		roles := strings.Fields(r.Roles)
+		return authority.Owner{
+			Ref: ref, Name: r.Username, Active: r.Status == "active", Roles: roles, Scopes: authority.ScopesOf(roles), Epoch: r.Epoch,
+		}, found, nil
+	}
+	var r serviceRow
+	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE id = ?"+locking(q, lock), ref.ID)
+	if err != nil {
+		return authority.Owner{}, false, fmt.Errorf("read service: %w", err)
+	}
+	return authority.Owner{
+		Ref: ref, Name: r.Name, Active: r.Status == "active", Scopes: strings.Fields(r.Scopes), Family: r.Family == 1, Epoch: r.Epoch,
+	}, found, nil
+}
+
+// LiveSession locks a session of the user that is not over.
+func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error) {
+	var n int64
+	return one(ctx, tx, &n, "SELECT 1 FROM refresh_families WHERE sid = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ? AND"+afterRestore+
+		locking(tx, authority.Shared), sid, userID, at.UnixMicro())
+}
+
+// WorkingKey locks a key of the owner that is not over.
+func (Standing) WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner authority.Ref, at time.Time) (bool, error) {
+	var n int64
+	return one(ctx, tx, &n, "SELECT 1 FROM api_keys WHERE id = ? AND owner_kind = ? AND owner_id = ? AND"+works+locking(tx, authority.Shared),
+		keyID, owner.Kind, owner.ID, at.UnixMicro())
+}
+
+// TokenEnded reports whether the feed holds the end of this one token.
+func (Standing) TokenEnded(ctx context.Context, q store.Querier, jti string) (bool, error) {
+	var n int64
+	return one(ctx, q, &n, "SELECT 1 FROM revocations WHERE id = ? AND kind = ?", jti, revocation.Token)
+}
