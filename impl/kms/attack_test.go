@@ -86,7 +86,7 @@ func TestCreateUser_refusesANameThatSharesAnothersLock(t *testing.T) {
 	h.user("grace.hopper", "reader", raised)
 }
 
-func TestGetUser_showsOthersOnlyToAKeyThatMayReadUsers(t *testing.T) {
+func TestGetUser_showsOthersOnlyToAnAdministratorWithASecondFactor(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	admin, raised := h.administrator()
 	grace := h.user("grace", "reader", raised)
@@ -98,5 +98,11 @@ func TestGetUser_showsOthersOnlyToAKeyThatMayReadUsers(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, read(admin.ID, "session:manage"), "oneself")
 	require.Equal(t, http.StatusNotFound, read(grace.ID, "session:manage"), "others look as if there were nobody")
-	require.Equal(t, http.StatusOK, read(grace.ID, "session:manage", "users:read"))
+	require.Equal(t, http.StatusUnauthorized, read(grace.ID, "session:manage", "users:read"), "a key alone gives no second factor")
+	weak := h.login(adminName, adminPassword).AccessToken
+	for token, want := range map[string]int{weak: http.StatusUnauthorized, raised: http.StatusOK} {
+		got, err := h.client.GetUserWithResponse(t.Context(), grace.ID, bearer(token))
+		require.NoError(t, err)
+		require.Equal(t, want, got.StatusCode())
+	}
 }

@@ -94,8 +94,8 @@ func TestVerifyAPIKey_saysWhatAKeyIs(t *testing.T) {
 		require.Nil(t, v.KeyID)
 
 		other := h.ownKey(admin.ID, raised, "elements:read")
-		require.Equal(t, http.StatusNoContent, h.revoke(other.APIKey.ID, raised))
-		require.Equal(t, http.StatusNoContent, h.revoke(other.APIKey.ID, raised), "repeating is safe")
+		require.Equal(t, http.StatusOK, h.revoke(other.APIKey.ID, raised))
+		require.Equal(t, http.StatusOK, h.revoke(other.APIKey.ID, raised), "repeating is safe")
 		require.EqualValues(t, "REVOKED", h.verify(other.Key, raised).Code)
 		require.Equal(t, http.StatusNotFound, h.revoke("key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", raised))
 	})
@@ -262,13 +262,15 @@ func TestCreateAPIKey_forOthersAsksForASecondFactor(t *testing.T) {
 		require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
 		require.Equal(t, "insufficient_user_authentication", code(h.rotate(made.JSON201.APIKey.ID, weak, 60).Body))
 		require.Equal(t, http.StatusCreated, h.rotate(made.JSON201.APIKey.ID, raised, 60).StatusCode())
-		require.Equal(t, http.StatusNoContent, h.revoke(made.JSON201.APIKey.ID, weak), "revoking must not be hard")
+		require.Equal(t, http.StatusUnauthorized, h.revoke(made.JSON201.APIKey.ID, weak), "somebody else's key")
+		require.Equal(t, http.StatusOK, h.revoke(made.JSON201.APIKey.ID, raised))
 	}
 	// Others make keys for themselves alone, with what they have, and see no others.
 	token := h.login("grace", userPassword).AccessToken
 	require.Equal(t, http.StatusForbidden, create("service", reports.Service.ID, token).StatusCode())
 	mine := create("user", grace.ID, token)
 	require.Equal(t, http.StatusCreated, mine.StatusCode(), string(mine.Body))
+	require.Equal(t, http.StatusOK, h.revoke(mine.JSON201.APIKey.ID, token), "revoking an own key must not be hard")
 	more, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
 		Name: "more", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(grace.ID), Scopes: []string{"users:write"},
 	}, bearer(token))

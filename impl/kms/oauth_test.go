@@ -88,7 +88,7 @@ func TestIssueToken_clientCredentials(t *testing.T) {
 		require.Equal(t, "documents:write", got.Scope)
 		got = h.post(with("resource", issuer+"/kms/v1", "client_id", key.APIKey.ID, "client_secret", key.Key), nil)
 		require.Equal(t, http.StatusOK, got.status, "authentication in the body, resource as URI")
-		require.Equal(t, "keyrings:use keys:rotate-own", got.Scope)
+		require.Equal(t, "keyrings:use keys:rotate-own revocations:read", got.Scope)
 
 		for name, refused := range map[string]struct {
 			form   url.Values

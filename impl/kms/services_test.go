@@ -98,7 +98,7 @@ func TestEnrolmentFiles_lieForThoseWhoNeedThem(t *testing.T) {
 	require.NoError(t, h.stop())
 	h.run()
 	require.NoFileExists(t, path)
-	require.NoFileExists(t, filepath.Join(h.dir, "enrol", "gateway", "token"))
+	require.FileExists(t, filepath.Join(h.dir, "enrol", "gateway", "token"), "it has not enrolled")
 }
 
 func TestUpdateService_disablingEndsItsKeysAndTokens(t *testing.T) {
@@ -198,5 +198,5 @@ func TestFamilyScopes_followTheRelease(t *testing.T) {
 		}))
 	})
 	got := h.ask(key.APIKey.ID, key.Key, "kms")
-	require.Equal(t, "keyrings:use secrets:read secrets:write keys:rotate-own", got.JSON200.Scope)
+	require.Equal(t, "keyrings:use keys:rotate-own revocations:read secrets:read secrets:write", got.JSON200.Scope)
 }

@@ -167,10 +167,12 @@ func TestRestoreMark_endsAllThatIsOlder(t *testing.T) {
 		require.Equal(t, "session_ended", code(h.refresh(*tokens.RefreshToken).Body))
 		require.EqualValues(t, "REVOKED", h.verify(key.Key, tokens.AccessToken).Code)
 		require.Equal(t, "invalid_client", code(h.ask(key.APIKey.ID, key.Key, "sequence").Body))
-		shown, err := h.client.GetAPIKeyWithResponse(t.Context(), key.APIKey.ID, bearer(tokens.AccessToken))
+		require.Equal(t, "invalid_token", code(h.rotate(key.APIKey.ID, tokens.AccessToken, 60).Body), "its session is over")
+		again := h.login(adminName, adminPassword).AccessToken
+		shown, err := h.client.GetAPIKeyWithResponse(t.Context(), key.APIKey.ID, bearer(again))
 		require.NoError(t, err)
 		require.EqualValues(t, "revoked", shown.JSON200.Status)
-		require.Equal(t, "state_conflict", code(h.rotate(key.APIKey.ID, tokens.AccessToken, 60).Body))
+		require.Equal(t, "state_conflict", code(h.rotate(key.APIKey.ID, again, 60).Body))
 		require.Equal(t, http.StatusUnauthorized, h.tryEnrol(enrolment).StatusCode())
 		require.Equal(t, http.StatusUnauthorized, h.tryEnrol(reports.Enrolment.Token).StatusCode())
 		for _, service := range []string{"twofactor", "search", "sequence"} { // each gets a new one

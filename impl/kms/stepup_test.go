@@ -202,7 +202,7 @@ func TestCompleteStepUp_refusesWhatIsNotThisSessionsProof(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, out.StatusCode())
 	got = p.trade(access, p.sign(p.claimsFor(access)), "kms")
-	require.Equal(t, "session_ended", code(got.Body), "a session that has ended cannot be raised")
+	require.Equal(t, "invalid_token", code(got.Body), "a session that has ended cannot be raised")
 }
 
 // A proof must not do as an access token anywhere, nor an access token as a proof (above).
