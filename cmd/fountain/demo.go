@@ -17,11 +17,12 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/story"
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/internal/config"
 )
 
 func newDemo() *cobra.Command {
 	var c connection
-	var tokenFile, username, passwordFile string
+	var tokenFile, username, passwordFile, invitationFile string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Tell the whole story, step by step, on a short play",
@@ -31,12 +32,13 @@ step did what it says.
 
 With --url it uses a running family: as the user of fountain login, or with --username
 and --password-file, or, where no administrator exists, as the one that it makes with
---bootstrap-token-file, --username and --password-file.`,
+--bootstrap-token-file, --username and --password-file. An administrator who has no
+authenticator yet gives the invitation that came with the account, in --invitation-file.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if c.url == "" {
-				for _, name := range []string{"bootstrap-token-file", "username", "password-file"} {
+				for _, name := range []string{"bootstrap-token-file", "username", "password-file", "invitation-file"} {
 					if cmd.Flags().Changed(name) {
 						return usagef("--%s is for a running family: it needs --url", name)
 					}
@@ -46,7 +48,7 @@ and --password-file, or, where no administrator exists, as the one that it makes
 			if (username == "") != (passwordFile == "") || (tokenFile != "" && username == "") {
 				return usagef("--username and --password-file go together, and --bootstrap-token-file needs both")
 			}
-			return runningDemo(cmd.Context(), out, &c, tokenFile, username, passwordFile)
+			return runningDemo(cmd.Context(), out, &c, tokenFile, username, passwordFile, invitationFile)
 		},
 	}
 	c.flags(cmd)
@@ -54,6 +56,7 @@ and --password-file, or, where no administrator exists, as the one that it makes
 	cmd.Flags().StringVar(&tokenFile, "bootstrap-token-file", "", "make the first administrator with the token in this file")
 	cmd.Flags().StringVar(&username, "username", "", "who signs in")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password")
+	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "file with an administrator's invitation, for the first authenticator")
 	return cmd
 }
 
@@ -92,7 +95,7 @@ func ownDemo(ctx context.Context, out io.Writer) (err error) {
 }
 
 // runningDemo tells the story in a family that others use too: in a scope of its own, and without leaving an authenticator.
-func runningDemo(ctx context.Context, out io.Writer, c *connection, tokenFile, username, passwordFile string) error {
+func runningDemo(ctx context.Context, out io.Writer, c *connection, tokenFile, username, passwordFile, invitationFile string) error {
 	opts, err := c.options()
 	if err != nil {
 		return err
@@ -104,6 +107,11 @@ func runningDemo(ctx context.Context, out io.Writer, c *connection, tokenFile, u
 	}
 	if username != "" {
 		if o.Password, err = terminal.Password("", passwordFile); err != nil {
+			return err
+		}
+	}
+	if invitationFile != "" {
+		if o.Invitation, err = config.ReadSecret(invitationFile); err != nil {
 			return err
 		}
 	}

@@ -92,15 +92,9 @@ func TestWhoami_knowsAKeyForOneServiceAlone(t *testing.T) {
 	u.bootstrap(t, pass)
 	c, err := fountain.New(u.url, fountain.WithUser("ada", pass), recorder.Option(t))
 	require.NoError(t, err)
-	var owner string
-	for user, err := range c.KMS.Users(t.Context()) {
-		require.NoError(t, err)
-		owner = user.ID
-	}
-	key, err := c.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{
-		Name: "import", OwnerKind: new(kms.APIKeyCreateOwnerKindUser), OwnerID: new(owner), Scopes: kms.Scopes{"elements:write"},
-	})
+	key, err := c.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{Name: "import", Scopes: kms.Scopes{"elements:write"}})
 	require.NoError(t, err)
+	owner := key.APIKey.OwnerID
 	h := &home{t: t, dir: t.TempDir(), env: []string{"FOUNTAIN_API_KEY=" + key.Key}}
 	got := h.run("whoami", "--url", u.url)
 	require.Zero(t, got.code, got.stderr)

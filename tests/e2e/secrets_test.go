@@ -55,7 +55,8 @@ func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 	secrets["API key"] = key.Key
 	require.NoError(t, apiKeyWorks(t, p, key.Key))
 
-	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{})
+	secrets["invitation"] = user.Invitation.Token
+	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Invitation: &user.Invitation.Token})
 	require.NoError(t, err)
 	seed = enrolment.Secret
 	secrets["TOTP seed"] = seed

@@ -49,8 +49,8 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	f.Bootstrap()
 	tr := &tour{t: t, f: f, admin: f.Admin()}
 	tr.gateway()
-	tr.people()
 	tr.codes()
+	tr.people()
 	tr.services()
 	tr.elements()
 	tr.documents()
@@ -127,12 +127,16 @@ func (tr *tour) codes() {
 	ok[any](tr, "step up")(any2(tr.admin.KMS.CompleteStepUp(ctx, kms.StepUp{Proof: proof.Proof, Resource: "kms"})))
 }
 
-// people needs no second factor yet: signing in and out, refreshing, reading.
+// people signs in and out, refreshes, revokes and reads.
 func (tr *tour) people() {
 	ctx, k := context.Background(), tr.admin.KMS
 	tokens := ok[*kms.TokenResponse](tr, "login")(k.LoginUser(ctx, kms.Login{Username: harness.Username, Password: tr.f.Password}))
 	tokens = ok[*kms.TokenResponse](tr, "refresh")(k.RefreshToken(ctx, kms.Refresh{RefreshToken: *tokens.RefreshToken}))
 	require.NoError(tr.t, k.LogoutUser(ctx, fountain.WithBearer(tokens.AccessToken)))
+	tokens = ok[*kms.TokenResponse](tr, "login")(k.LoginUser(ctx, kms.Login{Username: harness.Username, Password: tr.f.Password}))
+	require.NoError(tr.t, k.RevokeToken(ctx, kms.TokenQuestion{Token: *tokens.RefreshToken, ClientID: fountain.Ptr("fountain")}))
+	_, err := k.RefreshToken(ctx, kms.Refresh{RefreshToken: *tokens.RefreshToken})
+	require.ErrorIs(tr.t, err, fountain.CodeSessionEnded)
 	users := ok[*kms.UserList](tr, "users")(k.ListUsers(ctx, nil))
 	ok[any](tr, "user")(any2(k.GetUser(ctx, users.Items[0].ID)))
 }
@@ -151,7 +155,7 @@ func (tr *tour) services() {
 	fresh := ok[*kms.Enrolment](tr, "enrolment token")(k.CreateEnrolmentToken(ctx, made.Service.ID))
 	own := ok[*kms.APIKeyWithSecret](tr, "enrol")(k.EnrolService(ctx, kms.Enrol{Token: fresh.Token}))
 	tr.ownKey(own.Key)
-	tr.proofKey()
+	tr.twofactor()
 	inactive := kms.ServiceUpdateStatus("disabled")
 	ok[any](tr, "disable service")(any2(k.UpdateService(ctx, made.Service.ID, fountain.IfMatch(made.Service.Version), kms.ServiceUpdate{Status: inactive})))
 
@@ -160,7 +164,8 @@ func (tr *tour) services() {
 	ok[any](tr, "keys")(any2(k.ListAPIKeys(ctx, nil)))
 	ok[any](tr, "key")(any2(k.GetAPIKey(ctx, key.APIKey.ID)))
 	ok[any](tr, "rotate")(any2(k.RotateAPIKey(ctx, key.APIKey.ID, kms.APIKeyRotate{})))
-	require.EqualValues(tr.t, 1, ok[*kms.APIKeyRevocation](tr, "revoke key")(k.RevokeAPIKey(ctx, key.APIKey.ID)).Revoked)
+	require.NoError(tr.t, k.RetireAPIKey(ctx, key.APIKey.ID))
+	require.EqualValues(tr.t, 1, ok[*kms.APIKeyRevocation](tr, "revoke key")(k.RevokeAPIKey(ctx, key.APIKey.ID)).Revoked, "its successor")
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
@@ -178,16 +183,28 @@ func (tr *tour) ownKey(text string) {
 	ok[any](tr, "rotate own")(any2(k.RotateCurrentAPIKey(ctx, kms.APIKeyRotate{})))
 }
 
-// proofKey registers a key as one more instance of twofactor, the only service that may.
-func (tr *tour) proofKey() {
-	ctx := context.Background()
-	enrolled := ok[*kms.APIKeyWithSecret](tr, "enrol")(tr.admin.KMS.EnrolService(ctx, kms.Enrol{Token: harness.EnrolmentToken(tr.t, tr.admin, "twofactor")}))
-	k := tr.f.Client(fountain.WithAPIKey(enrolled.Key)).KMS
+// twofactor does what the twofactor service alone may do, with its own key.
+func (tr *tour) twofactor() {
+	ctx, key := context.Background(), tr.f.ServiceKey("twofactor")
+	k := tr.f.Client(fountain.WithAPIKey(key)).KMS
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(tr.t, err)
 	x := base64.RawURLEncoding.EncodeToString(public)
 	thumbprint := sha256.Sum256([]byte(fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, x)))
 	require.NoError(tr.t, k.PutProofKey(ctx, base64.RawURLEncoding.EncodeToString(thumbprint[:]), kms.ProofKey{Kty: "OKP", Crv: "Ed25519", X: x}))
+
+	made := ok[*kms.Invitation](tr, "invitation")(tr.admin.KMS.CreateInvitation(ctx, tr.f.AdminID))
+	checked := ok[*kms.InvitationChecked](tr, "check invitation")(k.CheckInvitation(ctx, kms.InvitationCheck{UserID: tr.f.AdminID, Token: made.Token}))
+	require.NoError(tr.t, k.UseInvitation(ctx, checked.InvitationID, kms.InvitationUse{UserID: tr.f.AdminID, FactorID: "fac_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}))
+
+	page := ok[*kms.RevocationPage](tr, "revocations")(k.ListRevocations(ctx, nil))
+	require.NotEmpty(tr.t, page.Items, "people have signed out")
+	token, err := tr.admin.Token(ctx, "twofactor")
+	require.NoError(tr.t, err)
+	id := "key_" + strings.Split(key, "_")[2]
+	known := ok[*kms.Introspection](tr, "introspect")(k.IntrospectToken(ctx, kms.TokenQuestion{Token: token, ClientID: &id, ClientSecret: &key}))
+	require.True(tr.t, known.Active)
+	require.Equal(tr.t, tr.f.AdminID, *known.Sub)
 }
 
 func (tr *tour) elements() {

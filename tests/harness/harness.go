@@ -4,6 +4,7 @@ package harness
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,10 +54,12 @@ type Family struct {
 	Clock    *Clock
 	Password string
 
-	stop   context.CancelFunc
-	ended  chan error
-	mu     sync.Mutex
-	secret string // the administrator's TOTP seed, once enrolled
+	stop       context.CancelFunc
+	ended      chan error
+	mu         sync.Mutex
+	secret     string // the administrator's TOTP seed, once enrolled
+	invitation string // of the administrator, from the bootstrap
+	AdminID    string // set by Bootstrap
 }
 
 // Start runs a family in a fresh directory and waits until it is ready. It ends with the test.
@@ -130,10 +133,11 @@ func (f *Family) Bootstrap() {
 	f.tb.Helper()
 	token, err := os.ReadFile(filepath.Join(f.Dir, "kms", "bootstrap.token"))
 	require.NoError(f.tb, err)
-	_, err = f.Client().KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{
+	made, err := f.Client().KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{
 		Token: strings.TrimSpace(string(token)), Username: Username, Password: f.Password,
 	})
 	require.NoError(f.tb, err)
+	f.invitation, f.AdminID = made.Invitation.Token, made.ID
 }
 
 // Admin returns a client signed in as the administrator; it satisfies second-factor challenges once EnrolTOTP was called.
@@ -146,7 +150,7 @@ func (f *Family) Admin() *fountain.Client {
 func (f *Family) EnrolTOTP(c *fountain.Client) {
 	f.tb.Helper()
 	ctx := context.Background()
-	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("test")})
+	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("test"), Invitation: &f.invitation})
 	require.NoError(f.tb, err)
 	require.Contains(f.tb, enrolment.OtpauthURI, "otpauth://totp/FountainAI:"+Username+"?", "the authenticator shows who it is for")
 	f.mu.Lock()
@@ -184,4 +188,15 @@ func EnrolmentToken(tb testing.TB, admin *fountain.Client, word string) string {
 	}
 	tb.Fatalf("the service %s is not registered", word)
 	return ""
+}
+
+// ServiceKey returns the API key by which a service of this family signs in, from its data directory.
+func (f *Family) ServiceKey(word string) string {
+	f.tb.Helper()
+	raw, err := os.ReadFile(filepath.Join(f.Dir, word, "credential.json"))
+	require.NoError(f.tb, err)
+	var credential struct{ Key string }
+	require.NoError(f.tb, json.Unmarshal(raw, &credential))
+	require.NotEmpty(f.tb, credential.Key)
+	return credential.Key
 }

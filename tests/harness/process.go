@@ -140,9 +140,9 @@ func (p *Process) Bootstrap(dir, username, password string, opts ...fountain.Opt
 	})}, opts...)
 	c, err := fountain.New(p.URL, opts...)
 	require.NoError(p.tb, err)
-	_, err = c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: username, Password: password})
+	made, err := c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: username, Password: password})
 	require.NoError(p.tb, err)
-	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{})
+	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Invitation: &made.Invitation.Token})
 	require.NoError(p.tb, err)
 	seed = enrolment.Secret
 	before, err := totp.GenerateCode(seed, time.Now().Add(-30*time.Second))

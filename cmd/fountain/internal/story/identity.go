@@ -2,6 +2,8 @@ package story
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -58,6 +60,10 @@ func (t *teller) bootstrap(ctx context.Context) error {
 		return err
 	}
 	t.call("POST /kms/v1/bootstrap/admin", "201 "+user.Username+", "+user.ID)
+	if user.Invitation == nil {
+		return failed("the first administrator got no invitation")
+	}
+	t.Invitation = user.Invitation.Token
 	_, err = anonymous.KMS.BootstrapAdmin(ctx, request)
 	var refusal *fountain.Error
 	if !errors.As(err, &refusal) || refusal.Code == "" || refusal.Status >= 500 {
@@ -89,6 +95,9 @@ func (t *teller) signIn(ctx context.Context) (err error) {
 		return failed("there is no access token")
 	}
 	t.call("POST /kms/v1/auth/login", "200 an access token")
+	if t.userID, err = subject(token); err != nil {
+		return err
+	}
 	anonymous, err := fountain.New(t.URL, t.Options.Options...)
 	if err != nil {
 		return err
@@ -100,6 +109,22 @@ func (t *teller) signIn(ctx context.Context) (err error) {
 	t.say("Without it nothing happens:")
 	t.call("GET /sequence/v1/scopes/"+t.Scope+"/spokenWord/elements", answerOf(err))
 	return nil
+}
+
+// subject reads whom a token speaks for. Nothing is decided by it, so it is not verified.
+func subject(token string) (string, error) {
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", failed("the access token is no JWT")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(raw, &claims) != nil {
+		return "", failed("the access token is no JWT")
+	}
+	return claims.Subject, nil
 }
 
 // answerOf is a refusal as the story shows it: 401 authentication_required.

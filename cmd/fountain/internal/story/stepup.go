@@ -110,7 +110,17 @@ func (t *teller) enrol(ctx context.Context) error {
 		}
 	}
 	t.say("An authenticator app is enrolled: the service makes a seed and shows it once, as text and as a QR code; the first code confirms it. Here the program itself plays the phone.")
-	enrolment, err := t.client.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("demo")})
+	body := twofactor.TotpEnrol{Label: fountain.Ptr("demo")}
+	if t.Invitation != "" {
+		t.say("An administrator's first authenticator needs more than a password: the invitation that came with the account.")
+		_, err := t.client.Twofactor.EnrolTotp(ctx, body)
+		if !errors.Is(err, fountain.CodeInvitationRequired) {
+			return failed("a password alone was enough to enrol an administrator's authenticator: %w", err)
+		}
+		t.call("POST /twofactor/v1/factors/totp", answerOf(err))
+		body.Invitation = &t.Invitation
+	}
+	enrolment, err := t.client.Twofactor.EnrolTotp(ctx, body)
 	if err != nil {
 		return err
 	}
@@ -197,6 +207,14 @@ func (t *teller) tidy(ctx context.Context) error {
 
 // revoke takes the story's authenticator away again.
 func (t *teller) revoke(ctx context.Context) error {
+	if t.Invitation != "" {
+		fresh, err := t.client.KMS.CreateInvitation(ctx, t.userID)
+		if err != nil {
+			return fmt.Errorf("make an invitation for an authenticator of the administrator's own: %w", err)
+		}
+		t.Invitation = fresh.Token
+		t.say("An administrator without an authenticator can do nothing but enrol one, and needs an invitation for that. This is yours, for the next 72 hours: %s", fresh.Token)
+	}
 	if err := t.client.Twofactor.RevokeFactor(ctx, t.authenticator.factorID); err != nil {
 		return err
 	}

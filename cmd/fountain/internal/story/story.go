@@ -25,8 +25,10 @@ type Options struct {
 
 	Client func(fountain.StepUpFunc) (*fountain.Client, error) // signed in already; used without Username
 	Ask    fountain.StepUpFunc                                 // asks a person, who has an authenticator already
-	Scope  string                                              // what the numbers belong to
-	Tidy   bool                                                // take the authenticator away again at the end
+	// Invitation is that of an administrator who was made before and has no authenticator yet; "" is none.
+	Invitation string
+	Scope      string // what the numbers belong to
+	Tidy       bool   // take the authenticator away again at the end
 
 	Now   func() time.Time                                 // of the authenticator; default time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // until the next code; default waits
@@ -38,6 +40,7 @@ type teller struct {
 	script        *screenplay.Script
 	client        *fountain.Client
 	authenticator *authenticator
+	userID        string // who has signed in
 	step          int
 }
 

@@ -3,6 +3,7 @@ package story
 import (
 	"context"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -71,8 +72,11 @@ func TestTell_inARunningFamilyLeavesNoAuthenticatorAndCanBeToldAgain(t *testing.
 		require.NotEqual(t, "active", string(f.Status))
 	}
 
+	first := strings.Join(strings.Fields(out.String()), " ")
 	out.Reset()
 	o.BootstrapTokenFile, o.Scope, o.Username = "", "second", ""
+	o.Invitation = regexp.MustCompile(`\bin_[A-Za-z0-9_-]+`).FindString(first)
+	require.NotEmpty(t, o.Invitation, "the administrator can enrol an authenticator of their own")
 	o.Client = func(stepUp fountain.StepUpFunc) (*fountain.Client, error) {
 		return fountain.New(info.GatewayURL, fountain.WithUser("ada", o.Password), fountain.WithStepUp(stepUp))
 	}

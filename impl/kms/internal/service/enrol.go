@@ -43,6 +43,10 @@ func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.
 	if !ok {
 		return Enrolment{}, notFound()
 	}
+	if found.Family && found.Name == authority.Twofactor {
+		// Whoever enrols as twofactor can forge second factors: an administrator could become any other.
+		return Enrolment{}, domain.Refuse(domain.Forbidden, "The service twofactor enrols on the machine of the kms alone, by its token file or by fountain recover.")
+	}
 	if found.Status != Active {
 		return Enrolment{}, domain.Refuse(domain.StateConflict, "The service is disabled.")
 	}

@@ -1,0 +1,311 @@
+package kms_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	api "github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/audit"
+)
+
+// raceRounds is how often each mint meets each end: enough to find a missing lock in CI, and 5,000 times where the long proofs run
+// (FOUNTAIN_PROVE, or FOUNTAIN_RACE_ROUNDS to choose).
+func raceRounds(t *testing.T) int {
+	t.Helper()
+	if n, err := strconv.Atoi(os.Getenv("FOUNTAIN_RACE_ROUNDS")); err == nil {
+		return n
+	}
+	if os.Getenv("FOUNTAIN_PROVE") != "" {
+		return 5000
+	}
+	return 12
+}
+
+// racer is one user of a race, signed in anew for each round.
+type racer struct {
+	a, b   *house // the replicas: ends happen at a, mints at both
+	raised string // an administrator's token
+	prover *prover
+	user   *api.UserCreated
+	tokens *api.TokenResponse
+	key    *api.APIKeyWithSecret // of the user
+	byKey  string                // token of that key for the kms
+}
+
+// round gives the user a session, a key and a token of the key.
+func (r *racer) round() {
+	r.tokens = r.a.login(r.user.Username, userPassword)
+	r.key = r.a.ownKey(r.user.ID, r.tokens.AccessToken, "keys:read", "keys:write", "session:manage")
+	r.byKey = r.a.token(r.key, "kms")
+}
+
+// minted is what a mint made: the id by which the audit log names it, and a way to see whether it works.
+type minted struct {
+	id    string
+	works func() bool
+}
+
+func (r *racer) keyMinted(key *api.APIKeyWithSecret) []minted {
+	if key == nil {
+		return nil
+	}
+	return []minted{{key.APIKey.ID, func() bool { return r.a.verify(key.Key, r.raised).Valid }}}
+}
+
+// mints are the ways to something that outlives the caller's token. Each is tried through both replicas at once.
+var mints = map[string]func(r *racer, h *house) []minted{
+	"createApiKey by a session": func(r *racer, h *house) []minted { return r.keyMinted(h.tryKey(r.user.ID, r.tokens.AccessToken)) },
+	"createApiKey by a key":     func(r *racer, h *house) []minted { return r.keyMinted(h.tryKey(r.user.ID, r.byKey)) },
+	"rotateApiKey": func(r *racer, h *house) []minted {
+		got := h.rotate(r.key.APIKey.ID, r.tokens.AccessToken, 3600)
+		if got.JSON201 == nil {
+			return nil
+		}
+		return []minted{{got.JSON201.APIKey.ID, func() bool { return r.a.verify(got.JSON201.Key, r.raised).Valid }}}
+	},
+	"refreshToken": func(r *racer, h *house) []minted {
+		got := h.refresh(*r.tokens.RefreshToken)
+		if got.JSON200 == nil {
+			return nil
+		}
+		return []minted{{"", func() bool { return h.usable(got.JSON200.AccessToken, r.user.ID) }}}
+	},
+	"completeStepUp": func(r *racer, h *house) []minted {
+		got, err := h.client.CompleteStepUpWithResponse(context.Background(),
+			api.StepUp{Proof: r.prover.sign(r.prover.claimsFor(r.tokens.AccessToken)), Resource: "kms"}, bearer(r.tokens.AccessToken))
+		if err != nil || got.JSON200 == nil {
+			return nil
+		}
+		return []minted{{"", func() bool { return h.usable(got.JSON200.AccessToken, r.user.ID) }}}
+	},
+	"client_credentials": func(r *racer, h *house) []minted {
+		got := h.ask(r.key.APIKey.ID, r.key.Key, "kms")
+		if got.JSON200 == nil {
+			return nil
+		}
+		return []minted{{"", func() bool { return h.usable(got.JSON200.AccessToken, r.user.ID) }}}
+	},
+}
+
+// tryKey makes a key, nil when it is refused.
+func (h *house) tryKey(userID, token string) *api.APIKeyWithSecret {
+	got, err := h.client.CreateAPIKeyWithResponse(context.Background(), nil, api.APIKeyCreate{
+		Name: "raced", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(userID), Scopes: []string{"keys:read"},
+	}, bearer(token))
+	if err != nil {
+		return nil
+	}
+	return got.JSON201
+}
+
+// usable reports whether a token still opens the user's own account.
+func (h *house) usable(token, userID string) bool {
+	got, err := h.client.GetUserWithResponse(context.Background(), userID, bearer(token))
+	return err == nil && got.StatusCode() == http.StatusOK
+}
+
+// race lets the mint run eight times, half of them at each replica, beside the end.
+func (r *racer) race(mint func(*racer, *house) []minted, end func()) (made []minted) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range 8 {
+		all.Go(func() {
+			<-begin
+			got := mint(r, []*house{r.a, r.b}[i%2])
+			mu.Lock()
+			defer mu.Unlock()
+			made = append(made, got...)
+		})
+	}
+	all.Go(func() { <-begin; end() })
+	close(begin)
+	all.Wait()
+	return made
+}
+
+// races runs them on two replicas of PostgreSQL, and on SQLite, where both are the same process.
+func races(t *testing.T, f func(t *testing.T, r *racer)) {
+	t.Helper()
+	run := func(a, b *house) {
+		r := &racer{a: a, b: b}
+		a.bootstrap()
+		r.prover = a.prover()
+		r.raised = r.prover.raise(a.login(adminName, adminPassword).AccessToken, "kms")
+		r.user = a.user("grace", "editor", r.raised)
+		f(a.t, r)
+	}
+	replicas(t, run)
+	h := start(t, databaseOfSQLite(t))
+	run(h, h)
+}
+
+// Whatever is made beside the end of its owner ends with it: after the user was enabled again, nothing of before works.
+func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
+	races(t, func(t *testing.T, r *racer) {
+		survivors, made := 0, 0
+		for name, mint := range mints {
+			for range raceRounds(t) {
+				r.round()
+				got := r.race(mint, func() { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) })
+				r.a.change(r.user.ID, `{"status":"active"}`, r.raised)
+				made += len(got)
+				for _, m := range got {
+					if m.works() {
+						survivors++
+						t.Errorf("%s: what was made beside the end works", name)
+					}
+				}
+				r.refreshAdmin()
+			}
+		}
+		t.Logf("%d made beside an end, %d survived", made, survivors)
+	})
+}
+
+// refreshAdmin raises the administrator's token again before its five minutes are over.
+func (r *racer) refreshAdmin() {
+	r.a.clock.Advance(0)
+	if r.a.clock.Now().Sub(claims(r.a.t, r.raised).IssuedAt.Time).Minutes() < 3 {
+		return
+	}
+	r.raised = r.prover.raise(r.a.login(adminName, adminPassword).AccessToken, "kms")
+}
+
+// Nothing is made by a session or a key after its end: the audit log, which is written in the order of the commits, has every creation
+// before the end that it ran beside.
+func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
+	type pair struct{ mint, end string }
+	ends := map[string]struct {
+		action string
+		target func(r *racer) string
+		do     func(r *racer)
+	}{
+		"logoutUser": {"logoutUser", func(r *racer) string { return claims(r.a.t, r.tokens.AccessToken).SessionID }, func(r *racer) {
+			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), bearer(r.tokens.AccessToken)) // the log tells
+		}},
+		"revokeApiKey": {"revokeApiKey", func(r *racer) string { return r.key.APIKey.ID }, func(r *racer) {
+			r.a.revoke(r.key.APIKey.ID, r.raised)
+		}},
+	}
+	races(t, func(t *testing.T, r *racer) {
+		type round struct {
+			pair
+			end  string // target
+			made []minted
+		}
+		var rounds []round
+		for _, p := range []pair{{"createApiKey by a session", "logoutUser"}, {"createApiKey by a key", "revokeApiKey"}} {
+			for range raceRounds(t) {
+				r.round()
+				made := r.race(mints[p.mint], func() { ends[p.end].do(r) })
+				rounds = append(rounds, round{p, ends[p.end].target(r), made})
+				r.refreshAdmin()
+				r.clearKeys()
+			}
+		}
+		if r.b != r.a {
+			require.NoError(t, r.b.stop())
+		}
+		at := positions(r.a.records())
+		late := 0
+		for _, round := range rounds {
+			end, found := at[ends[round.pair.end].action+" "+round.end]
+			require.True(t, found, "the end of %s is in the log", round.end)
+			for _, m := range round.made {
+				if at["createApiKey "+m.id] > end {
+					late++
+					t.Errorf("%s after %s", round.mint, round.pair.end)
+				}
+			}
+		}
+		t.Logf("%d rounds, %d mints after an end", len(rounds), late)
+	})
+}
+
+// positions are the numbers of the first event of each action and target.
+func positions(records []audit.Record) map[string]int64 {
+	at := map[string]int64{}
+	for _, e := range records {
+		name := e.Action + " " + e.Target
+		if seq, known := at[name]; !known || e.Seq < seq {
+			at[name] = e.Seq
+		}
+	}
+	return at
+}
+
+// clearKeys revokes what the rounds have left, since an owner has at most a hundred keys.
+func (r *racer) clearKeys() {
+	for {
+		limit := int32(200)
+		token := r.a.login(r.user.Username, userPassword).AccessToken
+		got, err := r.a.client.ListAPIKeysWithResponse(context.Background(), &api.ListAPIKeysParams{Limit: &limit}, bearer(token))
+		require.NoError(r.a.t, err)
+		open := 0
+		for _, k := range got.JSON200.Items {
+			if k.Status == "active" || k.Status == "expiring" {
+				open++
+				require.Equal(r.a.t, http.StatusOK, r.a.revoke(k.ID, token))
+			}
+		}
+		if open == 0 {
+			return
+		}
+	}
+}
+
+// A service's end, too, leaves no key beside it: neither by enrolment nor by its own rotation.
+func TestMint_leavesNothingBesideItsServicesEnd(t *testing.T) {
+	races(t, func(t *testing.T, r *racer) {
+		reports := r.a.register("reports", r.raised, "elements:read")
+		made := 0
+		for i := range raceRounds(t) {
+			token := r.a.enrolmentFor(reports.Service.ID, r.raised)
+			key, err := r.a.client.EnrolServiceWithResponse(t.Context(), api.Enrol{Token: token})
+			require.NoError(t, err)
+			require.Equal(t, http.StatusCreated, key.StatusCode(), string(key.Body))
+			access, second := r.a.token(key.JSON201, "kms"), r.a.enrolmentFor(reports.Service.ID, r.raised)
+			var texts []string
+			var mu sync.Mutex
+			keep := func(text string) {
+				mu.Lock()
+				defer mu.Unlock()
+				texts = append(texts, text)
+			}
+			r.race(func(r *racer, h *house) []minted {
+				if got, err := h.client.EnrolServiceWithResponse(context.Background(), api.Enrol{Token: second}); err == nil && got.JSON201 != nil {
+					keep(got.JSON201.Key)
+				}
+				params := &api.RotateCurrentAPIKeyParams{IdempotencyKey: fmt.Sprintf("race-%d-%p", i, h)}
+				if got, err := h.client.RotateCurrentAPIKeyWithResponse(context.Background(), params, api.APIKeyRotate{}, bearer(access)); err == nil && got.JSON201 != nil {
+					keep(got.JSON201.Key)
+				}
+				return nil
+			}, func() { r.a.setService(reports.Service.ID, "disabled", r.raised) })
+			r.a.setService(reports.Service.ID, "active", r.raised)
+			made += len(texts)
+			for _, text := range texts {
+				require.False(t, r.a.verify(text, r.raised).Valid, "a key that was made beside the service's end works")
+			}
+			r.refreshAdmin()
+		}
+		t.Logf("%d keys made beside an end, 0 survived", made)
+	})
+}
+
+// enrolmentFor makes an enrolment token of a service.
+func (h *house) enrolmentFor(serviceID, raised string) string {
+	h.t.Helper()
+	got, err := h.client.CreateEnrolmentTokenWithResponse(context.Background(), serviceID, nil, bearer(raised))
+	require.NoError(h.t, err)
+	require.Equal(h.t, http.StatusCreated, got.StatusCode(), string(got.Body))
+	return got.JSON201.Token
+}
