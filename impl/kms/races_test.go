@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -75,7 +76,7 @@ var mints = map[string]func(r *racer, h *house) []minted{
 		if got.JSON200 == nil {
 			return nil
 		}
-		return []minted{{"", func() bool { return h.usable(got.JSON200.AccessToken, r.user.ID) }}}
+		return []minted{{"", func() bool { return r.a.usable(got.JSON200.AccessToken, r.user.ID) }}}
 	},
 	"completeStepUp": func(r *racer, h *house) []minted {
 		got, err := h.client.CompleteStepUpWithResponse(context.Background(),
@@ -83,14 +84,14 @@ var mints = map[string]func(r *racer, h *house) []minted{
 		if err != nil || got.JSON200 == nil {
 			return nil
 		}
-		return []minted{{"", func() bool { return h.usable(got.JSON200.AccessToken, r.user.ID) }}}
+		return []minted{{"", func() bool { return r.a.usable(got.JSON200.AccessToken, r.user.ID) }}}
 	},
 	"client_credentials": func(r *racer, h *house) []minted {
 		got := h.ask(r.key.APIKey.ID, r.key.Key, "kms")
 		if got.JSON200 == nil {
 			return nil
 		}
-		return []minted{{"", func() bool { return h.usable(got.JSON200.AccessToken, r.user.ID) }}}
+		return []minted{{"", func() bool { return r.a.usable(got.JSON200.AccessToken, r.user.ID) }}}
 	},
 }
 
@@ -103,6 +104,47 @@ func (h *house) tryKey(userID, token string) *api.APIKeyWithSecret {
 		return nil
 	}
 	return got.JSON201
+}
+
+// At the replica where something was ended it is refused from the answer on, and at the other within a second.
+func TestEnd_reachesTheOtherReplicaWithinASecond(t *testing.T) {
+	races(t, func(t *testing.T, r *racer) {
+		var longest time.Duration
+		for name, end := range map[string]func(){
+			"logoutUser": func() {
+				got, err := r.a.client.LogoutUserWithResponse(t.Context(), bearer(r.tokens.AccessToken))
+				require.NoError(t, err)
+				require.Equal(t, http.StatusNoContent, got.StatusCode())
+			},
+			"a change of roles": func() {
+				r.a.change(r.user.ID, `{"roles":["reader"]}`, r.raised)
+				r.a.change(r.user.ID, `{"roles":["editor"]}`, r.raised)
+			},
+			"disabling": func() {
+				r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised)
+				r.a.change(r.user.ID, `{"status":"active"}`, r.raised)
+			},
+		} {
+			r.round()
+			token := r.tokens.AccessToken
+			require.True(t, r.a.usable(token, r.user.ID) && r.b.usable(token, r.user.ID), "both have the token in their caches")
+			end()
+			ended := time.Now()
+			require.False(t, r.a.usable(token, r.user.ID), "%s: the same replica", name)
+			for r.b.usable(token, r.user.ID) {
+				require.Less(t, time.Since(ended), time.Second, "%s: the other replica", name)
+			}
+			longest = max(longest, time.Since(ended))
+		}
+		r.round()
+		require.Equal(t, http.StatusOK, r.a.revoke(r.key.APIKey.ID, r.raised))
+		ended := time.Now()
+		require.False(t, r.a.usable(r.byKey, r.user.ID), "the token of a revoked key")
+		for r.b.usable(r.byKey, r.user.ID) {
+			require.Less(t, time.Since(ended), time.Second)
+		}
+		t.Logf("refused at the other replica after %s at the longest", max(longest, time.Since(ended)))
+	})
 }
 
 // usable reports whether a token still opens the user's own account.
