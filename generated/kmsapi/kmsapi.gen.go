@@ -155,7 +155,6 @@ const (
 	InvalidTarget        OAuthErrorError = "invalid_target"
 	UnauthorizedClient   OAuthErrorError = "unauthorized_client"
 	UnsupportedGrantType OAuthErrorError = "unsupported_grant_type"
-	UnsupportedTokenType OAuthErrorError = "unsupported_token_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorError enum.
@@ -174,8 +173,6 @@ func (e OAuthErrorError) Valid() bool {
 	case UnauthorizedClient:
 		return true
 	case UnsupportedGrantType:
-		return true
-	case UnsupportedTokenType:
 		return true
 	default:
 		return false

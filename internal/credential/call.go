@@ -120,13 +120,14 @@ func (s *Source) noteClock(date string) {
 // keyWithSecret is the answer of enrolService, and a part of that of rotateCurrentApiKey.
 type keyWithSecret struct {
 	APIKey struct {
-		ID        string    `json:"id"`
-		CreatedAt time.Time `json:"createdAt"`
-		ExpiresAt time.Time `json:"expiresAt"`
+		ID           string    `json:"id"`
+		CreatedAt    time.Time `json:"createdAt"`
+		ExpiresAt    time.Time `json:"expiresAt"`
+		GrantedUntil time.Time `json:"grantedUntil"`
 	} `json:"apiKey"`
 	Key string `json:"key"`
 }
 
 func (k keyWithSecret) held() held {
-	return held{KeyID: k.APIKey.ID, Key: k.Key, CreatedAt: k.APIKey.CreatedAt, ExpiresAt: k.APIKey.ExpiresAt}
+	return held{KeyID: k.APIKey.ID, Key: k.Key, CreatedAt: k.APIKey.CreatedAt, ExpiresAt: k.APIKey.ExpiresAt, GrantedUntil: k.APIKey.GrantedUntil}
 }

@@ -122,10 +122,19 @@ func (s *Source) step(ctx context.Context) error {
 		// Learn at once whether the key still holds, and tell the kms that it arrived.
 		_, err := s.Token(ctx, kmsAudience)
 		return err
+	case h.enrolmentDue(s.Clock.Now()) && s.tokenLies():
+		return s.enrolFromFile(ctx)
 	case h.rotationDue(s.Clock.Now()):
 		return s.rotate(ctx)
 	}
 	return nil
+}
+
+// tokenLies reports whether there is an enrolment token that was not refused before.
+func (s *Source) tokenLies() bool {
+	raw, err := os.ReadFile(s.EnrolTokenFile)
+	text := strings.TrimSpace(string(raw))
+	return err == nil && text != "" && !s.wasRefused(text)
 }
 
 // enrolFromFile trades the token in the file, when there is one that was not refused before, for a key.

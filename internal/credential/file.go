@@ -17,13 +17,24 @@ type held struct {
 	CreatedAt time.Time `json:"createdAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	Rotation  string    `json:"rotation,omitempty"` // Idempotency-Key of a rotation that was begun
+	// GrantedUntil is the end of all rotations: then only a new enrolment helps. Zero when the key is from before there was such an end.
+	GrantedUntil time.Time `json:"grantedUntil,omitzero"`
 
 	RefusedToken string `json:"-"` // fingerprint of the enrolment token that the kms refused last
 }
 
-// rotationDue reports whether half of the key's life is over.
+// rotationDue reports whether half of the key's life is over, and a rotation would prolong it.
 func (h held) rotationDue(now time.Time) bool {
-	return now.After(h.CreatedAt.Add(h.ExpiresAt.Sub(h.CreatedAt) / 2))
+	prolongs := h.GrantedUntil.IsZero() || h.ExpiresAt.Before(h.GrantedUntil)
+	return prolongs && now.After(h.CreatedAt.Add(h.ExpiresAt.Sub(h.CreatedAt)/2))
+}
+
+// enrolmentWindow is how long before the end of all rotations a new enrolment token is looked for; the kms writes one in that time.
+const enrolmentWindow = 73 * 24 * time.Hour
+
+// enrolmentDue reports whether the key's rotations end soon.
+func (h held) enrolmentDue(now time.Time) bool {
+	return !h.GrantedUntil.IsZero() && now.After(h.GrantedUntil.Add(-enrolmentWindow))
 }
 
 func (s *Source) path() string { return filepath.Join(s.Dir, "credential.json") }
