@@ -29,6 +29,7 @@ const (
 	CodeInvalidProof                   Code = "invalid_proof"
 	CodeInvalidEnrolmentToken          Code = "invalid_enrolment_token"
 	CodeInvalidBootstrapToken          Code = "invalid_bootstrap_token"
+	CodeInvalidResetToken              Code = "invalid_reset_token"
 	CodeInvalidInvitation              Code = "invalid_invitation"
 	CodeInvitationRequired             Code = "invitation_required"
 	CodeInsufficientScope              Code = "insufficient_scope"

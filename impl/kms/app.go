@@ -131,7 +131,7 @@ func (p parts) domain() *handlers.Domain {
 	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, c.Clock, c.Log)
 	clients := &credential.Clients{Keys: presented, Mint: p.mint}
 	sessions := session.New(session.Config{
-		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
+		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
 		Sealer: p.sets.refresh, ProofKeys: proofKeys, Clock: c.Clock,
 	})
 	publicURL := strings.TrimSuffix(c.PublicURL, "/")
@@ -219,6 +219,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		life.Every(signing.ReloadPause, "read the signing keys", d.Ring.Reload),
 		life.Every(flushPause, "write last uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", d.Sessions.Sweep),
+		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
 		life.Every(reissuePause, "write a new bootstrap token", a.reissue),
 		life.Every(tidyPause, "remove old answers", func(ctx context.Context) error { return d.Answers.SweepAll(ctx, a.db) }),

@@ -33,6 +33,7 @@ const (
 	InvalidProof                   Code = "invalid_proof"                    // a step-up proof does not hold
 	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token does not hold
 	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token does not hold
+	InvalidResetToken              Code = "invalid_reset_token"              // a password reset token does not hold
 	InvalidInvitation              Code = "invalid_invitation"               // an invitation is unknown, expired, used or another user's
 	InvitationRequired             Code = "invitation_required"              // an administrator's first factor needs an invitation
 	InsufficientScope              Code = "insufficient_scope"               // RFC 6750: the token lacks a scope
@@ -184,6 +185,7 @@ var definitions = map[Code]definition{
 	InvalidProof:                   {KindUnprocessable, "Invalid proof"},
 	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
 	InvalidBootstrapToken:          {KindUnauthenticated, "Invalid bootstrap token"},
+	InvalidResetToken:              {KindUnauthenticated, "Invalid reset token"},
 	InvalidInvitation:              {KindUnprocessable, "Invalid invitation"},
 	InvitationRequired:             {KindForbidden, "Invitation required"},
 	InsufficientScope:              {KindForbidden, "Insufficient scope"},

@@ -145,6 +145,7 @@ func (tr *tour) people() {
 func (tr *tour) services() {
 	ctx, k := context.Background(), tr.admin.KMS
 	user := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []kms.Role{"editor"}}))
+	tr.account(user.ID)
 	disabled := kms.UserUpdateStatus("disabled")
 	ok[any](tr, "disable")(any2(k.UpdateUser(ctx, user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Status: &disabled})))
 
@@ -169,6 +170,25 @@ func (tr *tour) services() {
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
+}
+
+// account does what a user does with their own account, and an administrator for them.
+func (tr *tour) account(userID string) {
+	ctx, k := context.Background(), tr.admin.KMS
+	const first, second, third = "a quiet harbour at dawn", "a lantern over the river", "another lantern elsewhere"
+	grace := tr.f.Client(fountain.WithUser("grace", first)).KMS
+	require.NotEmpty(tr.t, ok[*kms.SessionList](tr, "sessions")(grace.ListSessions(ctx, userID, nil)).Items)
+	require.NoError(tr.t, grace.ChangePassword(ctx, userID, kms.PasswordChange{CurrentPassword: first, NewPassword: second}))
+	sessions := ok[*kms.SessionList](tr, "sessions")(k.ListSessions(ctx, userID, nil))
+	require.NoError(tr.t, k.RevokeSession(ctx, userID, sessions.Items[0].ID))
+	ok[any](tr, "revoke sessions")(any2(k.RevokeSessions(ctx, userID)))
+	require.NoError(tr.t, k.UnlockUser(ctx, userID))
+	reset := ok[*kms.PasswordReset](tr, "reset")(k.CreatePasswordReset(ctx, userID))
+	require.NoError(tr.t, k.ResetPassword(ctx, kms.PasswordResetUse{Token: reset.Token, NewPassword: third}))
+	_, err := k.LoginUser(ctx, kms.Login{Username: "grace", Password: third}, fountain.WithoutAuth())
+	require.NoError(tr.t, err)
+	gone := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "barbara", Password: first, Roles: []kms.Role{"reader"}}))
+	require.NoError(tr.t, k.DeleteUser(ctx, gone.ID))
 }
 
 // ownKey does what a service does with its key.

@@ -38,7 +38,7 @@ func contracts(t *testing.T) map[string]fountain.Operation {
 // repeatable are the operations beside reads and keyed ones whose contract says that repeating does no harm.
 var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
-	"omitElement", "syncDocuments", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", // "Repeating is safe"
+	"omitElement", "syncDocuments", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation",
 	"searchElements", "searchDocuments", "verifyApiKey", "unwrapDataKey", // they read
 }

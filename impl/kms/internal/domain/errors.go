@@ -21,6 +21,7 @@ const (
 	InvalidInvitation     Kind = "invalid invitation"
 	InvalidProof          Kind = "invalid proof"
 	InvalidRequest        Kind = "invalid request"
+	InvalidResetToken     Kind = "invalid reset token"
 	InvalidScope          Kind = "invalid scope"
 	InvalidTarget         Kind = "invalid target"
 	LastAdministrator     Kind = "last administrator"

@@ -97,3 +97,8 @@ func (s storedResponse) VisitRotateCurrentAPIKeyResponse(w http.ResponseWriter) 
 
 // VisitCreateInvitationResponse implements the generated answer of createInvitation.
 func (s storedResponse) VisitCreateInvitationResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitCreatePasswordResetResponse implements the generated answer of createPasswordReset.
+func (s storedResponse) VisitCreatePasswordResetResponse(w http.ResponseWriter) error {
+	return s.write(w)
+}

@@ -25,6 +25,7 @@ var codes = map[domain.Kind]problem.Code{
 	domain.InvalidInvitation:     problem.InvalidInvitation,
 	domain.InvalidProof:          problem.InvalidProof,
 	domain.InvalidRequest:        problem.InvalidRequest,
+	domain.InvalidResetToken:     problem.InvalidResetToken,
 	domain.InvalidScope:          problem.InvalidScope,
 	domain.InvalidTarget:         problem.InvalidTarget,
 	domain.LastAdministrator:     problem.LastAdministrator,

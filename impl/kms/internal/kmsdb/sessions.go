@@ -131,6 +131,28 @@ func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.
 	return r.family(), found, err
 }
 
+// Families returns sessions of a user that have not ended at the time, newest first, those before the given id.
+func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) ([]session.Family, error) {
+	query := "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE user_id = ? AND" + familyLive
+	args := []any{userID, at.UnixMicro()}
+	if before != "" {
+		query, args = query+"AND sid < ?", append(args, before)
+	}
+	var rows []familyRow
+	err := q.Select(ctx, &rows, query+" ORDER BY sid DESC LIMIT ?", append(args, limit)...)
+	families := make([]session.Family, len(rows))
+	for i, r := range rows {
+		families[i] = r.family()
+	}
+	return families, err
+}
+
+// UserOf returns the user of a session, whatever its state.
+func (Sessions) UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error) {
+	found, err = one(ctx, q, &userID, "SELECT user_id FROM refresh_families WHERE sid = ?", id)
+	return userID, found, err
+}
+
 // Revoke implements session.Rows.
 func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
 	return changed(ctx, tx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE sid = ? AND revoked_at IS NULL",

@@ -49,21 +49,21 @@ func (Users) Update(ctx context.Context, tx *store.Tx, u user.User, from int64) 
 // Get implements user.Rows.
 func (Users) Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error) {
 	var r userRow
-	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE id = ?", id)
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE id = ? AND deleted_at IS NULL", id)
 	return r.user(), found, err
 }
 
 // Credentials implements session.Users.
 func (Users) Credentials(ctx context.Context, q store.Querier, username string) (user.User, string, bool, error) {
 	var r userRow
-	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ?", username)
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
 	return r.user(), r.PasswordHash, found, err
 }
 
 // List implements user.Rows.
 func (Users) List(ctx context.Context, q store.Querier, after string, limit int) ([]user.User, error) {
 	var rows []userRow
-	err := q.Select(ctx, &rows, "SELECT "+userColumns+" FROM users WHERE username > ? ORDER BY username LIMIT ?", after, limit)
+	err := q.Select(ctx, &rows, "SELECT "+userColumns+" FROM users WHERE username > ? AND deleted_at IS NULL ORDER BY username LIMIT ?", after, limit)
 	users := make([]user.User, len(rows))
 	for i, r := range rows {
 		users[i] = r.user()
@@ -92,11 +92,55 @@ func (Users) Administrators(ctx context.Context, q store.Querier) (n int64, err 
 	return n, q.Get(ctx, &n, "SELECT active FROM administration WHERE id = 1")
 }
 
-// EndSessions revokes every session of the user. Their access tokens end by the user's epoch.
-func (Users) EndSessions(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
-	_, err := tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE user_id = ? AND revoked_at IS NULL",
-		at.UnixMicro(), reason, id)
+// EndSessions revokes every session of the user but one and returns how many it has ended. Their access tokens end by the user's epoch.
+func (Users) EndSessions(ctx context.Context, tx *store.Tx, id, but string, at time.Time, reason string) (int64, error) {
+	return tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE user_id = ? AND sid <> ? AND revoked_at IS NULL",
+		at.UnixMicro(), reason, id, but)
+}
+
+// SetPassword replaces the hash of a user's password.
+func (Users) SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", hash, at.UnixMicro(), id)
 	return err
+}
+
+// Delete marks a user as deleted and disables them; false when they were deleted before.
+func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
+	return changed(ctx, tx, `UPDATE users SET deleted_at = ?, status = 'disabled', password_hash = '', roles = '', version = version + 1, updated_at = ?
+		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
+}
+
+// InsertReset stores a reset by the hash of its token; older unused ones of the user stop working.
+func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE password_resets SET superseded_at = ? WHERE user_id = ? AND used_at IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO password_resets (hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)", hash, userID, at.UnixMicro(), expires.UnixMicro())
+	return err
+}
+
+const resetOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND expires_at > ? AND" + afterRestore
+
+// ResetUser returns the user of a reset that can be used at the time.
+func (Users) ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error) {
+	open, err = one(ctx, q, &userID, "SELECT user_id FROM password_resets WHERE"+resetOpen, hash, at.UnixMicro())
+	return userID, open, err
+}
+
+// UseReset uses a reset up; false when it can't be used at the time.
+func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error) {
+	return changed(ctx, tx, "UPDATE password_resets SET used_at = ? WHERE"+resetOpen, at.UnixMicro(), hash, at.UnixMicro())
+}
+
+// SweepTokens deletes resets and invitations that ended before the time.
+func (Users) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error {
+	for _, table := range []string{"password_resets", "invitations"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE expires_at < ?", before.UnixMicro()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EndKeys revokes every API key of the user. Their access tokens end by the user's epoch.

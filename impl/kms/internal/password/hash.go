@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
@@ -61,14 +62,14 @@ func Overloaded() error {
 	return domain.Refuse(domain.Overloaded, "Too many sign-ins at once.").After(queueTime)
 }
 
-// Hash returns the PHC string of a password.
+// Hash returns the PHC string of a password, in Unicode's form NFC: a keyboard that composes letters differently types the same password.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	release, err := h.Acquire(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	return encode([]byte(password)), nil
+	return encode(norm.NFC.Bytes([]byte(password))), nil
 }
 
 // Verify compares in a turn that the caller has acquired. An empty hash stands for nobody: it takes as long and is never right.
@@ -81,8 +82,16 @@ func (h *Hasher) Verify(password, phc string) bool {
 	if err != nil {
 		return false
 	}
-	sum := argon2.IDKey([]byte(password), p.salt, p.time, p.memory, p.threads, uint32(len(p.sum)))
-	return subtle.ConstantTimeCompare(sum, p.sum) == 1 && !nobody
+	right := p.matches(norm.NFC.Bytes([]byte(password)))
+	if !right && !norm.NFC.IsNormalString(password) {
+		right = p.matches([]byte(password)) // version 0.1 hashed what was typed
+	}
+	return right && !nobody
+}
+
+func (p parameters) matches(password []byte) bool {
+	sum := argon2.IDKey(password, p.salt, p.time, p.memory, p.threads, uint32(len(p.sum)))
+	return subtle.ConstantTimeCompare(sum, p.sum) == 1
 }
 
 func encode(password []byte) string {

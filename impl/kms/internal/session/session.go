@@ -63,6 +63,10 @@ type Rows interface {
 	Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (Shown, bool, error)
 	// Family returns a session that is not over, of an active user.
 	Family(ctx context.Context, q store.Querier, id string, at time.Time) (Family, bool, error)
+	// Families returns sessions of a user that have not ended at the time, newest first, those before the given id.
+	Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) ([]Family, error)
+	// UserOf returns the user of a session, whatever its state.
+	UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error)
 	// Revoke ends a session; false when it was revoked already.
 	Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
 	// Sweep forgets what is long over.
@@ -90,6 +94,7 @@ type Config struct {
 	DB        *store.DB
 	Rows      Rows
 	Users     Users
+	Accounts  *user.Users
 	Standing  *authority.Standing
 	Feed      *revocation.Feed
 	Hasher    *password.Hasher

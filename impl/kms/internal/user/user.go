@@ -60,14 +60,19 @@ type Rows interface {
 	FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error)
 	// Administrators returns the count.
 	Administrators(ctx context.Context, q store.Querier) (int64, error)
-	// EndSessions revokes every session of the user.
-	EndSessions(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
+	// EndSessions revokes every session of the user but one ("": every one) and returns how many it has ended.
+	EndSessions(ctx context.Context, tx *store.Tx, id, but string, at time.Time, reason string) (int64, error)
+	// SetPassword replaces the hash of a user's password.
+	SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at time.Time) error
+	// Delete marks a user as deleted; false when they were deleted before.
+	Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
 	// EndKeys revokes every API key of the user.
 	EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
 	// RaiseEpoch ends every access token that the user has, and returns the new epoch.
 	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
 
 	InvitationRows
+	ResetRows
 }
 
 // Users is the domain of users.
@@ -254,8 +259,8 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 	return after, err
 }
 
-// applyConsequences does what a change brings with it.
-func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, after User) error {
+// countAdministrators keeps the count of active administrators, and refuses to take the last one away (domain.LastAdministrator).
+func (s *Users) countAdministrators(ctx context.Context, tx *store.Tx, before, after User) error {
 	switch {
 	case after.Administers() && !before.Administers():
 		if err := s.rows.MoreAdministrators(ctx, tx); err != nil {
@@ -269,6 +274,14 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 		if !others {
 			return domain.Refuse(domain.LastAdministrator, "The last active administrator can be neither disabled nor demoted.")
 		}
+	}
+	return nil
+}
+
+// applyConsequences does what a change brings with it.
+func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, after User) error {
+	if err := s.countAdministrators(ctx, tx, before, after); err != nil {
+		return err
 	}
 	if after.Status == Disabled {
 		if err := s.endAccess(ctx, tx, after.ID, "user disabled"); err != nil {
@@ -286,7 +299,7 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 // endAccess ends every session and key of the user.
 func (s *Users) endAccess(ctx context.Context, tx *store.Tx, userID, reason string) error {
 	now := domain.Now(s.clock)
-	if err := s.rows.EndSessions(ctx, tx, userID, now, reason); err != nil {
+	if _, err := s.rows.EndSessions(ctx, tx, userID, "", now, reason); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
 	if err := s.rows.EndKeys(ctx, tx, userID, now, reason); err != nil {

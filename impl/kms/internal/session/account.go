@@ -1,0 +1,170 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// ChangePassword gives the caller a new password. The current one is asked for, and a wrong one counts as a failed sign-in. The token of an API
+// key can't change it (domain.Forbidden), and nobody somebody else's (domain.NotFound).
+func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, userID, current, next string) error {
+	switch {
+	case userID != caller.Subject:
+		return user.NotFound()
+	case caller.SessionID == "":
+		return domain.Refuse(domain.Forbidden, "Only a session changes a password.")
+	}
+	u, err := s.Accounts.Get(ctx, userID)
+	if err != nil {
+		return err
+	}
+	who := identity(u.Username)
+	release, err := s.queue.wait(ctx, who)
+	if err != nil {
+		return err
+	}
+	defer release()
+	known, good, err := s.checkCredentials(ctx, who, u.Username, current)
+	if err != nil {
+		return err
+	}
+	if !good {
+		return s.refuse(ctx, known)
+	}
+	hash, err := s.Accounts.HashFor(ctx, u.Username, next)
+	if err != nil {
+		return err
+	}
+	if err := s.Accounts.SetOwnPassword(ctx, caller, hash); err != nil {
+		return err
+	}
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.Rows.Forgive(ctx, tx, who, domain.Now(s.Clock))
+	})
+}
+
+// ResetPassword gives the user of a reset token a new password.
+func (s *Sessions) ResetPassword(ctx context.Context, token, next string) error {
+	return s.Accounts.ResetPassword(ctx, token, next, func(ctx context.Context, tx *store.Tx, username string) error {
+		return s.Rows.Forgive(ctx, tx, identity(username), domain.Now(s.Clock))
+	})
+}
+
+// Unlock forgives a user's failed sign-ins, for administrators.
+func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID string) error {
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.Accounts.MayAdminister(ctx, tx, caller); err != nil {
+			return err
+		}
+		u, found, err := s.Users.Get(ctx, tx, userID)
+		if err != nil {
+			return fmt.Errorf("read user: %w", err)
+		}
+		if !found {
+			return user.NotFound()
+		}
+		if err := s.Rows.Forgive(ctx, tx, identity(u.Username), domain.Now(s.Clock)); err != nil {
+			return fmt.Errorf("forgive failed sign-ins: %w", err)
+		}
+		return s.audit.Append(ctx, tx, domain.Event{Action: "unlockUser", Target: userID})
+	})
+}
+
+// Caller is who asks about sessions, and how a second factor is asked of them.
+type Caller struct {
+	*auth.Principal
+	StepUp func() error
+}
+
+// may lets everyone act on their own sessions, and administrators with a second factor on anyone's. For others a user who is not they does not
+// exist.
+func (c Caller) may(now authority.Owner, userID string) error {
+	switch {
+	case userID == c.Subject:
+		return nil
+	case !now.HasRole(authority.RoleAdmin):
+		return user.NotFound()
+	}
+	return c.StepUp()
+}
+
+const listName = "sessions"
+
+// List returns a page of a user's sessions that have not ended, newest first, and the cursor of the next one, or "".
+func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor string, limit int) ([]Family, string, error) {
+	var before string
+	if cursor != "" {
+		if err := page.Decode(listName, cursor, &before); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := caller.may(authority.Owner{Roles: caller.Roles}, userID); err != nil {
+		return nil, "", err
+	}
+	if _, err := s.Accounts.Get(ctx, userID); err != nil {
+		return nil, "", err
+	}
+	families, err := s.Rows.Families(ctx, s.DB.Read(ctx), userID, before, s.Clock.Now(), limit+1)
+	if err != nil || len(families) <= limit {
+		return families, "", err
+	}
+	families = families[:limit]
+	return families, page.Encode(listName, families[limit-1].ID), nil
+}
+
+// RevokeOne ends one session of a user; one that the user does not have is domain.NotFound. Repeating is safe.
+func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid string) error {
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.act(ctx, tx, caller, userID); err != nil {
+			return err
+		}
+		owner, found, err := s.Rows.UserOf(ctx, tx, sid)
+		if err != nil {
+			return fmt.Errorf("read session: %w", err)
+		}
+		if !found || owner != userID {
+			return domain.Refuse(domain.NotFound, "There is no such session.")
+		}
+		return s.end(ctx, tx, sid, "revokeSession", "revoked", domain.Event{})
+	})
+}
+
+// RevokeAll ends all sessions of a user and returns how many.
+func (s *Sessions) RevokeAll(ctx context.Context, caller Caller, userID string) (n int64, err error) {
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.act(ctx, tx, caller, userID); err != nil {
+			return err
+		}
+		if n, err = s.Accounts.EndSessions(ctx, tx, userID, "revoked"); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, domain.Event{Action: "revokeSessions", Target: userID})
+	})
+	return n, err
+}
+
+// act holds what the caller stands on and the user, and decides whether the caller may end the user's sessions.
+func (s *Sessions) act(ctx context.Context, tx *store.Tx, caller Caller, userID string) error {
+	ref := authority.Ref{Kind: auth.KindUser, ID: userID}
+	held, err := s.Standing.Hold(ctx, tx, caller.Principal, ref)
+	if err != nil {
+		return err
+	}
+	if err := caller.may(held.Caller, userID); err != nil {
+		return err
+	}
+	if _, found := held.Owner(ref); !found {
+		return user.NotFound()
+	}
+	return nil
+}
+
+// Current reports whether the caller's token belongs to the session.
+func (f Family) Current(caller *auth.Principal) bool { return f.ID == caller.SessionID }

@@ -1,0 +1,199 @@
+package user
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// ResetLife is how long a token for choosing a new password works.
+const ResetLife = time.Hour
+
+// Reset is a single-use token by which a user chooses a new password.
+type Reset struct {
+	Token     string
+	ExpiresAt time.Time
+}
+
+// ResetRows is what password resets ask of the database.
+type ResetRows interface {
+	// InsertReset stores a reset by the hash of its token; older unused ones of the user stop working.
+	InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) error
+	// ResetUser returns the user of a reset that can be used at the time.
+	ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error)
+	// UseReset uses a reset up; false when it can't be used at the time.
+	UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error)
+	// SweepTokens deletes resets and invitations that ended before the time.
+	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
+}
+
+func userRef(id string) authority.Ref { return authority.Ref{Kind: auth.KindUser, ID: id} }
+
+// SetOwnPassword gives the caller a new password and ends their other sessions. The current one was verified by the caller of this method.
+func (s *Users) SetOwnPassword(ctx context.Context, caller *auth.Principal, hash string) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := s.standing.Hold(ctx, tx, caller, userRef(caller.Subject)); err != nil {
+			return err
+		}
+		if err := s.setPassword(ctx, tx, caller.Subject, caller.SessionID, hash, "password changed"); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, domain.Event{Action: "changePassword", Target: caller.Subject})
+	})
+}
+
+// setPassword replaces a password and ends what signed in with the old one, but for one session. The user's row is held.
+func (s *Users) setPassword(ctx context.Context, tx *store.Tx, userID, but, hash, reason string) error {
+	now := domain.Now(s.clock)
+	if err := s.rows.SetPassword(ctx, tx, userID, hash, now); err != nil {
+		return fmt.Errorf("store password: %w", err)
+	}
+	if _, err := s.rows.EndSessions(ctx, tx, userID, but, now, reason); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return s.endTokens(ctx, tx, userID)
+}
+
+// EndSessions ends every session of a user, with every access token that they have, and returns how many sessions. The user's row is held.
+func (s *Users) EndSessions(ctx context.Context, tx *store.Tx, userID, reason string) (int64, error) {
+	n, err := s.rows.EndSessions(ctx, tx, userID, "", domain.Now(s.clock), reason)
+	if err != nil {
+		return 0, fmt.Errorf("end sessions: %w", err)
+	}
+	return n, s.endTokens(ctx, tx, userID)
+}
+
+// HashFor checks a new password of a user and hashes it. One that is too short or too well known is domain.WeakPassword.
+func (s *Users) HashFor(ctx context.Context, username, secret string) (string, error) {
+	if err := password.Check(secret, username); err != nil {
+		return "", err
+	}
+	return s.hasher.Hash(ctx, secret)
+}
+
+// CreateReset makes a reset token for an active user.
+func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (Reset, error) {
+	if err := s.MayAdminister(ctx, tx, caller, userRef(userID)); err != nil {
+		return Reset{}, err
+	}
+	u, found, err := s.rows.Get(ctx, tx, userID)
+	if err != nil {
+		return Reset{}, fmt.Errorf("read user: %w", err)
+	}
+	if !found {
+		return Reset{}, NotFound()
+	}
+	if u.Status != Active {
+		return Reset{}, domain.Refuse(domain.StateConflict, "The user is disabled.")
+	}
+	random := make([]byte, 32)
+	rand.Read(random) // never fails (crypto/rand)
+	now := domain.Now(s.clock)
+	made := Reset{Token: "pr_" + base64.RawURLEncoding.EncodeToString(random), ExpiresAt: now.Add(ResetLife)}
+	if err := s.rows.InsertReset(ctx, tx, resetHash(made.Token), userID, now, made.ExpiresAt); err != nil {
+		return Reset{}, fmt.Errorf("store reset: %w", err)
+	}
+	return made, s.audit.Append(ctx, tx, domain.Event{Action: "createPasswordReset", Target: userID})
+}
+
+// resetHash needs no key: the token has 256 random bits.
+func resetHash(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+// ResetPassword gives the user of a reset token a new password, ends their sessions and forgives their failed sign-ins. A token that does not
+// hold is domain.InvalidResetToken, before a password is hashed.
+func (s *Users) ResetPassword(ctx context.Context, token, secret string, forgive func(ctx context.Context, tx *store.Tx, username string) error) error {
+	hash := resetHash(token)
+	userID, open, err := s.rows.ResetUser(ctx, s.db.Read(ctx), hash, domain.Now(s.clock))
+	if err != nil {
+		return fmt.Errorf("read reset: %w", err)
+	}
+	if !open {
+		return invalidReset()
+	}
+	u, err := s.Get(ctx, userID)
+	if err != nil {
+		return err
+	}
+	hashed, err := s.HashFor(ctx, u.Username, secret)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		owner, found, err := s.standing.Rows.Owner(ctx, tx, userRef(userID), authority.Exclusive)
+		if err != nil {
+			return fmt.Errorf("hold user: %w", err)
+		}
+		used, err := s.rows.UseReset(ctx, tx, hash, domain.Now(s.clock))
+		if err != nil {
+			return fmt.Errorf("use reset: %w", err)
+		}
+		if !used || !found || !owner.Active {
+			return invalidReset()
+		}
+		if err := s.setPassword(ctx, tx, userID, "", hashed, "password reset"); err != nil {
+			return err
+		}
+		if err := forgive(ctx, tx, owner.Name); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, domain.Event{Action: "resetPassword", Actor: userID, Kind: auth.KindUser, Target: userID})
+	})
+}
+
+func invalidReset() error {
+	return domain.Refuse(domain.InvalidResetToken, "The reset token does not hold.")
+}
+
+// Delete ends every session, key and token of a user for ever; the row stays, so that the username never means somebody else. The last active
+// administrator can't be deleted (domain.LastAdministrator).
+func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID string) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.MayAdminister(ctx, tx, caller, userRef(userID)); err != nil {
+			return err
+		}
+		before, found, err := s.rows.Get(ctx, tx, userID)
+		if err != nil {
+			return fmt.Errorf("read user: %w", err)
+		}
+		if !found {
+			return NotFound()
+		}
+		after := before
+		after.Status, after.UpdatedAt = Disabled, domain.Now(s.clock)
+		if deleted, err := s.rows.Delete(ctx, tx, userID, after.UpdatedAt); err != nil || !deleted {
+			return err
+		}
+		if err := s.countAdministrators(ctx, tx, before, after); err != nil {
+			return err
+		}
+		if err := s.endAccess(ctx, tx, userID, "user deleted"); err != nil {
+			return err
+		}
+		if err := s.endTokens(ctx, tx, userID); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, domain.Event{Action: "deleteUser", Target: userID})
+	})
+}
+
+// Retention is how long a used or expired token stays, so that a second use is still known for what it is.
+const Retention = 24 * time.Hour
+
+// Sweep deletes resets and invitations that ended long ago.
+func (s *Users) Sweep(ctx context.Context) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.rows.SweepTokens(ctx, tx, s.clock.Now().Add(-Retention))
+	})
+}
