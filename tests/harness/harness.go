@@ -71,6 +71,15 @@ func Start(tb testing.TB) *Family {
 	return f
 }
 
+// Open runs a family on a directory that there is, with a clock that says now, and waits until it is ready. It ends with the test.
+func Open(tb testing.TB, dir string, now time.Time) *Family {
+	tb.Helper()
+	f := &Family{tb: tb, Dir: dir, Clock: &Clock{offset: time.Until(now)}}
+	f.Up()
+	tb.Cleanup(f.Down)
+	return f
+}
+
 // Up starts the family on its directory, again or for the first time.
 func (f *Family) Up() {
 	f.tb.Helper()
