@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
-	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
@@ -122,7 +122,7 @@ type parts struct {
 // domain wires the parts of the domain.
 func (p parts) domain() *handlers.Domain {
 	c, db := p.Config, p.db
-	hasher, audit := password.NewHasher(), domain.AuditLog{Clock: c.Clock}
+	hasher, audit := password.NewHasher(), auditlog.Log{Clock: c.Clock}
 	standing := &authority.Standing{Rows: kmsdb.Standing{}, Clock: c.Clock}
 	users := user.New(db, kmsdb.Users{}, standing, p.feed, hasher, c.Clock)
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)

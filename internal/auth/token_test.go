@@ -117,7 +117,7 @@ func TestVerify_readsTheClaims(t *testing.T) {
 	require.Equal(t, &Principal{
 		Subject: "usr_1", Kind: "user", ClientID: "fountain", SessionID: "ses_1", TokenID: "tok_1", Audience: []string{"kms", "sequence"},
 		Scopes: []string{"elements:read", "elements:write"}, Roles: []string{"admin"}, ACR: "aal1", AMR: []string{"pwd"},
-		AuthTime: noon.Add(-time.Minute), Expires: noon.Add(10 * time.Minute), Token: token,
+		AuthTime: noon.Add(-time.Minute), IssuedAt: noon, Expires: noon.Add(10 * time.Minute), Token: token,
 	}, p)
 	require.True(t, p.HasScope("elements:read"))
 	require.False(t, p.HasScope("elements"))

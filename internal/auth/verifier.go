@@ -223,6 +223,9 @@ func Sign(typ, kid, alg string, key crypto.PrivateKey, claims jwt.Claims) (strin
 	return signed, nil
 }
 
+// IsInvalid reports whether Verify has refused the token itself, and not for a want of keys or revocations.
+func IsInvalid(err error) bool { return errors.Is(err, problem.InvalidToken) }
+
 func invalidToken(why string) error {
 	return problem.New(problem.InvalidToken, "The access token does not hold.").
 		WithHeader("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_token"`).Wrap(errors.New(why))

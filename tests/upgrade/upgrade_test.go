@@ -23,7 +23,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// recorded is what record.go has written down of the data.
+// recorded is what record/main.go has written down of the data.
 type recorded struct {
 	RecordedAt                               time.Time
 	AdminPassword, EditorPassword, Seed      string

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
@@ -111,13 +112,13 @@ type Keys struct {
 	standing *authority.Standing
 	pepper   Pepper
 	feed     *revocation.Feed
-	audit    domain.AuditLog
+	audit    auditlog.Log
 	clock    clock.Clock
 }
 
 // New returns the domain of API keys.
 func New(db *store.DB, rows Rows, standing *authority.Standing, pepper Pepper, feed *revocation.Feed, c clock.Clock) *Keys {
-	return &Keys{db: db, rows: rows, standing: standing, pepper: pepper, feed: feed, audit: domain.AuditLog{Clock: c}, clock: c}
+	return &Keys{db: db, rows: rows, standing: standing, pepper: pepper, feed: feed, audit: auditlog.Log{Clock: c}, clock: c}
 }
 
 // Standing is what the callers of operations on keys are held by.
@@ -257,7 +258,7 @@ func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, erro
 	if err := s.insert(ctx, tx, k, text); err != nil {
 		return Key{}, "", err
 	}
-	return k, text, s.audit.Append(ctx, tx, domain.Event{Action: "createApiKey", Target: k.ID, Detail: map[string]string{"owner": k.Owner.ID}})
+	return k, text, s.audit.Append(ctx, tx, auditlog.Event{Action: "createApiKey", Target: k.ID, Detail: map[string]string{"owner": k.Owner.ID}})
 }
 
 // withText gives the key a new id and text. A key without a parent begins a lineage.
@@ -421,7 +422,7 @@ func (s *Keys) Retire(ctx context.Context, caller Caller, keyID string) error {
 func (s *Keys) tell(ctx context.Context, tx *store.Tx, action string, ids []string) error {
 	for _, id := range ids {
 		s.feed.Append(tx, ended.Key, id, 0)
-		if err := s.audit.Append(ctx, tx, domain.Event{Action: action, Target: id}); err != nil {
+		if err := s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: id}); err != nil {
 			return fmt.Errorf("record the end of a key: %w", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
@@ -130,7 +131,7 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, owner authorit
 		}
 	}
 	detail := map[string]string{"successor": successor.ID}
-	if err := s.audit.Append(ctx, tx, domain.Event{Action: action, Target: old.ID, Detail: detail}); err != nil {
+	if err := s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: old.ID, Detail: detail}); err != nil {
 		return Rotation{}, fmt.Errorf("record rotation: %w", err)
 	}
 	if successor.FollowsOwner {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/clock"
@@ -54,7 +55,7 @@ type Keys struct {
 	rows   KeyRows
 	owners authority.Owners
 	pepper apikey.Pepper
-	audit  domain.AuditLog
+	audit  auditlog.Log
 	clock  clock.Clock
 	log    *slog.Logger
 	uses   uses
@@ -62,7 +63,7 @@ type Keys struct {
 
 // NewKeys returns the judge of API keys.
 func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, c clock.Clock, log *slog.Logger) *Keys {
-	return &Keys{db: db, rows: rows, owners: owners, pepper: pepper, audit: domain.AuditLog{Clock: c}, clock: c, log: log}
+	return &Keys{db: db, rows: rows, owners: owners, pepper: pepper, audit: auditlog.Log{Clock: c}, clock: c, log: log}
 }
 
 // Verify judges a presented key. Good ones count as used.
@@ -93,8 +94,8 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 	if v.Key.ID != "" {
 		// Somebody holds the text of a key that must not be used any more.
 		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return s.audit.Append(ctx, tx, domain.Event{
-				Action: "issueToken", Actor: v.Key.Owner.ID, Kind: v.Key.Owner.Kind, Target: v.Key.ID, Outcome: domain.Denied,
+			return s.audit.Append(ctx, tx, auditlog.Event{
+				Action: "issueToken", Actor: v.Key.Owner.ID, Kind: v.Key.Owner.Kind, Target: v.Key.ID, Outcome: auditlog.Denied,
 				Detail: map[string]string{"security": "unusable key presented", "code": string(v.Code)},
 			})
 		})

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -27,13 +28,13 @@ type ProofKeys struct {
 	db       *store.DB
 	rows     ProofRows
 	standing *authority.Standing
-	audit    domain.AuditLog
+	audit    auditlog.Log
 	clock    clock.Clock
 }
 
 // NewProofKeys returns the domain of proof keys.
 func NewProofKeys(db *store.DB, rows ProofRows, standing *authority.Standing, c clock.Clock) *ProofKeys {
-	return &ProofKeys{db, rows, standing, domain.AuditLog{Clock: c}, c}
+	return &ProofKeys{db, rows, standing, auditlog.Log{Clock: c}, c}
 }
 
 // Register accepts a key from the twofactor service alone (forbidden). The kid must be the key's own thumbprint
@@ -54,7 +55,7 @@ func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid st
 		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, domain.Now(s.clock)); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "putProofKey", Target: kid})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putProofKey", Target: kid})
 	})
 }
 

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/problem"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -29,7 +29,7 @@ type Tokens struct {
 	Clients  *Clients
 	Sessions Sessions
 	Feed     *revocation.Feed
-	Audit    domain.AuditLog
+	Audit    auditlog.Log
 }
 
 // Introspection is what a token is at this moment (RFC 7662, section 2.2).
@@ -67,7 +67,7 @@ func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (Intr
 // verify returns nil for a token that does not hold.
 func (t *Tokens) verify(ctx context.Context, token string) (*auth.Principal, error) {
 	p, err := t.Verifier.Verify(ctx, token, auth.AnyAudience)
-	if errors.Is(err, problem.InvalidToken) {
+	if auth.IsInvalid(err) {
 		return nil, nil
 	}
 	return p, err
@@ -92,7 +92,7 @@ func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) error {
 	}
 	err = t.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		t.Feed.Append(tx, ended.Token, p.TokenID, 0)
-		return t.Audit.Append(ctx, tx, domain.Event{Action: "revokeToken", Actor: p.Subject, Kind: p.Kind, Target: p.TokenID})
+		return t.Audit.Append(ctx, tx, auditlog.Event{Action: "revokeToken", Actor: p.Subject, Kind: p.Kind, Target: p.TokenID})
 	})
 	if err != nil {
 		return fmt.Errorf("revoke token: %w", err)

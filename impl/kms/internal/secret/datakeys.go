@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
@@ -18,12 +19,12 @@ type Keyrings struct {
 	db       *store.DB
 	vault    *vault.Vault
 	standing *authority.Standing
-	audit    domain.AuditLog
+	audit    auditlog.Log
 }
 
 // NewKeyrings returns the domain of keyrings.
 func NewKeyrings(db *store.DB, v *vault.Vault, standing *authority.Standing, c clock.Clock) *Keyrings {
-	return &Keyrings{db, v, standing, domain.AuditLog{Clock: c}}
+	return &Keyrings{db, v, standing, auditlog.Log{Clock: c}}
 }
 
 // DataKey is a data key in clear and wrapped by its keyring.
@@ -82,7 +83,7 @@ func (s *Keyrings) record(ctx context.Context, caller *auth.Principal, action, n
 		if _, err := s.standing.Hold(ctx, tx, caller); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: action, Target: name})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: name})
 	})
 }
 

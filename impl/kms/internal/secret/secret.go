@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
@@ -55,13 +56,13 @@ type Secrets struct {
 	rows     Rows
 	sealer   Sealer
 	standing *authority.Standing
-	audit    domain.AuditLog
+	audit    auditlog.Log
 	clock    clock.Clock
 }
 
 // New returns the domain of secrets.
 func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c clock.Clock) *Secrets {
-	return &Secrets{db, rows, sealer, standing, domain.AuditLog{Clock: c}, c}
+	return &Secrets{db, rows, sealer, standing, auditlog.Log{Clock: c}, c}
 }
 
 // Precondition says over what a value may be put. The zero Precondition allows all.
@@ -92,7 +93,7 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 		if err := s.rows.InsertVersion(ctx, tx, made, wrapped, sealed); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
 	})
 	return made, err
 }
@@ -149,7 +150,7 @@ func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) 
 		if caller.Kind != auth.KindUser {
 			return nil
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "getSecret", Target: name})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "getSecret", Target: name})
 	})
 	if err != nil {
 		return Secret{}, "", err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
@@ -57,7 +58,7 @@ func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return made, s.audit.Append(ctx, tx, domain.Event{Action: "createEnrolmentToken", Target: serviceID})
+	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createEnrolmentToken", Target: serviceID})
 }
 
 func (s *Services) issue(ctx context.Context, tx *store.Tx, serviceID string, life time.Duration) (Enrolment, error) {
@@ -98,7 +99,7 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 		if key, text, err = s.keys.Grant(ctx, tx, owner, "enrolled"); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{
+		return s.audit.Append(ctx, tx, auditlog.Event{
 			Action: "enrolService", Actor: serviceID, Kind: auth.KindService, Target: serviceID, Detail: map[string]string{"key": key.ID},
 		})
 	})
@@ -127,8 +128,8 @@ func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) e
 	if err != nil || !used {
 		return err
 	}
-	return s.audit.Append(ctx, tx, domain.Event{
-		Action: "enrolService", Target: serviceID, Outcome: domain.Denied, Detail: map[string]string{"security": "enrolment token used twice"},
+	return s.audit.Append(ctx, tx, auditlog.Event{
+		Action: "enrolService", Target: serviceID, Outcome: auditlog.Denied, Detail: map[string]string{"security": "enrolment token used twice"},
 	})
 }
 

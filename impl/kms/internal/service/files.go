@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
@@ -99,7 +100,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 		if made, err = s.issue(ctx, tx, found.ID, fileTokenLife); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "createEnrolmentToken", Target: found.ID})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "createEnrolmentToken", Target: found.ID})
 	})
 	if err != nil {
 		return err

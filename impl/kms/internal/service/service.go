@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/internal/auth"
@@ -81,13 +82,13 @@ type Services struct {
 	standing  *authority.Standing
 	feed      *revocation.Feed
 	catalogue *authority.Catalogue
-	audit     domain.AuditLog
+	audit     auditlog.Log
 	clock     clock.Clock
 }
 
 // New returns the domain of services.
 func New(db *store.DB, rows Rows, keys Keys, standing *authority.Standing, feed *revocation.Feed, catalogue *authority.Catalogue, c clock.Clock) *Services {
-	return &Services{db, rows, keys, standing, feed, catalogue, domain.AuditLog{Clock: c}, c}
+	return &Services{db, rows, keys, standing, feed, catalogue, auditlog.Log{Clock: c}, c}
 }
 
 // Register makes a service and its first enrolment token. A taken name is already_exists, a scope that no contract names
@@ -110,7 +111,7 @@ func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	if err != nil {
 		return Service{}, Enrolment{}, err
 	}
-	return made, enrolment, s.audit.Append(ctx, tx, domain.Event{Action: "registerService", Target: made.ID})
+	return made, enrolment, s.audit.Append(ctx, tx, auditlog.Event{Action: "registerService", Target: made.ID})
 }
 
 func (s *Services) insert(ctx context.Context, tx *store.Tx, name string, scopes []string, family bool) (Service, error) {
@@ -144,7 +145,7 @@ func (s *Services) RegisterFamily(ctx context.Context) error {
 func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member authority.Member) error {
 	made, err := s.insert(ctx, tx, member.Name, member.Scopes, true)
 	if err == nil {
-		return s.audit.Append(ctx, tx, domain.Event{Action: "registerService", Target: made.ID})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "registerService", Target: made.ID})
 	}
 	if !isTaken(err) {
 		return err
@@ -153,7 +154,7 @@ func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member auth
 	if err != nil || !changed {
 		return err
 	}
-	return s.audit.Append(ctx, tx, domain.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
 }
 
 // Get returns a service; not_found when there is none.
@@ -228,7 +229,7 @@ func (s *Services) SetStatus(ctx context.Context, caller *auth.Principal, servic
 				return err
 			}
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
 	})
 	return after, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
@@ -73,7 +74,7 @@ func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID st
 		if err := s.Rows.Forgive(ctx, tx, identity(u.Username), domain.Now(s.Clock)); err != nil {
 			return fmt.Errorf("forgive failed sign-ins: %w", err)
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "unlockUser", Target: userID})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "unlockUser", Target: userID})
 	})
 }
 
@@ -132,7 +133,7 @@ func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid str
 		if !found || owner != userID {
 			return domain.Refuse(domain.NotFound, "There is no such session.")
 		}
-		return s.end(ctx, tx, sid, "revokeSession", "revoked", domain.Event{})
+		return s.end(ctx, tx, sid, "revokeSession", "revoked", auditlog.Event{})
 	})
 }
 
@@ -145,7 +146,7 @@ func (s *Sessions) RevokeAll(ctx context.Context, caller Caller, userID string) 
 		if n, err = s.Accounts.EndSessions(ctx, tx, userID, "revoked"); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "revokeSessions", Target: userID})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "revokeSessions", Target: userID})
 	})
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
@@ -60,7 +61,7 @@ func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, s
 // refuse records the failure and answers it.
 func (s *Sessions) refuse(ctx context.Context, u user.User) error {
 	err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.audit.Append(ctx, tx, domain.Event{Action: "loginUser", Target: u.ID, Outcome: domain.Denied})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "loginUser", Target: u.ID, Outcome: auditlog.Denied})
 	})
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (issued s
 		if err := s.Rows.Forgive(ctx, tx, who, now); err != nil {
 			return fmt.Errorf("forgive failed sign-ins: %w", err)
 		}
-		return s.audit.Append(ctx, tx, domain.Event{
+		return s.audit.Append(ctx, tx, auditlog.Event{
 			Action: "loginUser", Actor: u.ID, Kind: auth.KindUser, Target: u.ID, Detail: map[string]string{"session": f.ID},
 		})
 	})

@@ -7,6 +7,7 @@ import (
 
 	revoked "github.com/fountainai/fountain/internal/revocation"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
@@ -51,7 +52,7 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 			return err // nothing is used up by a request that asked for too much
 		}
 		issued.Refresh = successor
-		return s.audit.Append(ctx, tx, domain.Event{
+		return s.audit.Append(ctx, tx, auditlog.Event{
 			Action: "refreshToken", Actor: f.UserID, Kind: auth.KindUser, Target: f.ID,
 		})
 	})
@@ -94,7 +95,7 @@ func (s *Sessions) revokeReused(ctx context.Context, tx *store.Tx, familyID stri
 		return err
 	}
 	s.Feed.Append(tx, revoked.Session, familyID, 0)
-	return s.audit.Append(ctx, tx, domain.Event{
-		Action: "refreshToken", Target: familyID, Outcome: domain.Denied, Detail: map[string]string{"security": "refresh token used twice"},
+	return s.audit.Append(ctx, tx, auditlog.Event{
+		Action: "refreshToken", Target: familyID, Outcome: auditlog.Denied, Detail: map[string]string{"security": "refresh token used twice"},
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	revoked "github.com/fountainai/fountain/internal/revocation"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
@@ -107,13 +108,13 @@ type Config struct {
 // Sessions is the domain of sessions.
 type Sessions struct {
 	Config
-	audit domain.AuditLog
+	audit auditlog.Log
 	queue *loginQueue
 }
 
 // New returns the domain of sessions.
 func New(c Config) *Sessions {
-	return &Sessions{Config: c, audit: domain.AuditLog{Clock: c.Clock}, queue: newLoginQueue()}
+	return &Sessions{Config: c, audit: auditlog.Log{Clock: c.Clock}, queue: newLoginQueue()}
 }
 
 // newRefresh returns a refresh token.
@@ -160,7 +161,7 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
 		if _, _, err := s.hold(ctx, tx, caller.Subject); err != nil {
 			return err
 		}
-		return s.end(ctx, tx, caller.SessionID, "logoutUser", "signed out", domain.Event{})
+		return s.end(ctx, tx, caller.SessionID, "logoutUser", "signed out", auditlog.Event{})
 	})
 }
 
@@ -174,12 +175,12 @@ func (s *Sessions) RevokeRefresh(ctx context.Context, text string) error {
 		if _, _, err := s.hold(ctx, tx, userID); err != nil {
 			return err
 		}
-		return s.end(ctx, tx, sid, "revokeToken", "refresh token revoked", domain.Event{Actor: userID, Kind: auth.KindUser})
+		return s.end(ctx, tx, sid, "revokeToken", "refresh token revoked", auditlog.Event{Actor: userID, Kind: auth.KindUser})
 	})
 }
 
 // end ends a session and its access tokens, unless it was revoked before.
-func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason string, e domain.Event) error {
+func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason string, e auditlog.Event) error {
 	ended, err := s.Rows.Revoke(ctx, tx, sid, domain.Now(s.Clock), reason)
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -43,9 +44,9 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		if fresh, err = s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway)); err != nil {
 			return err
 		}
-		event := domain.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
+		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
 		if !fresh {
-			event.Outcome, event.Detail = domain.Denied, map[string]string{"security": "proof used twice"}
+			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": "proof used twice"}
 		}
 		return s.audit.Append(ctx, tx, event)
 	})

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -136,7 +137,7 @@ func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.
 	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
 		return err
 	}
-	return domain.AuditLog{Clock: r.clock}.Append(ctx, tx, domain.Event{Action: "createSigningKey", Target: kid})
+	return auditlog.Log{Clock: r.clock}.Append(ctx, tx, auditlog.Event{Action: "createSigningKey", Target: kid})
 }
 
 // load reads the keys again.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
@@ -47,7 +48,7 @@ func (s *Users) SetOwnPassword(ctx context.Context, caller *auth.Principal, hash
 		if err := s.setPassword(ctx, tx, caller.Subject, caller.SessionID, hash, "password changed"); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "changePassword", Target: caller.Subject})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "changePassword", Target: caller.Subject})
 	})
 }
 
@@ -102,7 +103,7 @@ func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	if err := s.rows.InsertReset(ctx, tx, resetHash(made.Token), userID, now, made.ExpiresAt); err != nil {
 		return Reset{}, fmt.Errorf("store reset: %w", err)
 	}
-	return made, s.audit.Append(ctx, tx, domain.Event{Action: "createPasswordReset", Target: userID})
+	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createPasswordReset", Target: userID})
 }
 
 // resetHash needs no key: the token has 256 random bits.
@@ -148,7 +149,7 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, forgive
 		if err := forgive(ctx, tx, owner.Name); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "resetPassword", Actor: userID, Kind: auth.KindUser, Target: userID})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "resetPassword", Actor: userID, Kind: auth.KindUser, Target: userID})
 	})
 }
 
@@ -184,7 +185,7 @@ func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID strin
 		if err := s.endTokens(ctx, tx, userID); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "deleteUser", Target: userID})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "deleteUser", Target: userID})
 	})
 }
 

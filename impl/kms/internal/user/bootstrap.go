@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
@@ -36,13 +37,13 @@ type Bootstrap struct {
 	rows  BootstrapRows
 	users *Users
 	path  string
-	audit domain.AuditLog
+	audit auditlog.Log
 	clock clock.Clock
 }
 
 // NewBootstrap returns the domain; the token lies at path.
 func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, c clock.Clock) *Bootstrap {
-	return &Bootstrap{db, rows, users, path, domain.AuditLog{Clock: c}, c}
+	return &Bootstrap{db, rows, users, path, auditlog.Log{Clock: c}, c}
 }
 
 // Issue writes a new token in the place of the old one while there is no administrator, and removes the file when there is one. It
@@ -67,7 +68,7 @@ func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 		if err := b.rows.InsertToken(ctx, tx, hash(text), replaces, now, now.Add(BootstrapLife)); err != nil {
 			return err
 		}
-		return b.audit.Append(ctx, tx, domain.Event{Action: "createBootstrapToken"})
+		return b.audit.Append(ctx, tx, auditlog.Event{Action: "createBootstrapToken"})
 	})
 	if err != nil {
 		return "", err
@@ -130,7 +131,7 @@ func (b *Bootstrap) consume(ctx context.Context, token string, draft Draft) (mad
 
 func (b *Bootstrap) refuse(ctx context.Context) error {
 	err := b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return b.audit.Append(ctx, tx, domain.Event{Action: "bootstrapAdmin", Outcome: domain.Denied})
+		return b.audit.Append(ctx, tx, auditlog.Event{Action: "bootstrapAdmin", Outcome: auditlog.Denied})
 	})
 	if err != nil {
 		return err

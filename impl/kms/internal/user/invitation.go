@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
@@ -54,7 +55,7 @@ func (s *Users) Invite(ctx context.Context, tx *store.Tx, caller *auth.Principal
 	if err != nil {
 		return Invitation{}, err
 	}
-	return made, s.audit.Append(ctx, tx, domain.Event{Action: "createInvitation", Target: userID})
+	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createInvitation", Target: userID})
 }
 
 func (s *Users) invite(ctx context.Context, tx *store.Tx, userID string) (Invitation, error) {
@@ -106,7 +107,7 @@ func (s *Users) UseInvitation(ctx context.Context, caller *auth.Principal, invit
 		if !used {
 			return invalidInvitation()
 		}
-		return s.audit.Append(ctx, tx, domain.Event{Action: "useInvitation", Target: userID, Detail: map[string]string{"factor": factorID}})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "useInvitation", Target: userID, Detail: map[string]string{"factor": factorID}})
 	})
 }
 

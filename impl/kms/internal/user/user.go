@@ -11,6 +11,7 @@ import (
 
 	ended "github.com/fountainai/fountain/internal/revocation"
 
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
@@ -82,13 +83,13 @@ type Users struct {
 	standing *authority.Standing
 	feed     *revocation.Feed
 	hasher   *password.Hasher
-	audit    domain.AuditLog
+	audit    auditlog.Log
 	clock    clock.Clock
 }
 
 // New returns the domain of users.
 func New(db *store.DB, rows Rows, standing *authority.Standing, feed *revocation.Feed, hasher *password.Hasher, c clock.Clock) *Users {
-	return &Users{db, rows, standing, feed, hasher, domain.AuditLog{Clock: c}, c}
+	return &Users{db, rows, standing, feed, hasher, auditlog.Log{Clock: c}, c}
 }
 
 // Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
@@ -176,7 +177,7 @@ func (s *Users) created(ctx context.Context, tx *store.Tx, u User, action string
 			return Created{}, err
 		}
 	}
-	return c, s.audit.Append(ctx, tx, domain.Event{Action: action, Target: u.ID})
+	return c, s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: u.ID})
 }
 
 func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
@@ -293,7 +294,7 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 			return err
 		}
 	}
-	return s.audit.Append(ctx, tx, domain.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
 }
 
 // endAccess ends every session and key of the user.

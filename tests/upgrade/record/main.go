@@ -1,8 +1,6 @@
-//go:build record
-
 // Command record makes the data of a release, so that every later one can be held against it:
 //
-//	go run -tags record ./tests/upgrade PATH-OF-THE-RELEASES-BINARY OUTPUT-FOLDER
+//	go run ./tests/upgrade/record PATH-OF-THE-RELEASES-BINARY OUTPUT-FOLDER
 //
 // It speaks plain HTTP, because this tree's SDK need not understand an older release. What it writes is made up: the root key in it seals
 // nothing real.

@@ -1,4 +1,5 @@
-package domain
+// Package auditlog writes the events of the kms to its audit chain: who is taken from the request, what and to whom from the caller.
+package auditlog
 
 import (
 	"context"
@@ -17,8 +18,8 @@ const (
 	Denied = "denied"
 )
 
-// AuditLog appends to the audit chain in the caller's transaction, so that nothing happens unrecorded.
-type AuditLog struct{ Clock clock.Clock }
+// Log appends to the audit chain in the caller's transaction, so that nothing happens unrecorded.
+type Log struct{ Clock clock.Clock }
 
 // Event is what the domain says; no field may hold a secret.
 type Event struct {
@@ -31,7 +32,7 @@ type Event struct {
 }
 
 // Append writes one event.
-func (l AuditLog) Append(ctx context.Context, tx *store.Tx, e Event) error {
+func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) error {
 	if p, ok := auth.FromContext(ctx); ok {
 		e.Actor, e.Kind = p.Subject, p.Kind
 	}
