@@ -622,9 +622,12 @@ type Revocation struct {
 	Epoch *int64 `json:"epoch,omitempty"`
 	ID    string `json:"id"`
 
-	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended). Others may come; pass them over.
+	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service). Others may come; pass them over.
 	Kind     string `json:"kind"`
 	Position int64  `json:"position"`
+
+	// Record Of `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`.
+	Record *string `json:"record,omitempty"`
 
 	// Until After that no token can exist that the item ends.
 	Until time.Time `json:"until"`

@@ -68,7 +68,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
-		newKeygen(), newBootstrapToken(),
+		newKeygen(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
 	)
 	return root

@@ -172,10 +172,17 @@ func password(t *testing.T) (path, text string) {
 // bootstrap makes the first administrator, ada.
 func (u *up) bootstrap(t *testing.T, password string) {
 	t.Helper()
+	u.bootstrapInvited(t, password)
+}
+
+// bootstrapInvited makes the first administrator and returns the invitation for an authenticator.
+func (u *up) bootstrapInvited(t *testing.T, password string) string {
+	t.Helper()
 	token, err := os.ReadFile(filepath.Join(u.data, "kms", "bootstrap.token"))
 	require.NoError(t, err)
 	c, err := fountain.New(u.url, recorder.Option(t))
 	require.NoError(t, err)
-	_, err = c.KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
+	made, err := c.KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
 	require.NoError(t, err)
+	return made.Invitation.Token
 }

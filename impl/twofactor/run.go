@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/fountainai/fountain/clients/kms"
@@ -21,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -58,6 +60,8 @@ type service struct {
 	identity identity
 	kms      *kms.Client
 	handlers *handlers.Handlers
+	keys     *auth.JWKS
+	factors  atomic.Pointer[factor.Service] // there once the service has started
 }
 
 // run is Run as somebody.
@@ -72,9 +76,30 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 		return fmt.Errorf("client of the kms: %w", err)
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
+	s.keys = auth.NewJWKS(c.JWKSURL, client, c.Clock)
+	life.Apply = s.apply
 	life.Identify(who, client)
 	life.Go("work", s.work)
-	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(c.JWKSURL, client, c.Clock), Mount: s.handlers.Mount})
+	return life.Serve(ctx, lifecycle.Door{Keys: s.keys, Mount: s.handlers.Mount})
+}
+
+// errStarting has the entry of the feed told again.
+var errStarting = errors.New("the factors can't be reached yet")
+
+// apply voids a user's factors where the kms's feed says so. The feed alone is not believed: the record is signed by the kms.
+func (s *service) apply(ctx context.Context, e revocation.Entry) error {
+	if e.Kind != revocation.Factors {
+		return nil
+	}
+	factors := s.factors.Load()
+	if factors == nil {
+		return errStarting
+	}
+	subject, before, err := auth.VerifyVoid(ctx, e.Record, s.config.Issuer, s.keys, s.config.Clock)
+	if err != nil {
+		return fmt.Errorf("void factors: %w", err)
+	}
+	return factors.Void(ctx, subject, before)
 }
 
 // work brings the service to readiness, and then removes, until ctx ends, what nobody may or will ask for any more.
@@ -93,6 +118,7 @@ func (s *service) work(ctx context.Context) error {
 		return err
 	}
 	once := func(k idempotency.Key) factor.Once { return factorstore.Once(answers, k) }
+	s.factors.Store(factors)
 	s.handlers.SetCore(&handlers.Core{Factors: factors, Once: once})
 	s.life.Started(ctx)
 	return s.life.Every(tidyPause, "remove old rows", func(ctx context.Context) error {

@@ -55,13 +55,19 @@ func (schema Schema) settings(word string, c config.Service) (store.Config, erro
 	return store.Config{URL: address, Dir: c.DataDir, Name: word, Migrations: schema.Migrations, Log: c.Log}, nil
 }
 
-// Migrate brings the database of a service up to date and closes it. It waits for nothing. The configuration is complete and valid.
-func Migrate(ctx context.Context, word string, c config.Service, schema Schema) error {
+// Open opens the database of a service for an operator's command; the caller closes it. It waits for nothing. The configuration is complete and
+// valid.
+func Open(ctx context.Context, word string, c config.Service, schema Schema) (*store.DB, error) {
 	settings, err := schema.settings(word, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	db, err := store.Open(ctx, settings)
+	return store.Open(ctx, settings)
+}
+
+// Migrate brings the database of a service up to date and closes it. It waits for nothing. The configuration is complete and valid.
+func Migrate(ctx context.Context, word string, c config.Service, schema Schema) error {
+	db, err := Open(ctx, word, c, schema)
 	if err != nil {
 		return err
 	}

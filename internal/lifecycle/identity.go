@@ -39,6 +39,7 @@ func (s *Service) Identify(who Identity, client *http.Client) {
 	s.Go("credential", who.Run)
 	follower := revocation.NewFollower(revocation.Config{
 		KMSURL: s.config.KMSURL, Client: client, Credential: who, Clock: s.config.Clock, Log: s.config.Log, Registerer: s.config.Registerer,
+		Apply: s.Apply,
 	})
 	s.revocations, s.feedRead = follower, follower.Heard()
 	s.Require(follower.Ready)

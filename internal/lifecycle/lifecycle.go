@@ -30,6 +30,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/runner"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -38,6 +39,8 @@ import (
 // Database, Await, Started and Every by its parts.
 type Service struct {
 	Contract *contract.Contract // of the service's word
+	// Apply does what an entry of the revocation feed asks for beside ending tokens; set before Identify, nil: nothing.
+	Apply func(ctx context.Context, e revocation.Entry) error
 
 	word       string
 	config     config.Service

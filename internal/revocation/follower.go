@@ -42,7 +42,7 @@ type Credential interface {
 	Forget(audience string)
 }
 
-// Config says where the feed is. All fields are required.
+// Config says where the feed is. All fields but Apply are required.
 type Config struct {
 	KMSURL     string // base URL, without /kms/v1
 	Client     *http.Client
@@ -50,6 +50,10 @@ type Config struct {
 	Clock      clock.Clock // for what is forgotten; silence is measured by the machine's monotonic clock
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+
+	// Apply does what an entry asks for beside ending tokens; nil: nothing. An entry may come again after a restart, and comes again until
+	// Apply has succeeded.
+	Apply func(ctx context.Context, e Entry) error
 }
 
 // Follower keeps a Set up to date by the kms's feed. It is auth.Revocations.
@@ -183,6 +187,14 @@ func (f *Follower) read(ctx context.Context) error {
 		f.set.Reset() // the page begins at the feed's beginning
 	}
 	f.set.Add(p.Items...)
+	for _, e := range p.Items {
+		if f.Apply == nil {
+			break
+		}
+		if err := f.Apply(ctx, e); err != nil {
+			return fmt.Errorf("apply entry %d of the revocation feed: %w", e.Position, err)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.feed, f.position = p.Feed, p.Position

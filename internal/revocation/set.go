@@ -15,6 +15,7 @@ const (
 	Session = "session" // every token of a session, by its sid
 	Key     = "key"     // every token that was issued for an API key, by their client_id
 	Owner   = "owner"   // every token of a user or service of a lower epoch than the entry's, by their sub
+	Factors = "factors" // every second factor that a user enrolled before the entry; for the twofactor service, with a signed Record
 )
 
 // Entry says that something was ended.
@@ -25,6 +26,7 @@ type Entry struct {
 	Epoch    int64     `json:"epoch,omitempty"` // of Owner
 	At       time.Time `json:"at"`
 	Until    time.Time `json:"until"` // after that no token can exist that the entry ends
+	Record   string    `json:"record,omitempty"` // of Factors: what auth.VerifyVoid reads
 }
 
 // Set is what was ended. It is safe for concurrent use. Its memory is bounded by what is ended within the time that a token lives: about

@@ -6,8 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/internal/auth"
 	ended "github.com/fountainai/fountain/internal/revocation"
 )
 
@@ -24,7 +27,32 @@ func (h api) ListRevocations(ctx context.Context, r kmsapi.ListRevocationsReques
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.ListRevocations200JSONResponse{Feed: page.Feed, Position: page.Position, Items: bodies(page.Entries, revocationBody)}, nil
+	items := bodies(page.Entries, revocationBody)
+	for i, e := range page.Entries {
+		if e.Kind != ended.Factors {
+			continue
+		}
+		record, err := h.voidRecord(e)
+		if err != nil {
+			return nil, err
+		}
+		items[i].Record = &record
+	}
+	return kmsapi.ListRevocations200JSONResponse{Feed: page.Feed, Position: page.Position, Items: items}, nil
+}
+
+// recordLife is how long a record holds; it is signed anew whenever it is told.
+const recordLife = 5 * time.Minute
+
+func (h api) voidRecord(e ended.Entry) (string, error) {
+	now := h.Clock.Now()
+	return h.Ring.SignVoid(&auth.VoidClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: h.Mint.Issuer, Audience: jwt.ClaimStrings{auth.ProofIssuer}, Subject: e.ID,
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(recordLife)),
+		},
+		Before: e.At.UnixMicro(),
+	})
 }
 
 // waitFrom reads how long the caller prefers to wait (RFC 7240, section 4.3).

@@ -60,6 +60,13 @@ func (Users) Credentials(ctx context.Context, q store.Querier, username string) 
 	return r.user(), r.PasswordHash, found, err
 }
 
+// ByName finds a user by their exact name; deleted ones do not exist.
+func (Users) ByName(ctx context.Context, q store.Querier, username string) (user.User, bool, error) {
+	var r userRow
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
+	return r.user(), found, err
+}
+
 // List implements user.Rows.
 func (Users) List(ctx context.Context, q store.Querier, after string, limit int) ([]user.User, error) {
 	var rows []userRow

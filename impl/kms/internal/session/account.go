@@ -169,3 +169,11 @@ func (s *Sessions) act(ctx context.Context, tx *store.Tx, caller Caller, userID 
 
 // Current reports whether the caller's token belongs to the session.
 func (f Family) Current(caller *auth.Principal) bool { return f.ID == caller.SessionID }
+
+// ForgiveIn forgives the failed sign-ins of a username in a transaction of an operator.
+func (s *Sessions) ForgiveIn(ctx context.Context, tx *store.Tx, username string) error {
+	if err := s.Rows.Forgive(ctx, tx, identity(username), domain.Now(s.Clock)); err != nil {
+		return fmt.Errorf("forgive failed sign-ins: %w", err)
+	}
+	return nil
+}

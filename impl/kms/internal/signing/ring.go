@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
@@ -216,7 +218,14 @@ func (r *Ring) active() (Key, error) {
 }
 
 // Sign signs an access token with the active key.
-func (r *Ring) Sign(claims *auth.Claims) (string, error) {
+func (r *Ring) Sign(claims *auth.Claims) (string, error) { return r.sign(auth.TypeAccess, claims) }
+
+// SignVoid signs the record by which a user's second factors are void.
+func (r *Ring) SignVoid(claims *auth.VoidClaims) (string, error) {
+	return r.sign(auth.TypeVoid, claims)
+}
+
+func (r *Ring) sign(typ string, claims jwt.Claims) (string, error) {
 	k, err := r.active()
 	if err != nil {
 		return "", err
@@ -227,5 +236,5 @@ func (r *Ring) Sign(claims *auth.Claims) (string, error) {
 	if private == nil {
 		return "", fmt.Errorf("signing key %s has no private part", k.KID)
 	}
-	return auth.Sign(auth.TypeAccess, k.KID, k.Alg, private, claims)
+	return auth.Sign(typ, k.KID, k.Alg, private, claims)
 }

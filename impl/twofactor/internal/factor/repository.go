@@ -41,6 +41,8 @@ type Tx interface {
 	Refund(ctx context.Context, id string) error
 	// Revoke ends a factor of the subject and destroys its seed; false when there is none.
 	Revoke(ctx context.Context, subject, id string, now time.Time) (bool, error)
+	// RevokeAll ends every factor of the subject that was enrolled up to a time, destroys their seeds, and returns how many.
+	RevokeAll(ctx context.Context, subject string, before, now time.Time) (int64, error)
 	// Audit records what was done, or tried.
 	Audit(ctx context.Context, e Event) error
 }

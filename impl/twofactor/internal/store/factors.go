@@ -70,6 +70,12 @@ func (t tx) Revoke(ctx context.Context, subject, id string, now time.Time) (bool
 	return n == 1, err
 }
 
+// RevokeAll implements factor.Tx.
+func (t tx) RevokeAll(ctx context.Context, subject string, before, now time.Time) (int64, error) {
+	return t.Exec(ctx, `UPDATE factors SET status = 'revoked', sealed_seed = ?, revoked_at = ? WHERE subject = ? AND status <> 'revoked' AND created_at <= ?`,
+		[]byte{}, micros(now), subject, micros(before))
+}
+
 // Pending implements factor.Repository.
 func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) (factor.Record, error) {
 	var r row

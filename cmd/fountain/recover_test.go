@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/tests/recorder"
+)
+
+// authenticator enrols an authenticator with an invitation and returns its seed.
+func authenticator(t *testing.T, c *fountain.Client, invitation string) string {
+	t.Helper()
+	enrolment, err := c.Twofactor.EnrolTotp(t.Context(), twofactor.TotpEnrol{Invitation: &invitation})
+	require.NoError(t, err)
+	code, err := totp.GenerateCode(enrolment.Secret, time.Now().Add(-30*time.Second))
+	require.NoError(t, err)
+	_, err = c.Twofactor.ConfirmTotp(t.Context(), enrolment.FactorID, twofactor.TotpConfirm{Code: code})
+	require.NoError(t, err)
+	return enrolment.Secret
+}
+
+func signedIn(t *testing.T, u *up, password string, seed *string) *fountain.Client {
+	t.Helper()
+	c, err := fountain.New(u.url, fountain.WithUser("ada", password), recorder.Option(t),
+		fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) { return totp.GenerateCode(*seed, time.Now()) }))
+	require.NoError(t, err)
+	return c
+}
+
+// The only administrator has lost authenticator and password, and everything that was signed in before ends.
+func TestRecover_bringsTheOnlyAdministratorBack(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	_, pass := password(t)
+	seed := ""
+	before := signedIn(t, u, pass, &seed)
+	seed = authenticator(t, before, u.bootstrapInvited(t, pass))
+	tokens, err := before.Token(t.Context(), "kms")
+	require.NoError(t, err)
+
+	got := finish(t, command(t, "recover", "factors", "ada", "--data", u.data))
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "stop it first")
+	require.Zero(t, u.term(t))
+
+	got = finish(t, command(t, "recover", "factors", "eve", "--data", u.data))
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "There is no such user.")
+	got = finish(t, command(t, "recover", "factors", "ada", "--data", u.data))
+	require.Zero(t, got.code, got.stderr)
+	require.Regexp(t, `event \d+ of the kms's audit log`, got.stderr)
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("another lamp in another window\n"), 0o600))
+	got = finish(t, command(t, "recover", "password", "ada", "--data", u.data, "--password-file", file))
+	require.Zero(t, got.code, got.stderr)
+	invitation := strings.TrimSpace(got.stdout)
+	require.NotContains(t, got.stderr+got.stdout, "another lamp")
+
+	u = startUp(t, u.data)
+	_, err = signedIn(t, u, pass, &seed).Token(t.Context(), "kms")
+	require.ErrorIs(t, err, fountain.CodeInvalidCredentials, "the old password is gone")
+	c := signedIn(t, u, "another lamp in another window", &seed)
+	_, err = c.KMS.ListServices(t.Context(), nil, fountain.WithBearer(tokens))
+	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "the old session is over")
+	require.Eventually(t, func() bool { // the signed record travels by the revocation feed
+		page, err := c.Twofactor.ListFactors(t.Context(), nil)
+		return err == nil && len(page.Items) == 0
+	}, 20*time.Second, 50*time.Millisecond, "the lost authenticator is void")
+	_, err = c.Twofactor.EnrolTotp(t.Context(), twofactor.TotpEnrol{})
+	require.ErrorIs(t, err, fountain.CodeInvitationRequired)
+	seed = authenticator(t, c, invitation)
+	_, err = c.KMS.ListServices(t.Context(), nil)
+	require.NoError(t, err, "the new authenticator works, and is not voided with the old one")
+}
+
+func TestRecover_needsTheRootKeyThatSealedTheData(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	_, pass := password(t)
+	u.bootstrap(t, pass)
+	require.Zero(t, u.term(t))
+	root := filepath.Join(u.data, "kms", "root.key")
+	kept, err := os.ReadFile(root)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(root))
+	require.Zero(t, finish(t, command(t, "keygen", root)).code)
+	got := finish(t, command(t, "recover", "administrator", "ada", "--data", u.data))
+	require.Equal(t, 1, got.code, "another root key is not enough")
+	require.NoError(t, os.WriteFile(root, kept, 0o600))
+	require.Zero(t, finish(t, command(t, "recover", "unlock", "ada", "--data", u.data)).code)
+	token := finish(t, command(t, "recover", "enrolment-token", "twofactor", "--data", u.data))
+	require.Zero(t, token.code, token.stderr)
+	require.Regexp(t, `^et_[A-Za-z0-9_-]+\n$`, token.stdout)
+	require.Zero(t, finish(t, command(t, "recover", "service", "search", "--data", u.data)).code)
+	got = finish(t, command(t, "recover", "unlock", "ada", "--data", t.TempDir()))
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "there is no kms in")
+}

@@ -1,0 +1,79 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	ended "github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Recovery is what an operator on the machine does for a user. Every recovery ends the user's sessions, keys and tokens.
+type Recovery struct {
+	Username      string
+	Administrator bool   // give the role admin, and enable the user
+	PasswordHash  string // of HashFor; "": leave the password
+	VoidFactors   bool   // end every second factor
+}
+
+// Recover does it. An administrator gets a new invitation, because they may have no factor any more. A user that does not exist is
+// domain.NotFound.
+func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (Created, error) {
+	u, found, err := s.rows.ByName(ctx, tx, r.Username)
+	if err != nil {
+		return Created{}, fmt.Errorf("read user: %w", err)
+	}
+	if !found {
+		return Created{}, NotFound()
+	}
+	if _, _, err := s.standing.Rows.Owner(ctx, tx, userRef(u.ID), authority.Exclusive); err != nil {
+		return Created{}, fmt.Errorf("hold user: %w", err)
+	}
+	if r.Administrator {
+		if u, err = s.promote(ctx, tx, u); err != nil {
+			return Created{}, err
+		}
+	}
+	if r.PasswordHash != "" {
+		if err := s.rows.SetPassword(ctx, tx, u.ID, r.PasswordHash, domain.Now(s.clock)); err != nil {
+			return Created{}, fmt.Errorf("store password: %w", err)
+		}
+	}
+	if err := s.endAccess(ctx, tx, u.ID, "recovered"); err != nil {
+		return Created{}, err
+	}
+	if err := s.endTokens(ctx, tx, u.ID); err != nil {
+		return Created{}, err
+	}
+	if r.VoidFactors {
+		s.feed.Append(tx, ended.Factors, u.ID, 0)
+	}
+	made := Created{User: u}
+	if u.Administers() {
+		if made.Invitation, err = s.invite(ctx, tx, u.ID); err != nil {
+			return Created{}, err
+		}
+	}
+	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "recoverUser", Target: u.ID, Detail: map[string]string{
+		"administrator": fmt.Sprint(r.Administrator), "password": fmt.Sprint(r.PasswordHash != ""), "factors": fmt.Sprint(r.VoidFactors),
+	}})
+}
+
+// promote makes the user an active administrator.
+func (s *Users) promote(ctx context.Context, tx *store.Tx, before User) (User, error) {
+	after := before
+	after.Status, after.Version, after.UpdatedAt = Active, before.Version+1, domain.Now(s.clock)
+	if !slices.Contains(after.Roles, authority.RoleAdmin) {
+		after.Roles = append(slices.Clone(after.Roles), authority.RoleAdmin)
+		sort.Strings(after.Roles)
+	}
+	if updated, err := s.rows.Update(ctx, tx, after, before.Version); err != nil || !updated {
+		return User{}, orStale(err)
+	}
+	return after, s.countAdministrators(ctx, tx, before, after)
+}

@@ -1,0 +1,27 @@
+package factor
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Void ends every factor that a subject enrolled up to a time, on the kms's word: an operator has recovered the account. Repeating it does no
+// harm.
+func (s *Service) Void(ctx context.Context, subject string, before time.Time) error {
+	now := s.Clock.Now()
+	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.Lock(ctx, subject, now); err != nil {
+			return fmt.Errorf("lock subject: %w", err)
+		}
+		n, err := tx.RevokeAll(ctx, subject, before, now)
+		if err != nil {
+			return fmt.Errorf("void factors: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+		return tx.Audit(ctx, Event{At: now, Action: "voidFactors", Subject: subject, Target: subject, Detail: map[string]string{"factors": strconv.FormatInt(n, 10)}})
+	})
+}
