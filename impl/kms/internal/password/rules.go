@@ -1,82 +1,133 @@
 package password
 
 import (
-	_ "embed"
 	"strings"
-	"sync"
+	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/password/blocklist"
 )
 
-// Length of a password in characters. There are no rules of composition (NIST SP 800-63B, section 3.1.1.2).
+// Length of a password in code points of its NFC form. There are no rules of composition (NIST SP 800-63B, section 3.1.1.2).
 const (
 	MinLength = 12
 	MaxLength = 1024
 )
 
-//go:embed common.txt
-var commonText string
+// Reason is a public reason to refuse a password. It never says anything about the password itself beyond that.
+type Reason struct {
+	Keyword string // of the problem's field, from a closed set
+	Message string
+}
 
-// common holds passwords of twelve characters or more that are among the first that anybody tries.
-var common = sync.OnceValue(func() map[string]bool {
-	set := map[string]bool{}
-	for line := range strings.Lines(commonText) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			set[line] = true
-		}
+// Error returns the message.
+func (r *Reason) Error() string { return r.Message }
+
+// The reasons to refuse a password.
+var (
+	ErrTooShort  = &Reason{"minLength", "is shorter than 12 characters"}
+	ErrTooLong   = &Reason{"maxLength", "is longer than 1024 characters"}
+	ErrTooCommon = &Reason{"common", "is little more than widely used passwords or words"}
+	ErrTooSimple = &Reason{"pattern", "is little more than repeats, sequences, keyboard runs or dates"}
+	ErrContext   = &Reason{"context", "is little more than the username or the name of the service"}
+)
+
+// Rejected is the refusal of a password. errors.Is finds its reasons.
+type Rejected struct {
+	Reasons []*Reason // one or more
+}
+
+// Error names the reasons.
+func (r *Rejected) Error() string {
+	said := make([]string, len(r.Reasons))
+	for i, reason := range r.Reasons {
+		said[i] = reason.Message
 	}
-	return set
-})
+	return "password " + strings.Join(said, "; ")
+}
 
-// Check returns weak_password when the password is too short or too long, widely used, made of one thing repeated or counted up,
-// or of the username.
+// Unwrap returns the reasons.
+func (r *Rejected) Unwrap() []error {
+	out := make([]error, len(r.Reasons))
+	for i, reason := range r.Reasons {
+		out[i] = reason
+	}
+	return out
+}
+
+// serviceNames are what people here put into a password without thinking.
+var serviceNames = []string{"fountain", "fountainai", "kms", "twofactor", "sequence", "gateway", "search"}
+
+// Check refuses a password (domain.WeakPassword, because of a *Rejected) that is too short or too long, or of which too little is left after
+// all that a guesser tries first is taken away: widely used passwords and words, the username and the service's names, in any case, in
+// l33t and backwards; repeats; sequences; keyboard runs; years and dates. It takes time and memory in proportion to the square of the
+// length, which is bounded.
 func Check(password, username string) error {
-	n := utf8.RuneCountInString(password)
-	switch {
+	password = norm.NFC.String(password)
+	switch n := utf8.RuneCountInString(password); {
 	case n < MinLength:
-		return weak("minLength", "is shorter than 12 characters")
+		return rejected(ErrTooShort)
 	case n > MaxLength:
-		return weak("maxLength", "is longer than 1024 characters")
+		return rejected(ErrTooLong)
 	}
-	lower := strings.ToLower(password)
-	core := strings.TrimRight(lower, "0123456789!?.*#$ ")
-	switch {
-	case common()[lower], common()[core], n < 2*MinLength && (repeated(lower) || counted(lower)):
-		return weak("common", "is widely used")
-	case len(username) >= 4 && strings.Contains(lower, username) && n-utf8.RuneCountInString(username) < 8:
-		return weak("username", "is little more than the username")
+	text := blocklist.Fold(password)
+	text = text[:min(len(text), MaxLength)] // some characters unfold to whole words; what is left out could only add to the bits
+	if len(text) == 0 {                     // invisible characters only
+		return rejected(ErrTooSimple)
 	}
-	return nil
-}
-
-func weak(keyword, message string) error {
-	return domain.Refuse(domain.WeakPassword, "The password is not good enough.").
-		WithField("body", "/password", keyword, message)
-}
-
-// repeated reports whether s is a short piece said over and over.
-func repeated(s string) bool {
-	for size := 1; size <= 4; size++ {
-		if strings.HasPrefix(strings.Repeat(s[:min(size, len(s))], len(s)/size+1), s) {
-			return true
+	bits, made := estimate(text, contextNames(username))
+	if bits >= enough {
+		return nil
+	}
+	var reasons []*Reason
+	for _, r := range []struct {
+		kind   kind
+		reason *Reason
+	}{{word, ErrTooCommon}, {named, ErrContext}, {pattern, ErrTooSimple}} {
+		if made&r.kind != 0 {
+			reasons = append(reasons, r.reason)
 		}
 	}
-	return false
+	if len(reasons) == 0 { // few characters of its own, and invisible ones
+		reasons = append(reasons, ErrTooSimple)
+	}
+	return rejected(reasons...)
 }
 
-// counted reports whether every character is the next or the one before of its neighbour: 123456789012, abcdefghijkl.
-func counted(s string) bool {
-	for _, step := range []int{1, -1} {
-		in := true
-		for i := 1; i < len(s) && in; i++ {
-			d := int(s[i]) - int(s[i-1])
-			wrap := (s[i-1] == '9' && s[i] == '0') || (s[i-1] == '0' && s[i] == '9')
-			in = d == step || wrap
-		}
-		if in {
-			return true
+func rejected(reasons ...*Reason) error {
+	refusal := domain.Refuse(domain.WeakPassword, "The password is not good enough.").Because(&Rejected{reasons})
+	for _, r := range reasons {
+		refusal.WithField("body", "/password", r.Keyword, r.Message)
+	}
+	return refusal
+}
+
+// contextNames returns the hashes of the service's names, of the username and of its parts.
+func contextNames(username string) map[blocklist.Hash]bool {
+	names := map[blocklist.Hash]bool{}
+	add := func(folded []rune) {
+		if len(folded) >= 3 {
+			names[blocklist.Sum(folded)] = true
 		}
 	}
-	return false
+	for _, name := range serviceNames {
+		add([]rune(name))
+	}
+	folded := blocklist.Fold(username)
+	folded = folded[:min(len(folded), blocklist.MaxLength)]
+	add(folded)
+	for _, part := range strings.FieldsFunc(string(folded), func(r rune) bool { return !unicode.IsLetter(r) }) {
+		add([]rune(part))
+	}
+	letters := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, string(folded)))
+	add(letters)
+	return names
 }

@@ -1,0 +1,221 @@
+package password
+
+import (
+	"math"
+	"slices"
+	"unicode"
+
+	"github.com/fountainai/fountain/impl/kms/internal/password/blocklist"
+)
+
+// enough is how hard a password must be to guess: 10^10 guesses in the order of a guesser who tries words, names, dates, runs on the
+// keyboard and their forms first. One guess costs 45 ms of a core against a stolen database and far more at the login.
+var enough = math.Log2(1e10)
+
+// What a piece of a password costs a guesser, in bits. The figures for words are their rank on the block list.
+const (
+	wordLeast    = 7.0  // even the commonest word, since the guesser does not know where the pieces begin
+	contextBits  = 4.0  // the username, the service's name
+	leetBits     = 2.0  // added for pa55w0rd
+	reversedBits = 1.0  // added for drowssap
+	copyBits     = 4.0  // what stood before, once more
+	stepBits     = 6.0  // 12345, fedcba
+	strideBits   = 8.0  // 2468, acegi
+	walkBits     = 6.0  // neighbours on a keyboard in one direction
+	turnBits     = 2.0  // added for each change of direction
+	yearBits     = 7.0  // 1900 to 2099
+	dateBits     = 14.0 // 251126
+	longDateBits = 15.0 // 25112026, 25.11.2026
+	doubledBits  = 6.0  // added for ppaasswwoorrdd
+)
+
+// kind says what a piece is made of; a set of them says what a password is made of.
+type kind uint8
+
+const (
+	own     kind = 0 // characters that nothing explains
+	word    kind = 1 << iota
+	named        // the username, the service
+	pattern      // copy, sequence, keyboard, date
+)
+
+// estimate returns the bits of the cheapest way to say the text, and what that way is made of. It may stop at enough bits.
+func estimate(text []rune, names map[blocklist.Hash]bool) (bits float64, made kind) {
+	s := newSplit(text, names)
+	bits, made = s.solve()
+	if few := fewCharacters(text); few < bits {
+		bits, made = few, pattern
+	}
+	squeezed := slices.Compact(slices.Clone(text))
+	if 3*len(squeezed) <= 2*len(text) {
+		if b, m := newSplit(squeezed, names).solve(); b+doubledBits < bits {
+			bits, made = b+doubledBits, m|pattern
+		}
+	}
+	return bits, made
+}
+
+// fewCharacters is the cost of naming the distinct characters and then choosing one of them for each place.
+func fewCharacters(text []rune) float64 {
+	distinct := map[rune]bool{}
+	for _, r := range text {
+		distinct[r] = true
+	}
+	k := float64(len(distinct))
+	return float64(len(text))*math.Log2(k) + 5*k
+}
+
+// split is the search for the cheapest way to divide a text into pieces: cost[i] is that of the first i code points, and the piece
+// that ends there begins at from[i].
+type split struct {
+	text  []rune
+	names map[blocklist.Hash]bool
+	leet  [][]rune
+	cost  []float64
+	from  []int
+	kind  []kind
+}
+
+func newSplit(text []rune, names map[blocklist.Hash]bool) *split {
+	n := len(text)
+	s := &split{text: text, names: names, leet: leetForms(text), cost: make([]float64, n+1), from: make([]int, n+1), kind: make([]kind, n+1)}
+	for i := 1; i <= n; i++ {
+		s.cost[i] = math.Inf(1)
+	}
+	return s
+}
+
+// piece offers text[i:j] as one piece. The cost of the first i must be final.
+func (s *split) piece(i, j int, bits float64, k kind) {
+	if c := s.cost[i] + bits; c < s.cost[j] {
+		s.cost[j], s.from[j], s.kind[j] = c, i, k
+	}
+}
+
+// solve returns the cost of the whole text and what its pieces are made of, or any cost that is enough: a long text is not searched to
+// its end once nothing that follows can make it cheap.
+func (s *split) solve() (bits float64, made kind) {
+	n := len(s.text)
+	copies := repeats(s.text)
+	for i := 0; i <= n; i++ {
+		s.reversedWords(i) // ends at i, so it comes before anything that begins there
+		if i == n {
+			break
+		}
+		if least := s.least(i); least >= enough {
+			return least, own
+		}
+		s.piece(i, i+1, characterBits(s.text[i]), own)
+		s.words(i)
+		for k := 3; k <= copies[i]; k++ {
+			s.piece(i, i+k, copyBits, pattern)
+		}
+		s.steps(i)
+		s.walks(i)
+		s.dates(i)
+	}
+	for i := n; i > 0; i = s.from[i] {
+		made |= s.kind[i]
+	}
+	return s.cost[n], made
+}
+
+// least is a lower bound of the cost of the whole text once the cost of the first i code points is final. A piece that reaches over i
+// begins among the last ones, if it is a word; every other kind of piece may end at i as well, for no more.
+func (s *split) least(i int) float64 {
+	return slices.Min(s.cost[max(0, i-blocklist.MaxLength) : i+1])
+}
+
+// words offers the listed words and names that begin at i, as they stand and in l33t.
+func (s *split) words(i int) {
+	end := min(len(s.text), i+blocklist.MaxLength)
+	plain := blocklist.Empty
+	for k := i; k < end; k++ {
+		plain = plain.Add(s.text[k])
+		s.look(plain, i, k+1, 0)
+	}
+	for _, form := range s.leet {
+		h, changed := blocklist.Empty, false
+		for k := i; k < end; k++ {
+			h = h.Add(form[k])
+			if changed = changed || form[k] != s.text[k]; changed {
+				s.look(h, i, k+1, leetBits)
+			}
+		}
+	}
+}
+
+// reversedWords offers those that end at j and are written backwards.
+func (s *split) reversedWords(j int) {
+	h := blocklist.Empty
+	for i := j - 1; i >= max(0, j-blocklist.MaxLength); i-- {
+		h = h.Add(s.text[i])
+		s.look(h, i, j, reversedBits)
+	}
+}
+
+func (s *split) look(h blocklist.Hash, i, j int, added float64) {
+	if s.names[h] {
+		s.piece(i, j, contextBits+added, named)
+		return
+	}
+	if j-i < blocklist.MinLength {
+		return
+	}
+	if rank, found := blocklist.Lookup(h); found {
+		s.piece(i, j, max(float64(rank), wordLeast)+added, word)
+	}
+}
+
+// characterBits is the cost of a character that nothing explains. Case is not counted: who guesses tries the usual ones.
+func characterBits(r rune) float64 {
+	switch {
+	case r >= '0' && r <= '9':
+		return 3.32
+	case r >= 'a' && r <= 'z':
+		return 4.7
+	case r <= unicode.MaxASCII || unicode.IsLetter(r):
+		return 5
+	}
+	return 6
+}
+
+// leetForms returns the readings of a text whose digits and marks stand for letters; none when there are no such.
+func leetForms(text []rune) [][]rune {
+	var forms [][]rune
+	for _, table := range leetTables {
+		form := slices.Clone(text)
+		for i, r := range form {
+			if letter, ok := table[r]; ok {
+				form[i] = letter
+			}
+		}
+		if !slices.Equal(form, text) && !slices.ContainsFunc(forms, func(f []rune) bool { return slices.Equal(f, form) }) {
+			forms = append(forms, form)
+		}
+	}
+	return forms
+}
+
+var leetTables = []map[rune]rune{
+	{'4': 'a', '@': 'a', '8': 'b', '(': 'c', '3': 'e', '6': 'g', '9': 'g', '1': 'i', '!': 'i', '|': 'i', '0': 'o', '5': 's', '$': 's', '7': 't', '+': 't', '%': 'x', '2': 'z'},
+	{'4': 'a', '@': 'a', '8': 'b', '(': 'c', '3': 'e', '6': 'b', '9': 'q', '1': 'l', '!': 'l', '|': 'l', '0': 'o', '5': 's', '$': 's', '7': 'l', '+': 't', '%': 'x', '2': 'z'},
+}
+
+// repeats returns for each place how many code points from there on stand somewhere before it too.
+func repeats(text []rune) []int {
+	n := len(text)
+	longest := make([]int, n)
+	next := make([]int, n+1) // next[j]: common length of the texts from i+1 and from j
+	for i := n - 1; i > 0; i-- {
+		for j := range i { // upwards: next[j+1] is still that of i+1
+			if text[i] != text[j] {
+				next[j] = 0
+				continue
+			}
+			next[j] = next[j+1] + 1
+			longest[i] = max(longest[i], next[j])
+		}
+	}
+	return longest
+}
