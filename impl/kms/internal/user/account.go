@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,6 +77,12 @@ func (s *Users) EndSessions(ctx context.Context, tx *store.Tx, userID, reason st
 // HashFor checks a new password of a user and hashes it. One that is too short or too well known is domain.WeakPassword.
 func (s *Users) HashFor(ctx context.Context, username, secret string) (string, error) {
 	if err := password.Check(secret, username); err != nil {
+		var refusal *domain.Refusal
+		if errors.As(err, &refusal) {
+			for i := range refusal.Fields {
+				refusal.Fields[i].Pointer = "/newPassword"
+			}
+		}
 		return "", err
 	}
 	return s.hasher.Hash(ctx, secret)
