@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -23,6 +24,19 @@ const defaultURL = "http://127.0.0.1:8002"
 type connection struct {
 	url    string
 	caFile string
+	keptCA string // what was trusted when the session began
+}
+
+// rememberedCA is what a session keeps of --ca-file or FOUNTAIN_CA_FILE, whatever folder a later command runs in.
+func (c *connection) rememberedCA() string {
+	file := c.caFile
+	if file == "" {
+		file = os.Getenv("FOUNTAIN_CA_FILE")
+	}
+	if absolute, err := filepath.Abs(file); file != "" && err == nil {
+		return absolute
+	}
+	return file
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
@@ -49,6 +63,9 @@ func (c *connection) options() ([]fountain.Option, error) {
 	file := c.caFile
 	if file == "" {
 		file = os.Getenv("FOUNTAIN_CA_FILE")
+	}
+	if file == "" {
+		file = c.keptCA
 	}
 	if file == "" {
 		return opts, nil
@@ -80,12 +97,12 @@ func (c *connection) anonymous(address string) (*fountain.Client, error) {
 // client returns one with the credentials of this user: FOUNTAIN_API_KEY, else the session of `fountain login`. stepUp is asked
 // for codes when an operation wants a second factor.
 func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error) {
-	opts, err := c.options()
-	if err != nil {
-		return nil, err
-	}
-	opts = append(opts, fountain.WithStepUp(stepUp))
 	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
+		opts, err := c.options()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, fountain.WithStepUp(stepUp))
 		client, err := fountain.New(c.address(nil), append(opts, fountain.WithAPIKey(key))...)
 		if err != nil {
 			return nil, errors.New("FOUNTAIN_API_KEY, FOUNTAIN_URL: " + strings.TrimPrefix(err.Error(), "WithAPIKey: "))
@@ -104,6 +121,12 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 	if address != kept.URL {
 		return nil, fmt.Errorf("you are signed in at %s, not at %s: run fountain login --url %s", kept.URL, address, address)
 	}
+	c.keptCA = kept.CAFile
+	opts, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, fountain.WithStepUp(stepUp))
 	anonymous, err := c.anonymous(address)
 	if err != nil {
 		return nil, err

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +18,7 @@ import (
 func newLogin() *cobra.Command {
 	var c connection
 	var username, passwordFile string
+	var plainHTTP, unknownServer bool
 	cmd := &cobra.Command{
 		Use:   "login --username NAME",
 		Short: "Sign in, and keep the session for the other commands",
@@ -35,6 +39,9 @@ use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY inst
 			if err != nil {
 				return err
 			}
+			if err := trustworthy(cmd.Context(), client, address, plainHTTP, unknownServer); err != nil {
+				return err
+			}
 			password, err := terminal.Password("password of "+username+": ", passwordFile)
 			if err != nil {
 				return err
@@ -49,7 +56,7 @@ use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY inst
 			if t.RefreshToken == nil {
 				return errors.New("the kms gave no refresh token")
 			}
-			if err := file.Save(&session.Session{URL: address, Username: username, RefreshToken: *t.RefreshToken}); err != nil {
+			if err := file.Save(&session.Session{URL: address, Username: username, RefreshToken: *t.RefreshToken, CAFile: c.rememberedCA()}); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "signed in at %s as %s\n", address, username)
@@ -59,5 +66,35 @@ use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY inst
 	c.flags(cmd)
 	cmd.Flags().StringVar(&username, "username", "", "who signs in")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file instead of the terminal")
+	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "send the password over plain HTTP to another machine")
+	cmd.Flags().BoolVar(&unknownServer, "unknown-server", false, "send the password to a server that does not look like a family's gateway")
 	return cmd
+}
+
+// trustworthy refuses to send a password where others could read it, or to whatever happens to answer.
+func trustworthy(ctx context.Context, client *fountain.Client, address string, plainHTTP, unknownServer bool) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return usagef("--url: %w", err)
+	}
+	if u.Scheme == "http" && !plainHTTP && !loopback(u.Hostname()) {
+		return fmt.Errorf("the password would go over plain HTTP to %s, readable on the way: use https, or say --plain-http", u.Host)
+	}
+	if unknownServer {
+		return nil
+	}
+	health, err := client.Gateway.GetGatewayHealth(ctx)
+	var call *url.Error
+	if errors.As(err, &call) {
+		return err
+	}
+	if err != nil || health.Service != "gateway" {
+		return fmt.Errorf("%s does not look like a family's gateway, so the password was not sent: is the address right? (--unknown-server sends it all the same)", address)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

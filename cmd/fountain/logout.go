@@ -28,6 +28,7 @@ func newLogout() *cobra.Command {
 			if err != nil {
 				return errors.Join(err, file.Delete())
 			}
+			c.keptCA = kept.CAFile
 			client, err := c.anonymous(kept.URL)
 			if err != nil {
 				return err

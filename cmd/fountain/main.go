@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fountainai/fountain/cmd/fountain/internal/session"
 	"github.com/fountainai/fountain/internal/runner"
 )
 
@@ -18,11 +19,14 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
+
+	exitInterrupted = 130 // 128 and the number of SIGINT, as shells have it
 )
 
 func main() {
 	ctx, stop := runner.Signals(context.Background())
 	err := newRoot().ExecuteContext(ctx)
+	interrupted := ctx.Err() != nil
 	stop()
 	if err == nil {
 		return
@@ -31,6 +35,9 @@ func main() {
 	var usage *usageError
 	if errors.As(err, &usage) {
 		os.Exit(exitUsage)
+	}
+	if interrupted {
+		os.Exit(exitInterrupted)
 	}
 	os.Exit(exitFailed)
 }
@@ -56,13 +63,15 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q; fountain --help lists them", args[0])
+				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().Func("profile", "the session of this name, of several (FOUNTAIN_PROFILE)", func(name string) error {
+		return os.Setenv(session.ProfileVariable, name)
+	})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w; %s --help lists the flags", err, cmd.CommandPath())
 	})
@@ -70,6 +79,7 @@ func newRoot() *cobra.Command {
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
 		newKeygen(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
+		newUsers(), newSessions(), newPasswd(), newServices(), newKeys(), newOTP(),
 	)
 	return root
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 )
 
@@ -21,18 +22,32 @@ type Session struct {
 	URL          string `json:"url"`
 	Username     string `json:"username"`
 	RefreshToken string `json:"refreshToken"`
+	CAFile       string `json:"caFile,omitempty"` // authorities that were trusted at sign-in
 }
 
 // File is where a session is kept.
 type File struct{ path string }
 
-// Default is the file of the user who runs the program: fountain/session.json in the user's configuration directory.
+// ProfileVariable names the environment variable that chooses among several sessions.
+const ProfileVariable = "FOUNTAIN_PROFILE"
+
+var profileName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Default is the file of the user who runs the program: fountain/session.json in the user's configuration directory, or
+// fountain/session-<profile>.json when a profile is chosen.
 func Default() (*File, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return nil, fmt.Errorf("find the configuration directory: %w", err)
 	}
-	return &File{filepath.Join(dir, "fountain", "session.json")}, nil
+	name := "session.json"
+	if profile := os.Getenv(ProfileVariable); profile != "" {
+		if !profileName.MatchString(profile) {
+			return nil, errors.New("a profile's name is lower-case letters, digits and hyphens")
+		}
+		name = "session-" + profile + ".json"
+	}
+	return &File{filepath.Join(dir, "fountain", name)}, nil
 }
 
 // Path is where the file is.

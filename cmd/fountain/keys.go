@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+var keyHead = []string{"NAME", "ID", "OWNER", "STATUS", "ENDS", "LAST USED", "SCOPES"}
+
+func keyRow(k kms.APIKey) []string {
+	return []string{k.Name, k.ID, k.OwnerID, string(k.Status), when(k.ExpiresAt), whenOr(k.LastUsedAt, "never"), strings.Join(k.Scopes, " ")}
+}
+
+func newKeys() *cobra.Command {
+	o := &operator{}
+	var everybody bool
+	list := o.command("list", "List API keys, your own or with --all everybody's", "  fountain keys list\n  fountain keys list --all", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			mine := kms.ListAPIKeysParamsOwner("me")
+			params := &kms.ListAPIKeysParams{Owner: &mine}
+			if everybody {
+				params.Owner = nil
+			}
+			var keys []kms.APIKey
+			var rows [][]string
+			for {
+				page, err := c.KMS.ListAPIKeys(cmd.Context(), params)
+				if err != nil {
+					return err
+				}
+				for _, k := range page.Items {
+					keys, rows = append(keys, k), append(rows, keyRow(k))
+				}
+				if params.Cursor = page.NextCursor; page.NextCursor == nil {
+					return o.print(cmd, keys, keyHead, rows)
+				}
+			}
+		})
+	list.Flags().BoolVar(&everybody, "all", false, "everybody's, for administrators")
+	get := o.command("get ID", "Show an API key's description", "  fountain keys get key_01...\n  fountain keys get key_01... --output json", oneArg("a key's id"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			k, err := c.KMS.GetAPIKey(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, k, keyHead, [][]string{keyRow(*k)})
+		})
+	retire := o.command("retire ID", "End a key that was rotated; its successors go on", "  fountain keys retire key_01...\n  fountain keys retire key_01... --output json", oneArg("a key's id"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if err := c.KMS.RetireAPIKey(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return o.done(cmd, args[0]+" has ended")
+		})
+	revoke := o.command("revoke ID", "End a key and every key made from it by rotation", "  fountain keys revoke key_01...\n  fountain keys revoke key_01... --output json", oneArg("a key's id"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			ended, err := c.KMS.RevokeAPIKey(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, ended, []string{"ENDED"}, [][]string{{fmt.Sprint(ended.Revoked)}})
+		})
+	return group("keys", "Manage API keys", list, get, o.createKey(), o.rotateKey(), retire, revoke, o.verifyKey())
+}
+
+func (o *operator) createKey() *cobra.Command {
+	var scopes []string
+	var life time.Duration
+	var forUser, forService string
+	cmd := o.command("create NAME", "Make an API key", "  fountain keys create import --scope elements:read --scope elements:write\n  fountain keys create nightly --scope elements:read --expires-in 720h", oneArg("a name for the key"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			body := kms.APIKeyCreate{Name: args[0], Scopes: scopes}
+			switch {
+			case forUser != "":
+				u, err := userNamed(cmd.Context(), c, forUser)
+				if err != nil {
+					return err
+				}
+				body.OwnerKind, body.OwnerID = new(kms.APIKeyCreateOwnerKindUser), &u.ID
+			case forService != "":
+				s, err := serviceNamed(cmd.Context(), c, forService)
+				if err != nil {
+					return err
+				}
+				body.OwnerKind, body.OwnerID = new(kms.APIKeyCreateOwnerKindService), &s.ID
+			}
+			if life > 0 {
+				body.ExpiresAt = new(time.Now().Add(life))
+			}
+			made, err := c.KMS.CreateAPIKey(cmd.Context(), body)
+			if err != nil {
+				return err
+			}
+			return o.secret(cmd, made, "made "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; its text can't be had again:", made.Key)
+		})
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that the key gets; may be repeated")
+	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the key lives, for example 720h; default 90 days, at most 365")
+	cmd.Flags().StringVar(&forUser, "user", "", "for this user instead of yourself")
+	cmd.Flags().StringVar(&forService, "service", "", "for this service instead of yourself")
+	cmd.MarkFlagsMutuallyExclusive("user", "service")
+	return cmd
+}
+
+func (o *operator) rotateKey() *cobra.Command {
+	var overlap, life time.Duration
+	cmd := o.command("rotate ID", "Replace a key; the old one works for the overlap", "  fountain keys rotate key_01...\n  fountain keys rotate key_01... --overlap 24h", oneArg("a key's id"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			body := kms.APIKeyRotate{OverlapSeconds: new(int64(overlap / time.Second))}
+			if life > 0 {
+				body.ExpiresAt = new(time.Now().Add(life))
+			}
+			made, err := c.KMS.RotateAPIKey(cmd.Context(), args[0], body)
+			if err != nil {
+				return err
+			}
+			return o.secret(cmd, made, "made "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; "+made.Replaces+" works until "+when(made.ReplacedExpiresAt)+":", made.Key)
+		})
+	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old key still works, at most 168h")
+	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the new key lives; default as long as the old one, within what was granted")
+	return cmd
+}
+
+func (o *operator) verifyKey() *cobra.Command {
+	var file string
+	cmd := o.command("verify", "Tell whether a key is good", "  fountain keys verify --key-file key\n  echo \"$KEY\" | fountain keys verify", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			text, err := readShort(file)
+			if err != nil {
+				return err
+			}
+			v, err := c.KMS.VerifyAPIKey(cmd.Context(), kms.APIKeyVerify{Key: text})
+			if err != nil {
+				return err
+			}
+			if err := o.print(cmd, v, []string{"VALID", "CODE"}, [][]string{{fmt.Sprint(v.Valid), string(v.Code)}}); err != nil {
+				return err
+			}
+			if !v.Valid {
+				return fmt.Errorf("the key is not good: %s", v.Code)
+			}
+			return nil
+		})
+	cmd.Flags().StringVar(&file, "key-file", "-", "file with the key's text; - is standard input")
+	return cmd
+}

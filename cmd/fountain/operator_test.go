@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/stretchr/testify/require"
+)
+
+// write puts a text into a file of the test.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(path, []byte(text+"\n"), 0o600))
+	return path
+}
+
+// field reads a member of a command's JSON.
+func field(t *testing.T, raw string, path ...string) string {
+	t.Helper()
+	var value any
+	require.NoError(t, json.Unmarshal([]byte(raw), &value), raw)
+	for _, name := range path {
+		value = value.(map[string]any)[name]
+	}
+	text, ok := value.(string)
+	require.True(t, ok, raw)
+	return text
+}
+
+// An operator's first quarter of an hour: authenticator, second user, key, password, sessions.
+func TestOperator_worksFromTheCommandLine(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	file, pass := password(t)
+	invitation := write(t, u.bootstrapInvited(t, pass))
+	h := &home{t: t, dir: t.TempDir()}
+	good := func(args ...string) result {
+		t.Helper()
+		got := h.run(args...)
+		require.Zero(t, got.code, "%v: %s", args, got.stderr)
+		return got
+	}
+	good("login", "--url", u.url, "--username", "ada", "--password-file", file)
+
+	refused := h.run("otp", "enrol")
+	require.Equal(t, 1, refused.code)
+	require.Contains(t, refused.sentenceOf(t), "invitation")
+	drawn := good("otp", "enroll", "--invitation-file", invitation, "--label", "phone").stdout
+	require.Contains(t, drawn, "█")
+	require.Contains(t, drawn, "fountain otp confirm fac_")
+	made := good("otp", "enrol", "--invitation-file", invitation, "--output", "json").stdout
+	seed := field(t, made, "secret")
+	code := func(offset time.Duration) string {
+		text, err := totp.GenerateCode(seed, time.Now().Add(offset))
+		require.NoError(t, err)
+		return write(t, text)
+	}
+	require.Contains(t, good("otp", "confirm", field(t, made, "factorId"), "--code-file", code(-30*time.Second)).stdout, "active")
+
+	created := good("users", "create", "grace", "--role", "editor", "--password-file", write(t, "a quiet harbour at dawn"), "--code-file", code(0))
+	require.Regexp(t, `^NAME +ID +ROLES +STATUS +CREATED\ngrace +usr_\w+ +editor +active `, created.stdout)
+
+	key := good("keys", "create", "import", "--scope", "elements:read", "--scope", "elements:write")
+	require.Regexp(t, `^fk_live_\w+\n$`, key.stdout, "the key alone, for a pipe")
+	require.Contains(t, key.stderr, "its text can't be had again")
+	require.NotContains(t, key.stderr, strings.TrimSpace(key.stdout))
+	var keys []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(good("keys", "list", "--output", "json").stdout), &keys))
+	require.Len(t, keys, 1)
+	id := keys[0]["id"].(string)
+	require.Contains(t, good("keys", "verify", "--key-file", write(t, strings.TrimSpace(key.stdout))).stdout, "VALID")
+	require.Regexp(t, `^fk_live_\w+\n$`, good("keys", "rotate", id, "--overlap", "2h").stdout)
+	require.Contains(t, good("keys", "retire", id).stdout, "has ended")
+	require.Regexp(t, `ENDED\n1\n`, good("keys", "revoke", id).stdout)
+
+	require.Contains(t, good("sessions", "list").stdout, "this one")
+	next := write(t, "another lamp in another window")
+	good("passwd", "--current-password-file", file, "--new-password-file", next)
+	good("whoami")
+	require.Regexp(t, `ENDED\n1\n`, good("sessions", "revoke", "--all").stdout)
+	ended := h.run("whoami")
+	require.Equal(t, 1, ended.code)
+	require.Contains(t, ended.sentenceOf(t), "fountain login")
+	good("--profile", "work", "login", "--url", u.url, "--username", "ada", "--password-file", next)
+	require.FileExists(t, filepath.Join(h.dir, "fountain", "session-work.json"))
+	require.Contains(t, good("whoami", "--profile", "work").stdout, "ada")
+}
+
+func TestCommands_nameWhatWasMeant(t *testing.T) {
+	for call, want := range map[string]string{
+		"user":               "did you mean users",
+		"keys lst":           "did you mean list",
+		"sessions revoke":    "takes a session's id or --all",
+		"users list --outpt": "unknown flag",
+		"recover nonsense":   "fountain recover --help",
+	} {
+		got := run(t, strings.Fields(call)...)
+		require.Equal(t, exitUsage, got.code, call)
+		require.Contains(t, got.sentenceOf(t), want, call)
+	}
+	help := run(t, "--help").stdout
+	require.Contains(t, help, "completion")
+	for _, group := range newRoot().Commands() {
+		for _, cmd := range group.Commands() {
+			if group.Name() == "completion" || group.Name() == "recover" {
+				continue
+			}
+			require.GreaterOrEqual(t, len(strings.Split(cmd.Example, "\n")), 2, "%s shows two examples", cmd.CommandPath())
+		}
+	}
+}
+
+// A password goes to a family alone, and over the network only under TLS.
+func TestLogin_sendsAPasswordToNobodyElse(t *testing.T) {
+	var seen atomic.Int64
+	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			seen.Add(1)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"status":"ok"}`))
+	}))
+	t.Cleanup(stranger.Close)
+	file, _ := password(t)
+	got := run(t, "login", "--url", stranger.URL, "--username", "ada", "--password-file", file)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "does not look like a family's gateway")
+	got = run(t, "login", "--url", "http://fountain.example", "--username", "ada", "--password-file", file)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "plain HTTP")
+	require.Zero(t, seen.Load(), "the password was not sent")
+}

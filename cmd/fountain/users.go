@@ -1,0 +1,261 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+var userHead = []string{"NAME", "ID", "ROLES", "STATUS", "CREATED"}
+
+func userRow(u kms.User) []string {
+	roles := make([]string, len(u.Roles))
+	for i, r := range u.Roles {
+		roles[i] = string(r)
+	}
+	return []string{u.Username, u.ID, strings.Join(roles, ","), string(u.Status), when(u.CreatedAt)}
+}
+
+func rolesOf(names []string) []kms.Role {
+	roles := make([]kms.Role, len(names))
+	for i, n := range names {
+		roles[i] = kms.Role(n)
+	}
+	return roles
+}
+
+func newUsers() *cobra.Command {
+	o := &operator{}
+	list := o.command("list", "List users", "  fountain users list\n  fountain users list --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			var users []kms.User
+			var rows [][]string
+			for u, err := range c.KMS.Users(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				users, rows = append(users, u), append(rows, userRow(u))
+			}
+			return o.print(cmd, users, userHead, rows)
+		})
+	get := o.command("get NAME", "Show a user", "  fountain users get ada\n  fountain users get me", oneArg("a user"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			id, err := userID(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			u, err := c.KMS.GetUser(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, u, userHead, [][]string{userRow(*u)})
+		})
+	var roles []string
+	var passwordFile string
+	create := o.command("create NAME", "Make a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			password, err := secretFrom(passwordFile, "password of "+args[0]+": ")
+			if err != nil {
+				return err
+			}
+			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: rolesOf(roles)})
+			if err != nil {
+				return err
+			}
+			if u.Invitation != nil {
+				return o.secret(cmd, u, "made administrator "+u.Username+"; they enrol an authenticator with this invitation, once, within 72 hours:", u.Invitation.Token)
+			}
+			return o.print(cmd, u, userHead, [][]string{userRow(kms.User{
+				Username: u.Username, ID: u.ID, Roles: u.Roles, Status: kms.UserStatus(u.Status), CreatedAt: u.CreatedAt,
+			})})
+		})
+	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "a role: admin, editor or reader; may be repeated")
+	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
+	return group("users", "Manage users", list, get, create,
+		o.change("set-roles NAME ROLE...", "Change a user's roles", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
+			func(args []string) kms.UserUpdate { r := rolesOf(args[1:]); return kms.UserUpdate{Roles: &r} }),
+		o.change("disable NAME", "Disable a user: every session, key and token of theirs ends", "  fountain users disable grace\n  fountain users disable grace --code-file -", oneArg("a user"),
+			func([]string) kms.UserUpdate {
+				s := kms.UserUpdateStatus("disabled")
+				return kms.UserUpdate{Status: &s}
+			}),
+		o.change("enable NAME", "Enable a user", "  fountain users enable grace\n  fountain users enable grace --output json", oneArg("a user"),
+			func([]string) kms.UserUpdate { s := kms.UserUpdateStatus("active"); return kms.UserUpdate{Status: &s} }),
+		o.forUser("delete NAME", "Delete a user for ever", "deleted", func(cmd *cobra.Command, c *fountain.Client, id string) error {
+			return c.KMS.DeleteUser(cmd.Context(), id)
+		}),
+		o.forUser("unlock NAME", "Forgive a user's failed sign-ins", "can sign in", func(cmd *cobra.Command, c *fountain.Client, id string) error {
+			return c.KMS.UnlockUser(cmd.Context(), id)
+		}),
+		o.command("invite NAME", "Invite an administrator to enrol an authenticator", "  fountain users invite ada\n  fountain users invite ada --output json", oneArg("a user"),
+			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+				id, err := userID(cmd.Context(), c, args[0])
+				if err != nil {
+					return err
+				}
+				made, err := c.KMS.CreateInvitation(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				return o.secret(cmd, made, "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):", made.Token)
+			}),
+		o.command("reset-password NAME", "Let a user choose a new password", "  fountain users reset-password grace\n  fountain users reset-password grace --output json", oneArg("a user"),
+			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+				id, err := userID(cmd.Context(), c, args[0])
+				if err != nil {
+					return err
+				}
+				made, err := c.KMS.CreatePasswordReset(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				return o.secret(cmd, made, "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file):", made.Token)
+			}))
+}
+
+// change makes a command that changes a user as they are now.
+func (o *operator) change(use, short, example string, args cobra.PositionalArgs, body func(args []string) kms.UserUpdate) *cobra.Command {
+	return o.command(use, short, example, args, func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+		u, err := userNamed(cmd.Context(), c, args[0])
+		if err != nil {
+			return err
+		}
+		u, err = c.KMS.UpdateUser(cmd.Context(), u.ID, fountain.IfMatch(u.Version), body(args))
+		if err != nil {
+			return err
+		}
+		return o.print(cmd, u, userHead, [][]string{userRow(*u)})
+	})
+}
+
+// forUser makes a command that does something without an answer for a user.
+func (o *operator) forUser(use, short, done string, do func(cmd *cobra.Command, c *fountain.Client, id string) error) *cobra.Command {
+	name, _, _ := strings.Cut(use, " ")
+	example := fmt.Sprintf("  fountain users %s grace\n  fountain users %s grace --code-file -", name, name)
+	return o.command(use, short, example, oneArg("a user"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+		id, err := userID(cmd.Context(), c, args[0])
+		if err != nil {
+			return err
+		}
+		if err := do(cmd, c, id); err != nil {
+			return err
+		}
+		return o.done(cmd, args[0]+" "+done)
+	})
+}
+
+func newSessions() *cobra.Command {
+	o := &operator{}
+	var user string
+	list := o.command("list", "List sessions, your own or a user's", "  fountain sessions list\n  fountain sessions list --user grace", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			id, err := userID(cmd.Context(), c, user)
+			if err != nil {
+				return err
+			}
+			var sessions []kms.Session
+			var rows [][]string
+			for s, err := range c.KMS.Sessions(cmd.Context(), id) {
+				if err != nil {
+					return err
+				}
+				mark := ""
+				if s.Current {
+					mark = "this one"
+				}
+				sessions, rows = append(sessions, s), append(rows, []string{s.ID, when(s.CreatedAt), when(s.ExpiresAt), mark})
+			}
+			return o.print(cmd, sessions, []string{"ID", "BEGAN", "ENDS", ""}, rows)
+		})
+	list.Flags().StringVar(&user, "user", "", "whose; default: your own")
+	var of string
+	revoke := o.command("revoke [ID]", "End one session, or with --all every one", "  fountain sessions revoke ses_01...\n  fountain sessions revoke --all --user grace",
+		cobra.MaximumNArgs(1), nil)
+	var all bool
+	revoke.Flags().StringVar(&of, "user", "", "whose; default: your own")
+	revoke.Flags().BoolVar(&all, "all", false, "every session of the user")
+	revoke.RunE = func(cmd *cobra.Command, args []string) error {
+		if all == (len(args) == 1) {
+			return usagef("fountain sessions revoke takes a session's id or --all")
+		}
+		c, err := o.client(o.code)
+		if err != nil {
+			return err
+		}
+		id, err := userID(cmd.Context(), c, of)
+		if err != nil {
+			return err
+		}
+		if !all {
+			if err := c.KMS.RevokeSession(cmd.Context(), id, args[0]); err != nil {
+				return err
+			}
+			return o.done(cmd, args[0]+" has ended")
+		}
+		ended, err := c.KMS.RevokeSessions(cmd.Context(), id)
+		if err != nil {
+			return err
+		}
+		return o.print(cmd, ended, []string{"ENDED"}, [][]string{{fmt.Sprint(ended.Revoked)}})
+	}
+	return group("sessions", "List and end sessions", list, revoke)
+}
+
+func newPasswd() *cobra.Command {
+	o := &operator{}
+	var currentFile, newFile, resetFile string
+	cmd := o.command("passwd", "Change your password, or choose one with a reset token", "  fountain passwd\n  fountain passwd --reset-token-file token --new-password-file pw", noArgs, nil)
+	cmd.Flags().StringVar(&currentFile, "current-password-file", "", "read the current password from this file; default: ask for it")
+	cmd.Flags().StringVar(&newFile, "new-password-file", "", "read the new password from this file; default: ask for it")
+	cmd.Flags().StringVar(&resetFile, "reset-token-file", "", "choose a new password with the reset token in this file, - from standard input")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if resetFile != "" {
+			return o.resetPassword(cmd, resetFile, newFile)
+		}
+		c, err := o.client(o.code)
+		if err != nil {
+			return err
+		}
+		id, err := me(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		current, err := secretFrom(currentFile, "current password: ")
+		if err != nil {
+			return err
+		}
+		next, err := secretFrom(newFile, "new password: ")
+		if err != nil {
+			return err
+		}
+		if err := c.KMS.ChangePassword(cmd.Context(), id, kms.PasswordChange{CurrentPassword: current, NewPassword: next}); err != nil {
+			return err
+		}
+		return o.done(cmd, "the password was changed; your other sessions have ended")
+	}
+	return calling(cmd)
+}
+
+// resetPassword needs no session: whoever has forgotten the password has none.
+func (o *operator) resetPassword(cmd *cobra.Command, tokenFile, newFile string) error {
+	c, err := o.anonymous(o.address(nil))
+	if err != nil {
+		return err
+	}
+	token, err := readShort(tokenFile)
+	if err != nil {
+		return err
+	}
+	next, err := secretFrom(newFile, "new password: ")
+	if err != nil {
+		return err
+	}
+	if err := c.KMS.ResetPassword(cmd.Context(), kms.PasswordResetUse{Token: token, NewPassword: next}); err != nil {
+		return err
+	}
+	return o.done(cmd, "the password was changed; sign in with fountain login")
+}
