@@ -25,7 +25,7 @@ type Entry struct {
 	ID       string    `json:"id"`
 	Epoch    int64     `json:"epoch,omitempty"` // of Owner
 	At       time.Time `json:"at"`
-	Until    time.Time `json:"until"` // after that no token can exist that the entry ends
+	Until    time.Time `json:"until"`            // after that no token can exist that the entry ends
 	Record   string    `json:"record,omitempty"` // of Factors: what auth.VerifyVoid reads
 }
 
