@@ -3,6 +3,8 @@ package fountain
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/fountainai/fountain/clients/common"
 	"github.com/fountainai/fountain/clients/kms"
@@ -51,8 +53,25 @@ func (k *KMS) CompleteStepUp(ctx context.Context, body kms.StepUp, opts ...CallO
 // IssueToken is the OAuth 2.0 token endpoint. Its errors have the codes of RFC 6749: CodeInvalidClient and so on.
 func (k *KMS) IssueToken(ctx context.Context, body kms.TokenRequest, opts ...CallOption) (*kms.TokenResponse, error) {
 	return send[kms.TokenResponse](ctx, k.client, opIssueToken, opts, func(server string) (*http.Request, error) {
-		return kms.NewIssueTokenRequestWithFormdataBody(server, body)
+		return kms.NewIssueTokenRequestWithBody(server, "application/x-www-form-urlencoded", strings.NewReader(tokenForm(body).Encode()))
 	})
+}
+
+// tokenForm is the form of a token request as RFC 6749 and RFC 8707 have it: resource is repeated. The generated encoder numbers the values of a
+// list (resource[0]), which no authorization server reads.
+func tokenForm(body kms.TokenRequest) url.Values {
+	form := url.Values{"grant_type": {body.GrantType}}
+	for name, value := range map[string]*string{
+		"client_id": body.ClientID, "client_secret": body.ClientSecret, "refresh_token": body.RefreshToken, "scope": body.Scope,
+	} {
+		if value != nil {
+			form.Set(name, *value)
+		}
+	}
+	if body.Resource != nil {
+		form["resource"] = *body.Resource
+	}
+	return form
 }
 
 // RevokeToken ends a token (RFC 7009): of a refresh token its session. Unknown tokens are no error.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -160,9 +161,8 @@ func (h *house) token(key *api.APIKeyWithSecret, resource string) string {
 
 func (h *house) ask(id, secret, resource string) *api.IssueTokenResult {
 	h.t.Helper()
-	got, err := h.client.IssueTokenWithFormdataBodyWithResponse(h.t.Context(), api.TokenRequest{
-		GrantType: "client_credentials", ClientID: &id, ClientSecret: &secret, Resource: &[]string{resource},
-	})
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}, "resource": {resource}}
+	got, err := h.client.IssueTokenWithBodyWithResponse(h.t.Context(), "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 	require.NoError(h.t, err)
 	return got
 }

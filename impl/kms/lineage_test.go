@@ -1,9 +1,12 @@
 package kms_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,4 +244,36 @@ func TestGetJwks_answers304ToWhoHasTheSet(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got.StatusCode(), header)
 	}
+}
+
+// A token of a session may name several services of the family; a key's names one.
+func TestIssueToken_takesSeveralResources(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	_, raised := h.administrator()
+	grace := h.user("grace", "editor", raised)
+	session := h.login("grace", userPassword)
+	post := func(form string) (int, string) {
+		answer, err := h.http.Post(h.url+"/kms/v1/oauth2/token", "application/x-www-form-urlencoded", strings.NewReader(form))
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		raw, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return answer.StatusCode, string(raw)
+	}
+	status, body := post("grant_type=refresh_token&resource=sequence&resource=search&refresh_token=" + *session.RefreshToken)
+	require.Equal(t, http.StatusOK, status, body)
+	var got api.TokenResponse
+	require.NoError(t, json.Unmarshal([]byte(body), &got))
+	require.ElementsMatch(t, []string{"sequence", "search"}, claims(t, got.AccessToken).Audience)
+	require.Equal(t, "collections:read documents:search elements:read elements:write", got.Scope)
+
+	key := h.ownKey(grace.ID, h.login("grace", userPassword).AccessToken, "elements:read", "documents:search")
+	credentials := "grant_type=client_credentials&client_id=" + key.APIKey.ID + "&client_secret=" + key.Key
+	status, body = post(credentials + "&resource=sequence&resource=search")
+	require.Equal(t, []any{http.StatusBadRequest, "invalid_target"}, []any{status, code([]byte(body))})
+	status, _ = post(credentials + "&resource=sequence&unknown=ignored")
+	require.Equal(t, http.StatusOK, status, "RFC 6749, section 3.2: unknown parameters are ignored")
+	// Some decoders take this for a list of a thousand million places.
+	status, body = post(credentials + "&resource=sequence&resource%5B1000000000%5D=x")
+	require.Equal(t, []any{http.StatusBadRequest, "invalid_request"}, []any{status, code([]byte(body))})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -167,6 +168,11 @@ func (c *checker) form(s *schema, body []byte, oauth bool) error {
 	for i, name := range fields.names {
 		at := &place{parent: &place{}, key: name}
 		p := s.properties[name]
+		if oauth && strings.ContainsAny(name, "[]") {
+			// Decoders read a[7] as a place in a list: such a name would reach the service without having been checked.
+			c.fail(at, string(RuleUndeclared), "is not a field of this form")
+			continue
+		}
 		if oauth && (p == nil || fields.values[i] == "") {
 			continue
 		}
