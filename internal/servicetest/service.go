@@ -96,6 +96,8 @@ func (r *Running) WaitReady(t testing.TB) {
 	case <-r.ready:
 	case <-r.ended:
 		require.FailNow(t, "the service ended before it was ready", "%v", r.err)
+	case <-time.After(time.Minute): // far beyond any start: a hang that would end in the whole run's timeout
+		require.FailNow(t, "the service is not ready after a minute")
 	}
 }
 

@@ -144,6 +144,9 @@ func TestSecrets_theRepositoryHoldsNone(t *testing.T) {
 		if strings.HasSuffix(name, "secrets_test.go") || strings.HasSuffix(name, ".js") {
 			continue // these very patterns; Swagger UI's minified bundle
 		}
+		if strings.HasPrefix(name, "tests/upgrade/testdata/") {
+			continue // a recorded family, which runs in its test alone: its keys open nothing else
+		}
 		content, err := os.ReadFile(filepath.Join("../..", name))
 		if os.IsNotExist(err) {
 			continue // removed, not yet committed

@@ -17,7 +17,8 @@ var (
 var rfcNames = map[string]bool{
 	"access_token": true, "token_type": true, "expires_in": true, "refresh_token": true, "grant_type": true, "client_id": true,
 	"client_secret": true, "error_description": true, "error_uri": true, "jwks_uri": true, "token_endpoint": true,
-	"token_endpoint_auth_methods_supported": true, "grant_types_supported": true, "response_types_supported": true,
+	"token_endpoint_auth_methods_supported": true, "introspection_endpoint_auth_methods_supported": true,
+	"revocation_endpoint_auth_methods_supported": true, "auth_time": true, "grant_types_supported": true, "response_types_supported": true,
 	"scopes_supported": true, "revocation_endpoint": true, "introspection_endpoint": true, "token_type_hint": true,
 }
 
