@@ -88,10 +88,10 @@ func (k *KMS) IntrospectToken(ctx context.Context, body kms.TokenQuestion, opts 
 	})
 }
 
-// FollowRevocations reads what was ended after a position, and waits for it when params say so; for services.
-func (k *KMS) FollowRevocations(ctx context.Context, params *kms.FollowRevocationsParams, opts ...CallOption) (*kms.RevocationPage, error) {
-	return send[kms.RevocationPage](ctx, k.client, opFollowRevocations, opts, func(server string) (*http.Request, error) {
-		return kms.NewFollowRevocationsRequest(server, params)
+// ListRevocations reads what was ended after a position, and waits for it when params say so; for services.
+func (k *KMS) ListRevocations(ctx context.Context, params *kms.ListRevocationsParams, opts ...CallOption) (*kms.RevocationPage, error) {
+	return send[kms.RevocationPage](ctx, k.client, opListRevocations, opts, func(server string) (*http.Request, error) {
+		return kms.NewListRevocationsRequest(server, params)
 	})
 }
 

@@ -105,7 +105,7 @@ var (
 	opIssueToken           = public("kms", "issueToken", http.MethodPost, "/oauth2/token", always, 200)
 	opRevokeToken          = public("kms", "revokeToken", http.MethodPost, "/oauth2/revoke", always, 200)
 	opIntrospectToken      = public("kms", "introspectToken", http.MethodPost, "/oauth2/introspect", always, 200)
-	opFollowRevocations      = secured("kms", "followRevocations", http.MethodGet, "/revocations", always, 200)
+	opListRevocations      = secured("kms", "listRevocations", http.MethodGet, "/revocations", always, 200)
 	opGetJwks              = public("kms", "getJwks", http.MethodGet, "/.well-known/jwks.json", always, 200)
 	opGetServerMetadata    = public("kms", "getServerMetadata", http.MethodGet, "/.well-known/oauth-authorization-server", always, 200)
 	opCreateUser           = secured("kms", "createUser", http.MethodPost, "/users", withKey, 201)

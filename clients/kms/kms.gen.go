@@ -913,8 +913,8 @@ type RotateAPIKeyParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
-// FollowRevocationsParams defines parameters for FollowRevocations.
-type FollowRevocationsParams struct {
+// ListRevocationsParams defines parameters for ListRevocations.
+type ListRevocationsParams struct {
 	// Feed The feed that the caller has followed so far.
 	Feed *string `form:"feed,omitempty" json:"feed,omitempty"`
 
@@ -1541,15 +1541,15 @@ type ClientInterface interface {
 	// Corresponds with GET /ready (the `GetKmsReadiness` operationId).
 	GetKmsReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// FollowRevocations Follow what was ended before its time
+	// ListRevocations Follow what was ended before its time
 	//
 	// The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
 	// `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
 	// nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
 	// beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
 	//
-	// Corresponds with GET /revocations (the `FollowRevocations` operationId).
-	FollowRevocations(ctx context.Context, params *FollowRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	// Corresponds with GET /revocations (the `ListRevocations` operationId).
+	ListRevocations(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSecrets List secrets by name, without their values
 	//
@@ -2562,16 +2562,16 @@ func (c *Client) GetKmsReadiness(ctx context.Context, reqEditors ...RequestEdito
 	return c.Client.Do(req)
 }
 
-// FollowRevocations Follow what was ended before its time
+// ListRevocations Follow what was ended before its time
 //
 // The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
 // `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
 // nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
 // beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
 //
-// Corresponds with GET /revocations (the `FollowRevocations` operationId).
-func (c *Client) FollowRevocations(ctx context.Context, params *FollowRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewFollowRevocationsRequest(c.Server, params)
+// Corresponds with GET /revocations (the `ListRevocations` operationId).
+func (c *Client) ListRevocations(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRevocationsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4154,8 +4154,8 @@ func NewGetKmsReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
-// NewFollowRevocationsRequest constructs an http.Request for the FollowRevocations method
-func NewFollowRevocationsRequest(server string, params *FollowRevocationsParams) (*http.Request, error) {
+// NewListRevocationsRequest constructs an http.Request for the ListRevocations method
+func NewListRevocationsRequest(server string, params *ListRevocationsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5737,7 +5737,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /ready (the `GetKmsReadiness` operationId).
 	GetKmsReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKmsReadinessResult, error)
 
-	// FollowRevocationsWithResponse Follow what was ended before its time
+	// ListRevocationsWithResponse Follow what was ended before its time
 	//
 	// The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
 	// `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
@@ -5746,8 +5746,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with GET /revocations (the `FollowRevocations` operationId).
-	FollowRevocationsWithResponse(ctx context.Context, params *FollowRevocationsParams, reqEditors ...RequestEditorFn) (*FollowRevocationsResult, error)
+	// Corresponds with GET /revocations (the `ListRevocations` operationId).
+	ListRevocationsWithResponse(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*ListRevocationsResult, error)
 
 	// ListSecretsWithResponse List secrets by name, without their values
 	//
@@ -9094,8 +9094,8 @@ func (r GetKmsReadinessResult) ContentType() string {
 	return ""
 }
 
-// FollowRevocationsResult401Headers the declared response headers of an HTTP 401 response for FollowRevocations
-type FollowRevocationsResult401Headers struct {
+// ListRevocationsResult401Headers the declared response headers of an HTTP 401 response for ListRevocations
+type ListRevocationsResult401Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -9103,8 +9103,8 @@ type FollowRevocationsResult401Headers struct {
 	WWWAuthenticate *string
 }
 
-// FollowRevocationsResult403Headers the declared response headers of an HTTP 403 response for FollowRevocations
-type FollowRevocationsResult403Headers struct {
+// ListRevocationsResult403Headers the declared response headers of an HTTP 403 response for ListRevocations
+type ListRevocationsResult403Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -9112,8 +9112,8 @@ type FollowRevocationsResult403Headers struct {
 	WWWAuthenticate *string
 }
 
-// FollowRevocationsResult429Headers the declared response headers of an HTTP 429 response for FollowRevocations
-type FollowRevocationsResult429Headers struct {
+// ListRevocationsResult429Headers the declared response headers of an HTTP 429 response for ListRevocations
+type ListRevocationsResult429Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -9121,8 +9121,8 @@ type FollowRevocationsResult429Headers struct {
 	WWWAuthenticate *string
 }
 
-// FollowRevocationsResultDefaultHeaders the declared response headers of an HTTP default response for FollowRevocations
-type FollowRevocationsResultDefaultHeaders struct {
+// ListRevocationsResultDefaultHeaders the declared response headers of an HTTP default response for ListRevocations
+type ListRevocationsResultDefaultHeaders struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -9130,7 +9130,7 @@ type FollowRevocationsResultDefaultHeaders struct {
 	WWWAuthenticate *string
 }
 
-type FollowRevocationsResult struct {
+type ListRevocationsResult struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
@@ -9144,47 +9144,47 @@ type FollowRevocationsResult struct {
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
-	Headers401 *FollowRevocationsResult401Headers
+	Headers401 *ListRevocationsResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
-	Headers403 *FollowRevocationsResult403Headers
+	Headers403 *ListRevocationsResult403Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
-	Headers429 *FollowRevocationsResult429Headers
+	Headers429 *ListRevocationsResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
-	HeadersDefault *FollowRevocationsResultDefaultHeaders
+	HeadersDefault *ListRevocationsResultDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r FollowRevocationsResult) GetJSON200() *RevocationPage {
+func (r ListRevocationsResult) GetJSON200() *RevocationPage {
 	return r.JSON200
 }
 
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
-func (r FollowRevocationsResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+func (r ListRevocationsResult) GetApplicationProblemJSON401() *externalRef0.Problem {
 	return r.ApplicationProblemJSON401
 }
 
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r FollowRevocationsResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+func (r ListRevocationsResult) GetApplicationProblemJSON403() *externalRef0.Problem {
 	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
-func (r FollowRevocationsResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+func (r ListRevocationsResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r FollowRevocationsResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+func (r ListRevocationsResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
 	return r.ApplicationProblemJSONDefault
 }
 
 // GetBody returns the raw response body bytes
-func (r FollowRevocationsResult) GetBody() []byte {
+func (r ListRevocationsResult) GetBody() []byte {
 	return r.Body
 }
 
 // Status returns HTTPResponse.Status
-func (r FollowRevocationsResult) Status() string {
+func (r ListRevocationsResult) Status() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Status
 	}
@@ -9192,7 +9192,7 @@ func (r FollowRevocationsResult) Status() string {
 }
 
 // StatusCode returns HTTPResponse.StatusCode
-func (r FollowRevocationsResult) StatusCode() int {
+func (r ListRevocationsResult) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -9200,7 +9200,7 @@ func (r FollowRevocationsResult) StatusCode() int {
 }
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r FollowRevocationsResult) ContentType() string {
+func (r ListRevocationsResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12933,7 +12933,7 @@ func (c *ClientWithResponses) GetKmsReadinessWithResponse(ctx context.Context, r
 	return ParseGetKmsReadinessResult(rsp)
 }
 
-// FollowRevocationsWithResponse Follow what was ended before its time
+// ListRevocationsWithResponse Follow what was ended before its time
 //
 // The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
 // `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
@@ -12942,13 +12942,13 @@ func (c *ClientWithResponses) GetKmsReadinessWithResponse(ctx context.Context, r
 //
 // Returns a wrapper object for the known response body format(s).
 //
-// Corresponds with GET /revocations (the `FollowRevocations` operationId).
-func (c *ClientWithResponses) FollowRevocationsWithResponse(ctx context.Context, params *FollowRevocationsParams, reqEditors ...RequestEditorFn) (*FollowRevocationsResult, error) {
-	rsp, err := c.FollowRevocations(ctx, params, reqEditors...)
+// Corresponds with GET /revocations (the `ListRevocations` operationId).
+func (c *ClientWithResponses) ListRevocationsWithResponse(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*ListRevocationsResult, error) {
+	rsp, err := c.ListRevocations(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
-	return ParseFollowRevocationsResult(rsp)
+	return ParseListRevocationsResult(rsp)
 }
 
 // ListSecretsWithResponse List secrets by name, without their values
@@ -19151,15 +19151,15 @@ func ParseGetKmsReadinessResult(rsp *http.Response) (*GetKmsReadinessResult, err
 	return response, nil
 }
 
-// ParseFollowRevocationsResult parses an HTTP response from a FollowRevocationsWithResponse call
-func ParseFollowRevocationsResult(rsp *http.Response) (*FollowRevocationsResult, error) {
+// ParseListRevocationsResult parses an HTTP response from a ListRevocationsWithResponse call
+func ParseListRevocationsResult(rsp *http.Response) (*ListRevocationsResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
 	defer func() { _ = rsp.Body.Close() }()
 	if err != nil {
 		return nil, err
 	}
 
-	response := &FollowRevocationsResult{
+	response := &ListRevocationsResult{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -19204,7 +19204,7 @@ func ParseFollowRevocationsResult(rsp *http.Response) (*FollowRevocationsResult,
 
 	switch {
 	case rsp.StatusCode == 401:
-		var headers FollowRevocationsResult401Headers
+		var headers ListRevocationsResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -19242,7 +19242,7 @@ func ParseFollowRevocationsResult(rsp *http.Response) (*FollowRevocationsResult,
 		}
 		response.Headers401 = &headers
 	case rsp.StatusCode == 403:
-		var headers FollowRevocationsResult403Headers
+		var headers ListRevocationsResult403Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -19280,7 +19280,7 @@ func ParseFollowRevocationsResult(rsp *http.Response) (*FollowRevocationsResult,
 		}
 		response.Headers403 = &headers
 	case rsp.StatusCode == 429:
-		var headers FollowRevocationsResult429Headers
+		var headers ListRevocationsResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -19318,7 +19318,7 @@ func ParseFollowRevocationsResult(rsp *http.Response) (*FollowRevocationsResult,
 		}
 		response.Headers429 = &headers
 	case true:
-		var headers FollowRevocationsResultDefaultHeaders
+		var headers ListRevocationsResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

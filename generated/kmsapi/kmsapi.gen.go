@@ -912,8 +912,8 @@ type RotateAPIKeyParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
-// FollowRevocationsParams defines parameters for FollowRevocations.
-type FollowRevocationsParams struct {
+// ListRevocationsParams defines parameters for ListRevocations.
+type ListRevocationsParams struct {
 	// Feed The feed that the caller has followed so far.
 	Feed *string `form:"feed,omitempty" json:"feed,omitempty"`
 
@@ -1173,9 +1173,9 @@ type ServerInterface interface {
 	// GetKmsReadiness Tell whether the service can work
 	// (GET /ready)
 	GetKmsReadiness(w http.ResponseWriter, r *http.Request)
-	// FollowRevocations Follow what was ended before its time
+	// ListRevocations Follow what was ended before its time
 	// (GET /revocations)
-	FollowRevocations(w http.ResponseWriter, r *http.Request, params FollowRevocationsParams)
+	ListRevocations(w http.ResponseWriter, r *http.Request, params ListRevocationsParams)
 	// ListSecrets List secrets by name, without their values
 	// (GET /secrets)
 	ListSecrets(w http.ResponseWriter, r *http.Request, params ListSecretsParams)
@@ -1401,9 +1401,9 @@ func (_ Unimplemented) GetKmsReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// FollowRevocations Follow what was ended before its time
+// ListRevocations Follow what was ended before its time
 // (GET /revocations)
-func (_ Unimplemented) FollowRevocations(w http.ResponseWriter, r *http.Request, params FollowRevocationsParams) {
+func (_ Unimplemented) ListRevocations(w http.ResponseWriter, r *http.Request, params ListRevocationsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2156,14 +2156,14 @@ func (siw *ServerInterfaceWrapper) GetKmsReadiness(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
-// FollowRevocations operation middleware
-func (siw *ServerInterfaceWrapper) FollowRevocations(w http.ResponseWriter, r *http.Request) {
+// ListRevocations operation middleware
+func (siw *ServerInterfaceWrapper) ListRevocations(w http.ResponseWriter, r *http.Request) {
 
 	var err error
 	_ = err
 
 	// Parameter object where we will unmarshal all parameters from the context
-	var params FollowRevocationsParams
+	var params ListRevocationsParams
 
 	// ------------- Optional query parameter "feed" -------------
 
@@ -2226,7 +2226,7 @@ func (siw *ServerInterfaceWrapper) FollowRevocations(w http.ResponseWriter, r *h
 	}
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.FollowRevocations(w, r, params)
+		siw.Handler.ListRevocations(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3213,7 +3213,7 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/oauth2/introspect", wrapper.IntrospectToken)
 	})
 	r.Group(func(r chi.Router) {
-		r.Get(options.BaseURL+"/revocations", wrapper.FollowRevocations)
+		r.Get(options.BaseURL+"/revocations", wrapper.ListRevocations)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/.well-known/jwks.json", wrapper.GetJwks)
@@ -8200,17 +8200,17 @@ func (response GetKmsReadinessdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
-type FollowRevocationsRequestObject struct {
-	Params FollowRevocationsParams
+type ListRevocationsRequestObject struct {
+	Params ListRevocationsParams
 }
 
-type FollowRevocationsResponseObject interface {
-	VisitFollowRevocationsResponse(w http.ResponseWriter) error
+type ListRevocationsResponseObject interface {
+	VisitListRevocationsResponse(w http.ResponseWriter) error
 }
 
-type FollowRevocations200JSONResponse RevocationPage
+type ListRevocations200JSONResponse RevocationPage
 
-func (response FollowRevocations200JSONResponse) VisitFollowRevocationsResponse(w http.ResponseWriter) error {
+func (response ListRevocations200JSONResponse) VisitListRevocationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -8222,11 +8222,11 @@ func (response FollowRevocations200JSONResponse) VisitFollowRevocationsResponse(
 	return err
 }
 
-type FollowRevocations401ApplicationProblemPlusJSONResponse struct {
+type ListRevocations401ApplicationProblemPlusJSONResponse struct {
 	externalRef0.ProblemApplicationProblemPlusJSONResponse
 }
 
-func (response FollowRevocations401ApplicationProblemPlusJSONResponse) VisitFollowRevocationsResponse(w http.ResponseWriter) error {
+func (response ListRevocations401ApplicationProblemPlusJSONResponse) VisitListRevocationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8253,7 +8253,7 @@ func (response FollowRevocations401ApplicationProblemPlusJSONResponse) VisitFoll
 	return err
 }
 
-type FollowRevocations403ResponseHeaders struct {
+type ListRevocations403ResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -8261,12 +8261,12 @@ type FollowRevocations403ResponseHeaders struct {
 	WWWAuthenticate *string
 }
 
-type FollowRevocations403ApplicationProblemPlusJSONResponse struct {
+type ListRevocations403ApplicationProblemPlusJSONResponse struct {
 	Body    externalRef0.Problem
-	Headers FollowRevocations403ResponseHeaders
+	Headers ListRevocations403ResponseHeaders
 }
 
-func (response FollowRevocations403ApplicationProblemPlusJSONResponse) VisitFollowRevocationsResponse(w http.ResponseWriter) error {
+func (response ListRevocations403ApplicationProblemPlusJSONResponse) VisitListRevocationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8293,7 +8293,7 @@ func (response FollowRevocations403ApplicationProblemPlusJSONResponse) VisitFoll
 	return err
 }
 
-type FollowRevocations429ResponseHeaders struct {
+type ListRevocations429ResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -8301,12 +8301,12 @@ type FollowRevocations429ResponseHeaders struct {
 	WWWAuthenticate *string
 }
 
-type FollowRevocations429ApplicationProblemPlusJSONResponse struct {
+type ListRevocations429ApplicationProblemPlusJSONResponse struct {
 	Body    externalRef0.Problem
-	Headers FollowRevocations429ResponseHeaders
+	Headers ListRevocations429ResponseHeaders
 }
 
-func (response FollowRevocations429ApplicationProblemPlusJSONResponse) VisitFollowRevocationsResponse(w http.ResponseWriter) error {
+func (response ListRevocations429ApplicationProblemPlusJSONResponse) VisitListRevocationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8333,7 +8333,7 @@ func (response FollowRevocations429ApplicationProblemPlusJSONResponse) VisitFoll
 	return err
 }
 
-type FollowRevocationsdefaultResponseHeaders struct {
+type ListRevocationsdefaultResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -8341,13 +8341,13 @@ type FollowRevocationsdefaultResponseHeaders struct {
 	WWWAuthenticate *string
 }
 
-type FollowRevocationsdefaultApplicationProblemPlusJSONResponse struct {
+type ListRevocationsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       externalRef0.Problem
-	Headers    FollowRevocationsdefaultResponseHeaders
+	Headers    ListRevocationsdefaultResponseHeaders
 	StatusCode int
 }
 
-func (response FollowRevocationsdefaultApplicationProblemPlusJSONResponse) VisitFollowRevocationsResponse(w http.ResponseWriter) error {
+func (response ListRevocationsdefaultApplicationProblemPlusJSONResponse) VisitListRevocationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13664,9 +13664,9 @@ type StrictServerInterface interface {
 	// GetKmsReadiness Tell whether the service can work
 	// (GET /ready)
 	GetKmsReadiness(ctx context.Context, request GetKmsReadinessRequestObject) (GetKmsReadinessResponseObject, error)
-	// FollowRevocations Follow what was ended before its time
+	// ListRevocations Follow what was ended before its time
 	// (GET /revocations)
-	FollowRevocations(ctx context.Context, request FollowRevocationsRequestObject) (FollowRevocationsResponseObject, error)
+	ListRevocations(ctx context.Context, request ListRevocationsRequestObject) (ListRevocationsResponseObject, error)
 	// ListSecrets List secrets by name, without their values
 	// (GET /secrets)
 	ListSecrets(ctx context.Context, request ListSecretsRequestObject) (ListSecretsResponseObject, error)
@@ -14544,25 +14544,25 @@ func (sh *strictHandler) GetKmsReadiness(w http.ResponseWriter, r *http.Request)
 	}
 }
 
-// FollowRevocations operation middleware
-func (sh *strictHandler) FollowRevocations(w http.ResponseWriter, r *http.Request, params FollowRevocationsParams) {
-	var request FollowRevocationsRequestObject
+// ListRevocations operation middleware
+func (sh *strictHandler) ListRevocations(w http.ResponseWriter, r *http.Request, params ListRevocationsParams) {
+	var request ListRevocationsRequestObject
 
 	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.FollowRevocations(ctx, request.(FollowRevocationsRequestObject))
+		return sh.ssi.ListRevocations(ctx, request.(ListRevocationsRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "FollowRevocations")
+		handler = middleware(handler, "ListRevocations")
 	}
 
 	response, err := handler(r.Context(), w, r, request)
 
 	if err != nil {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(FollowRevocationsResponseObject); ok {
-		if err := validResponse.VisitFollowRevocationsResponse(w); err != nil {
+	} else if validResponse, ok := response.(ListRevocationsResponseObject); ok {
+		if err := validResponse.VisitListRevocationsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

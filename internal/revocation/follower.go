@@ -157,7 +157,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	return nil
 }
 
-// page is the answer of followRevocations.
+// page is the answer of listRevocations.
 type page struct {
 	Feed     string  `json:"feed"`
 	Position int64   `json:"position"`

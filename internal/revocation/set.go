@@ -1,5 +1,5 @@
 // Package revocation knows which access tokens the kms has ended before their time: a Set holds what was ended, a Follower keeps one up to
-// date by the kms's feed (followRevocations).
+// date by the kms's feed (listRevocations).
 package revocation
 
 import (

@@ -31,7 +31,7 @@ func (e *endings) add(kind, id string, epoch int64) {
 	e.more = make(chan struct{})
 }
 
-// serve answers as followRevocations does.
+// serve answers as listRevocations does.
 func (e *endings) serve(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.Atoi(r.URL.Query().Get("after")) // the follower sends nothing else
 	seconds, _ := strconv.Atoi(strings.TrimPrefix(r.Header.Get("Prefer"), "wait="))

@@ -217,7 +217,7 @@ func (tr *tour) twofactor() {
 	checked := ok[*kms.InvitationChecked](tr, "check invitation")(k.CheckInvitation(ctx, kms.InvitationCheck{UserID: tr.f.AdminID, Token: made.Token}))
 	require.NoError(tr.t, k.UseInvitation(ctx, checked.InvitationID, kms.InvitationUse{UserID: tr.f.AdminID, FactorID: "fac_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}))
 
-	page := ok[*kms.RevocationPage](tr, "revocations")(k.FollowRevocations(ctx, nil))
+	page := ok[*kms.RevocationPage](tr, "revocations")(k.ListRevocations(ctx, nil))
 	require.NotEmpty(tr.t, page.Items, "people have signed out")
 	token, err := tr.admin.Token(ctx, "twofactor")
 	require.NoError(tr.t, err)

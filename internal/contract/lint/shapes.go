@@ -26,7 +26,7 @@ var shapeRules = []Rule{
 			}
 		})
 	}},
-	{"list", "A list takes limit and cursor and answers items and nextCursor, unless maxItems says that it always is one short page.", func(f *family, r reporter) {
+	{"list", "A list takes limit and cursor and answers items and nextCursor, unless maxItems says that it always is one short page or it is a feed with after and position.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			schema := answerSchema(op)
 			if op.method != http.MethodGet || !strings.HasPrefix(op.OperationID, "list") {
@@ -38,6 +38,9 @@ var shapeRules = []Rule{
 			}
 			if schema.Properties["items"].Value.MaxItems != nil && op.parameter("query", "limit") == nil && op.parameter("query", "cursor") == nil {
 				return
+			}
+			if op.parameter("query", "limit") != nil && op.parameter("query", "after") != nil && schema.Properties["position"] != nil {
+				return // a feed, whose position the reader keeps for ever, has no end for a nextCursor to mark
 			}
 			if op.parameter("query", "limit") == nil || op.parameter("query", "cursor") == nil {
 				op.report(r, "a list takes limit and cursor")

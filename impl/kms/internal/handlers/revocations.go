@@ -14,8 +14,8 @@ import (
 	ended "github.com/fountainai/fountain/internal/revocation"
 )
 
-// FollowRevocations implements followRevocations.
-func (h api) FollowRevocations(ctx context.Context, r kmsapi.FollowRevocationsRequestObject) (kmsapi.FollowRevocationsResponseObject, error) {
+// ListRevocations implements listRevocations.
+func (h api) ListRevocations(ctx context.Context, r kmsapi.ListRevocationsRequestObject) (kmsapi.ListRevocationsResponseObject, error) {
 	limit, after := revocation.MaxPage, int64(0)
 	if r.Params.Limit != nil {
 		limit = int(*r.Params.Limit)
@@ -38,7 +38,7 @@ func (h api) FollowRevocations(ctx context.Context, r kmsapi.FollowRevocationsRe
 		}
 		items[i].Record = &record
 	}
-	return kmsapi.FollowRevocations200JSONResponse{Feed: page.Feed, Position: page.Position, Items: items}, nil
+	return kmsapi.ListRevocations200JSONResponse{Feed: page.Feed, Position: page.Position, Items: items}, nil
 }
 
 // recordLife is how long a record holds; it is signed anew whenever it is told.
