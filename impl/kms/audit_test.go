@@ -3,6 +3,7 @@ package kms_test
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strings"
@@ -10,15 +11,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/store"
 )
 
 // database opens the stopped kms's database beside it.
 func (h *house) database() *store.DB {
 	h.t.Helper()
-	c := store.Config{Dir: h.dir, Name: "kms", Log: slog.New(slog.DiscardHandler)}
+	c := store.Config{
+		Dir: h.dir, Name: "kms", Log: slog.New(slog.DiscardHandler),
+		Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, kmsdb.Migrations},
+	}
 	if h.config.DatabaseURLFile != "" {
 		url, err := config.ReadSecret(h.config.DatabaseURLFile)
 		require.NoError(h.t, err)

@@ -36,7 +36,7 @@ func (s *service) openEmbedded() (tsclient.Doer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.close = local.Close
+	s.close, s.stored = local.Close, local.Prove
 	return tsclient.InProcess(local), nil
 }
 

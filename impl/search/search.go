@@ -58,6 +58,7 @@ func Run(ctx context.Context, c Config) error {
 	life.Identify(who, client)
 	life.Require(s.keys.Ready)
 	life.Require(s.healthy)
+	life.Prove("the search engine", s.proveEngine)
 	life.Go("work", s.work)
 	life.Go("engine key", s.refreshKey)
 	life.Cleanup("engine", s.closeEngine)
@@ -73,6 +74,7 @@ type service struct {
 	handlers *handlers.Handlers
 	engine   *engine.Engine // set by work
 	close    func() error   // set by work with an embedded engine
+	stored   func() error   // the same: proves that the engine can store
 	sick     atomic.Bool    // the engine did not answer its last examination
 }
 
@@ -145,6 +147,14 @@ func (s *service) examine(ctx context.Context) error {
 		s.config.Log.WarnContext(ctx, "state of the search engine changed", "sick", sick, "error", err)
 	}
 	return nil
+}
+
+// proveEngine is part of readiness, which is asked after work has set the engine.
+func (s *service) proveEngine(ctx context.Context) error {
+	if err := s.engine.Healthy(ctx); err != nil || s.stored == nil {
+		return err
+	}
+	return s.stored()
 }
 
 func (s *service) healthy() error {

@@ -361,6 +361,24 @@ func TestLog_namesTheOperationAndNothingThatWasSent(t *testing.T) {
 	require.Contains(t, lines[2], "unmatched")
 }
 
+func TestLog_isNoErrorWhenTheCallerLeft(t *testing.T) {
+	for name, leaves := range map[string]bool{"left": true, "stayed": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			w.handlers["createThing"] = func(rw http.ResponseWriter, r *http.Request) {
+				if leaves {
+					leave()
+				}
+				ResponseError(rw, r, context.Canceled)
+			}
+			w.do(w.creation(strings.NewReader(`{"name":"x"}`)).WithContext(ctx))
+			require.Equal(t, leaves, !strings.Contains(w.log.String(), `"level":"ERROR"`), w.log.String())
+		})
+	}
+}
+
 func TestMetrics_countByOperationAndStatus(t *testing.T) {
 	w := newWorld(t)
 	for range 3 {

@@ -144,6 +144,8 @@ func logLine(log *slog.Logger, r *http.Request, w *response, n *Notes, operation
 		attrs = append(attrs, slog.String("code", string(w.problem.Code)))
 		switch {
 		case w.status == http.StatusNotImplemented: // a method nobody knows, which anybody can send
+		case r.Context().Err() != nil && errors.Is(w.problem, context.Canceled): // the caller left, and with it the work
+			attrs = append(attrs, slog.String("err", w.problem.Error()))
 		case w.status == http.StatusServiceUnavailable: // it says itself that it passes
 			attrs = append(attrs, slog.String("err", w.problem.Error()))
 		case w.status >= http.StatusInternalServerError:

@@ -29,9 +29,10 @@ func (s *Service) Database(ctx context.Context, schema Schema) (*store.DB, error
 	return s.db, err
 }
 
-// UnlessUnavailable is Fatal for every error but one of a database that does not answer.
+// UnlessUnavailable is Fatal for every error but one of a database that does not answer. A full disk does not empty itself while a start
+// waits.
 func UnlessUnavailable(err error) error {
-	if err == nil || errors.Is(err, store.ErrUnavailable) {
+	if err == nil || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrFull) {
 		return err
 	}
 	return Fatal(err)

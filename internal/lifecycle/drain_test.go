@@ -39,7 +39,7 @@ func TestServe_answersWhileItTellsThatItIsStopping(t *testing.T) {
 	}
 	<-ready
 	cancel()
-	require.Eventually(t, func() bool { return s.Ready() != nil }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Ready(t.Context()) != nil }, time.Second, time.Millisecond)
 	got, err := status("/ready")
 	require.NoError(t, err)
 	require.Equal(t, 503, got, "its peers are told")

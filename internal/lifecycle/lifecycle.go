@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
@@ -35,7 +36,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Service is one service from its start to its end. Require, Identify, Go and Cleanup are called before Serve; Ready at any time;
+// Service is one service from its start to its end. Require, Prove, Identify, Go and Cleanup are called before Serve; Ready at any time;
 // Database, Await, Started and Every by its parts.
 type Service struct {
 	Contract *contract.Contract // of the service's word
@@ -46,6 +47,9 @@ type Service struct {
 	config     config.Service
 	group      runner.Group
 	conditions []func() error
+	proofs     []proof
+	proving    singleflight.Group // of proofs
+	readiness  readiness
 	why        atomic.Pointer[string] // why the service can't work yet; nil once it has started
 	draining   atomic.Bool
 	db         *store.DB // set by Database, closed after every part has ended
@@ -86,14 +90,6 @@ func (s *Service) Go(name string, run func(ctx context.Context) error) {
 
 // Cleanup adds what is done after every part has ended and before the database is closed; last added, first done.
 func (s *Service) Cleanup(name string, do func() error) { s.group.Cleanup(name, do) }
-
-// Ready says in public words why the service should get no requests; nil when it should. It is what the readiness operation tells.
-func (s *Service) Ready() error {
-	if s.draining.Load() {
-		return errors.New("it is stopping")
-	}
-	return s.able()
-}
 
 // able says in public words why the service can't work; nil when it can. A service that is stopping still can: what comes before its
 // peers have noticed is answered, or a restart would fail requests.
@@ -163,5 +159,6 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 			Announced: func() bool { return s.why.Load() == nil },
 		})
 	})
+	s.Go("readiness", s.watchReadiness)
 	return s.group.Run(ctx)
 }

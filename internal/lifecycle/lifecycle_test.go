@@ -57,23 +57,23 @@ func TestReady_givesTheFirstReason(t *testing.T) {
 	s := newService(t, c)
 	var lost error
 	s.Require(func() error { return lost })
-	require.EqualError(t, s.Ready(), "it is starting")
+	require.EqualError(t, s.Ready(t.Context()), "it is starting")
 	require.NoError(t, s.Await(t.Context(), "the moon", func(context.Context) error {
-		require.EqualError(t, s.Ready(), "it waits for the moon")
+		require.EqualError(t, s.Ready(t.Context()), "it waits for the moon")
 		lost = errors.New("it has no credential")
-		require.EqualError(t, s.Ready(), "it has no credential", "what must hold all the time comes first")
+		require.EqualError(t, s.Ready(t.Context()), "it has no credential", "what must hold all the time comes first")
 		lost = nil
 		return nil
 	}))
-	require.Error(t, s.Ready(), "only Started ends the start")
+	require.Error(t, s.Ready(t.Context()), "only Started ends the start")
 	s.Started(t.Context(), "engine", "embedded")
-	require.NoError(t, s.Ready())
+	require.NoError(t, s.Ready(t.Context()))
 	require.Equal(t, 1, told)
 	require.Contains(t, log.String(), `"msg":"service is ready","engine":"embedded"`)
 	lost = errors.New("it lost its credential")
-	require.EqualError(t, s.Ready(), "it lost its credential")
+	require.EqualError(t, s.Ready(t.Context()), "it lost its credential")
 	s.draining.Store(true)
-	require.EqualError(t, s.Ready(), "it is stopping")
+	require.EqualError(t, s.Ready(t.Context()), "it is stopping")
 }
 
 func TestRetry_pausesLongerAndWarnsLate(t *testing.T) {
@@ -189,7 +189,7 @@ func mount(s *Service) func(chi.Router) {
 	return func(r chi.Router) {
 		r.Get(s.Contract.BasePath+"/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })
 		r.Get(s.Contract.BasePath+"/ready", func(w http.ResponseWriter, r *http.Request) {
-			if err := s.Ready(); err != nil {
+			if err := s.Ready(r.Context()); err != nil {
 				problem.Write(w, r, problem.New(problem.NotReady, err.Error()))
 				return
 			}
@@ -245,7 +245,7 @@ func TestServe_goesFromHealthToReadyToClosed(t *testing.T) {
 	require.NoError(t, <-ended, "an asked-for end is no error")
 	require.Equal(t, []string{"writer"}, order)
 	require.Error(t, db.Ping(context.Background()), "closed, and after what stands on it")
-	require.EqualError(t, s.Ready(), "it is stopping")
+	require.EqualError(t, s.Ready(t.Context()), "it is stopping")
 	require.NotContains(t, log.String(), `"level":"WARN"`)
 }
 

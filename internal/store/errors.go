@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,6 +33,11 @@ var (
 	ErrUnavailable error = problem.New(problem.Unavailable, "The service cannot reach its database.").WithRetryAfter(time.Second)
 	// ErrDamaged: the SQLite file is no database, or its content is broken. Waiting does not cure it; a backup does.
 	ErrDamaged = errors.New("database file is damaged, or is no database")
+	// ErrFull: the disk of the database is full. It comes with ErrUnavailable.
+	ErrFull = errors.New("disk of the database is full")
+	// ErrReplaced: the file of a SQLite database was removed or replaced while it was open. It comes with ErrUnavailable; a restart opens
+	// the file that is there then.
+	ErrReplaced = errors.New("database file was removed or replaced")
 	// ErrReadOnly: Exec was called outside a write transaction.
 	ErrReadOnly = errors.New("statement changes data outside a write transaction")
 )
@@ -58,6 +64,8 @@ func classify(err error) error {
 		return err
 	case damaged(err):
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case full(err):
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrFull, err)
 	case unavailable(err):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -71,6 +79,18 @@ func damaged(err error) bool {
 	}
 	code := lite.Code() & 0xff // the primary code is the low byte
 	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+}
+
+func full(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "53100" // disk_full
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return lite.Code()&0xff == sqlite3.SQLITE_FULL
+	}
+	return errors.Is(err, syscall.ENOSPC)
 }
 
 func unavailable(err error) bool {

@@ -47,7 +47,9 @@ func TestWrite_saysUnavailableWhenTheDiskIsFull(t *testing.T) {
 		_, err := tx.Exec(ctx, "INSERT INTO counters (name, value, note) VALUES ('big', 1, ?)", large)
 		return err
 	}
-	require.ErrorIs(t, db.Write(t.Context(), insert), store.ErrUnavailable)
+	err = db.Write(t.Context(), insert)
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.ErrorIs(t, err, store.ErrFull)
 	limit(1_000_000)
 	require.NoError(t, db.Write(t.Context(), insert), "space came back, so did the service")
 }

@@ -73,7 +73,13 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 	if err := db.writer.PingContext(ctx); err != nil {
 		return err
 	}
-	return db.reader.PingContext(ctx)
+	if err := db.reader.PingContext(ctx); err != nil {
+		return err
+	}
+	if db.identity, err = identify(path); err != nil {
+		return err
+	}
+	return db.quickCheck(ctx)
 }
 
 func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -31,7 +33,7 @@ type Config struct {
 	URL        string       // empty: the SQLite file <Dir>/<Name>.db; else postgres://...
 	Dir        string       // SQLite: created with mode 0700 when absent
 	Name       string       // the service's word: file name and PostgreSQL application name
-	Migrations []fs.FS      // each holds NNNNN_name.sql files at its root; the numbers are unique over all of them
+	Migrations []fs.FS      // each holds NNNNN_name.sql files at its root; the numbers are unique over all of them and begin at 00010
 	Log        *slog.Logger // default slog.Default
 	MaxConns   int          // SQLite: readers (default 4); PostgreSQL: all connections (default 16)
 }
@@ -45,13 +47,16 @@ type DB struct {
 	wait    time.Duration // for a free connection
 	unlock  func() error
 	log     *slog.Logger
+
+	identity  *identity    // SQLite: the file that is open
+	committed atomic.Int64 // unix nanoseconds of the last commit
 }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
 // Open opens the database, creates it when it is a SQLite file that does not exist, and migrates it. It returns ErrLocked when
-// another process holds a SQLite database, ErrNewer when a newer release has migrated it, and ErrUnavailable when it does
-// not answer.
+// another process holds a SQLite database, ErrNewer when a newer release has migrated it, ErrDamaged when a SQLite file is broken, ErrFull
+// when there is no room for it, and ErrUnavailable when it does not answer.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if !namePattern.MatchString(c.Name) {
 		return nil, errors.New("open database: name must be lower-case letters, digits, - and _")
@@ -67,7 +72,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", c.Name, classify(err))
 	}
-	if err := db.migrate(ctx, c.Migrations); err != nil {
+	if err := db.migrate(ctx, append(slices.Clone(c.Migrations), ownMigrations())); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", c.Name, classify(err)), db.Close())
 	}
 	return db, nil
@@ -89,6 +94,9 @@ func (db *DB) Close() error {
 		errs = append(errs, db.reader.Close())
 	}
 	errs = append(errs, db.writer.Close())
+	if db.identity != nil {
+		errs = append(errs, db.identity.file.Close())
+	}
 	if db.unlock != nil {
 		errs = append(errs, db.unlock())
 	}

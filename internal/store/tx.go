@@ -105,6 +105,9 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *Tx
 		if err == nil && tx.broken == nil {
 			err = tx.finish(inside)
 		}
+		if err == nil {
+			err = db.intact() // what is committed to a file that was removed is lost
+		}
 		if tx.broken != nil {
 			again = isRetryable(tx.broken)
 			if err == nil {
@@ -113,6 +116,9 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *Tx
 		}
 		return err
 	})
+	if err == nil {
+		db.committed.Store(time.Now().UnixNano())
+	}
 	return again || isRetryable(err), err
 }
 
@@ -145,6 +151,9 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn 
 		return err
 	}
 	if err := begun.Commit(); err != nil {
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			err = ctx.Err() // database/sql rolled back by itself when ctx ended
+		}
 		return fmt.Errorf("commit: %w", classify(err))
 	}
 	for _, do := range tx.committed {

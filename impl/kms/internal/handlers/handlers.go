@@ -56,7 +56,7 @@ type Handlers struct {
 	Contract *contract.Contract
 	Clock    clock.Clock
 	Version  string
-	Ready    func() error // nil when the service can work
+	Ready    func(ctx context.Context) error // nil when the service can work
 
 	router atomic.Pointer[chi.Mux]
 }

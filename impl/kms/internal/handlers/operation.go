@@ -18,18 +18,13 @@ func (h api) GetKmsHealth(context.Context, kmsapi.GetKmsHealthRequestObject) (km
 	return kmsapi.GetKmsHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
 }
 
-// GetKmsReadiness implements getKmsReadiness: the service has started, and its database answers.
+// GetKmsReadiness implements getKmsReadiness: the service has started, and its database is written to and read.
 func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessRequestObject) (kmsapi.GetKmsReadinessResponseObject, error) {
-	if err := h.Ready(); err != nil {
+	if err := h.Ready(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	if h.Domain == nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: it is starting.").WithRetryAfter(time.Second)
-	}
-	if err := h.DB.Ping(ctx); err != nil {
-		return nil, problem.New(problem.NotReady, "The service is not ready: its database does not answer.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
 }

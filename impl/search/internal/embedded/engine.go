@@ -130,6 +130,9 @@ func (e *Engine) Ready() error {
 	}
 }
 
+// Prove commits a write to the store.
+func (e *Engine) Prove() error { return e.store.Prove() }
+
 // Close waits for transactions under way and releases the data directory. Requests must have ended before.
 func (e *Engine) Close() error {
 	e.stop()

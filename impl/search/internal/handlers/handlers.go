@@ -37,7 +37,7 @@ type Core struct {
 type Handlers struct {
 	Contract *contract.Contract
 	Version  string
-	Ready    func() error // why the service can't work, in public words; nil when it can
+	Ready    func(ctx context.Context) error // why the service can't work, in public words; nil when it can
 	core     atomic.Pointer[Core]
 }
 
@@ -80,8 +80,8 @@ func (h *Handlers) GetSearchHealth(context.Context, searchapi.GetSearchHealthReq
 }
 
 // GetSearchReadiness implements searchapi.StrictServerInterface.
-func (h *Handlers) GetSearchReadiness(context.Context, searchapi.GetSearchReadinessRequestObject) (searchapi.GetSearchReadinessResponseObject, error) {
-	if err := h.Ready(); err != nil {
+func (h *Handlers) GetSearchReadiness(ctx context.Context, _ searchapi.GetSearchReadinessRequestObject) (searchapi.GetSearchReadinessResponseObject, error) {
+	if err := h.Ready(ctx); err != nil {
 		return nil, notReady(err.Error())
 	}
 	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil

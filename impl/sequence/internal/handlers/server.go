@@ -22,7 +22,7 @@ type Server struct {
 	Store   *store.Store
 	Writer  *writer.Writer
 	Search  Searcher
-	Ready   func() error // nil when the service can work; else why it can't, in public words
+	Ready   func(ctx context.Context) error // nil when the service can work; else why it can't, in public words
 	NewID   func() string
 	Version string // of the program
 }
@@ -53,8 +53,8 @@ func (s *Server) GetSequenceHealth(context.Context, sequenceapi.GetSequenceHealt
 }
 
 // GetSequenceReadiness tells whether the service can work.
-func (s *Server) GetSequenceReadiness(context.Context, sequenceapi.GetSequenceReadinessRequestObject) (sequenceapi.GetSequenceReadinessResponseObject, error) {
-	if err := s.Ready(); err != nil {
+func (s *Server) GetSequenceReadiness(ctx context.Context, _ sequenceapi.GetSequenceReadinessRequestObject) (sequenceapi.GetSequenceReadinessResponseObject, error) {
+	if err := s.Ready(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(readyPause)
 	}
 	return sequenceapi.GetSequenceReadiness200JSONResponse(commonapi.Readiness{Status: commonapi.Ready, Service: "sequence"}), nil

@@ -34,7 +34,7 @@ type Handlers struct {
 	Contract *contract.Contract
 	Clock    clock.Clock
 	Version  string
-	Ready    func() error // why the service can't work, in public words; nil when it can
+	Ready    func(ctx context.Context) error // why the service can't work, in public words; nil when it can
 	core     atomic.Pointer[Core]
 }
 
@@ -98,8 +98,8 @@ func (h *Handlers) GetTwofactorHealth(context.Context, twofactorapi.GetTwofactor
 }
 
 // GetTwofactorReadiness implements twofactorapi.StrictServerInterface.
-func (h *Handlers) GetTwofactorReadiness(context.Context, twofactorapi.GetTwofactorReadinessRequestObject) (twofactorapi.GetTwofactorReadinessResponseObject, error) {
-	if err := h.Ready(); err != nil {
+func (h *Handlers) GetTwofactorReadiness(ctx context.Context, _ twofactorapi.GetTwofactorReadinessRequestObject) (twofactorapi.GetTwofactorReadinessResponseObject, error) {
+	if err := h.Ready(ctx); err != nil {
 		return nil, notReady(err.Error())
 	}
 	return twofactorapi.GetTwofactorReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil

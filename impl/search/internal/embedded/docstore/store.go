@@ -28,13 +28,17 @@ var (
 	bucketMeta        = []byte("meta")
 	bucketCollections = []byte("collections")
 	keyFormat         = []byte("format")
+	keyProved         = []byte("proved")
 	keySchema         = []byte("schema")
 	keyDocs           = []byte("docs")
 	keyIDs            = []byte("ids")
 )
 
 // Store is an open data directory.
-type Store struct{ db *bbolt.DB }
+type Store struct {
+	db   *bbolt.DB
+	file os.FileInfo // that is open
+}
 
 // Open opens the store in dir and makes it if need be (0700, file 0600). It fails with ErrLocked while another process
 // has it open.
@@ -50,7 +54,10 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{db: db}
-	if err := db.Update(s.prepare); err != nil {
+	if s.file, err = os.Stat(db.Path()); err == nil {
+		err = db.Update(s.prepare)
+	}
+	if err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("prepare store: %w", err)
 	}
@@ -70,6 +77,32 @@ func (s *Store) prepare(tx *bbolt.Tx) error {
 	}
 	_, err = tx.CreateBucketIfNotExists(bucketCollections)
 	return err
+}
+
+// ErrReplaced says that the file of the store was removed or replaced while it was open.
+var ErrReplaced = errors.New("the file of the store was removed or replaced")
+
+// update commits what fn did, unless the commit would be lost with a file that is no longer in the directory.
+func (s *Store) update(fn func(tx *bbolt.Tx) error) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		if now, err := os.Stat(s.db.Path()); err != nil || !os.SameFile(now, s.file) {
+			return ErrReplaced
+		}
+		return nil
+	})
+}
+
+// Prove commits a write.
+func (s *Store) Prove() error {
+	at := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMicro()))
+	err := s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyProved, at) })
+	if err != nil {
+		return fmt.Errorf("prove that the store can be written to: %w", err)
+	}
+	return nil
 }
 
 // Close ends the use of the directory.
@@ -97,7 +130,7 @@ func (s *Store) Collections() ([]Collection, error) {
 // Create stores a new collection and returns its key.
 func (s *Store) Create(schema []byte) (uint64, error) {
 	var n uint64
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.update(func(tx *bbolt.Tx) error {
 		root := tx.Bucket(bucketCollections)
 		var err error
 		if n, err = root.NextSequence(); err != nil {
@@ -119,7 +152,7 @@ func (s *Store) Create(schema []byte) (uint64, error) {
 
 // Drop removes a collection with its documents.
 func (s *Store) Drop(key uint64) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketCollections).DeleteBucket(number(key)) })
+	return s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketCollections).DeleteBucket(number(key)) })
 }
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -140,7 +173,7 @@ var ErrNoCollection = errors.New("no such collection")
 
 // Write runs fn in one transaction; when it returns nil everything is on disk.
 func (s *Store) Write(key uint64, fn func(*Tx) error) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	return s.update(func(tx *bbolt.Tx) error {
 		t, err := open(tx, key)
 		if err != nil {
 			return err

@@ -1,0 +1,142 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	// proveWithin bounds everything that readiness tries.
+	proveWithin = 2 * time.Second
+	// proofLasts is how long a result answers for the next question: readiness is public, and each proof costs a commit.
+	proofLasts = time.Second
+	// provePause is the time between two questions of the service to itself, so that the log tells of a fault that no caller asks about.
+	provePause = 5 * time.Second
+)
+
+// proof is something that a service that is ready can do.
+type proof struct {
+	what string // names what does not answer, for example "the search engine"
+	try  func(ctx context.Context) error
+}
+
+// Prove makes readiness try something, beside the database, which is always tried. The context ends after two seconds. what is public.
+func (s *Service) Prove(what string, try func(ctx context.Context) error) {
+	s.proofs = append(s.proofs, proof{what, try})
+}
+
+// readiness is what was found out last.
+type readiness struct {
+	mu  sync.Mutex
+	at  time.Time // of the last proof
+	err error     // of the last proof
+	log string    // why the service is not ready, as the log says it; empty: it is
+}
+
+// Ready says in public words why the service should get no requests; nil when it should. It tries what the service promises, at most once
+// in a second, and answers within two seconds. It is what the readiness operation tells.
+func (s *Service) Ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return errors.New("it is stopping")
+	}
+	if err := s.able(); err != nil {
+		return err
+	}
+	return s.proven(ctx)
+}
+
+func (s *Service) proven(ctx context.Context) error {
+	s.readiness.mu.Lock()
+	at, err := s.readiness.at, s.readiness.err
+	s.readiness.mu.Unlock()
+	if !at.IsZero() && time.Since(at) < proofLasts {
+		return err
+	}
+	// All callers share one proof, which no caller's end cuts short. One that hangs in the operating system is waited for no longer.
+	done := s.proving.DoChan("", func() (any, error) {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), proveWithin)
+		defer cancel()
+		err := s.tryAll(bounded)
+		s.readiness.mu.Lock()
+		defer s.readiness.mu.Unlock()
+		s.readiness.at, s.readiness.err = time.Now(), err
+		return nil, err
+	})
+	limit := time.NewTimer(proveWithin)
+	defer limit.Stop()
+	select {
+	case r := <-done:
+		return r.Err
+	case <-limit.C:
+		return fmt.Errorf("its proof of readiness did not end within %s", proveWithin)
+	}
+}
+
+// tryAll returns the first failure in public words; see unready.
+func (s *Service) tryAll(ctx context.Context) error {
+	if s.db != nil { // set before the service had started
+		if err := s.db.Prove(ctx); err != nil {
+			return unready{databaseFault(err), err}
+		}
+	}
+	for _, p := range s.proofs {
+		if err := p.try(ctx); err != nil {
+			return unready{p.what + " does not answer", err}
+		}
+	}
+	return nil
+}
+
+func databaseFault(err error) string {
+	switch {
+	case errors.Is(err, store.ErrReplaced):
+		return "its database file was removed or replaced"
+	case errors.Is(err, store.ErrDamaged):
+		return "its database file is damaged"
+	case errors.Is(err, store.ErrFull):
+		return "the disk of its database is full"
+	}
+	return "its database does not answer"
+}
+
+// unready tells callers the words and the log the cause.
+type unready struct {
+	words string
+	cause error
+}
+
+func (u unready) Error() string { return u.words }
+
+func (u unready) Unwrap() error { return u.cause }
+
+// watchReadiness says in the log when the service stops being ready after it has started, and when it is ready again; once per change.
+func (s *Service) watchReadiness(ctx context.Context) error {
+	for rest(ctx, provePause) {
+		if s.why.Load() != nil || s.draining.Load() {
+			continue // Await tells what a start waits for
+		}
+		s.logReadiness(ctx, s.Ready(ctx))
+	}
+	return nil
+}
+
+func (s *Service) logReadiness(ctx context.Context, err error) {
+	words := ""
+	if err != nil {
+		words = err.Error()
+	}
+	if s.readiness.log == words {
+		return
+	}
+	s.readiness.log = words
+	if err == nil {
+		s.config.Log.InfoContext(ctx, "service is ready again")
+		return
+	}
+	s.config.Log.WarnContext(ctx, "service is not ready", "because", words, "error", errors.Unwrap(err))
+}

@@ -1,0 +1,84 @@
+package lifecycle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func started(t *testing.T) (*Service, *bytes.Buffer) {
+	c, log := settings(t)
+	s := newService(t, c)
+	_, err := s.Database(t.Context(), schema)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.closeDatabase() })
+	s.Started(t.Context())
+	return s, log
+}
+
+// later forgets the last proof.
+func (s *Service) later() {
+	s.readiness.mu.Lock()
+	defer s.readiness.mu.Unlock()
+	s.readiness.at = time.Time{}
+}
+
+func TestReady_triesTheDatabase(t *testing.T) {
+	s, _ := started(t)
+	require.NoError(t, s.Ready(t.Context()))
+	require.NoError(t, os.Remove(filepath.Join(s.config.DataDir, "search.db")))
+	require.NoError(t, s.Ready(t.Context()), "a proof lasts for a second")
+	s.later()
+	require.EqualError(t, s.Ready(t.Context()), "its database file was removed or replaced")
+}
+
+func TestReady_triesWhatElseTheServicePromises(t *testing.T) {
+	s, _ := started(t)
+	var fault error
+	s.Prove("the moon", func(context.Context) error { return fault })
+	require.NoError(t, s.Ready(t.Context()))
+	fault = errors.New("secret cause")
+	s.later()
+	require.EqualError(t, s.Ready(t.Context()), "the moon does not answer", "the cause is for the log")
+}
+
+func TestReady_doesNotWaitForWhatHangs(t *testing.T) {
+	c, _ := settings(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, c)
+		s.Started(t.Context())
+		free := make(chan struct{})
+		s.Prove("the moon", func(context.Context) error { <-free; return nil }) // heeds no context, as a disk
+		begun := time.Now()
+		require.Error(t, s.Ready(t.Context()))
+		require.Equal(t, proveWithin, time.Since(begun))
+		close(free)
+		synctest.Wait()
+		require.NoError(t, s.Ready(t.Context()))
+	})
+}
+
+func TestReady_isNotCutShortByACaller(t *testing.T) {
+	s, _ := started(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, s.Ready(gone))
+}
+
+func TestLogReadiness_tellsEachChangeOnce(t *testing.T) {
+	c, log := settings(t)
+	s := newService(t, c)
+	down := unready{"its database does not answer", errors.New("the cause")}
+	for _, err := range []error{nil, down, down, nil, nil} {
+		s.logReadiness(t.Context(), err)
+	}
+	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(`"msg":"service is not ready","because":"its database does not answer","error":"the cause"`)))
+	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(`"msg":"service is ready again"`)))
+}

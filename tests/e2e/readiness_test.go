@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// readiness asks a service whether it is ready.
+func readiness(t *testing.T, f *harness.Family, word string) (status int, detail string) {
+	answer, err := http.Get(f.Info.Services[word] + "/" + word + "/v1/ready")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	var problem struct{ Detail string }
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&problem))
+	return answer.StatusCode, problem.Detail
+}
+
+// TestReadiness_saysThatAFileIsGoneOrBroken harms the file of each service in turn, and finds that this one alone says so, in words of what
+// is missing, and that it is ready again with a good file.
+func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
+	f := harness.Start(t)
+	f.Bootstrap()
+	words := []string{"kms", "twofactor", "search", "sequence"}
+	for _, c := range []struct {
+		word, file, want string
+		harm             func(path string) error
+	}{
+		{"kms", "kms.db", "its database file was removed or replaced", os.Remove},
+		{"twofactor", "twofactor.db", "its database file is damaged", overwrite},
+		{"search", "search.db", "its database file was removed or replaced", os.Remove},
+		{"search", "engine/typesense.db", "the search engine does not answer", os.Remove},
+		{"sequence", "sequence.db", "its database file is damaged", func(path string) error { return os.Truncate(path, 0) }},
+	} {
+		t.Run(c.word+" "+c.file, func(t *testing.T) {
+			path := filepath.Join(f.Dir, c.word, c.file)
+			f.Down() // so that the file holds everything
+			good, err := os.ReadFile(path)
+			require.NoError(t, err)
+			f.Up()
+			require.NoError(t, c.harm(path))
+			require.Eventually(t, func() bool { status, _ := readiness(t, f, c.word); return status == http.StatusServiceUnavailable }, 5*time.Second, 20*time.Millisecond)
+			_, detail := readiness(t, f, c.word)
+			require.Equal(t, "The service is not ready: "+c.want+".", detail)
+			for _, other := range words {
+				if other != c.word {
+					status, _ := readiness(t, f, other)
+					require.Equal(t, http.StatusOK, status, other)
+				}
+			}
+			f.Down()
+			require.NoError(t, os.WriteFile(path, good, 0o600))
+			for _, beside := range []string{"-wal", "-shm"} {
+				require.NoError(t, os.RemoveAll(path+beside))
+			}
+			f.Up()
+			status, _ := readiness(t, f, c.word)
+			require.Equal(t, http.StatusOK, status, "with the good file")
+		})
+	}
+}
+
+func overwrite(path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := file.WriteAt([]byte(strings.Repeat("no database ", 2000)), 0); err != nil {
+		return err
+	}
+	return file.Close()
+}
