@@ -34,6 +34,7 @@ var programs = map[string]func() *program{
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return twofactor.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return twofactor.Migrate(ctx, s.Config) },
+			abandon:  func(ctx context.Context) error { return twofactor.AbandonDataKey(ctx, s.Service) },
 		}
 	},
 	"search": func() *program {
@@ -46,6 +47,7 @@ var programs = map[string]func() *program{
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return search.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return search.Migrate(ctx, s.Config) },
+			abandon:  func(ctx context.Context) error { return search.AbandonDataKey(ctx, s.Service) },
 		}
 	},
 	"sequence": func() *program {
@@ -58,6 +60,7 @@ var programs = map[string]func() *program{
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return sequence.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return sequence.Migrate(ctx, s.Config) },
+			abandon:  func(ctx context.Context) error { return sequence.AbandonDataKey(ctx, s.Service) },
 		}
 	},
 	"gateway": func() *program {

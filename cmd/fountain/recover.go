@@ -3,15 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 // newRecover is the way back when nobody can do something through the API any more.
@@ -68,7 +71,58 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 	add("enrolment-token", "a service", "Make an enrolment token, for a further instance of a service", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{EnrolmentFor: name}, nil
 	})
+	cmd.AddCommand(newRecoverDataKey(&data))
 	return cmd
+}
+
+// newRecoverDataKey is for the services whose kms has lost its database. It works on the database of the service, not on the kms's.
+func newRecoverDataKey(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "data-key SERVICE",
+		Short: "Let a service begin anew whose data key no kms opens any more",
+		Long: `data-key is for a service that ends with "this kms has not wrapped the service's data key": the
+kms's database was lost for good. It deletes the key and what is sealed with it in the service's own
+database. twofactor loses every authenticator; search and sequence lose the answers that are kept
+for repeated requests, and none of their data. The next start has a new key made.
+
+On SQLite the service must be stopped. On PostgreSQL stop its replicas first; FOUNTAIN_SERVICE_...
+name the database as for fountain serve.`,
+		Example: `  fountain recover data-key twofactor
+  fountain recover data-key sequence --data /var/lib/fountain`,
+		Args: oneArg("a service"),
+		RunE: func(cmd *cobra.Command, args []string) error { return abandonDataKey(cmd, *data, args[0]) },
+	}
+}
+
+func abandonDataKey(cmd *cobra.Command, data, word string) error {
+	word, err := knownWord(word)
+	if err != nil {
+		return err
+	}
+	p := programs[word]()
+	if p.abandon == nil {
+		return usagef("%s has no data key; twofactor, search and sequence have one", word)
+	}
+	if err := config.Load("FOUNTAIN_"+strings.ToUpper(word)+"_", p.settings); err != nil {
+		return &usageError{err}
+	}
+	c := p.service
+	if c.DataDir == "" || cmd.Flags().Changed("data") {
+		c.DataDir = filepath.Join(data, word)
+	}
+	c.Log = slog.New(slog.DiscardHandler)
+	if _, err := os.Stat(filepath.Join(c.DataDir, word+".db")); c.DatabaseURLFile == "" && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s in %s", word, c.DataDir)
+	}
+	err = p.abandon(cmd.Context())
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("%s is running on %s: stop it first", word, c.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("abandon the data key of %s: %w", word, err)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "done; the next start of %s has a new data key made\n", word)
+	return err
 }
 
 // runRecovery does it and prints what the operator must hand on: secrets on stdout, sentences on stderr.

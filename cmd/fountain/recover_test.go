@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/tests/recorder"
 )
@@ -102,4 +103,46 @@ func TestRecover_needsTheRootKeyThatSealedTheData(t *testing.T) {
 	got = finish(t, command(t, "recover", "unlock", "ada", "--data", t.TempDir()))
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.sentenceOf(t), "there is no kms in")
+}
+
+// The database of the kms is lost and no backup is there: the other services say why they can't go on, and begin anew with what is theirs.
+func TestRecover_dataKeyAfterTheDatabaseOfTheKMSWasLost(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	_, pass := password(t)
+	seed := ""
+	c := signedIn(t, u, pass, &seed)
+	seed = authenticator(t, c, u.bootstrapInvited(t, pass))
+	_, err := c.Sequence.CreateElement(t.Context(), "play", "scene", sequence.ElementCreate{Data: sequence.Data(`{"title":"kept"}`)})
+	require.NoError(t, err)
+	got := finish(t, command(t, "recover", "data-key", "sequence", "--data", u.data))
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "stop it first")
+	require.Zero(t, u.term(t))
+	lost, err := filepath.Glob(filepath.Join(u.data, "kms", "kms.db*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, lost)
+	for _, file := range lost {
+		require.NoError(t, os.Remove(file))
+	}
+
+	got = finish(t, command(t, "up", "--data", u.data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"))
+	require.Equal(t, 1, got.code, "a start that can't work ends")
+	require.Regexp(t, `this kms has not wrapped the service's data key.*fountain recover data-key (twofactor|search|sequence)`, got.stderr)
+
+	require.Equal(t, 2, finish(t, command(t, "recover", "data-key", "gateway", "--data", u.data)).code)
+	got = finish(t, command(t, "recover", "data-key", "search", "--data", t.TempDir()))
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "there is no search in")
+	for _, service := range []string{"twofactor", "search", "sequence"} {
+		got = finish(t, command(t, "recover", "data-key", service, "--data", u.data))
+		require.Zero(t, got.code, got.stderr)
+	}
+	u = startUp(t, u.data)
+	c = signedIn(t, u, pass, &seed)
+	seed = authenticator(t, c, u.bootstrapInvited(t, pass))
+	page, err := c.Sequence.ListElements(t.Context(), "play", "scene", nil)
+	require.NoError(t, err)
+	require.Len(t, page.Items, 1, "what is the service's own is still there")
+	_, err = c.KMS.ListServices(t.Context(), nil)
+	require.NoError(t, err, "twofactor gives proofs again, with a new key")
 }

@@ -35,6 +35,7 @@ type program struct {
 	validate func() error
 	run      func(context.Context) error
 	migrate  func(context.Context) error // nil: it has no database
+	abandon  func(context.Context) error // deletes its data key; nil: it has none. Only service need be set.
 }
 
 func newServe() *cobra.Command {

@@ -46,7 +46,10 @@ type house struct {
 // each runs f against a fresh kms on every database.
 func each(t *testing.T, f func(h *house)) {
 	t.Helper()
-	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) { f(start(t, databaseOf(t, c))) })
+	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
+		t.Parallel() // beside the other database only: Each returns when both are done
+		f(start(t, databaseOf(t, c)))
+	})
 }
 
 // databaseOf returns a configuration on the database that storetest has made.

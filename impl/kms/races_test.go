@@ -26,7 +26,7 @@ func raceRounds(t *testing.T) int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 5000
 	}
-	return 12
+	return 6
 }
 
 // racer is one user of a race, signed in anew for each round.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
@@ -13,4 +14,10 @@ func Migrate(ctx context.Context, c Config) error {
 		return fmt.Errorf("configuration of sequence: %w", err)
 	}
 	return lifecycle.Migrate(ctx, word, c.Service, schema)
+}
+
+// AbandonDataKey deletes the key that the kept answers of the service are sealed with, and the answers: no kms opens it any more. See
+// lifecycle.AbandonDataKey.
+func AbandonDataKey(ctx context.Context, c config.Service) error {
+	return lifecycle.AbandonDataKey(ctx, word, c, schema, nil)
 }

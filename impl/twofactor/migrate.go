@@ -5,7 +5,11 @@ import (
 	"fmt"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
+	factorstore "github.com/fountainai/fountain/impl/twofactor/internal/store"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 // Migrate brings the database of the service up to date and ends. Run does the same at every start.
@@ -14,4 +18,12 @@ func Migrate(ctx context.Context, c Config) error {
 		return fmt.Errorf("configuration of twofactor: %w", err)
 	}
 	return lifecycle.Migrate(ctx, handlers.Word, c.Service, schema)
+}
+
+// AbandonDataKey deletes the key that the service seals with and what it sealed: no kms opens it any more. Every factor is revoked, which the
+// audit log says, and a new key signs proofs from then on. See lifecycle.AbandonDataKey.
+func AbandonDataKey(ctx context.Context, c config.Service) error {
+	return lifecycle.AbandonDataKey(ctx, handlers.Word, c, schema, func(ctx context.Context, tx *store.Tx) error {
+		return factorstore.DropSealed(ctx, tx, clock.System.Now())
+	})
 }

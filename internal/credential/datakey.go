@@ -26,8 +26,21 @@ func must(f fs.FS, err error) fs.FS {
 	return f
 }
 
+// ErrForeignDataKey says that the kms has not wrapped the service's data key: its database was lost, or is another one. No waiting cures it.
+var ErrForeignDataKey = errors.New("this kms has not wrapped the service's data key")
+
+// AbandonDataKey deletes the wrapped data key: the next DataKey has the kms make one. What was sealed with it can't be opened any more; the
+// caller removes it in the same transaction.
+func AbandonDataKey(ctx context.Context, tx *store.Tx, keyring string) error {
+	if _, err := tx.Exec(ctx, "DELETE FROM data_keys WHERE keyring = ?", keyring); err != nil {
+		return fmt.Errorf("delete data key: %w", err)
+	}
+	return nil
+}
+
 // DataKey returns the key that the service seals with. The first call ever has the kms make it, in the keyring that has the service's name;
-// its wrapped form is kept in the service's own database and opened by the kms at each start. Replicas get the same key.
+// its wrapped form is kept in the service's own database and opened by the kms at each start. Replicas get the same key. ErrForeignDataKey: the
+// kms can't open it.
 func (s *Source) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
 	wrapped, err := storedKey(ctx, db, s.Word)
 	if err != nil {
@@ -39,6 +52,11 @@ func (s *Source) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
 		}
 	}
 	opened, err := s.askKeyring(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.Status == http.StatusUnprocessableEntity {
+		return nil, fmt.Errorf("%w: give the kms its own database back, or let the service begin anew with fountain recover data-key %s",
+			ErrForeignDataKey, s.Word)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open data key: %w", err)
 	}

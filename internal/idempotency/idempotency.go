@@ -197,6 +197,14 @@ func (s *Store) Sweep(ctx context.Context, tx *store.Tx) (removed int64, err err
 	return removed, nil
 }
 
+// RemoveAll removes every kept answer: the key that they are sealed with is lost.
+func RemoveAll(ctx context.Context, tx *store.Tx) error {
+	if _, err := tx.Exec(ctx, "DELETE FROM idempotency"); err != nil {
+		return fmt.Errorf("remove kept answers: %w", err)
+	}
+	return nil
+}
+
 // SweepAll sweeps until nothing is left to remove, in transactions of its own.
 func (s *Store) SweepAll(ctx context.Context, db *store.DB) error {
 	for removed := int64(1); removed > 0; {

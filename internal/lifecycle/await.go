@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/fountainai/fountain/internal/credential"
 )
 
 const (
@@ -32,6 +34,8 @@ func Retry(ctx context.Context, log *slog.Logger, what string, do func(ctx conte
 			return ctx.Err()
 		case errors.As(err, &forGood):
 			return forGood.cause
+		case errors.Is(err, credential.ErrForeignDataKey):
+			return err
 		}
 		level := slog.LevelDebug
 		if pause == longestPause {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -336,12 +337,14 @@ func (s *Schema) adopt(f *Field) {
 	s.byName[f.Name] = f
 }
 
-// Extend returns a copy of the schema that has the fields as well.
+// Extend returns a copy of the schema that has the fields as well. The two schemas share the fields that s has, which are only
+// read from here on: searches go on with s meanwhile.
 func (s *Schema) Extend(fields []*Field) *Schema {
 	c := *s
 	c.Fields = append(slices.Clip(s.Fields), fields...)
 	c.byName = make(map[string]*Field, len(c.Fields))
-	for _, f := range c.Fields {
+	maps.Copy(c.byName, s.byName)
+	for _, f := range fields {
 		c.adopt(f)
 	}
 	return &c

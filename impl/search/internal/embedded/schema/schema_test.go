@@ -118,3 +118,27 @@ func TestParseDocument_readsWhatEncodeWrote(t *testing.T) {
 		require.Equal(t, string(body), string(again))
 	})
 }
+
+// Searches go on with the old schema while documents extend it: the fields of both are the same, so none may be written to.
+func TestExtend_leavesTheFieldsThatAreThereAlone(t *testing.T) {
+	s := parse(t, `{"name":"c","fields":[{"name":"title","type":"string"},{"name":".*","type":"auto"}]}`)
+	title, ok := s.Field("title")
+	if !ok {
+		t.Fatal("there is no field title")
+	}
+	before := title.Analyzer()
+	added, err := s.derive("note", String, false), error(nil)
+	if err != nil || added == nil {
+		t.Fatal("the pattern made no field")
+	}
+	longer := s.Extend([]*Field{added})
+	if again, ok := longer.Field("title"); !ok || again != title || title.Analyzer() != before {
+		t.Error("a field that was there was written to")
+	}
+	if f, ok := longer.Field("note"); !ok || f.Analyzer() == nil {
+		t.Error("the added field has no analyzer")
+	}
+	if _, ok := s.Field("note"); ok {
+		t.Error("the schema that was extended has the added field too")
+	}
+}
