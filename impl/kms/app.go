@@ -216,9 +216,9 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 	d := a.domain
 	for _, run := range []func(context.Context) error{
 		d.Feed.Run, d.TokenFiles.Run, d.Presented.RunFlush,
-		life.Every(signing.ReloadPause, "read the signing keys", d.Ring.Reload),
+		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(flushPause, "write last uses of keys", d.Presented.Flush),
-		life.Every(sweepPause, "delete ended sessions", d.Sessions.Sweep),
+		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
 		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
 		life.Every(reissuePause, "write a new bootstrap token", a.reissue),
@@ -227,6 +227,29 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		group.Go(func() error { return run(ctx) })
 	}
 	return group.Wait()
+}
+
+// reloadKeys returns what reads the signing keys again; it says once when they were made by a clock that was ahead.
+func (a *app) reloadKeys() func(ctx context.Context) error {
+	said := false
+	return func(ctx context.Context) error {
+		err := a.domain.Ring.Reload(ctx)
+		ahead := a.domain.Ring.Ahead()
+		if ahead && !said {
+			a.config.Log.WarnContext(ctx, "the signing keys begin in the future and are used all the same: the clock was ahead when they were made")
+		}
+		said = ahead
+		return err
+	}
+}
+
+// sweepSessions says when the clock was ahead: people could have been locked out until then.
+func (a *app) sweepSessions(ctx context.Context) error {
+	ahead, err := a.domain.Sessions.Sweep(ctx)
+	if ahead > 0 {
+		a.config.Log.WarnContext(ctx, "locks of failed sign-ins lay in the future and were taken away: the clock was ahead", "locks", ahead)
+	}
+	return err
 }
 
 // reissue writes a new bootstrap token when somebody has asked for one by removing the old.

@@ -30,6 +30,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	s := &program{config: c, life: life}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
+	life.Require(s.signs)
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Revocations: revocations{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
 }
@@ -60,6 +61,14 @@ func (s *program) work(ctx context.Context) error {
 	s.app.Store(built)
 	s.life.Started(ctx)
 	return built.runBackground(ctx, s.life)
+}
+
+// signs says in public words that no token can be signed; nil when one can, and before the start, which readiness knows by itself.
+func (s *program) signs() error {
+	if built := s.app.Load(); built != nil {
+		return built.domain.Ring.Ready()
+	}
+	return nil
 }
 
 // issuer is the one that was fixed at the first start.

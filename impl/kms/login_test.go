@@ -192,6 +192,36 @@ func TestLogin_lockGrowsToFifteenMinutesAndNoFurther(t *testing.T) {
 	h.login(adminName, adminPassword)
 }
 
+// The clock was a year ahead at the first start and is set right: people sign in, whoever mistyped then waits for no year, and the log says both.
+func TestLogin_worksAfterAClockThatWasAhead(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		h.bootstrap()
+		for range 5 {
+			h.attempt(adminName, "wrong password here")
+		}
+		h.attempt("grace", "wrong password here")
+		require.Equal(t, http.StatusUnauthorized, h.attempt(adminName, adminPassword).StatusCode(), "locked")
+		h.clock.Advance(-365 * 24 * time.Hour)
+		h.login(adminName, adminPassword)
+		for range 5 {
+			h.attempt(adminName, "wrong password here")
+		}
+		require.Equal(t, http.StatusUnauthorized, h.attempt(adminName, adminPassword).StatusCode(), "a lock of now holds")
+		h.clock.Advance(time.Hour)
+		for range 5 {
+			h.attempt("grace", "wrong password here")
+		}
+		h.clock.Advance(-time.Hour + time.Minute)
+		require.NoError(t, h.stop())
+		h.run() // the sweep of the start
+		h.login(adminName, adminPassword)
+		require.Eventually(t, func() bool {
+			return strings.Contains(h.log.String(), "the signing keys begin in the future") && strings.Contains(h.log.String(), "lay in the future and were taken away")
+		}, 10*time.Second, 10*time.Millisecond)
+	})
+}
+
 // P1: that a name is unknown must not show in the time. The bound is wide because the machine is shared; the
 // difference it guards against, no hash at all, is a factor of a hundred.
 func TestLogin_takesAsLongForNobody(t *testing.T) {

@@ -13,6 +13,10 @@ type Clock interface {
 	Now() time.Time
 }
 
+// Slack is how far the clocks of replicas may be apart. A stored mark that lies further ahead than its longest honest value and this was made
+// by a clock that was ahead and has been set right since.
+const Slack = time.Minute
+
 // System is the machine's clock.
 var System Clock = system{}
 

@@ -56,7 +56,7 @@ func Observe(o ObserveOptions, next http.Handler) http.Handler {
 	}, []string{"operation"})
 	requests, duration = register(o.Registerer, requests), register(o.Registerer, duration)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := o.Clock.Now()
+		began := time.Now()
 		notes := &Notes{}
 		requestID := requestID(r, o.TrustedProxies)
 		ctx := problem.WithRequestID(context.WithValue(r.Context(), notesKey{}, notes), requestID)
@@ -65,7 +65,7 @@ func Observe(o ObserveOptions, next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		defer func() {
 			aborted := recovered(o.Log, answer, r, recover())
-			took := o.Clock.Now().Sub(began)
+			took := time.Since(began)
 			operation := "unmatched"
 			if notes.Operation != nil {
 				operation = notes.Operation.ID

@@ -81,8 +81,9 @@ func (e *PartialError) Error() string {
 	return "no message failed"
 }
 
-// claim leases the oldest due messages to one delivery, in one statement.
-func claim(ctx context.Context, tx *store.Tx, lease string, now, until time.Time, limit int) ([]Message, error) {
+// claim leases the oldest due messages to one delivery, in one statement. A message that waits beyond honest was marked by a clock that was
+// ahead: it is due.
+func claim(ctx context.Context, tx *store.Tx, lease string, now, until, honest time.Time, limit int) ([]Message, error) {
 	skip := "" // SQLite has one writer
 	if tx.Dialect() == store.PostgreSQL {
 		skip = "FOR UPDATE SKIP LOCKED"
@@ -96,11 +97,11 @@ func claim(ctx context.Context, tx *store.Tx, lease string, now, until time.Time
 	}
 	err := tx.Select(ctx, &rows, `
 		WITH due AS MATERIALIZED (
-			SELECT topic, key FROM outbox WHERE due_at <= ? ORDER BY enqueued_at, topic, key LIMIT ? `+skip+`
+			SELECT topic, key FROM outbox WHERE due_at <= ? OR due_at > ? ORDER BY enqueued_at, topic, key LIMIT ? `+skip+`
 		)
 		UPDATE outbox SET lease = ?, due_at = ? WHERE (topic, key) IN (SELECT topic, key FROM due)
 		RETURNING topic, key, payload, version, attempts, enqueued_at`,
-		now.UnixMicro(), limit, lease, until.UnixMicro())
+		now.UnixMicro(), honest.UnixMicro(), limit, lease, until.UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("claim outbox messages: %w", err)
 	}

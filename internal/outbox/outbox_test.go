@@ -286,6 +286,29 @@ func TestRun_setsOneBadMessageAside(t *testing.T) {
 	})
 }
 
+// What failed while the clock was a year ahead does not wait for that year.
+func TestRun_deliversWhatAClockThatWasAheadPutOff(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		enqueue(t, db, "late", "")
+		ahead := clock.NewFake(time.Now().AddDate(1, 0, 0))
+		failed := make(chan struct{}, 100)
+		_, stop := run(t, db, outbox.Options{Poll: time.Millisecond, Clock: ahead}, newSink(func(context.Context, []outbox.Message) error {
+			failed <- struct{}{}
+			return errors.New("away")
+		}))
+		<-failed
+		stop()
+		delivered := make(chan struct{}, 1)
+		_, stop = run(t, db, outbox.Options{Poll: time.Millisecond}, newSink(func(context.Context, []outbox.Message) error {
+			delivered <- struct{}{}
+			return nil
+		}))
+		defer stop()
+		<-delivered
+	})
+}
+
 func TestRun_keepsOnlyWhatFailedOfABatch(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

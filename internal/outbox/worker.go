@@ -141,7 +141,7 @@ func (w *Worker) once(ctx context.Context) (int, error) {
 	var batch []Message
 	err := w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		now := w.o.Clock.Now()
-		batch, err = claim(ctx, tx, lease, now, now.Add(w.o.Lease), w.limit)
+		batch, err = claim(ctx, tx, lease, now, now.Add(w.o.Lease), now.Add(max(w.o.Lease, longestWait)+clock.Slack), w.limit)
 		return err
 	})
 	if err != nil || len(batch) == 0 {

@@ -32,6 +32,7 @@ type shard struct {
 	mu    sync.Mutex
 	used  map[string]time.Time // the theoretical arrival time of GCRA
 	swept time.Time            // when forget last looked through the keys
+	last  time.Time            // of the latest request
 }
 
 // New returns an empty limiter.
@@ -58,6 +59,7 @@ func (l *Limiter) Take(p contract.Rate, key string, now time.Time) Verdict {
 	s := &l.shards[maphash.String(l.seed, full)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.follow(now)
 	used, known := s.used[full]
 	if !known && len(s.used) >= maxKeys && !s.forget(now) {
 		full = p.Name + "\x00"
@@ -81,10 +83,27 @@ func (l *Limiter) Take(p contract.Rate, key string, now time.Time) Verdict {
 	return v
 }
 
+// jitter is how far apart the times of requests may be that overtake each other; what goes back further is a clock that was set.
+const jitter = time.Second
+
+// follow moves all marks back with a clock that was set back: time ran on meanwhile, and no key waits for the hour to come again.
+func (s *shard) follow(now time.Time) {
+	back := s.last.Sub(now)
+	if back > jitter {
+		for key, used := range s.used {
+			s.used[key] = used.Add(-back)
+		}
+		s.swept = s.swept.Add(-back)
+	}
+	if back < 0 || back > jitter {
+		s.last = now
+	}
+}
+
 // forget drops the keys whose whole allowance is back and reports whether there were any. It looks at most once a second, so
 // that a flood of keys does not buy a walk over the shard with each of them.
 func (s *shard) forget(now time.Time) bool {
-	if since := now.Sub(s.swept); since >= 0 && since < time.Second {
+	if now.Sub(s.swept) < time.Second {
 		return false
 	}
 	s.swept = now

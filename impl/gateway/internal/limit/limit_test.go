@@ -51,6 +51,21 @@ func TestTake_neverAllowsMoreThanBurstPlusRate(t *testing.T) {
 	})
 }
 
+// A clock that is set back makes no key wait for the hour to come again, and gives none a new allowance.
+func TestTake_goesOnWhenTheClockIsSetBack(t *testing.T) {
+	l, p := New(), policy(60, 3)
+	for range 3 {
+		require.True(t, l.Take(p, "ada", start).Allowed)
+	}
+	for _, at := range []time.Time{start.Add(-time.Hour), start.Add(-2 * time.Hour), start.Add(-time.Hour * 24 * 365)} {
+		v := l.Take(p, "ada", at)
+		require.False(t, v.Allowed)
+		require.Equal(t, time.Second, v.Retry)
+		require.True(t, l.Take(p, "ada", at.Add(time.Second)).Allowed)
+		require.False(t, l.Take(p, "ada", at.Add(time.Second/2)).Allowed, "requests that overtake each other move nothing")
+	}
+}
+
 func TestTake_concurrentRequestsShareOneAllowance(t *testing.T) {
 	l, p := New(), policy(60, 10)
 	var wg sync.WaitGroup

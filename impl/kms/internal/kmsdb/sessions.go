@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/session"
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -13,7 +14,7 @@ import (
 type Sessions struct{}
 
 // Admit implements session.Rows. The attempt that reaches the limit sets the lock itself, so that of many at once no more than the
-// limit are ever judged.
+// limit are ever judged. A lock that ends later than the longest one can was set by a clock that was ahead, and locks nobody out.
 func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (bool, error) {
 	now := at.UnixMicro()
 	var lock strings.Builder
@@ -28,11 +29,12 @@ func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at tim
 		args = append(args, free+i+1, now+wait.Microseconds())
 	}
 	lock.WriteString(" ELSE ? END")
-	args = append(args, now+locks[len(locks)-1].Microseconds(), now)
+	longest := locks[len(locks)-1]
+	args = append(args, now+longest.Microseconds(), now, at.Add(longest+clock.Slack).UnixMicro())
 	return changed(ctx, tx, `INSERT INTO login_guard (identity, failures, locked_until, updated_at) VALUES (?, 1, 0, ?)
 		ON CONFLICT (identity) DO UPDATE SET failures = login_guard.failures + 1, updated_at = excluded.updated_at,
 			locked_until = `+typed(tx, lock.String())+`
-		WHERE login_guard.locked_until <= ?`, args...)
+		WHERE login_guard.locked_until <= ? OR login_guard.locked_until > ?`, args...)
 }
 
 // typed says the type of the placeholders, which PostgreSQL cannot tell from a CASE.
@@ -163,7 +165,7 @@ func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Tim
 const guardMemory = 24 * time.Hour
 
 // Sweep implements session.Rows.
-func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time) error {
+func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error) {
 	now := at.UnixMicro()
 	for _, s := range []struct {
 		statement string
@@ -175,10 +177,10 @@ func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time) error {
 		{"DELETE FROM login_guard WHERE updated_at < ?", at.Add(-guardMemory).UnixMicro()},
 	} {
 		if _, err := tx.Exec(ctx, s.statement, s.before); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return tx.Exec(ctx, "UPDATE login_guard SET locked_until = 0 WHERE locked_until > ?", at.Add(longest+clock.Slack).UnixMicro())
 }
 
 // UseProof implements session.Rows.

@@ -70,8 +70,8 @@ type Rows interface {
 	UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error)
 	// Revoke ends a session; false when it was revoked already.
 	Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
-	// Sweep forgets what is long over.
-	Sweep(ctx context.Context, tx *store.Tx, at time.Time) error
+	// Sweep deletes what is long over, and takes away the locks that end later than the longest lock can; it returns their number.
+	Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error)
 
 	// UseProof takes a proof's id; false when it was taken before.
 	UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (bool, error)
@@ -193,7 +193,12 @@ func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason st
 	return s.audit.Append(ctx, tx, e)
 }
 
-// Sweep deletes sessions, proofs and marks of failed sign-ins that are long over.
-func (s *Sessions) Sweep(ctx context.Context) error {
-	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.Rows.Sweep(ctx, tx, s.Clock.Now()) })
+// Sweep deletes sessions, proofs and marks of failed sign-ins that are long over. Locks that a clock set which was ahead are taken away, and
+// counted.
+func (s *Sessions) Sweep(ctx context.Context) (ahead int64, err error) {
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		ahead, err = s.Rows.Sweep(ctx, tx, s.Clock.Now(), longestLock)
+		return err
+	})
+	return ahead, err
 }

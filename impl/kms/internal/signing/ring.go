@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,26 @@ func (k Key) State(now time.Time) State {
 		return Next
 	}
 	return Unpublished
+}
+
+// begun returns the keys as they stand at a time. When none is active and one will be, the clock was ahead when they were made and has been
+// set right since (ahead): then the one that becomes active first is active already, on every replica the same.
+func begun(keys []Key, now time.Time) (_ []Key, ahead bool) {
+	first := -1
+	for i, k := range keys {
+		switch {
+		case k.State(now) == Active:
+			return keys, false
+		case k.ActiveAt.After(now) && (first < 0 || k.ActiveAt.Before(keys[first].ActiveAt)):
+			first = i
+		}
+	}
+	if first < 0 {
+		return keys, false
+	}
+	keys = slices.Clone(keys)
+	keys[first].PublishedAt, keys[first].ActiveAt = now, now
+	return keys, true
 }
 
 // published reports whether the key belongs into the key set.
@@ -175,6 +196,20 @@ func errSeed(seed []byte) error {
 // Reload reads the keys again: what another replica has rotated is known by then. When it fails, the keys that were read last still count.
 func (r *Ring) Reload(ctx context.Context) error { return r.load(ctx) }
 
+// Ready returns nil while there is a key that signs.
+func (r *Ring) Ready() error {
+	_, err := r.active()
+	return err
+}
+
+// Ahead reports whether the keys were made by a clock that was ahead of the one of now, and sign all the same.
+func (r *Ring) Ahead() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ahead := begun(r.keys, r.clock.Now())
+	return ahead
+}
+
 // Published returns the keys that verify tokens now or will soon: the key set. When the database is away, the keys that were read
 // last still count.
 func (r *Ring) Published() []Key {
@@ -182,7 +217,8 @@ func (r *Ring) Published() []Key {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var out []Key
-	for _, k := range r.keys {
+	keys, _ := begun(r.keys, now)
+	for _, k := range keys {
 		if k.published(now) {
 			out = append(out, k)
 		}
@@ -206,13 +242,14 @@ func (r *Ring) active() (Key, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var best Key
-	for _, k := range r.keys {
+	keys, _ := begun(r.keys, now)
+	for _, k := range keys {
 		if k.State(now) == Active && (best.KID == "" || k.ActiveAt.After(best.ActiveAt)) {
 			best = k
 		}
 	}
 	if best.KID == "" {
-		return best, errors.New("no signing key is active: is the clock right?")
+		return best, errors.New("no signing key is active")
 	}
 	return best, nil
 }

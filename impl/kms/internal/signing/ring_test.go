@@ -114,7 +114,7 @@ func TestRing_setAndVerifierAgreeThroughARotation(t *testing.T) {
 	require.NotEmpty(t, ring.Published(), "the old ones still count")
 }
 
-func TestRing_saysWhenNoKeyIsActive(t *testing.T) {
+func TestRing_signsWithKeysOfAClockThatWasAhead(t *testing.T) {
 	ctx := t.Context()
 	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{audit.Migrations}})
 	require.NoError(t, err)
@@ -124,7 +124,22 @@ func TestRing_saysWhenNoKeyIsActive(t *testing.T) {
 	now := clock.NewFake(time.Now())
 	ring, err := Open(ctx, db, &memory{}, sealer, now)
 	require.NoError(t, err)
-	now.Advance(-time.Hour)
+	require.False(t, ring.Ahead())
+	signer, err := ring.active()
+	require.NoError(t, err)
+	now.Advance(-365 * 24 * time.Hour)
+	require.NoError(t, ring.Ready())
+	require.True(t, ring.Ahead())
+	again, err := ring.active()
+	require.NoError(t, err)
+	require.Equal(t, signer.KID, again.KID, "every replica takes the same one")
+	_, _, err = ring.Key(ctx, signer.KID)
+	require.NoError(t, err, "what it signs is verified")
 	_, err = ring.Sign(&auth.Claims{})
-	require.ErrorContains(t, err, "clock")
+	require.NoError(t, err)
+
+	ring.keys = nil
+	_, err = ring.Sign(&auth.Claims{})
+	require.ErrorContains(t, err, "no signing key is active")
+	require.Error(t, ring.Ready())
 }

@@ -3,6 +3,7 @@ package factor
 import (
 	"time"
 
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -17,6 +18,9 @@ const (
 
 // Locks are the durations of the first, second, ... lock; the last one repeats.
 var Locks = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute}
+
+// LongestLock is the furthest that a lock can end from now; one that ends later was set by a clock that was ahead.
+var LongestLock = Locks[len(Locks)-1] + clock.Slack
 
 // Admission is the outcome of counting an attempt before it is looked at.
 type Admission struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/clock"
 )
 
 // Status is where a factor stands.
@@ -58,9 +59,18 @@ type Record struct {
 	InvitationID string
 }
 
+// FurthestStep is how many steps beyond the current one, moved by the drift, the last step can honestly be: replicas' clocks differ.
+const FurthestStep = int64(clock.Slack / (30 * time.Second))
+
+// used reports whether a code of the step, or of a later one, was accepted. One from so far ahead that no code of now could have its step was
+// accepted by a clock that was ahead.
+func (r *Record) used(step int64, now time.Time) bool {
+	return step <= r.LastStep && r.LastStep <= r.Parameters.Step(now)+r.Drift+FurthestStep
+}
+
 // StatusAt returns the status as the subject should see it at a moment.
 func (r *Record) StatusAt(now time.Time) Status {
-	if r.Status == Active && (r.Attempts >= HardCap || r.LockedUntil.After(now)) {
+	if r.Status == Active && (r.Attempts >= HardCap || r.LockedUntil.After(now) && !r.LockedUntil.After(now.Add(LongestLock))) {
 		return Locked
 	}
 	return r.Status

@@ -22,8 +22,9 @@ type Repository interface {
 	List(ctx context.Context, subject string, after Cursor, limit int, now time.Time) ([]Record, error)
 	// KeepDecoy stores the decoy unless there is one.
 	KeepDecoy(ctx context.Context, r Record) error
-	// Sweep removes rows that nobody asks for any more.
-	Sweep(ctx context.Context, now time.Time) error
+	// Sweep removes rows that nobody asks for any more, and locks and last steps from beyond their furthest honest value: a clock was
+	// ahead. It returns the number of the factors that had such.
+	Sweep(ctx context.Context, now time.Time) (ahead int64, err error)
 }
 
 // Tx is an open change.

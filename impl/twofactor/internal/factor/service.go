@@ -82,7 +82,13 @@ func (s *Service) List(ctx context.Context, subject string, after Cursor, limit 
 }
 
 // Sweep removes what nobody asks for any more.
-func (s *Service) Sweep(ctx context.Context) error { return s.Repository.Sweep(ctx, s.Clock.Now()) }
+func (s *Service) Sweep(ctx context.Context) error {
+	ahead, err := s.Repository.Sweep(ctx, s.Clock.Now())
+	if ahead > 0 {
+		s.Log.WarnContext(ctx, "locks or last codes of factors lay in the future and were taken away: the clock was ahead", "factors", ahead)
+	}
+	return err
+}
 
 // auditTimeout bounds the recording of a refusal whose caller may have gone.
 const auditTimeout = 5 * time.Second

@@ -73,7 +73,7 @@ func (s *Service) match(ctx context.Context, a Admission, code string, now time.
 		case err != nil:
 			m.broken = err
 		case !ok || a.Decoy:
-		case step <= r.LastStep:
+		case r.used(step, now):
 			m.used = true
 		case m.winner == nil:
 			m.winner, m.step = r, step

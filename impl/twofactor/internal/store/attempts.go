@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
@@ -39,7 +40,7 @@ func (s *Store) Admit(ctx context.Context, subject string, digits int, now time.
 func admitOne(ctx context.Context, t *store.Tx, id string, now time.Time, a *factor.Admission) error {
 	var r row
 	err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+` WHERE id = ? AND status = 'active' AND `+open+` RETURNING `+columns,
-		micros(now), id, micros(now))
+		micros(now), id, micros(now), micros(now))
 	if err == nil {
 		a.Records = append(a.Records, r.record())
 		return nil
@@ -96,7 +97,7 @@ func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.T
 		refusal = nil
 		err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+
 			` WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
-			micros(now), id, subject, micros(now), micros(now))
+			micros(now), id, subject, micros(now), micros(now), micros(now))
 		if none(err) {
 			refusal, err = whyNotPending(ctx, t, subject, id, now)
 		}
@@ -126,12 +127,28 @@ func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now tim
 // notRestored is the condition that a step is newer than the last restore of a backup; its placeholder is the step.
 const notRestored = `CAST(? AS BIGINT) > (SELECT not_before FROM restore_mark WHERE id = 1) / (period * 1000000)`
 
+// unused is the condition that no code of a step was accepted, nor one of a later step; its placeholders are the step, the current time and
+// the step. A last step that no code of now could have was accepted by a clock that was ahead: then it alone does not count.
+var unused = "(last_step < ? OR " + aheadOfTime + ") AND NOT EXISTS (SELECT 1 FROM used_steps WHERE factor_id = factors.id AND step = ?)"
+
+// aheadOfTime is the condition that the last step was accepted by a clock that was ahead; its placeholder is the current time.
+var aheadOfTime = fmt.Sprintf("last_step > CAST(? AS BIGINT) / (period * 1000000) + drift + %d", factor.FurthestStep)
+
 // Use implements factor.Tx: exactly one winner for each step, and forward only.
 func (t tx) Use(ctx context.Context, id string, step int64, now time.Time) (bool, error) {
 	n, err := t.Exec(ctx, `UPDATE factors SET last_step = ?, attempts = 0, locked_until = 0, last_used_at = ?
-		WHERE id = ? AND status = 'active' AND last_step < ? AND `+notRestored,
-		step, micros(now), id, step, step)
-	return n == 1, err
+		WHERE id = ? AND status = 'active' AND `+unused+` AND `+notRestored,
+		step, micros(now), id, step, micros(now), step, step)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, t.spend(ctx, id, step, now)
+}
+
+// spend remembers that a code of the step was accepted.
+func (t tx) spend(ctx context.Context, id string, step int64, now time.Time) error {
+	_, err := t.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at) VALUES (?, ?, ?)`, id, step, micros(now))
+	return err
 }
 
 // Refund implements factor.Tx. When the attempt was the one that locked the factor, the lock goes with it.

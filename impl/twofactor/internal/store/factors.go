@@ -57,9 +57,12 @@ func (t tx) Insert(ctx context.Context, r factor.Record) error {
 // Activate implements factor.Tx.
 func (t tx) Activate(ctx context.Context, subject, id string, step int64, now time.Time) (bool, error) {
 	n, err := t.Exec(ctx, `UPDATE factors SET status = 'active', last_step = ?, attempts = 0, locked_until = 0, confirmed_at = ?, last_used_at = ?
-		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND last_step < ? AND `+notRestored,
-		step, micros(now), micros(now), id, subject, micros(now), step, step)
-	return n == 1, err
+		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+unused+` AND `+notRestored,
+		step, micros(now), micros(now), id, subject, micros(now), step, micros(now), step, step)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, t.spend(ctx, id, step, now)
 }
 
 // Revoke implements factor.Tx.
@@ -108,15 +111,28 @@ func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, l
 const (
 	// keepExpired is how long a late confirmation is answered "expired" and not "unknown".
 	keepExpired = 24 * time.Hour
+	// keepUsed is how long accepted steps are remembered: longer than clocks are set back by mistake.
+	keepUsed = 48 * time.Hour
 	// keepRevoked is how long a revoked factor, whose seed is gone at once, stays to be looked into.
 	keepRevoked = 30 * 24 * time.Hour
 )
 
 // Sweep implements factor.Repository.
-func (s *Store) Sweep(ctx context.Context, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		_, err := t.Exec(ctx, `DELETE FROM factors WHERE (status = 'pending' AND expires_at < ?) OR (status = 'revoked' AND revoked_at < ?)`,
+func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
+		ahead, err = t.Exec(ctx, `UPDATE factors SET locked_until = CASE WHEN locked_until > ? THEN 0 ELSE locked_until END,
+			last_step = CASE WHEN `+aheadOfTime+` THEN -1 ELSE last_step END
+			WHERE status <> 'revoked' AND (locked_until > ? OR `+aheadOfTime+`)`,
+			micros(now.Add(factor.LongestLock)), micros(now), micros(now.Add(factor.LongestLock)), micros(now))
+		if err != nil {
+			return err
+		}
+		if _, err := t.Exec(ctx, `DELETE FROM used_steps WHERE used_at < ?`, micros(now.Add(-keepUsed))); err != nil {
+			return err
+		}
+		_, err = t.Exec(ctx, `DELETE FROM factors WHERE (status = 'pending' AND expires_at < ?) OR (status = 'revoked' AND revoked_at < ?)`,
 			micros(now.Add(-keepExpired)), micros(now.Add(-keepRevoked)))
 		return err
 	})
+	return ahead, err
 }

@@ -132,8 +132,9 @@ func lockExpression() string {
 	return b.String()
 }
 
-// open is the condition under which a factor takes an attempt; its placeholder is the current time.
-var open = fmt.Sprintf("locked_until <= ? AND attempts < %d", factor.HardCap)
+// open is the condition under which a factor takes an attempt; its two placeholders are the current time. A lock that ends later than the
+// longest one can was set by a clock that was ahead, and does not count.
+var open = fmt.Sprintf("(locked_until <= ? OR locked_until > CAST(? AS BIGINT) + %d) AND attempts < %d", factor.LongestLock.Microseconds(), factor.HardCap)
 
 // none reports whether err says that no row matched.
 func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }

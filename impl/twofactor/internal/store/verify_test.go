@@ -181,7 +181,7 @@ func TestVerify_triesEveryFactorOfTheSubject(t *testing.T) {
 	})
 }
 
-func TestVerify_opensNothingWhenTheClockJumps(t *testing.T) {
+func TestVerify_acceptsNoUsedCodeAgainWhenTheClockJumps(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
 		_, seed := w.enrolled(t, c, totp.Default)
@@ -189,9 +189,14 @@ func TestVerify_opensNothingWhenTheClockJumps(t *testing.T) {
 		used := w.code(t, seed, totp.Default, 0)
 		p, err := w.Verify(t.Context(), c, used)
 		requireRight(t, p, err)
-		w.now.Advance(-time.Hour)
+		w.now.Advance(-time.Minute)
 		p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
 		requireWrong(t, p, err) // unused, but older than what was used
+		w.now.Advance(-59 * time.Minute)
+		for step := int64(-1); step <= 0; step++ {
+			p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, step))
+		}
+		requireRight(t, p, err) // the clock was an hour ahead: nobody waits for that hour
 		w.now.Advance(2 * time.Hour)
 		p, err = w.Verify(t.Context(), c, used)
 		requireWrong(t, p, err)
@@ -200,6 +205,38 @@ func TestVerify_opensNothingWhenTheClockJumps(t *testing.T) {
 		w.now.Advance(-time.Hour)
 		p, err = w.Verify(t.Context(), c, used)
 		requireWrong(t, p, err)
+	})
+}
+
+// Whoever guessed while the clock was a year ahead is not locked out for that year, and the log says what was set right.
+func TestSweep_takesAwayMarksOfAClockThatWasAhead(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		w.now.Advance(365 * 24 * time.Hour)
+		p, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err)
+		for range factor.RoundCap {
+			_, err := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
+			require.ErrorIs(t, err, problem.InvalidCode)
+		}
+		_, err = w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
+		require.ErrorIs(t, err, problem.TooManyAttempts)
+		ahead, err := w.store.Sweep(t.Context(), w.now.Now())
+		require.NoError(t, err)
+		require.Zero(t, ahead, "an honest lock stays")
+		w.now.Advance(-365*24*time.Hour + time.Minute)
+		factors, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
+		require.NoError(t, err)
+		require.Equal(t, factor.Active, factors[0].Status)
+		p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err) // even before the sweep
+		w.exec(t, "UPDATE factors SET locked_until = ?, last_step = 1000000000000", w.now.Now().Add(365*24*time.Hour).UnixMicro())
+		for _, want := range []int64{1, 0} {
+			ahead, err = w.store.Sweep(t.Context(), w.now.Now())
+			require.NoError(t, err)
+			require.Equal(t, want, ahead)
+		}
 	})
 }
 
