@@ -209,6 +209,7 @@ func (x *exchange) reauthenticate() bool {
 	}
 	x.reauths++
 	if r := x.client.raiser; r != nil && r.drop(x.token) {
+		x.raised = false // the next one may ask for a code
 		return true
 	}
 	source, ok := x.client.source.(invalidator)

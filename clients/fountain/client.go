@@ -71,7 +71,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		c.source = s.source(c)
 	}
 	if s.stepUp != nil {
-		c.raiser = newRaiser(c, s.stepUp)
+		c.raiser = newRaiser(c, s.stepUp, s.raised)
 	}
 	return c, nil
 }

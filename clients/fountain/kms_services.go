@@ -41,10 +41,17 @@ func (k *KMS) GetService(ctx context.Context, serviceID string, opts ...CallOpti
 	})
 }
 
-// UpdateService disables or enables a service in the version that tag names. It asks for a second factor.
+// UpdateService changes a service in the version that tag names: its status, what it may do, what it declares. It asks for a second factor.
 func (k *KMS) UpdateService(ctx context.Context, serviceID string, tag ETag, body kms.ServiceUpdate, opts ...CallOption) (*kms.Service, error) {
 	return send[kms.Service](ctx, k.client, opUpdateService, opts, func(server string) (*http.Request, error) {
 		return kms.NewUpdateServiceRequest(server, serviceID, &kms.UpdateServiceParams{IfMatch: string(tag)}, body)
+	})
+}
+
+// DeleteService ends a service's keys and tokens for ever and withdraws the scopes that it declares. It asks for a second factor.
+func (k *KMS) DeleteService(ctx context.Context, serviceID string, opts ...CallOption) error {
+	return exec(ctx, k.client, opDeleteService, opts, func(server string) (*http.Request, error) {
+		return kms.NewDeleteServiceRequest(server, serviceID)
 	})
 }
 

@@ -33,6 +33,7 @@ type settings struct {
 	credential  string // the option that gave source, for the error about a second one
 	source      func(*Client) TokenSource
 	stepUp      StepUpFunc
+	raised      RaisedTokens
 	httpClient  *http.Client
 	rootCAs     *x509.CertPool
 	middleware  []func(http.RoundTripper) http.RoundTripper
@@ -99,6 +100,20 @@ func WithTokenSource(source TokenSource) Option {
 // service, gets a raised token for the one service from the kms, keeps it while it lives, and repeats the call once.
 func WithStepUp(f StepUpFunc) Option {
 	return func(s *settings) error { s.stepUp = f; return nil }
+}
+
+// RaisedTokens keeps raised access tokens (see WithStepUp) between the runs of a program, so that a person gives one code for the five minutes
+// that such a token lives and not one for each run. Whoever reads them can do what they allow.
+type RaisedTokens interface {
+	// Load returns the token that was kept for a service and its end; "" when there is none.
+	Load(audience string) (token string, expires time.Time)
+	// Keep keeps a token for a service until it ends.
+	Keep(audience, token string, expires time.Time)
+}
+
+// WithRaisedTokens has raised tokens kept by k. It does nothing without WithStepUp.
+func WithRaisedTokens(k RaisedTokens) Option {
+	return func(s *settings) error { s.raised = k; return nil }
 }
 
 // WithHTTPClient sends through h instead of a client of the SDK's own. Redirects are not followed in either case.

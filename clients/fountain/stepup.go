@@ -18,14 +18,16 @@ const maxCodes = 3
 type raiser struct {
 	client *Client
 	ask    StepUpFunc
+	kept   RaisedTokens // nil: none are kept
 	cache  *transport.Cache
 
 	mu         sync.Mutex
 	challenged map[*operation]bool
+	ended      string // the raised token that was refused last: not taken from kept again
 }
 
-func newRaiser(c *Client, ask StepUpFunc) *raiser {
-	r := &raiser{client: c, ask: ask, challenged: make(map[*operation]bool)}
+func newRaiser(c *Client, ask StepUpFunc, kept RaisedTokens) *raiser {
+	r := &raiser{client: c, ask: ask, kept: kept, challenged: make(map[*operation]bool)}
 	r.cache = transport.NewCache(c.now, r.fetch)
 	return r
 }
@@ -43,7 +45,15 @@ func (r *raiser) peek(op *operation) (string, bool) {
 }
 
 // drop forgets a raised token; false means that it is none.
-func (r *raiser) drop(token string) bool { return r.cache.Drop(token) }
+func (r *raiser) drop(token string) bool {
+	if !r.cache.Drop(token) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = token
+	return true
+}
 
 type challengeKey struct{}
 
@@ -57,8 +67,15 @@ func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge,
 	return err
 }
 
-// fetch asks for a code, verifies it, and trades the proof for a raised token of the service.
+// early is how long before its end a raised token is not used any more; not earlier, since the next one costs a person a code.
+const early = 5 * time.Second
+
+// fetch returns the token that was kept, unless that was refused. Else it asks for a code, verifies it, and trades the proof for a raised token
+// of the service.
 func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, error) {
+	if token, ok := r.load(audience); ok {
+		return token, nil
+	}
 	challenge, _ := ctx.Value(challengeKey{}).(Challenge)
 	var last string
 	var refusal error
@@ -84,6 +101,19 @@ func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, e
 	return transport.Token{}, refusal
 }
 
+// load returns the token that was kept for a service, unless it is over or was refused.
+func (r *raiser) load(audience string) (transport.Token, bool) {
+	if r.kept == nil {
+		return transport.Token{}, false
+	}
+	token, expires := r.kept.Load(audience)
+	r.mu.Lock()
+	ended := r.ended
+	r.mu.Unlock()
+	fresh := expires.Add(-early)
+	return transport.Token{Value: token, Expiry: expires, Fresh: fresh}, token != "" && token != ended && r.client.now().Before(fresh)
+}
+
 func (r *raiser) complete(ctx context.Context, audience, proof string) (transport.Token, error) {
 	asked := r.client.now()
 	t, err := r.client.KMS.CompleteStepUp(ctx, kms.StepUp{Proof: proof, Resource: audience}, WithoutStepUp())
@@ -91,7 +121,10 @@ func (r *raiser) complete(ctx context.Context, audience, proof string) (transpor
 		return transport.Token{}, err
 	}
 	token := newToken(t, asked)
-	token.Fresh = token.Expiry.Add(-5 * time.Second) // not earlier: the next one costs a person a code
+	token.Fresh = token.Expiry.Add(-early)
+	if r.kept != nil {
+		r.kept.Keep(audience, token.Value, token.Expiry)
+	}
 	return token, nil
 }
 

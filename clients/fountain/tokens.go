@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,8 +13,8 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// TokenSource gives the access token for calls to one service (kms, twofactor, sequence or search). It is called for each
-// request and by many goroutines, so it keeps its tokens itself.
+// TokenSource gives the access token for calls to one service: kms, twofactor, sequence or search, or a registered one by its name. It is called
+// for each request and by many goroutines, so it keeps its tokens itself.
 type TokenSource interface {
 	Token(ctx context.Context, audience string) (string, error)
 }
@@ -85,18 +86,27 @@ type session struct {
 	username, password string
 	onRotate           func(string)
 
+	using   sync.Mutex // a refresh token is used once
 	mu      sync.Mutex
 	refresh string
 }
 
-// newSession makes the source of a user's tokens. A login token is for every service, so one is enough.
+// newSession makes the source of a user's tokens. A login token is for every service of the family, so one is enough for them; one for a
+// registered service is for that service alone.
 func newSession(c *Client, s *session) TokenSource {
-	fetch := func(ctx context.Context, _ string) (transport.Token, error) { return s.fetch(ctx) }
 	return &sessionSource{
-		cachedSource: cachedSource{cache: transport.NewCache(c.now, fetch), key: func(string) string { return "" }},
-		session:      s,
+		cachedSource: cachedSource{cache: transport.NewCache(c.now, s.fetch), key: func(audience string) string {
+			if slices.Contains(family, audience) {
+				return ""
+			}
+			return audience
+		}},
+		session: s,
 	}
 }
+
+// family are the services that a login token is for.
+var family = []string{"kms", "twofactor", "sequence", "search"}
 
 type sessionSource struct {
 	cachedSource
@@ -114,13 +124,15 @@ func (s *sessionSource) forget() {
 // errSignedOut is what a session without password gives when its refresh token does not work any more.
 var errSignedOut = errors.New("the session has ended: sign in again")
 
-// fetch renews the session, or signs in if there is none or it ended. The cache calls it once at a time.
-func (s *session) fetch(ctx context.Context) (transport.Token, error) {
+// fetch renews the session, or signs in if there is none or it ended; audience is "" for the family, or a registered service.
+func (s *session) fetch(ctx context.Context, audience string) (transport.Token, error) {
+	s.using.Lock()
+	defer s.using.Unlock()
 	s.mu.Lock()
 	refresh := s.refresh
 	s.mu.Unlock()
 	if refresh != "" {
-		token, err := s.renew(ctx, refresh)
+		token, err := s.renew(ctx, refresh, audience)
 		if err == nil || !ended(err) {
 			return token, err
 		}
@@ -137,20 +149,30 @@ func (s *session) fetch(ctx context.Context) (transport.Token, error) {
 		return transport.Token{}, err
 	}
 	s.rotate(value(t.RefreshToken))
+	if audience != "" {
+		return s.renew(ctx, value(t.RefreshToken), audience)
+	}
 	return newToken(t, asked), nil
 }
 
 // renew uses the refresh token. A lost answer may be asked for again, but only within the grace.
-func (s *session) renew(ctx context.Context, refresh string) (transport.Token, error) {
+func (s *session) renew(ctx context.Context, refresh, audience string) (transport.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshGrace)
 	defer cancel()
 	asked := s.client.now()
-	t, err := s.client.KMS.RefreshToken(ctx, kms.Refresh{RefreshToken: refresh})
+	t, err := s.exchange(ctx, refresh, audience)
 	if err != nil {
 		return transport.Token{}, err
 	}
 	s.rotate(value(t.RefreshToken))
 	return newToken(t, asked), nil
+}
+
+func (s *session) exchange(ctx context.Context, refresh, audience string) (*kms.TokenResponse, error) {
+	if audience == "" {
+		return s.client.KMS.RefreshToken(ctx, kms.Refresh{RefreshToken: refresh})
+	}
+	return s.client.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "refresh_token", RefreshToken: &refresh, Resource: &[]string{audience}})
 }
 
 func (s *session) rotate(refresh string) {

@@ -131,7 +131,7 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 	if err != nil {
 		return nil, err
 	}
-	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)))...)
+	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)), fountain.WithRaisedTokens(file.Raised()))...)
 }
 
 // calling makes one clear sentence of it when nothing listens where a command of a running family calls.

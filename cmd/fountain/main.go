@@ -79,7 +79,7 @@ func newRoot() *cobra.Command {
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
 		newKeygen(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
-		newUsers(), newSessions(), newPasswd(), newServices(), newKeys(), newOTP(),
+		newUsers(), newSessions(), newPasswd(), newServices(), newPermissions(), newKeys(), newOTP(),
 	)
 	return root
 }

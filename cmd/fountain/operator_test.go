@@ -68,6 +68,25 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	created := good("users", "create", "grace", "--role", "editor", "--password-file", write(t, "a quiet harbour at dawn"), "--code-file", code(0))
 	require.Regexp(t, `^NAME +ID +ROLES +STATUS +CREATED\ngrace +usr_\w+ +editor +active `, created.stdout)
 
+	// For five minutes no further code is asked for: there is none to be read here.
+	require.Regexp(t, `^et_\S+\n$`, good("services", "register", "reports", "--declare", "reports:read", "--declare", "reports:write").stdout)
+	require.Contains(t, good("services", "list").stdout, "reports:read reports:write")
+	require.Regexp(t, `reporter +no +reports:read\n`, good("permissions", "set-role", "reporter", "--scope", "reports:read").stdout)
+	require.Regexp(t, `(?m)^reports:write +reports`, good("permissions", "scopes").stdout)
+	require.Regexp(t, `(?m)^editor +yes `, good("permissions", "roles").stdout)
+	require.Contains(t, good("users", "set-roles", "grace", "editor", "reporter").stdout, "editor,reporter")
+	inUse := h.run("permissions", "delete-role", "reporter")
+	require.Equal(t, 1, inUse.code)
+	require.Contains(t, inUse.sentenceOf(t), "Users have this role")
+	good("users", "set-roles", "grace", "editor")
+	good("permissions", "delete-role", "reporter")
+	require.Equal(t, 2, h.run("services", "update", "reports").code)
+	require.NotContains(t, good("services", "update", "reports", "--scope", "elements:read", "--declare", "reports:read").stdout, "reports:write")
+	// Whatever was withdrawn has ended the administrators' tokens; the kept one is no good any more, and a code is asked for.
+	asked := h.run("services", "delete", "reports")
+	require.Equal(t, 1, asked.code)
+	require.Contains(t, asked.sentenceOf(t), "second factor")
+
 	key := good("keys", "create", "import", "--scope", "elements:read", "--scope", "elements:write")
 	require.Regexp(t, `^fk_live_\w+\n$`, key.stdout, "the key alone, for a pipe")
 	require.Contains(t, key.stderr, "its text can't be had again")

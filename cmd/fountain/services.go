@@ -9,10 +9,10 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-var serviceHead = []string{"NAME", "ID", "STATUS", "SCOPES"}
+var serviceHead = []string{"NAME", "ID", "STATUS", "LAST USED", "SCOPES", "DECLARES"}
 
 func serviceRow(s kms.Service) []string {
-	return []string{s.Name, s.ID, string(s.Status), strings.Join(s.Scopes, " ")}
+	return []string{s.Name, s.ID, string(s.Status), whenOr(s.LastUsedAt, "never"), strings.Join(s.Scopes, " "), strings.Join(s.DeclaredScopes, " ")}
 }
 
 func newServices() *cobra.Command {
@@ -37,16 +37,6 @@ func newServices() *cobra.Command {
 			}
 			return o.print(cmd, s, serviceHead, [][]string{serviceRow(*s)})
 		})
-	var scopes []string
-	register := o.command("register NAME", "Register a service", "  fountain services register reports --scope elements:read\n  fountain services register reports --scope elements:read --output json", oneArg("a name"),
-		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			made, err := c.KMS.RegisterService(cmd.Context(), kms.ServiceCreate{Name: args[0], Scopes: scopes})
-			if err != nil {
-				return err
-			}
-			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service trades this token for its key, once, within ten minutes:", made.Enrolment.Token)
-		})
-	register.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that the service gets; may be repeated")
 	token := o.command("enrol-token NAME", "Make a new enrolment token for a service", "  fountain services enrol-token reports\n  fountain services enrol-token sequence --output json", oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			s, err := serviceNamed(cmd.Context(), c, args[0])
@@ -60,21 +50,97 @@ func newServices() *cobra.Command {
 			return o.secret(cmd, made, "the token works once, within ten minutes:", made.Token)
 		})
 	token.Aliases = []string{"enroll-token"}
-	status := func(use, short, to string) *cobra.Command {
-		name, _, _ := strings.Cut(use, " ")
-		return o.command(use, short, "  fountain services "+name+" reports\n  fountain services "+name+" reports --code-file -", oneArg("a service"),
+	return group("services", "Manage services", list, get, o.registerService(), token, o.updateService(),
+		o.serviceStatus("disable NAME", "Disable a service: its keys and tokens end", "disabled"),
+		o.serviceStatus("enable NAME", "Enable a service", "active"),
+		o.command("delete NAME", "Delete a service for ever, and the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
 			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 				s, err := serviceNamed(cmd.Context(), c, args[0])
 				if err != nil {
 					return err
 				}
-				s, err = c.KMS.UpdateService(cmd.Context(), s.ID, fountain.IfMatch(s.Version), kms.ServiceUpdate{Status: kms.ServiceUpdateStatus(to)})
-				if err != nil {
+				if err := c.KMS.DeleteService(cmd.Context(), s.ID); err != nil {
 					return err
 				}
-				return o.print(cmd, s, serviceHead, [][]string{serviceRow(*s)})
-			})
+				return o.done(cmd, args[0]+" deleted")
+			}))
+}
+
+func (o *operator) registerService() *cobra.Command {
+	var scopes, declared []string
+	var tenant string
+	cmd := o.command("register NAME", "Register a service", `  fountain services register reports --scope elements:read
+  fountain services register reports --declare reports:read --declare reports:write`, oneArg("a name"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			body := kms.ServiceCreate{Name: args[0], Scopes: append([]string{}, scopes...), Tenant: optional(tenant)}
+			if len(declared) > 0 {
+				body.DeclaredScopes = &declared
+			}
+			made, err := c.KMS.RegisterService(cmd.Context(), body)
+			if err != nil {
+				return err
+			}
+			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service trades this token for its key, once, within ten minutes:", made.Enrolment.Token)
+		})
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "what the service may do at others; may be repeated")
+	cmd.Flags().StringSliceVar(&declared, "declare", nil, "what others may do at the service, NAME:VERB; may be repeated")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "the tenant that the service belongs to for ever; default: none")
+	return cmd
+}
+
+func (o *operator) updateService() *cobra.Command {
+	var scopes, declared []string
+	cmd := o.command("update NAME", "Change what a service may do and what it declares", `  fountain services update reports --scope elements:read --scope documents:search
+  fountain services update reports --declare reports:read`, oneArg("a service"), nil)
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "all that the service may do at others from now on; may be repeated")
+	cmd.Flags().StringSliceVar(&declared, "declare", nil, "all that others may do at the service from now on; may be repeated")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var change kms.ServiceUpdate
+		if cmd.Flags().Changed("scope") {
+			change.Scopes = &scopes
+		}
+		if cmd.Flags().Changed("declare") {
+			change.DeclaredScopes = &declared
+		}
+		if change.Scopes == nil && change.DeclaredScopes == nil {
+			return usagef("fountain services update takes --scope, --declare or both; an empty value takes all away")
+		}
+		return o.changeService(cmd, args[0], change)
 	}
-	return group("services", "Manage services", list, get, register, token,
-		status("disable NAME", "Disable a service: its keys and tokens end", "disabled"), status("enable NAME", "Enable a service", "active"))
+	return cmd
+}
+
+func (o *operator) serviceStatus(use, short, to string) *cobra.Command {
+	name, _, _ := strings.Cut(use, " ")
+	cmd := o.command(use, short, "  fountain services "+name+" reports\n  fountain services "+name+" reports --code-file -", oneArg("a service"), nil)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		status := kms.ServiceUpdateStatus(to)
+		return o.changeService(cmd, args[0], kms.ServiceUpdate{Status: &status})
+	}
+	return cmd
+}
+
+// changeService changes a service as it is now.
+func (o *operator) changeService(cmd *cobra.Command, name string, change kms.ServiceUpdate) error {
+	c, err := o.client(o.code)
+	if err != nil {
+		return err
+	}
+	s, err := serviceNamed(cmd.Context(), c, name)
+	if err != nil {
+		return err
+	}
+	s, err = c.KMS.UpdateService(cmd.Context(), s.ID, fountain.IfMatch(s.Version), change)
+	if err != nil {
+		return err
+	}
+	return o.print(cmd, s, serviceHead, [][]string{serviceRow(*s)})
+}
+
+// optional returns a pointer to s, nil when it is empty.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

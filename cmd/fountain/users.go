@@ -13,19 +13,7 @@ import (
 var userHead = []string{"NAME", "ID", "ROLES", "STATUS", "CREATED"}
 
 func userRow(u kms.User) []string {
-	roles := make([]string, len(u.Roles))
-	for i, r := range u.Roles {
-		roles[i] = string(r)
-	}
-	return []string{u.Username, u.ID, strings.Join(roles, ","), string(u.Status), when(u.CreatedAt)}
-}
-
-func rolesOf(names []string) []kms.Role {
-	roles := make([]kms.Role, len(names))
-	for i, n := range names {
-		roles[i] = kms.Role(n)
-	}
-	return roles
+	return []string{u.Username, u.ID, strings.Join(u.Roles, ","), string(u.Status), when(u.CreatedAt)}
 }
 
 func newUsers() *cobra.Command {
@@ -55,14 +43,14 @@ func newUsers() *cobra.Command {
 			return o.print(cmd, u, userHead, [][]string{userRow(*u)})
 		})
 	var roles []string
-	var passwordFile string
+	var passwordFile, tenant string
 	create := o.command("create NAME", "Make a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			password, err := secretFrom(passwordFile, "password of "+args[0]+": ")
 			if err != nil {
 				return err
 			}
-			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: rolesOf(roles)})
+			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: roles, Tenant: optional(tenant)})
 			if err != nil {
 				return err
 			}
@@ -73,11 +61,12 @@ func newUsers() *cobra.Command {
 				Username: u.Username, ID: u.ID, Roles: u.Roles, Status: kms.UserStatus(u.Status), CreatedAt: u.CreatedAt,
 			})})
 		})
-	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "a role: admin, editor or reader; may be repeated")
+	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "a role: admin, editor, reader or one of fountain permissions roles; may be repeated")
+	create.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to for ever; default: none")
 	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
 	return group("users", "Manage users", list, get, create,
 		o.change("set-roles NAME ROLE...", "Change a user's roles", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
-			func(args []string) kms.UserUpdate { r := rolesOf(args[1:]); return kms.UserUpdate{Roles: &r} }),
+			func(args []string) kms.UserUpdate { r := args[1:]; return kms.UserUpdate{Roles: &r} }),
 		o.change("disable NAME", "Disable a user: every session, key and token of theirs ends", "  fountain users disable grace\n  fountain users disable grace --code-file -", oneArg("a user"),
 			func([]string) kms.UserUpdate {
 				s := kms.UserUpdateStatus("disabled")

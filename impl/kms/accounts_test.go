@@ -204,7 +204,7 @@ func TestDeleteUser_isForEver(t *testing.T) {
 		status, _ = remove(grace.ID)
 		require.Equal(t, http.StatusNotFound, status)
 		got, err := h.client.CreateUserWithResponse(t.Context(), nil,
-			api.UserCreate{Username: "grace", Password: userPassword, Roles: []api.Role{"reader"}}, bearer(raised))
+			api.UserCreate{Username: "grace", Password: userPassword, Roles: []string{"reader"}}, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, "already_exists", code(got.Body), "the name never means somebody else")
 	})
@@ -215,7 +215,7 @@ func TestLogin_takesEitherUnicodeForm(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
 	composed := norm.NFC.String("ein Käfer über Zürich hinaus")
-	got, err := h.client.CreateUserWithResponse(t.Context(), nil, api.UserCreate{Username: "grace", Password: composed, Roles: []api.Role{"reader"}}, bearer(raised))
+	got, err := h.client.CreateUserWithResponse(t.Context(), nil, api.UserCreate{Username: "grace", Password: composed, Roles: []string{"reader"}}, bearer(raised))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, got.StatusCode(), string(got.Body))
 	require.Equal(t, http.StatusOK, h.loginStatus("grace", norm.NFD.String(composed)))

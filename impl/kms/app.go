@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
@@ -124,9 +125,12 @@ func (p parts) domain() *handlers.Domain {
 	c, db := p.Config, p.db
 	hasher, audit := password.NewHasher(), auditlog.Log{Clock: c.Clock}
 	standing := &authority.Standing{Rows: kmsdb.Standing{}, Clock: c.Clock}
-	users := user.New(db, kmsdb.Users{}, standing, p.feed, hasher, c.Clock)
+	roles := &role.Roles{
+		DB: db, Rows: kmsdb.Roles{}, Users: kmsdb.Users{}, Standing: standing, Catalogue: p.mint.Catalogue, Feed: p.feed, Clock: c.Clock,
+	}
+	users := user.New(db, kmsdb.Users{}, roles, standing, p.feed, hasher, c.Clock)
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)
-	services := service.New(db, kmsdb.Services{}, apiKeys, standing, p.feed, p.mint.Catalogue, c.Clock)
+	services := service.New(db, kmsdb.Services{}, apiKeys, roles, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
 	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, c.Clock, c.Log)
 	clients := &credential.Clients{Keys: presented, Mint: p.mint}
@@ -143,7 +147,7 @@ func (p parts) domain() *handlers.Domain {
 	return &handlers.Domain{
 		DB: db, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), c.Clock),
-		Users:     users, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
+		Users:     users, Roles: roles, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Feed: p.feed, Audit: audit,
 		},

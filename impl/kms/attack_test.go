@@ -78,7 +78,7 @@ func TestCreateUser_refusesANameThatSharesAnothersLock(t *testing.T) {
 	_, raised := h.administrator()
 	for _, name := range []string{adminName + ".", adminName + "..", "grace."} {
 		got, err := h.client.CreateUserWithResponse(t.Context(), nil,
-			api.UserCreate{Username: name, Password: userPassword, Roles: []api.Role{"reader"}}, bearer(raised))
+			api.UserCreate{Username: name, Password: userPassword, Roles: []string{"reader"}}, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode(), string(got.Body))
 		require.Equal(t, "validation_failed", code(got.Body))

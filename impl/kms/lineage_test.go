@@ -153,7 +153,7 @@ func TestFamilyServices_getKeysByEnrolmentAlone(t *testing.T) {
 func (h *house) patchService(serviceID string, version int64, status, token string) *api.UpdateServiceResult {
 	h.t.Helper()
 	got, err := h.client.UpdateServiceWithResponse(h.t.Context(), serviceID, &api.UpdateServiceParams{IfMatch: quoted(version)},
-		api.ServiceUpdate{Status: api.ServiceUpdateStatus(status)}, bearer(token))
+		api.ServiceUpdate{Status: ptr(api.ServiceUpdateStatus(status))}, bearer(token))
 	require.NoError(h.t, err)
 	return got
 }

@@ -37,7 +37,7 @@ func (h *house) setService(serviceID, status, raised string) *api.Service {
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, now.StatusCode(), string(now.Body))
 	got, err := h.client.UpdateServiceWithResponse(h.t.Context(), serviceID, &api.UpdateServiceParams{IfMatch: now.HTTPResponse.Header.Get("ETag")},
-		api.ServiceUpdate{Status: api.ServiceUpdateStatus(status)}, bearer(raised))
+		api.ServiceUpdate{Status: ptr(api.ServiceUpdateStatus(status))}, bearer(raised))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, got.StatusCode(), string(got.Body))
 	return got.JSON200
@@ -134,7 +134,7 @@ func TestUpdateService_demandsTheVersionThatWasSeen(t *testing.T) {
 	made := h.register("reports", raised, "elements:read")
 	update := func(tag string, edit ...api.RequestEditorFn) int {
 		got, err := h.client.UpdateServiceWithResponse(t.Context(), made.Service.ID, &api.UpdateServiceParams{IfMatch: tag},
-			api.ServiceUpdate{Status: "disabled"}, append(edit, bearer(raised))...)
+			api.ServiceUpdate{Status: ptr(api.ServiceUpdateStatus("disabled"))}, append(edit, bearer(raised))...)
 		require.NoError(t, err)
 		return got.StatusCode()
 	}

@@ -249,7 +249,7 @@ func TestStepUp_isAskedForWhereTheContractSaysSo(t *testing.T) {
 	h.bootstrap()
 	p := h.prover()
 	access := h.login(adminName, adminPassword).AccessToken
-	body := api.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []api.Role{"editor"}}
+	body := api.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []string{"editor"}}
 	refused, err := h.client.CreateUserWithResponse(t.Context(), nil, body, bearer(access))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, refused.StatusCode())

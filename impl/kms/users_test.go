@@ -21,7 +21,7 @@ const userPassword = "a quiet harbour at dawn"
 func (h *house) user(username, role, raised string) *api.UserCreated {
 	h.t.Helper()
 	got, err := h.client.CreateUserWithResponse(h.t.Context(), nil,
-		api.UserCreate{Username: username, Password: userPassword, Roles: []api.Role{api.Role(role)}}, bearer(raised))
+		api.UserCreate{Username: username, Password: userPassword, Roles: []string{role}}, bearer(raised))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusCreated, got.StatusCode(), string(got.Body))
 	require.Equal(h.t, `"1"`, got.HTTPResponse.Header.Get("ETag"))
@@ -63,7 +63,7 @@ func TestCreateUser_namesAreUniqueAndListed(t *testing.T) {
 			h.user(name, "reader", raised)
 		}
 		again, err := h.client.CreateUserWithResponse(t.Context(), nil,
-			api.UserCreate{Username: "grace", Password: userPassword, Roles: []api.Role{"reader"}}, bearer(raised))
+			api.UserCreate{Username: "grace", Password: userPassword, Roles: []string{"reader"}}, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusConflict, again.StatusCode())
 		require.Equal(t, "already_exists", code(again.Body))
@@ -95,7 +95,7 @@ func TestCreateUser_isRepeatedByItsIdempotencyKey(t *testing.T) {
 		key := "make-grace-once"
 		create := func(username string) *api.CreateUserResult {
 			got, err := h.client.CreateUserWithResponse(t.Context(), &api.CreateUserParams{IdempotencyKey: &key},
-				api.UserCreate{Username: username, Password: userPassword, Roles: []api.Role{"reader"}}, bearer(raised))
+				api.UserCreate{Username: username, Password: userPassword, Roles: []string{"reader"}}, bearer(raised))
 			require.NoError(t, err)
 			return got
 		}
@@ -148,11 +148,11 @@ func TestUpdateUser_onlyOverTheVersionThatWasSeen(t *testing.T) {
 		require.EqualValues(t, 1, changed.Load())
 		require.EqualValues(t, 15, stale.Load())
 		for _, tag := range []string{`"7"`, `"abc"`, `"-1"`, `"99999999999999999999"`} {
-			got, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{IfMatch: tag}, api.UserUpdate{Roles: &[]api.Role{"reader"}}, bearer(raised))
+			got, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{IfMatch: tag}, api.UserUpdate{Roles: &[]string{"reader"}}, bearer(raised))
 			require.NoError(t, err)
 			require.Equal(t, http.StatusPreconditionFailed, got.StatusCode(), tag)
 		}
-		missing, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{}, api.UserUpdate{Roles: &[]api.Role{"reader"}}, bearer(raised), withoutIfMatch)
+		missing, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{}, api.UserUpdate{Roles: &[]string{"reader"}}, bearer(raised), withoutIfMatch)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusPreconditionRequired, missing.StatusCode(), string(missing.Body))
 		nobody := h.patch(id.New("usr"), 1, `{"roles":["editor"]}`, raised)

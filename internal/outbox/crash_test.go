@@ -60,7 +60,7 @@ func TestRun_deliversAgainAfterAKillBetweenDeliveryAndMark(t *testing.T) {
 		defer db.Close()
 		now := clock.NewFake(time.Now())
 		s := newSink(nil)
-		w, stop := run(t, db, outbox.Options{Clock: now, Poll: time.Millisecond}, s)
+		w, stop := run(t, db, outbox.Options{Clock: now, Poll: time.Millisecond, Lease: time.Hour}, s)
 		count, _, err := w.Lag(t.Context())
 		require.NoError(t, err)
 		require.EqualValues(t, 2, count, "the dead worker's lease still holds")

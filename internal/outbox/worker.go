@@ -17,7 +17,7 @@ import (
 // Options bound a Worker. Zero values take the defaults.
 type Options struct {
 	Batch int           // messages delivered together; default 100
-	Lease time.Duration // how long a delivery may take before another worker repeats it; default 30 s
+	Lease time.Duration // how long a delivery may take before another worker repeats it, the same for all workers; default 30 s
 	Poll  time.Duration // how often to look without a Notify; default 1 s
 	Clock clock.Clock   // default clock.System
 	Log   *slog.Logger  // default slog.Default

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
@@ -144,7 +145,7 @@ func (tr *tour) people() {
 // services goes through everything that asks an administrator for a second factor, and what a service does with its own key.
 func (tr *tour) services() {
 	ctx, k := context.Background(), tr.admin.KMS
-	user := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []kms.Role{"editor"}}))
+	user := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []string{"editor"}}))
 	tr.account(user.ID)
 	disabled := kms.UserUpdateStatus("disabled")
 	ok[any](tr, "disable")(any2(k.UpdateUser(ctx, user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Status: &disabled})))
@@ -158,7 +159,10 @@ func (tr *tour) services() {
 	tr.ownKey(own.Key)
 	tr.twofactor()
 	inactive := kms.ServiceUpdateStatus("disabled")
-	ok[any](tr, "disable service")(any2(k.UpdateService(ctx, made.Service.ID, fountain.IfMatch(made.Service.Version), kms.ServiceUpdate{Status: inactive})))
+	ok[any](tr, "disable service")(any2(k.UpdateService(ctx, made.Service.ID, fountain.IfMatch(made.Service.Version), kms.ServiceUpdate{Status: &inactive})))
+
+	require.NoError(tr.t, k.DeleteService(ctx, made.Service.ID))
+	tr.roles()
 
 	users := ok[*kms.UserList](tr, "users")(k.ListUsers(ctx, nil))
 	key := ok[*kms.APIKeyWithSecret](tr, "key")(k.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "tour", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(users.Items[0].ID), Scopes: []string{"elements:read"}}))
@@ -170,6 +174,37 @@ func (tr *tour) services() {
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
+}
+
+// roles registers a resource server and hands its scopes out.
+func (tr *tour) roles() {
+	ctx, k := context.Background(), tr.admin.KMS
+	ok[any](tr, "register")(any2(k.RegisterService(ctx, kms.ServiceCreate{Name: "atlas", Scopes: []string{}, DeclaredScopes: &[]string{"atlas:read"}})))
+	ok[any](tr, "put role")(any2(k.PutRole(ctx, "navigator", kms.RolePut{Scopes: []string{"atlas:read"}}, fountain.WithIfNoneMatch())))
+	require.Equal(tr.t, []string{"atlas:read"}, ok[*kms.Role](tr, "role")(k.GetRole(ctx, "navigator")).Scopes)
+	var roles, scopes []string
+	for r, err := range k.Roles(ctx) {
+		require.NoError(tr.t, err)
+		roles = append(roles, r.Name)
+	}
+	for s, err := range k.Scopes(ctx) {
+		require.NoError(tr.t, err)
+		scopes = append(scopes, s.Scope)
+	}
+	require.Equal(tr.t, []string{"admin", "editor", "navigator", "reader"}, roles)
+	require.Subset(tr.t, scopes, []string{"atlas:read", "elements:read"})
+	token, err := tr.admin.Token(ctx, "atlas")
+	require.NoError(tr.t, err)
+	var claims struct {
+		Audience jwt.ClaimStrings `json:"aud"`
+		jwt.RegisteredClaims
+	}
+	_, _, err = jwt.NewParser().ParseUnverified(token, &claims)
+	require.NoError(tr.t, err)
+	require.Equal(tr.t, jwt.ClaimStrings{"atlas"}, claims.Audience, "the SDK asks for a token for this service alone")
+	_, err = k.ListRoles(ctx, nil, fountain.WithBearer(token))
+	require.ErrorIs(tr.t, err, fountain.ErrUnauthenticated)
+	require.NoError(tr.t, k.DeleteRole(ctx, "navigator"))
 }
 
 // account does what a user does with their own account, and an administrator for them.
@@ -187,7 +222,7 @@ func (tr *tour) account(userID string) {
 	require.NoError(tr.t, k.ResetPassword(ctx, kms.PasswordResetUse{Token: reset.Token, NewPassword: third}))
 	_, err := k.LoginUser(ctx, kms.Login{Username: "grace", Password: third}, fountain.WithoutAuth())
 	require.NoError(tr.t, err)
-	gone := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "barbara", Password: first, Roles: []kms.Role{"reader"}}))
+	gone := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "barbara", Password: first, Roles: []string{"reader"}}))
 	require.NoError(tr.t, k.DeleteUser(ctx, gone.ID))
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 )
 
 // ErrNone says that nobody is signed in.
@@ -23,6 +24,14 @@ type Session struct {
 	Username     string `json:"username"`
 	RefreshToken string `json:"refreshToken"`
 	CAFile       string `json:"caFile,omitempty"` // authorities that were trusted at sign-in
+	// Raised are the tokens that a one-time code gave, by service: for five minutes no further code is asked for.
+	Raised map[string]Raised `json:"raised,omitempty"`
+}
+
+// Raised is a raised access token.
+type Raised struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
 }
 
 // File is where a session is kept.

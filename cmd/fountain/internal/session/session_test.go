@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,4 +90,21 @@ func TestFile_isForItsOwnerAndRefusesWhatIsNot(t *testing.T) {
 	require.NoError(t, os.Chmod(file.Path(), 0o600))
 	_, err = file.Load()
 	require.ErrorContains(t, err, "is damaged")
+}
+
+func TestRaised_isKeptWithTheSessionUntilItEnds(t *testing.T) {
+	file := &File{filepath.Join(t.TempDir(), "session.json")}
+	file.Raised().Keep("kms", "at", time.Now().Add(time.Minute)) // nobody is signed in: nothing is written
+	require.NoFileExists(t, file.Path())
+	require.NoError(t, file.Save(&Session{URL: "http://x", RefreshToken: "rt"}))
+	file.Raised().Keep("sequence", "old", time.Now().Add(-time.Minute))
+	file.Raised().Keep("kms", "at", time.Now().Add(time.Minute))
+	token, expires := file.Raised().Load("kms")
+	require.Equal(t, "at", token)
+	require.WithinDuration(t, time.Now().Add(time.Minute), expires, 5*time.Second)
+	kept, err := file.Load()
+	require.NoError(t, err)
+	require.Len(t, kept.Raised, 1, "what has ended is not kept")
+	token, _ = file.Raised().Load("search")
+	require.Empty(t, token)
 }

@@ -45,6 +45,7 @@ const (
 type Key struct {
 	ID, Name, Start       string
 	Owner                 authority.Ref
+	Tenant                string   // the owner's; "": the default one
 	Scopes                []string // sorted; of a key that follows its owner: filled when it is shown
 	FollowsOwner          bool
 	CreatedAt, ExpiresAt  time.Time
@@ -180,7 +181,7 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft)
 		return Key{}, "", err
 	}
 	k := Key{
-		Name: d.Name, Owner: d.Owner, Scopes: slices.Clone(d.Scopes), CreatedAt: now, ExpiresAt: d.ExpiresAt,
+		Name: d.Name, Owner: d.Owner, Tenant: owner.Tenant, Scopes: slices.Clone(d.Scopes), CreatedAt: now, ExpiresAt: d.ExpiresAt,
 		Life: d.ExpiresAt.Sub(now), GrantedUntil: d.ExpiresAt,
 	}
 	return s.make(ctx, tx, k)
@@ -245,7 +246,7 @@ func beyond() error {
 func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (Key, string, error) {
 	now := domain.Now(s.clock)
 	k, text, err := s.make(ctx, tx, Key{
-		Name: name, Owner: owner.Ref, FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
+		Name: name, Owner: owner.Ref, Tenant: owner.Tenant, FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
 		Life: DefaultLife, GrantedUntil: now.Add(EnrolledLife),
 	})
 	k.Scopes = owner.Scopes

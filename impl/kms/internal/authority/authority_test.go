@@ -39,7 +39,7 @@ func TestRoleScopes_areThoseOfTheContracts(t *testing.T) {
 	require.NoError(t, err)
 	byUser, _ := usable(t)
 	for scope := range byUser {
-		require.Contains(t, ScopesOf([]string{RoleAdmin}), scope, "an administrator has every scope that is open to users")
+		require.Contains(t, ScopesOf([]string{RoleAdmin}, Definitions{}), scope, "an administrator has every scope that is open to users")
 	}
 	for role, scopes := range roleScopes {
 		for _, scope := range scopes {
@@ -48,15 +48,15 @@ func TestRoleScopes_areThoseOfTheContracts(t *testing.T) {
 		}
 		require.Len(t, slices.Compact(slices.Sorted(slices.Values(scopes))), len(scopes), "%s has a scope twice", role)
 	}
-	require.Equal(t, ScopesOf([]string{RoleAdmin}), ScopesOf([]string{RoleReader, RoleAdmin, RoleEditor}))
-	require.Empty(t, ScopesOf([]string{"owner", ""}))
+	require.Equal(t, ScopesOf([]string{RoleAdmin}, Definitions{}), ScopesOf([]string{RoleReader, RoleAdmin, RoleEditor}, Definitions{}))
+	require.Empty(t, ScopesOf([]string{"owner", ""}, Definitions{}))
 }
 
 func TestRoleScopes_growWithTheRole(t *testing.T) {
-	require.True(t, Covers(ScopesOf([]string{RoleEditor}), ScopesOf([]string{RoleReader})))
-	require.True(t, Covers(ScopesOf([]string{RoleAdmin}), ScopesOf([]string{RoleEditor})))
-	require.False(t, Covers(ScopesOf([]string{RoleReader}), []string{"elements:write"}))
-	require.False(t, Covers(ScopesOf([]string{RoleEditor}), []string{"users:read"}))
+	require.True(t, Covers(ScopesOf([]string{RoleEditor}, Definitions{}), ScopesOf([]string{RoleReader}, Definitions{})))
+	require.True(t, Covers(ScopesOf([]string{RoleAdmin}, Definitions{}), ScopesOf([]string{RoleEditor}, Definitions{})))
+	require.False(t, Covers(ScopesOf([]string{RoleReader}, Definitions{}), []string{"elements:write"}))
+	require.False(t, Covers(ScopesOf([]string{RoleEditor}, Definitions{}), []string{"users:read"}))
 }
 
 func TestFamily_hasScopesThatServicesCanUse(t *testing.T) {

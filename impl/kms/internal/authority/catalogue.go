@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/fountainai/fountain/internal/contract"
 )
@@ -13,7 +14,14 @@ type Catalogue struct {
 	issuer string
 	words  map[string]string // word -> base path
 	owner  map[string]string // scope -> word
-	scopes []string
+	scopes []Scope           // sorted
+}
+
+// Scope is something that can be done at a service.
+type Scope struct {
+	Name        string // <prefix>:<verb>
+	Service     string // the audience that it is for
+	Description string // of the family's scopes
 }
 
 // NewCatalogue reads the contracts. A scope that two of them name is an error: a token could not say which one it is for.
@@ -21,25 +29,65 @@ func NewCatalogue(issuer string, contracts []*contract.Contract) (*Catalogue, er
 	c := &Catalogue{issuer: issuer, words: map[string]string{}, owner: map[string]string{}}
 	for _, one := range contracts {
 		c.words[one.Word] = one.BasePath
-		for scope := range one.Scopes {
+		for scope, description := range one.Scopes {
 			if other, taken := c.owner[scope]; taken {
 				return nil, fmt.Errorf("scope %s is in the contracts of %s and of %s", scope, other, one.Word)
 			}
 			c.owner[scope] = one.Word
-			c.scopes = append(c.scopes, scope)
+			c.scopes = append(c.scopes, Scope{scope, one.Word, description})
 		}
 	}
-	sort.Strings(c.scopes)
+	slices.SortFunc(c.scopes, func(a, b Scope) int { return strings.Compare(a.Name, b.Name) })
 	return c, nil
 }
 
-// Scopes returns every scope, sorted.
-func (c *Catalogue) Scopes() []string { return slices.Clone(c.scopes) }
+// Scopes returns every scope of the contracts, sorted by name.
+func (c *Catalogue) Scopes() []Scope { return slices.Clone(c.scopes) }
 
 // Known reports whether some contract names the scope.
 func (c *Catalogue) Known(scope string) bool { return c.owner[scope] != "" }
 
-// Audience returns the words of the services that the scopes reach, sorted.
+// paths are the first words of paths that the gateway serves itself, now or later.
+var paths = []string{"docs", "console", "openapi", "problems", "gateway", "health", "ready", "well-known", "metrics", "api"}
+
+// Reserved reports whether a name can't be that of a registered service: it is a service of the family or the beginning of its scopes, or
+// a path of the gateway.
+func (c *Catalogue) Reserved(name string) bool {
+	if _, family := c.words[name]; family || slices.Contains(paths, name) {
+		return true
+	}
+	return slices.ContainsFunc(c.scopes, func(s Scope) bool { return prefix(s.Name) == name })
+}
+
+// prefix is what stands before the colon of a scope: for scopes of registered services the service's name.
+func prefix(scope string) string {
+	before, _, _ := strings.Cut(scope, ":")
+	return before
+}
+
+// Declares reports whether a scope can be one that the registered service of this name declares.
+func (c *Catalogue) Declares(service, scope string) bool {
+	return !c.Known(scope) && prefix(scope) == service
+}
+
+// Family returns those of the scopes that are of the family's services.
+func (c *Catalogue) Family(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return !c.Known(scope) })
+}
+
+// Servers returns the names of the registered services that the scopes reach, sorted.
+func (c *Catalogue) Servers(scopes []string) []string {
+	var names []string
+	for _, scope := range scopes {
+		if !c.Known(scope) {
+			names = append(names, prefix(scope))
+		}
+	}
+	sort.Strings(names)
+	return slices.Compact(names)
+}
+
+// Audience returns the words of the family's services that the scopes reach, sorted.
 func (c *Catalogue) Audience(scopes []string) []string {
 	var words []string
 	for _, scope := range scopes {
@@ -51,18 +99,18 @@ func (c *Catalogue) Audience(scopes []string) []string {
 	return slices.Compact(words)
 }
 
-// Within returns those of the scopes that belong to the service.
-func (c *Catalogue) Within(word string, scopes []string) []string {
+// Within returns those of the scopes that belong to the service: one of the family by its word, a registered one by its name.
+func (c *Catalogue) Within(service string, scopes []string) []string {
 	var in []string
 	for _, scope := range scopes {
-		if c.owner[scope] == word {
+		if owner := c.owner[scope]; owner == service || owner == "" && prefix(scope) == service {
 			in = append(in, scope)
 		}
 	}
 	return in
 }
 
-// Resource returns the word that a resource indicator (RFC 8707) names: the word itself or <issuer>/<word>/v1.
+// Resource returns the word of the family's service that a resource indicator (RFC 8707) names: the word itself or <issuer>/<word>/v1.
 func (c *Catalogue) Resource(resource string) (word string, ok bool) {
 	if _, ok := c.words[resource]; ok {
 		return resource, true

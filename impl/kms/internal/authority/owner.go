@@ -21,6 +21,7 @@ type Owner struct {
 	Scopes []string // what it may do
 	Family bool     // a service that the kms registered itself
 	Epoch  int64    // tokens of lower epochs have ended
+	Tenant string   // "": the default one
 }
 
 // Lock says how a row is locked while it is read. SQLite has one writer at a time, and locks nothing further.

@@ -3,6 +3,7 @@
 package authority
 
 import (
+	"maps"
 	"slices"
 	"sort"
 )
@@ -27,14 +28,41 @@ var roleScopes = map[string][]string{
 	RoleReader: slices.Concat(own, []string{"elements:read", "documents:search", "collections:read"}),
 }
 
-// ScopesOf returns the scopes that the roles give together, sorted.
-func ScopesOf(roles []string) []string {
+// BuiltIn reports whether the role is the release's.
+func BuiltIn(role string) bool { return roleScopes[role] != nil }
+
+// BuiltIns returns the roles of the release, sorted.
+func BuiltIns() []string { return slices.Sorted(maps.Keys(roleScopes)) }
+
+// Definitions are the roles that administrators have defined, and the scopes that registered services declare.
+type Definitions struct {
+	Roles    map[string][]string
+	Declared []string
+}
+
+// ScopesOf returns the scopes that the roles give together, sorted. Every role gives what each user may do with what is theirs; admin gives
+// all that is declared.
+func ScopesOf(roles []string, d Definitions) []string {
 	var all []string
 	for _, role := range roles {
-		all = append(all, roleScopes[role]...)
+		switch {
+		case role == RoleAdmin:
+			all = append(append(all, roleScopes[role]...), d.Declared...)
+		case BuiltIn(role):
+			all = append(all, roleScopes[role]...)
+		case d.Roles[role] != nil:
+			all = append(append(all, own...), d.Roles[role]...)
+		}
 	}
 	sort.Strings(all)
 	return slices.Compact(all)
+}
+
+// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have. What the kms and
+// twofactor let administrators do is not handed out in parts.
+func (c *Catalogue) Assignable(scope string) bool {
+	word := c.owner[scope]
+	return word != "" && word != "kms" && word != Twofactor && slices.Contains(roleScopes[RoleAdmin], scope)
 }
 
 // RotateOwn is the scope that every key of a service carries besides its own: to replace itself.

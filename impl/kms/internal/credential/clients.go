@@ -43,15 +43,13 @@ func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Reques
 	if v.Owner.Kind == auth.KindService {
 		have = signing.WithRotateOwn(have, r, c.Mint.Catalogue)
 	}
-	scopes, audience, err := c.Mint.Narrow(have, r)
+	scopes, audience, err := c.Mint.NarrowOne(have, r)
 	if err != nil {
-		return signing.Issued{}, err
-	}
-	if err := signing.One(audience); err != nil {
 		return signing.Issued{}, err
 	}
 	grant := signing.Grant{
 		Subject: v.Owner.ID, Kind: v.Owner.Kind, ClientID: v.Key.ID, Epoch: v.Owner.Epoch, Scopes: scopes, Audience: audience, Life: signing.ServiceLife,
+		Tenant: v.Owner.Tenant,
 	}
 	if v.Owner.Kind == auth.KindUser {
 		// A key is one factor, whatever its owner has; nobody has signed in, so there is no session and no time of it.

@@ -7,7 +7,9 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
+	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -73,12 +75,8 @@ func tokenBody(t signing.Issued) kmsapi.TokenResponse {
 }
 
 func userBody(u user.User) kmsapi.User {
-	roles := make([]kmsapi.Role, len(u.Roles))
-	for i, role := range u.Roles {
-		roles[i] = kmsapi.Role(role)
-	}
 	return kmsapi.User{
-		ID: u.ID, Username: u.Username, Roles: roles, Status: kmsapi.UserStatus(u.Status), Version: u.Version,
+		ID: u.ID, Username: u.Username, Roles: list(u.Roles), Tenant: present(u.Tenant), Status: kmsapi.UserStatus(u.Status), Version: u.Version,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}
 }
@@ -86,7 +84,7 @@ func userBody(u user.User) kmsapi.User {
 func createdBody(c user.Created) kmsapi.UserCreated {
 	u := userBody(c.User)
 	body := kmsapi.UserCreated{
-		ID: u.ID, Username: u.Username, Roles: u.Roles, Status: kmsapi.UserCreatedStatus(u.Status), Version: u.Version,
+		ID: u.ID, Username: u.Username, Roles: u.Roles, Tenant: u.Tenant, Status: kmsapi.UserCreatedStatus(u.Status), Version: u.Version,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}
 	if c.Invitation.Token != "" {
@@ -100,19 +98,27 @@ func invitationBody(i user.Invitation) kmsapi.Invitation {
 	return kmsapi.Invitation{Token: i.Token, ExpiresAt: i.ExpiresAt}
 }
 
-func roleNames(roles []kmsapi.Role) []string {
-	names := make([]string, len(roles))
-	for i, role := range roles {
-		names[i] = string(role)
+func serviceBody(s service.Service) kmsapi.Service {
+	body := kmsapi.Service{
+		ID: s.ID, Name: s.Name, Scopes: list(s.Scopes), DeclaredScopes: list(s.Declared), Tenant: present(s.Tenant),
+		Status: kmsapi.ServiceStatus(s.Status), Version: s.Version, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 	}
-	return names
+	if !s.LastUsedAt.IsZero() {
+		body.LastUsedAt = &s.LastUsedAt
+	}
+	return body
 }
 
-func serviceBody(s service.Service) kmsapi.Service {
-	return kmsapi.Service{
-		ID: s.ID, Name: s.Name, Scopes: list(s.Scopes), Status: kmsapi.ServiceStatus(s.Status), Version: s.Version,
-		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+func roleBody(r role.Role) kmsapi.Role {
+	body := kmsapi.Role{Name: r.Name, Scopes: list(r.Scopes), BuiltIn: r.BuiltIn()}
+	if !r.BuiltIn() {
+		body.Version, body.CreatedAt, body.UpdatedAt = &r.Version, &r.CreatedAt, &r.UpdatedAt
 	}
+	return body
+}
+
+func scopeBody(s authority.Scope) kmsapi.Scope {
+	return kmsapi.Scope{Scope: s.Name, Service: s.Service, Description: present(s.Description)}
 }
 
 func enrolmentBody(e service.Enrolment) kmsapi.Enrolment {
@@ -122,7 +128,7 @@ func enrolmentBody(e service.Enrolment) kmsapi.Enrolment {
 func keyBody(k apikey.Key, now time.Time) kmsapi.APIKey {
 	body := kmsapi.APIKey{
 		ID: k.ID, Name: k.Name, Start: k.Start, OwnerKind: kmsapi.APIKeyOwnerKind(k.Owner.Kind), OwnerID: k.Owner.ID,
-		Scopes: list(k.Scopes), Status: kmsapi.APIKeyStatus(k.Status(now)), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+		Tenant: present(k.Tenant), Scopes: list(k.Scopes), Status: kmsapi.APIKeyStatus(k.Status(now)), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
 		ReplacedBy: present(k.ReplacedBy), RotatedFrom: present(k.ParentID), RootID: k.RootID, GrantedUntil: k.GrantedUntil,
 	}
 	if !k.LastUsedAt.IsZero() {
@@ -141,6 +147,7 @@ func verdictBody(v credential.Verdict) kmsapi.APIKeyVerdict {
 		return body
 	}
 	kind, scopes, expires := kmsapi.APIKeyVerdictOwnerKind(v.Key.Owner.Kind), list(v.Scopes), v.Key.ExpiresAt
+	body.Tenant = present(v.Key.Tenant)
 	body.KeyID, body.OwnerKind, body.OwnerID, body.Scopes, body.ExpiresAt = &v.Key.ID, &kind, &v.Key.Owner.ID, &scopes, &expires
 	return body
 }

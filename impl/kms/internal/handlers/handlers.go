@@ -13,6 +13,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
@@ -35,6 +36,7 @@ type Domain struct {
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users
+	Roles      *role.Roles
 	Sessions   *session.Sessions
 	Services   *service.Services
 	TokenFiles *service.Files

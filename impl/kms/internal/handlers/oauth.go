@@ -117,6 +117,7 @@ func introspectionBody(i credential.Introspection, issuer string) kmsapi.Introsp
 		at := p.AuthTime.Unix()
 		body.AuthTime = &at
 	}
+	body.Tenant = present(p.Tenant)
 	if len(i.Owner.Roles) > 0 {
 		body.Roles = &i.Owner.Roles
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -69,6 +70,6 @@ func (h api) GetServerMetadata(context.Context, kmsapi.GetServerMetadataRequestO
 		RevocationEndpointAuthMethodsSupported:    []string{"client_secret_basic", "client_secret_post", "none"},
 		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
 		ResponseTypesSupported:                    []string{},
-		ScopesSupported:                           h.Mint.Catalogue.Scopes(),
+		ScopesSupported:                           bodies(h.Mint.Catalogue.Scopes(), func(s authority.Scope) string { return s.Name }),
 	}, nil
 }

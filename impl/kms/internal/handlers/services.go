@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -11,7 +12,9 @@ import (
 func (h api) RegisterService(ctx context.Context, r kmsapi.RegisterServiceRequestObject) (kmsapi.RegisterServiceResponseObject, error) {
 	request := createRequest{operation: "registerService", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
-		s, enrolment, err := h.Services.Register(ctx, tx, caller(ctx), r.Body.Name, r.Body.Scopes)
+		s, enrolment, err := h.Services.Register(ctx, tx, caller(ctx), service.Draft{
+			Name: r.Body.Name, Scopes: r.Body.Scopes, Declared: words(r.Body.DeclaredScopes), Tenant: text(r.Body.Tenant),
+		})
 		return response{kmsapi.ServiceRegistration{Service: serviceBody(s), Enrolment: enrolmentBody(enrolment)}, etag(s.Version)}, err
 	}))
 }
@@ -36,12 +39,33 @@ func (h api) GetService(ctx context.Context, r kmsapi.GetServiceRequestObject) (
 
 // UpdateService implements updateService.
 func (h api) UpdateService(ctx context.Context, r kmsapi.UpdateServiceRequestObject) (kmsapi.UpdateServiceResponseObject, error) {
-	s, err := h.Services.SetStatus(ctx, caller(ctx), r.ServiceID, version(r.Params.IfMatch), string(r.Body.Status))
+	change := service.Change{Scopes: r.Body.Scopes, Declared: r.Body.DeclaredScopes}
+	if r.Body.Status != nil {
+		status := string(*r.Body.Status)
+		change.Status = &status
+	}
+	s, err := h.Services.Update(ctx, caller(ctx), r.ServiceID, version(r.Params.IfMatch), change)
 	if err != nil {
 		return nil, err
 	}
 	h.TokenFiles.Changed(ctx)
 	return kmsapi.UpdateService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.UpdateService200ResponseHeaders{ETag: etag(s.Version)}}, nil
+}
+
+// DeleteService implements deleteService.
+func (h api) DeleteService(ctx context.Context, r kmsapi.DeleteServiceRequestObject) (kmsapi.DeleteServiceResponseObject, error) {
+	if err := h.Services.Delete(ctx, caller(ctx), r.ServiceID); err != nil {
+		return nil, err
+	}
+	return kmsapi.DeleteService204Response{}, nil
+}
+
+// words returns a list that may be absent.
+func words(p *[]string) []string {
+	if p == nil {
+		return nil
+	}
+	return *p
 }
 
 // CreateEnrolmentToken implements createEnrolmentToken.

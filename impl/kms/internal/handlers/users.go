@@ -11,7 +11,7 @@ import (
 
 // CreateUser implements createUser.
 func (h api) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (kmsapi.CreateUserResponseObject, error) {
-	draft, err := h.Users.Draft(ctx, r.Body.Username, r.Body.Password, roleNames(r.Body.Roles))
+	draft, err := h.Users.Draft(ctx, r.Body.Username, r.Body.Password, text(r.Body.Tenant), r.Body.Roles)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +90,7 @@ func (h api) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi
 
 // UpdateUser implements updateUser.
 func (h api) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObject) (kmsapi.UpdateUserResponseObject, error) {
-	var change user.Change
-	if r.Body.Roles != nil {
-		roles := roleNames(*r.Body.Roles)
-		change.Roles = &roles
-	}
+	change := user.Change{Roles: r.Body.Roles}
 	if r.Body.Status != nil {
 		status := string(*r.Body.Status)
 		change.Status = &status

@@ -32,10 +32,11 @@ type keyRow struct {
 	RootID       string  `db:"root_id"`
 	GrantedUntil int64   `db:"granted_until"`
 	Life         int64   `db:"life"`
+	Tenant       string  `db:"tenant"`
 }
 
 // keyColumns reads a key; one from before a restore reads as revoked by it.
-const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by, parent_id, root_id, granted_until, life,
+const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by, parent_id, root_id, granted_until, life, tenant,
 	COALESCE(revoked_at, (SELECT not_before FROM restore_mark WHERE id = 1 AND not_before > created_at)) AS revoked_at`
 
 func (r keyRow) key() apikey.Key {
@@ -44,7 +45,7 @@ func (r keyRow) key() apikey.Key {
 		Scopes: strings.Fields(r.Scopes), FollowsOwner: r.FollowsOwner == 1,
 		CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), LastUsedAt: fromColumn(r.LastUsedAt), RevokedAt: fromColumn(r.RevokedAt),
 	}
-	k.RootID, k.GrantedUntil, k.Life = r.RootID, at(r.GrantedUntil), time.Duration(r.Life)*time.Microsecond
+	k.RootID, k.GrantedUntil, k.Life, k.Tenant = r.RootID, at(r.GrantedUntil), time.Duration(r.Life)*time.Microsecond, r.Tenant
 	if r.ReplacedBy != nil {
 		k.ReplacedBy = *r.ReplacedBy
 	}
@@ -61,9 +62,9 @@ func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []by
 		parent = &k.ParentID
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO api_keys (id, hash, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at,
-			parent_id, root_id, granted_until, life)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.Owner.Kind, k.Owner.ID, join(k.Scopes), flag(k.FollowsOwner),
-		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro(), parent, k.RootID, k.GrantedUntil.UnixMicro(), k.Life.Microseconds())
+			parent_id, root_id, granted_until, life, tenant)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.Owner.Kind, k.Owner.ID, join(k.Scopes), flag(k.FollowsOwner),
+		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro(), parent, k.RootID, k.GrantedUntil.UnixMicro(), k.Life.Microseconds(), k.Tenant)
 	return err
 }
 

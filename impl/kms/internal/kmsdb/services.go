@@ -2,9 +2,12 @@ package kmsdb
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
@@ -23,21 +26,22 @@ type serviceRow struct {
 	CreatedAt int64  `db:"created_at"`
 	UpdatedAt int64  `db:"updated_at"`
 	Epoch     int64  `db:"token_epoch"`
+	Tenant    string `db:"tenant"`
 }
 
-const serviceColumns = "id, name, scopes, family, status, version, created_at, updated_at, token_epoch"
+const serviceColumns = "id, name, scopes, family, status, version, created_at, updated_at, token_epoch, tenant"
 
 func (r serviceRow) service() service.Service {
 	return service.Service{
 		ID: r.ID, Name: r.Name, Scopes: strings.Fields(r.Scopes), Family: r.Family == 1, Status: r.Status, Version: r.Version,
-		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch,
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch, Tenant: r.Tenant,
 	}
 }
 
 // Insert implements service.Rows.
 func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (bool, error) {
-	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (name) DO NOTHING",
-		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro())
+	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
+		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro(), s.Tenant)
 }
 
 // SetFamilyScopes implements service.Rows.
@@ -48,28 +52,96 @@ func (Services) SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, 
 
 // Update implements service.Rows.
 func (Services) Update(ctx context.Context, tx *store.Tx, s service.Service, from int64) (bool, error) {
-	return changed(ctx, tx, "UPDATE services SET status = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
-		s.Status, s.Version, s.UpdatedAt.UnixMicro(), s.ID, from)
+	return changed(ctx, tx, "UPDATE services SET status = ?, scopes = ?, version = ?, updated_at = ? WHERE id = ? AND version = ? AND deleted_at IS NULL",
+		s.Status, join(s.Scopes), s.Version, s.UpdatedAt.UnixMicro(), s.ID, from)
+}
+
+// Delete marks a service as deleted and disables it; false when it was deleted before.
+func (Services) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
+	return changed(ctx, tx, `UPDATE services SET deleted_at = ?, status = 'disabled', scopes = '', version = version + 1, updated_at = ?
+		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
+}
+
+// Declare makes the scopes of a service the given ones; false when another service declares one of them.
+func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (bool, error) {
+	if _, err := tx.Exec(ctx, "DELETE FROM declared_scopes WHERE service_id = ?", id); err != nil {
+		return false, err
+	}
+	for _, scope := range scopes {
+		inserted, err := changed(ctx, tx, "INSERT INTO declared_scopes (scope, service_id) VALUES (?, ?) ON CONFLICT (scope) DO NOTHING", scope, id)
+		if err != nil || !inserted {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Declares returns which of the scopes some service declares; it locks their rows.
+func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error) {
+	var declared []string
+	for _, scope := range scopes {
+		var found string
+		ok, err := one(ctx, tx, &found, "SELECT scope FROM declared_scopes WHERE scope = ?"+locking(tx, authority.Shared), scope)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			declared = append(declared, scope)
+		}
+	}
+	return declared, nil
+}
+
+// Details reads what services declare and when their keys were last used.
+func (Services) Details(ctx context.Context, q store.Querier, services []service.Service) error {
+	for i := range services {
+		s := &services[i]
+		if err := q.Select(ctx, &s.Declared, "SELECT scope FROM declared_scopes WHERE service_id = ? ORDER BY scope", s.ID); err != nil {
+			return err
+		}
+		var used *int64
+		if err := q.Get(ctx, &used, "SELECT MAX(last_used_at) FROM api_keys WHERE owner_kind = 'service' AND owner_id = ?", s.ID); err != nil {
+			return err
+		}
+		s.LastUsedAt = fromColumn(used)
+	}
+	return nil
+}
+
+// Carriers returns the services that carry one of the scopes.
+func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]service.Service, error) {
+	found := map[string]service.Service{}
+	for _, scope := range scopes {
+		var rows []serviceRow
+		err := tx.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE ' ' || scopes || ' ' LIKE ?", "% "+scope+" %")
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			found[r.ID] = r.service()
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b service.Service) int { return strings.Compare(a.ID, b.ID) }), nil
 }
 
 // Get implements service.Rows.
 func (Services) Get(ctx context.Context, q store.Querier, id string) (service.Service, bool, error) {
 	var r serviceRow
-	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE id = ?", id)
+	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE id = ? AND deleted_at IS NULL", id)
 	return r.service(), found, err
 }
 
 // ByName implements service.Rows.
 func (Services) ByName(ctx context.Context, q store.Querier, name string) (service.Service, bool, error) {
 	var r serviceRow
-	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE name = ?", name)
+	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE name = ? AND deleted_at IS NULL", name)
 	return r.service(), found, err
 }
 
 // List implements service.Rows.
 func (Services) List(ctx context.Context, q store.Querier, after string, limit int) ([]service.Service, error) {
 	var rows []serviceRow
-	err := q.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE name > ? ORDER BY name LIMIT ?", after, limit)
+	err := q.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE name > ? AND deleted_at IS NULL ORDER BY name LIMIT ?", after, limit)
 	services := make([]service.Service, len(rows))
 	for i, r := range rows {
 		services[i] = r.service()

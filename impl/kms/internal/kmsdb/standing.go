@@ -37,9 +37,15 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 		if err != nil {
 			return authority.Owner{}, false, fmt.Errorf("read user: %w", err)
 		}
+		// After the row is locked: whoever changes a role changes the epochs of all who have it, in the same transaction.
 		roles := strings.Fields(r.Roles)
+		definitions, err := Roles{}.Definitions(ctx, q, roles)
+		if err != nil {
+			return authority.Owner{}, false, fmt.Errorf("read roles: %w", err)
+		}
 		return authority.Owner{
-			Ref: ref, Name: r.Username, Active: r.Status == "active", Roles: roles, Scopes: authority.ScopesOf(roles), Epoch: r.Epoch,
+			Ref: ref, Name: r.Username, Active: r.Status == "active", Roles: roles, Scopes: authority.ScopesOf(roles, definitions), Epoch: r.Epoch,
+			Tenant: r.Tenant,
 		}, found, nil
 	}
 	var r serviceRow
@@ -49,6 +55,7 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 	}
 	return authority.Owner{
 		Ref: ref, Name: r.Name, Active: r.Status == "active", Scopes: strings.Fields(r.Scopes), Family: r.Family == 1, Epoch: r.Epoch,
+		Tenant: r.Tenant,
 	}, found, nil
 }
 

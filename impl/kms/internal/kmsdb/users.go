@@ -23,21 +23,22 @@ type userRow struct {
 	CreatedAt    int64  `db:"created_at"`
 	UpdatedAt    int64  `db:"updated_at"`
 	Epoch        int64  `db:"token_epoch"`
+	Tenant       string `db:"tenant"`
 }
 
-const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch"
+const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch, tenant"
 
 func (r userRow) user() user.User {
 	return user.User{
 		ID: r.ID, Username: r.Username, Roles: strings.Fields(r.Roles), Status: r.Status, Version: r.Version,
-		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch,
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch, Tenant: r.Tenant,
 	}
 }
 
 // Insert implements user.Rows.
 func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (bool, error) {
-	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (username) DO NOTHING",
-		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro())
+	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (username) DO NOTHING",
+		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro(), u.Tenant)
 }
 
 // Update implements user.Rows.

@@ -30,12 +30,15 @@ const (
 // Service is a program.
 type Service struct {
 	ID, Name             string
-	Scopes               []string // sorted
+	Scopes               []string // what it may do at others; sorted
+	Declared             []string // what others may do at it; sorted
+	Tenant               string   // "": the default one
 	Family               bool     // the kms registered it and keeps its scopes as authority.Family says
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
-	Epoch                int64 // tokens of lower epochs have ended
+	Epoch                int64     // tokens of lower epochs have ended
+	LastUsedAt           time.Time // of its keys; zero: never
 }
 
 // Rows is what the domain asks of the database.
@@ -44,8 +47,18 @@ type Rows interface {
 	Insert(ctx context.Context, tx *store.Tx, s Service) (bool, error)
 	// SetFamilyScopes gives a family service its scopes; false when it has them.
 	SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (bool, error)
-	// Update writes status and version over version from; false when that is not the version any more.
+	// Update writes status, scopes and version over version from; false when that is not the version any more.
 	Update(ctx context.Context, tx *store.Tx, s Service, from int64) (bool, error)
+	// Delete marks a service as deleted; false when it was deleted before.
+	Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
+	// Declare makes the scopes that a service declares the given ones; false when another service declares one of them.
+	Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (bool, error)
+	// Declares returns which of the scopes some service declares; it keeps them until the transaction ends.
+	Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error)
+	// Details fills in what services declare and when their keys were last used.
+	Details(ctx context.Context, q store.Querier, services []Service) error
+	// Carriers returns the services that carry one of the scopes, by id.
+	Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]Service, error)
 	Get(ctx context.Context, q store.Querier, id string) (Service, bool, error)
 	ByName(ctx context.Context, q store.Querier, name string) (Service, bool, error)
 	// List returns services by name, those after the given one.
@@ -79,6 +92,7 @@ type Services struct {
 	db        *store.DB
 	rows      Rows
 	keys      Keys
+	roles     Roles
 	standing  *authority.Standing
 	feed      *revocation.Feed
 	catalogue *authority.Catalogue
@@ -87,24 +101,41 @@ type Services struct {
 }
 
 // New returns the domain of services.
-func New(db *store.DB, rows Rows, keys Keys, standing *authority.Standing, feed *revocation.Feed, catalogue *authority.Catalogue, c clock.Clock) *Services {
-	return &Services{db, rows, keys, standing, feed, catalogue, auditlog.Log{Clock: c}, c}
+func New(db *store.DB, rows Rows, keys Keys, roles Roles, standing *authority.Standing, feed *revocation.Feed, catalogue *authority.Catalogue, c clock.Clock) *Services {
+	return &Services{db, rows, keys, roles, standing, feed, catalogue, auditlog.Log{Clock: c}, c}
 }
 
-// Register makes a service and its first enrolment token. A taken name is already_exists, a scope that no contract names
+// Roles is where scopes are taken from roles.
+type Roles interface {
+	// Withdraw takes scopes from every role, and ends the tokens of all who had them by a role.
+	Withdraw(ctx context.Context, tx *store.Tx, scopes []string) error
+}
+
+// Draft is a service to be registered.
+type Draft struct {
+	Name     string
+	Scopes   []string // what it may do at others
+	Declared []string // what others may do at it
+	Tenant   string
+}
+
+// Register makes a service and its first enrolment token. A taken or reserved name is already_exists; a scope that it can't have or declare
 // validation_failed.
-func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string, scopes []string) (Service, Enrolment, error) {
+func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Service, Enrolment, error) {
 	if err := s.mayAdminister(ctx, tx, caller); err != nil {
 		return Service{}, Enrolment{}, err
 	}
-	for _, scope := range scopes {
-		if !s.catalogue.Known(scope) {
-			return Service{}, Enrolment{}, domain.Refuse(domain.ValidationFailed, "A scope is in no contract.").
-				WithField("body", "/scopes", "enum", "holds a scope that is in no contract")
-		}
+	if s.catalogue.Reserved(d.Name) {
+		return Service{}, Enrolment{}, domain.Refuse(domain.AlreadyExists, "The name is reserved.").WithField("body", "/name", "unique", "is reserved for the family")
 	}
-	made, err := s.insert(ctx, tx, name, scopes, false)
+	if err := s.mayHave(ctx, tx, d.Scopes); err != nil {
+		return Service{}, Enrolment{}, err
+	}
+	made, err := s.insert(ctx, tx, d, false)
 	if err != nil {
+		return Service{}, Enrolment{}, err
+	}
+	if err := s.declare(ctx, tx, &made, d.Declared); err != nil {
 		return Service{}, Enrolment{}, err
 	}
 	enrolment, err := s.issue(ctx, tx, made.ID, TokenLife)
@@ -114,12 +145,48 @@ func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	return made, enrolment, s.audit.Append(ctx, tx, auditlog.Event{Action: "registerService", Target: made.ID})
 }
 
-func (s *Services) insert(ctx context.Context, tx *store.Tx, name string, scopes []string, family bool) (Service, error) {
-	now := domain.Now(s.clock)
+// mayHave refuses a scope that is in no contract and that no service declares. The declared ones are kept until the transaction ends.
+func (s *Services) mayHave(ctx context.Context, tx *store.Tx, scopes []string) error {
+	declared, err := s.rows.Declares(ctx, tx, scopes)
+	if err != nil {
+		return fmt.Errorf("read declared scopes: %w", err)
+	}
+	for _, scope := range scopes {
+		if !s.catalogue.Known(scope) && !slices.Contains(declared, scope) {
+			return domain.Refuse(domain.ValidationFailed, "A scope is in no contract, and no service declares it.").
+				WithField("body", "/scopes", "enum", "holds a scope that is in no contract and that no service declares")
+		}
+	}
+	return nil
+}
+
+// declare makes the scopes that the service declares the given ones, which begin with its name.
+func (s *Services) declare(ctx context.Context, tx *store.Tx, into *Service, scopes []string) error {
+	for _, scope := range scopes {
+		if !s.catalogue.Declares(into.Name, scope) {
+			return domain.Refuse(domain.ValidationFailed, "A service declares scopes that begin with its name and a colon.").
+				WithField("body", "/declaredScopes", "pattern", "must be <name>:<verb>")
+		}
+	}
 	scopes = slices.Clone(scopes)
 	sort.Strings(scopes)
+	free, err := s.rows.Declare(ctx, tx, into.ID, scopes)
+	if err != nil {
+		return fmt.Errorf("declare scopes: %w", err)
+	}
+	if !free {
+		return domain.Refuse(domain.AlreadyExists, "A scope is declared by another service.").WithField("body", "/declaredScopes", "unique", "is declared by another service")
+	}
+	into.Declared = scopes
+	return nil
+}
+
+func (s *Services) insert(ctx context.Context, tx *store.Tx, d Draft, family bool) (Service, error) {
+	now := domain.Now(s.clock)
+	scopes := slices.Clone(d.Scopes)
+	sort.Strings(scopes)
 	made := Service{
-		ID: id.New("svc"), Name: name, Scopes: scopes, Family: family, Status: Active,
+		ID: id.New("svc"), Name: d.Name, Scopes: scopes, Tenant: d.Tenant, Family: family, Status: Active,
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	inserted, err := s.rows.Insert(ctx, tx, made)
@@ -143,7 +210,7 @@ func (s *Services) RegisterFamily(ctx context.Context) error {
 }
 
 func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member authority.Member) error {
-	made, err := s.insert(ctx, tx, member.Name, member.Scopes, true)
+	made, err := s.insert(ctx, tx, Draft{Name: member.Name, Scopes: member.Scopes}, true)
 	if err == nil {
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "registerService", Target: made.ID})
 	}
@@ -159,11 +226,24 @@ func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member auth
 
 // Get returns a service; not_found when there is none.
 func (s *Services) Get(ctx context.Context, serviceID string) (Service, error) {
-	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), serviceID)
-	if err == nil && !ok {
-		err = notFound()
+	q := s.db.Read(ctx)
+	found, ok, err := s.rows.Get(ctx, q, serviceID)
+	if err != nil {
+		return Service{}, fmt.Errorf("read service: %w", err)
 	}
-	return found, err
+	if !ok {
+		return Service{}, notFound()
+	}
+	return s.detailed(ctx, q, found)
+}
+
+// detailed returns the service with what it declares and when it was last used.
+func (s *Services) detailed(ctx context.Context, q store.Querier, one Service) (Service, error) {
+	services := []Service{one}
+	if err := s.rows.Details(ctx, q, services); err != nil {
+		return Service{}, fmt.Errorf("read details of service: %w", err)
+	}
+	return services[0], nil
 }
 
 // Name returns the name of an enabled service, and "" for any other.
@@ -185,53 +265,19 @@ func (s *Services) List(ctx context.Context, cursor string, limit int) ([]Servic
 			return nil, "", err
 		}
 	}
-	services, err := s.rows.List(ctx, s.db.Read(ctx), after, limit+1)
-	if err != nil || len(services) <= limit {
-		return services, "", err
+	q, next := s.db.Read(ctx), ""
+	services, err := s.rows.List(ctx, q, after, limit+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("list services: %w", err)
 	}
-	services = services[:limit]
-	return services, page.Encode(listName, services[limit-1].Name), nil
-}
-
-// SetStatus disables or enables a service over the given version. A stale version is domain.PreconditionFailed. Disabling ends its keys,
-// tokens and unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService).
-func (s *Services) SetStatus(ctx context.Context, caller *auth.Principal, serviceID string, version int64, status string) (Service, error) {
-	var after Service
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.mayAdminister(ctx, tx, caller, serviceRef(serviceID)); err != nil {
-			return err
-		}
-		before, found, err := s.rows.Get(ctx, tx, serviceID)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return notFound()
-		}
-		if status == Disabled && before.Family && before.Name == authority.Twofactor {
-			// Enabling it again asks for a second factor, which nobody could give then.
-			return domain.Refuse(domain.RequiredService, "The service twofactor can't be disabled: enabling it again would need it.")
-		}
-		after = before
-		after.Status, after.Version, after.UpdatedAt = status, version+1, domain.Now(s.clock)
-		updated, err := s.rows.Update(ctx, tx, after, version)
-		if err != nil {
-			return err
-		}
-		if !updated {
-			return domain.Refuse(domain.PreconditionFailed, "The service was changed since it was read.")
-		}
-		if status == Disabled {
-			if err := s.rows.EndAccess(ctx, tx, serviceID, after.UpdatedAt, "service disabled"); err != nil {
-				return fmt.Errorf("end the service's access: %w", err)
-			}
-			if err := s.endTokens(ctx, tx, serviceID); err != nil {
-				return err
-			}
-		}
-		return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{"status": status}})
-	})
-	return after, err
+	if len(services) > limit {
+		services = services[:limit]
+		next = page.Encode(listName, services[limit-1].Name)
+	}
+	if err := s.rows.Details(ctx, q, services); err != nil {
+		return nil, "", fmt.Errorf("read details of services: %w", err)
+	}
+	return services, next, nil
 }
 
 // mayAdminister holds what the caller stands on and the services that the transaction acts on, and refuses (domain.Forbidden) a caller who is

@@ -138,7 +138,7 @@ func (s *Sessions) access(u authority.Owner, f Family, r signing.Request) (signi
 	}
 	return s.Mint.Issue(signing.Grant{
 		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID, Epoch: u.Epoch,
-		Scopes: scopes, Audience: audience, Roles: u.Roles,
+		Scopes: scopes, Audience: audience, Roles: u.Roles, Tenant: u.Tenant,
 		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: signing.UserLife,
 	})
 }

@@ -18,10 +18,9 @@ import (
 // StepUp trades a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof
 // must be of the caller's user, session and client (invalid_proof) and is used once (proof_used).
 func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (signing.Issued, error) {
-	word, known := s.Mint.Catalogue.Resource(resource)
-	if !known {
-		return signing.Issued{}, domain.Refuse(domain.ValidationFailed, "The resource is not a service of this family.").
-			WithField("body", "/resource", "enum", "must be the word or the URI of a service")
+	word, family := s.Mint.Catalogue.Resource(resource)
+	if !family {
+		word = resource // a registered service by its name, or nothing that a scope reaches
 	}
 	claims, err := auth.VerifyProof(ctx, proof, s.ProofKeys, s.Clock)
 	if err != nil {
@@ -38,6 +37,10 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 			return err
 		}
 		if grant, err = s.raised(held.Caller, caller, claims, word); err != nil {
+			if !family && errors.Is(err, domain.InsufficientScope) {
+				return domain.Refuse(domain.ValidationFailed, "The resource is no service, or none that a scope of this session reaches.").
+					WithField("body", "/resource", "enum", "must be the word or the URI of a service, or the name of a registered one")
+			}
 			return err
 		}
 		// Kept until no clock in the house takes the proof for alive any more.
@@ -82,9 +85,14 @@ func invalidProof(why string) error {
 	return domain.Refuse(domain.InvalidProof, "The second-factor proof does not hold.").Because(errors.New(why))
 }
 
-// raised is the grant: the user's scopes that belong to the one service, as far as the caller's token carries them.
+// raised is the grant: the user's scopes that belong to the one service, as far as the caller's token carries them. The token of a session
+// carries none of registered services: for those it must carry all that the user may do at the kms, so that it was not narrowed.
 func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.ProofClaims, word string) (signing.Grant, error) {
-	scopes := authority.Both(s.Mint.Catalogue.Within(word, u.Scopes), caller.Scopes)
+	catalogue := s.Mint.Catalogue
+	scopes := catalogue.Within(word, u.Scopes)
+	if len(catalogue.Family(scopes)) > 0 || !authority.Covers(caller.Scopes, catalogue.Within("kms", u.Scopes)) {
+		scopes = authority.Both(scopes, caller.Scopes)
+	}
 	if len(scopes) == 0 {
 		return signing.Grant{}, domain.Refuse(domain.InsufficientScope, "No scope of this session reaches the service.")
 	}
@@ -96,7 +104,7 @@ func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.Pro
 	}
 	return signing.Grant{
 		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: caller.SessionID, Epoch: u.Epoch,
-		Scopes: scopes, Audience: []string{word}, Roles: u.Roles,
+		Scopes: scopes, Audience: []string{word}, Roles: u.Roles, Tenant: u.Tenant,
 		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: signing.StepUpLife,
 	}, nil
 }

@@ -39,6 +39,7 @@ type Grant struct {
 	AMR                                []string
 	AuthTime                           time.Time // zero: nobody signed in
 	Epoch                              int64     // of the subject
+	Tenant                             string    // of the subject; "": the default one
 	Life                               time.Duration
 }
 
@@ -66,7 +67,7 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(g.Life)),
 		},
 		ClientID: g.ClientID, Scope: strings.Join(g.Scopes, " "), Roles: g.Roles, Principal: g.Kind, Username: g.Username, SessionID: g.SessionID,
-		ACR: g.ACR, AMR: g.AMR, Epoch: g.Epoch,
+		ACR: g.ACR, AMR: g.AMR, Epoch: g.Epoch, Tenant: g.Tenant,
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()
@@ -85,41 +86,72 @@ type Request struct {
 }
 
 // Narrow returns the scopes and the audience that a request asks of what its client may have. A scope that it may not have is
-// invalid_scope; a resource that is unknown or that no scope reaches is invalid_target (RFC 8707, section 2).
+// invalid_scope; a resource that is unknown or that no scope reaches is invalid_target (RFC 8707, section 2). Without resource the token is
+// for the family's services that the scopes reach. One for a registered service is for that service alone, and is asked for by its name.
 func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err error) {
-	scopes = have
-	if len(r.Scopes) > 0 {
-		if !authority.Covers(have, r.Scopes) {
-			return nil, nil, domain.Refuse(domain.InvalidScope, "A scope that was asked for is not given to this client.")
-		}
-		scopes = authority.Both(have, r.Scopes)
+	scopes, err = narrowScopes(have, r)
+	if err != nil {
+		return nil, nil, err
 	}
-	if len(r.Resources) == 0 {
-		return scopes, m.Catalogue.Audience(scopes), nil
+	if len(r.Resources) > 0 {
+		return m.within(scopes, r.Resources)
 	}
-	var within []string
-	for _, resource := range r.Resources {
-		word, known := m.Catalogue.Resource(resource)
-		if !known {
-			return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is not a service of this family.")
+	family := m.Catalogue.Family(scopes)
+	if len(r.Scopes) > 0 && len(family) < len(scopes) {
+		return nil, nil, domain.Refuse(domain.InvalidTarget, "Name the registered service that the scopes are for in resource.")
+	}
+	return family, m.Catalogue.Audience(family), nil
+}
+
+// NarrowOne is Narrow for tokens that are for exactly one service; without resource it is the one that the scopes reach.
+func (m *Mint) NarrowOne(have []string, r Request) (scopes, audience []string, err error) {
+	scopes, err = narrowScopes(have, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(r.Resources) > 0 {
+		scopes, audience, err = m.within(scopes, r.Resources)
+	} else {
+		audience = append(m.Catalogue.Audience(scopes), m.Catalogue.Servers(scopes)...)
+	}
+	if err == nil && len(audience) != 1 {
+		err = domain.Refuse(domain.InvalidTarget, "Name the one service that the token is for in resource.")
+	}
+	return scopes, audience, err
+}
+
+func narrowScopes(have []string, r Request) ([]string, error) {
+	switch {
+	case len(r.Scopes) == 0:
+		return have, nil
+	case !authority.Covers(have, r.Scopes):
+		return nil, domain.Refuse(domain.InvalidScope, "A scope that was asked for is not given to this client.")
+	}
+	return authority.Both(have, r.Scopes), nil
+}
+
+// within returns those of the scopes that belong to the resources, and their audience.
+func (m *Mint) within(scopes, resources []string) (within, audience []string, err error) {
+	registered := false
+	for _, resource := range resources {
+		service, family := m.Catalogue.Resource(resource)
+		if !family {
+			service, registered = resource, true
 		}
-		reached := m.Catalogue.Within(word, scopes)
+		reached := m.Catalogue.Within(service, scopes)
 		if len(reached) == 0 {
-			return nil, nil, domain.Refuse(domain.InvalidTarget, "No scope of this client reaches the resource.")
+			return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is no service, or no scope of this client reaches it.")
 		}
-		within, audience = append(within, reached...), append(audience, word)
+		within, audience = append(within, reached...), append(audience, service)
 	}
 	sort.Strings(within)
 	sort.Strings(audience)
-	return slices.Compact(within), slices.Compact(audience), nil
-}
-
-// One demands a single audience, which service tokens have.
-func One(audience []string) error {
-	if len(audience) == 1 {
-		return nil
+	within, audience = slices.Compact(within), slices.Compact(audience)
+	if registered && len(audience) > 1 {
+		// Whoever the token is shown to could use it at the others.
+		return nil, nil, domain.Refuse(domain.InvalidTarget, "A token for a registered service is for that one alone.")
 	}
-	return domain.Refuse(domain.InvalidTarget, "Name the one service that the token is for in resource.")
+	return within, audience, nil
 }
 
 // WithRotateOwn returns the scopes of a service's key with the one that every such key has, where the request is for the kms:

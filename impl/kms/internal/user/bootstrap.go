@@ -104,7 +104,7 @@ func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (
 	if !open {
 		return Created{}, b.refuse(ctx)
 	}
-	draft, err := b.users.Draft(ctx, username, secret, []string{authority.RoleAdmin})
+	draft, err := b.users.Draft(ctx, username, secret, "", []string{authority.RoleAdmin})
 	if err != nil {
 		return Created{}, err
 	}

@@ -33,6 +33,7 @@ const (
 type User struct {
 	ID, Username         string
 	Roles                []string // sorted
+	Tenant               string   // "": the default one
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
@@ -82,6 +83,7 @@ type Rows interface {
 type Users struct {
 	db       *store.DB
 	rows     Rows
+	roles    Roles
 	standing *authority.Standing
 	feed     *revocation.Feed
 	hasher   *password.Hasher
@@ -89,20 +91,29 @@ type Users struct {
 	clock    clock.Clock
 }
 
+// Roles knows which roles there are.
+type Roles interface {
+	// Check refuses a role that is not there, and keeps those that are there until the transaction ends.
+	Check(ctx context.Context, tx *store.Tx, names []string) error
+}
+
 // New returns the domain of users.
-func New(db *store.DB, rows Rows, standing *authority.Standing, feed *revocation.Feed, hasher *password.Hasher, c clock.Clock) *Users {
-	return &Users{db, rows, standing, feed, hasher, auditlog.Log{Clock: c}, c}
+func New(db *store.DB, rows Rows, roles Roles, standing *authority.Standing, feed *revocation.Feed, hasher *password.Hasher, c clock.Clock) *Users {
+	return &Users{db, rows, roles, standing, feed, hasher, auditlog.Log{Clock: c}, c}
 }
 
 // Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
 type Draft struct {
-	username, hash string
-	roles          []string
+	username, hash, tenant string
+	roles                  []string
 }
 
 // Draft checks name and password and hashes it. A name that ends with a dot is validation_failed, a password that is too well known
-// weak_password; too many hashes at once are overloaded.
-func (s *Users) Draft(ctx context.Context, username, secret string, roles []string) (Draft, error) {
+// weak_password; too many hashes at once are overloaded. An administrator is of the default tenant ("").
+func (s *Users) Draft(ctx context.Context, username, secret, tenant string, roles []string) (Draft, error) {
+	if err := tenantFits(tenant, roles); err != nil {
+		return Draft{}, err
+	}
 	if strings.HasSuffix(username, ".") {
 		// Failed sign-ins at "ada" and "ada." are counted as one: whoever had the one could forgive their guesses at the other.
 		return Draft{}, domain.Refuse(domain.ValidationFailed, "The username ends with a dot.").
@@ -117,7 +128,16 @@ func (s *Users) Draft(ctx context.Context, username, secret string, roles []stri
 	}
 	roles = slices.Clone(roles)
 	sort.Strings(roles)
-	return Draft{username: username, hash: hash, roles: slices.Compact(roles)}, nil
+	return Draft{username: username, hash: hash, tenant: tenant, roles: slices.Compact(roles)}, nil
+}
+
+// tenantFits refuses an administrator of a tenant: administrators act on all tenants.
+func tenantFits(tenant string, roles []string) error {
+	if tenant != "" && slices.Contains(roles, authority.RoleAdmin) {
+		return domain.Refuse(domain.ValidationFailed, "An administrator belongs to no tenant.").
+			WithField("body", "/roles", "tenant", "must not hold admin for a user of a tenant")
+	}
+	return nil
 }
 
 // MayAdminister holds what the caller stands on and the rows of others that the transaction acts on, and refuses (domain.Forbidden) a caller
@@ -142,6 +162,9 @@ type Created struct {
 // Create makes a user; a taken name is domain.AlreadyExists. An administrator gets an invitation to enrol a second factor.
 func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Created, error) {
 	if err := s.MayAdminister(ctx, tx, caller); err != nil {
+		return Created{}, err
+	}
+	if err := s.roles.Check(ctx, tx, d.roles); err != nil {
 		return Created{}, err
 	}
 	u, err := s.insert(ctx, tx, d)
@@ -184,7 +207,7 @@ func (s *Users) created(ctx context.Context, tx *store.Tx, u User, action string
 
 func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
 	now := domain.Now(s.clock)
-	u := User{ID: id.New("usr"), Username: d.username, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now}
+	u := User{ID: id.New("usr"), Username: d.username, Tenant: d.tenant, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now}
 	inserted, err := s.rows.Insert(ctx, tx, u, d.hash)
 	if err != nil {
 		return User{}, err
@@ -249,6 +272,12 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 			return NotFound()
 		}
 		after = before.with(change)
+		if err := tenantFits(before.Tenant, after.Roles); err != nil {
+			return err
+		}
+		if err := s.roles.Check(ctx, tx, after.Roles); err != nil {
+			return err
+		}
 		after.Version, after.UpdatedAt = version+1, domain.Now(s.clock)
 		if before.Version != version {
 			return stale()

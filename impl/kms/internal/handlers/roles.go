@@ -1,0 +1,66 @@
+package handlers
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/role"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// ListScopes implements listScopes.
+func (h api) ListScopes(ctx context.Context, r kmsapi.ListScopesRequestObject) (kmsapi.ListScopesResponseObject, error) {
+	scopes, next, err := h.Roles.ListScopes(ctx, text(r.Params.Cursor), limit(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.ListScopes200JSONResponse{Items: bodies(scopes, scopeBody), NextCursor: present(next)}, nil
+}
+
+// ListRoles implements listRoles.
+func (h api) ListRoles(ctx context.Context, r kmsapi.ListRolesRequestObject) (kmsapi.ListRolesResponseObject, error) {
+	roles, next, err := h.Roles.List(ctx, text(r.Params.Cursor), limit(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.ListRoles200JSONResponse{Items: bodies(roles, roleBody), NextCursor: present(next)}, nil
+}
+
+// GetRole implements getRole.
+func (h api) GetRole(ctx context.Context, r kmsapi.GetRoleRequestObject) (kmsapi.GetRoleResponseObject, error) {
+	found, err := h.Roles.Get(ctx, r.RoleName)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.GetRole200JSONResponse{Body: roleBody(found), Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag(found.Version)}}, nil
+}
+
+// PutRole implements putRole.
+func (h api) PutRole(ctx context.Context, r kmsapi.PutRoleRequestObject) (kmsapi.PutRoleResponseObject, error) {
+	over := role.Over{Absent: r.Params.IfNoneMatch != nil}
+	if r.Params.IfMatch != nil {
+		if over.Absent {
+			return nil, problem.New(problem.InvalidRequest, "If-Match and If-None-Match exclude each other.")
+		}
+		if over.Version = version(*r.Params.IfMatch); over.Version == 0 { // no role has it, and zero would mean any
+			over.Version = -1
+		}
+	}
+	after, made, err := h.Roles.Put(ctx, caller(ctx), r.RoleName, r.Body.Scopes, over)
+	if err != nil {
+		return nil, err
+	}
+	body, tag := roleBody(after), etag(after.Version)
+	if made {
+		return kmsapi.PutRole201JSONResponse{Body: body, Headers: kmsapi.PutRole201ResponseHeaders{ETag: tag}}, nil
+	}
+	return kmsapi.PutRole200JSONResponse{Body: body, Headers: kmsapi.PutRole200ResponseHeaders{ETag: tag}}, nil
+}
+
+// DeleteRole implements deleteRole.
+func (h api) DeleteRole(ctx context.Context, r kmsapi.DeleteRoleRequestObject) (kmsapi.DeleteRoleResponseObject, error) {
+	if err := h.Roles.Delete(ctx, caller(ctx), r.RoleName); err != nil {
+		return nil, err
+	}
+	return kmsapi.DeleteRole204Response{}, nil
+}

@@ -1,0 +1,107 @@
+package kmsdb
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/role"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Roles implements role.Rows.
+type Roles struct{}
+
+type roleRow struct {
+	Name      string `db:"name"`
+	Scopes    string `db:"scopes"`
+	Version   int64  `db:"version"`
+	CreatedAt int64  `db:"created_at"`
+	UpdatedAt int64  `db:"updated_at"`
+}
+
+const roleColumns = "name, scopes, version, created_at, updated_at"
+
+func (r roleRow) role() role.Role {
+	return role.Role{Name: r.Name, Scopes: strings.Fields(r.Scopes), Version: r.Version, CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt)}
+}
+
+// Definitions returns what authority.ScopesOf needs for a user with the roles.
+func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (d authority.Definitions, err error) {
+	d.Roles = map[string][]string{}
+	for _, name := range roles {
+		if authority.BuiltIn(name) {
+			continue
+		}
+		var scopes string
+		found, err := one(ctx, q, &scopes, "SELECT scopes FROM roles WHERE name = ?", name)
+		if err != nil {
+			return d, err
+		}
+		if found {
+			d.Roles[name] = strings.Fields(scopes)
+		}
+	}
+	if slices.Contains(roles, authority.RoleAdmin) {
+		err = q.Select(ctx, &d.Declared, "SELECT scope FROM declared_scopes ORDER BY scope")
+	}
+	return d, err
+}
+
+// Declared returns every scope that a service declares.
+func (Roles) Declared(ctx context.Context, q store.Querier) ([]authority.Scope, error) {
+	var rows []struct{ Scope, Service string }
+	err := q.Select(ctx, &rows, "SELECT d.scope AS scope, s.name AS service FROM declared_scopes d JOIN services s ON s.id = d.service_id ORDER BY d.scope")
+	scopes := make([]authority.Scope, len(rows))
+	for i, r := range rows {
+		scopes[i] = authority.Scope{Name: r.Scope, Service: r.Service}
+	}
+	return scopes, err
+}
+
+// Declares returns which of the scopes some service declares; it locks their rows.
+func (Roles) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error) {
+	return Services{}.Declares(ctx, tx, scopes)
+}
+
+// List returns every role, by name.
+func (Roles) List(ctx context.Context, q store.Querier) ([]role.Role, error) {
+	var rows []roleRow
+	err := q.Select(ctx, &rows, "SELECT "+roleColumns+" FROM roles ORDER BY name")
+	roles := make([]role.Role, len(rows))
+	for i, r := range rows {
+		roles[i] = r.role()
+	}
+	return roles, err
+}
+
+// Get reads a role and locks it.
+func (Roles) Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (role.Role, bool, error) {
+	var r roleRow
+	found, err := one(ctx, q, &r, "SELECT "+roleColumns+" FROM roles WHERE name = ?"+locking(q, lock), name)
+	return r.role(), found, err
+}
+
+// Insert adds a role; false when there is one of the name.
+func (Roles) Insert(ctx context.Context, tx *store.Tx, r role.Role) (bool, error) {
+	return changed(ctx, tx, "INSERT INTO roles ("+roleColumns+") VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+		r.Name, join(r.Scopes), r.Version, r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
+}
+
+// Update writes a role's scopes and version; its row is locked.
+func (Roles) Update(ctx context.Context, tx *store.Tx, r role.Role) error {
+	_, err := tx.Exec(ctx, "UPDATE roles SET scopes = ?, version = ?, updated_at = ? WHERE name = ?", join(r.Scopes), r.Version, r.UpdatedAt.UnixMicro(), r.Name)
+	return err
+}
+
+// Delete removes a role.
+func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) error {
+	_, err := tx.Exec(ctx, "DELETE FROM roles WHERE name = ?", name)
+	return err
+}
+
+// Holders returns the ids of the users who have the role.
+func (Roles) Holders(ctx context.Context, q store.Querier, name string) (ids []string, err error) {
+	return ids, q.Select(ctx, &ids, "SELECT id FROM users WHERE ' ' || roles || ' ' LIKE ? ORDER BY id", "% "+name+" %")
+}

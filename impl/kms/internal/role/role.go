@@ -1,0 +1,359 @@
+// Package role keeps the roles that administrators define, beside those of the release.
+package role
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/page"
+	ended "github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// MaxRoles is how many roles can be defined.
+const MaxRoles = 200
+
+// Role gives scopes to whoever has it.
+type Role struct {
+	Name                 string
+	Scopes               []string // sorted
+	Version              int64    // 0: the release's
+	CreatedAt, UpdatedAt time.Time
+}
+
+// BuiltIn reports whether the role is the release's.
+func (r Role) BuiltIn() bool { return r.Version == 0 }
+
+// Rows is what the domain asks of the database.
+type Rows interface {
+	// List returns every defined role, by name.
+	List(ctx context.Context, q store.Querier) ([]Role, error)
+	// Get reads a defined role and locks it; outside a transaction lock is authority.Unlocked.
+	Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (Role, bool, error)
+	// Insert adds a role; false when there is one of the name.
+	Insert(ctx context.Context, tx *store.Tx, r Role) (bool, error)
+	// Update writes the scopes and the version of a locked role.
+	Update(ctx context.Context, tx *store.Tx, r Role) error
+	// Delete removes a role.
+	Delete(ctx context.Context, tx *store.Tx, name string) error
+	// Holders returns the ids of the users who have a role.
+	Holders(ctx context.Context, q store.Querier, name string) ([]string, error)
+	// Declared returns every scope that a registered service declares, by name.
+	Declared(ctx context.Context, q store.Querier) ([]authority.Scope, error)
+	// Declares returns which of the scopes some service declares; it keeps them until the transaction ends.
+	Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error)
+}
+
+// Epochs ends access tokens.
+type Epochs interface {
+	// RaiseEpoch ends every access token that a user has, and returns the new epoch.
+	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
+}
+
+// Roles is the domain of roles.
+type Roles struct {
+	DB        *store.DB
+	Rows      Rows
+	Users     Epochs
+	Standing  *authority.Standing
+	Catalogue *authority.Catalogue
+	Feed      *revocation.Feed
+	Clock     clock.Clock
+}
+
+func (s *Roles) audit() auditlog.Log { return auditlog.Log{Clock: s.Clock} }
+
+// Scopes returns every scope of the family and of registered services, by name.
+func (s *Roles) Scopes(ctx context.Context) ([]authority.Scope, error) {
+	declared, err := s.Rows.Declared(ctx, s.DB.Read(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("read declared scopes: %w", err)
+	}
+	all := append(s.Catalogue.Scopes(), declared...)
+	slices.SortFunc(all, func(a, b authority.Scope) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// ListScopes returns a page of Scopes and the cursor of the next one, or "".
+func (s *Roles) ListScopes(ctx context.Context, cursor string, limit int) ([]authority.Scope, string, error) {
+	all, err := s.Scopes(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return cut("scopes", all, func(one authority.Scope) string { return one.Name }, cursor, limit)
+}
+
+// List returns a page of roles by name and the cursor of the next one, or "".
+func (s *Roles) List(ctx context.Context, cursor string, limit int) ([]Role, string, error) {
+	q := s.DB.Read(ctx)
+	all, err := s.Rows.List(ctx, q)
+	if err != nil {
+		return nil, "", fmt.Errorf("list roles: %w", err)
+	}
+	declared, err := s.declared(ctx, q)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, name := range authority.BuiltIns() {
+		all = append(all, builtIn(name, declared))
+	}
+	slices.SortFunc(all, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
+	return cut("roles", all, func(r Role) string { return r.Name }, cursor, limit)
+}
+
+func builtIn(name string, declared []string) Role {
+	return Role{Name: name, Scopes: authority.ScopesOf([]string{name}, authority.Definitions{Declared: declared})}
+}
+
+func (s *Roles) declared(ctx context.Context, q store.Querier) ([]string, error) {
+	declared, err := s.Rows.Declared(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("read declared scopes: %w", err)
+	}
+	names := make([]string, len(declared))
+	for i, scope := range declared {
+		names[i] = scope.Name
+	}
+	return names, nil
+}
+
+// cut returns the part of a sorted list after the cursor.
+func cut[T any](name string, all []T, key func(T) string, cursor string, limit int) ([]T, string, error) {
+	after := ""
+	if cursor != "" {
+		if err := page.Decode(name, cursor, &after); err != nil {
+			return nil, "", err
+		}
+	}
+	from := sort.Search(len(all), func(i int) bool { return key(all[i]) > after })
+	all = all[from:]
+	if len(all) <= limit {
+		return all, "", nil
+	}
+	return all[:limit], page.Encode(name, key(all[limit-1])), nil
+}
+
+// Get returns a role; domain.NotFound when there is none.
+func (s *Roles) Get(ctx context.Context, name string) (Role, error) {
+	q := s.DB.Read(ctx)
+	if authority.BuiltIn(name) {
+		declared, err := s.declared(ctx, q)
+		return builtIn(name, declared), err
+	}
+	r, found, err := s.Rows.Get(ctx, q, name, authority.Unlocked)
+	if err != nil {
+		return Role{}, fmt.Errorf("read role: %w", err)
+	}
+	if !found {
+		return Role{}, notFound()
+	}
+	return r, nil
+}
+
+// Check refuses (domain.ValidationFailed) a role that is not there, and keeps those that are there until the transaction ends.
+func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) error {
+	for _, name := range names {
+		if authority.BuiltIn(name) {
+			continue
+		}
+		_, found, err := s.Rows.Get(ctx, tx, name, authority.Shared)
+		if err != nil {
+			return fmt.Errorf("read role: %w", err)
+		}
+		if !found {
+			return domain.Refuse(domain.ValidationFailed, "There is no such role.").
+				WithField("body", "/roles", "enum", "holds a role that is not defined; listRoles names them")
+		}
+	}
+	return nil
+}
+
+// Over says what is to be replaced.
+type Over struct {
+	Absent  bool  // only when there is no such role
+	Version int64 // only this version; 0: any
+}
+
+// Put makes or changes a role. Taking scopes away ends the access tokens of all who have the role. made is true for a new one.
+func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, scopes []string, over Over) (after Role, made bool, err error) {
+	if err := mayChange(name); err != nil {
+		return Role{}, false, err
+	}
+	scopes = slices.Clone(scopes)
+	sort.Strings(scopes)
+	scopes = slices.Compact(scopes)
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// The role's row comes first: whoever gives the role to a user holds it meanwhile.
+		before, found, err := s.Rows.Get(ctx, tx, name, authority.Exclusive)
+		if err != nil {
+			return fmt.Errorf("hold role: %w", err)
+		}
+		if err := s.mayAdminister(ctx, tx, caller); err != nil {
+			return err
+		}
+		if err := s.carries(ctx, tx, scopes); err != nil {
+			return err
+		}
+		if over.Absent && found || over.Version != 0 && over.Version != before.Version {
+			return domain.Refuse(domain.PreconditionFailed, "The role was changed since it was read, or is there already.")
+		}
+		made = !found
+		after = before
+		after.Name, after.Scopes, after.UpdatedAt, after.Version = name, scopes, domain.Now(s.Clock), before.Version+1
+		if made {
+			after.CreatedAt = after.UpdatedAt
+			return s.insert(ctx, tx, after)
+		}
+		return s.change(ctx, tx, before, after)
+	})
+	return after, made, err
+}
+
+func (s *Roles) insert(ctx context.Context, tx *store.Tx, r Role) error {
+	all, err := s.Rows.List(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("count roles: %w", err)
+	}
+	if len(all) >= MaxRoles {
+		return domain.Refuse(domain.LimitReached, fmt.Sprintf("There are at most %d roles.", MaxRoles))
+	}
+	inserted, err := s.Rows.Insert(ctx, tx, r)
+	if err != nil {
+		return fmt.Errorf("store role: %w", err)
+	}
+	if !inserted {
+		return domain.Refuse(domain.PreconditionFailed, "The role was made meanwhile.")
+	}
+	return s.record(ctx, tx, "putRole", r)
+}
+
+func (s *Roles) change(ctx context.Context, tx *store.Tx, before, after Role) error {
+	if err := s.Rows.Update(ctx, tx, after); err != nil {
+		return fmt.Errorf("store role: %w", err)
+	}
+	if !authority.Covers(after.Scopes, before.Scopes) {
+		if err := s.endTokens(ctx, tx, after.Name); err != nil {
+			return err
+		}
+	}
+	return s.record(ctx, tx, "putRole", after)
+}
+
+// endTokens ends the access tokens of all who have a role.
+func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, name string) error {
+	holders, err := s.Rows.Holders(ctx, tx, name)
+	if err != nil {
+		return fmt.Errorf("find who has the role: %w", err)
+	}
+	for _, id := range holders {
+		epoch, err := s.Users.RaiseEpoch(ctx, tx, id)
+		if err != nil {
+			return fmt.Errorf("end tokens: %w", err)
+		}
+		s.Feed.Append(tx, ended.Owner, id, epoch)
+	}
+	return nil
+}
+
+// Withdraw takes scopes from every role, and ends the tokens of all who had them by a role; administrators have every declared scope.
+func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) error {
+	roles, err := s.Rows.List(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("list roles: %w", err)
+	}
+	for _, r := range roles {
+		before, found, err := s.Rows.Get(ctx, tx, r.Name, authority.Exclusive)
+		if err != nil {
+			return fmt.Errorf("hold role: %w", err)
+		}
+		after := before
+		after.Scopes = slices.DeleteFunc(slices.Clone(before.Scopes), func(scope string) bool { return slices.Contains(scopes, scope) })
+		if !found || len(after.Scopes) == len(before.Scopes) {
+			continue
+		}
+		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.Clock)
+		if err := s.change(ctx, tx, before, after); err != nil {
+			return err
+		}
+	}
+	return s.endTokens(ctx, tx, authority.RoleAdmin)
+}
+
+// Delete removes a role that no user has (else domain.StateConflict).
+func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string) error {
+	if err := mayChange(name); err != nil {
+		return err
+	}
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		r, found, err := s.Rows.Get(ctx, tx, name, authority.Exclusive)
+		if err != nil {
+			return fmt.Errorf("hold role: %w", err)
+		}
+		if err := s.mayAdminister(ctx, tx, caller); err != nil {
+			return err
+		}
+		if !found {
+			return notFound()
+		}
+		holders, err := s.Rows.Holders(ctx, tx, name)
+		if err != nil {
+			return fmt.Errorf("find who has the role: %w", err)
+		}
+		if len(holders) > 0 {
+			return domain.Refuse(domain.StateConflict, "Users have this role; take it from them first.")
+		}
+		if err := s.Rows.Delete(ctx, tx, name); err != nil {
+			return fmt.Errorf("delete role: %w", err)
+		}
+		return s.record(ctx, tx, "deleteRole", r)
+	})
+}
+
+func (s *Roles) record(ctx context.Context, tx *store.Tx, action string, r Role) error {
+	return s.audit().Append(ctx, tx, auditlog.Event{Action: action, Target: r.Name, Detail: map[string]string{"scopes": strings.Join(r.Scopes, " ")}})
+}
+
+// carries refuses a scope that a role can't carry, and keeps the declared ones: who withdraws one waits, and then finds the role.
+func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) error {
+	declared, err := s.Rows.Declares(ctx, tx, scopes)
+	if err != nil {
+		return fmt.Errorf("read declared scopes: %w", err)
+	}
+	for _, scope := range scopes {
+		if !s.Catalogue.Assignable(scope) && !slices.Contains(declared, scope) {
+			return domain.Refuse(domain.ValidationFailed, "A role can't carry one of the scopes.").
+				WithField("body", "/scopes", "enum", "holds a scope that no registered service declares and that is none of sequence or search for users")
+		}
+	}
+	return nil
+}
+
+func (s *Roles) mayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal) error {
+	held, err := s.Standing.Hold(ctx, tx, caller)
+	if err != nil {
+		return err
+	}
+	if !held.Caller.HasRole(authority.RoleAdmin) {
+		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
+	}
+	return nil
+}
+
+func mayChange(name string) error {
+	if authority.BuiltIn(name) {
+		return domain.Refuse(domain.Forbidden, "The roles admin, editor and reader are the release's.")
+	}
+	return nil
+}
+
+func notFound() error { return domain.Refuse(domain.NotFound, "There is no such role.") }

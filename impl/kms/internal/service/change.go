@@ -1,0 +1,173 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Change is what an update asks for; nil leaves as it is.
+type Change struct {
+	Status   *string
+	Scopes   *[]string
+	Declared *[]string
+}
+
+// Update applies the change over the given version. A stale version is domain.PreconditionFailed. Disabling ends the service's keys, tokens and
+// unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService). A scope that is taken away ends the service's
+// tokens; one that is no longer declared is taken from all who carry it. The scopes of the family's services are the release's
+// (domain.Forbidden).
+func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID string, version int64, c Change) (Service, error) {
+	var after Service
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		before, err := s.administered(ctx, tx, caller, serviceID)
+		if err != nil {
+			return err
+		}
+		if err := s.mayChange(ctx, tx, before, c); err != nil {
+			return err
+		}
+		after = before.with(c)
+		after.Version, after.UpdatedAt = version+1, domain.Now(s.clock)
+		updated, err := s.rows.Update(ctx, tx, after, version)
+		if err != nil {
+			return fmt.Errorf("store service: %w", err)
+		}
+		if !updated {
+			return domain.Refuse(domain.PreconditionFailed, "The service was changed since it was read.")
+		}
+		if err := s.applyConsequences(ctx, tx, before, &after, c); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateService", Target: serviceID, Detail: map[string]string{
+			"status": after.Status, "scopes": strings.Join(after.Scopes, " "), "declaredScopes": strings.Join(after.Declared, " "),
+		}})
+	})
+	return after, err
+}
+
+// administered holds what the caller, an administrator, stands on and the service's row, and returns the service.
+func (s *Services) administered(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (Service, error) {
+	if err := s.mayAdminister(ctx, tx, caller, serviceRef(serviceID)); err != nil {
+		return Service{}, err
+	}
+	found, ok, err := s.rows.Get(ctx, tx, serviceID)
+	if err != nil {
+		return Service{}, fmt.Errorf("read service: %w", err)
+	}
+	if !ok {
+		return Service{}, notFound()
+	}
+	return s.detailed(ctx, tx, found)
+}
+
+func (s *Services) mayChange(ctx context.Context, tx *store.Tx, before Service, c Change) error {
+	if before.Family && (c.Scopes != nil || c.Declared != nil) {
+		return domain.Refuse(domain.Forbidden, "The scopes of the family's services are the release's.")
+	}
+	if before.Family && before.Name == authority.Twofactor && c.Status != nil && *c.Status == Disabled {
+		// Enabling it again asks for a second factor, which nobody could give then.
+		return domain.Refuse(domain.RequiredService, "The service twofactor can't be disabled: enabling it again would need it.")
+	}
+	if c.Scopes != nil {
+		return s.mayHave(ctx, tx, *c.Scopes)
+	}
+	return nil
+}
+
+func (before Service) with(c Change) Service {
+	after := before
+	if c.Status != nil {
+		after.Status = *c.Status
+	}
+	if c.Scopes != nil {
+		after.Scopes = slices.Clone(*c.Scopes)
+		sort.Strings(after.Scopes)
+	}
+	return after
+}
+
+// applyConsequences does what a change brings with it.
+func (s *Services) applyConsequences(ctx context.Context, tx *store.Tx, before Service, after *Service, c Change) error {
+	if c.Declared != nil {
+		if err := s.declare(ctx, tx, after, *c.Declared); err != nil {
+			return err
+		}
+		if err := s.withdraw(ctx, tx, before.Declared, after.Declared); err != nil {
+			return err
+		}
+	}
+	if after.Status == Disabled {
+		if err := s.rows.EndAccess(ctx, tx, after.ID, after.UpdatedAt, "service disabled"); err != nil {
+			return fmt.Errorf("end the service's access: %w", err)
+		}
+	}
+	if after.Status == Disabled || !authority.Covers(after.Scopes, before.Scopes) {
+		return s.endTokens(ctx, tx, after.ID)
+	}
+	return nil
+}
+
+// withdraw takes the scopes that are no longer declared from every role and service, and ends the tokens that could carry them. The rows of the
+// scopes are deleted before: whoever gives one out meanwhile is waited for, and then seen.
+func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []string) error {
+	gone := slices.DeleteFunc(slices.Clone(before), func(scope string) bool { return slices.Contains(after, scope) })
+	if len(gone) == 0 {
+		return nil
+	}
+	carriers, err := s.rows.Carriers(ctx, tx, gone)
+	if err != nil {
+		return fmt.Errorf("find services with the scopes: %w", err)
+	}
+	for _, one := range carriers {
+		from := one.Version
+		one.Scopes = slices.DeleteFunc(one.Scopes, func(scope string) bool { return slices.Contains(gone, scope) })
+		one.Version, one.UpdatedAt = from+1, domain.Now(s.clock)
+		if _, err := s.rows.Update(ctx, tx, one, from); err != nil {
+			return fmt.Errorf("take scopes from service: %w", err)
+		}
+		if err := s.endTokens(ctx, tx, one.ID); err != nil {
+			return err
+		}
+	}
+	return s.roles.Withdraw(ctx, tx, gone)
+}
+
+// Delete ends a service for ever: its keys, tokens and enrolment tokens, and the scopes that it declares. Its name stays taken. The family's
+// services can't be deleted (domain.Forbidden).
+func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID string) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		before, err := s.administered(ctx, tx, caller, serviceID)
+		if err != nil {
+			return err
+		}
+		if before.Family {
+			return domain.Refuse(domain.Forbidden, "The family's services can't be deleted.")
+		}
+		now := domain.Now(s.clock)
+		if _, err := s.rows.Declare(ctx, tx, serviceID, nil); err != nil {
+			return fmt.Errorf("withdraw scopes: %w", err)
+		}
+		if err := s.withdraw(ctx, tx, before.Declared, nil); err != nil {
+			return err
+		}
+		if _, err := s.rows.Delete(ctx, tx, serviceID, now); err != nil {
+			return fmt.Errorf("delete service: %w", err)
+		}
+		if err := s.rows.EndAccess(ctx, tx, serviceID, now, "service deleted"); err != nil {
+			return fmt.Errorf("end the service's access: %w", err)
+		}
+		if err := s.endTokens(ctx, tx, serviceID); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "deleteService", Target: serviceID, Detail: map[string]string{"name": before.Name}})
+	})
+}
