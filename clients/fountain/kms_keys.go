@@ -41,6 +41,20 @@ func (k *KMS) GetAPIKey(ctx context.Context, keyID string, opts ...CallOption) (
 	})
 }
 
+// UpdateAPIKey changes an API key's name, metadata or rate limit in the version that tag names.
+func (k *KMS) UpdateAPIKey(ctx context.Context, keyID string, tag ETag, body kms.APIKeyUpdate, opts ...CallOption) (*kms.APIKey, error) {
+	return send[kms.APIKey](ctx, k.client, opUpdateAPIKey, opts, func(server string) (*http.Request, error) {
+		return kms.NewUpdateAPIKeyRequest(server, keyID, &kms.UpdateAPIKeyParams{IfMatch: string(tag)}, body)
+	})
+}
+
+// WhoamiAPIKey tells the holder of an API key what it is; the key is the credential. Error: CodeInvalidCredentials.
+func (k *KMS) WhoamiAPIKey(ctx context.Context, body kms.APIKeyText, opts ...CallOption) (*kms.APIKeyIdentity, error) {
+	return send[kms.APIKeyIdentity](ctx, k.client, opWhoamiAPIKey, opts, func(server string) (*http.Request, error) {
+		return kms.NewWhoamiAPIKeyRequest(server, body)
+	})
+}
+
 // RevokeAPIKey ends an API key and every key made from it by rotation, at once and for ever. Repeating is safe.
 func (k *KMS) RevokeAPIKey(ctx context.Context, keyID string, opts ...CallOption) (*kms.APIKeyRevocation, error) {
 	return send[kms.APIKeyRevocation](ctx, k.client, opRevokeAPIKey, opts, func(server string) (*http.Request, error) {

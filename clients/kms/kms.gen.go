@@ -18,6 +18,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for APIKeyEnvironment.
+const (
+	APIKeyEnvironmentLive APIKeyEnvironment = "live"
+	APIKeyEnvironmentTest APIKeyEnvironment = "test"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyEnvironment enum.
+func (e APIKeyEnvironment) Valid() bool {
+	switch e {
+	case APIKeyEnvironmentLive:
+		return true
+	case APIKeyEnvironmentTest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for APIKeyOwnerKind.
 const (
 	APIKeyOwnerKindService APIKeyOwnerKind = "service"
@@ -60,6 +78,24 @@ func (e APIKeyStatus) Valid() bool {
 	}
 }
 
+// Defines values for APIKeyCreateEnvironment.
+const (
+	APIKeyCreateEnvironmentLive APIKeyCreateEnvironment = "live"
+	APIKeyCreateEnvironmentTest APIKeyCreateEnvironment = "test"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyCreateEnvironment enum.
+func (e APIKeyCreateEnvironment) Valid() bool {
+	switch e {
+	case APIKeyCreateEnvironmentLive:
+		return true
+	case APIKeyCreateEnvironmentTest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for APIKeyCreateOwnerKind.
 const (
 	APIKeyCreateOwnerKindService APIKeyCreateOwnerKind = "service"
@@ -85,6 +121,7 @@ const (
 	INSUFFICIENTSCOPE APIKeyVerdictCode = "INSUFFICIENT_SCOPE"
 	MALFORMED         APIKeyVerdictCode = "MALFORMED"
 	NOTFOUND          APIKeyVerdictCode = "NOT_FOUND"
+	RATELIMITED       APIKeyVerdictCode = "RATE_LIMITED"
 	REVOKED           APIKeyVerdictCode = "REVOKED"
 	VALID             APIKeyVerdictCode = "VALID"
 )
@@ -102,9 +139,29 @@ func (e APIKeyVerdictCode) Valid() bool {
 		return true
 	case NOTFOUND:
 		return true
+	case RATELIMITED:
+		return true
 	case REVOKED:
 		return true
 	case VALID:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for APIKeyVerdictEnvironment.
+const (
+	APIKeyVerdictEnvironmentLive APIKeyVerdictEnvironment = "live"
+	APIKeyVerdictEnvironmentTest APIKeyVerdictEnvironment = "test"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyVerdictEnvironment enum.
+func (e APIKeyVerdictEnvironment) Valid() bool {
+	switch e {
+	case APIKeyVerdictEnvironmentLive:
+		return true
+	case APIKeyVerdictEnvironmentTest:
 		return true
 	default:
 		return false
@@ -342,17 +399,22 @@ type AdminBootstrap struct {
 
 // APIKey defines model for ApiKey.
 type APIKey struct {
-	CreatedAt time.Time `json:"createdAt"`
-	ExpiresAt time.Time `json:"expiresAt"`
+	CreatedAt   time.Time         `json:"createdAt"`
+	Environment APIKeyEnvironment `json:"environment"`
+	ExpiresAt   time.Time         `json:"expiresAt"`
 
 	// GrantedUntil No successor made by rotation outlives this time.
-	GrantedUntil time.Time       `json:"grantedUntil"`
-	ID           string          `json:"id"`
-	LastUsedAt   *time.Time      `json:"lastUsedAt,omitempty"`
-	Name         string          `json:"name"`
-	OwnerID      string          `json:"ownerId"`
-	OwnerKind    APIKeyOwnerKind `json:"ownerKind"`
-	ReplacedBy   *string         `json:"replacedBy,omitempty"`
+	GrantedUntil time.Time  `json:"grantedUntil"`
+	ID           string     `json:"id"`
+	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
+
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata   *KeyMetadata    `json:"metadata,omitempty"`
+	Name       string          `json:"name"`
+	OwnerID    string          `json:"ownerId"`
+	OwnerKind  APIKeyOwnerKind `json:"ownerKind"`
+	RateLimit  *KeyRateLimit   `json:"rateLimit,omitempty"`
+	ReplacedBy *string         `json:"replacedBy,omitempty"`
 
 	// RootID The first key of the lineage; its own id when it was not made by rotation.
 	RootID string `json:"rootId"`
@@ -369,7 +431,14 @@ type APIKey struct {
 
 	// Tenant The owner's; absent in the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
+
+	// Uses How often it was used; written in batches.
+	Uses    int64 `json:"uses"`
+	Version int64 `json:"version"`
 }
+
+// APIKeyEnvironment defines model for APIKey.Environment.
+type APIKeyEnvironment string
 
 // APIKeyOwnerKind defines model for APIKey.OwnerKind.
 type APIKeyOwnerKind string
@@ -379,18 +448,42 @@ type APIKeyStatus string
 
 // APIKeyCreate defines model for ApiKeyCreate.
 type APIKeyCreate struct {
+	// Environment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+	Environment *APIKeyCreateEnvironment `json:"environment,omitempty"`
+
 	// ExpiresAt At most 365 days ahead; 90 days when absent.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	Name      string     `json:"name"`
-	OwnerID   *string    `json:"ownerId,omitempty"`
+
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata *KeyMetadata `json:"metadata,omitempty"`
+	Name     string       `json:"name"`
+	OwnerID  *string      `json:"ownerId,omitempty"`
 
 	// OwnerKind Sent with ownerId or not at all.
 	OwnerKind *APIKeyCreateOwnerKind `json:"ownerKind,omitempty"`
+	RateLimit *KeyRateLimit          `json:"rateLimit,omitempty"`
 	Scopes    Scopes                 `json:"scopes"`
 }
 
+// APIKeyCreateEnvironment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+type APIKeyCreateEnvironment string
+
 // APIKeyCreateOwnerKind Sent with ownerId or not at all.
 type APIKeyCreateOwnerKind string
+
+// APIKeyIdentity defines model for ApiKeyIdentity.
+type APIKeyIdentity struct {
+	APIKey APIKey `json:"apiKey"`
+
+	// OwnerName The username, or the name of the service.
+	OwnerName string `json:"ownerName"`
+
+	// Roles The roles of an owner who is a user.
+	Roles *[]string `json:"roles,omitempty"`
+
+	// Scopes What the key may do now.
+	Scopes []string `json:"scopes"`
+}
 
 // APIKeyList defines model for ApiKeyList.
 type APIKeyList struct {
@@ -425,14 +518,34 @@ type APIKeyRotation struct {
 	Replaces string `json:"replaces"`
 }
 
+// APIKeyText defines model for ApiKeyText.
+type APIKeyText struct {
+	Key string `json:"key"`
+}
+
+// APIKeyUpdate defines model for ApiKeyUpdate.
+type APIKeyUpdate struct {
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata  *KeyMetadata  `json:"metadata,omitempty"`
+	Name      *string       `json:"name,omitempty"`
+	RateLimit *KeyRateLimit `json:"rateLimit,omitempty"`
+}
+
 // APIKeyVerdict defines model for ApiKeyVerdict.
 type APIKeyVerdict struct {
-	Code      APIKeyVerdictCode       `json:"code"`
-	ExpiresAt *time.Time              `json:"expiresAt,omitempty"`
-	KeyID     *string                 `json:"keyId,omitempty"`
+	Code        APIKeyVerdictCode         `json:"code"`
+	Environment *APIKeyVerdictEnvironment `json:"environment,omitempty"`
+	ExpiresAt   *time.Time                `json:"expiresAt,omitempty"`
+	KeyID       *string                   `json:"keyId,omitempty"`
+
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata  *KeyMetadata            `json:"metadata,omitempty"`
 	OwnerID   *string                 `json:"ownerId,omitempty"`
 	OwnerKind *APIKeyVerdictOwnerKind `json:"ownerKind,omitempty"`
-	Scopes    *[]string               `json:"scopes,omitempty"`
+
+	// RateLimit How a key with a rate limit stands at the replica that answers.
+	RateLimit *KeyRateState `json:"rateLimit,omitempty"`
+	Scopes    *[]string     `json:"scopes,omitempty"`
 
 	// Tenant The owner's; absent in the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
@@ -441,6 +554,9 @@ type APIKeyVerdict struct {
 
 // APIKeyVerdictCode defines model for APIKeyVerdict.Code.
 type APIKeyVerdictCode string
+
+// APIKeyVerdictEnvironment defines model for APIKeyVerdict.Environment.
+type APIKeyVerdictEnvironment string
 
 // APIKeyVerdictOwnerKind defines model for APIKeyVerdict.OwnerKind.
 type APIKeyVerdictOwnerKind string
@@ -546,6 +662,23 @@ type Jwk struct {
 // JwkSet defines model for JwkSet.
 type JwkSet struct {
 	Keys []Jwk `json:"keys"`
+}
+
+// KeyMetadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+type KeyMetadata = map[string]string
+
+// KeyRateLimit defines model for KeyRateLimit.
+type KeyRateLimit struct {
+	// Limit Uses in a window; counted by each replica of the kms.
+	Limit         int64 `json:"limit"`
+	WindowSeconds int64 `json:"windowSeconds"`
+}
+
+// KeyRateState How a key with a rate limit stands at the replica that answers.
+type KeyRateState struct {
+	Limit     int64     `json:"limit"`
+	Remaining int64     `json:"remaining"`
+	ResetAt   time.Time `json:"resetAt"`
 }
 
 // Login defines model for Login.
@@ -972,6 +1105,12 @@ type RotateCurrentAPIKeyParams struct {
 	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
+// UpdateAPIKeyParams defines parameters for UpdateAPIKey.
+type UpdateAPIKeyParams struct {
+	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	IfMatch externalRef0.IfMatch `json:"If-Match"`
+}
+
 // RotateAPIKeyParams defines parameters for RotateAPIKey.
 type RotateAPIKeyParams struct {
 	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
@@ -1151,6 +1290,12 @@ type RotateCurrentAPIKeyJSONRequestBody = APIKeyRotate
 
 // VerifyAPIKeyJSONRequestBody defines body for VerifyAPIKey for application/json ContentType.
 type VerifyAPIKeyJSONRequestBody = APIKeyVerify
+
+// WhoamiAPIKeyJSONRequestBody defines body for WhoamiAPIKey for application/json ContentType.
+type WhoamiAPIKeyJSONRequestBody = APIKeyText
+
+// UpdateAPIKeyJSONRequestBody defines body for UpdateAPIKey for application/json ContentType.
+type UpdateAPIKeyJSONRequestBody = APIKeyUpdate
 
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = APIKeyRotate
@@ -1488,7 +1633,8 @@ type ClientInterface interface {
 
 	// VerifyAPIKeyWithBody Tell whether an API key is good
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1497,12 +1643,31 @@ type ClientInterface interface {
 
 	// VerifyAPIKey Tell whether an API key is good
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 	VerifyAPIKey(ctx context.Context, body VerifyAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WhoamiAPIKeyWithBody Tell the holder of an API key what it is
+	//
+	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+	WhoamiAPIKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WhoamiAPIKey Tell the holder of an API key what it is
+	//
+	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+	WhoamiAPIKey(ctx context.Context, body WhoamiAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RevokeAPIKey Revoke an API key and its successors
 	//
@@ -1516,6 +1681,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
 	GetAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAPIKeyWithBody Change an API key's name, metadata or rate limit
+	//
+	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+	UpdateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAPIKey Change an API key's name, metadata or rate limit
+	//
+	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+	UpdateAPIKey(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetireAPIKey End a key that was rotated
 	//
@@ -2419,7 +2604,8 @@ func (c *Client) RotateCurrentAPIKey(ctx context.Context, params *RotateCurrentA
 
 // VerifyAPIKeyWithBody Tell whether an API key is good
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2438,13 +2624,52 @@ func (c *Client) VerifyAPIKeyWithBody(ctx context.Context, contentType string, b
 
 // VerifyAPIKey Tell whether an API key is good
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 func (c *Client) VerifyAPIKey(ctx context.Context, body VerifyAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewVerifyAPIKeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WhoamiAPIKeyWithBody Tell the holder of an API key what it is
+//
+// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+func (c *Client) WhoamiAPIKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhoamiAPIKeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WhoamiAPIKey Tell the holder of an API key what it is
+//
+// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+func (c *Client) WhoamiAPIKey(ctx context.Context, body WhoamiAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhoamiAPIKeyRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2478,6 +2703,46 @@ func (c *Client) RevokeAPIKey(ctx context.Context, keyID KeyID, reqEditors ...Re
 // Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
 func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAPIKeyRequest(c.Server, keyID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAPIKeyWithBody Change an API key's name, metadata or rate limit
+//
+// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+func (c *Client) UpdateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAPIKeyRequestWithBody(c.Server, keyID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAPIKey Change an API key's name, metadata or rate limit
+//
+// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+func (c *Client) UpdateAPIKey(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAPIKeyRequest(c.Server, keyID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4103,6 +4368,46 @@ func NewVerifyAPIKeyRequestWithBody(server string, contentType string, body io.R
 	return req, nil
 }
 
+// NewWhoamiAPIKeyRequest calls the generic WhoamiAPIKey builder with application/json body
+func NewWhoamiAPIKeyRequest(server string, body WhoamiAPIKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewWhoamiAPIKeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewWhoamiAPIKeyRequestWithBody constructs an http.Request for the WhoamiAPIKey method, with any body, and a specified content type
+func NewWhoamiAPIKeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/keys/whoami")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRevokeAPIKeyRequest constructs an http.Request for the RevokeAPIKey method
 func NewRevokeAPIKeyRequest(server string, keyID KeyID) (*http.Request, error) {
 	var err error
@@ -4166,6 +4471,66 @@ func NewGetAPIKeyRequest(server string, keyID KeyID) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateAPIKeyRequest calls the generic UpdateAPIKey builder with application/json body
+func NewUpdateAPIKeyRequest(server string, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateAPIKeyRequestWithBody(server, keyID, params, "application/json", bodyReader)
+}
+
+// NewUpdateAPIKeyRequestWithBody constructs an http.Request for the UpdateAPIKey method, with any body, and a specified content type
+func NewUpdateAPIKeyRequestWithBody(server string, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "keyId", keyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
 	}
 
 	return req, nil
@@ -6193,7 +6558,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyAPIKeyWithBodyWithResponse Tell whether an API key is good
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6202,12 +6568,31 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyAPIKeyWithResponse Tell whether an API key is good
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 	VerifyAPIKeyWithResponse(ctx context.Context, body VerifyAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyAPIKeyResult, error)
+
+	// WhoamiAPIKeyWithBodyWithResponse Tell the holder of an API key what it is
+	//
+	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+	WhoamiAPIKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhoamiAPIKeyResult, error)
+
+	// WhoamiAPIKeyWithResponse Tell the holder of an API key what it is
+	//
+	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+	WhoamiAPIKeyWithResponse(ctx context.Context, body WhoamiAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*WhoamiAPIKeyResult, error)
 
 	// RevokeAPIKeyWithResponse Revoke an API key and its successors
 	//
@@ -6225,6 +6610,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
 	GetAPIKeyWithResponse(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*GetAPIKeyResult, error)
+
+	// UpdateAPIKeyWithBodyWithResponse Change an API key's name, metadata or rate limit
+	//
+	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+	UpdateAPIKeyWithBodyWithResponse(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResult, error)
+
+	// UpdateAPIKeyWithResponse Change an API key's name, metadata or rate limit
+	//
+	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+	UpdateAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResult, error)
 
 	// RetireAPIKeyWithResponse End a key that was rotated
 	//
@@ -8701,6 +9106,119 @@ func (r VerifyAPIKeyResult) ContentType() string {
 	return ""
 }
 
+// WhoamiAPIKeyResult401Headers the declared response headers of an HTTP 401 response for WhoamiAPIKey
+type WhoamiAPIKeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// WhoamiAPIKeyResult422Headers the declared response headers of an HTTP 422 response for WhoamiAPIKey
+type WhoamiAPIKeyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// WhoamiAPIKeyResult429Headers the declared response headers of an HTTP 429 response for WhoamiAPIKey
+type WhoamiAPIKeyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// WhoamiAPIKeyResultDefaultHeaders the declared response headers of an HTTP default response for WhoamiAPIKey
+type WhoamiAPIKeyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type WhoamiAPIKeyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *APIKeyIdentity
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *WhoamiAPIKeyResult401Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *WhoamiAPIKeyResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *WhoamiAPIKeyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WhoamiAPIKeyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WhoamiAPIKeyResult) GetJSON200() *APIKeyIdentity {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r WhoamiAPIKeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r WhoamiAPIKeyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r WhoamiAPIKeyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WhoamiAPIKeyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WhoamiAPIKeyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WhoamiAPIKeyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WhoamiAPIKeyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WhoamiAPIKeyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RevokeAPIKeyResult401Headers the declared response headers of an HTTP 401 response for RevokeAPIKey
 type RevokeAPIKeyResult401Headers struct {
 	Allow           *string
@@ -8832,6 +9350,11 @@ func (r RevokeAPIKeyResult) ContentType() string {
 	return ""
 }
 
+// GetAPIKeyResult200Headers the declared response headers of an HTTP 200 response for GetAPIKey
+type GetAPIKeyResult200Headers struct {
+	ETag string
+}
+
 // GetAPIKeyResult401Headers the declared response headers of an HTTP 401 response for GetAPIKey
 type GetAPIKeyResult401Headers struct {
 	Allow           *string
@@ -8892,6 +9415,8 @@ type GetAPIKeyResult struct {
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAPIKeyResult200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetAPIKeyResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -8957,6 +9482,216 @@ func (r GetAPIKeyResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetAPIKeyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateAPIKeyResult200Headers the declared response headers of an HTTP 200 response for UpdateAPIKey
+type UpdateAPIKeyResult200Headers struct {
+	ETag string
+}
+
+// UpdateAPIKeyResult401Headers the declared response headers of an HTTP 401 response for UpdateAPIKey
+type UpdateAPIKeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult403Headers the declared response headers of an HTTP 403 response for UpdateAPIKey
+type UpdateAPIKeyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult404Headers the declared response headers of an HTTP 404 response for UpdateAPIKey
+type UpdateAPIKeyResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult409Headers the declared response headers of an HTTP 409 response for UpdateAPIKey
+type UpdateAPIKeyResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult412Headers the declared response headers of an HTTP 412 response for UpdateAPIKey
+type UpdateAPIKeyResult412Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult422Headers the declared response headers of an HTTP 422 response for UpdateAPIKey
+type UpdateAPIKeyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult428Headers the declared response headers of an HTTP 428 response for UpdateAPIKey
+type UpdateAPIKeyResult428Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResult429Headers the declared response headers of an HTTP 429 response for UpdateAPIKey
+type UpdateAPIKeyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// UpdateAPIKeyResultDefaultHeaders the declared response headers of an HTTP default response for UpdateAPIKey
+type UpdateAPIKeyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKeyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *APIKey
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON428 the response for an HTTP 428 `application/problem+json` response
+	ApplicationProblemJSON428 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateAPIKeyResult200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *UpdateAPIKeyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *UpdateAPIKeyResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *UpdateAPIKeyResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *UpdateAPIKeyResult409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *UpdateAPIKeyResult412Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *UpdateAPIKeyResult422Headers
+	// Headers428 the parsed response headers for an HTTP 428 response
+	Headers428 *UpdateAPIKeyResult428Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UpdateAPIKeyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateAPIKeyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateAPIKeyResult) GetJSON200() *APIKey {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON428 returns the response for an HTTP 428 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON428() *externalRef0.Problem {
+	return r.ApplicationProblemJSON428
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateAPIKeyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateAPIKeyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateAPIKeyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateAPIKeyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateAPIKeyResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14191,7 +14926,8 @@ func (c *ClientWithResponses) RotateCurrentAPIKeyWithResponse(ctx context.Contex
 
 // VerifyAPIKeyWithBodyWithResponse Tell whether an API key is good
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14206,7 +14942,8 @@ func (c *ClientWithResponses) VerifyAPIKeyWithBodyWithResponse(ctx context.Conte
 
 // VerifyAPIKeyWithResponse Tell whether an API key is good
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid.
+// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
+// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14217,6 +14954,36 @@ func (c *ClientWithResponses) VerifyAPIKeyWithResponse(ctx context.Context, body
 		return nil, err
 	}
 	return ParseVerifyAPIKeyResult(rsp)
+}
+
+// WhoamiAPIKeyWithBodyWithResponse Tell the holder of an API key what it is
+//
+// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+func (c *ClientWithResponses) WhoamiAPIKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhoamiAPIKeyResult, error) {
+	rsp, err := c.WhoamiAPIKeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhoamiAPIKeyResult(rsp)
+}
+
+// WhoamiAPIKeyWithResponse Tell the holder of an API key what it is
+//
+// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
+func (c *ClientWithResponses) WhoamiAPIKeyWithResponse(ctx context.Context, body WhoamiAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*WhoamiAPIKeyResult, error) {
+	rsp, err := c.WhoamiAPIKey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhoamiAPIKeyResult(rsp)
 }
 
 // RevokeAPIKeyWithResponse Revoke an API key and its successors
@@ -14246,6 +15013,38 @@ func (c *ClientWithResponses) GetAPIKeyWithResponse(ctx context.Context, keyID K
 		return nil, err
 	}
 	return ParseGetAPIKeyResult(rsp)
+}
+
+// UpdateAPIKeyWithBodyWithResponse Change an API key's name, metadata or rate limit
+//
+// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+func (c *ClientWithResponses) UpdateAPIKeyWithBodyWithResponse(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResult, error) {
+	rsp, err := c.UpdateAPIKeyWithBody(ctx, keyID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAPIKeyResult(rsp)
+}
+
+// UpdateAPIKeyWithResponse Change an API key's name, metadata or rate limit
+//
+// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
+// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
+func (c *ClientWithResponses) UpdateAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResult, error) {
+	rsp, err := c.UpdateAPIKey(ctx, keyID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAPIKeyResult(rsp)
 }
 
 // RetireAPIKeyWithResponse End a key that was rotated
@@ -18804,6 +19603,215 @@ func ParseVerifyAPIKeyResult(rsp *http.Response) (*VerifyAPIKeyResult, error) {
 	return response, nil
 }
 
+// ParseWhoamiAPIKeyResult parses an HTTP response from a WhoamiAPIKeyWithResponse call
+func ParseWhoamiAPIKeyResult(rsp *http.Response) (*WhoamiAPIKeyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WhoamiAPIKeyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest APIKeyIdentity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers WhoamiAPIKeyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 422:
+		var headers WhoamiAPIKeyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers WhoamiAPIKeyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers WhoamiAPIKeyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRevokeAPIKeyResult parses an HTTP response from a RevokeAPIKeyWithResponse call
 func ParseRevokeAPIKeyResult(rsp *http.Response) (*RevokeAPIKeyResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -19117,6 +20125,16 @@ func ParseGetAPIKeyResult(rsp *http.Response) (*GetAPIKeyResult, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAPIKeyResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetAPIKeyResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -19271,6 +20289,450 @@ func ParseGetAPIKeyResult(rsp *http.Response) (*GetAPIKeyResult, error) {
 		response.Headers429 = &headers
 	case true:
 		var headers GetAPIKeyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateAPIKeyResult parses an HTTP response from a UpdateAPIKeyWithResponse call
+func ParseUpdateAPIKeyResult(rsp *http.Response) (*UpdateAPIKeyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateAPIKeyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest APIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 428:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON428 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateAPIKeyResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers UpdateAPIKeyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers UpdateAPIKeyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers UpdateAPIKeyResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers UpdateAPIKeyResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers UpdateAPIKeyResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
+	case rsp.StatusCode == 422:
+		var headers UpdateAPIKeyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 428:
+		var headers UpdateAPIKeyResult428Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers428 = &headers
+	case rsp.StatusCode == 429:
+		var headers UpdateAPIKeyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers UpdateAPIKeyResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

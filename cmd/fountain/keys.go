@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,10 +12,10 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-var keyHead = []string{"NAME", "ID", "OWNER", "STATUS", "ENDS", "LAST USED", "SCOPES"}
+var keyHead = []string{"NAME", "ID", "OWNER", "STATUS", "ENDS", "LAST USED", "USES", "SCOPES"}
 
 func keyRow(k kms.APIKey) []string {
-	return []string{k.Name, k.ID, k.OwnerID, string(k.Status), when(k.ExpiresAt), whenOr(k.LastUsedAt, "never"), strings.Join(k.Scopes, " ")}
+	return []string{k.Name, k.ID, k.OwnerID, string(k.Status), when(k.ExpiresAt), whenOr(k.LastUsedAt, "never"), fmt.Sprint(k.Uses), strings.Join(k.Scopes, " ")}
 }
 
 func newKeys() *cobra.Command {
@@ -66,13 +67,14 @@ func newKeys() *cobra.Command {
 			}
 			return o.print(cmd, ended, []string{"ENDED"}, [][]string{{fmt.Sprint(ended.Revoked)}})
 		})
-	return group("keys", "Manage API keys", list, get, o.createKey(), o.rotateKey(), retire, revoke, o.verifyKey())
+	return group("keys", "Manage API keys", list, get, o.createKey(), o.updateKey(), o.rotateKey(), retire, revoke, o.verifyKey())
 }
 
 func (o *operator) createKey() *cobra.Command {
 	var scopes []string
 	var life time.Duration
-	var forUser, forService string
+	var forUser, forService, environment, rate string
+	var metadata map[string]string
 	cmd := o.command("create NAME", "Make an API key", "  fountain keys create import --scope elements:read --scope elements:write\n  fountain keys create nightly --scope elements:read --expires-in 720h", oneArg("a name for the key"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			body := kms.APIKeyCreate{Name: args[0], Scopes: scopes}
@@ -93,6 +95,17 @@ func (o *operator) createKey() *cobra.Command {
 			if life > 0 {
 				body.ExpiresAt = new(time.Now().Add(life))
 			}
+			if environment != "" {
+				body.Environment = new(kms.APIKeyCreateEnvironment(environment))
+			}
+			if len(metadata) > 0 {
+				body.Metadata = &metadata
+			}
+			limit, err := rateFrom(rate)
+			if err != nil {
+				return err
+			}
+			body.RateLimit = limit
 			made, err := c.KMS.CreateAPIKey(cmd.Context(), body)
 			if err != nil {
 				return err
@@ -101,9 +114,60 @@ func (o *operator) createKey() *cobra.Command {
 		})
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that the key gets; may be repeated")
 	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the key lives, for example 720h; default 90 days, at most 365")
+	cmd.Flags().StringVar(&environment, "environment", "", "live or test, as the key's text says; default live")
+	cmd.Flags().StringToStringVar(&metadata, "metadata", nil, "a word of your own, name=value; may be repeated")
+	cmd.Flags().StringVar(&rate, "rate", "", "how often the key may be used, for example 10/1m; default: without limit")
 	cmd.Flags().StringVar(&forUser, "user", "", "for this user instead of yourself")
 	cmd.Flags().StringVar(&forService, "service", "", "for this service instead of yourself")
 	cmd.MarkFlagsMutuallyExclusive("user", "service")
+	return cmd
+}
+
+// rateFrom reads a rate limit as it is typed: "" for none given, 0 to take it away, else uses/window.
+func rateFrom(text string) (*kms.KeyRateLimit, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if text == "0" {
+		return &kms.KeyRateLimit{Limit: 0, WindowSeconds: 1}, nil
+	}
+	uses, window, _ := strings.Cut(text, "/")
+	n, err := strconv.ParseInt(uses, 10, 64)
+	d, windowErr := time.ParseDuration(window)
+	if err != nil || windowErr != nil || n <= 0 || d < time.Second || d%time.Second != 0 {
+		return nil, usagef("--rate is uses/window in whole seconds, for example 10/1m, or 0")
+	}
+	return &kms.KeyRateLimit{Limit: n, WindowSeconds: int64(d / time.Second)}, nil
+}
+
+func (o *operator) updateKey() *cobra.Command {
+	var name, rate string
+	var metadata map[string]string
+	cmd := o.command("update ID", "Change a key's name, metadata or rate limit", "  fountain keys update key_01... --rate 10/1m\n  fountain keys update key_01... --name nightly --metadata team=data", oneArg("a key's id"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			limit, err := rateFrom(rate)
+			if err != nil {
+				return err
+			}
+			change := kms.APIKeyUpdate{Name: optional(name), RateLimit: limit}
+			if cmd.Flags().Changed("metadata") {
+				change.Metadata = &metadata
+			}
+			if change == (kms.APIKeyUpdate{}) {
+				return usagef("fountain keys update takes --name, --metadata or --rate")
+			}
+			k, err := c.KMS.GetAPIKey(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if k, err = c.KMS.UpdateAPIKey(cmd.Context(), k.ID, fountain.IfMatch(k.Version), change); err != nil {
+				return err
+			}
+			return o.print(cmd, k, keyHead, [][]string{keyRow(*k)})
+		})
+	cmd.Flags().StringVar(&name, "name", "", "the new name")
+	cmd.Flags().StringVar(&rate, "rate", "", "how often the key may be used, for example 10/1m; 0 takes the limit away")
+	cmd.Flags().StringToStringVar(&metadata, "metadata", nil, "all the words of your own from now on, name=value; may be repeated")
 	return cmd
 }
 

@@ -95,6 +95,12 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(good("keys", "list", "--output", "json").stdout), &keys))
 	require.Len(t, keys, 1)
 	id := keys[0]["id"].(string)
+	require.Contains(t, good("keys", "update", id, "--name", "nightly", "--rate", "100/1m", "--metadata", "team=data").stdout, "nightly")
+	require.Equal(t, 2, h.run("keys", "update", id).code)
+	require.Equal(t, 2, h.run("keys", "update", id, "--rate", "often").code)
+	h.env = []string{"FOUNTAIN_API_KEY=" + strings.TrimSpace(key.stdout)}
+	require.Regexp(t, `(?s)^user ada \(usr_\w+\)\nkey    `+id+` \(nightly\), active, .*\nroles  admin\nscopes elements:read elements:write\n`, good("whoami", "--url", u.url).stdout)
+	h.env = nil
 	require.Contains(t, good("keys", "verify", "--key-file", write(t, strings.TrimSpace(key.stdout))).stdout, "VALID")
 	require.Regexp(t, `^fk_live_\w+\n$`, good("keys", "rotate", id, "--overlap", "2h").stdout)
 	require.Contains(t, good("keys", "retire", id).stdout, "has ended")

@@ -1,16 +1,17 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
 )
 
 func newWhoami() *cobra.Command {
@@ -24,7 +25,10 @@ func newWhoami() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			token, err := anyToken(cmd.Context(), client)
+			if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
+				return printKey(cmd, client, key)
+			}
+			token, err := client.Token(cmd.Context(), "kms")
 			if err != nil {
 				return err
 			}
@@ -47,16 +51,20 @@ func newWhoami() *cobra.Command {
 	return cmd
 }
 
-// anyToken returns a token for the first service that the scopes reach: an API key may be for one alone.
-func anyToken(ctx context.Context, client *fountain.Client) (string, error) {
-	var token string
-	var err error
-	for _, service := range []string{"kms", "sequence", "search", "twofactor"} {
-		if token, err = client.Token(ctx, service); !errors.Is(err, fountain.CodeInvalidTarget) {
-			break
-		}
+// printKey tells what an API key is, and all that it may do.
+func printKey(cmd *cobra.Command, client *fountain.Client, key string) error {
+	who, err := client.KMS.WhoamiAPIKey(cmd.Context(), kms.APIKeyText{Key: key})
+	if err != nil {
+		return err
 	}
-	return token, err
+	k := who.APIKey
+	roles := ""
+	if who.Roles != nil {
+		roles = strings.Join(*who.Roles, " ")
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s)\nkey    %s (%s), %s, ends %s\nroles  %s\nscopes %s\n",
+		k.OwnerKind, who.OwnerName, k.OwnerID, k.ID, k.Name, k.Status, when(k.ExpiresAt), roles, strings.Join(who.Scopes, " "))
+	return err
 }
 
 // claims is what an access token tells its holder (RFC 9068). Nothing is decided by it here, so it is not verified.

@@ -17,6 +17,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for APIKeyEnvironment.
+const (
+	APIKeyEnvironmentLive APIKeyEnvironment = "live"
+	APIKeyEnvironmentTest APIKeyEnvironment = "test"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyEnvironment enum.
+func (e APIKeyEnvironment) Valid() bool {
+	switch e {
+	case APIKeyEnvironmentLive:
+		return true
+	case APIKeyEnvironmentTest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for APIKeyOwnerKind.
 const (
 	APIKeyOwnerKindService APIKeyOwnerKind = "service"
@@ -59,6 +77,24 @@ func (e APIKeyStatus) Valid() bool {
 	}
 }
 
+// Defines values for APIKeyCreateEnvironment.
+const (
+	APIKeyCreateEnvironmentLive APIKeyCreateEnvironment = "live"
+	APIKeyCreateEnvironmentTest APIKeyCreateEnvironment = "test"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyCreateEnvironment enum.
+func (e APIKeyCreateEnvironment) Valid() bool {
+	switch e {
+	case APIKeyCreateEnvironmentLive:
+		return true
+	case APIKeyCreateEnvironmentTest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for APIKeyCreateOwnerKind.
 const (
 	APIKeyCreateOwnerKindService APIKeyCreateOwnerKind = "service"
@@ -84,6 +120,7 @@ const (
 	INSUFFICIENTSCOPE APIKeyVerdictCode = "INSUFFICIENT_SCOPE"
 	MALFORMED         APIKeyVerdictCode = "MALFORMED"
 	NOTFOUND          APIKeyVerdictCode = "NOT_FOUND"
+	RATELIMITED       APIKeyVerdictCode = "RATE_LIMITED"
 	REVOKED           APIKeyVerdictCode = "REVOKED"
 	VALID             APIKeyVerdictCode = "VALID"
 )
@@ -101,9 +138,29 @@ func (e APIKeyVerdictCode) Valid() bool {
 		return true
 	case NOTFOUND:
 		return true
+	case RATELIMITED:
+		return true
 	case REVOKED:
 		return true
 	case VALID:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for APIKeyVerdictEnvironment.
+const (
+	APIKeyVerdictEnvironmentLive APIKeyVerdictEnvironment = "live"
+	APIKeyVerdictEnvironmentTest APIKeyVerdictEnvironment = "test"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyVerdictEnvironment enum.
+func (e APIKeyVerdictEnvironment) Valid() bool {
+	switch e {
+	case APIKeyVerdictEnvironmentLive:
+		return true
+	case APIKeyVerdictEnvironmentTest:
 		return true
 	default:
 		return false
@@ -341,17 +398,22 @@ type AdminBootstrap struct {
 
 // APIKey defines model for ApiKey.
 type APIKey struct {
-	CreatedAt time.Time `json:"createdAt"`
-	ExpiresAt time.Time `json:"expiresAt"`
+	CreatedAt   time.Time         `json:"createdAt"`
+	Environment APIKeyEnvironment `json:"environment"`
+	ExpiresAt   time.Time         `json:"expiresAt"`
 
 	// GrantedUntil No successor made by rotation outlives this time.
-	GrantedUntil time.Time       `json:"grantedUntil"`
-	ID           string          `json:"id"`
-	LastUsedAt   *time.Time      `json:"lastUsedAt,omitempty"`
-	Name         string          `json:"name"`
-	OwnerID      string          `json:"ownerId"`
-	OwnerKind    APIKeyOwnerKind `json:"ownerKind"`
-	ReplacedBy   *string         `json:"replacedBy,omitempty"`
+	GrantedUntil time.Time  `json:"grantedUntil"`
+	ID           string     `json:"id"`
+	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
+
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata   *KeyMetadata    `json:"metadata,omitempty"`
+	Name       string          `json:"name"`
+	OwnerID    string          `json:"ownerId"`
+	OwnerKind  APIKeyOwnerKind `json:"ownerKind"`
+	RateLimit  *KeyRateLimit   `json:"rateLimit,omitempty"`
+	ReplacedBy *string         `json:"replacedBy,omitempty"`
 
 	// RootID The first key of the lineage; its own id when it was not made by rotation.
 	RootID string `json:"rootId"`
@@ -368,7 +430,14 @@ type APIKey struct {
 
 	// Tenant The owner's; absent in the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
+
+	// Uses How often it was used; written in batches.
+	Uses    int64 `json:"uses"`
+	Version int64 `json:"version"`
 }
+
+// APIKeyEnvironment defines model for APIKey.Environment.
+type APIKeyEnvironment string
 
 // APIKeyOwnerKind defines model for APIKey.OwnerKind.
 type APIKeyOwnerKind string
@@ -378,18 +447,42 @@ type APIKeyStatus string
 
 // APIKeyCreate defines model for ApiKeyCreate.
 type APIKeyCreate struct {
+	// Environment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+	Environment *APIKeyCreateEnvironment `json:"environment,omitempty"`
+
 	// ExpiresAt At most 365 days ahead; 90 days when absent.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	Name      string     `json:"name"`
-	OwnerID   *string    `json:"ownerId,omitempty"`
+
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata *KeyMetadata `json:"metadata,omitempty"`
+	Name     string       `json:"name"`
+	OwnerID  *string      `json:"ownerId,omitempty"`
 
 	// OwnerKind Sent with ownerId or not at all.
 	OwnerKind *APIKeyCreateOwnerKind `json:"ownerKind,omitempty"`
+	RateLimit *KeyRateLimit          `json:"rateLimit,omitempty"`
 	Scopes    Scopes                 `json:"scopes"`
 }
 
+// APIKeyCreateEnvironment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+type APIKeyCreateEnvironment string
+
 // APIKeyCreateOwnerKind Sent with ownerId or not at all.
 type APIKeyCreateOwnerKind string
+
+// APIKeyIdentity defines model for ApiKeyIdentity.
+type APIKeyIdentity struct {
+	APIKey APIKey `json:"apiKey"`
+
+	// OwnerName The username, or the name of the service.
+	OwnerName string `json:"ownerName"`
+
+	// Roles The roles of an owner who is a user.
+	Roles *[]string `json:"roles,omitempty"`
+
+	// Scopes What the key may do now.
+	Scopes []string `json:"scopes"`
+}
 
 // APIKeyList defines model for ApiKeyList.
 type APIKeyList struct {
@@ -424,14 +517,34 @@ type APIKeyRotation struct {
 	Replaces string `json:"replaces"`
 }
 
+// APIKeyText defines model for ApiKeyText.
+type APIKeyText struct {
+	Key string `json:"key"`
+}
+
+// APIKeyUpdate defines model for ApiKeyUpdate.
+type APIKeyUpdate struct {
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata  *KeyMetadata  `json:"metadata,omitempty"`
+	Name      *string       `json:"name,omitempty"`
+	RateLimit *KeyRateLimit `json:"rateLimit,omitempty"`
+}
+
 // APIKeyVerdict defines model for ApiKeyVerdict.
 type APIKeyVerdict struct {
-	Code      APIKeyVerdictCode       `json:"code"`
-	ExpiresAt *time.Time              `json:"expiresAt,omitempty"`
-	KeyID     *string                 `json:"keyId,omitempty"`
+	Code        APIKeyVerdictCode         `json:"code"`
+	Environment *APIKeyVerdictEnvironment `json:"environment,omitempty"`
+	ExpiresAt   *time.Time                `json:"expiresAt,omitempty"`
+	KeyID       *string                   `json:"keyId,omitempty"`
+
+	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	Metadata  *KeyMetadata            `json:"metadata,omitempty"`
 	OwnerID   *string                 `json:"ownerId,omitempty"`
 	OwnerKind *APIKeyVerdictOwnerKind `json:"ownerKind,omitempty"`
-	Scopes    *[]string               `json:"scopes,omitempty"`
+
+	// RateLimit How a key with a rate limit stands at the replica that answers.
+	RateLimit *KeyRateState `json:"rateLimit,omitempty"`
+	Scopes    *[]string     `json:"scopes,omitempty"`
 
 	// Tenant The owner's; absent in the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
@@ -440,6 +553,9 @@ type APIKeyVerdict struct {
 
 // APIKeyVerdictCode defines model for APIKeyVerdict.Code.
 type APIKeyVerdictCode string
+
+// APIKeyVerdictEnvironment defines model for APIKeyVerdict.Environment.
+type APIKeyVerdictEnvironment string
 
 // APIKeyVerdictOwnerKind defines model for APIKeyVerdict.OwnerKind.
 type APIKeyVerdictOwnerKind string
@@ -545,6 +661,23 @@ type Jwk struct {
 // JwkSet defines model for JwkSet.
 type JwkSet struct {
 	Keys []Jwk `json:"keys"`
+}
+
+// KeyMetadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+type KeyMetadata = map[string]string
+
+// KeyRateLimit defines model for KeyRateLimit.
+type KeyRateLimit struct {
+	// Limit Uses in a window; counted by each replica of the kms.
+	Limit         int64 `json:"limit"`
+	WindowSeconds int64 `json:"windowSeconds"`
+}
+
+// KeyRateState How a key with a rate limit stands at the replica that answers.
+type KeyRateState struct {
+	Limit     int64     `json:"limit"`
+	Remaining int64     `json:"remaining"`
+	ResetAt   time.Time `json:"resetAt"`
 }
 
 // Login defines model for Login.
@@ -971,6 +1104,12 @@ type RotateCurrentAPIKeyParams struct {
 	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
+// UpdateAPIKeyParams defines parameters for UpdateAPIKey.
+type UpdateAPIKeyParams struct {
+	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	IfMatch externalRef0.IfMatch `json:"If-Match"`
+}
+
 // RotateAPIKeyParams defines parameters for RotateAPIKey.
 type RotateAPIKeyParams struct {
 	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
@@ -1151,6 +1290,12 @@ type RotateCurrentAPIKeyJSONRequestBody = APIKeyRotate
 // VerifyAPIKeyJSONRequestBody defines body for VerifyAPIKey for application/json ContentType.
 type VerifyAPIKeyJSONRequestBody = APIKeyVerify
 
+// WhoamiAPIKeyJSONRequestBody defines body for WhoamiAPIKey for application/json ContentType.
+type WhoamiAPIKeyJSONRequestBody = APIKeyText
+
+// UpdateAPIKeyJSONRequestBody defines body for UpdateAPIKey for application/json ContentType.
+type UpdateAPIKeyJSONRequestBody = APIKeyUpdate
+
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = APIKeyRotate
 
@@ -1243,12 +1388,18 @@ type ServerInterface interface {
 	// VerifyAPIKey Tell whether an API key is good
 	// (POST /keys/verify)
 	VerifyAPIKey(w http.ResponseWriter, r *http.Request)
+	// WhoamiAPIKey Tell the holder of an API key what it is
+	// (POST /keys/whoami)
+	WhoamiAPIKey(w http.ResponseWriter, r *http.Request)
 	// RevokeAPIKey Revoke an API key and its successors
 	// (DELETE /keys/{keyId})
 	RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
 	// GetAPIKey Read an API key's description
 	// (GET /keys/{keyId})
 	GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
+	// UpdateAPIKey Change an API key's name, metadata or rate limit
+	// (PATCH /keys/{keyId})
+	UpdateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params UpdateAPIKeyParams)
 	// RetireAPIKey End a key that was rotated
 	// (POST /keys/{keyId}/retire)
 	RetireAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
@@ -1462,6 +1613,12 @@ func (_ Unimplemented) VerifyAPIKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// WhoamiAPIKey Tell the holder of an API key what it is
+// (POST /keys/whoami)
+func (_ Unimplemented) WhoamiAPIKey(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // RevokeAPIKey Revoke an API key and its successors
 // (DELETE /keys/{keyId})
 func (_ Unimplemented) RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID) {
@@ -1471,6 +1628,12 @@ func (_ Unimplemented) RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyI
 // GetAPIKey Read an API key's description
 // (GET /keys/{keyId})
 func (_ Unimplemented) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateAPIKey Change an API key's name, metadata or rate limit
+// (PATCH /keys/{keyId})
+func (_ Unimplemented) UpdateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params UpdateAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2097,6 +2260,20 @@ func (siw *ServerInterfaceWrapper) VerifyAPIKey(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// WhoamiAPIKey operation middleware
+func (siw *ServerInterfaceWrapper) WhoamiAPIKey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WhoamiAPIKey(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RevokeAPIKey operation middleware
 func (siw *ServerInterfaceWrapper) RevokeAPIKey(w http.ResponseWriter, r *http.Request) {
 
@@ -2140,6 +2317,60 @@ func (siw *ServerInterfaceWrapper) GetAPIKey(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetAPIKey(w, r, keyID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateAPIKey operation middleware
+func (siw *ServerInterfaceWrapper) UpdateAPIKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", chi.URLParam(r, "keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "keyId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateAPIKeyParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = IfMatch
+
+	} else {
+		err := fmt.Errorf("Header parameter If-Match is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "If-Match", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateAPIKey(w, r, keyID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3699,6 +3930,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/keys", wrapper.CreateAPIKey)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/keys/whoami", wrapper.WhoamiAPIKey)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/keys/verify", wrapper.VerifyAPIKey)
 	})
 	r.Group(func(r chi.Router) {
@@ -3709,6 +3943,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/keys/{keyId}", wrapper.GetAPIKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/keys/{keyId}", wrapper.UpdateAPIKey)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/keys/{keyId}/retire", wrapper.RetireAPIKey)
@@ -6925,6 +7162,180 @@ func (response VerifyAPIKeydefaultApplicationProblemPlusJSONResponse) VisitVerif
 	return err
 }
 
+type WhoamiAPIKeyRequestObject struct {
+	Body *WhoamiAPIKeyJSONRequestBody
+}
+
+type WhoamiAPIKeyResponseObject interface {
+	VisitWhoamiAPIKeyResponse(w http.ResponseWriter) error
+}
+
+type WhoamiAPIKey200JSONResponse APIKeyIdentity
+
+func (response WhoamiAPIKey200JSONResponse) VisitWhoamiAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoamiAPIKey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response WhoamiAPIKey401ApplicationProblemPlusJSONResponse) VisitWhoamiAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoamiAPIKey422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type WhoamiAPIKey422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers WhoamiAPIKey422ResponseHeaders
+}
+
+func (response WhoamiAPIKey422ApplicationProblemPlusJSONResponse) VisitWhoamiAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoamiAPIKey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type WhoamiAPIKey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers WhoamiAPIKey429ResponseHeaders
+}
+
+func (response WhoamiAPIKey429ApplicationProblemPlusJSONResponse) VisitWhoamiAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoamiAPIKeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type WhoamiAPIKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    WhoamiAPIKeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response WhoamiAPIKeydefaultApplicationProblemPlusJSONResponse) VisitWhoamiAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RevokeAPIKeyRequestObject struct {
 	KeyID KeyID `json:"keyId"`
 }
@@ -7147,15 +7558,23 @@ type GetAPIKeyResponseObject interface {
 	VisitGetAPIKeyResponse(w http.ResponseWriter) error
 }
 
-type GetAPIKey200JSONResponse APIKey
+type GetAPIKey200ResponseHeaders struct {
+	ETag string
+}
+
+type GetAPIKey200JSONResponse struct {
+	Body    APIKey
+	Headers GetAPIKey200ResponseHeaders
+}
 
 func (response GetAPIKey200JSONResponse) VisitGetAPIKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7327,6 +7746,390 @@ type GetAPIKeydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetAPIKeydefaultApplicationProblemPlusJSONResponse) VisitGetAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKeyRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params UpdateAPIKeyParams
+	Body   *UpdateAPIKeyJSONRequestBody
+}
+
+type UpdateAPIKeyResponseObject interface {
+	VisitUpdateAPIKeyResponse(w http.ResponseWriter) error
+}
+
+type UpdateAPIKey200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateAPIKey200JSONResponse struct {
+	Body    APIKey
+	Headers UpdateAPIKey200ResponseHeaders
+}
+
+func (response UpdateAPIKey200JSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateAPIKey401ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey403ResponseHeaders
+}
+
+func (response UpdateAPIKey403ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey404ResponseHeaders
+}
+
+func (response UpdateAPIKey404ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey409ResponseHeaders
+}
+
+func (response UpdateAPIKey409ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey412ResponseHeaders
+}
+
+func (response UpdateAPIKey412ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey422ResponseHeaders
+}
+
+func (response UpdateAPIKey422ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey428ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey428ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey428ResponseHeaders
+}
+
+func (response UpdateAPIKey428ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(428)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateAPIKey429ResponseHeaders
+}
+
+func (response UpdateAPIKey429ApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAPIKeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateAPIKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    UpdateAPIKeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateAPIKeydefaultApplicationProblemPlusJSONResponse) VisitUpdateAPIKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15397,12 +16200,18 @@ type StrictServerInterface interface {
 	// VerifyAPIKey Tell whether an API key is good
 	// (POST /keys/verify)
 	VerifyAPIKey(ctx context.Context, request VerifyAPIKeyRequestObject) (VerifyAPIKeyResponseObject, error)
+	// WhoamiAPIKey Tell the holder of an API key what it is
+	// (POST /keys/whoami)
+	WhoamiAPIKey(ctx context.Context, request WhoamiAPIKeyRequestObject) (WhoamiAPIKeyResponseObject, error)
 	// RevokeAPIKey Revoke an API key and its successors
 	// (DELETE /keys/{keyId})
 	RevokeAPIKey(ctx context.Context, request RevokeAPIKeyRequestObject) (RevokeAPIKeyResponseObject, error)
 	// GetAPIKey Read an API key's description
 	// (GET /keys/{keyId})
 	GetAPIKey(ctx context.Context, request GetAPIKeyRequestObject) (GetAPIKeyResponseObject, error)
+	// UpdateAPIKey Change an API key's name, metadata or rate limit
+	// (PATCH /keys/{keyId})
+	UpdateAPIKey(ctx context.Context, request UpdateAPIKeyRequestObject) (UpdateAPIKeyResponseObject, error)
 	// RetireAPIKey End a key that was rotated
 	// (POST /keys/{keyId}/retire)
 	RetireAPIKey(ctx context.Context, request RetireAPIKeyRequestObject) (RetireAPIKeyResponseObject, error)
@@ -16048,6 +16857,37 @@ func (sh *strictHandler) VerifyAPIKey(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// WhoamiAPIKey operation middleware
+func (sh *strictHandler) WhoamiAPIKey(w http.ResponseWriter, r *http.Request) {
+	var request WhoamiAPIKeyRequestObject
+
+	var body WhoamiAPIKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WhoamiAPIKey(ctx, request.(WhoamiAPIKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WhoamiAPIKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WhoamiAPIKeyResponseObject); ok {
+		if err := validResponse.VisitWhoamiAPIKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RevokeAPIKey operation middleware
 func (sh *strictHandler) RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID) {
 	var request RevokeAPIKeyRequestObject
@@ -16093,6 +16933,40 @@ func (sh *strictHandler) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetAPIKeyResponseObject); ok {
 		if err := validResponse.VisitGetAPIKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateAPIKey operation middleware
+func (sh *strictHandler) UpdateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params UpdateAPIKeyParams) {
+	var request UpdateAPIKeyRequestObject
+
+	request.KeyID = keyID
+	request.Params = params
+
+	var body UpdateAPIKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateAPIKey(ctx, request.(UpdateAPIKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateAPIKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateAPIKeyResponseObject); ok {
+		if err := validResponse.VisitUpdateAPIKeyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -132,7 +132,7 @@ func (p parts) domain() *handlers.Domain {
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)
 	services := service.New(db, kmsdb.Services{}, apiKeys, roles, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
-	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, c.Clock, c.Log)
+	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, c.Clock, c.Log)
 	clients := &credential.Clients{Keys: presented, Mint: p.mint}
 	sessions := session.New(session.Config{
 		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
@@ -221,7 +221,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 	for _, run := range []func(context.Context) error{
 		d.Feed.Run, d.TokenFiles.Run, d.Presented.RunFlush,
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
-		life.Every(flushPause, "write last uses of keys", d.Presented.Flush),
+		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
 		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),

@@ -2,6 +2,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -52,10 +53,27 @@ type Key struct {
 	LastUsedAt, RevokedAt time.Time // zero: never
 	ReplacedBy            string
 
+	Metadata map[string]string // words of the owner's own
+	Limit    RateLimit
+	Uses     int64 // how often it was used, as far as that is written
+	Version  int64
+
 	ParentID     string        // the key that this one replaced; "" when it was not made by rotation
 	RootID       string        // the first key of the lineage
 	Life         time.Duration // that a key of the lineage is made to live
 	GrantedUntil time.Time     // the end that was granted to the lineage
+}
+
+// RateLimit bounds how often a key is used; zero: it is not bounded.
+type RateLimit struct {
+	Uses   int64 // in a window
+	Window time.Duration
+}
+
+// Environment is what the key's text says it is for.
+func (k Key) Environment() Environment {
+	e, _ := environment(k.Start)
+	return e
 }
 
 // Status returns the key's status at a time.
@@ -85,6 +103,8 @@ type Rows interface {
 	Get(ctx context.Context, q store.Querier, id string) (Key, bool, error)
 	// List returns keys, newest first, those before the given id; an empty owner means everybody's.
 	List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) ([]Key, error)
+	// Update writes name, metadata and limit over the version from; false when that is not the version any more.
+	Update(ctx context.Context, tx *store.Tx, k Key, from int64) (bool, error)
 	// Working counts the owner's keys that work at the time.
 	Working(ctx context.Context, q store.Querier, owner authority.Ref, at time.Time) (int, error)
 	// Replace makes a working key expire at the latest at expires, replaced by successor. It is false when the key does not work any more, or
@@ -131,6 +151,10 @@ type Draft struct {
 	Owner     authority.Ref // empty: the caller
 	Scopes    []string
 	ExpiresAt time.Time // zero: DefaultLife from now
+
+	Environment Environment // "": Live
+	Metadata    map[string]string
+	Limit       RateLimit
 }
 
 // RequireStepUp asks for a second factor: it refuses unless the caller has just shown one.
@@ -182,7 +206,8 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft)
 	}
 	k := Key{
 		Name: d.Name, Owner: d.Owner, Tenant: owner.Tenant, Scopes: slices.Clone(d.Scopes), CreatedAt: now, ExpiresAt: d.ExpiresAt,
-		Life: d.ExpiresAt.Sub(now), GrantedUntil: d.ExpiresAt,
+		Life: d.ExpiresAt.Sub(now), GrantedUntil: d.ExpiresAt, Metadata: d.Metadata, Limit: d.Limit,
+		Start: cmp.Or(d.Environment, Live).prefix(),
 	}
 	return s.make(ctx, tx, k)
 }
@@ -203,6 +228,9 @@ func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Dr
 	if err := permit(caller, held.Caller, authority.CreateKey, owner, onlyAdmins); err != nil {
 		return authority.Owner{}, err
 	}
+	if err := s.unlimited(ctx, tx, caller); err != nil {
+		return authority.Owner{}, err
+	}
 	switch {
 	case !authority.Reaches(caller.Principal, held.Caller, d.Scopes):
 		return authority.Owner{}, beyond()
@@ -212,6 +240,21 @@ func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Dr
 		return authority.Owner{}, domain.Refuse(domain.StateConflict, "The owner is disabled.")
 	}
 	return owner, nil
+}
+
+// unlimited refuses a caller whose token was issued for a key with a rate limit: the keys that it made would have none.
+func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error {
+	if caller.SessionID != "" {
+		return nil
+	}
+	k, _, err := s.rows.Get(ctx, tx, caller.ClientID)
+	if err != nil {
+		return fmt.Errorf("read the caller's key: %w", err)
+	}
+	if k.Limit.Uses > 0 {
+		return domain.Refuse(domain.Forbidden, "A key with a rate limit makes no keys.")
+	}
+	return nil
 }
 
 // end checks a key's end that a caller asks for.
@@ -246,7 +289,7 @@ func beyond() error {
 func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (Key, string, error) {
 	now := domain.Now(s.clock)
 	k, text, err := s.make(ctx, tx, Key{
-		Name: name, Owner: owner.Ref, Tenant: owner.Tenant, FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
+		Name: name, Owner: owner.Ref, Tenant: owner.Tenant, Start: Live.prefix(), FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
 		Life: DefaultLife, GrantedUntil: now.Add(EnrolledLife),
 	})
 	k.Scopes = owner.Scopes
@@ -262,9 +305,10 @@ func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, erro
 	return k, text, s.audit.Append(ctx, tx, auditlog.Event{Action: "createApiKey", Target: k.ID, Detail: map[string]string{"owner": k.Owner.ID}})
 }
 
-// withText gives the key a new id and text. A key without a parent begins a lineage.
+// withText gives the key a new id and text, of the environment that Start begins with. A key without a parent begins a lineage.
 func (k Key) withText() (Key, string) {
-	keyID, text := newText()
+	keyID, text := newText(k.Environment())
+	k.Uses, k.Version = 0, 1
 	k.ID, k.Start = keyID, text[:startLen]
 	if k.ParentID == "" {
 		k.RootID = keyID

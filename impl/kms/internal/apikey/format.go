@@ -9,35 +9,56 @@ import (
 	"github.com/fountainai/fountain/internal/id"
 )
 
-// A key is fk_live_<ULID>_<43 base62 digits of 256 random bits><6 base62 digits of the CRC-32 of all before>. It tells its id,
+// Environment is what a key says it is for. It is in the key's text and changes nothing that the key may do.
+type Environment string
+
+// The environments.
+const (
+	Live Environment = "live"
+	Test Environment = "test"
+)
+
+// A key is fk_<live or test>_<ULID>_<43 base62 digits of 256 random bits><6 base62 digits of the CRC-32 of all before>. It tells its id,
 // key_<ULID>, and a mistyped one is refused without asking the database.
 const (
-	prefix       = "fk_live_"
+	prefixLen    = len("fk_live_")
 	ulidLen      = 26
 	randomDigits = 43
 	sumDigits    = 6
-	textLen      = len(prefix) + ulidLen + 1 + randomDigits + sumDigits
-	startLen     = len(prefix) + 14 // the ULID's time and four random digits: keys of one moment look different
+	textLen      = prefixLen + ulidLen + 1 + randomDigits + sumDigits
+	startLen     = prefixLen + 14 // the ULID's time and four random digits: keys of one moment look different
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+func (e Environment) prefix() string { return "fk_" + string(e) + "_" }
+
+// environment returns that of a key's text or of its beginning; false when it is neither of them.
+func environment(text string) (Environment, bool) {
+	for _, e := range []Environment{Live, Test} {
+		if strings.HasPrefix(text, e.prefix()) {
+			return e, true
+		}
+	}
+	return "", false
+}
+
 // newText returns a new key's id and text.
-func newText() (keyID, text string) {
+func newText(e Environment) (keyID, text string) {
 	keyID = id.New("key")
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
-	body := prefix + strings.TrimPrefix(keyID, "key_") + "_" + digits(new(big.Int).SetBytes(random), randomDigits)
+	body := e.prefix() + strings.TrimPrefix(keyID, "key_") + "_" + digits(new(big.Int).SetBytes(random), randomDigits)
 	return keyID, body + checksum(body)
 }
 
 // Parse returns the id of a key's text; false when it is not the text of any key.
 func Parse(text string) (keyID string, ok bool) {
-	if len(text) != textLen || !strings.HasPrefix(text, prefix) {
+	if _, known := environment(text); !known || len(text) != textLen {
 		return "", false
 	}
 	body, sum := text[:textLen-sumDigits], text[textLen-sumDigits:]
-	rest := body[len(prefix):]
+	rest := body[prefixLen:]
 	keyID = "key_" + rest[:ulidLen]
 	if !id.Valid("key", keyID) || rest[ulidLen] != '_' || strings.Trim(rest[ulidLen+1:], base62) != "" {
 		return "", false

@@ -11,12 +11,12 @@ import (
 )
 
 // scannable is the expression to give to secret scanners.
-var scannable = regexp.MustCompile(`^fk_live_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z]{49}$`)
+var scannable = regexp.MustCompile(`^fk_(live|test)_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z]{49}$`)
 
 func TestNewText_isParsedAndTellsItsID(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id, text := newText()
+		id, text := newText(Live)
 		require.Regexp(t, scannable, text)
 		got, ok := Parse(text)
 		require.True(t, ok)
@@ -29,7 +29,7 @@ func TestNewText_isParsedAndTellsItsID(t *testing.T) {
 
 func TestParse_findsEveryMistypedCharacter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		_, text := newText()
+		_, text := newText(Live)
 		at := rapid.IntRange(0, len(text)-1).Draw(t, "at")
 		with := rapid.ByteRange('!', '~').Draw(t, "with")
 		if text[at] == with {
@@ -42,7 +42,7 @@ func TestParse_findsEveryMistypedCharacter(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	_, text := newText()
+	_, text := newText(Live)
 	for _, seed := range []string{text, "", "fk_live_", strings.Repeat("0", textLen), text + "0", text[:textLen-1]} {
 		f.Add(seed)
 	}

@@ -13,6 +13,7 @@ const (
 	SeeKey
 	RotateKey
 	RevokeKey
+	UpdateKey
 )
 
 // whose says whose key an act is about, seen from the caller.
@@ -45,6 +46,7 @@ var grants = map[Act]map[whose]grant{
 	CreateKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {nobody, false}}, // by enrolment alone
 	SeeKey:    {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {administrators, true}},
 	RotateKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {nobody, false}}, // by the service itself
+	UpdateKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {nobody, false}},
 	RevokeKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {administrators, true}},
 }
 

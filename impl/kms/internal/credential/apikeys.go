@@ -13,6 +13,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -29,6 +30,7 @@ const (
 	KeyExpired        Code = "EXPIRED"
 	KeyRevoked        Code = "REVOKED"
 	InsufficientScope Code = "INSUFFICIENT_SCOPE"
+	RateLimited       Code = "RATE_LIMITED"
 )
 
 // Verdict is what is known of a presented key. Key and Owner are set only when the text is that of a key.
@@ -37,6 +39,13 @@ type Verdict struct {
 	Key    apikey.Key
 	Owner  authority.Owner
 	Scopes []string // what the key may do now: its own scopes that its owner has too
+	Rate   Rate     // of a key with a limit
+}
+
+// Use is how a key was used since that was written.
+type Use struct {
+	Times int64
+	Last  time.Time
 }
 
 // KeyRows is what the domain asks of the database.
@@ -45,8 +54,8 @@ type KeyRows interface {
 	ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (apikey.Key, bool, error)
 	// FirstUse notes the first use of a key; false when it does not work any more.
 	FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
-	// Used notes the last use of keys.
-	Used(ctx context.Context, tx *store.Tx, at map[string]time.Time) error
+	// Used notes uses of keys.
+	Used(ctx context.Context, tx *store.Tx, uses map[string]Use) error
 }
 
 // Keys judges API keys.
@@ -59,14 +68,18 @@ type Keys struct {
 	clock  clock.Clock
 	log    *slog.Logger
 	uses   uses
+	known  *known
+	rates  rates
 }
 
-// NewKeys returns the judge of API keys.
-func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, c clock.Clock, log *slog.Logger) *Keys {
-	return &Keys{db: db, rows: rows, owners: owners, pepper: pepper, audit: auditlog.Log{Clock: c}, clock: c, log: log}
+// NewKeys returns the judge of API keys. Endings are what the revocation feed of this replica knows.
+func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations, c clock.Clock, log *slog.Logger) *Keys {
+	return &Keys{
+		db: db, rows: rows, owners: owners, pepper: pepper, audit: auditlog.Log{Clock: c}, clock: c, log: log, known: newKnown(endings),
+	}
 }
 
-// Verify judges a presented key. Good ones count as used.
+// Verify judges a presented key. Good ones count as used, and against their rate limit.
 func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict, error) {
 	v, err := s.check(ctx, text)
 	if err != nil || v.Code != Valid {
@@ -76,8 +89,24 @@ func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict,
 		v.Code = InsufficientScope
 		return v, nil
 	}
+	if v.Rate = s.rates.take(v.Key, s.clock.Now()); v.Rate.Exceeded {
+		v.Code = RateLimited
+		return v, nil
+	}
 	return s.use(ctx, v)
 }
+
+// Identify judges a key for its holder, and does not count as a use. A key that is not good is domain.InvalidCredentials.
+func (s *Keys) Identify(ctx context.Context, text string) (Verdict, error) {
+	v, err := s.check(ctx, text)
+	if err == nil && v.Code != Valid {
+		err = domain.Refuse(domain.InvalidCredentials, "The key is not good.")
+	}
+	return v, err
+}
+
+// Forget has the next check of a key read its row: it was changed.
+func (s *Keys) Forget(keyID string) { s.known.forget(keyID) }
 
 // Authenticate judges a key that is presented with its id, as a client secret.
 func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, error) {
@@ -89,6 +118,9 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 		return Verdict{Code: NotFound}, nil
 	}
 	if v.Code == Valid {
+		if v.Rate = s.rates.take(v.Key, s.clock.Now()); v.Rate.Exceeded {
+			return v, domain.Refuse(domain.RateLimited, "The key was used too often.").After(v.Rate.ResetAt.Sub(s.clock.Now()))
+		}
 		return s.use(ctx, v)
 	}
 	if v.Key.ID != "" {
@@ -106,7 +138,20 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 	return v, nil
 }
 
+// check tells what a key is at this moment: from what was read in the last second, unless it has ended since, or from its row.
 func (s *Keys) check(ctx context.Context, text string) (Verdict, error) {
+	if v, ok := s.known.get(text, s.clock.Now()); ok {
+		return v, nil
+	}
+	at := s.known.begin()
+	v, err := s.read(ctx, text)
+	if err == nil && v.Code == Valid && !v.Key.LastUsedAt.IsZero() { // the first use is written at once
+		s.known.put(text, v, at)
+	}
+	return v, err
+}
+
+func (s *Keys) read(ctx context.Context, text string) (Verdict, error) {
 	keyID, ok := apikey.Parse(text)
 	if !ok {
 		return Verdict{Code: Malformed}, nil
@@ -163,37 +208,39 @@ func (s *Keys) use(ctx context.Context, v Verdict) (Verdict, error) {
 	return v, nil
 }
 
-// uses are the last uses that are not written yet.
+// uses are those that are not written yet.
 type uses struct {
 	mu sync.Mutex
-	at map[string]time.Time
+	of map[string]Use
 }
 
 func (u *uses) note(keyID string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.at == nil {
-		u.at = map[string]time.Time{}
+	if u.of == nil {
+		u.of = map[string]Use{}
 	}
-	u.at[keyID] = at
+	u.of[keyID] = Use{u.of[keyID].Times + 1, at}
 }
 
-func (u *uses) take() map[string]time.Time {
+func (u *uses) take() map[string]Use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	at := u.at
-	u.at = nil
-	return at
+	of := u.of
+	u.of = nil
+	return of
 }
 
-// Flush writes the last uses that are not written yet. What a failed flush held is lost: the time of the last use is information, not a
-// guarantee.
+// Flush writes the uses that are not written yet, and forgets what is not known for sure any more. What a failed flush held is lost: uses are
+// information, not a guarantee.
 func (s *Keys) Flush(ctx context.Context) error {
-	at := s.uses.take()
-	if len(at) == 0 {
+	s.known.sweep()
+	s.rates.sweep(s.clock.Now())
+	of := s.uses.take()
+	if len(of) == 0 {
 		return nil
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.rows.Used(ctx, tx, at) })
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.rows.Used(ctx, tx, of) })
 }
 
 const lastFlush = 2 * time.Second
@@ -204,7 +251,7 @@ func (s *Keys) RunFlush(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 	defer cancel()
 	if err := s.Flush(last); err != nil {
-		s.log.WarnContext(ctx, "last uses of keys are lost", "error", err)
+		s.log.WarnContext(ctx, "uses of keys are lost", "error", err)
 	}
 	return nil
 }

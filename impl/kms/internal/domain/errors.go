@@ -30,6 +30,7 @@ const (
 	Overloaded            Kind = "overloaded"
 	PreconditionFailed    Kind = "precondition failed"
 	ProofUsed             Kind = "proof used"
+	RateLimited           Kind = "rate limited"
 	RequiredService       Kind = "required service"
 	SessionEnded          Kind = "session ended"
 	StateConflict         Kind = "state conflict"

@@ -129,12 +129,24 @@ func keyBody(k apikey.Key, now time.Time) kmsapi.APIKey {
 	body := kmsapi.APIKey{
 		ID: k.ID, Name: k.Name, Start: k.Start, OwnerKind: kmsapi.APIKeyOwnerKind(k.Owner.Kind), OwnerID: k.Owner.ID,
 		Tenant: present(k.Tenant), Scopes: list(k.Scopes), Status: kmsapi.APIKeyStatus(k.Status(now)), CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+		Environment: kmsapi.APIKeyEnvironment(k.Environment()), Metadata: wordsOf(k.Metadata), Uses: k.Uses, Version: k.Version,
 		ReplacedBy: present(k.ReplacedBy), RotatedFrom: present(k.ParentID), RootID: k.RootID, GrantedUntil: k.GrantedUntil,
 	}
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
 	}
+	if k.Limit.Uses > 0 {
+		body.RateLimit = &kmsapi.KeyRateLimit{Limit: k.Limit.Uses, WindowSeconds: int64(k.Limit.Window / time.Second)}
+	}
 	return body
+}
+
+// wordsOf returns metadata that is not empty.
+func wordsOf(words map[string]string) *kmsapi.KeyMetadata {
+	if len(words) == 0 {
+		return nil
+	}
+	return &words
 }
 
 func rotationBody(r apikey.Rotation, now time.Time) kmsapi.APIKeyRotation {
@@ -147,7 +159,11 @@ func verdictBody(v credential.Verdict) kmsapi.APIKeyVerdict {
 		return body
 	}
 	kind, scopes, expires := kmsapi.APIKeyVerdictOwnerKind(v.Key.Owner.Kind), list(v.Scopes), v.Key.ExpiresAt
-	body.Tenant = present(v.Key.Tenant)
+	environment := kmsapi.APIKeyVerdictEnvironment(v.Key.Environment())
+	body.Tenant, body.Environment, body.Metadata = present(v.Key.Tenant), &environment, wordsOf(v.Key.Metadata)
+	if v.Rate.Limit > 0 {
+		body.RateLimit = &kmsapi.KeyRateState{Limit: v.Rate.Limit, Remaining: v.Rate.Remaining, ResetAt: v.Rate.ResetAt}
+	}
 	body.KeyID, body.OwnerKind, body.OwnerID, body.Scopes, body.ExpiresAt = &v.Key.ID, &kind, &v.Key.Owner.ID, &scopes, &expires
 	return body
 }

@@ -40,7 +40,51 @@ func draftFrom(body *kmsapi.APIKeyCreate) (apikey.Draft, error) {
 	if body.ExpiresAt != nil {
 		draft.ExpiresAt = *body.ExpiresAt
 	}
+	if body.Environment != nil {
+		draft.Environment = apikey.Environment(*body.Environment)
+	}
+	if body.Metadata != nil {
+		draft.Metadata = *body.Metadata
+	}
+	if body.RateLimit != nil {
+		draft.Limit = limitFrom(*body.RateLimit)
+	}
 	return draft, nil
+}
+
+func limitFrom(body kmsapi.KeyRateLimit) apikey.RateLimit {
+	if body.Limit == 0 {
+		return apikey.RateLimit{}
+	}
+	return apikey.RateLimit{Uses: body.Limit, Window: time.Duration(body.WindowSeconds) * time.Second}
+}
+
+// UpdateAPIKey implements updateApiKey.
+func (h api) UpdateAPIKey(ctx context.Context, r kmsapi.UpdateAPIKeyRequestObject) (kmsapi.UpdateAPIKeyResponseObject, error) {
+	change := apikey.Change{Name: r.Body.Name, Metadata: r.Body.Metadata}
+	if r.Body.RateLimit != nil {
+		limit := limitFrom(*r.Body.RateLimit)
+		change.Limit = &limit
+	}
+	k, err := h.APIKeys.Update(ctx, h.keyCaller(ctx), r.KeyID, version(r.Params.IfMatch), change)
+	if err != nil {
+		return nil, err
+	}
+	h.Presented.Forget(k.ID)
+	return kmsapi.UpdateAPIKey200JSONResponse{Body: keyBody(k, h.Clock.Now()), Headers: kmsapi.UpdateAPIKey200ResponseHeaders{ETag: etag(k.Version)}}, nil
+}
+
+// WhoamiAPIKey implements whoamiApiKey.
+func (h api) WhoamiAPIKey(ctx context.Context, r kmsapi.WhoamiAPIKeyRequestObject) (kmsapi.WhoamiAPIKeyResponseObject, error) {
+	v, err := h.Presented.Identify(ctx, r.Body.Key)
+	if err != nil {
+		return nil, err
+	}
+	body := kmsapi.APIKeyIdentity{APIKey: keyBody(v.Key, h.Clock.Now()), OwnerName: v.Owner.Name, Scopes: list(v.Scopes)}
+	if len(v.Owner.Roles) > 0 {
+		body.Roles = &v.Owner.Roles
+	}
+	return kmsapi.WhoamiAPIKey200JSONResponse(body), nil
 }
 
 // ListAPIKeys implements listApiKeys.
@@ -60,7 +104,7 @@ func (h api) GetAPIKey(ctx context.Context, r kmsapi.GetAPIKeyRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetAPIKey200JSONResponse(keyBody(key, h.Clock.Now())), nil
+	return kmsapi.GetAPIKey200JSONResponse{Body: keyBody(key, h.Clock.Now()), Headers: kmsapi.GetAPIKey200ResponseHeaders{ETag: etag(key.Version)}}, nil
 }
 
 // RevokeAPIKey implements revokeApiKey.
@@ -87,6 +131,7 @@ func (h api) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObjec
 		_, _, err := h.APIKeys.MayRotate(ctx, tx, h.keyCaller(ctx), r.KeyID)
 		return err
 	}
+	defer h.Presented.Forget(r.KeyID) // its end may be nearer now
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		rotation, err := h.APIKeys.Rotate(ctx, tx, h.keyCaller(ctx), r.KeyID, orderFrom(r.Body))
 		return response{body: rotationBody(rotation, h.Clock.Now())}, err
@@ -100,6 +145,7 @@ func (h api) RotateCurrentAPIKey(ctx context.Context, r kmsapi.RotateCurrentAPIK
 		_, err := h.APIKeys.Standing().Hold(ctx, tx, caller(ctx))
 		return err
 	}
+	defer h.Presented.Forget(caller(ctx).ClientID)
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		rotation, err := h.APIKeys.RotateCurrent(ctx, tx, h.keyCaller(ctx), orderFrom(r.Body).Overlap)
 		return response{body: rotationBody(rotation, h.Clock.Now())}, err

@@ -32,6 +32,7 @@ var codes = map[domain.Kind]problem.Code{
 	domain.LimitReached:          problem.LimitReached,
 	domain.NotFound:              problem.NotFound,
 	domain.Overloaded:            problem.Overloaded,
+	domain.RateLimited:           problem.RateLimited,
 	domain.PreconditionFailed:    problem.PreconditionFailed,
 	domain.ProofUsed:             problem.ProofUsed,
 	domain.RequiredService:       problem.RequiredService,

@@ -2,6 +2,7 @@ package kmsdb
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -33,11 +35,16 @@ type keyRow struct {
 	GrantedUntil int64   `db:"granted_until"`
 	Life         int64   `db:"life"`
 	Tenant       string  `db:"tenant"`
+	Metadata     string  `db:"metadata"`
+	RateLimit    int64   `db:"rate_limit"`
+	RateWindow   int64   `db:"rate_window"`
+	Uses         int64   `db:"uses"`
+	Version      int64   `db:"version"`
 }
 
 // keyColumns reads a key; one from before a restore reads as revoked by it.
-const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by, parent_id, root_id, granted_until, life, tenant,
-	COALESCE(revoked_at, (SELECT not_before FROM restore_mark WHERE id = 1 AND not_before > created_at)) AS revoked_at`
+const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by, parent_id, root_id, granted_until, life, tenant, metadata, rate_limit, rate_window,
+	uses, version, COALESCE(revoked_at, (SELECT not_before FROM restore_mark WHERE id = 1 AND not_before > created_at)) AS revoked_at`
 
 func (r keyRow) key() apikey.Key {
 	k := apikey.Key{
@@ -46,6 +53,10 @@ func (r keyRow) key() apikey.Key {
 		CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), LastUsedAt: fromColumn(r.LastUsedAt), RevokedAt: fromColumn(r.RevokedAt),
 	}
 	k.RootID, k.GrantedUntil, k.Life, k.Tenant = r.RootID, at(r.GrantedUntil), time.Duration(r.Life)*time.Microsecond, r.Tenant
+	k.Limit, k.Uses, k.Version = apikey.RateLimit{Uses: r.RateLimit, Window: time.Duration(r.RateWindow) * time.Second}, r.Uses, r.Version
+	if r.Metadata != "" {
+		_ = json.Unmarshal([]byte(r.Metadata), &k.Metadata) // written by metadata below
+	}
 	if r.ReplacedBy != nil {
 		k.ReplacedBy = *r.ReplacedBy
 	}
@@ -55,6 +66,18 @@ func (r keyRow) key() apikey.Key {
 	return k
 }
 
+// metadata is a key's metadata as it is stored.
+func metadata(words map[string]string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	raw, err := json.Marshal(words)
+	if err != nil {
+		panic(err) // strings always can
+	}
+	return string(raw)
+}
+
 // Insert adds a key with the sum of its text.
 func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []byte) error {
 	var parent *string
@@ -62,10 +85,17 @@ func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []by
 		parent = &k.ParentID
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO api_keys (id, hash, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at,
-			parent_id, root_id, granted_until, life, tenant)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.Owner.Kind, k.Owner.ID, join(k.Scopes), flag(k.FollowsOwner),
-		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro(), parent, k.RootID, k.GrantedUntil.UnixMicro(), k.Life.Microseconds(), k.Tenant)
+			parent_id, root_id, granted_until, life, tenant, metadata, rate_limit, rate_window)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.Owner.Kind, k.Owner.ID, join(k.Scopes), flag(k.FollowsOwner),
+		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro(), parent, k.RootID, k.GrantedUntil.UnixMicro(), k.Life.Microseconds(), k.Tenant,
+		metadata(k.Metadata), k.Limit.Uses, int64(k.Limit.Window/time.Second))
 	return err
+}
+
+// Update writes name, metadata and limit over the version from; false when that is not the version any more.
+func (APIKeys) Update(ctx context.Context, tx *store.Tx, k apikey.Key, from int64) (bool, error) {
+	return changed(ctx, tx, "UPDATE api_keys SET name = ?, metadata = ?, rate_limit = ?, rate_window = ?, version = ? WHERE id = ? AND version = ?",
+		k.Name, metadata(k.Metadata), k.Limit.Uses, int64(k.Limit.Window/time.Second), k.Version, k.ID, from)
 }
 
 // Get implements apikey.Rows.
@@ -174,15 +204,15 @@ func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, a
 
 // FirstUse implements apikey.Rows.
 func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
-	return changed(ctx, tx, "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND"+works, at.UnixMicro(), id, at.UnixMicro())
+	return changed(ctx, tx, "UPDATE api_keys SET last_used_at = ?, uses = uses + 1 WHERE id = ? AND"+works, at.UnixMicro(), id, at.UnixMicro())
 }
 
 // Used implements apikey.Rows.
-func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]time.Time) error {
+func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]credential.Use) error {
 	for _, id := range slices.Sorted(maps.Keys(uses)) { // in one order, so that two replicas never wait for each other
-		at := uses[id]
-		if _, err := tx.Exec(ctx, "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)",
-			at.UnixMicro(), id, at.UnixMicro()); err != nil {
+		u := uses[id]
+		if _, err := tx.Exec(ctx, `UPDATE api_keys SET uses = uses + ?, last_used_at = CASE WHEN last_used_at > ? THEN last_used_at ELSE ? END WHERE id = ?`,
+			u.Times, u.Last.UnixMicro(), u.Last.UnixMicro(), id); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,179 @@
+package kms_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	api "github.com/fountainai/fountain/clients/kms"
+)
+
+func (h *house) createKey(body api.APIKeyCreate, token string) *api.CreateAPIKeyResult {
+	h.t.Helper()
+	got, err := h.client.CreateAPIKeyWithResponse(h.t.Context(), nil, body, bearer(token))
+	require.NoError(h.t, err)
+	return got
+}
+
+func (h *house) updateKey(keyID, tag, token string, change api.APIKeyUpdate) *api.UpdateAPIKeyResult {
+	h.t.Helper()
+	got, err := h.client.UpdateAPIKeyWithResponse(h.t.Context(), keyID, &api.UpdateAPIKeyParams{IfMatch: tag}, change, bearer(token))
+	require.NoError(h.t, err)
+	return got
+}
+
+func (h *house) keyOf(keyID, token string) *api.APIKey {
+	h.t.Helper()
+	got, err := h.client.GetAPIKeyWithResponse(h.t.Context(), keyID, bearer(token))
+	require.NoError(h.t, err)
+	require.Equal(h.t, http.StatusOK, got.StatusCode(), string(got.Body))
+	require.Equal(h.t, quoted(got.JSON200.Version), got.HTTPResponse.Header.Get("ETag"))
+	return got.JSON200
+}
+
+func TestAPIKey_carriesWhatItsOwnerSaysOfIt(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised := h.administrator()
+		grace := h.user("grace", "editor", raised)
+		session := h.login("grace", userPassword).AccessToken
+		test := api.APIKeyCreateEnvironment("test")
+		made := h.createKey(api.APIKeyCreate{Name: "import", Scopes: []string{"elements:read", "keys:write", "keys:read"}, Environment: &test,
+			Metadata: &map[string]string{"team": "data", "ticket": "FOUNT-1"}}, session)
+		require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
+		require.Regexp(t, `^fk_test_`, made.JSON201.Key)
+		v := h.verify(made.JSON201.Key, raised)
+		require.True(t, v.Valid)
+		require.Equal(t, "test", string(*v.Environment))
+		require.Equal(t, "data", (*v.Metadata)["team"])
+		who, err := h.client.WhoamiAPIKeyWithResponse(t.Context(), api.APIKeyText{Key: made.JSON201.Key})
+		require.NoError(t, err)
+		require.Equal(t, "grace", who.JSON200.OwnerName)
+		require.Equal(t, []string{"elements:read", "keys:read", "keys:write"}, who.JSON200.Scopes)
+		for _, wrong := range []string{"nothing", made.JSON201.Key[:len(made.JSON201.Key)-1] + "!"} {
+			refused, err := h.client.WhoamiAPIKeyWithResponse(t.Context(), api.APIKeyText{Key: wrong})
+			require.NoError(t, err)
+			require.Equal(t, "invalid_credentials", code(refused.Body))
+		}
+
+		id := made.JSON201.APIKey.ID
+		changed := h.updateKey(id, `"1"`, session, api.APIKeyUpdate{Name: ptr("nightly"), Metadata: &map[string]string{}})
+		require.Equal(t, http.StatusOK, changed.StatusCode(), string(changed.Body))
+		require.Equal(t, "nightly", changed.JSON200.Name)
+		require.Nil(t, changed.JSON200.Metadata)
+		require.Nil(t, h.verify(made.JSON201.Key, raised).Metadata, "the next check knows it")
+		require.Equal(t, http.StatusPreconditionFailed, h.updateKey(id, `"1"`, session, api.APIKeyUpdate{Name: ptr("late")}).StatusCode())
+		own := h.token(made.JSON201, "kms")
+		require.Equal(t, http.StatusForbidden, h.updateKey(id, `"2"`, own, api.APIKeyUpdate{RateLimit: &api.KeyRateLimit{Limit: 5, WindowSeconds: 60}}).StatusCode())
+		eve := h.user("eve", "editor", raised)
+		_ = eve
+		require.Equal(t, http.StatusNotFound, h.updateKey(id, `"2"`, h.login("eve", userPassword).AccessToken, api.APIKeyUpdate{Name: ptr("hers")}).StatusCode())
+
+		rotated := h.rotate(id, session, 60)
+		require.Regexp(t, `^fk_test_`, rotated.JSON201.Key, "a successor is of the same environment")
+		h.revoke(id, session)
+		require.Equal(t, "state_conflict", code(h.updateKey(id, `"2"`, session, api.APIKeyUpdate{Name: ptr("late")}).Body))
+		require.NotEmpty(t, grace.ID)
+	})
+}
+
+// Ten in a minute is ten at one replica, and beyond them the answer says when the next one is.
+func TestAPIKey_rateLimitHolds(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised := h.administrator()
+		h.user("grace", "editor", raised)
+		session := h.login("grace", userPassword).AccessToken
+		made := h.createKey(api.APIKeyCreate{Name: "limited", Scopes: []string{"elements:read", "keys:write"}, RateLimit: &api.KeyRateLimit{Limit: 10, WindowSeconds: 60}}, session)
+		require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
+		key := made.JSON201
+		token := h.token(key, "kms") // the first use
+		require.Equal(t, http.StatusForbidden, h.createKey(api.APIKeyCreate{Name: "sibling", Scopes: []string{"keys:write"}}, token).StatusCode(),
+			"a limited key makes none without a limit")
+		var good, over int
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for range 30 {
+			all.Go(func() {
+				v := h.verify(key.Key, raised)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case v.Valid:
+					good++
+				case v.Code == "RATE_LIMITED":
+					over++
+				}
+			})
+		}
+		all.Wait()
+		require.Equal(t, 9, good)
+		require.Equal(t, 21, over)
+		v := h.verify(key.Key, raised)
+		require.Zero(t, v.RateLimit.Remaining)
+		require.EqualValues(t, 10, v.RateLimit.Limit)
+		require.WithinDuration(t, h.clock.Now().Add(time.Minute), v.RateLimit.ResetAt, time.Second)
+		refused := h.ask(key.APIKey.ID, key.Key, "sequence")
+		require.Equal(t, http.StatusTooManyRequests, refused.StatusCode(), string(refused.Body))
+		require.Equal(t, "60", refused.HTTPResponse.Header.Get("Retry-After"))
+		h.clock.Advance(-time.Hour) // a clock that is set back makes nobody wait for the hour
+		require.Equal(t, http.StatusOK, h.ask(key.APIKey.ID, key.Key, "sequence").StatusCode())
+		h.clock.Advance(time.Hour + time.Minute)
+		session = h.login("grace", userPassword).AccessToken
+		lifted := h.updateKey(key.APIKey.ID, `"1"`, session, api.APIKeyUpdate{RateLimit: &api.KeyRateLimit{Limit: 0, WindowSeconds: 1}})
+		require.Equal(t, http.StatusOK, lifted.StatusCode(), string(lifted.Body))
+		require.Nil(t, lifted.JSON200.RateLimit)
+		require.Equal(t, http.StatusOK, h.ask(key.APIKey.ID, key.Key, "sequence").StatusCode())
+	})
+}
+
+// What was read a moment ago is no good when it has ended since: every way of ending a key is seen by the next check at the same replica.
+func TestVerifyAPIKey_seesEveryEndAtOnce(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		h.bootstrap()
+		prover := h.prover()
+		raise := func() string { return prover.raise(h.login(adminName, adminPassword).AccessToken, "kms") }
+		raised := raise()
+		verifier := h.register("verifier", raised, "keys:verify")
+		asks := h.token(h.tryEnrol(verifier.Enrolment.Token).JSON201, "kms")
+		for name, end := range map[string]func(owner *api.UserCreated, key *api.APIKeyWithSecret, session string){
+			"revoked": func(_ *api.UserCreated, k *api.APIKeyWithSecret, session string) { h.revoke(k.APIKey.ID, session) },
+			"owner disabled": func(u *api.UserCreated, _ *api.APIKeyWithSecret, _ string) {
+				h.change(u.ID, `{"status":"disabled"}`, raised)
+			},
+			"owner demoted": func(u *api.UserCreated, _ *api.APIKeyWithSecret, _ string) {
+				h.change(u.ID, `{"roles":["reader"]}`, raised)
+			},
+			"rotated away": func(_ *api.UserCreated, k *api.APIKeyWithSecret, session string) { h.rotate(k.APIKey.ID, session, 0) },
+			"clock past the end": func(_ *api.UserCreated, _ *api.APIKeyWithSecret, _ string) {
+				h.clock.Advance(100 * 24 * time.Hour)
+				raised = raise()
+				asks = raised
+			},
+		} {
+			owner := h.user(strings.ReplaceAll(name, " ", "-"), "editor", raised)
+			session := h.login(owner.Username, userPassword).AccessToken
+			key := h.ownKey(owner.ID, session, "elements:write")
+			for range 3 { // the first use is written, the second read, the third known
+				require.True(t, h.verify(key.Key, asks, "elements:write").Valid, name)
+			}
+			end(owner, key, session)
+			require.False(t, h.verify(key.Key, asks, "elements:write").Valid, name)
+		}
+	})
+}
+
+func TestAPIKey_countsItsUses(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	admin, raised := h.administrator()
+	key := h.ownKey(admin.ID, raised, "elements:read")
+	for range 7 {
+		require.True(t, h.verify(key.Key, raised).Valid)
+	}
+	require.Eventually(t, func() bool { return h.keyOf(key.APIKey.ID, raised).Uses == 7 }, 10*time.Second, 50*time.Millisecond)
+}

@@ -1,0 +1,63 @@
+package apikey
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Change is what an update asks for; nil leaves as it is.
+type Change struct {
+	Name     *string
+	Metadata *map[string]string
+	Limit    *RateLimit
+}
+
+// Update changes a working key over the given version. A stale version is domain.PreconditionFailed, a key that has ended
+// domain.StateConflict. The limit is changed by whoever is signed in: the token of a key can't lift it (domain.Forbidden).
+func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, version int64, c Change) (Key, error) {
+	var after Key
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		before, _, err := s.hold(ctx, tx, caller, authority.UpdateKey, keyID)
+		if err != nil {
+			return err
+		}
+		if c.Limit != nil && caller.SessionID == "" {
+			return domain.Refuse(domain.Forbidden, "A key's rate limit is changed by whoever is signed in.")
+		}
+		if status := before.Status(s.clock.Now()); status != Active && status != Expiring {
+			return domain.Refuse(domain.StateConflict, "The key has ended.")
+		}
+		after = before.with(c)
+		after.Version = version + 1
+		updated, err := s.rows.Update(ctx, tx, after, version)
+		if err != nil {
+			return fmt.Errorf("store key: %w", err)
+		}
+		if !updated {
+			return domain.Refuse(domain.PreconditionFailed, "The key was changed since it was read.")
+		}
+		if after, err = s.shown(ctx, tx, after); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateApiKey", Target: keyID})
+	})
+	return after, err
+}
+
+func (k Key) with(c Change) Key {
+	if c.Name != nil {
+		k.Name = *c.Name
+	}
+	if c.Metadata != nil {
+		k.Metadata = *c.Metadata
+	}
+	if c.Limit != nil {
+		k.Limit = *c.Limit
+	}
+	return k
+}
