@@ -83,6 +83,13 @@ func TestUp_onADirectoryThatCannotBeUsedSaysSo(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.sentenceOf(t), "data directory "+file)
 
+	open := filepath.Join(t.TempDir(), "open")
+	require.NoError(t, os.Mkdir(open, 0o700))
+	require.NoError(t, os.Chmod(open, 0o777))
+	got = run(t, "up", "--data", open, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "can be written by others (mode 0777): chmod 700 it")
+
 	if os.Geteuid() != 0 { // root may write anywhere
 		closed := filepath.Join(t.TempDir(), "closed")
 		require.NoError(t, os.Mkdir(closed, 0o500))

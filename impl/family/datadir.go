@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/fountainai/fountain/internal/config"
 )
 
 // ErrLocked says that another process uses the data directory.
@@ -17,6 +19,9 @@ const lockFile = "family.lock"
 
 // lock makes the data directory if there is none and takes it for this process. A directory that was there keeps its mode.
 func lock(dir string) (unlock func(), err error) {
+	if err := config.CheckDataDir(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory %s can't be made: %w", dir, cause(err))
 	}

@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -65,6 +66,12 @@ func TestReplicas_areOneAuthority(t *testing.T) {
 		}
 		all.Wait()
 		require.EqualValues(t, 1, made.Load())
+		for _, h := range []*house{a, b} {
+			require.Eventually(t, func() bool {
+				_, err := os.Lstat(filepath.Join(h.dir, "bootstrap.token"))
+				return errors.Is(err, os.ErrNotExist)
+			}, 15*time.Second, 50*time.Millisecond, "neither replica's token is left lying")
+		}
 
 		// A token of one is good at the other, and a session is one session.
 		tokens := a.login(adminName, adminPassword)

@@ -405,3 +405,12 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// A key in the place of a token is a common mistake; the answer says what to do, and nothing of the key.
+func TestVerify_saysThatAnAPIKeyIsNoToken(t *testing.T) {
+	v := NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return "https://issuer" }, Keys: StaticKeys{}, Clock: clock.System})
+	_, err := v.Verify(t.Context(), "fk_live_01KBB6Q3Y5W1V9T2ZD0G7M4N8P_secret", "kms")
+	require.ErrorIs(t, err, problem.InvalidToken)
+	require.ErrorContains(t, err, "POST /kms/v1/oauth2/token")
+	require.NotContains(t, err.Error(), "secret")
+}

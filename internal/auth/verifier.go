@@ -106,6 +106,9 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 
 // verify checks everything about a token but whether it was revoked, and keeps what it has found.
 func (v *Verifier) verify(ctx context.Context, token, audience string) (*Principal, error) {
+	if strings.HasPrefix(token, "fk_") {
+		return nil, refusedToken("This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials).", "an API key")
+	}
 	h, err := decodeHeader(token, TypeAccess)
 	if err != nil {
 		return nil, invalidToken(err.Error())
@@ -226,8 +229,10 @@ func Sign(typ, kid, alg string, key crypto.PrivateKey, claims jwt.Claims) (strin
 // IsInvalid reports whether Verify has refused the token itself, and not for a want of keys or revocations.
 func IsInvalid(err error) bool { return errors.Is(err, problem.InvalidToken) }
 
-func invalidToken(why string) error {
-	return problem.New(problem.InvalidToken, "The access token does not hold.").
+func invalidToken(why string) error { return refusedToken("The access token does not hold.", why) }
+
+func refusedToken(sentence, why string) error {
+	return problem.New(problem.InvalidToken, sentence).
 		WithHeader("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_token"`).Wrap(errors.New(why))
 }
 

@@ -59,6 +59,9 @@ func (schema Schema) settings(word string, c config.Service) (store.Config, erro
 // Open opens the database of a service for an operator's command; the caller closes it. It waits for nothing. The configuration is complete and
 // valid.
 func Open(ctx context.Context, word string, c config.Service, schema Schema) (*store.DB, error) {
+	if err := config.CheckDataDir(c.DataDir); err != nil {
+		return nil, err
+	}
 	settings, err := schema.settings(word, c)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,9 @@ type Service struct {
 
 // New prepares the service of a word. The configuration is complete and valid.
 func New(word string, c config.Service) (*Service, error) {
+	if err := config.CheckDataDir(c.DataDir); err != nil {
+		return nil, err
+	}
 	compiled, err := contract.Load(word)
 	if err != nil {
 		return nil, err

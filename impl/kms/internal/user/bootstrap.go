@@ -21,7 +21,7 @@ import (
 // BootstrapLife is how long a bootstrap token lives.
 const BootstrapLife = time.Hour
 
-// Rows is what the domain asks of the database. Tokens from before a restore are over in its eyes.
+// BootstrapRows is what the domain asks of the database. Tokens from before a restore are over in its eyes.
 type BootstrapRows interface {
 	Administrators(ctx context.Context, q store.Querier) (int64, error)
 	// InsertToken stores a token by its hash and forgets the one it replaces, if any, and those that are over.
@@ -77,12 +77,16 @@ func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 }
 
 // Reissue writes a new token when somebody has removed the file while there is no administrator: that is how an operator on the
-// machine asks for another one.
+// machine asks for another one. It removes the file when another replica has made the first administrator.
 func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
-	if _, err := os.Lstat(b.path); !errors.Is(err, os.ErrNotExist) {
-		return "", nil
+	if _, err := os.Lstat(b.path); errors.Is(err, os.ErrNotExist) {
+		return b.Issue(ctx)
 	}
-	return b.Issue(ctx)
+	administrators, err := b.rows.Administrators(ctx, b.db.Read(ctx))
+	if err != nil || administrators == 0 {
+		return "", err
+	}
+	return "", b.remove()
 }
 
 // Admin makes the first administrator. A token that does not hold is invalid_bootstrap_token; when there is an administrator,
