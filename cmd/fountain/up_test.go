@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"database/sql"
+	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,4 +191,39 @@ func TestBootstrapToken_isReissuedByTheRunningKms(t *testing.T) {
 	got = run(t, "bootstrap-token", "--data", t.TempDir())
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.sentenceOf(t), "there is no kms in")
+}
+
+// Every table of every service has a bound that the documentation names, and a metric.
+func TestUp_tellsTheRowsOfEveryTable(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	admin := regexp.MustCompile(`admin +(http://\S+?)/services`).FindStringSubmatch(u.stderr.String() + u.stdout.String())
+	require.NotNil(t, admin)
+	answer, err := http.Get(admin[1] + "/metrics")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	metrics, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	var told, there []string
+	for _, found := range regexp.MustCompile(`fountain_table_rows\{service="(\w+)",table="(\w+)"\} \d`).FindAllStringSubmatch(string(metrics), -1) {
+		told = append(told, found[1]+" "+found[2])
+	}
+	require.Zero(t, u.term(t))
+	docs, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	for _, service := range []string{"kms", "twofactor", "search", "sequence"} {
+		db, err := sql.Open("sqlite", filepath.Join(u.data, service, service+".db"))
+		require.NoError(t, err)
+		rows, err := db.Query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '%goose%'")
+		require.NoError(t, err)
+		for rows.Next() {
+			var name string
+			require.NoError(t, rows.Scan(&name))
+			there = append(there, service+" "+name)
+			require.Contains(t, string(docs), "| `"+name+"` |")
+		}
+		require.NoError(t, errors.Join(rows.Err(), rows.Close(), db.Close()))
+	}
+	slices.Sort(told)
+	slices.Sort(there)
+	require.Equal(t, there, told)
 }

@@ -124,6 +124,7 @@ type parts struct {
 func (p parts) domain() *handlers.Domain {
 	c, db := p.Config, p.db
 	hasher, audit := password.NewHasher(), auditlog.Log{Clock: c.Clock}
+	refusals := auditlog.NewRefusals(audit)
 	standing := &authority.Standing{Rows: kmsdb.Standing{}, Clock: c.Clock}
 	roles := &role.Roles{
 		DB: db, Rows: kmsdb.Roles{}, Users: kmsdb.Users{}, Standing: standing, Catalogue: p.mint.Catalogue, Feed: p.feed, Clock: c.Clock,
@@ -132,11 +133,11 @@ func (p parts) domain() *handlers.Domain {
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)
 	services := service.New(db, kmsdb.Services{}, apiKeys, roles, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
-	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, c.Clock, c.Log)
+	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, refusals, c.Clock, c.Log)
 	clients := &credential.Clients{Keys: presented, Mint: p.mint}
 	sessions := session.New(session.Config{
 		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
-		Sealer: p.sets.refresh, ProofKeys: proofKeys, Clock: c.Clock,
+		Sealer: p.sets.refresh, ProofKeys: proofKeys, Refusals: refusals, Clock: c.Clock,
 	})
 	publicURL := strings.TrimSuffix(c.PublicURL, "/")
 	if publicURL == "" {
@@ -146,8 +147,8 @@ func (p parts) domain() *handlers.Domain {
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
 		DB: db, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
-		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), c.Clock),
-		Users:     users, Roles: roles, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
+		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
+		Refusals:  refusals, Users: users, Roles: roles, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Feed: p.feed, Audit: audit,
 		},
@@ -226,6 +227,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
 		life.Every(reissuePause, "write a new bootstrap token", a.reissue),
+		life.Every(tidyPause, "record refusals", func(ctx context.Context) error { return d.Refusals.Flush(ctx, a.db) }),
 		life.Every(tidyPause, "remove old answers", func(ctx context.Context) error { return d.Answers.SweepAll(ctx, a.db) }),
 	} {
 		group.Go(func() error { return run(ctx) })

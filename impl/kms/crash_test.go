@@ -77,7 +77,7 @@ func (h *house) spawn() (kill func()) {
 // An honest client that repeats what was not answered keeps its session through kill -9, and its old token never lives on beside
 // the new one.
 func TestRefresh_sessionSurvivesKill(t *testing.T) {
-	each(t, func(h *house) {
+	eachInTurn(t, func(h *house) {
 		t := h.t
 		h.bootstrap()
 		require.NoError(t, h.stop())
@@ -107,7 +107,7 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 
 // A token that was being used when the kms was killed gives one key or none, never two.
 func TestEnrolService_oneKeyThroughKill(t *testing.T) {
-	each(t, func(h *house) {
+	eachInTurn(t, func(h *house) {
 		t := h.t
 		require.NoError(t, h.stop())
 		for round := range 4 {

@@ -52,6 +52,12 @@ func each(t *testing.T, f func(h *house)) {
 	})
 }
 
+// eachInTurn is each for tests that start processes: between fork and exec a child holds the locks of whatever is open here.
+func eachInTurn(t *testing.T, f func(h *house)) {
+	t.Helper()
+	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) { f(start(t, databaseOf(t, c))) })
+}
+
 // databaseOf returns a configuration on the database that storetest has made.
 func databaseOf(t *testing.T, c store.Config) kms.Config {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
@@ -16,7 +17,7 @@ import (
 )
 
 // schema is what the database of the kms holds.
-var schema = lifecycle.Schema{Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, kmsdb.Migrations}}
+var schema = lifecycle.Schema{Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, kmsdb.Migrations}, Tables: slices.Concat(lifecycle.SharedTables, kmsdb.Tables)}
 
 // Run serves until ctx ends, then drains and returns nil. It answers health from the first moment on and waits for a database that is
 // not there yet; a wrong configuration, root key or issuer is an error, and changes nothing.

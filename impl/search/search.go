@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 )
 
 // schema is what the database of the service holds.
-var schema = lifecycle.Schema{Migrations: searchstore.Migrations}
+var schema = lifecycle.Schema{Migrations: searchstore.Migrations, Tables: slices.Concat(lifecycle.SharedTables, searchstore.Tables)}
 
 const (
 	callTimeout  = 10 * time.Second // of a whole call to the kms

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/handlers"
@@ -29,6 +30,7 @@ import (
 var schema = lifecycle.Schema{
 	Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, outbox.Migrations, credential.Migrations, store.Migrations},
 	Address:    store.Address,
+	Tables:     slices.Concat(lifecycle.SharedTables, store.Tables),
 }
 
 // sweepPause is how often idempotency keys whose time is over are forgotten.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 // schema is what the database of the service holds.
 var schema = lifecycle.Schema{
 	Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, credential.Migrations, factorstore.Migrations},
+	Tables:     slices.Concat(lifecycle.SharedTables, factorstore.Tables),
 }
 
 const (

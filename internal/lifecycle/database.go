@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -13,6 +15,15 @@ import (
 type Schema struct {
 	Migrations []fs.FS
 	Address    func(url string) string // changes the configured address, which is empty for SQLite; nil leaves it
+	Tables     []store.Table           // every table, with what bounds it; those that each service has are SharedTables
+}
+
+// SharedTables are what internal/audit, internal/idempotency and internal/store bring.
+var SharedTables = []store.Table{
+	{Name: "audit_events", Bound: "one row for each change; of what is refused to strangers at most 60 rows a minute for each action and replica"},
+	{Name: "audit_head", Bound: "one row"},
+	{Name: "idempotency", Bound: "deleted after 24 hours"},
+	{Name: "store_proof", Bound: "one row"},
 }
 
 // Database opens the service's database and migrates it; Serve closes it at the end. One that does not answer is waited for; any
@@ -26,6 +37,9 @@ func (s *Service) Database(ctx context.Context, schema Schema) (*store.DB, error
 		s.db, err = store.Open(ctx, settings)
 		return UnlessUnavailable(err)
 	})
+	if err == nil {
+		register(s.config, store.NewRowCounter(s.db, schema.Tables, s.config.Log))
+	}
 	return s.db, err
 }
 
@@ -36,6 +50,12 @@ func UnlessUnavailable(err error) error {
 		return err
 	}
 	return Fatal(err)
+}
+
+// register registers a collector in the place of that of an earlier run in the same process.
+func register(c config.Service, collector prometheus.Collector) {
+	c.Registerer.Unregister(collector)
+	c.Registerer.MustRegister(collector)
 }
 
 func (s *Service) closeDatabase() error {

@@ -64,18 +64,19 @@ type Keys struct {
 	rows   KeyRows
 	owners authority.Owners
 	pepper apikey.Pepper
-	audit  auditlog.Log
 	clock  clock.Clock
 	log    *slog.Logger
 	uses   uses
-	known  *known
-	rates  rates
+
+	refusals *auditlog.Refusals
+	known    *known
+	rates    rates
 }
 
 // NewKeys returns the judge of API keys. Endings are what the revocation feed of this replica knows.
-func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations, c clock.Clock, log *slog.Logger) *Keys {
+func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations, refusals *auditlog.Refusals, c clock.Clock, log *slog.Logger) *Keys {
 	return &Keys{
-		db: db, rows: rows, owners: owners, pepper: pepper, audit: auditlog.Log{Clock: c}, clock: c, log: log, known: newKnown(endings),
+		db: db, rows: rows, owners: owners, pepper: pepper, refusals: refusals, clock: c, log: log, known: newKnown(endings),
 	}
 }
 
@@ -126,8 +127,8 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 	if v.Key.ID != "" {
 		// Somebody holds the text of a key that must not be used any more.
 		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return s.audit.Append(ctx, tx, auditlog.Event{
-				Action: "issueToken", Actor: v.Key.Owner.ID, Kind: v.Key.Owner.Kind, Target: v.Key.ID, Outcome: auditlog.Denied,
+			return s.refusals.Append(ctx, tx, auditlog.Event{
+				Action: "issueToken", Actor: v.Key.Owner.ID, Kind: v.Key.Owner.Kind, Target: v.Key.ID,
 				Detail: map[string]string{"security": "unusable key presented", "code": string(v.Code)},
 			})
 		})

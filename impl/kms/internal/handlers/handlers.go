@@ -11,6 +11,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
@@ -37,6 +38,7 @@ type Domain struct {
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users
 	Roles      *role.Roles
+	Refusals   *auditlog.Refusals
 	Sessions   *session.Sessions
 	Services   *service.Services
 	TokenFiles *service.Files

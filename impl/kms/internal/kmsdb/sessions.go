@@ -161,6 +161,13 @@ func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Tim
 		at.UnixMicro(), reason, id)
 }
 
+const (
+	// usedMemory is how many used refresh tokens of a session are remembered: one that comes back is known as stolen.
+	usedMemory = 1000
+	// maxGuarded is how many names with failed sign-ins are remembered.
+	maxGuarded = 1_000_000
+)
+
 // guardMemory is how long a failed name is remembered after its last attempt; longer than any lock.
 const guardMemory = 24 * time.Hour
 
@@ -179,6 +186,17 @@ func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest t
 		if _, err := tx.Exec(ctx, s.statement, s.before); err != nil {
 			return 0, err
 		}
+	}
+	// Whoever signs in and refreshes without end can't fill the table, nor whoever tries names without end.
+	_, err = tx.Exec(ctx, `DELETE FROM refresh_tokens WHERE hash IN (SELECT hash FROM
+		(SELECT hash, ROW_NUMBER() OVER (PARTITION BY sid ORDER BY used_at DESC) AS newer FROM refresh_tokens WHERE used_at IS NOT NULL) AS used
+		WHERE newer > ?)`, usedMemory)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM login_guard WHERE updated_at < (SELECT updated_at FROM login_guard ORDER BY updated_at DESC LIMIT 1 OFFSET ?)", maxGuarded)
+	if err != nil {
+		return 0, err
 	}
 	return tx.Exec(ctx, "UPDATE login_guard SET locked_until = 0 WHERE locked_until > ?", at.Add(longest+clock.Slack).UnixMicro())
 }

@@ -61,7 +61,7 @@ func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, s
 // refuse records the failure and answers it.
 func (s *Sessions) refuse(ctx context.Context, u user.User) error {
 	err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.audit.Append(ctx, tx, auditlog.Event{Action: "loginUser", Target: u.ID, Outcome: auditlog.Denied})
+		return s.Refusals.Append(ctx, tx, auditlog.Event{Action: "loginUser", Target: u.ID})
 	})
 	if err != nil {
 		return err

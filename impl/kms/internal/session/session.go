@@ -102,6 +102,7 @@ type Config struct {
 	Mint      *signing.Mint
 	Sealer    Sealer
 	ProofKeys auth.KeySource
+	Refusals  *auditlog.Refusals
 	Clock     clock.Clock
 }
 

@@ -39,11 +39,13 @@ type Bootstrap struct {
 	path  string
 	audit auditlog.Log
 	clock clock.Clock
+
+	refusals *auditlog.Refusals
 }
 
 // NewBootstrap returns the domain; the token lies at path.
-func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, c clock.Clock) *Bootstrap {
-	return &Bootstrap{db, rows, users, path, auditlog.Log{Clock: c}, c}
+func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, refusals *auditlog.Refusals, c clock.Clock) *Bootstrap {
+	return &Bootstrap{db, rows, users, path, auditlog.Log{Clock: c}, c, refusals}
 }
 
 // Issue writes a new token in the place of the old one while there is no administrator, and removes the file when there is one. It
@@ -135,7 +137,7 @@ func (b *Bootstrap) consume(ctx context.Context, token string, draft Draft) (mad
 
 func (b *Bootstrap) refuse(ctx context.Context) error {
 	err := b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return b.audit.Append(ctx, tx, auditlog.Event{Action: "bootstrapAdmin", Outcome: auditlog.Denied})
+		return b.refusals.Append(ctx, tx, auditlog.Event{Action: "bootstrapAdmin"})
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,12 @@
+package store
+
+import "github.com/fountainai/fountain/internal/store"
+
+// Tables are sequence's own, with what bounds each.
+var Tables = []store.Table{
+	{Name: "counters", Bound: "one for each scope and type"},
+	{Name: "data_keys", Bound: "one row"},
+	{Name: "elements", Bound: "the callers' own data"},
+	{Name: "outbox", Bound: "one for each element that search does not have yet"},
+	{Name: "versions", Bound: "the callers' own data"},
+}
