@@ -41,6 +41,10 @@ e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds Postgre
 edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and check what the compose file says
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 
+.PHONY: foreign
+foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone (needs Node and npm)
+	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
+
 .PHONY: bench
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
@@ -48,6 +52,7 @@ bench: ## Run the benchmarks
 .PHONY: prove
 prove: ## Run the long proofs, 100 kills each (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash' ./tests/chaos ./impl/sequence/internal/writer
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_' ./impl/kms
 
 .PHONY: ci
 ci: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
