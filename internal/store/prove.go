@@ -26,10 +26,11 @@ func ownMigrations() fs.FS {
 const recentCommit = time.Second
 
 // Prove reports whether the database does what a service that is ready promises: it commits a write, unless another was committed within
-// the last second, and reads it. A SQLite file must still be the one that was opened. The error is ErrReplaced, ErrDamaged,
+// the last second, and reads it. A SQLite file must still be the one that was opened, and its disk must have
+// room. The error is ErrReplaced, ErrDamaged,
 // ErrFull, or whatever else the statement met; ctx bounds it.
 func (db *DB) Prove(ctx context.Context) error {
-	if err := db.intact(); err != nil {
+	if err := errors.Join(db.intact(), db.room()); err != nil {
 		return err
 	}
 	now := time.Now()
