@@ -71,6 +71,18 @@ func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principa
 	return held, s.stands(ctx, tx, caller, held.Caller)
 }
 
+// HoldAdministrator is Hold for a caller who must be an administrator now (else domain.Forbidden).
+func (s *Standing) HoldAdministrator(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) error {
+	held, err := s.Hold(ctx, tx, caller, acts...)
+	if err != nil {
+		return err
+	}
+	if !held.Caller.HasRole(RoleAdmin) {
+		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
+	}
+	return nil
+}
+
 // stands refuses a caller whose token has nothing to stand on any more.
 func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Principal, owner Owner) error {
 	if !owner.Active || caller.Epoch < owner.Epoch {

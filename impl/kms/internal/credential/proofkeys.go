@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/subtle"
+	"fmt"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -53,7 +54,7 @@ func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid st
 			return domain.Refuse(domain.Forbidden, "Only the twofactor service registers proof keys.")
 		}
 		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, domain.Now(s.clock)); err != nil {
-			return err
+			return fmt.Errorf("register proof key: %w", err)
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putProofKey", Target: kid})
 	})
@@ -63,7 +64,7 @@ func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid st
 func (s *ProofKeys) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
 	public, found, err := s.rows.Key(ctx, s.db.Read(ctx), kid)
 	if err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("find proof key: %w", err)
 	}
 	if !found || len(public) != ed25519.PublicKeySize {
 		return "", nil, auth.ErrUnknownKey

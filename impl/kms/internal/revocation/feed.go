@@ -217,13 +217,13 @@ func (f *Feed) poll(ctx context.Context) error {
 	f.mu.Unlock()
 	head, err := f.rows.Head(ctx, f.db.Read(ctx))
 	if err != nil {
-		return err
+		return fmt.Errorf("read the head of the feed: %w", err)
 	}
 	grown := head > read
 	for read < head {
 		entries, err := f.rows.After(ctx, f.db.Read(ctx), read, MaxPage)
 		if err != nil {
-			return err
+			return fmt.Errorf("read the feed: %w", err)
 		}
 		if len(entries) == 0 { // what is between was deleted
 			read = head

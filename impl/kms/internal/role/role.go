@@ -198,7 +198,7 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		if err != nil {
 			return fmt.Errorf("hold role: %w", err)
 		}
-		if err := s.mayAdminister(ctx, tx, caller); err != nil {
+		if err := s.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
 			return err
 		}
 		if err := s.carries(ctx, tx, scopes); err != nil {
@@ -299,7 +299,7 @@ func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string)
 		if err != nil {
 			return fmt.Errorf("hold role: %w", err)
 		}
-		if err := s.mayAdminister(ctx, tx, caller); err != nil {
+		if err := s.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
 			return err
 		}
 		if !found {
@@ -334,17 +334,6 @@ func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) erro
 			return domain.Refuse(domain.ValidationFailed, "A role can't carry one of the scopes.").
 				WithField("body", "/scopes", "enum", "holds a scope that no registered service declares and that is none of sequence or search for users")
 		}
-	}
-	return nil
-}
-
-func (s *Roles) mayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal) error {
-	held, err := s.Standing.Hold(ctx, tx, caller)
-	if err != nil {
-		return err
-	}
-	if !held.Caller.HasRole(authority.RoleAdmin) {
-		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 			return err
 		}
 		if err := s.rows.InsertVersion(ctx, tx, made, wrapped, sealed); err != nil {
-			return err
+			return fmt.Errorf("store secret version: %w", err)
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
 	})

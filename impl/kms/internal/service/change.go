@@ -56,7 +56,7 @@ func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID
 
 // administered holds what the caller, an administrator, stands on and the service's row, and returns the service.
 func (s *Services) administered(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (Service, error) {
-	if err := s.mayAdminister(ctx, tx, caller, serviceRef(serviceID)); err != nil {
+	if err := s.standing.HoldAdministrator(ctx, tx, caller, serviceRef(serviceID)); err != nil {
 		return Service{}, err
 	}
 	found, ok, err := s.rows.Get(ctx, tx, serviceID)

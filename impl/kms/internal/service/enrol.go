@@ -34,12 +34,12 @@ type Keys interface {
 
 // NewEnrolment makes a token; older unused ones of the service stop working. A disabled service gets none (state_conflict).
 func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (Enrolment, error) {
-	if err := s.mayAdminister(ctx, tx, caller, serviceRef(serviceID)); err != nil {
+	if err := s.standing.HoldAdministrator(ctx, tx, caller, serviceRef(serviceID)); err != nil {
 		return Enrolment{}, err
 	}
 	found, ok, err := s.rows.Get(ctx, tx, serviceID)
 	if err != nil {
-		return Enrolment{}, err
+		return Enrolment{}, fmt.Errorf("read service: %w", err)
 	}
 	if !ok {
 		return Enrolment{}, notFound()
@@ -52,7 +52,7 @@ func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.
 		return Enrolment{}, domain.Refuse(domain.StateConflict, "The service is disabled.")
 	}
 	if err := s.rows.SupersedeTokens(ctx, tx, serviceID, domain.Now(s.clock)); err != nil {
-		return Enrolment{}, err
+		return Enrolment{}, fmt.Errorf("end older enrolment tokens: %w", err)
 	}
 	made, err := s.issue(ctx, tx, serviceID, TokenLife)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 		}
 		// Whatever else was written for this service is not needed any more, and must not lie about.
 		if err := s.rows.SupersedeTokens(ctx, tx, serviceID, domain.Now(s.clock)); err != nil {
-			return err
+			return fmt.Errorf("end older enrolment tokens: %w", err)
 		}
 		if key, text, err = s.keys.Grant(ctx, tx, owner, "enrolled"); err != nil {
 			return err

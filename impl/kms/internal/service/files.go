@@ -79,13 +79,13 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	s, now := f.services, domain.Now(f.services.clock)
 	found, ok, err := s.rows.ByName(ctx, s.db.Read(ctx), name)
 	if err != nil {
-		return err
+		return fmt.Errorf("find service by name: %w", err)
 	}
 	needs := ok && found.Family && found.Status == Active
 	if needs {
 		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-grace), now.Add(renewBefore))
 		if err != nil {
-			return err
+			return fmt.Errorf("look for a credential of the service: %w", err)
 		}
 		needs = !has
 	}

@@ -122,7 +122,7 @@ type Draft struct {
 // Register makes a service and its first enrolment token. A taken or reserved name is already_exists; a scope that it can't have or declare
 // validation_failed.
 func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Service, Enrolment, error) {
-	if err := s.mayAdminister(ctx, tx, caller); err != nil {
+	if err := s.standing.HoldAdministrator(ctx, tx, caller); err != nil {
 		return Service{}, Enrolment{}, err
 	}
 	if s.catalogue.Reserved(d.Name) {
@@ -278,19 +278,6 @@ func (s *Services) List(ctx context.Context, cursor string, limit int) ([]Servic
 		return nil, "", fmt.Errorf("read details of services: %w", err)
 	}
 	return services, next, nil
-}
-
-// mayAdminister holds what the caller stands on and the services that the transaction acts on, and refuses (domain.Forbidden) a caller who is
-// no administrator any more.
-func (s *Services) mayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...authority.Ref) error {
-	held, err := s.standing.Hold(ctx, tx, caller, acts...)
-	if err != nil {
-		return err
-	}
-	if !held.Caller.HasRole(authority.RoleAdmin) {
-		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
-	}
-	return nil
 }
 
 func serviceRef(id string) authority.Ref { return authority.Ref{Kind: auth.KindService, ID: id} }

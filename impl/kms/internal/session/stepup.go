@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -45,7 +46,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		}
 		// Kept until no clock in the house takes the proof for alive any more.
 		if fresh, err = s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway)); err != nil {
-			return err
+			return fmt.Errorf("use proof: %w", err)
 		}
 		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
 		if !fresh {

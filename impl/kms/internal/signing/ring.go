@@ -158,7 +158,7 @@ func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.
 	}
 	k := Key{KID: kid, Alg: EdDSA, Public: public, SealedPrivate: sealed, PublishedAt: published, ActiveAt: active}
 	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
-		return err
+		return fmt.Errorf("store signing key: %w", err)
 	}
 	return auditlog.Log{Clock: r.clock}.Append(ctx, tx, auditlog.Event{Action: "createSigningKey", Target: kid})
 }

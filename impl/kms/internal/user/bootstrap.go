@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -53,7 +54,7 @@ func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, r
 func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 	administrators, err := b.rows.Administrators(ctx, b.db.Read(ctx))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("count administrators: %w", err)
 	}
 	if administrators > 0 {
 		return "", b.remove()
@@ -68,7 +69,7 @@ func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now := domain.Now(b.clock)
 		if err := b.rows.InsertToken(ctx, tx, hash(text), replaces, now, now.Add(BootstrapLife)); err != nil {
-			return err
+			return fmt.Errorf("store bootstrap token: %w", err)
 		}
 		return b.audit.Append(ctx, tx, auditlog.Event{Action: "createBootstrapToken"})
 	})
@@ -97,7 +98,7 @@ func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (
 	q := b.db.Read(ctx)
 	administrators, err := b.rows.Administrators(ctx, q)
 	if err != nil {
-		return Created{}, err
+		return Created{}, fmt.Errorf("count administrators: %w", err)
 	}
 	if administrators > 0 {
 		return Created{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
@@ -105,7 +106,7 @@ func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (
 	// A first look, so that nobody without a token makes the kms hash passwords.
 	open, err := b.rows.TokenOpen(ctx, q, hash(token), domain.Now(b.clock))
 	if err != nil {
-		return Created{}, err
+		return Created{}, fmt.Errorf("look up bootstrap token: %w", err)
 	}
 	if !open {
 		return Created{}, b.refuse(ctx)

@@ -143,14 +143,7 @@ func tenantFits(tenant string, roles []string) error {
 // MayAdminister holds what the caller stands on and the rows of others that the transaction acts on, and refuses (domain.Forbidden) a caller
 // who is no administrator any more.
 func (s *Users) MayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...authority.Ref) error {
-	held, err := s.standing.Hold(ctx, tx, caller, acts...)
-	if err != nil {
-		return err
-	}
-	if !held.Caller.HasRole(authority.RoleAdmin) {
-		return domain.Refuse(domain.Forbidden, "Only an administrator may do this.")
-	}
-	return nil
+	return s.standing.HoldAdministrator(ctx, tx, caller, acts...)
 }
 
 // Created is a user who was just made.
@@ -210,7 +203,7 @@ func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error)
 	u := User{ID: id.New("usr"), Username: d.username, Tenant: d.tenant, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now}
 	inserted, err := s.rows.Insert(ctx, tx, u, d.hash)
 	if err != nil {
-		return User{}, err
+		return User{}, fmt.Errorf("store user: %w", err)
 	}
 	if !inserted {
 		return User{}, domain.Refuse(domain.AlreadyExists, "The username is taken.").
@@ -266,7 +259,7 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		}
 		before, found, err := s.rows.Get(ctx, tx, userID)
 		if err != nil {
-			return err
+			return fmt.Errorf("read user: %w", err)
 		}
 		if !found {
 			return NotFound()
@@ -296,12 +289,12 @@ func (s *Users) countAdministrators(ctx context.Context, tx *store.Tx, before, a
 	switch {
 	case after.Administers() && !before.Administers():
 		if err := s.rows.MoreAdministrators(ctx, tx); err != nil {
-			return err
+			return fmt.Errorf("count administrators: %w", err)
 		}
 	case before.Administers() && !after.Administers():
 		others, err := s.rows.FewerAdministrators(ctx, tx)
 		if err != nil {
-			return err
+			return fmt.Errorf("count administrators: %w", err)
 		}
 		if !others {
 			return domain.Refuse(domain.LastAdministrator, "The last active administrator can be neither disabled nor demoted.")
