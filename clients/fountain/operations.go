@@ -141,7 +141,7 @@ var (
 	opRotateCurrentAPIKey  = secured("kms", "rotateCurrentApiKey", http.MethodPost, "/keys/current/rotate", withKey, 201)
 	opGetAPIKey            = secured("kms", "getApiKey", http.MethodGet, "/keys/{keyId}", always, 200)
 	opUpdateAPIKey         = secured("kms", "updateApiKey", http.MethodPatch, "/keys/{keyId}", never, 200)
-	opWhoamiAPIKey         = public("kms", "whoamiApiKey", http.MethodPost, "/keys/whoami", always, 200)
+	opWhoamiAPIKey         = public("kms", "whoamiApiKey", http.MethodPost, "/keys/whoami", never, 200)
 	opRevokeAPIKey         = secured("kms", "revokeApiKey", http.MethodDelete, "/keys/{keyId}", always, 200)
 	opRetireAPIKey         = secured("kms", "retireApiKey", http.MethodPost, "/keys/{keyId}/retire", always, 204)
 	opRotateAPIKey         = secured("kms", "rotateApiKey", http.MethodPost, "/keys/{keyId}/rotate", withKey, 201)

@@ -55,7 +55,10 @@ func (s *searchService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.New(problem.EngineUnavailable, "away"))
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the caller has gone
+	}
 	match, err := s.op.Match(r.Method, r.URL.EscapedPath())
 	if err == nil {
 		if match.Operation.HasBody() {

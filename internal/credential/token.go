@@ -25,19 +25,23 @@ type accessed struct {
 // Token returns an access token for one service of the family, from memory while it is young. Of many who ask at once, one asks the
 // kms. Without a key that holds it is ErrNotEnrolled; while the kms is away, a token that has not ended is still given.
 func (s *Source) Token(ctx context.Context, audience string) (string, error) {
-	s.mu.Lock()
-	kept, h, refused := s.tokens[audience], s.held, s.refused
-	s.mu.Unlock()
 	now := s.Clock.Now()
-	if kept.text != "" && now.Before(kept.renew) {
+	kept, young := s.kept(audience, now)
+	if young {
 		return kept.text, nil
 	}
+	s.mu.Lock()
+	h, refused := s.held, s.refused
+	s.mu.Unlock()
 	if h.Key == "" || refused {
 		return "", ErrNotEnrolled
 	}
 	result := s.flight.DoChan(audience, func() (any, error) {
 		fetch, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
+		if kept, young := s.kept(audience, now); young { // who came late: somebody has asked meanwhile
+			return kept.text, nil
+		}
 		return s.fetch(fetch, h, audience)
 	})
 	select {
@@ -52,6 +56,14 @@ func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// kept returns the token that is held for a service; young says that it need not be renewed yet.
+func (s *Source) kept(audience string, now time.Time) (token accessed, young bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token = s.tokens[audience]
+	return token, token.text != "" && now.Before(token.renew)
 }
 
 // fetch asks the kms for a token by client_credentials (RFC 6749, section 4.4).
