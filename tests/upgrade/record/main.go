@@ -1,6 +1,9 @@
 // Command record makes the data of a release, so that every later one can be held against it:
 //
 //	go run ./tests/upgrade/record PATH-OF-THE-RELEASES-BINARY OUTPUT-FOLDER
+//	go run ./tests/upgrade/record PATH-OF-THE-RELEASES-BINARY OUTPUT-FOLDER POSTGRES-URL
+//
+// The second form records the services as processes of their own on PostgreSQL, as a dump of each database (needs pg_dump).
 //
 // It speaks plain HTTP, because this tree's SDK need not understand an older release. What it writes is made up: the root key in it seals
 // nothing real.
@@ -40,29 +43,39 @@ type manifest struct {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fatal("usage: record BINARY FOLDER")
+	if len(os.Args) != 3 && len(os.Args) != 4 {
+		fatal("usage: record BINARY FOLDER [POSTGRES-URL]")
 	}
 	m := manifest{RecordedAt: time.Now().UTC(), AdminPassword: adminPassword, EditorPassword: editorPassword}
 	dir, err := os.MkdirTemp("", "fountain-record-")
 	check(err)
 	defer os.RemoveAll(dir)
+	check(os.MkdirAll(os.Args[2], 0o755))
+	name := "manifest.json"
+	if len(os.Args) == 4 {
+		name = "postgres.json"
+		recordPostgres(os.Args[1], os.Args[2], os.Args[3], dir, &m)
+	} else {
+		recordSQLite(os.Args[1], os.Args[2], dir, &m)
+	}
+	raw, err := json.MarshalIndent(m, "", "  ")
+	check(err)
+	check(os.WriteFile(filepath.Join(os.Args[2], name), append(raw, '\n'), 0o644))
+}
+
+func recordSQLite(binary, folder, dir string, m *manifest) {
 	data := filepath.Join(dir, "data")
-	command := exec.Command(os.Args[1], "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--issuer", "http://fountain.test")
+	command := exec.Command(binary, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--issuer", "http://fountain.test")
 	out, err := command.StdoutPipe()
 	check(err)
 	check(command.Start())
 	var base string
 	_, err = fmt.Fscanf(out, "ready %s\n", &base)
 	check(err)
-	record(base, data, &m)
+	record(base, data, m)
 	check(command.Process.Signal(syscall.SIGTERM))
 	check(command.Wait())
-	check(os.MkdirAll(os.Args[2], 0o755))
-	check(exec.Command("tar", "-C", dir, "-czf", filepath.Join(os.Args[2], "data.tar.gz"), "data").Run())
-	raw, err := json.MarshalIndent(m, "", "  ")
-	check(err)
-	check(os.WriteFile(filepath.Join(os.Args[2], "manifest.json"), append(raw, '\n'), 0o644))
+	check(exec.Command("tar", "-C", dir, "-czf", filepath.Join(folder, "data.tar.gz"), "data").Run())
 }
 
 func record(base, data string, m *manifest) {

@@ -1,0 +1,125 @@
+package upgrade
+
+import (
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	api "github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
+	"github.com/fountainai/fountain/impl/sequence"
+	"github.com/fountainai/fountain/impl/twofactor"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/servicetest"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// restore puts a release's dump of a service into a fresh database, and returns the settings that reach it.
+func restore(t *testing.T, release, word string) (config.Service, *sql.DB) {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", release, word+".sql.gz"))
+	require.NoError(t, err)
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	require.NoError(t, err)
+	dump, err := io.ReadAll(unzipped)
+	require.NoError(t, err)
+	var statements strings.Builder
+	for line := range strings.Lines(string(dump)) {
+		if !strings.HasPrefix(line, `\`) { // a command of psql
+			statements.WriteString(line)
+		}
+	}
+	address := harness.Postgres(t)
+	db, err := sql.Open("pgx", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	_, err = db.Exec(statements.String())
+	require.NoError(t, err)
+	_, err = db.Exec("SELECT pg_catalog.set_config('search_path', 'public', false)") // the dump has emptied it
+	require.NoError(t, err)
+	dir := t.TempDir()
+	url := filepath.Join(dir, "url")
+	require.NoError(t, os.WriteFile(url, []byte(address), 0o600))
+	return config.Service{
+		DataDir: filepath.Join(dir, "data"), DatabaseURLFile: url, Issuer: "http://fountain.test", KMSURL: "http://127.0.0.1:1", JWKSURL: "http://127.0.0.1:1/jwks",
+		EnrolTokenFile: filepath.Join(dir, "token"),
+	}, db
+}
+
+func TestUpgrade_postgresOfVersion01GoesOnWorking(t *testing.T) {
+	var m recorded
+	raw, err := os.ReadFile(filepath.Join("testdata", "v0.1", "postgres.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &m))
+
+	for word, c := range map[string]struct {
+		migrate func(context.Context, config.Service) error
+		query   string
+		rows    int
+	}{
+		"twofactor": {func(ctx context.Context, s config.Service) error { return twofactor.Migrate(ctx, twofactor.Config{Service: s}) }, "SELECT COUNT(*) FROM factors WHERE status = 'active'", 1},
+		"search":    {func(ctx context.Context, s config.Service) error { return search.Migrate(ctx, search.Config{Service: s}) }, "SELECT COUNT(*) FROM data_keys", 1},
+		"sequence": {func(ctx context.Context, s config.Service) error {
+			return sequence.Migrate(ctx, sequence.Config{Service: s, SearchURL: "http://127.0.0.1:1"})
+		}, "SELECT COUNT(*) FROM elements", m.Numbers},
+	} {
+		settings, db := restore(t, "v0.1", word)
+		require.NoError(t, c.migrate(t.Context(), settings), word)
+		var n int
+		require.NoError(t, db.QueryRow(c.query).Scan(&n), word)
+		require.Equal(t, c.rows, n, word)
+	}
+
+	settings, _ := restore(t, "v0.1", "kms")
+	key, err := os.ReadFile(filepath.Join("testdata", "v0.1", "postgres-root.key"))
+	require.NoError(t, err)
+	root := filepath.Join(t.TempDir(), "root.key")
+	require.NoError(t, os.WriteFile(root, key, 0o600))
+	settings.Clock, settings.DrainDelay = clock.NewFake(m.RecordedAt.Add(time.Hour)), time.Nanosecond
+	running := servicetest.Start(t, &settings, func(ctx context.Context) error {
+		return kms.Run(ctx, kms.Config{Service: settings, RootKeyFile: root, EnrolDir: filepath.Join(settings.DataDir, "enrol")})
+	})
+	running.WaitReady(t)
+	c, err := api.NewClientWithResponses(running.URL + "/kms/v1")
+	require.NoError(t, err)
+	holdsTo(t, c, m)
+}
+
+// holdsTo demands of a kms what was recorded of it.
+func holdsTo(t *testing.T, c *api.ClientWithResponses, m recorded) {
+	t.Helper()
+	login := func(username, password string) *api.LoginUserResult {
+		got, err := c.LoginUserWithResponse(t.Context(), api.Login{Username: username, Password: password})
+		require.NoError(t, err)
+		return got
+	}
+	admin := login("ada", m.AdminPassword)
+	require.Equal(t, http.StatusOK, admin.StatusCode(), string(admin.Body))
+	require.Equal(t, http.StatusOK, login("grace", m.EditorPassword).StatusCode())
+	require.Equal(t, http.StatusUnauthorized, login("edsger", m.EditorPassword).StatusCode(), "a disabled user stays out")
+	refreshed, err := c.RefreshTokenWithResponse(t.Context(), api.Refresh{RefreshToken: m.RefreshToken})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, refreshed.StatusCode(), "a session goes on")
+	for key, want := range map[string]api.APIKeyVerdictCode{m.LiveKey: "VALID", m.RotatedKey: "VALID", m.NewKey: "VALID", m.ServiceKey: "VALID", m.RevokedKey: "REVOKED"} {
+		got, err := c.VerifyAPIKeyWithResponse(t.Context(), api.APIKeyVerify{Key: key}, func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+admin.JSON200.AccessToken)
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+		require.Equal(t, want, got.JSON200.Code)
+	}
+}
