@@ -1,4 +1,4 @@
-package upgrade
+package family_test
 
 import (
 	"compress/gzip"
@@ -23,13 +23,26 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/servicetest"
-	"github.com/fountainai/fountain/tests/harness"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
+// recordings are the data of releases; tests/upgrade says how they were made, and opens those on SQLite.
+const recordings = "../../tests/upgrade/testdata"
+
+// recorded is what the test knows of a recording.
+type recorded struct {
+	RecordedAt                                          time.Time
+	AdminPassword, EditorPassword                       string
+	LiveKey, RotatedKey, NewKey, RevokedKey, ServiceKey string
+	RefreshToken                                        string
+	Numbers                                             int
+}
+
 // restore puts a release's dump of a service into a fresh database, and returns the settings that reach it.
-func restore(t *testing.T, release, word string) (config.Service, *sql.DB) {
+func restore(t *testing.T, release, word, address string) (config.Service, *sql.DB) {
 	t.Helper()
-	file, err := os.Open(filepath.Join("testdata", release, word+".sql.gz"))
+	file, err := os.Open(filepath.Join(recordings, release, word+".sql.gz"))
 	require.NoError(t, err)
 	defer file.Close()
 	unzipped, err := gzip.NewReader(file)
@@ -42,13 +55,10 @@ func restore(t *testing.T, release, word string) (config.Service, *sql.DB) {
 			statements.WriteString(line)
 		}
 	}
-	address := harness.Postgres(t)
 	db, err := sql.Open("pgx", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	_, err = db.Exec(statements.String())
-	require.NoError(t, err)
-	_, err = db.Exec("SELECT pg_catalog.set_config('search_path', 'public', false)") // the dump has emptied it
 	require.NoError(t, err)
 	dir := t.TempDir()
 	url := filepath.Join(dir, "url")
@@ -59,43 +69,56 @@ func restore(t *testing.T, release, word string) (config.Service, *sql.DB) {
 	}, db
 }
 
+// onPostgres runs f with a release's database of a service.
+func onPostgres(t *testing.T, word string, f func(t *testing.T, s config.Service, db *sql.DB)) {
+	t.Run(word, func(t *testing.T) {
+		storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
+			if c.URL != "" { // SQLite is in tests/upgrade
+				s, db := restore(t, "v0.1", word, c.URL)
+				f(t, s, db)
+			}
+		})
+	})
+}
+
 func TestUpgrade_postgresOfVersion01GoesOnWorking(t *testing.T) {
 	var m recorded
-	raw, err := os.ReadFile(filepath.Join("testdata", "v0.1", "postgres.json"))
+	raw, err := os.ReadFile(filepath.Join(recordings, "v0.1", "postgres.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &m))
-
-	for word, c := range map[string]struct {
-		migrate func(context.Context, config.Service) error
-		query   string
-		rows    int
-	}{
-		"twofactor": {func(ctx context.Context, s config.Service) error { return twofactor.Migrate(ctx, twofactor.Config{Service: s}) }, "SELECT COUNT(*) FROM factors WHERE status = 'active'", 1},
-		"search":    {func(ctx context.Context, s config.Service) error { return search.Migrate(ctx, search.Config{Service: s}) }, "SELECT COUNT(*) FROM data_keys", 1},
-		"sequence": {func(ctx context.Context, s config.Service) error {
-			return sequence.Migrate(ctx, sequence.Config{Service: s, SearchURL: "http://127.0.0.1:1"})
-		}, "SELECT COUNT(*) FROM elements", m.Numbers},
-	} {
-		settings, db := restore(t, "v0.1", word)
-		require.NoError(t, c.migrate(t.Context(), settings), word)
-		var n int
-		require.NoError(t, db.QueryRow(c.query).Scan(&n), word)
-		require.Equal(t, c.rows, n, word)
+	counts := func(migrate func(context.Context, config.Service) error, query string, want int) func(*testing.T, config.Service, *sql.DB) {
+		return func(t *testing.T, s config.Service, db *sql.DB) {
+			require.NoError(t, migrate(t.Context(), s))
+			var n int
+			require.NoError(t, db.QueryRow(query).Scan(&n))
+			require.Equal(t, want, n)
+		}
 	}
-
-	settings, _ := restore(t, "v0.1", "kms")
-	key, err := os.ReadFile(filepath.Join("testdata", "v0.1", "postgres-root.key"))
-	require.NoError(t, err)
-	root := filepath.Join(t.TempDir(), "root.key")
-	require.NoError(t, os.WriteFile(root, key, 0o600))
-	settings.Clock, settings.DrainDelay = clock.NewFake(m.RecordedAt.Add(time.Hour)), time.Nanosecond
-	running := servicetest.Start(t, &settings, func(ctx context.Context) error {
-		return kms.Run(ctx, kms.Config{Service: settings, RootKeyFile: root, EnrolDir: filepath.Join(settings.DataDir, "enrol")})
+	onPostgres(t, "twofactor", counts(func(ctx context.Context, s config.Service) error {
+		return twofactor.Migrate(ctx, twofactor.Config{Service: s})
+	},
+		"SELECT COUNT(*) FROM public.factors WHERE status = 'active'", 1))
+	onPostgres(t, "search", counts(func(ctx context.Context, s config.Service) error {
+		return search.Migrate(ctx, search.Config{Service: s})
+	},
+		"SELECT COUNT(*) FROM public.data_keys", 1))
+	onPostgres(t, "sequence", counts(func(ctx context.Context, s config.Service) error {
+		return sequence.Migrate(ctx, sequence.Config{Service: s, SearchURL: "http://127.0.0.1:1"})
+	}, "SELECT COUNT(*) FROM public.elements", m.Numbers))
+	onPostgres(t, "kms", func(t *testing.T, s config.Service, _ *sql.DB) {
+		key, err := os.ReadFile(filepath.Join(recordings, "v0.1", "postgres-root.key"))
+		require.NoError(t, err)
+		root := filepath.Join(t.TempDir(), "root.key")
+		require.NoError(t, os.WriteFile(root, key, 0o600))
+		s.Clock, s.DrainDelay = clock.NewFake(m.RecordedAt.Add(time.Hour)), time.Nanosecond
+		running := servicetest.Start(t, &s, func(ctx context.Context) error {
+			return kms.Run(ctx, kms.Config{Service: s, RootKeyFile: root, EnrolDir: filepath.Join(s.DataDir, "enrol")})
+		})
+		running.WaitReady(t)
+		c, err := api.NewClientWithResponses(running.URL + "/kms/v1")
+		require.NoError(t, err)
+		holdsTo(t, c, m)
 	})
-	running.WaitReady(t)
-	c, err := api.NewClientWithResponses(running.URL + "/kms/v1")
-	require.NoError(t, err)
-	holdsTo(t, c, m)
 }
 
 // holdsTo demands of a kms what was recorded of it.
