@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -361,4 +362,23 @@ func TestRoles_racesLeaveNothingBehind(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The largest of everything still fits into an audit event and into a token.
+func TestUpdateService_takesTheLargestThereIs(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	_, raised := h.administrator()
+	name := "s" + strings.Repeat("e", 62)
+	declared := make([]string, 32)
+	for i := range declared {
+		declared[i] = fmt.Sprintf("%s:v%s%02d", name, strings.Repeat("x", 29), i)
+	}
+	s, _ := h.resourceServer(name, raised, []string{}, declared...)
+	got := h.updateService(s, raised, api.ServiceUpdate{Scopes: &declared, DeclaredScopes: &declared})
+	require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+	require.Equal(t, http.StatusCreated, h.putRole("largest", raised, nil, declared...).StatusCode())
+	h.user("grace", "largest", raised)
+	answer := h.post(refreshFor(*h.login("grace", userPassword).RefreshToken, name), nil)
+	require.Equal(t, http.StatusOK, answer.status)
+	require.Less(t, len(answer.AccessToken), 8192, "what a header and introspection take")
 }

@@ -7,7 +7,7 @@ var Tables = []store.Table{
 	{Name: "administration", Bound: "one row"},
 	{Name: "api_keys", Bound: "100 that work for each owner; deleted 30 days after their end"},
 	{Name: "bootstrap_tokens", Bound: "deleted when the next is made, or an hour is over"},
-	{Name: "declared_scopes", Bound: "64 for each registered service"},
+	{Name: "declared_scopes", Bound: "32 for each registered service"},
 	{Name: "enrolment_tokens", Bound: "deleted long after their end"},
 	{Name: "invitations", Bound: "deleted 30 days after their end"},
 	{Name: "keysets", Bound: "one for each purpose, and each service with data keys"},
