@@ -117,6 +117,8 @@ func TestAPIKey_rateLimitHolds(t *testing.T) {
 		require.Zero(t, v.RateLimit.Remaining)
 		require.EqualValues(t, 10, v.RateLimit.Limit)
 		require.WithinDuration(t, h.clock.Now().Add(time.Minute), v.RateLimit.ResetAt, time.Second)
+		successor := h.rotate(key.APIKey.ID, session, 604800).JSON201.Key
+		require.EqualValues(t, "RATE_LIMITED", h.verify(successor, raised).Code, "to rotate is no way around the limit")
 		refused := h.ask(key.APIKey.ID, key.Key, "sequence")
 		require.Equal(t, http.StatusTooManyRequests, refused.StatusCode(), string(refused.Body))
 		require.Equal(t, "60", refused.HTTPResponse.Header.Get("Retry-After"))

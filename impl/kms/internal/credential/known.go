@@ -106,7 +106,8 @@ type Rate struct {
 	Exceeded         bool
 }
 
-// rates counts the uses of keys with a limit in windows that begin with a use. Keys without one take no room.
+// rates counts the uses of keys with a limit in windows that begin with a use, by their lineage: a key that is rotated does not begin anew. Keys
+// without a limit take no room.
 type rates struct {
 	mu      sync.Mutex
 	windows map[string]window
@@ -127,7 +128,7 @@ func (r *rates) take(k apikey.Key, now time.Time) Rate {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := r.windows[k.ID]
+	w := r.windows[k.RootID]
 	if w.over(now) {
 		w = window{began: now, ends: now.Add(k.Limit.Window)}
 	}
@@ -138,7 +139,7 @@ func (r *rates) take(k apikey.Key, now time.Time) Rate {
 	if r.windows == nil {
 		r.windows = map[string]window{}
 	}
-	r.windows[k.ID] = w
+	r.windows[k.RootID] = w
 	return Rate{k.Limit.Uses, max(0, k.Limit.Uses-w.used), w.ends, exceeded}
 }
 
