@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,7 +21,7 @@ import (
 
 func newUp() *cobra.Command {
 	var c family.Config
-	var level string
+	var level, accessLog string
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the whole family in this process",
@@ -37,6 +39,14 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err != nil {
 				return err
 			}
+			if err := c.AccessLog.UnmarshalText([]byte(accessLog)); err != nil {
+				return usagef("--access-log: %v", err)
+			}
+			for _, cidr := range c.TrustedProxies {
+				if _, err := netip.ParsePrefix(cidr); err != nil {
+					return usagef("--trusted-proxies must be CIDRs, for example 127.0.0.1/32")
+				}
+			}
 			c.Version = version
 			c.Log = telemetry.NewLogger(os.Stderr, logLevel)
 			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }
@@ -49,7 +59,17 @@ and ends it. A second start on the same directory goes on where the first one st
 	flags.StringVar(&c.AdminAddr, "admin-addr", env("FOUNTAIN_ADMIN_ADDR", "127.0.0.1:9002"), "HOST:PORT of metrics and pprof (FOUNTAIN_ADMIN_ADDR)")
 	flags.StringVar(&c.Issuer, "issuer", env("FOUNTAIN_ISSUER", ""), "iss of the tokens, fixed at the first start (FOUNTAIN_ISSUER; default: the gateway's URL then)")
 	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, else info)")
+	flags.StringVar(&accessLog, "access-log", env("FOUNTAIN_ACCESS_LOG", "all"), "requests that succeeded in the log: all, sample:SHARE or failures (FOUNTAIN_ACCESS_LOG)")
+	flags.StringSliceVar(&c.TrustedProxies, "trusted-proxies", list(env("FOUNTAIN_TRUSTED_PROXIES", "")), "CIDRs of proxies in front, whose X-Forwarded-* are believed (FOUNTAIN_TRUSTED_PROXIES; default: none)")
 	return cmd
+}
+
+// list splits a list at its commas.
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }
 
 // env is an environment variable's value, or fallback where it is unset or empty.

@@ -72,14 +72,20 @@ type HealthStatus string
 
 // Problem A problem document (RFC 9457). It never repeats a value that the caller sent.
 type Problem struct {
+	// AcrValues With insufficient_user_authentication, the authentication context classes that would do (RFC 9470).
+	AcrValues *[]string `json:"acrValues,omitempty"`
+
 	// Code Stable machine-readable name of the problem; the pages under docs/problems list all.
-	Code      string          `json:"code"`
-	Detail    *string         `json:"detail,omitempty"`
-	Errors    *[]ProblemError `json:"errors,omitempty"`
-	Instance  *string         `json:"instance,omitempty"`
-	RequestID string          `json:"requestId"`
-	Status    int32           `json:"status"`
-	Title     string          `json:"title"`
+	Code     string          `json:"code"`
+	Detail   *string         `json:"detail,omitempty"`
+	Errors   *[]ProblemError `json:"errors,omitempty"`
+	Instance *string         `json:"instance,omitempty"`
+
+	// MaxAge With insufficient_user_authentication, how old the second factor may be, in seconds.
+	MaxAge    *int64 `json:"maxAge,omitempty"`
+	RequestID string `json:"requestId"`
+	Status    int32  `json:"status"`
+	Title     string `json:"title"`
 
 	// Truncated True when there were more than 16 errors.
 	Truncated *bool `json:"truncated,omitempty"`

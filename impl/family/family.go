@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
@@ -27,6 +28,9 @@ type Config struct {
 	AdminAddr string // of metrics, pprof and /services. Default 127.0.0.1:9002
 	Issuer    string // iss of the tokens. It is fixed at the first start; default is the gateway's URL of that start
 	Version   string // told by health
+
+	TrustedProxies []string         // CIDRs of proxies in front of the gateway, whose X-Forwarded-* are believed. Default none
+	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
 
 	Clock   clock.Clock
 	Log     *slog.Logger

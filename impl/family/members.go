@@ -74,7 +74,7 @@ func (h *house) start(ctx context.Context) error {
 	g := gateway.Config{
 		Service: with("gateway"), TwofactorURL: at("twofactor"), SearchURL: at("search"), SequenceURL: at("sequence"), Version: h.Version,
 	}
-	g.TrustedProxies = nil // nobody stands in front of it
+	g.TrustedProxies = h.TrustedProxies
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
 }
@@ -105,7 +105,7 @@ func (h *house) service(word string, l net.Listener, kmsURL string) config.Servi
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
 		Log: h.Log.With("service", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
-		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace,
+		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace, AccessLog: h.AccessLog,
 		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this very process
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/gatewayapi"
-	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
@@ -37,116 +36,34 @@ type gate struct {
 	require   []func() error // what must hold beside the keys, in public words
 }
 
-// steps are the way of a request after its route is known, in the order of DESIGN section 5. No byte of a body is read before
-// authorization has passed, and a code is redeemed last, so that a refused request never burns it.
-func (g *gate) steps() []exchange.Step {
-	return []exchange.Step{
-		{Name: "pre-auth limit", Do: g.limits.Preauth},
-		{Name: "authenticate", Do: g.authenticate},
-		{Name: "permit", Do: permit},
-		{Name: "subject limit", Do: g.limits.Subject},
-		{Name: "concurrency", Do: g.limits.Concurrency},
-		{Name: "step-up", Do: g.stepup.Ask},
-		{Name: "media", Do: func(x *exchange.Exchange) error { return x.Operation.CheckMedia(x.Request) }},
-		{Name: "parameters", Do: func(x *exchange.Exchange) error { return x.Operation.CheckParameters(x.Request, x.Match) }},
-		{Name: "body", Do: checkBody},
-		{Name: "redeem code", Do: g.stepup.Redeem},
-		{Name: "forward", Do: g.forward},
+// stations are the way of a request after its route is known.
+func (g *gate) stations() httpserver.Stations {
+	s := httpserver.Checks(g.verifier)
+	s.PreauthLimit = func(x *httpserver.Exchange) error {
+		x.Code = x.Request.Header.Get("X-OTP")
+		x.Request.Header.Del("X-OTP") // nobody behind the gateway sees a code
+		return g.limits.Preauth(x)
 	}
+	s.SubjectLimit = g.limits.Subject
+	s.Concurrency = g.limits.Concurrency
+	s.StepUp = g.stepup.Ask
+	s.RedeemCode = g.stepup.Redeem
+	s.Serve = g.serve
+	return s
 }
 
-// handler observes every request and takes it through guard, route and method, then the steps.
 func (g *gate) handler() http.Handler {
-	steps := g.steps()
-	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := httpserver.Guard(r); err != nil {
-			httpserver.Refuse(w, r, err)
-			return
-		}
-		if r.Method == http.MethodOptions {
-			g.options(w, r)
-			return
-		}
-		match, err := g.table.Match(r.Method, r.URL.EscapedPath())
-		if err != nil {
-			httpserver.Refuse(w, r, err)
-			return
-		}
-		r, cancel := httpserver.WithOperation(w, r, match.Operation)
-		defer cancel()
-		x := &exchange.Exchange{
-			Writer: w, Request: r, Match: match, Operation: match.Operation,
-			ClientIP: httpserver.ClientIP(r, g.config.ProxyPrefixes()), Code: r.Header.Get("X-OTP"),
-		}
-		r.Header.Del("X-OTP")
-		step, err := exchange.Run(x, steps)
-		if err != nil {
-			httpserver.Note(r.Context()).RefusedBy = step
-			httpserver.Refuse(w, x.Request, err)
-		}
-	})
-	return httpserver.Observe(httpserver.ObserveOptions{
-		Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(),
-	}, serve)
+	return httpserver.NewDoor(httpserver.ObserveOptions{
+		Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
+	}, g.table, g.stations())
 }
 
-// options answers OPTIONS with the methods that the path knows.
-func (g *gate) options(w http.ResponseWriter, r *http.Request) {
-	allow, err := g.table.Allow(r.URL.EscapedPath())
-	if err != nil {
-		httpserver.Refuse(w, r, err)
-		return
-	}
-	w.Header().Set("Allow", allow)
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (g *gate) authenticate(x *exchange.Exchange) error {
-	if x.Operation.Public {
-		return nil
-	}
-	p, err := httpserver.Authenticate(x.Request, g.verifier, x.Operation.Word)
-	if err != nil {
-		return err
-	}
-	x.Principal = p
-	httpserver.Note(x.Request.Context()).Subject = p.Subject
-	return nil
-}
-
-func permit(x *exchange.Exchange) error {
-	if x.Operation.Public {
-		return nil
-	}
-	return auth.Permit(x.Principal, x.Operation)
-}
-
-func checkBody(x *exchange.Exchange) error {
-	if x.Operation.StreamsBody() {
-		return nil
-	}
-	body, err := httpserver.ReadBody(x.Writer, x.Request, x.Operation)
-	if err != nil {
-		return err
-	}
-	x.Body = body
-	return httpserver.InTurn(x.Request.Context(), len(body), func() error {
-		return x.Operation.CheckBody(x.Request.Header.Get("Content-Type"), body)
-	})
-}
-
-// forward hands the request to the gateway's own operations or to the service.
-func (g *gate) forward(x *exchange.Exchange) error {
+// serve hands the request to the gateway's own operations or to the service.
+func (g *gate) serve(x *httpserver.Exchange) error {
 	if x.Operation.Word != word {
-		return g.forwarder.Do(x)
+		return g.forwarder.Serve(x)
 	}
-	x.Answered = true
-	r := x.Request
-	if r.Method == http.MethodHead { // the router knows only the declared method; net/http still sends no body
-		r = r.WithContext(r.Context())
-		r.Method = http.MethodGet
-	}
-	g.own.ServeHTTP(x.Writer, r)
+	x.Forward(g.own)
 	return nil
 }
 

@@ -37,7 +37,8 @@ type house struct {
 	gate     *httptest.Server
 	clock    *clock.Fake
 	key      ed25519.PrivateKey
-	log      *bytes.Buffer
+	log      *logBuffer
+	registry *prometheus.Registry
 	upstream http.HandlerFunc // what a service answers
 
 	mu   sync.Mutex
@@ -45,10 +46,28 @@ type house struct {
 	body []string
 }
 
+// logBuffer is a log that a test reads while the gateway still writes.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func newHouse(t *testing.T) *house {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	h := &house{t: t, key: key, clock: clock.NewFake(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)), log: &bytes.Buffer{}}
+	h := &house{t: t, key: key, clock: clock.NewFake(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)), log: &logBuffer{}, registry: prometheus.NewRegistry()}
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		for _, name := range []string{"Cache-Control", "X-Content-Type-Options", "X-Request-Id", "Server"} {
 			w.Header().Set(name, "of the service")
@@ -68,7 +87,7 @@ func (h *house) config(upstream string) Config {
 	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "test"}
 	c.Service = config.Service{
 		Addr: "127.0.0.1:0", DataDir: h.t.TempDir(), EnrolTokenFile: "none", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream, Clock: h.clock,
-		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Registerer: prometheus.NewRegistry(),
+		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Registerer: h.registry,
 	}
 	require.NoError(h.t, c.Validate())
 	return c
@@ -144,17 +163,6 @@ const (
 	reorderBody = `{"order":["b","a"]}`
 )
 
-func TestSteps_areInTheOrderOfTheDesign(t *testing.T) {
-	g, err := build(newHouse(t).config("http://127.0.0.1:1"), http.DefaultClient, auth.NoRevocations{})
-	require.NoError(t, err)
-	var names []string
-	for _, s := range g.steps() {
-		names = append(names, s.Name)
-	}
-	require.Equal(t, []string{"pre-auth limit", "authenticate", "permit", "subject limit", "concurrency", "step-up",
-		"media", "parameters", "body", "redeem code", "forward"}, names)
-}
-
 func TestGate_forwardsWhatTheContractAllowsByteForByte(t *testing.T) {
 	h := newHouse(t)
 	body := "{ \"id\" : \"a\",\n \"data\":{\"n\":9007199254740993} }"
@@ -162,9 +170,8 @@ func TestGate_forwardsWhatTheContractAllowsByteForByte(t *testing.T) {
 	require.Equal(t, 201, a.StatusCode, a.Text)
 	require.Equal(t, []string{body}, h.body)
 	require.Contains(t, a.Header.Get("RateLimit"), `"per-subject";r=`)
-	for _, name := range []string{"Cache-Control", "X-Content-Type-Options"} {
-		require.Equal(t, []string{"of the service"}, a.Header.Values(name))
-	}
+	require.Equal(t, []string{"no-store"}, a.Header.Values("Cache-Control"))
+	require.Equal(t, []string{"nosniff"}, a.Header.Values("X-Content-Type-Options"))
 	require.Empty(t, a.Header.Values("Server"))
 	require.Len(t, a.Header.Values("X-Request-Id"), 1)
 	require.NotEqual(t, "of the service", a.Header.Get("X-Request-Id"))
@@ -255,15 +262,22 @@ func TestGate_refusesWhatTheContractDoesNotKnow(t *testing.T) {
 func TestGate_headersThatOnlyTheHouseMaySetDoNotPass(t *testing.T) {
 	h := newHouse(t)
 	forged := []string{"X-Forwarded-For", "6.6.6.6", "Forwarded", "for=6.6.6.6", "X-Real-Ip", "6.6.6.6", "True-Client-Ip", "6.6.6.6", "X-User-Id", "root",
-		"X-Internal-Role", "admin", "X_Forwarded_For", "6.6.6.6", "Cookie", "a=b", "X-Request-Id", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "X-Otp", "123456"}
+		"X-Internal-Role", "admin", "X_Forwarded_For", "6.6.6.6", "Cookie", "a=b", "X-Gw-Identity", "root", "Remote-User", "root", "X-Original-Url", "/admin",
+		"X-Rewrite-Url", "/admin", "X-Http-Method-Override", "DELETE", "X-Method-Override", "DELETE", "Cf-Connecting-Ip", "6.6.6.6", "Via", "1.1 x",
+		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "X-Original-Host", "evil.example", "Range", "bytes=0-1", "Te", "trailers", "If-None-Match", "*", "X-Request-Id", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "X-Otp", "123456"}
 	a := h.do("POST", createPath, createBody, append(forged, "Authorization", "Bearer "+h.token(nil))...)
 	require.Equal(t, 201, a.StatusCode)
 	got := h.seen[0].Header
 	require.Equal(t, "127.0.0.1", got.Get("X-Forwarded-For"))
 	require.NotEqual(t, "6f9619ff-8b86-d011-b42d-00c04fc964ff", got.Get("X-Request-Id"))
-	for _, name := range []string{"Forwarded", "X-Real-Ip", "True-Client-Ip", "X-User-Id", "X-Internal-Role", "X_Forwarded_For", "Cookie", "X-Otp"} {
-		require.Empty(t, got.Values(name), name)
+	require.Equal(t, strings.TrimPrefix(h.gate.URL, "http://"), got.Get("X-Forwarded-Host"))
+	require.Equal(t, "http", got.Get("X-Forwarded-Proto"))
+	var names []string
+	for name := range got {
+		names = append(names, name)
 	}
+	require.ElementsMatch(t, []string{"Accept-Encoding", "Authorization", "Content-Length", "Content-Type", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Request-Id"}, names, "nothing else")
 }
 
 func TestGate_limitsASubject(t *testing.T) {
@@ -292,6 +306,7 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	h.mu.Lock() // the aborted answer above ends without telling us
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, `{"oops":"`+strings.Repeat("x", 17<<20)+`"}`)
 	}
 	h.mu.Unlock()
@@ -299,7 +314,9 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	require.Equal(t, 502, a.StatusCode)
 	require.Equal(t, "response_too_large", a.Code)
 
-	g, err := build(h.config("http://127.0.0.1:1"), http.DefaultClient, auth.NoRevocations{})
+	alone := h.config("http://127.0.0.1:1")
+	alone.Registerer = prometheus.NewRegistry()
+	g, err := build(alone, http.DefaultClient, auth.NoRevocations{})
 	require.NoError(t, err)
 	lonely := httptest.NewServer(g.handler())
 	defer lonely.Close()
@@ -308,13 +325,6 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	defer res.Body.Close()
 	require.Equal(t, 503, res.StatusCode)
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
-}
-
-func TestGate_reportsAnAnswerThatBreaksTheContract(t *testing.T) {
-	h := newHouse(t)
-	h.upstream = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }
-	h.do("POST", createPath, createBody, "Authorization", "Bearer "+h.token(nil))
-	require.Contains(t, h.log.String(), "answer violates the contract")
 }
 
 // stepUpServices plays twofactor, the kms and sequence for the code 123456.

@@ -25,6 +25,7 @@ type Service struct {
 	TLS             TLS           `envPrefix:"TLS_"`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES"` // CIDRs whose X-Request-Id and X-Forwarded-* are believed
 	LogLevel        slog.Level    `env:"LOG_LEVEL"`
+	AccessLog       AccessLog     `env:"ACCESS_LOG"`
 	DrainDelay      time.Duration `env:"DRAIN_DELAY"` // between "not ready" and the end of accepting
 	Grace           time.Duration `env:"GRACE"`       // for requests in flight at the end
 

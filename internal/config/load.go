@@ -115,6 +115,8 @@ func typeName(t reflect.Type) string {
 		return "duration, for example 5s"
 	case "slog.Level":
 		return "level: debug, info, warn or error"
+	case "config.AccessLog":
+		return "choice: all, sample:SHARE or failures"
 	case "int", "int64":
 		return "whole number"
 	}

@@ -102,6 +102,9 @@ func compile(word string, doc *openapi3.T, text []byte) (*Contract, error) {
 		sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
 		return nil, fmt.Errorf("contract %s: %w", word, errors.Join(errs...))
 	}
+	for _, s := range b.schemas {
+		s.list()
+	}
 	if c.table, err = NewTable(c); err != nil {
 		return nil, fmt.Errorf("contract %s: %w", word, err)
 	}

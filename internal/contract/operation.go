@@ -69,6 +69,26 @@ func (op *Operation) StreamsBody() bool {
 	return op.body != nil && op.Policy.Stream != nil && op.Policy.Stream.Kind == StreamNDJSON && op.body.streams
 }
 
+// RequestHeaders returns the names of the declared header parameters in canonical form.
+func (op *Operation) RequestHeaders() []string { return op.declared("header") }
+
+// Cookies returns the names of the declared cookie parameters.
+func (op *Operation) Cookies() []string { return op.declared("cookie") }
+
+func (op *Operation) declared(in string) []string {
+	var names []string
+	for _, p := range op.parameters {
+		switch {
+		case p.in != in:
+		case in == "header":
+			names = append(names, http.CanonicalHeaderKey(p.name))
+		default:
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
 // builder compiles one document.
 type builder struct {
 	word, base string

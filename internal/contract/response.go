@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,28 +84,88 @@ func (op *Operation) Statuses() []int {
 	return out
 }
 
-// CheckResponse checks an answer: its status and media type are declared, required headers are there, the body fits. The
-// error is bad_upstream (502) with the violations; they name places and rules, never values.
+// Head is what an answer says before its body.
+type Head struct {
+	Status int
+	Header http.Header
+	Empty  bool // it has no body: by its status, or because it answers HEAD
+}
+
+// CheckEnvelope checks what makes an answer fit to be passed on at all, whatever its body says: status and media type are declared, there is
+// no content coding and no undeclared cookie, and what failed inside (5xx) is told by a problem document. The error is bad_upstream (502)
+// with the violations; they name places and rules, never values.
+func (op *Operation) CheckEnvelope(h Head) error {
+	c := &checker{in: "header", direction: outbound}
+	op.envelope(c, h)
+	return c.violations()
+}
+
+// envelope returns the declaration of the answer, or nil after a violation.
+func (op *Operation) envelope(c *checker, h Head) *responseContract {
+	root := &place{}
+	r := op.response(h.Status)
+	if r == nil || h.Status < http.StatusOK {
+		c.fail(root, string(RuleResponseStatus), "status %d is not declared", h.Status)
+		return nil
+	}
+	ok := true
+	if coding := h.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		ok = c.fail(&place{parent: root, key: "Content-Encoding"}, string(RuleContentEncoding), "is not asked for")
+	}
+	if len(h.Header.Values("Set-Cookie")) > 0 && !r.declares("Set-Cookie") {
+		ok = c.fail(&place{parent: root, key: "Set-Cookie"}, string(RuleUndeclared), "is not declared")
+	}
+	media := &place{parent: root, key: "Content-Type"}
+	name, _, err := mime.ParseMediaType(h.Header.Get("Content-Type"))
+	switch {
+	case h.Empty && (h.Status == http.StatusNoContent || h.Status == http.StatusNotModified || h.Header.Get("Content-Type") == ""):
+	case h.Status >= http.StatusInternalServerError && name != problem.MediaType:
+		ok = c.fail(media, string(RuleResponseError), "status %d must be told by a problem document", h.Status)
+	case len(r.media) > 0 && (err != nil || r.media[name] == nil):
+		ok = c.fail(media, string(RuleResponseMedia), "has a media type that is not declared")
+	}
+	if !ok {
+		return nil
+	}
+	return r
+}
+
+// declares reports whether the answer's declaration lists a header.
+func (r *responseContract) declares(header string) bool {
+	return slices.ContainsFunc(r.headers, func(p *parameter) bool { return strings.EqualFold(p.name, header) })
+}
+
+// DeclaresResponseHeader reports whether the contract lists a header for the answers of a status.
+func (op *Operation) DeclaresResponseHeader(status int, name string) bool {
+	r := op.response(status)
+	return r != nil && r.declares(name)
+}
+
+// CheckResponse checks a whole answer: its envelope, the headers that are required, and the body. The error is that of CheckEnvelope.
 func (op *Operation) CheckResponse(status int, h http.Header, body []byte) error {
-	return op.checkResponse(status, h, body, false)
+	return op.checkResponse(Head{Status: status, Header: h, Empty: len(body) == 0 && bodiless(status)}, body, false)
 }
 
 // CheckResponseHead is CheckResponse for the answer to HEAD, which has no body.
 func (op *Operation) CheckResponseHead(status int, h http.Header) error {
-	return op.checkResponse(status, h, nil, true)
+	return op.checkResponse(Head{Status: status, Header: h, Empty: true}, nil, true)
 }
 
-func (op *Operation) checkResponse(status int, h http.Header, body []byte, head bool) error {
+// bodiless reports whether answers of a status never have a body (RFC 9110, section 6.4.1).
+func bodiless(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+func (op *Operation) checkResponse(h Head, body []byte, head bool) error {
 	c := &checker{in: "header", direction: outbound}
-	r := op.response(status)
-	root := &place{}
+	r := op.envelope(c, h)
 	if r == nil {
-		c.fail(root, string(RuleResponseStatus), "status %d is not declared", status)
 		return c.violations()
 	}
+	root := &place{}
 	for _, p := range r.headers {
 		at := &place{parent: root, key: p.name}
-		values := h.Values(p.name)
+		values := h.Header.Values(p.name)
 		switch {
 		case len(values) == 0 && p.required:
 			c.fail(at, string(RuleResponseHeader), "is required")
@@ -114,29 +175,24 @@ func (op *Operation) checkResponse(status int, h http.Header, body []byte, head 
 			c.fail(at, string(RuleRepeated), "is sent twice")
 		}
 	}
-	c.responseBody(r, status, h, body, head)
+	c.responseBody(r, h, body, head)
 	return c.violations()
 }
 
-func (c *checker) responseBody(r *responseContract, status int, h http.Header, body []byte, head bool) {
+func (c *checker) responseBody(r *responseContract, h Head, body []byte, head bool) {
 	root := &place{}
 	c.in = "body"
-	if len(r.media) == 0 || status == http.StatusNoContent || status == http.StatusNotModified {
+	if len(r.media) == 0 || bodiless(h.Status) {
 		if len(body) > 0 {
 			c.fail(root, string(RuleResponseBody), "must be empty")
 		}
 		return
 	}
-	name, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	m := r.media[name]
-	if err != nil || m == nil {
-		c.fail(root, string(RuleResponseMedia), "has a media type that is not declared")
-		return
-	}
 	if head {
 		return
 	}
-	if err := c.body(m, body, false); err != nil {
+	name, _, _ := mime.ParseMediaType(h.Header.Get("Content-Type")) // the envelope has found it good
+	if err := c.body(r.media[name], body, false); err != nil {
 		c.found = append(c.found, problem.From(err).Fields...)
 	}
 }

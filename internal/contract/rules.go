@@ -16,7 +16,7 @@ const (
 	RuleQueryControl   Rule = "queryControl"   // NUL
 	RuleQuerySemicolon Rule = "querySemicolon" // ";" as a separator, which programs read differently
 	RuleQueryEmpty     Rule = "queryEmpty"     // "&&" or a pair without a name
-	RuleUndeclared     Rule = "undeclared"     // a query parameter or form field the contract does not know
+	RuleUndeclared     Rule = "undeclared"     // a query parameter, a form field, or an answer's property, header or cookie that the contract does not know
 	RuleRepeated       Rule = "repeated"       // a scalar parameter sent twice
 	RuleHeaderText     Rule = "headerText"     // a header parameter with bytes that are not printable UTF-8
 	RuleNumberForm     Rule = "numberForm"     // "+5", "05", "0x5", "5." and the like
@@ -43,4 +43,5 @@ const (
 	RuleResponseBody   Rule = "responseBody"   // a body where none is declared, or none where one is
 	RuleResponseMedia  Rule = "responseMedia"  // a media type the contract does not declare
 	RuleResponseHeader Rule = "responseHeader" // a required header is missing or wrong
+	RuleResponseError  Rule = "responseError"  // a 5xx that is no problem document
 )

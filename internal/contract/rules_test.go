@@ -444,10 +444,17 @@ func responseFaults() []fault {
 		{"undeclared redirect", "listThings", 301, http.Header{}, "", "header", "", string(RuleResponseStatus)},
 		{"undeclared 204", "listThings", 204, http.Header{}, "", "header", "", string(RuleResponseStatus)},
 		{"body on 204", "getHealth", 204, js, "x", "body", "", string(RuleResponseBody)},
-		{"another media type", "listThings", 200, http.Header{"Content-Type": {"text/html"}}, "[]", "body", "", string(RuleResponseMedia)},
-		{"no media type", "listThings", 200, http.Header{}, "[]", "body", "", string(RuleResponseMedia)},
-		{"error as text", "listThings", 500, http.Header{"Content-Type": {"text/plain"}}, "oops", "body", "", string(RuleResponseMedia)},
+		{"another media type", "listThings", 200, http.Header{"Content-Type": {"text/html"}}, "[]", "header", "Content-Type", string(RuleResponseMedia)},
+		{"no media type", "listThings", 200, http.Header{}, "[]", "header", "Content-Type", string(RuleResponseMedia)},
+		{"error as text", "listThings", 500, http.Header{"Content-Type": {"text/plain"}}, "oops", "header", "Content-Type", string(RuleResponseError)},
 		{"error of another shape", "listThings", 503, http.Header{"Content-Type": {"application/problem+json"}}, `{"title":"x","status":503}`, "body", "/type", "required"},
+		{"switching protocols", "listThings", 101, js, "", "header", "", string(RuleResponseStatus)},
+		{"compressed", "listThings", 200, http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}, "[]", "header", "Content-Encoding", string(RuleContentEncoding)},
+		{"a cookie", "listThings", 200, http.Header{"Content-Type": {"application/json"}, "Set-Cookie": {"a=b"}}, "[]", "header", "Set-Cookie", string(RuleUndeclared)},
+		{"a property more", "listThings", 200, js, `[{"name":"hamlet","id":"1","password":"x"}]`, "body", "/0/password", "additionalProperties"},
+		{"a property more where none is forbidden", "listThings", 503, http.Header{"Content-Type": {"application/problem+json"}}, `{"type":"t","title":"x","status":503,"password":"x"}`, "body", "/password", string(RuleUndeclared)},
+		{"a property that no part lists", "sendAnything", 200, js, `{"left":{"deep":1},"up":1,"password":1}`, "body", "/password", string(RuleUndeclared)},
+		{"a property more within a part", "sendAnything", 200, js, `{"left":{"password":1},"down":1}`, "body", "/left/password", string(RuleUndeclared)},
 		{"required header missing", "createThing", 201, js, ok, "header", "ETag", string(RuleResponseHeader)},
 		{"header too long", "createThing", 201, http.Header{"Content-Type": {"application/json"}, "Etag": {strings.Repeat("x", 65)}}, ok, "header", "ETag", "maxLength"},
 		{"header twice", "createThing", 201, http.Header{"Content-Type": {"application/json"}, "Etag": {"1", "2"}}, ok, "header", "ETag", string(RuleRepeated)},
@@ -483,5 +490,7 @@ func TestCheckResponse_acceptsDeclaredAnswers(t *testing.T) {
 	require.NoError(t, c.Operation("listThings").CheckResponseHead(200, js))
 	require.NoError(t, c.Operation("getHealth").CheckResponse(204, http.Header{}, nil))
 	require.NoError(t, c.Operation("followEvents").CheckResponse(200, http.Header{"Content-Type": {"text/event-stream"}}, []byte("data: x\n\n")))
+	require.NoError(t, c.Operation("issueToken").CheckResponse(200, js, []byte(`{"anything":1}`)), "an object that lists nothing may have anything")
+	require.NoError(t, c.Operation("sendAnything").CheckResponse(200, js, []byte(`{"left":{"deep":1},"down":1,"free":{"known":1,"other":2}}`)), "each part lists its own")
 	require.ElementsMatch(t, []int{201}, c.Operation("createThing").Statuses())
 }

@@ -39,7 +39,9 @@ type schema struct {
 	minProperties      int
 	maxProperties      int
 	closed             bool // additionalProperties: false
+	open               bool // additionalProperties: true or a schema
 	additional         *schema
+	listed             map[string]bool // all properties that s and the parts of its composition list; nil: it may have any other
 }
 
 type property struct {
@@ -231,6 +233,7 @@ func (b *builder) fillObject(s *schema, o *openapi3.Schema) error {
 	if has := o.AdditionalProperties.Has; has != nil && !*has {
 		s.closed = true
 	}
+	s.open = o.AdditionalProperties.Schema != nil || o.AdditionalProperties.Has != nil && !s.closed
 	if ref := o.AdditionalProperties.Schema; ref != nil {
 		additional, err := b.schema(ref)
 		if err != nil {
@@ -266,6 +269,29 @@ func (b *builder) fillComposition(s *schema, o *openapi3.Schema) error {
 		return errors.New("the schema is part of itself without a property or an item between")
 	}
 	return s.fillDiscriminator(o)
+}
+
+// list fills in listed. A closed schema says so itself, and one that lists nothing anywhere leaves it open.
+func (s *schema) list() {
+	all := map[string]bool{}
+	if !s.closed && s.gather(all) && len(all) > 0 {
+		s.listed = all
+	}
+}
+
+// gather adds the properties that s and its parts list; it reports false when one of them allows any.
+func (s *schema) gather(all map[string]bool) bool {
+	for name := range s.properties {
+		all[name] = true
+	}
+	for _, parts := range [][]*schema{s.oneOf, s.anyOf, s.allOf} {
+		for _, part := range parts {
+			if !part.gather(all) {
+				return false
+			}
+		}
+	}
+	return !s.open
 }
 
 // loops reports whether s reaches itself by composition alone, which no value could end.

@@ -90,11 +90,27 @@ func (c *checker) full(ok bool) bool { return !ok && (c.quiet || c.more) }
 // matches reports whether value meets s, without recording violations.
 func (c *checker) matches(s *schema, value any, at *place) bool {
 	quiet := checker{in: c.in, direction: c.direction, quiet: true}
-	return quiet.value(s, value, at)
+	return quiet.part(s, value, at)
 }
 
-// value checks value against s.
+// value checks value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: a
+// property that it does not know could be a secret.
 func (c *checker) value(s *schema, value any, at *place) bool {
+	ok := c.part(s, value, at)
+	o, isObject := value.(*object)
+	if !isObject || c.direction != outbound || s.listed == nil {
+		return ok
+	}
+	for _, key := range o.keys {
+		if !s.listed[key] {
+			ok = c.fail(&place{parent: at, key: key}, string(RuleUndeclared), "is not declared")
+		}
+	}
+	return ok
+}
+
+// part checks value against s, beside which other parts of a composition may list properties too.
+func (c *checker) part(s *schema, value any, at *place) bool {
 	if value == nil && s.nullable {
 		return true
 	}
@@ -312,7 +328,7 @@ func (c *checker) composition(s *schema, value any, at *place) bool {
 		ok = c.alternatives(s, s.anyOf, "anyOf", value, at) && ok
 	}
 	for _, part := range s.allOf {
-		ok = c.value(part, value, at) && ok
+		ok = c.part(part, value, at) && ok
 		if c.full(ok) {
 			return false
 		}
@@ -327,7 +343,7 @@ func (c *checker) alternatives(s *schema, list []*schema, keyword string, value 
 		}
 	}
 	if len(list) == 1 {
-		return c.value(list[0], value, at)
+		return c.part(list[0], value, at)
 	}
 	count := 0
 	for _, one := range list {
@@ -356,7 +372,7 @@ func (c *checker) discriminated(d *discriminator, list []*schema, o *object, at 
 	if !isString || !known {
 		return c.fail(named, "discriminator", "names no alternative")
 	}
-	return c.value(list[i], o, at)
+	return c.part(list[i], o, at)
 }
 
 // unique reports whether no two items are equal as JSON values.

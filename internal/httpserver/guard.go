@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -42,6 +43,9 @@ func Guard(r *http.Request) error {
 	if fields > MaxHeaders || size > MaxHeaderBytes {
 		return problem.New(problem.HeadersTooLarge, "The header has more than 64 fields or 16 KiB.")
 	}
+	if err := connectionOptions(r.Header); err != nil {
+		return err
+	}
 	if !knownMethods[r.Method] {
 		return problem.New(problem.MethodUnknown, "The method is not known here.")
 	}
@@ -54,6 +58,22 @@ func Guard(r *http.Request) error {
 	return nil
 }
 
+// hopByHop are the options that Connection may name (RFC 9110, section 7.6.1). Upgrade and HTTP2-Settings come from clients that offer h2c
+// with every request, as Java's does; the offer is not taken (section 7.8).
+var hopByHop = map[string]bool{"close": true, "keep-alive": true, "te": true, "upgrade": true, "http2-settings": true}
+
+// connectionOptions refuses a Connection header that names any other field: a proxy would have to drop that one, after it was checked.
+func connectionOptions(h http.Header) error {
+	for _, value := range h["Connection"] {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = strings.ToLower(strings.TrimSpace(option)); option != "" && !hopByHop[option] {
+				return problem.New(problem.InvalidRequest, "The Connection header may not name a field of the message.")
+			}
+		}
+	}
+	return nil
+}
+
 // maxDiscard is the largest body, in bytes, that a refused request may still bring to keep its connection. net/http reads what is
 // left of a body, up to 256 KiB and for as long as the client takes, before it sends the answer or closes the connection.
 const maxDiscard = 16 << 10
@@ -61,7 +81,7 @@ const maxDiscard = 16 << 10
 // Refuse answers with a problem. A refusal that comes before the body was read does not wait for a large or endless one: it ends
 // the connection.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if !Note(r.Context()).BodyRead && (r.ContentLength < 0 || r.ContentLength > maxDiscard) {
+	if !exchangeOf(r.Context()).bodyRead && (r.ContentLength < 0 || r.ContentLength > maxDiscard) {
 		hangUp(w)
 	}
 	problem.Write(w, r, err)
@@ -108,14 +128,14 @@ func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
-	case errors.Is(err, os.ErrDeadlineExceeded), err != nil && r.Context().Err() != nil:
+	case errors.Is(err, os.ErrDeadlineExceeded), err != nil && errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		return nil, problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
 	case err != nil:
 		return nil, problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.TransferEncoding = nil
-	Note(r.Context()).BodyRead = true
+	exchangeOf(r.Context()).bodyRead = true
 	if len(body) == 0 {
 		return nil, nil
 	}
@@ -139,6 +159,17 @@ func ClientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		}
 	}
 	return peer
+}
+
+// scheme returns how the client's connection is secured: as the last trusted proxy says, or as it is here.
+func scheme(r *http.Request, trusted []netip.Prefix) string {
+	if said := r.Header.Values("X-Forwarded-Proto"); len(said) == 1 && contains(trusted, peerIP(r)) && (said[0] == "http" || said[0] == "https") {
+		return said[0]
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 func peerIP(r *http.Request) netip.Addr {

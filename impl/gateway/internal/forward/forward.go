@@ -1,26 +1,19 @@
 // Package forward hands a request that passed every check to the service behind the gateway, byte for byte as it was
-// checked, and checks the answer against the contract.
+// checked, and holds the answer against the contract before the client sees any of it.
 package forward
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
-	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -35,155 +28,119 @@ type Options struct {
 
 // Forwarder forwards. It is safe for concurrent use.
 type Forwarder struct {
-	targets    map[string]*url.URL
-	proxy      *httputil.ReverseProxy
-	log        *slog.Logger
-	violations *prometheus.CounterVec
+	targets   map[string]*url.URL
+	transport http.RoundTripper
+	judge     *judge
 }
-
-type exchangeKey struct{}
 
 // New makes a Forwarder.
 func New(o Options) *Forwarder {
-	f := &Forwarder{targets: o.Targets, log: o.Log, violations: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "fountain_contract_violations_total",
-		Help: "Answers of services that do not fit their contract.",
-	}, []string{"operation"})}
-	o.Registerer.MustRegister(f.violations)
-	f.proxy = &httputil.ReverseProxy{
-		Rewrite:        f.rewrite,
-		Transport:      o.Transport,
-		ModifyResponse: f.check,
-		ErrorHandler:   f.fail,
-		ErrorLog:       slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		BufferPool:     newBuffers(),
-	}
-	return f
+	return &Forwarder{targets: o.Targets, transport: o.Transport, judge: newJudge(o.Log, o.Registerer)}
 }
 
-// Do forwards the exchange and writes the answer.
-func (f *Forwarder) Do(x *exchange.Exchange) error {
-	if f.targets[x.Operation.Word] == nil {
+// Serve forwards the exchange and writes the answer. Nothing is written when it returns an error.
+func (f *Forwarder) Serve(x *httpserver.Exchange) error {
+	target := f.targets[x.Operation.Word]
+	if target == nil {
 		return problem.New(problem.UpstreamUnavailable, "The service has no address.").WithRetryAfter(time.Second)
 	}
-	r := x.Request.WithContext(context.WithValue(x.Request.Context(), exchangeKey{}, x))
-	if x.Body != nil {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.Body)), int64(len(x.Body))
-	} else if !x.Operation.StreamsBody() {
-		r.Body, r.ContentLength = http.NoBody, 0
-	}
-	x.Answered = true
-	f.proxy.ServeHTTP(x.Writer, r)
-	return nil
-}
-
-func of(r *http.Request) *exchange.Exchange {
-	x, _ := r.Context().Value(exchangeKey{}).(*exchange.Exchange)
-	return x
-}
-
-// rewrite addresses the copy that goes out. The forwarding headers that came in are gone already (ReverseProxy drops
-// them before Rewrite); what the next hop may believe is set here alone.
-func (f *Forwarder) rewrite(p *httputil.ProxyRequest) {
-	x := of(p.In)
-	target := f.targets[x.Operation.Word]
-	p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = target.Scheme, target.Host, target.Host
-	for name := range p.Out.Header {
-		if hidden(name) {
-			delete(p.Out.Header, name)
-		}
-	}
-	p.Out.Header.Set("X-Forwarded-For", x.ClientIP.String())
-	p.Out.Header.Set("X-Forwarded-Host", p.In.Host)
-	if p.In.TLS != nil {
-		p.Out.Header.Set("X-Forwarded-Proto", "https")
-	} else {
-		p.Out.Header.Set("X-Forwarded-Proto", "http")
-	}
-	p.Out.Header.Set("X-Request-Id", problem.RequestID(p.In.Context()))
-}
-
-// hidden reports whether a client's header must not reach a service: identity that only the house may assert, and names
-// that some servers read as another name.
-func hidden(name string) bool {
-	switch name {
-	case "X-Otp", "X-Real-Ip", "True-Client-Ip", "X-Request-Id", "Cookie", "Proxy-Authorization":
-		return true
-	}
-	return strings.Contains(name, "_") || strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "X-Internal-") || strings.HasPrefix(name, "X-User-")
-}
-
-// check holds the answer against the contract before the client sees it.
-func (f *Forwarder) check(res *http.Response) error {
-	x := of(res.Request)
-	op := x.Operation
-	for _, name := range []string{"Server", "X-Powered-By", "X-Request-Id"} {
-		res.Header.Del(name)
-	}
-	for name := range res.Header { // ReverseProxy adds to what is set already; a header must not come twice
-		x.Writer.Header().Del(name)
-	}
-	if op.Policy.Stream != nil {
-		return nil
-	}
-	limit := op.Policy.Response.Max
-	if res.ContentLength > limit {
-		return problem.New(problem.ResponseTooLarge, "The service's answer is larger than the contract allows.")
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	_ = res.Body.Close()
+	out, sent := request(x, target)
+	began := time.Now()
+	defer func() { x.Upstream = time.Since(began) }()
+	res, err := f.transport.RoundTrip(out)
 	if err != nil {
+		return failure(x, sent, err)
+	}
+	defer res.Body.Close()
+	if err := f.judge.head(x, res); err != nil {
 		return err
 	}
-	if int64(len(body)) > limit {
-		return problem.New(problem.ResponseTooLarge, "The service's answer is larger than the contract allows.")
+	if x.Operation.Policy.Stream != nil {
+		return f.stream(x, res)
 	}
-	res.Body = io.NopCloser(bytes.NewReader(body))
-	if res.Request.Method != http.MethodHead && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
-		res.ContentLength = int64(len(body))
-		res.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	body, err := f.judge.whole(x, res)
+	if err != nil {
+		return failure(x, sent, err)
 	}
-	return f.hold(op, res, body)
-}
-
-// hold applies the operation's validate.response mode.
-func (f *Forwarder) hold(op *contract.Operation, res *http.Response, body []byte) error {
-	mode := op.Policy.Validate.Response
-	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample || res.Request.Method == http.MethodHead {
-		return nil
+	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.StatusCode)
+	if x.Request.Method != http.MethodHead && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
+		x.Writer.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
-	err := httpserver.InTurn(res.Request.Context(), len(body), func() error { return op.CheckResponse(res.StatusCode, res.Header, body) })
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, problem.Overloaded) { // not checked: no violation
-		if mode.Kind == contract.ModeEnforce {
-			return err
-		}
-		return nil
-	}
-	f.violations.WithLabelValues(op.ID).Inc()
-	f.log.ErrorContext(res.Request.Context(), "answer violates the contract", "operationId", op.ID, "status", res.StatusCode, "err", err)
-	if mode.Kind == contract.ModeEnforce {
-		return problem.New(problem.BadUpstream, "The service's answer does not fit the contract.").Wrap(err)
-	}
+	x.Writer.WriteHeader(res.StatusCode)
+	_, _ = x.Writer.Write(body) // a client that does not read it has gone
 	return nil
 }
 
-// fail answers for a service that did not.
-func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var known *problem.Error
-	var network *net.OpError
+// sentBody is the body on its way to the service. It keeps the error with which reading from the client failed, so that this is not taken
+// for a fault of the service.
+type sentBody struct {
+	io.ReadCloser
+	mu  sync.Mutex
+	err error
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+func (b *sentBody) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// request makes what goes to the service. sent is the client's body where it is passed on as it comes.
+func request(x *httpserver.Exchange, target *url.URL) (out *http.Request, sent *sentBody) {
+	in := x.Request
+	out = &http.Request{
+		Method: in.Method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: target.Host, Header: requestHeader(x), Body: http.NoBody,
+		URL: &url.URL{Scheme: target.Scheme, Host: target.Host, Path: in.URL.Path, RawPath: in.URL.RawPath, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery},
+	}
 	switch {
-	case errors.As(err, &known):
-		problem.Write(w, r, known)
-	case errors.Is(err, context.Canceled):
-		panic(http.ErrAbortHandler) // the client has gone: nobody is there to be answered
-	case errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, r, problem.New(problem.UpstreamTimeout, "The service did not answer in its time.").Wrap(err))
-	case errors.As(err, &network) && network.Op == "dial":
-		problem.Write(w, r, problem.New(problem.UpstreamUnavailable, "The service cannot be reached.").WithRetryAfter(time.Second).Wrap(err))
-	default:
-		problem.Write(w, r, problem.New(problem.BadUpstream, "The service ended the connection before it answered.").Wrap(err))
+	case x.Body != nil:
+		out.ContentLength = int64(len(x.Body))
+		out.Body = io.NopCloser(bytes.NewReader(x.Body))
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.Body)), nil } // a connection may turn out to be closed
+	case x.Operation.StreamsBody() && in.Body != nil && in.Body != http.NoBody:
+		sent = &sentBody{ReadCloser: in.Body}
+		out.ContentLength, out.Body = in.ContentLength, sent
+	}
+	return out.WithContext(in.Context()), sent
+}
+
+// chunk is how much of a stream is copied at a time, in bytes.
+const chunk = 32 << 10
+
+var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
+
+// stream copies an answer that has no fixed end as it comes. What breaks off at the service is cut off at the client: nothing else tells
+// that it is not whole.
+func (f *Forwarder) stream(x *httpserver.Exchange, res *http.Response) error {
+	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.StatusCode)
+	x.Writer.WriteHeader(res.StatusCode)
+	connection := http.NewResponseController(x.Writer)
+	_ = connection.Flush() // the head at once
+	buffer := chunks.Get().(*[]byte)
+	defer chunks.Put(buffer)
+	for {
+		n, err := res.Body.Read(*buffer)
+		if n > 0 {
+			if _, err := x.Writer.Write((*buffer)[:n]); err != nil {
+				panic(http.ErrAbortHandler) // the client has gone
+			}
+			_ = connection.Flush() // a writer that can't flush has nothing to be flushed
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			panic(http.ErrAbortHandler)
+		}
 	}
 }

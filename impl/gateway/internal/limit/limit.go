@@ -68,8 +68,8 @@ func (l *Limiter) Take(p contract.Rate, key string, now time.Time) Verdict {
 	if used.Before(now) {
 		used = now
 	}
-	interval := p.Window / time.Duration(p.Quota) // how long one unit takes to come back
-	burst := interval * time.Duration(max(p.Burst, p.Cost, 1))
+	interval := interval(p)
+	burst := interval * time.Duration(burst(p))
 	next := used.Add(interval * time.Duration(p.Cost))
 	v := Verdict{Policy: p}
 	if wait := next.Sub(now) - burst; wait > 0 {
@@ -82,6 +82,12 @@ func (l *Limiter) Take(p contract.Rate, key string, now time.Time) Verdict {
 	v.Reset = next.Sub(now)
 	return v
 }
+
+// interval is how long one unit takes to come back.
+func interval(p contract.Rate) time.Duration { return p.Window / time.Duration(p.Quota) }
+
+// burst is how many units there are at once.
+func burst(p contract.Rate) int { return max(p.Burst, p.Cost, 1) }
 
 // jitter is how far apart the times of requests may be that overtake each other; what goes back further is a clock that was set.
 const jitter = time.Second
@@ -116,12 +122,13 @@ func (s *shard) forget(now time.Time) bool {
 	return len(s.used) < before
 }
 
-// Headers returns the RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers) of the verdicts.
+// Headers returns the RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers) of the verdicts. The quota told is the
+// burst, which is all that a caller can ever have at once, and the window is how long it takes to come back whole.
 func Headers(verdicts []Verdict) (rateLimit, policy string) {
 	var limits, policies []string
 	for _, v := range verdicts {
 		limits = append(limits, fmt.Sprintf("%q;r=%d;t=%d", v.Policy.Name, v.Remaining, seconds(v.Reset)))
-		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", v.Policy.Name, v.Policy.Quota, seconds(v.Policy.Window)))
+		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", v.Policy.Name, burst(v.Policy), seconds(interval(v.Policy)*time.Duration(burst(v.Policy)))))
 	}
 	return strings.Join(limits, ", "), strings.Join(policies, ", ")
 }

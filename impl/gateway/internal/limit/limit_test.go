@@ -106,6 +106,6 @@ func TestRefusal_namesTheLimitAndTheWait(t *testing.T) {
 	e := problem.From(Refusal([]Verdict{v}, v))
 	require.Equal(t, 429, e.Status())
 	require.Equal(t, `"per-subject";r=0;t=1`, e.Header.Get("RateLimit"))
-	require.Equal(t, `"per-subject";q=60;w=60`, e.Header.Get("RateLimit-Policy"))
+	require.Equal(t, `"per-subject";q=1;w=1`, e.Header.Get("RateLimit-Policy"))
 	require.Equal(t, "1", e.Header.Get("Retry-After"))
 }

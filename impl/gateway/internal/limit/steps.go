@@ -1,14 +1,15 @@
 package limit
 
 import (
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -22,13 +23,13 @@ type Steps struct {
 // NewSteps returns the steps.
 func NewSteps(c clock.Clock) *Steps { return &Steps{limiter: New(), clock: c} }
 
-// Preauth counts the request before anything is known of its sender but the address.
-func (s *Steps) Preauth(x *exchange.Exchange) error { return s.count(x, true) }
+// Preauth counts the request before anything is known of its sender but the address. Both tell the caller how they stand.
+func (s *Steps) Preauth(x *httpserver.Exchange) error { return s.count(x, true) }
 
-// Subject counts the request of an authenticated caller and tells them how they stand.
-func (s *Steps) Subject(x *exchange.Exchange) error { return s.count(x, false) }
+// Subject counts the request of an authenticated caller.
+func (s *Steps) Subject(x *httpserver.Exchange) error { return s.count(x, false) }
 
-func (s *Steps) count(x *exchange.Exchange, preauth bool) error {
+func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 	var verdicts []Verdict
 	now := s.clock.Now()
 	for _, p := range x.Operation.Policy.Rate {
@@ -42,17 +43,25 @@ func (s *Steps) count(x *exchange.Exchange, preauth bool) error {
 			return Refusal(verdicts, v)
 		}
 	}
-	if len(verdicts) > 0 && !preauth {
+	if len(verdicts) > 0 {
 		rateLimit, policy := Headers(verdicts)
-		x.Writer.Header().Set("RateLimit", rateLimit)
-		x.Writer.Header().Set("RateLimit-Policy", policy)
+		join(x.Writer.Header(), "RateLimit", rateLimit)
+		join(x.Writer.Header(), "RateLimit-Policy", policy)
 	}
 	return nil
 }
 
+// join adds to a list that an earlier station began.
+func join(h http.Header, name, value string) {
+	if before := h.Get(name); before != "" {
+		value = before + ", " + value
+	}
+	h.Set(name, value)
+}
+
 // keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
 // different contracts are different limits.
-func keyOf(p contract.Rate, x *exchange.Exchange) (string, bool) {
+func keyOf(p contract.Rate, x *httpserver.Exchange) (string, bool) {
 	switch p.Key {
 	case "ip":
 		return x.Operation.Word + " " + network(x.ClientIP), true
@@ -84,7 +93,7 @@ func network(ip netip.Addr) string {
 }
 
 // Concurrency admits as many requests of an operation at a time as its contract says.
-func (s *Steps) Concurrency(x *exchange.Exchange) error {
+func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	most := int64(x.Operation.Policy.Concurrency)
 	if most == 0 {
 		return nil

@@ -1,14 +1,16 @@
 package limit
 
 import (
+	"net/http/httptest"
 	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -18,7 +20,7 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 	op.Policy.Rate = []contract.Rate{{Name: "login-per-ip", Key: "ip", Preauth: true, Quota: 60, Window: 60e9, Burst: 2, Cost: 1}}
 	steps := NewSteps(clock.NewFake(start))
 	from := func(ip string) error {
-		return steps.Preauth(&exchange.Exchange{Operation: op, ClientIP: netip.MustParseAddr(ip)})
+		return steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Operation: op, ClientIP: netip.MustParseAddr(ip)})
 	}
 	require.NoError(t, from("2001:db8:1:2::1"))
 	require.NoError(t, from("2001:db8:1:2:ffff:ffff:ffff:ffff"))
@@ -33,4 +35,19 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 	require.NoError(t, from("192.0.2.1"))
 	require.ErrorIs(t, from("::ffff:192.0.2.1"), problem.RateLimited, "one address in two spellings")
 	require.NoError(t, from("192.0.2.2"))
+}
+
+// Both limits are told, also where nothing was refused, and never a quota that nobody can have.
+func TestSteps_tellHowTheCallerStands(t *testing.T) {
+	op := &contract.Operation{ID: "listThings", Word: "sample"}
+	op.Policy.Rate = []contract.Rate{
+		{Name: "per-ip", Key: "ip", Preauth: true, Quota: 60_000, Window: 60e9, Burst: 1000, Cost: 1},
+		{Name: "per-subject", Key: "sub", Quota: 10, Window: 60e9, Burst: 2, Cost: 1},
+	}
+	steps := NewSteps(clock.NewFake(start))
+	x := &httpserver.Exchange{Writer: httptest.NewRecorder(), Operation: op, ClientIP: netip.MustParseAddr("192.0.2.1"), Principal: &auth.Principal{Subject: "usr_1"}}
+	require.NoError(t, steps.Preauth(x))
+	require.NoError(t, steps.Subject(x))
+	require.Equal(t, `"per-ip";r=999;t=1, "per-subject";r=1;t=6`, x.Writer.Header().Get("RateLimit"))
+	require.Equal(t, `"per-ip";q=1000;w=1, "per-subject";q=2;w=12`, x.Writer.Header().Get("RateLimit-Policy"))
 }

@@ -15,10 +15,10 @@ import (
 
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/twofactor"
-	"github.com/fountainai/fountain/impl/gateway/internal/exchange"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -48,7 +48,7 @@ func New(twofactorURL, kmsURL string, doer *http.Client, v *auth.Verifier, c clo
 
 // Ask decides by the token alone whether a second factor is needed. A request that brings a code where the contract takes one goes
 // on and is redeemed later, when nothing else can refuse it any more; so a refused request never burns a code.
-func (s *Redeemer) Ask(x *exchange.Exchange) error {
+func (s *Redeemer) Ask(x *httpserver.Exchange) error {
 	op := x.Operation
 	if op.Public || op.Policy.StepUp == nil {
 		return nil
@@ -67,7 +67,7 @@ func (s *Redeemer) Ask(x *exchange.Exchange) error {
 }
 
 // Redeem redeems the code when Ask said so, and puts the raised token in the place of the caller's.
-func (s *Redeemer) Redeem(x *exchange.Exchange) error {
+func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 	if !x.Redeem {
 		return nil
 	}
@@ -95,7 +95,7 @@ func (s *Redeemer) Redeem(x *exchange.Exchange) error {
 	return nil
 }
 
-func (s *Redeemer) proof(ctx context.Context, x *exchange.Exchange) (string, error) {
+func (s *Redeemer) proof(ctx context.Context, x *httpserver.Exchange) (string, error) {
 	res, err := s.twofactor.VerifyOtp(ctx, twofactor.VerifyOtpJSONRequestBody{Code: x.Code}, twofactor.RequestEditorFn(bearer(x)))
 	var answer twofactor.OtpProof
 	if err := decode(res, err, x.Operation, &answer); err != nil {
@@ -104,7 +104,7 @@ func (s *Redeemer) proof(ctx context.Context, x *exchange.Exchange) (string, err
 	return answer.Proof, nil
 }
 
-func (s *Redeemer) raise(ctx context.Context, x *exchange.Exchange, proof string) (string, error) {
+func (s *Redeemer) raise(ctx context.Context, x *httpserver.Exchange, proof string) (string, error) {
 	res, err := s.kms.CompleteStepUp(ctx, kms.CompleteStepUpJSONRequestBody{Proof: proof, Resource: x.Operation.Word}, kms.RequestEditorFn(bearer(x)))
 	var answer kms.TokenResponse
 	if err := decode(res, err, x.Operation, &answer); err != nil {
@@ -114,7 +114,7 @@ func (s *Redeemer) raise(ctx context.Context, x *exchange.Exchange, proof string
 }
 
 // bearer sends the caller's own token and request id.
-func bearer(x *exchange.Exchange) func(context.Context, *http.Request) error {
+func bearer(x *httpserver.Exchange) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+x.Principal.Token)
 		r.Header.Set("X-Request-Id", problem.RequestID(ctx))

@@ -1,0 +1,144 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// judge holds the answers of services against their contracts.
+type judge struct {
+	log        *slog.Logger
+	violations *prometheus.CounterVec
+	places     places
+}
+
+func newJudge(log *slog.Logger, to prometheus.Registerer) *judge {
+	j := &judge{log: log, violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fountain_contract_violations_total",
+		Help: "Violations in answers of services: by operation, where in the answer (items of lists as *), and the keyword of the contract.",
+	}, []string{"operation", "pointer", "keyword"})}
+	to.MustRegister(j.violations)
+	return j
+}
+
+// head judges what is known before the body: an answer with a status, a media type, a coding or a cookie that the contract does not declare
+// never reaches the client, nor does a failure that is not told by a problem document.
+func (j *judge) head(x *httpserver.Exchange, res *http.Response) error {
+	empty := res.ContentLength == 0 || x.Request.Method == http.MethodHead
+	err := x.Operation.CheckEnvelope(contract.Head{Status: res.StatusCode, Header: res.Header, Empty: empty})
+	if err == nil {
+		return nil
+	}
+	return j.found(x, res.StatusCode, err)
+}
+
+// whole reads the body, at most response.max of the operation, and judges it by the operation's validate.response.
+func (j *judge) whole(x *httpserver.Exchange, res *http.Response) ([]byte, error) {
+	op, limit := x.Operation, x.Operation.Policy.Response.Max
+	if res.ContentLength > limit && x.Request.Method != http.MethodHead {
+		return nil, tooLarge()
+	}
+	body, err := read(res, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > limit {
+		return nil, tooLarge()
+	}
+	mode := op.Policy.Validate.Response
+	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample {
+		return body, nil
+	}
+	err = httpserver.InTurn(x.Request.Context(), len(body), func() error {
+		if x.Request.Method == http.MethodHead {
+			return op.CheckResponseHead(res.StatusCode, res.Header)
+		}
+		return op.CheckResponse(res.StatusCode, res.Header, body)
+	})
+	switch {
+	case err == nil:
+	case errors.Is(err, problem.Overloaded): // not checked: no violation
+		if mode.Kind == contract.ModeEnforce {
+			return nil, err
+		}
+	default:
+		if err = j.found(x, res.StatusCode, err); mode.Kind == contract.ModeEnforce {
+			return nil, err
+		}
+	}
+	return body, nil
+}
+
+// read reads an answer's body, at most so many bytes.
+func read(res *http.Response, most int64) ([]byte, error) {
+	if n := res.ContentLength; n >= 0 && n < most {
+		body := make([]byte, n)
+		_, err := io.ReadFull(res.Body, body)
+		return body, err
+	}
+	return io.ReadAll(io.LimitReader(res.Body, most))
+}
+
+func tooLarge() error {
+	return problem.New(problem.ResponseTooLarge, "The service's answer is larger than the contract allows.")
+}
+
+// found counts and logs violations, and returns what the client is told: not where, for that is between operator and service.
+func (j *judge) found(x *httpserver.Exchange, status int, err error) error {
+	ctx, operation := x.Request.Context(), x.Operation.ID
+	fields := problem.From(err).Fields
+	for _, field := range fields {
+		j.violations.WithLabelValues(operation, j.places.label(operation, field.Pointer), field.Keyword).Inc()
+	}
+	first := fields[0]
+	j.log.ErrorContext(ctx, "answer violates the contract", "requestId", problem.RequestID(ctx), "operationId", operation, "status", status,
+		"in", first.In, "pointer", first.Pointer, "keyword", first.Keyword, "message", first.Message, "violations", len(fields))
+	return problem.New(problem.BadUpstream, "The service's answer does not fit the contract.").
+		Wrap(fmt.Errorf("%s %s violates %s", first.In, first.Pointer, first.Keyword))
+}
+
+// maxPlaces bounds the different places that the metric tells apart: a service that makes up property names must not fill the memory.
+const maxPlaces = 1000
+
+// places turns pointers into labels.
+type places struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// label returns the pointer with * for the index of an item, or "other" when there are too many.
+func (p *places) label(operation, pointer string) string {
+	parts := strings.Split(pointer, "/")
+	for i, part := range parts {
+		if _, err := strconv.Atoi(part); err == nil {
+			parts[i] = "*"
+		}
+	}
+	label := strings.Join(parts, "/")
+	key := fmt.Sprint(operation, " ", label)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil {
+		p.seen = map[string]bool{}
+	}
+	if !p.seen[key] {
+		if len(p.seen) >= maxPlaces {
+			return "other"
+		}
+		p.seen[key] = true
+	}
+	return label
+}

@@ -1,0 +1,44 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// failure turns what went wrong between gateway and service into what the client is told.
+func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
+	var known *problem.Error
+	var network *net.OpError
+	switch {
+	case errors.As(err, &known):
+		return err
+	case sent != nil && sent.failed() != nil:
+		return bodyFailure(sent.failed())
+	case x.Request.Context().Err() == context.Canceled, errors.Is(err, context.Canceled):
+		return problem.New(problem.Timeout, "The client left before the service answered.").Wrap(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.UpstreamTimeout, "The service did not answer in its time.").Wrap(err)
+	case errors.As(err, &network) && network.Op == "dial":
+		return problem.New(problem.UpstreamUnavailable, "The service cannot be reached.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	return problem.New(problem.BadUpstream, "The service ended the connection before it answered.").Wrap(err)
+}
+
+// bodyFailure is for a body that did not come whole from the client.
+func bodyFailure(err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.").Wrap(err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
+	}
+	return problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
+}

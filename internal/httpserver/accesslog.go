@@ -1,0 +1,91 @@
+package httpserver
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// line is one request in the access log. It names the operation and its path template, never the path, the query or a header, which may
+// hold what only caller and service should know.
+type line struct {
+	x       *Exchange
+	r       *http.Request
+	answer  *response
+	took    time.Duration
+	aborted bool // the connection was cut
+}
+
+// unmatched stands for the operation where no route was found.
+const unmatched = "unmatched"
+
+func (l *line) operation() string {
+	if l.x.Operation == nil {
+		return unmatched
+	}
+	return l.x.Operation.ID
+}
+
+// level is debug for a probe that was answered well (every few seconds there is one), error for a fault of ours or of a service behind
+// us, and info for all else. 501 anybody can cause; 503 says itself that it passes.
+func (l *line) level() slog.Level {
+	switch status := l.answer.status; {
+	case l.x.Operation != nil && Probe(l.x.Operation) && status < http.StatusBadRequest:
+		return slog.LevelDebug
+	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusServiceUnavailable:
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func (l *line) write(log *slog.Logger, keep config.AccessLog) {
+	ctx, level := l.r.Context(), l.level()
+	status := l.answer.status
+	if !log.Enabled(ctx, level) || status < http.StatusBadRequest && !l.aborted && !keep.Keeps(rand.Float64()) {
+		return
+	}
+	route := unmatched
+	if l.x.Operation != nil {
+		route = l.x.Operation.Path
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs,
+		slog.String("requestId", RequestID(ctx)), slog.String("method", method(l.r)), slog.String("route", route),
+		slog.String("operationId", l.operation()), slog.Int("status", status), slog.String("client", l.x.ClientIP.String()),
+		slog.Int64("bytes", l.answer.bytes), slog.Float64("tookMs", milliseconds(l.took)),
+	)
+	if l.x.Upstream > 0 {
+		attrs = append(attrs, slog.Float64("upstreamMs", milliseconds(l.x.Upstream)), slog.Float64("ownMs", milliseconds(l.took-l.x.Upstream)))
+	}
+	if l.x.Principal != nil {
+		attrs = append(attrs, slog.String("subject", l.x.Principal.Subject))
+	}
+	if l.x.RefusedBy != "" {
+		attrs = append(attrs, slog.String("refusedBy", l.x.RefusedBy))
+	}
+	if l.aborted {
+		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	if p := l.answer.problem; p != nil {
+		if status != statusClientGone {
+			attrs = append(attrs, slog.String("code", string(p.Code)))
+		}
+		if status >= statusClientGone {
+			attrs = append(attrs, slog.String("err", p.Error()))
+		}
+	}
+	log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// method is the request's method, or "unknown": a stranger chooses its text.
+func method(r *http.Request) string {
+	if !knownMethods[r.Method] {
+		return "unknown"
+	}
+	return r.Method
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

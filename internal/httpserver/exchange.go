@@ -1,0 +1,69 @@
+package httpserver
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Exchange is what a door knows of one request and its answer. Observe makes it, the stations fill it, and the access log and the
+// metrics read it in the end.
+type Exchange struct {
+	Writer   http.ResponseWriter
+	Request  *http.Request
+	ClientIP netip.Addr // the peer, or what a trusted proxy says of it
+	Scheme   string     // "https" or "http", of the client's connection: here, or to a trusted proxy
+
+	Match     *contract.Match
+	Operation *contract.Operation // nil: no route was found
+	Principal *auth.Principal     // nil: a public operation, or not known yet
+	Code      string              // the X-OTP header, which leaves the request at the gateway
+	Redeem    bool                // the code must be redeemed before the request goes on
+	Body      []byte              // nil: none was sent, or it is a stream
+
+	RefusedBy string        // the station that refused
+	Upstream  time.Duration // how long services were waited for
+
+	bodyRead bool // to its end
+	after    []func()
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange of a request; outside a door it leads nowhere.
+func exchangeOf(ctx context.Context) *Exchange {
+	if x, ok := ctx.Value(exchangeKey{}).(*Exchange); ok {
+		return x
+	}
+	return &Exchange{}
+}
+
+// After registers what is done when the exchange has ended, last registered first.
+func (x *Exchange) After(do func()) { x.after = append(x.after, do) }
+
+func (x *Exchange) end() {
+	for i := len(x.after) - 1; i >= 0; i-- {
+		x.after[i]()
+	}
+}
+
+// Forward hands the request to a router that knows the declared methods only; to a HEAD net/http still sends no body.
+func (x *Exchange) Forward(to http.Handler) {
+	r := x.Request
+	if r.Method == http.MethodHead {
+		r = r.WithContext(r.Context())
+		r.Method = http.MethodGet
+	}
+	to.ServeHTTP(x.Writer, r)
+}
+
+// OperationFrom returns the operation that a request was matched with.
+func OperationFrom(ctx context.Context) *contract.Operation { return exchangeOf(ctx).Operation }
+
+// RequestID returns the id of the request, as it stands in its log line and in its problem.
+func RequestID(ctx context.Context) string { return problem.RequestID(ctx) }

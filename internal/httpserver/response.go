@@ -1,0 +1,49 @@
+package httpserver
+
+import (
+	"net/http"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// response remembers what was answered. It implements http.Flusher itself, because a stream would silently be buffered
+// behind a wrapper that only unwraps.
+type response struct {
+	http.ResponseWriter
+	status  int
+	bytes   int64
+	problem *problem.Error
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // a writer that cannot flush has nothing to be flushed
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// RecordProblem implements problem.Recorder.
+func (w *response) RecordProblem(e *problem.Error) { w.problem = e }
+
+// started reports whether the answer's first byte is out.
+func (w *response) started() bool { return w.status != 0 }
