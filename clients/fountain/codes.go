@@ -12,6 +12,7 @@ func (c Code) Error() string { return string(c) }
 // The codes. A code that is missing here may still arrive from a newer family.
 const (
 	CodeInvalidRequest                 Code = "invalid_request"
+	CodeMalformedRequest               Code = "malformed_request"
 	CodeMalformedTarget                Code = "malformed_target"
 	CodeMalformedQuery                 Code = "malformed_query"
 	CodeMalformedBody                  Code = "malformed_body"
@@ -47,6 +48,10 @@ const (
 	CodeGone                           Code = "gone"
 	CodeMethodNotAllowed               Code = "method_not_allowed"
 	CodeMethodUnknown                  Code = "method_unknown"
+	CodeMisdirected                    Code = "misdirected_request"
+	CodeVersionUnsupported             Code = "http_version_unsupported"
+	CodeCodingUnsupported              Code = "transfer_coding_unsupported"
+	CodeExpectationFailed              Code = "expectation_failed"
 	CodeNotAcceptable                  Code = "not_acceptable"
 	CodeRequiredService                Code = "required_service"
 	CodeAlreadyExists                  Code = "already_exists"

@@ -30,6 +30,7 @@ type Config struct {
 	Version   string // told by health
 
 	TrustedProxies []string         // CIDRs of proxies in front of the gateway, whose X-Forwarded-* are believed. Default none
+	Hosts          []string         // further names by which the gateway is called, beside the issuer's and loopback ones
 	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
 
 	Clock   clock.Clock

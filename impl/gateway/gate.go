@@ -55,7 +55,7 @@ func (g *gate) stations() httpserver.Stations {
 func (g *gate) handler() http.Handler {
 	return httpserver.NewDoor(httpserver.ObserveOptions{
 		Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
-	}, g.table, g.stations())
+	}, httpserver.NewHosts(false, append(g.config.Hosts, word, g.config.Issuer)...), g.table, g.stations())
 }
 
 // serve hands the request to the gateway's own operations or to the service.

@@ -24,6 +24,7 @@ type Service struct {
 	EnrolTokenFile  string        `env:"ENROL_TOKEN_FILE"`  // where the kms puts this service's enrolment token
 	TLS             TLS           `envPrefix:"TLS_"`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES"` // CIDRs whose X-Request-Id and X-Forwarded-* are believed
+	Hosts           []string      `env:"HOSTS"`           // further names by which this service is called
 	LogLevel        slog.Level    `env:"LOG_LEVEL"`
 	AccessLog       AccessLog     `env:"ACCESS_LOG"`
 	DrainDelay      time.Duration `env:"DRAIN_DELAY"` // between "not ready" and the end of accepting

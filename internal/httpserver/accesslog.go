@@ -1,19 +1,22 @@
 package httpserver
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/contract"
 )
 
 // line is one request in the access log. It names the operation and its path template, never the path, the query or a header, which may
 // hold what only caller and service should know.
 type line struct {
 	x       *Exchange
-	r       *http.Request
+	ctx     context.Context
+	method  string
 	answer  *response
 	took    time.Duration
 	aborted bool // the connection was cut
@@ -29,22 +32,28 @@ func (l *line) operation() string {
 	return l.x.Operation.ID
 }
 
-// level is debug for a probe that was answered well (every few seconds there is one), error for a fault of ours or of a service behind
-// us, and info for all else. 501 anybody can cause; 503 says itself that it passes.
+// level is debug for a probe or a long poll that was answered well (there is one every few seconds, whatever happens), error for a fault of ours or of a service behind
+// us, and info for all else. 501 and 505 anybody can cause; 503 says itself that it passes.
 func (l *line) level() slog.Level {
 	switch status := l.answer.status; {
-	case l.x.Operation != nil && Probe(l.x.Operation) && status < http.StatusBadRequest:
+	case l.x.Operation != nil && recurring(l.x.Operation) && status < http.StatusBadRequest:
 		return slog.LevelDebug
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusServiceUnavailable:
+	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported, status == http.StatusServiceUnavailable:
+	case status >= http.StatusInternalServerError:
 		return slog.LevelError
 	}
 	return slog.LevelInfo
 }
 
+// recurring reports whether programs ask for an operation again and again without end.
+func recurring(op *contract.Operation) bool {
+	return Probe(op) || op.Policy.Stream != nil && op.Policy.Stream.Kind == contract.StreamLongPoll
+}
+
 func (l *line) write(log *slog.Logger, keep config.AccessLog) {
-	ctx, level := l.r.Context(), l.level()
+	level := l.level()
 	status := l.answer.status
-	if !log.Enabled(ctx, level) || status < http.StatusBadRequest && !l.aborted && !keep.Keeps(rand.Float64()) {
+	if !log.Enabled(l.ctx, level) || status < http.StatusBadRequest && !l.aborted && !keep.Keeps(rand.Float64()) {
 		return
 	}
 	route := unmatched
@@ -53,7 +62,7 @@ func (l *line) write(log *slog.Logger, keep config.AccessLog) {
 	}
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
-		slog.String("requestId", RequestID(ctx)), slog.String("method", method(l.r)), slog.String("route", route),
+		slog.String("requestId", RequestID(l.ctx)), slog.String("method", knownMethod(l.method)), slog.String("route", route),
 		slog.String("operationId", l.operation()), slog.Int("status", status), slog.String("client", l.x.ClientIP.String()),
 		slog.Int64("bytes", l.answer.bytes), slog.Float64("tookMs", milliseconds(l.took)),
 	)
@@ -77,15 +86,15 @@ func (l *line) write(log *slog.Logger, keep config.AccessLog) {
 			attrs = append(attrs, slog.String("err", p.Error()))
 		}
 	}
-	log.LogAttrs(ctx, level, "request", attrs...)
+	log.LogAttrs(l.ctx, level, "request", attrs...)
 }
 
-// method is the request's method, or "unknown": a stranger chooses its text.
-func method(r *http.Request) string {
-	if !knownMethods[r.Method] {
+// knownMethod is a request's method, or "unknown": a stranger chooses its text.
+func knownMethod(method string) string {
+	if !knownMethods[method] {
 		return "unknown"
 	}
-	return r.Method
+	return method
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -166,14 +166,16 @@ func scheme(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header.Values("X-Forwarded-Proto"); len(said) == 1 && contains(trusted, peerIP(r)) && (said[0] == "http" || said[0] == "https") {
 		return said[0]
 	}
-	if r.TLS != nil {
+	if secured, _ := r.Context().Value(securedKey{}).(bool); secured || r.TLS != nil {
 		return "https"
 	}
 	return "http"
 }
 
-func peerIP(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+func peerIP(r *http.Request) netip.Addr { return addressIP(r.RemoteAddr) }
+
+func addressIP(address string) netip.Addr {
+	peer, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return netip.IPv4Unspecified()
 	}

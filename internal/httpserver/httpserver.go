@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Options configure the handler of one service. All but TrustedProxies and AccessLog are required; Verifier may be nil when every
+// Options configure the handler of one service. All but TrustedProxies, AccessLog and Hosts are required; Verifier may be nil when every
 // operation is public.
 type Options struct {
 	Contract       *contract.Contract
@@ -32,6 +32,7 @@ type Options struct {
 	Ready          func() error     // nil when the service can work; else why it can't, in public words
 	TrustedProxies []netip.Prefix   // whose X-Request-Id and X-Forwarded-For are believed
 	AccessLog      config.AccessLog // which requests that succeeded are written
+	Hosts          *Hosts           // the names by which it is called; nil: any
 	Mount          func(chi.Router) // mounts the generated handler under Contract.BasePath
 }
 
@@ -58,7 +59,7 @@ func New(o Options) http.Handler {
 	}
 	return NewDoor(ObserveOptions{
 		Log: o.Log, Registerer: o.Registerer, Clock: o.Clock, TrustedProxies: o.TrustedProxies, AccessLog: o.AccessLog,
-	}, o.Contract, stations)
+	}, o.Hosts, o.Contract, stations)
 }
 
 func (o *Options) ready(x *Exchange) error {

@@ -28,8 +28,14 @@ type ObserveOptions struct {
 	AccessLog      config.AccessLog // which requests that succeeded are written
 }
 
-// observe gives every request an id, a line in the access log and its place in the metrics, and turns a panic into a problem.
-func observe(o ObserveOptions, serve func(*Exchange)) http.Handler {
+// observer gives every request an id, a line in the access log and its place in the metrics, and turns a panic into a problem.
+type observer struct {
+	ObserveOptions
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newObserver(o ObserveOptions) *observer {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "fountain_http_requests_total", Help: "Requests by operation and status; 499: the client left before the answer.",
 	}, []string{"operation", "status"})
@@ -37,28 +43,43 @@ func observe(o ObserveOptions, serve func(*Exchange)) http.Handler {
 		Name: "fountain_http_request_duration_seconds", Help: "Time from the request's header to the end of its answer.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"operation"})
-	requests, duration = register(o.Registerer, requests), register(o.Registerer, duration)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
-		requestID := requestID(r, o.TrustedProxies)
-		answer := &response{ResponseWriter: w}
-		answer.Header().Set("X-Request-Id", requestID)
-		x := &Exchange{Writer: answer, ClientIP: ClientIP(r, o.TrustedProxies), Scheme: scheme(r, o.TrustedProxies)}
-		x.Request = r.WithContext(problem.WithRequestID(context.WithValue(r.Context(), exchangeKey{}, x), requestID))
-		r = x.Request // its context ends with the client's connection, not with the operation's time
-		defer func() {
-			aborted := recovered(o.Log, answer, r, recover())
-			settle(answer, r, aborted)
-			line := &line{x: x, r: r, answer: answer, took: time.Since(began), aborted: aborted}
-			requests.WithLabelValues(line.operation(), strconv.Itoa(answer.status)).Inc()
-			duration.WithLabelValues(line.operation()).Observe(line.took.Seconds())
-			line.write(o.Log, o.AccessLog)
-			if aborted {
-				panic(http.ErrAbortHandler)
-			}
-		}()
-		serve(x)
-	})
+	return &observer{o, register(o.Registerer, requests), register(o.Registerer, duration)}
+}
+
+// observe makes the exchange of a request and has it served.
+func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*Exchange)) {
+	began := time.Now()
+	requestID := requestID(r, o.TrustedProxies)
+	answer := &response{ResponseWriter: w}
+	answer.Header().Set("X-Request-Id", requestID)
+	x := &Exchange{Writer: answer, ClientIP: ClientIP(r, o.TrustedProxies), Scheme: scheme(r, o.TrustedProxies)}
+	x.Request = r.WithContext(problem.WithRequestID(context.WithValue(r.Context(), exchangeKey{}, x), requestID))
+	r = x.Request // its context ends with the client's connection, not with the operation's time
+	defer func() {
+		aborted := recovered(o.Log, answer, r, recover())
+		settle(answer, r, aborted)
+		o.account(&line{x: x, ctx: r.Context(), method: r.Method, answer: answer, took: time.Since(began), aborted: aborted})
+		if aborted {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	serve(x)
+}
+
+// account counts and logs one request.
+func (o *observer) account(l *line) {
+	o.requests.WithLabelValues(l.operation(), strconv.Itoa(l.answer.status)).Inc()
+	o.duration.WithLabelValues(l.operation()).Observe(l.took.Seconds())
+	l.write(o.Log, o.AccessLog)
+}
+
+// refuseConnection answers a request that did not get as far as net/http, and ends its connection.
+func (o *observer) refuseConnection(c *strictConn, e *problem.Error) {
+	requestID := id.New("req")
+	ctx := problem.WithRequestID(context.Background(), requestID)
+	answer := &response{status: e.Status(), problem: e, bytes: c.lastAnswer(e, requestID)}
+	x := &Exchange{ClientIP: addressIP(c.RemoteAddr().String()), RefusedBy: "connection"}
+	o.account(&line{x: x, ctx: ctx, answer: answer})
 }
 
 // register registers a collector, or returns the one of the same name: a service that is started again in one process keeps counting.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // What a connection may take, whatever the contract says. A stream's own deadlines replace the last two.
@@ -29,6 +31,24 @@ type ServeOptions struct {
 	Grace             time.Duration // for requests in flight
 }
 
+type securedKey struct{}
+
+// connContext tells the requests of a connection whether it is TLS: net/http sees only the strictConn.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if strict, ok := c.(*strictConn); ok && strict.secured {
+		return context.WithValue(ctx, securedKey{}, true)
+	}
+	return ctx
+}
+
+// refusal returns how a request is answered that does not get as far as the handler.
+func refusal(h http.Handler) func(*strictConn, *problem.Error) {
+	if d, ok := h.(*door); ok {
+		return d.refuseConnection
+	}
+	return func(c *strictConn, e *problem.Error) { c.lastAnswer(e, "") }
+}
+
 // Serve answers requests from the listener until ctx ends; then it drains: not ready, wait, finish what is in flight, close. It
 // returns nil after a drain that ended in its grace.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
@@ -40,7 +60,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    MaxHeaderBytes,
+		MaxHeaderBytes:    2 * maxHead, // strictConn refuses earlier, and in our words
+		ConnContext:       connContext,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	if o.CertFile != "" {
@@ -49,16 +70,13 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 			_ = l.Close() // the certificate's error is the one that counts
 			return err
 		}
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get, NextProtos: []string{"h2", "http/1.1"}}
+		l = newTLSListener(l, server.TLSConfig, func(c net.Conn) net.Conn { return &strictConn{Conn: c, secured: true, refused: refusal(h)} })
+	} else {
+		l = &strictListener{l, refusal(h)}
 	}
 	failed := make(chan error, 1)
-	go func() {
-		if o.CertFile != "" {
-			failed <- server.ServeTLS(l, "", "")
-		} else {
-			failed <- server.Serve(l)
-		}
-	}()
+	go func() { failed <- server.Serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)

@@ -42,7 +42,7 @@ type station struct {
 	do   func(*Exchange) error
 }
 
-// route is the name of the station before all others, which finds the operation.
+// routeStation is the name of what finds the operation, before the stations.
 const routeStation = "route"
 
 func (s Stations) inOrder() []station {
@@ -66,51 +66,72 @@ type Routes interface {
 	Allow(escapedPath string) (string, error)
 }
 
-// NewDoor returns the handler that observes every request, finds its operation, and takes it through the stations.
-func NewDoor(o ObserveOptions, routes Routes, s Stations) http.Handler {
-	d := &door{routes: routes, stations: s.inOrder()}
-	return observe(o, d.serve)
+// NewDoor returns the handler that observes every request, finds its operation, and takes it through the stations. hosts may be nil.
+func NewDoor(o ObserveOptions, hosts *Hosts, routes Routes, s Stations) http.Handler {
+	return &door{observer: newObserver(o), hosts: hosts, routes: routes, stations: s.inOrder()}
 }
 
 type door struct {
+	*observer
+	hosts    *Hosts
 	routes   Routes
 	stations []station
 }
 
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.observe(w, r, d.serve) }
+
 func (d *door) serve(x *Exchange) {
-	refused := func(by string, err error) {
+	by, err := d.find(x)
+	if err == nil && x.Operation != nil {
+		defer x.end()
+		defer x.begin()()
+		by, err = d.pass(x)
+	}
+	if err != nil {
 		x.RefusedBy = by
 		Refuse(x.Writer, x.Request, err)
 	}
+}
+
+// find finds the operation, or answers OPTIONS. by is the check that refused.
+func (d *door) find(x *Exchange) (by string, err error) {
 	r := x.Request
 	if err := Guard(r); err != nil {
-		refused("guard", err)
-		return
+		return "guard", err
+	}
+	calling := d.hosts.calling(r.Host)
+	if calling == byOther {
+		return "host", misdirected()
 	}
 	if r.Method == http.MethodOptions {
 		allow, err := d.routes.Allow(r.URL.EscapedPath())
 		if err != nil {
-			refused(routeStation, err)
-			return
+			return routeStation, err
 		}
 		x.Writer.Header().Set("Allow", allow)
 		x.Writer.WriteHeader(http.StatusNoContent)
-		return
+		return "", nil
 	}
 	match, err := d.routes.Match(r.Method, r.URL.EscapedPath())
+	if calling == byAddress && (err != nil || !Probe(match.Operation)) {
+		return "host", misdirected()
+	}
 	if err != nil {
-		refused(routeStation, err)
-		return
+		return routeStation, err
 	}
 	x.Match, x.Operation = match, match.Operation
-	defer x.end()
-	defer x.begin()()
+	return "", nil
+}
+
+// pass takes the exchange through the stations.
+func (d *door) pass(x *Exchange) (by string, err error) {
 	for _, station := range d.stations {
 		if err := station.do(x); err != nil {
-			refused(station.name, err)
-			return
+			return station.name, err
 		}
 	}
+	return "", nil
 }
 
 // authenticate verifies the bearer token for the operation's service.

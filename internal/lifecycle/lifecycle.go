@@ -146,7 +146,8 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Revocations: door.Revocations, Clock: c.Clock})
 	handler := httpserver.New(httpserver.Options{
 		Contract: s.Contract, Verifier: verifier,
-		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), AccessLog: c.AccessLog, Mount: door.Mount,
+		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), AccessLog: c.AccessLog,
+		Hosts: httpserver.NewHosts(true, append(c.Hosts, s.Contract.Word)...), Mount: door.Mount,
 	})
 	listener := c.Listener
 	if listener == nil {

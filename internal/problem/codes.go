@@ -12,6 +12,7 @@ func (c Code) Error() string { return string(c) }
 // Requests that could not be understood.
 const (
 	InvalidRequest   Code = "invalid_request"   // the request as a whole makes no sense
+	MalformedRequest Code = "malformed_request" // the head of the request breaks the rules of HTTP/1.1
 	MalformedTarget  Code = "malformed_target"  // the path or its escapes cannot be decoded
 	MalformedQuery   Code = "malformed_query"   // the query string cannot be decoded
 	MalformedBody    Code = "malformed_body"    // the body is not one well-formed document
@@ -59,6 +60,10 @@ const (
 	Gone                Code = "gone"
 	MethodNotAllowed    Code = "method_not_allowed"
 	MethodUnknown       Code = "method_unknown"
+	Misdirected         Code = "misdirected_request" // the Host is not one of this server's
+	VersionUnsupported  Code = "http_version_unsupported"
+	CodingUnsupported   Code = "transfer_coding_unsupported"
+	ExpectationFailed   Code = "expectation_failed"
 	NotAcceptable       Code = "not_acceptable"
 	AlreadyExists       Code = "already_exists"
 	StateConflict       Code = "state_conflict"       // the resource is in a state that forbids this
@@ -120,6 +125,7 @@ const (
 	KindBodyTooLarge
 	KindTargetTooLong
 	KindUnsupportedMedia
+	KindExpectationFailed
 	KindMisdirected
 	KindUnprocessable
 	KindPreconditionRequired
@@ -130,6 +136,7 @@ const (
 	KindBadGateway
 	KindUnavailable
 	KindGatewayTimeout
+	KindVersionNotSupported
 )
 
 // kindStatus is the one place that turns a kind into an HTTP status.
@@ -147,6 +154,7 @@ var kindStatus = map[Kind]int{
 	KindBodyTooLarge:         http.StatusRequestEntityTooLarge,
 	KindTargetTooLong:        http.StatusRequestURITooLong,
 	KindUnsupportedMedia:     http.StatusUnsupportedMediaType,
+	KindExpectationFailed:    http.StatusExpectationFailed,
 	KindMisdirected:          http.StatusMisdirectedRequest,
 	KindUnprocessable:        http.StatusUnprocessableEntity,
 	KindPreconditionRequired: http.StatusPreconditionRequired,
@@ -157,6 +165,7 @@ var kindStatus = map[Kind]int{
 	KindBadGateway:           http.StatusBadGateway,
 	KindUnavailable:          http.StatusServiceUnavailable,
 	KindGatewayTimeout:       http.StatusGatewayTimeout,
+	KindVersionNotSupported:  http.StatusHTTPVersionNotSupported,
 }
 
 // definition is what the table says about a code: its kind and the short title that never changes for it.
@@ -167,6 +176,7 @@ type definition struct {
 
 var definitions = map[Code]definition{
 	InvalidRequest:   {KindBadRequest, "Invalid request"},
+	MalformedRequest: {KindBadRequest, "Malformed request"},
 	MalformedTarget:  {KindBadRequest, "Malformed request target"},
 	MalformedQuery:   {KindBadRequest, "Malformed query"},
 	MalformedBody:    {KindBadRequest, "Malformed body"},
@@ -205,6 +215,10 @@ var definitions = map[Code]definition{
 	Gone:                {KindGone, "Gone"},
 	MethodNotAllowed:    {KindMethodNotAllowed, "Method not allowed"},
 	MethodUnknown:       {KindNotImplemented, "Method unknown"},
+	Misdirected:         {KindMisdirected, "Misdirected request"},
+	VersionUnsupported:  {KindVersionNotSupported, "HTTP version unsupported"},
+	CodingUnsupported:   {KindNotImplemented, "Transfer coding unsupported"},
+	ExpectationFailed:   {KindExpectationFailed, "Expectation failed"},
 	NotAcceptable:       {KindNotAcceptable, "Not acceptable"},
 	AlreadyExists:       {KindConflict, "Already exists"},
 	StateConflict:       {KindConflict, "State conflict"},

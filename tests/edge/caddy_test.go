@@ -3,11 +3,13 @@
 package edge
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -265,6 +267,31 @@ func TestEdge_refusesWithAProblem(t *testing.T) {
 	_, err := e.sdk(t, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})).Gateway.GetGatewayHealth(t.Context())
 	if p := refusal(t, err); !errors.Is(err, fountain.ErrUnavailable) || p.Status != http.StatusBadGateway {
 		t.Errorf("the SDK reads Caddy's refusal as %v", err)
+	}
+}
+
+// A client whose body breaks off must not look like a fault of the gateway.
+func TestEdge_callsABrokenBodyTheClients(t *testing.T) {
+	f := startFamily(t)
+	e := startEdge(t, "localhost", f.gateway)
+	for _, body := range []string{"zz\r\n", "5\r\n{\"aaaXX\r\n", "5\n{\"aaa\r\n0\r\n\r\n", "ffffffffffffffffffff\r\n"} {
+		connection, err := tls.Dial("tcp", e.address, e.tlsConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		fmt.Fprintf(connection, "POST /kms/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%s", body)
+		answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var problem common.Problem
+		if err := json.NewDecoder(answer.Body).Decode(&problem); err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != http.StatusBadRequest || problem.Status != http.StatusBadRequest || problem.Code != "malformed_body" {
+			t.Errorf("%q: %d %+v", body, answer.StatusCode, problem)
+		}
 	}
 }
 

@@ -1,0 +1,71 @@
+package httpserver
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Hosts are the names by which a server is called. A request for another one was misdirected: by a proxy's mistake, or by a page whose name was
+// bound anew to this address (DNS rebinding). Loopback names are always its own. A nil *Hosts takes every name.
+type Hosts struct {
+	names map[string]bool
+	anyIP bool // by any address, too
+}
+
+// NewHosts returns the hosts of these names: a host, a host with a port, or a URL. The port does not count.
+func NewHosts(anyIP bool, names ...string) *Hosts {
+	h := &Hosts{names: map[string]bool{}, anyIP: anyIP}
+	for _, name := range names {
+		if u, err := url.Parse(name); err == nil && u.Host != "" {
+			name = u.Host
+		}
+		if name = hostname(name); name != "" {
+			h.names[name] = true
+		}
+	}
+	return h
+}
+
+// hostname returns the name of a Host header without its port, its brackets and the final dot, in lower case.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// calling is how a request names the server.
+type calling int
+
+const (
+	byName    calling = iota + 1 // one of its own
+	byAddress                    // an address, or no name at all (HTTP/1.0): what health checks do
+	byOther
+)
+
+func (h *Hosts) calling(host string) calling {
+	if h == nil {
+		return byName
+	}
+	name := hostname(host)
+	if h.names[name] || name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return byName
+	}
+	ip, err := netip.ParseAddr(name)
+	switch {
+	case err == nil && (ip.Unmap().IsLoopback() || h.anyIP):
+		return byName
+	case err == nil || name == "":
+		return byAddress
+	}
+	return byOther
+}
+
+func misdirected() error {
+	return problem.New(problem.Misdirected, "This server is not called by this Host. If it should be, add the name to its hosts.")
+}

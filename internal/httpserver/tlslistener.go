@@ -1,0 +1,93 @@
+package httpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+)
+
+// handshakeTime is how long a TLS handshake may take.
+const handshakeTime = 5 * time.Second
+
+// tlsListener shakes hands before it hands a connection on, because HTTP/1.1 then goes through a strictConn while net/http must see the bare
+// *tls.Conn of HTTP/2.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+	strict func(net.Conn) net.Conn
+
+	ready chan net.Conn
+	done  chan struct{} // closed with the listener
+	end   func()
+	start sync.Once
+	err   error // of the raw listener, once done is closed
+}
+
+func newTLSListener(l net.Listener, config *tls.Config, strict func(net.Conn) net.Conn) *tlsListener {
+	t := &tlsListener{Listener: l, config: config, strict: strict, ready: make(chan net.Conn), done: make(chan struct{})}
+	t.end = sync.OnceFunc(func() { close(t.done) })
+	return t
+}
+
+// Accept implements net.Listener.
+func (t *tlsListener) Accept() (net.Conn, error) {
+	t.start.Do(func() { go t.accept() })
+	select {
+	case conn := <-t.ready:
+		return conn, nil
+	case <-t.done:
+		if t.err != nil {
+			return nil, t.err
+		}
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. Handshakes under way end by their own time.
+func (t *tlsListener) Close() error {
+	err := t.Listener.Close()
+	t.end()
+	return err
+}
+
+func (t *tlsListener) accept() {
+	for {
+		conn, err := t.Listener.Accept()
+		if err != nil {
+			if temporary(err) {
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
+			t.err = err
+			t.end()
+			return
+		}
+		go t.shake(tls.Server(conn, t.config))
+	}
+}
+
+// temporary reports whether accepting may succeed again: the process has too many files open, or the client has left at once.
+func temporary(err error) bool {
+	again, ok := err.(interface{ Temporary() bool })
+	return ok && again.Temporary()
+}
+
+func (t *tlsListener) shake(conn *tls.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // it speaks no TLS, or none of ours
+		return
+	}
+	var next net.Conn = conn
+	if conn.ConnectionState().NegotiatedProtocol != "h2" {
+		next = t.strict(conn)
+	}
+	select {
+	case t.ready <- next:
+	case <-t.done:
+		_ = conn.Close() // the server ends
+	}
+}
