@@ -86,6 +86,10 @@ func WithIfMatch(tag ETag) CallOption { return WithHeader("If-Match", string(tag
 // WithIfNoneMatch makes a change only if there is no such resource yet (RFC 9110, section 13.1.2).
 func WithIfNoneMatch() CallOption { return WithHeader("If-None-Match", "*") }
 
+// WithIfChanged reads a resource only if it is another than tag names (RFC 9110, section 13.1.2); else the call returns ErrNotModified.
+// WithResponse gives the tag of what was read.
+func WithIfChanged(tag ETag) CallOption { return WithHeader("If-None-Match", string(tag)) }
+
 // Response tells about the answer of a call beyond its decoded value.
 type Response struct {
 	Status   int

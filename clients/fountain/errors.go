@@ -30,6 +30,8 @@ var (
 	ErrGone error = status(http.StatusGone)
 	// ErrStale is 412: the resource was changed by somebody else since its version was read.
 	ErrStale error = status(http.StatusPreconditionFailed)
+	// ErrNotModified is 304: the resource is still the one that WithIfChanged names.
+	ErrNotModified error = status(http.StatusNotModified)
 	// ErrInvalid says that the request violates the contract or a rule of the service (400, 422); Errors tells where.
 	ErrInvalid error = class("invalid")
 	// ErrRateLimited is any 429; RetryAfter tells how long to wait.
@@ -112,11 +114,11 @@ func (e *Error) Is(target error) bool {
 	case Code:
 		return e.Code != "" && e.Code == t
 	case status:
-		return e.Code != "" && e.Status == int(t)
+		return e.Status == int(t) && (e.Code != "" || t == http.StatusNotModified)
 	case class:
 		switch t {
 		case ErrUnexpectedResponse:
-			return e.Code == ""
+			return e.Code == "" && e.Status != http.StatusNotModified
 		case ErrInvalid:
 			return e.Code != "" && !e.OAuth && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity)
 		case ErrUnavailable:

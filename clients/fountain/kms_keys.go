@@ -37,7 +37,7 @@ func (k *KMS) APIKeys(ctx context.Context, opts ...CallOption) iter.Seq2[kms.API
 // GetAPIKey reads an API key's description.
 func (k *KMS) GetAPIKey(ctx context.Context, keyID string, opts ...CallOption) (*kms.APIKey, error) {
 	return send[kms.APIKey](ctx, k.client, opGetAPIKey, opts, func(server string) (*http.Request, error) {
-		return kms.NewGetAPIKeyRequest(server, keyID)
+		return kms.NewGetAPIKeyRequest(server, keyID, nil)
 	})
 }
 

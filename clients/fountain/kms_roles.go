@@ -48,7 +48,7 @@ func (k *KMS) Roles(ctx context.Context, opts ...CallOption) iter.Seq2[kms.Role,
 // GetRole reads a role.
 func (k *KMS) GetRole(ctx context.Context, name string, opts ...CallOption) (*kms.Role, error) {
 	return send[kms.Role](ctx, k.client, opGetRole, opts, func(server string) (*http.Request, error) {
-		return kms.NewGetRoleRequest(server, name)
+		return kms.NewGetRoleRequest(server, name, nil)
 	})
 }
 

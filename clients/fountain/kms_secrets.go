@@ -20,7 +20,7 @@ func (k *KMS) PutSecret(ctx context.Context, name string, body kms.SecretPut, op
 // GetSecret reads a secret's current version. It asks users for a second factor.
 func (k *KMS) GetSecret(ctx context.Context, name string, opts ...CallOption) (*kms.Secret, error) {
 	return send[kms.Secret](ctx, k.client, opGetSecret, opts, func(server string) (*http.Request, error) {
-		return kms.NewGetSecretRequest(server, name)
+		return kms.NewGetSecretRequest(server, name, nil)
 	})
 }
 

@@ -37,7 +37,7 @@ func (k *KMS) Services(ctx context.Context, opts ...CallOption) iter.Seq2[kms.Se
 // GetService reads a service.
 func (k *KMS) GetService(ctx context.Context, serviceID string, opts ...CallOption) (*kms.Service, error) {
 	return send[kms.Service](ctx, k.client, opGetService, opts, func(server string) (*http.Request, error) {
-		return kms.NewGetServiceRequest(server, serviceID)
+		return kms.NewGetServiceRequest(server, serviceID, nil)
 	})
 }
 

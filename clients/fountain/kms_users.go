@@ -38,7 +38,7 @@ func (k *KMS) Users(ctx context.Context, opts ...CallOption) iter.Seq2[kms.User,
 // GetUser reads a user; somebody who is no administrator reads only themselves.
 func (k *KMS) GetUser(ctx context.Context, userID string, opts ...CallOption) (*kms.User, error) {
 	return send[kms.User](ctx, k.client, opGetUser, opts, func(server string) (*http.Request, error) {
-		return kms.NewGetUserRequest(server, userID)
+		return kms.NewGetUserRequest(server, userID, nil)
 	})
 }
 

@@ -48,7 +48,7 @@ func (s *Sequence) Elements(ctx context.Context, scope, elementType string, opts
 // GetElement reads an element's current version.
 func (s *Sequence) GetElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opGetElement, opts, func(server string) (*http.Request, error) {
-		return sequence.NewGetElementRequest(server, scope, elementType, elementID)
+		return sequence.NewGetElementRequest(server, scope, elementType, elementID, nil)
 	})
 }
 
@@ -88,7 +88,7 @@ func (s *Sequence) Versions(ctx context.Context, scope, elementType, elementID s
 // GetVersion reads one version of an element.
 func (s *Sequence) GetVersion(ctx context.Context, scope, elementType, elementID string, version int64, opts ...CallOption) (*sequence.Version, error) {
 	return send[sequence.Version](ctx, s.client, opGetVersion, opts, func(server string) (*http.Request, error) {
-		return sequence.NewGetVersionRequest(server, scope, elementType, elementID, version)
+		return sequence.NewGetVersionRequest(server, scope, elementType, elementID, version, nil)
 	})
 }
 

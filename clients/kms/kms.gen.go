@@ -1105,9 +1105,16 @@ type RotateCurrentAPIKeyParams struct {
 	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
+// GetAPIKeyParams defines parameters for GetAPIKey.
+type GetAPIKeyParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // UpdateAPIKeyParams defines parameters for UpdateAPIKey.
 type UpdateAPIKeyParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
@@ -1143,9 +1150,15 @@ type ListRolesParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetRoleParams defines parameters for GetRole.
+type GetRoleParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutRoleParams defines parameters for PutRole.
 type PutRoleParams struct {
-	// IfMatch The version that this one replaces, as an ETag.
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
 	IfMatch *string `json:"If-Match,omitempty"`
 
 	// IfNoneMatch Only `*`, to make a role that is not there yet.
@@ -1170,9 +1183,15 @@ type ListSecretsParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetSecretParams defines parameters for GetSecret.
+type GetSecretParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutSecretParams defines parameters for PutSecret.
 type PutSecretParams struct {
-	// IfMatch The version that this one replaces, as an ETag.
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
 	IfMatch *string `json:"If-Match,omitempty"`
 
 	// IfNoneMatch Only `*`, to store a secret that is not there yet.
@@ -1196,9 +1215,16 @@ type RegisterServiceParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetServiceParams defines parameters for GetService.
+type GetServiceParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // UpdateServiceParams defines parameters for UpdateService.
 type UpdateServiceParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
@@ -1227,9 +1253,16 @@ type CreateUserParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetUserParams defines parameters for GetUser.
+type GetUserParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // UpdateUserParams defines parameters for UpdateUser.
 type UpdateUserParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
@@ -1680,7 +1713,7 @@ type ClientInterface interface {
 	// GetAPIKey Read an API key's description
 	//
 	// Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
-	GetAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetAPIKey(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateAPIKeyWithBody Change an API key's name, metadata or rate limit
 	//
@@ -1850,7 +1883,7 @@ type ClientInterface interface {
 	// GetRole Read a role
 	//
 	// Corresponds with GET /roles/{roleName} (the `GetRole` operationId).
-	GetRole(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetRole(ctx context.Context, roleName RoleName, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutRoleWithBody Define a role
 	//
@@ -1893,7 +1926,7 @@ type ClientInterface interface {
 	// Absent and not allowed look the same (404).
 	//
 	// Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
-	GetSecret(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetSecret(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutSecretWithBody Store a secret's next version
 	//
@@ -1973,7 +2006,7 @@ type ClientInterface interface {
 	// GetService Read a service
 	//
 	// Corresponds with GET /services/{serviceId} (the `GetService` operationId).
-	GetService(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetService(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateServiceWithBody Change a service
 	//
@@ -2038,7 +2071,7 @@ type ClientInterface interface {
 	// Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
-	GetUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetUser(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateUserWithBody Change a user's roles, or disable and enable them
 	//
@@ -2701,8 +2734,8 @@ func (c *Client) RevokeAPIKey(ctx context.Context, keyID KeyID, reqEditors ...Re
 // GetAPIKey Read an API key's description
 //
 // Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
-func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetAPIKeyRequest(c.Server, keyID)
+func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAPIKeyRequest(c.Server, keyID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3051,8 +3084,8 @@ func (c *Client) DeleteRole(ctx context.Context, roleName RoleName, reqEditors .
 // GetRole Read a role
 //
 // Corresponds with GET /roles/{roleName} (the `GetRole` operationId).
-func (c *Client) GetRole(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetRoleRequest(c.Server, roleName)
+func (c *Client) GetRole(ctx context.Context, roleName RoleName, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRoleRequest(c.Server, roleName, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3144,8 +3177,8 @@ func (c *Client) ListSecrets(ctx context.Context, params *ListSecretsParams, req
 // Absent and not allowed look the same (404).
 //
 // Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
-func (c *Client) GetSecret(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetSecretRequest(c.Server, secretName)
+func (c *Client) GetSecret(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSecretRequest(c.Server, secretName, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3314,8 +3347,8 @@ func (c *Client) DeleteService(ctx context.Context, serviceID ServiceID, reqEdit
 // GetService Read a service
 //
 // Corresponds with GET /services/{serviceId} (the `GetService` operationId).
-func (c *Client) GetService(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetServiceRequest(c.Server, serviceID)
+func (c *Client) GetService(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetServiceRequest(c.Server, serviceID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3459,8 +3492,8 @@ func (c *Client) DeleteUser(ctx context.Context, userID UserID, reqEditors ...Re
 // Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
-func (c *Client) GetUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetUserRequest(c.Server, userID)
+func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserRequest(c.Server, userID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4443,7 +4476,7 @@ func NewRevokeAPIKeyRequest(server string, keyID KeyID) (*http.Request, error) {
 }
 
 // NewGetAPIKeyRequest constructs an http.Request for the GetAPIKey method
-func NewGetAPIKeyRequest(server string, keyID KeyID) (*http.Request, error) {
+func NewGetAPIKeyRequest(server string, keyID KeyID, params *GetAPIKeyParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4471,6 +4504,21 @@ func NewGetAPIKeyRequest(server string, keyID KeyID) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5020,7 +5068,7 @@ func NewDeleteRoleRequest(server string, roleName RoleName) (*http.Request, erro
 }
 
 // NewGetRoleRequest constructs an http.Request for the GetRole method
-func NewGetRoleRequest(server string, roleName RoleName) (*http.Request, error) {
+func NewGetRoleRequest(server string, roleName RoleName, params *GetRoleParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5048,6 +5096,21 @@ func NewGetRoleRequest(server string, roleName RoleName) (*http.Request, error) 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5259,7 +5322,7 @@ func NewListSecretsRequest(server string, params *ListSecretsParams) (*http.Requ
 }
 
 // NewGetSecretRequest constructs an http.Request for the GetSecret method
-func NewGetSecretRequest(server string, secretName SecretName) (*http.Request, error) {
+func NewGetSecretRequest(server string, secretName SecretName, params *GetSecretParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5287,6 +5350,21 @@ func NewGetSecretRequest(server string, secretName SecretName) (*http.Request, e
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5561,7 +5639,7 @@ func NewDeleteServiceRequest(server string, serviceID ServiceID) (*http.Request,
 }
 
 // NewGetServiceRequest constructs an http.Request for the GetService method
-func NewGetServiceRequest(server string, serviceID ServiceID) (*http.Request, error) {
+func NewGetServiceRequest(server string, serviceID ServiceID, params *GetServiceParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5589,6 +5667,21 @@ func NewGetServiceRequest(server string, serviceID ServiceID) (*http.Request, er
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5859,7 +5952,7 @@ func NewDeleteUserRequest(server string, userID UserID) (*http.Request, error) {
 }
 
 // NewGetUserRequest constructs an http.Request for the GetUser method
-func NewGetUserRequest(server string, userID UserID) (*http.Request, error) {
+func NewGetUserRequest(server string, userID UserID, params *GetUserParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5887,6 +5980,21 @@ func NewGetUserRequest(server string, userID UserID) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6609,7 +6717,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
-	GetAPIKeyWithResponse(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*GetAPIKeyResult, error)
+	GetAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*GetAPIKeyResult, error)
 
 	// UpdateAPIKeyWithBodyWithResponse Change an API key's name, metadata or rate limit
 	//
@@ -6791,7 +6899,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /roles/{roleName} (the `GetRole` operationId).
-	GetRoleWithResponse(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*GetRoleResult, error)
+	GetRoleWithResponse(ctx context.Context, roleName RoleName, params *GetRoleParams, reqEditors ...RequestEditorFn) (*GetRoleResult, error)
 
 	// PutRoleWithBodyWithResponse Define a role
 	//
@@ -6840,7 +6948,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
-	GetSecretWithResponse(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*GetSecretResult, error)
+	GetSecretWithResponse(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*GetSecretResult, error)
 
 	// PutSecretWithBodyWithResponse Store a secret's next version
 	//
@@ -6926,7 +7034,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /services/{serviceId} (the `GetService` operationId).
-	GetServiceWithResponse(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*GetServiceResult, error)
+	GetServiceWithResponse(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*GetServiceResult, error)
 
 	// UpdateServiceWithBodyWithResponse Change a service
 	//
@@ -6999,7 +7107,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
-	GetUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetUserResult, error)
+	GetUserWithResponse(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResult, error)
 
 	// UpdateUserWithBodyWithResponse Change a user's roles, or disable and enable them
 	//
@@ -9355,6 +9463,11 @@ type GetAPIKeyResult200Headers struct {
 	ETag string
 }
 
+// GetAPIKeyResult304Headers the declared response headers of an HTTP 304 response for GetAPIKey
+type GetAPIKeyResult304Headers struct {
+	ETag string
+}
+
 // GetAPIKeyResult401Headers the declared response headers of an HTTP 401 response for GetAPIKey
 type GetAPIKeyResult401Headers struct {
 	Allow           *string
@@ -9417,6 +9530,8 @@ type GetAPIKeyResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetAPIKeyResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetAPIKeyResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetAPIKeyResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -10896,6 +11011,11 @@ type GetRoleResult200Headers struct {
 	ETag string
 }
 
+// GetRoleResult304Headers the declared response headers of an HTTP 304 response for GetRole
+type GetRoleResult304Headers struct {
+	ETag string
+}
+
 // GetRoleResult401Headers the declared response headers of an HTTP 401 response for GetRole
 type GetRoleResult401Headers struct {
 	Allow           *string
@@ -10958,6 +11078,8 @@ type GetRoleResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetRoleResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetRoleResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetRoleResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -11448,6 +11570,11 @@ type GetSecretResult200Headers struct {
 	ETag string
 }
 
+// GetSecretResult304Headers the declared response headers of an HTTP 304 response for GetSecret
+type GetSecretResult304Headers struct {
+	ETag string
+}
+
 // GetSecretResult401Headers the declared response headers of an HTTP 401 response for GetSecret
 type GetSecretResult401Headers struct {
 	Allow           *string
@@ -11510,6 +11637,8 @@ type GetSecretResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetSecretResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetSecretResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetSecretResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -12262,6 +12391,11 @@ type GetServiceResult200Headers struct {
 	ETag string
 }
 
+// GetServiceResult304Headers the declared response headers of an HTTP 304 response for GetService
+type GetServiceResult304Headers struct {
+	ETag string
+}
+
 // GetServiceResult401Headers the declared response headers of an HTTP 401 response for GetService
 type GetServiceResult401Headers struct {
 	Allow           *string
@@ -12324,6 +12458,8 @@ type GetServiceResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetServiceResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetServiceResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetServiceResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -13188,6 +13324,11 @@ type GetUserResult200Headers struct {
 	ETag string
 }
 
+// GetUserResult304Headers the declared response headers of an HTTP 304 response for GetUser
+type GetUserResult304Headers struct {
+	ETag string
+}
+
 // GetUserResult401Headers the declared response headers of an HTTP 401 response for GetUser
 type GetUserResult401Headers struct {
 	Allow           *string
@@ -13250,6 +13391,8 @@ type GetUserResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetUserResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetUserResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetUserResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -15007,8 +15150,8 @@ func (c *ClientWithResponses) RevokeAPIKeyWithResponse(ctx context.Context, keyI
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
-func (c *ClientWithResponses) GetAPIKeyWithResponse(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*GetAPIKeyResult, error) {
-	rsp, err := c.GetAPIKey(ctx, keyID, reqEditors...)
+func (c *ClientWithResponses) GetAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*GetAPIKeyResult, error) {
+	rsp, err := c.GetAPIKey(ctx, keyID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -15297,8 +15440,8 @@ func (c *ClientWithResponses) DeleteRoleWithResponse(ctx context.Context, roleNa
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /roles/{roleName} (the `GetRole` operationId).
-func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*GetRoleResult, error) {
-	rsp, err := c.GetRole(ctx, roleName, reqEditors...)
+func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, roleName RoleName, params *GetRoleParams, reqEditors ...RequestEditorFn) (*GetRoleResult, error) {
+	rsp, err := c.GetRole(ctx, roleName, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -15376,8 +15519,8 @@ func (c *ClientWithResponses) ListSecretsWithResponse(ctx context.Context, param
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
-func (c *ClientWithResponses) GetSecretWithResponse(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*GetSecretResult, error) {
-	rsp, err := c.GetSecret(ctx, secretName, reqEditors...)
+func (c *ClientWithResponses) GetSecretWithResponse(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*GetSecretResult, error) {
+	rsp, err := c.GetSecret(ctx, secretName, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -15516,8 +15659,8 @@ func (c *ClientWithResponses) DeleteServiceWithResponse(ctx context.Context, ser
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /services/{serviceId} (the `GetService` operationId).
-func (c *ClientWithResponses) GetServiceWithResponse(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*GetServiceResult, error) {
-	rsp, err := c.GetService(ctx, serviceID, reqEditors...)
+func (c *ClientWithResponses) GetServiceWithResponse(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*GetServiceResult, error) {
+	rsp, err := c.GetService(ctx, serviceID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -15637,8 +15780,8 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
-func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetUserResult, error) {
-	rsp, err := c.GetUser(ctx, userID, reqEditors...)
+func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResult, error) {
+	rsp, err := c.GetUser(ctx, userID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -20087,6 +20230,9 @@ func ParseGetAPIKeyResult(rsp *http.Response) (*GetAPIKeyResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -20135,6 +20281,16 @@ func ParseGetAPIKeyResult(rsp *http.Response) (*GetAPIKeyResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetAPIKeyResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetAPIKeyResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -22981,6 +23137,9 @@ func ParseGetRoleResult(rsp *http.Response) (*GetRoleResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -23029,6 +23188,16 @@ func ParseGetRoleResult(rsp *http.Response) (*GetRoleResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetRoleResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetRoleResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -24034,6 +24203,9 @@ func ParseGetSecretResult(rsp *http.Response) (*GetSecretResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -24082,6 +24254,16 @@ func ParseGetSecretResult(rsp *http.Response) (*GetSecretResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetSecretResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetSecretResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -25601,6 +25783,9 @@ func ParseGetServiceResult(rsp *http.Response) (*GetServiceResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -25649,6 +25834,16 @@ func ParseGetServiceResult(rsp *http.Response) (*GetServiceResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetServiceResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetServiceResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -27466,6 +27661,9 @@ func ParseGetUserResult(rsp *http.Response) (*GetUserResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -27514,6 +27712,16 @@ func ParseGetUserResult(rsp *http.Response) (*GetUserResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetUserResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetUserResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -264,6 +264,12 @@ type CreateElementParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetElementParams defines parameters for GetElement.
+type GetElementParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListVersionsParams defines parameters for ListVersions.
 type ListVersionsParams struct {
 	// Limit How many items a page holds at most.
@@ -275,13 +281,20 @@ type ListVersionsParams struct {
 
 // CreateVersionParams defines parameters for CreateVersion.
 type CreateVersionParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
 	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetVersionParams defines parameters for GetVersion.
+type GetVersionParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // SearchElementsJSONRequestBody defines body for SearchElements for application/json ContentType.
@@ -445,7 +458,7 @@ type ClientInterface interface {
 	// GetElement Read an element's current version
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
-	GetElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OmitElement Omit an element
 	//
@@ -480,7 +493,7 @@ type ClientInterface interface {
 	// GetVersion Read one version of an element
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
-	GetVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReorderElementsWithBody Give elements each other's numbers
 	//
@@ -665,8 +678,8 @@ func (c *Client) CreateElement(ctx context.Context, scope Scope, elementType Ele
 // GetElement Read an element's current version
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
-func (c *Client) GetElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetElementRequest(c.Server, scope, elementType, elementID)
+func (c *Client) GetElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetElementRequest(c.Server, scope, elementType, elementID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -750,8 +763,8 @@ func (c *Client) CreateVersion(ctx context.Context, scope Scope, elementType Ele
 // GetVersion Read one version of an element
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
-func (c *Client) GetVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetVersionRequest(c.Server, scope, elementType, elementID, version)
+func (c *Client) GetVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetVersionRequest(c.Server, scope, elementType, elementID, version, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1134,7 +1147,7 @@ func NewCreateElementRequestWithBody(server string, scope Scope, elementType Ele
 }
 
 // NewGetElementRequest constructs an http.Request for the GetElement method
-func NewGetElementRequest(server string, scope Scope, elementType ElementType, elementID PathElementID) (*http.Request, error) {
+func NewGetElementRequest(server string, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1176,6 +1189,21 @@ func NewGetElementRequest(server string, scope Scope, elementType ElementType, e
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -1402,7 +1430,7 @@ func NewCreateVersionRequestWithBody(server string, scope Scope, elementType Ele
 }
 
 // NewGetVersionRequest constructs an http.Request for the GetVersion method
-func NewGetVersionRequest(server string, scope Scope, elementType ElementType, elementID PathElementID, version int64) (*http.Request, error) {
+func NewGetVersionRequest(server string, scope Scope, elementType ElementType, elementID PathElementID, version int64, params *GetVersionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1451,6 +1479,21 @@ func NewGetVersionRequest(server string, scope Scope, elementType ElementType, e
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -1634,7 +1677,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
-	GetElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*GetElementResult, error)
+	GetElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*GetElementResult, error)
 
 	// OmitElementWithResponse Omit an element
 	//
@@ -1675,7 +1718,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
-	GetVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, reqEditors ...RequestEditorFn) (*GetVersionResult, error)
+	GetVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, params *GetVersionParams, reqEditors ...RequestEditorFn) (*GetVersionResult, error)
 
 	// ReorderElementsWithBodyWithResponse Give elements each other's numbers
 	//
@@ -2478,6 +2521,11 @@ type GetElementResult200Headers struct {
 	ETag string
 }
 
+// GetElementResult304Headers the declared response headers of an HTTP 304 response for GetElement
+type GetElementResult304Headers struct {
+	ETag string
+}
+
 // GetElementResult401Headers the declared response headers of an HTTP 401 response for GetElement
 type GetElementResult401Headers struct {
 	Allow           *string
@@ -2540,6 +2588,8 @@ type GetElementResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetElementResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetElementResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetElementResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -3131,6 +3181,11 @@ type GetVersionResult200Headers struct {
 	ETag string
 }
 
+// GetVersionResult304Headers the declared response headers of an HTTP 304 response for GetVersion
+type GetVersionResult304Headers struct {
+	ETag string
+}
+
 // GetVersionResult401Headers the declared response headers of an HTTP 401 response for GetVersion
 type GetVersionResult401Headers struct {
 	Allow           *string
@@ -3193,6 +3248,8 @@ type GetVersionResult struct {
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetVersionResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetVersionResult304Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetVersionResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -3565,8 +3622,8 @@ func (c *ClientWithResponses) CreateElementWithResponse(ctx context.Context, sco
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
-func (c *ClientWithResponses) GetElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*GetElementResult, error) {
-	rsp, err := c.GetElement(ctx, scope, elementType, elementID, reqEditors...)
+func (c *ClientWithResponses) GetElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*GetElementResult, error) {
+	rsp, err := c.GetElement(ctx, scope, elementType, elementID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -3636,8 +3693,8 @@ func (c *ClientWithResponses) CreateVersionWithResponse(ctx context.Context, sco
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
-func (c *ClientWithResponses) GetVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, reqEditors ...RequestEditorFn) (*GetVersionResult, error) {
-	rsp, err := c.GetVersion(ctx, scope, elementType, elementID, version, reqEditors...)
+func (c *ClientWithResponses) GetVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version int64, params *GetVersionParams, reqEditors ...RequestEditorFn) (*GetVersionResult, error) {
+	rsp, err := c.GetVersion(ctx, scope, elementType, elementID, version, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5186,6 +5243,9 @@ func ParseGetElementResult(rsp *http.Response) (*GetElementResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5234,6 +5294,16 @@ func ParseGetElementResult(rsp *http.Response) (*GetElementResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetElementResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetElementResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -6502,6 +6572,9 @@ func ParseGetVersionResult(rsp *http.Response) (*GetVersionResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6550,6 +6623,16 @@ func ParseGetVersionResult(rsp *http.Response) (*GetVersionResult, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetVersionResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetVersionResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

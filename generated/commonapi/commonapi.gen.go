@@ -133,6 +133,13 @@ type IfNoneMatch = string
 // Limit defines model for Limit.
 type Limit = int32
 
+type NotModifiedResponseHeaders struct {
+	ETag string
+}
+type NotModifiedResponse struct {
+	Headers NotModifiedResponseHeaders
+}
+
 type ProblemResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string

@@ -1104,9 +1104,16 @@ type RotateCurrentAPIKeyParams struct {
 	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
+// GetAPIKeyParams defines parameters for GetAPIKey.
+type GetAPIKeyParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // UpdateAPIKeyParams defines parameters for UpdateAPIKey.
 type UpdateAPIKeyParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
@@ -1142,9 +1149,15 @@ type ListRolesParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetRoleParams defines parameters for GetRole.
+type GetRoleParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutRoleParams defines parameters for PutRole.
 type PutRoleParams struct {
-	// IfMatch The version that this one replaces, as an ETag.
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
 	IfMatch *string `json:"If-Match,omitempty"`
 
 	// IfNoneMatch Only `*`, to make a role that is not there yet.
@@ -1169,9 +1182,15 @@ type ListSecretsParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetSecretParams defines parameters for GetSecret.
+type GetSecretParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutSecretParams defines parameters for PutSecret.
 type PutSecretParams struct {
-	// IfMatch The version that this one replaces, as an ETag.
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
 	IfMatch *string `json:"If-Match,omitempty"`
 
 	// IfNoneMatch Only `*`, to store a secret that is not there yet.
@@ -1195,9 +1214,16 @@ type RegisterServiceParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetServiceParams defines parameters for GetService.
+type GetServiceParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // UpdateServiceParams defines parameters for UpdateService.
 type UpdateServiceParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
@@ -1226,9 +1252,16 @@ type CreateUserParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetUserParams defines parameters for GetUser.
+type GetUserParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // UpdateUserParams defines parameters for UpdateUser.
 type UpdateUserParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
@@ -1396,7 +1429,7 @@ type ServerInterface interface {
 	RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
 	// GetAPIKey Read an API key's description
 	// (GET /keys/{keyId})
-	GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
+	GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params GetAPIKeyParams)
 	// UpdateAPIKey Change an API key's name, metadata or rate limit
 	// (PATCH /keys/{keyId})
 	UpdateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params UpdateAPIKeyParams)
@@ -1432,7 +1465,7 @@ type ServerInterface interface {
 	DeleteRole(w http.ResponseWriter, r *http.Request, roleName RoleName)
 	// GetRole Read a role
 	// (GET /roles/{roleName})
-	GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName)
+	GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params GetRoleParams)
 	// PutRole Define a role
 	// (PUT /roles/{roleName})
 	PutRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutRoleParams)
@@ -1444,7 +1477,7 @@ type ServerInterface interface {
 	ListSecrets(w http.ResponseWriter, r *http.Request, params ListSecretsParams)
 	// GetSecret Read a secret's current version
 	// (GET /secrets/{secretName})
-	GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName)
+	GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretParams)
 	// PutSecret Store a secret's next version
 	// (PUT /secrets/{secretName})
 	PutSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretParams)
@@ -1462,7 +1495,7 @@ type ServerInterface interface {
 	DeleteService(w http.ResponseWriter, r *http.Request, serviceID ServiceID)
 	// GetService Read a service
 	// (GET /services/{serviceId})
-	GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID)
+	GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params GetServiceParams)
 	// UpdateService Change a service
 	// (PATCH /services/{serviceId})
 	UpdateService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params UpdateServiceParams)
@@ -1480,7 +1513,7 @@ type ServerInterface interface {
 	DeleteUser(w http.ResponseWriter, r *http.Request, userID UserID)
 	// GetUser Read a user
 	// (GET /users/{userId})
-	GetUser(w http.ResponseWriter, r *http.Request, userID UserID)
+	GetUser(w http.ResponseWriter, r *http.Request, userID UserID, params GetUserParams)
 	// UpdateUser Change a user's roles, or disable and enable them
 	// (PATCH /users/{userId})
 	UpdateUser(w http.ResponseWriter, r *http.Request, userID UserID, params UpdateUserParams)
@@ -1627,7 +1660,7 @@ func (_ Unimplemented) RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyI
 
 // GetAPIKey Read an API key's description
 // (GET /keys/{keyId})
-func (_ Unimplemented) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID) {
+func (_ Unimplemented) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params GetAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1699,7 +1732,7 @@ func (_ Unimplemented) DeleteRole(w http.ResponseWriter, r *http.Request, roleNa
 
 // GetRole Read a role
 // (GET /roles/{roleName})
-func (_ Unimplemented) GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName) {
+func (_ Unimplemented) GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params GetRoleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1723,7 +1756,7 @@ func (_ Unimplemented) ListSecrets(w http.ResponseWriter, r *http.Request, param
 
 // GetSecret Read a secret's current version
 // (GET /secrets/{secretName})
-func (_ Unimplemented) GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName) {
+func (_ Unimplemented) GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1759,7 +1792,7 @@ func (_ Unimplemented) DeleteService(w http.ResponseWriter, r *http.Request, ser
 
 // GetService Read a service
 // (GET /services/{serviceId})
-func (_ Unimplemented) GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID) {
+func (_ Unimplemented) GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params GetServiceParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1795,7 +1828,7 @@ func (_ Unimplemented) DeleteUser(w http.ResponseWriter, r *http.Request, userID
 
 // GetUser Read a user
 // (GET /users/{userId})
-func (_ Unimplemented) GetUser(w http.ResponseWriter, r *http.Request, userID UserID) {
+func (_ Unimplemented) GetUser(w http.ResponseWriter, r *http.Request, userID UserID, params GetUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2315,8 +2348,32 @@ func (siw *ServerInterfaceWrapper) GetAPIKey(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAPIKeyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetAPIKey(w, r, keyID)
+		siw.Handler.GetAPIKey(w, r, keyID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2705,8 +2762,32 @@ func (siw *ServerInterfaceWrapper) GetRole(w http.ResponseWriter, r *http.Reques
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRoleParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetRole(w, r, roleName)
+		siw.Handler.GetRole(w, r, roleName, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2892,8 +2973,32 @@ func (siw *ServerInterfaceWrapper) GetSecret(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSecretParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetSecret(w, r, secretName)
+		siw.Handler.GetSecret(w, r, secretName, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3114,8 +3219,32 @@ func (siw *ServerInterfaceWrapper) GetService(w http.ResponseWriter, r *http.Req
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetServiceParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetService(w, r, serviceID)
+		siw.Handler.GetService(w, r, serviceID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3357,8 +3486,32 @@ func (siw *ServerInterfaceWrapper) GetUser(w http.ResponseWriter, r *http.Reques
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetUserParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetUser(w, r, userID)
+		siw.Handler.GetUser(w, r, userID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4018,13 +4171,7 @@ func (response GetJwks200JSONResponse) VisitGetJwksResponse(w http.ResponseWrite
 	return err
 }
 
-type GetJwks304ResponseHeaders struct {
-	ETag string
-}
-
-type GetJwks304Response struct {
-	Headers GetJwks304ResponseHeaders
-}
+type GetJwks304Response externalRef0.NotModifiedResponse
 
 func (response GetJwks304Response) VisitGetJwksResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
@@ -7551,7 +7698,8 @@ func (response RevokeAPIKeydefaultApplicationProblemPlusJSONResponse) VisitRevok
 }
 
 type GetAPIKeyRequestObject struct {
-	KeyID KeyID `json:"keyId"`
+	KeyID  KeyID `json:"keyId"`
+	Params GetAPIKeyParams
 }
 
 type GetAPIKeyResponseObject interface {
@@ -7578,6 +7726,14 @@ func (response GetAPIKey200JSONResponse) VisitGetAPIKeyResponse(w http.ResponseW
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetAPIKey304Response externalRef0.NotModifiedResponse
+
+func (response GetAPIKey304Response) VisitGetAPIKeyResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetAPIKey401ApplicationProblemPlusJSONResponse struct {
@@ -10009,6 +10165,7 @@ func (response DeleteRoledefaultApplicationProblemPlusJSONResponse) VisitDeleteR
 
 type GetRoleRequestObject struct {
 	RoleName RoleName `json:"roleName"`
+	Params   GetRoleParams
 }
 
 type GetRoleResponseObject interface {
@@ -10035,6 +10192,14 @@ func (response GetRole200JSONResponse) VisitGetRoleResponse(w http.ResponseWrite
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetRole304Response externalRef0.NotModifiedResponse
+
+func (response GetRole304Response) VisitGetRoleResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetRole401ApplicationProblemPlusJSONResponse struct {
@@ -10905,6 +11070,7 @@ func (response ListSecretsdefaultApplicationProblemPlusJSONResponse) VisitListSe
 
 type GetSecretRequestObject struct {
 	SecretName SecretName `json:"secretName"`
+	Params     GetSecretParams
 }
 
 type GetSecretResponseObject interface {
@@ -10931,6 +11097,14 @@ func (response GetSecret200JSONResponse) VisitGetSecretResponse(w http.ResponseW
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetSecret304Response externalRef0.NotModifiedResponse
+
+func (response GetSecret304Response) VisitGetSecretResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetSecret401ApplicationProblemPlusJSONResponse struct {
@@ -12232,6 +12406,7 @@ func (response DeleteServicedefaultApplicationProblemPlusJSONResponse) VisitDele
 
 type GetServiceRequestObject struct {
 	ServiceID ServiceID `json:"serviceId"`
+	Params    GetServiceParams
 }
 
 type GetServiceResponseObject interface {
@@ -12258,6 +12433,14 @@ func (response GetService200JSONResponse) VisitGetServiceResponse(w http.Respons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetService304Response externalRef0.NotModifiedResponse
+
+func (response GetService304Response) VisitGetServiceResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetService401ApplicationProblemPlusJSONResponse struct {
@@ -13818,6 +14001,7 @@ func (response DeleteUserdefaultApplicationProblemPlusJSONResponse) VisitDeleteU
 
 type GetUserRequestObject struct {
 	UserID UserID `json:"userId"`
+	Params GetUserParams
 }
 
 type GetUserResponseObject interface {
@@ -13844,6 +14028,14 @@ func (response GetUser200JSONResponse) VisitGetUserResponse(w http.ResponseWrite
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetUser304Response externalRef0.NotModifiedResponse
+
+func (response GetUser304Response) VisitGetUserResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetUser401ApplicationProblemPlusJSONResponse struct {
@@ -16915,10 +17107,11 @@ func (sh *strictHandler) RevokeAPIKey(w http.ResponseWriter, r *http.Request, ke
 }
 
 // GetAPIKey operation middleware
-func (sh *strictHandler) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID) {
+func (sh *strictHandler) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params GetAPIKeyParams) {
 	var request GetAPIKeyRequestObject
 
 	request.KeyID = keyID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetAPIKey(ctx, request.(GetAPIKeyRequestObject))
@@ -17275,10 +17468,11 @@ func (sh *strictHandler) DeleteRole(w http.ResponseWriter, r *http.Request, role
 }
 
 // GetRole operation middleware
-func (sh *strictHandler) GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName) {
+func (sh *strictHandler) GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params GetRoleParams) {
 	var request GetRoleRequestObject
 
 	request.RoleName = roleName
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetRole(ctx, request.(GetRoleRequestObject))
@@ -17387,10 +17581,11 @@ func (sh *strictHandler) ListSecrets(w http.ResponseWriter, r *http.Request, par
 }
 
 // GetSecret operation middleware
-func (sh *strictHandler) GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName) {
+func (sh *strictHandler) GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretParams) {
 	var request GetSecretRequestObject
 
 	request.SecretName = secretName
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetSecret(ctx, request.(GetSecretRequestObject))
@@ -17563,10 +17758,11 @@ func (sh *strictHandler) DeleteService(w http.ResponseWriter, r *http.Request, s
 }
 
 // GetService operation middleware
-func (sh *strictHandler) GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID) {
+func (sh *strictHandler) GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params GetServiceParams) {
 	var request GetServiceRequestObject
 
 	request.ServiceID = serviceID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetService(ctx, request.(GetServiceRequestObject))
@@ -17735,10 +17931,11 @@ func (sh *strictHandler) DeleteUser(w http.ResponseWriter, r *http.Request, user
 }
 
 // GetUser operation middleware
-func (sh *strictHandler) GetUser(w http.ResponseWriter, r *http.Request, userID UserID) {
+func (sh *strictHandler) GetUser(w http.ResponseWriter, r *http.Request, userID UserID, params GetUserParams) {
 	var request GetUserRequestObject
 
 	request.UserID = userID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetUser(ctx, request.(GetUserRequestObject))

@@ -263,6 +263,12 @@ type CreateElementParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetElementParams defines parameters for GetElement.
+type GetElementParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListVersionsParams defines parameters for ListVersions.
 type ListVersionsParams struct {
 	// Limit How many items a page holds at most.
@@ -274,13 +280,20 @@ type ListVersionsParams struct {
 
 // CreateVersionParams defines parameters for CreateVersion.
 type CreateVersionParams struct {
-	// IfMatch The ETag of the state the caller has seen (RFC 9110, section 13.1.1). Missing is 428, stale is 412.
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
 	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetVersionParams defines parameters for GetVersion.
+type GetVersionParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // SearchElementsJSONRequestBody defines body for SearchElements for application/json ContentType.
@@ -320,7 +333,7 @@ type ServerInterface interface {
 	CreateElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, params CreateElementParams)
 	// GetElement Read an element's current version
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId})
-	GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID)
+	GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params GetElementParams)
 	// OmitElement Omit an element
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/omit)
 	OmitElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID)
@@ -332,7 +345,7 @@ type ServerInterface interface {
 	CreateVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params CreateVersionParams)
 	// GetVersion Read one version of an element
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version})
-	GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version int64)
+	GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version int64, params GetVersionParams)
 	// ReorderElements Give elements each other's numbers
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
@@ -380,7 +393,7 @@ func (_ Unimplemented) CreateElement(w http.ResponseWriter, r *http.Request, sco
 
 // GetElement Read an element's current version
 // (GET /scopes/{scope}/{elementType}/elements/{elementId})
-func (_ Unimplemented) GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID) {
+func (_ Unimplemented) GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params GetElementParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -404,7 +417,7 @@ func (_ Unimplemented) CreateVersion(w http.ResponseWriter, r *http.Request, sco
 
 // GetVersion Read one version of an element
 // (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version})
-func (_ Unimplemented) GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version int64) {
+func (_ Unimplemented) GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version int64, params GetVersionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -705,8 +718,32 @@ func (siw *ServerInterfaceWrapper) GetElement(w http.ResponseWriter, r *http.Req
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetElementParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetElement(w, r, scope, elementType, elementID)
+		siw.Handler.GetElement(w, r, scope, elementType, elementID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -966,8 +1003,32 @@ func (siw *ServerInterfaceWrapper) GetVersion(w http.ResponseWriter, r *http.Req
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetVersionParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetVersion(w, r, scope, elementType, elementID, version)
+		siw.Handler.GetVersion(w, r, scope, elementType, elementID, version, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2429,6 +2490,7 @@ type GetElementRequestObject struct {
 	Scope       Scope         `json:"scope"`
 	ElementType ElementType   `json:"elementType"`
 	ElementID   PathElementID `json:"elementId"`
+	Params      GetElementParams
 }
 
 type GetElementResponseObject interface {
@@ -2455,6 +2517,14 @@ func (response GetElement200JSONResponse) VisitGetElementResponse(w http.Respons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetElement304Response externalRef0.NotModifiedResponse
+
+func (response GetElement304Response) VisitGetElementResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetElement401ApplicationProblemPlusJSONResponse struct {
@@ -3561,6 +3631,7 @@ type GetVersionRequestObject struct {
 	ElementType ElementType   `json:"elementType"`
 	ElementID   PathElementID `json:"elementId"`
 	Version     int64         `json:"version"`
+	Params      GetVersionParams
 }
 
 type GetVersionResponseObject interface {
@@ -3587,6 +3658,14 @@ func (response GetVersion200JSONResponse) VisitGetVersionResponse(w http.Respons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetVersion304Response externalRef0.NotModifiedResponse
+
+func (response GetVersion304Response) VisitGetVersionResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetVersion401ApplicationProblemPlusJSONResponse struct {
@@ -4336,12 +4415,13 @@ func (sh *strictHandler) CreateElement(w http.ResponseWriter, r *http.Request, s
 }
 
 // GetElement operation middleware
-func (sh *strictHandler) GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID) {
+func (sh *strictHandler) GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params GetElementParams) {
 	var request GetElementRequestObject
 
 	request.Scope = scope
 	request.ElementType = elementType
 	request.ElementID = elementID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetElement(ctx, request.(GetElementRequestObject))
@@ -4457,13 +4537,14 @@ func (sh *strictHandler) CreateVersion(w http.ResponseWriter, r *http.Request, s
 }
 
 // GetVersion operation middleware
-func (sh *strictHandler) GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version int64) {
+func (sh *strictHandler) GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version int64, params GetVersionParams) {
 	var request GetVersionRequestObject
 
 	request.Scope = scope
 	request.ElementType = elementType
 	request.ElementID = elementID
 	request.Version = version
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetVersion(ctx, request.(GetVersionRequestObject))

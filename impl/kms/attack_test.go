@@ -19,7 +19,7 @@ func TestRotateAPIKey_givesNoStrongerKeyToAKey(t *testing.T) {
 	refused := h.rotate(strong.APIKey.ID, token, 60)
 	require.Equal(t, http.StatusForbidden, refused.StatusCode(), string(refused.Body))
 	require.NotContains(t, string(refused.Body), "fk_live_")
-	still, err := h.client.GetAPIKeyWithResponse(t.Context(), strong.APIKey.ID, bearer(raised))
+	still, err := h.client.GetAPIKeyWithResponse(t.Context(), strong.APIKey.ID, nil, bearer(raised))
 	require.NoError(t, err)
 	require.EqualValues(t, "active", still.JSON200.Status)
 
@@ -92,7 +92,7 @@ func TestGetUser_showsOthersOnlyToAnAdministratorWithASecondFactor(t *testing.T)
 	grace := h.user("grace", "reader", raised)
 	read := func(id string, scopes ...string) int {
 		token := h.token(h.ownKey(admin.ID, raised, scopes...), "kms")
-		got, err := h.client.GetUserWithResponse(t.Context(), id, bearer(token))
+		got, err := h.client.GetUserWithResponse(t.Context(), id, nil, bearer(token))
 		require.NoError(t, err)
 		return got.StatusCode()
 	}
@@ -101,7 +101,7 @@ func TestGetUser_showsOthersOnlyToAnAdministratorWithASecondFactor(t *testing.T)
 	require.Equal(t, http.StatusUnauthorized, read(grace.ID, "session:manage", "users:read"), "a key alone gives no second factor")
 	weak := h.login(adminName, adminPassword).AccessToken
 	for token, want := range map[string]int{weak: http.StatusUnauthorized, raised: http.StatusOK} {
-		got, err := h.client.GetUserWithResponse(t.Context(), grace.ID, bearer(token))
+		got, err := h.client.GetUserWithResponse(t.Context(), grace.ID, nil, bearer(token))
 		require.NoError(t, err)
 		require.Equal(t, want, got.StatusCode())
 	}

@@ -117,7 +117,7 @@ func TestTokens_attackCorpus(t *testing.T) {
 	}
 	for name, token := range corpus {
 		begin := time.Now()
-		got, err := h.client.GetUserWithResponse(t.Context(), admin.ID, bearer(token))
+		got, err := h.client.GetUserWithResponse(t.Context(), admin.ID, nil, bearer(token))
 		require.NoError(t, err, name)
 		require.Equal(t, http.StatusUnauthorized, got.StatusCode(), "%s: %s", name, got.Body)
 		require.Equal(t, "invalid_token", code(got.Body), name)
@@ -131,15 +131,15 @@ func TestTokens_attackCorpus(t *testing.T) {
 	require.NoError(t, err)
 	_ = answer.Body.Close()
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
-	still, err := h.client.GetUserWithResponse(t.Context(), admin.ID, bearer(good))
+	still, err := h.client.GetUserWithResponse(t.Context(), admin.ID, nil, bearer(good))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, still.StatusCode())
 	h.clock.Advance(10*time.Minute + auth.Leeway + time.Second)
-	late, err := h.client.GetUserWithResponse(t.Context(), admin.ID, bearer(good))
+	late, err := h.client.GetUserWithResponse(t.Context(), admin.ID, nil, bearer(good))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, late.StatusCode())
 	h.clock.Advance(-24 * time.Hour) // D5: a clock that jumps back opens nothing
-	early, err := h.client.GetUserWithResponse(t.Context(), admin.ID, bearer(good))
+	early, err := h.client.GetUserWithResponse(t.Context(), admin.ID, nil, bearer(good))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, early.StatusCode())
 }

@@ -41,7 +41,7 @@ func TestCredential_livesWithTheRealKms(t *testing.T) {
 
 	// Disabled and enabled again, it has lost its key: it is not ready, finds the new token, and is ready without a restart.
 	raised := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
-	found, err := h.client.GetAPIKeyWithResponse(t.Context(), second, bearer(raised))
+	found, err := h.client.GetAPIKeyWithResponse(t.Context(), second, nil, bearer(raised))
 	require.NoError(t, err)
 	h.setService(found.JSON200.OwnerID, "disabled", raised)
 	source.Forget("kms")

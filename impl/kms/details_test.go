@@ -28,7 +28,7 @@ func (h *house) updateKey(keyID, tag, token string, change api.APIKeyUpdate) *ap
 
 func (h *house) keyOf(keyID, token string) *api.APIKey {
 	h.t.Helper()
-	got, err := h.client.GetAPIKeyWithResponse(h.t.Context(), keyID, bearer(token))
+	got, err := h.client.GetAPIKeyWithResponse(h.t.Context(), keyID, nil, bearer(token))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, got.StatusCode(), string(got.Body))
 	require.Equal(h.t, quoted(got.JSON200.Version), got.HTTPResponse.Header.Get("ETag"))

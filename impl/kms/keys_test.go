@@ -129,7 +129,7 @@ func TestAPIKey_statusFollowsTheClock(t *testing.T) {
 	require.EqualValues(t, "VALID", h.verify(made.JSON201.Key, raised).Code)
 	h.clock.Advance(2 * time.Minute)
 	require.EqualValues(t, "EXPIRED", h.verify(made.JSON201.Key, raised).Code)
-	got, err := h.client.GetAPIKeyWithResponse(t.Context(), made.JSON201.APIKey.ID, bearer(raised))
+	got, err := h.client.GetAPIKeyWithResponse(t.Context(), made.JSON201.APIKey.ID, nil, bearer(raised))
 	require.NoError(t, err)
 	require.EqualValues(t, "expired", got.JSON200.Status)
 	require.NotNil(t, got.JSON200.LastUsedAt)
@@ -157,7 +157,7 @@ func TestRotateAPIKey_bothWorkForTheOverlap(t *testing.T) {
 		for _, key := range []string{old.Key, next.Key} {
 			require.EqualValues(t, "VALID", h.verify(key, raised).Code)
 		}
-		was, err := h.client.GetAPIKeyWithResponse(t.Context(), old.APIKey.ID, bearer(raised))
+		was, err := h.client.GetAPIKeyWithResponse(t.Context(), old.APIKey.ID, nil, bearer(raised))
 		require.NoError(t, err)
 		require.EqualValues(t, "expiring", was.JSON200.Status)
 		require.Equal(t, next.APIKey.ID, *was.JSON200.ReplacedBy)
@@ -320,7 +320,7 @@ func TestAPIKey_lastUseIsKept(t *testing.T) {
 	admin, raised := h.administrator()
 	key := h.ownKey(admin.ID, raised, "elements:read")
 	lastUse := func() string {
-		got, err := h.client.GetAPIKeyWithResponse(t.Context(), key.APIKey.ID, bearer(raised))
+		got, err := h.client.GetAPIKeyWithResponse(t.Context(), key.APIKey.ID, nil, bearer(raised))
 		require.NoError(t, err)
 		return fmt.Sprint(got.JSON200.LastUsedAt)
 	}

@@ -24,7 +24,7 @@ func TestRun_firstDay(t *testing.T) {
 		_, err := os.Stat(filepath.Join(h.dir, "bootstrap.token"))
 		require.ErrorIs(t, err, os.ErrNotExist, "the token is used up")
 		tokens := h.login(adminName, adminPassword)
-		me, err := h.client.GetUserWithResponse(t.Context(), admin.ID, bearer(tokens.AccessToken))
+		me, err := h.client.GetUserWithResponse(t.Context(), admin.ID, nil, bearer(tokens.AccessToken))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, me.StatusCode(), string(me.Body))
 		key := h.enrol("twofactor")

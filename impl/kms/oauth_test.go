@@ -166,7 +166,7 @@ func TestIssueToken_usersKeyIsOneFactorAndNoSession(t *testing.T) {
 	c := claims(t, token)
 	require.Equal(t, []string{"user", "aal1", ""}, []string{c.Principal, c.ACR, c.SessionID})
 	require.Zero(t, c.AuthTime)
-	secret, err := h.client.GetSecretWithResponse(t.Context(), "search.typesense", bearer(token))
+	secret, err := h.client.GetSecretWithResponse(t.Context(), "search.typesense", nil, bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, "insufficient_user_authentication", code(secret.Body))
 	out, err := h.client.LogoutUserWithResponse(t.Context(), bearer(token))

@@ -149,7 +149,7 @@ func TestEnd_reachesTheOtherReplicaWithinASecond(t *testing.T) {
 
 // usable reports whether a token still opens the user's own account.
 func (h *house) usable(token, userID string) bool {
-	got, err := h.client.GetUserWithResponse(context.Background(), userID, bearer(token))
+	got, err := h.client.GetUserWithResponse(context.Background(), userID, nil, bearer(token))
 	return err == nil && got.StatusCode() == http.StatusOK
 }
 

@@ -75,7 +75,7 @@ func TestResourceServer_itsTokensAreForItAlone(t *testing.T) {
 		require.Equal(t, "orders", strings.Join(mine.Audience, " "))
 		require.Equal(t, "orders:read", mine.Scope, "write was not given to the role")
 
-		who, err := h.client.GetUserWithResponse(t.Context(), grace.ID, bearer(got.AccessToken))
+		who, err := h.client.GetUserWithResponse(t.Context(), grace.ID, nil, bearer(got.AccessToken))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusUnauthorized, who.StatusCode(), "the family refuses it")
 		require.True(t, h.introspect(orders.APIKey.ID, orders.Key, got.AccessToken).JSON200.Active)
@@ -148,13 +148,13 @@ func TestUpdateService_withdrawsWhatItNoLongerDeclares(t *testing.T) {
 		require.Equal(t, []string{"orders:close", "orders:read"}, got.JSON200.DeclaredScopes)
 		h.refused(session.AccessToken) // the tokens of all who had it have ended
 		raised = raise()
-		role, err := h.client.GetRoleWithResponse(t.Context(), "clerk", bearer(raised))
+		role, err := h.client.GetRoleWithResponse(t.Context(), "clerk", nil, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, []string{"orders:read"}, role.JSON200.Scopes)
 		require.EqualValues(t, 2, *role.JSON200.Version)
 		require.Equal(t, "orders:read", claims(t, h.token(key, "orders")).Scope)
 		require.Equal(t, "orders:read", claims(t, h.token(stockKey, "orders")).Scope)
-		now, err := h.client.GetServiceWithResponse(t.Context(), stock.ID, bearer(raised))
+		now, err := h.client.GetServiceWithResponse(t.Context(), stock.ID, nil, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, []string{"orders:read"}, now.JSON200.Scopes)
 		require.NotNil(t, now.JSON200.LastUsedAt)
@@ -173,7 +173,7 @@ func TestUpdateService_withdrawsWhatItNoLongerDeclares(t *testing.T) {
 		again, err := h.client.RegisterServiceWithResponse(t.Context(), nil, api.ServiceCreate{Name: "orders", Scopes: []string{}}, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusConflict, again.StatusCode(), "the name never means another service")
-		gone, err := h.client.GetServiceWithResponse(t.Context(), orders.ID, bearer(raised))
+		gone, err := h.client.GetServiceWithResponse(t.Context(), orders.ID, nil, bearer(raised))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotFound, gone.StatusCode())
 		gone2, err := h.client.DeleteServiceWithResponse(t.Context(), orders.ID, bearer(raised))
@@ -242,6 +242,7 @@ func TestRoles_areDefinedChangedAndDeleted(t *testing.T) {
 		token := h.login("grace", userPassword).AccessToken
 		require.Contains(t, claims(t, token).Scope, "elements:write")
 		require.Equal(t, []string{"clerk"}, claims(t, token).Roles)
+		require.Equal(t, http.StatusPreconditionFailed, h.putRole("nobody", raised, &api.PutRoleParams{IfMatch: ptr("*")}, "elements:read").StatusCode(), "there is none")
 		more := h.putRole("clerk", raised, &api.PutRoleParams{IfMatch: ptr(`"1"`)}, "elements:read", "elements:write", "documents:search")
 		require.Equal(t, http.StatusOK, more.StatusCode(), string(more.Body))
 		_, err := h.client.ListRolesWithResponse(t.Context(), nil, bearer(token))
@@ -343,15 +344,15 @@ func TestRoles_racesLeaveNothingBehind(t *testing.T) {
 			all.Wait()
 
 			raised = raise()
-			now, err := h.client.GetServiceWithResponse(t.Context(), s.ID, bearer(raised))
+			now, err := h.client.GetServiceWithResponse(t.Context(), s.ID, nil, bearer(raised))
 			require.NoError(t, err)
-			q, err := h.client.GetRoleWithResponse(t.Context(), "q"+name, bearer(raised))
+			q, err := h.client.GetRoleWithResponse(t.Context(), "q"+name, nil, bearer(raised))
 			require.NoError(t, err)
 			if q.JSON200 != nil && len(now.JSON200.DeclaredScopes) == 0 {
 				require.Empty(t, q.JSON200.Scopes, "the role carries what no service declares")
 			}
 			if user != nil && user.JSON201 != nil {
-				r, err := h.client.GetRoleWithResponse(t.Context(), "r"+name, bearer(raised))
+				r, err := h.client.GetRoleWithResponse(t.Context(), "r"+name, nil, bearer(raised))
 				require.NoError(t, err)
 				require.Equal(t, http.StatusOK, r.StatusCode(), "a user has a role that is not there")
 				h.change(user.JSON201.ID, `{"roles":["reader"]}`, raised)

@@ -29,7 +29,7 @@ func (h *house) put(name, value, token string, p *api.PutSecretParams) *api.PutS
 
 func (h *house) get(name, token string) *api.GetSecretResult {
 	h.t.Helper()
-	got, err := h.client.GetSecretWithResponse(h.t.Context(), name, bearer(token))
+	got, err := h.client.GetSecretWithResponse(h.t.Context(), name, nil, bearer(token))
 	require.NoError(h.t, err)
 	return got
 }
@@ -46,17 +46,23 @@ func TestSecrets_versionsAndPreconditions(t *testing.T) {
 		require.Equal(t, http.StatusCreated, first.StatusCode(), string(first.Body))
 		require.Equal(t, `"1"`, first.HTTPResponse.Header.Get("ETag"))
 		require.Equal(t, http.StatusPreconditionFailed, h.put("app.db", "x", raised, &api.PutSecretParams{IfNoneMatch: ptr("*")}).StatusCode())
+		require.Equal(t, http.StatusPreconditionFailed, h.put("app.other", "x", raised, &api.PutSecretParams{IfMatch: ptr("*")}).StatusCode(), "there is none")
 		second := h.put("app.db", "two", raised, &api.PutSecretParams{IfMatch: ptr(`"1"`)})
 		require.Equal(t, http.StatusOK, second.StatusCode(), string(second.Body))
-		for _, stale := range []string{`"1"`, `"0"`, `"3"`, `"9999999999999999999"`} {
+		for _, stale := range []string{`"1"`, `"0"`, `"3"`, `"9999999999999999999"`, `W/"2"`, `"1", "3"`, `"%"`} {
 			require.Equal(t, http.StatusPreconditionFailed, h.put("app.db", "x", raised, &api.PutSecretParams{IfMatch: ptr(stale)}).StatusCode(), stale)
 		}
-		third := h.put("app.db", "three", raised, nil)
+		third := h.put("app.db", "three", raised, &api.PutSecretParams{IfMatch: ptr(`"7", "2"`)})
+		require.Equal(t, http.StatusOK, third.StatusCode(), string(third.Body))
 		require.EqualValues(t, 3, third.JSON200.Version)
 		got := h.get("app.db", raised)
 		require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
 		require.Equal(t, "three", got.JSON200.Value)
 		require.Equal(t, `"3"`, got.HTTPResponse.Header.Get("ETag"))
+		same, err := h.client.GetSecretWithResponse(t.Context(), "app.db", &api.GetSecretParams{IfNoneMatch: ptr(`"3"`)}, bearer(raised))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNotModified, same.StatusCode())
+		require.Empty(t, same.Body)
 		require.Equal(t, "no-store", got.HTTPResponse.Header.Get("Cache-Control"))
 		both := h.put("app.db", "x", raised, &api.PutSecretParams{IfMatch: ptr(`"3"`), IfNoneMatch: ptr("*")})
 		require.Equal(t, http.StatusBadRequest, both.StatusCode())

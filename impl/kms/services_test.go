@@ -33,7 +33,7 @@ func (h *house) tryEnrol(token string) *api.EnrolServiceResult {
 
 func (h *house) setService(serviceID, status, raised string) *api.Service {
 	h.t.Helper()
-	now, err := h.client.GetServiceWithResponse(h.t.Context(), serviceID, bearer(raised))
+	now, err := h.client.GetServiceWithResponse(h.t.Context(), serviceID, nil, bearer(raised))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, now.StatusCode(), string(now.Body))
 	got, err := h.client.UpdateServiceWithResponse(h.t.Context(), serviceID, &api.UpdateServiceParams{IfMatch: now.HTTPResponse.Header.Get("ETag")},
@@ -140,7 +140,8 @@ func TestUpdateService_demandsTheVersionThatWasSeen(t *testing.T) {
 	}
 	require.Equal(t, http.StatusPreconditionFailed, update(`"2"`))
 	require.Equal(t, http.StatusPreconditionRequired, update("", withoutIfMatch))
-	require.Equal(t, http.StatusOK, update(`"1"`))
+	require.Equal(t, http.StatusPreconditionFailed, update(`W/"1"`))
+	require.Equal(t, http.StatusOK, update(`"5", "1"`))
 	require.Equal(t, http.StatusPreconditionFailed, update(`"1"`))
 }
 

@@ -169,7 +169,7 @@ func TestRestoreMark_endsAllThatIsOlder(t *testing.T) {
 		require.Equal(t, "invalid_client", code(h.ask(key.APIKey.ID, key.Key, "sequence").Body))
 		require.Equal(t, "invalid_token", code(h.rotate(key.APIKey.ID, tokens.AccessToken, 60).Body), "its session is over")
 		again := h.login(adminName, adminPassword).AccessToken
-		shown, err := h.client.GetAPIKeyWithResponse(t.Context(), key.APIKey.ID, bearer(again))
+		shown, err := h.client.GetAPIKeyWithResponse(t.Context(), key.APIKey.ID, nil, bearer(again))
 		require.NoError(t, err)
 		require.EqualValues(t, "revoked", shown.JSON200.Status)
 		require.Equal(t, "state_conflict", code(h.rotate(key.APIKey.ID, again, 60).Body))

@@ -263,7 +263,7 @@ func TestStepUp_isAskedForWhereTheContractSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
 	h.clock.Advance(2 * time.Minute)
-	late, err := h.client.GetUserWithResponse(t.Context(), made.JSON201.ID, bearer(raised))
+	late, err := h.client.GetUserWithResponse(t.Context(), made.JSON201.ID, nil, bearer(raised))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, late.StatusCode(), "a raised token lives five minutes and the leeway")
 }

@@ -40,7 +40,7 @@ func (h *house) patch(userID string, version int64, body, raised string) *api.Up
 // change changes a user as it is now.
 func (h *house) change(userID, body, raised string) *api.User {
 	h.t.Helper()
-	now, err := h.client.GetUserWithResponse(h.t.Context(), userID, bearer(raised))
+	now, err := h.client.GetUserWithResponse(h.t.Context(), userID, nil, bearer(raised))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, now.StatusCode(), string(now.Body))
 	got := h.patch(userID, now.JSON200.Version, body, raised)
@@ -114,7 +114,7 @@ func TestGetUser_othersSeeThemselvesAlone(t *testing.T) {
 	grace := h.user("grace", "reader", raised)
 	token := h.login("grace", userPassword).AccessToken
 	get := func(userID string) *api.GetUserResult {
-		got, err := h.client.GetUserWithResponse(t.Context(), userID, bearer(token))
+		got, err := h.client.GetUserWithResponse(t.Context(), userID, nil, bearer(token))
 		require.NoError(t, err)
 		return got
 	}
@@ -147,11 +147,17 @@ func TestUpdateUser_onlyOverTheVersionThatWasSeen(t *testing.T) {
 		all.Wait()
 		require.EqualValues(t, 1, changed.Load())
 		require.EqualValues(t, 15, stale.Load())
-		for _, tag := range []string{`"7"`, `"abc"`, `"-1"`, `"99999999999999999999"`} {
+		for _, tag := range []string{`"7"`, `"abc"`, `"-1"`, `"99999999999999999999"`, `W/"2"`, `"7", "8"`} {
 			got, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{IfMatch: tag}, api.UserUpdate{Roles: &[]string{"reader"}}, bearer(raised))
 			require.NoError(t, err)
 			require.Equal(t, http.StatusPreconditionFailed, got.StatusCode(), tag)
 		}
+		any, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{IfMatch: "*"}, api.UserUpdate{Roles: &[]string{"reader"}}, bearer(raised))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, any.StatusCode(), string(any.Body))
+		several, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{IfMatch: `"1", ` + any.HTTPResponse.Header.Get("ETag")}, api.UserUpdate{Roles: &[]string{"editor"}}, bearer(raised))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, several.StatusCode(), string(several.Body))
 		missing, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{}, api.UserUpdate{Roles: &[]string{"reader"}}, bearer(raised), withoutIfMatch)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusPreconditionRequired, missing.StatusCode(), string(missing.Body))
@@ -174,7 +180,7 @@ func TestUpdateUser_neverTheLastAdministrator(t *testing.T) {
 		}
 		for round := range 5 {
 			other := h.user(fmt.Sprintf("other%d", round), "admin", raised)
-			now, err := h.client.GetUserWithResponse(t.Context(), ada.ID, bearer(raised))
+			now, err := h.client.GetUserWithResponse(t.Context(), ada.ID, nil, bearer(raised))
 			require.NoError(t, err)
 			var done atomic.Int64
 			var all sync.WaitGroup

@@ -370,13 +370,17 @@ func TestCreateVersion_followsOnlyTheVersionItWasMadeFrom(t *testing.T) {
 		r.into(t, &now)
 		require.EqualValues(t, 2, now.Version)
 		require.EqualValues(t, 1, now.Number)
-		for _, tag := range []string{`"1"`, `"3"`, `"x"`, `"02"`} {
+		for _, tag := range []string{`"1"`, `"3"`, `"x"`, `"02"`, `W/"2"`, `"1", "3"`, `"12"`, `"%2"`} {
 			r = i.do(t, editor, http.MethodPost, path, `{"data":{"text":"SECRET"}}`, "If-Match", tag)
 			require.Equal(t, 412, r.status, tag)
 			require.Equal(t, `"2"`, r.header.Get("ETag"), "names the current version")
 			require.NotContains(t, string(r.body), "two")
 		}
 		require.Equal(t, 404, i.do(t, editor, http.MethodPost, linesPath+"/x/versions", `{"data":{}}`, "If-Match", `"1"`).status)
+		require.Equal(t, 404, i.do(t, editor, http.MethodPost, linesPath+"/x/versions", `{"data":{}}`, "If-Match", `*`).status)
+		for _, malformed := range []string{`1`, `"1`, `"1" "2"`, `*, "1"`, `"1",`, `"a b"`, strings.Repeat(`"1", `, 8) + `"2"`} {
+			require.Equal(t, 400, i.do(t, editor, http.MethodPost, path, `{"data":{}}`, "If-Match", malformed).status, malformed)
+		}
 
 		var list struct {
 			Items []struct {
@@ -400,5 +404,36 @@ func TestCreateVersion_followsOnlyTheVersionItWasMadeFrom(t *testing.T) {
 		require.Equal(t, 404, i.do(t, reader, http.MethodGet, path+"/3", nil).status)
 		require.Equal(t, 404, i.do(t, reader, http.MethodGet, linesPath+"/x/versions", nil).status)
 		require.Equal(t, 400, i.do(t, reader, http.MethodGet, path+"/0", nil).status)
+	})
+}
+
+func TestCreateVersion_takesOneOfSeveralVersionsAndAny(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		i.create(t, linesPath, `{"id":"a","data":{"text":"one"}}`)
+		for at, match := range []string{`"7", "1"`, `*`, `W/"3","3"`, `*`} {
+			r := i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{"text":"more"}}`, "If-Match", match)
+			require.Equal(t, 201, r.status, "%s: %s", match, r.body)
+			require.Equal(t, fmt.Sprintf(`"%d"`, at+2), r.header.Get("ETag"))
+		}
+	})
+}
+
+// Who has the current version already gets no body, also for HEAD, and only then.
+func TestGetElement_answersOnlyWhatIsNew(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		i.create(t, linesPath, `{"id":"a","data":{"text":"one"}}`)
+		for _, path := range []string{linesPath + "/a", linesPath + "/a/versions/1"} {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				for tag, want := range map[string]int{`"1"`: 304, `W/"1"`: 304, `*`: 304, `"0", "1"`: 304, `"2"`: 200, `1`: 200} {
+					r := i.do(t, reader, method, path, nil, "If-None-Match", tag)
+					require.Equal(t, want, r.status, "%s %s %s: %s", method, path, tag, r.body)
+					require.Equal(t, `"1"`, r.header.Get("ETag"))
+					require.Equal(t, want == 200 && method == http.MethodGet, len(r.body) > 0)
+				}
+			}
+		}
+		require.Equal(t, 404, i.do(t, reader, http.MethodGet, linesPath+"/x", nil, "If-None-Match", "*").status)
 	})
 }

@@ -73,6 +73,9 @@ func (op *Operation) response(status int) *responseContract {
 	return nil
 }
 
+// Declares reports whether the contract declares a status by its number.
+func (op *Operation) Declares(status int) bool { return op.responses[strconv.Itoa(status)] != nil }
+
 // Statuses returns the statuses the contract declares by number, for tests that count what was seen.
 func (op *Operation) Statuses() []int {
 	var out []int

@@ -95,6 +95,9 @@ func (x *Exchange) begin() context.CancelFunc {
 	if op.Policy.Sensitive || !op.Public {
 		header.Set("Cache-Control", "no-store")
 	}
+	if answer, ok := x.Writer.(*response); ok && op.Declares(http.StatusNotModified) {
+		answer.unless = strings.Join(x.Request.Header.Values("If-None-Match"), ",")
+	}
 	end := time.Now().Add(op.Policy.Timeout)
 	if stream := op.Policy.Stream; stream != nil {
 		end = time.Now().Add(stream.MaxDuration)

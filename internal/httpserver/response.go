@@ -3,6 +3,7 @@ package httpserver
 import (
 	"net/http"
 
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -13,9 +14,19 @@ type response struct {
 	status  int
 	bytes   int64
 	problem *problem.Error
+
+	unless string // the value of If-None-Match, where the operation answers 304
+	muted  bool   // the client has the body already
 }
 
 func (w *response) WriteHeader(status int) {
+	if w.unless != "" && w.status == 0 && status == http.StatusOK {
+		if tag := w.Header().Get("ETag"); tag != "" && etag.Names(w.unless, tag) {
+			status, w.muted = http.StatusNotModified, true
+			w.Header().Del("Content-Type") // of a body that is not sent
+			w.Header().Del("Content-Length")
+		}
+	}
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
 	}
@@ -24,7 +35,10 @@ func (w *response) WriteHeader(status int) {
 
 func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.muted {
+		return len(p), nil
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)

@@ -62,7 +62,11 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return answer, nil
 	}
-	if err := match.Operation.CheckResponse(answer.StatusCode, answer.Header, body); err != nil {
+	err = match.Operation.CheckResponse(answer.StatusCode, answer.Header, body)
+	if r.Method == http.MethodHead {
+		err = match.Operation.CheckResponseHead(answer.StatusCode, answer.Header)
+	}
+	if err != nil {
 		c.fail("%s %s answered %d, which is not what the contract says: %v\n%s", r.Method, r.URL.Path, answer.StatusCode, err, body)
 	}
 	return answer, nil

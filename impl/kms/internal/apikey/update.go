@@ -7,6 +7,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -17,9 +18,9 @@ type Change struct {
 	Limit    *RateLimit
 }
 
-// Update changes a working key over the given version. A stale version is domain.PreconditionFailed, a key that has ended
+// Update changes a working key over a version that match holds for. Another one is domain.PreconditionFailed, a key that has ended
 // domain.StateConflict. The limit is changed by whoever is signed in: the token of a key can't lift it (domain.Forbidden).
-func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, version int64, c Change) (Key, error) {
+func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, match etag.Match, c Change) (Key, error) {
 	var after Key
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before, _, err := s.hold(ctx, tx, caller, authority.UpdateKey, keyID)
@@ -33,10 +34,12 @@ func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, version 
 			return domain.Refuse(domain.StateConflict, "The key has ended.")
 		}
 		after = before.with(c)
-		after.Version = version + 1
-		updated, err := s.rows.Update(ctx, tx, after, version)
-		if err != nil {
-			return fmt.Errorf("store key: %w", err)
+		after.Version = before.Version + 1
+		updated := match.Holds(before.Version)
+		if updated {
+			if updated, err = s.rows.Update(ctx, tx, after, before.Version); err != nil {
+				return fmt.Errorf("store key: %w", err)
+			}
 		}
 		if !updated {
 			return domain.Refuse(domain.PreconditionFailed, "The key was changed since it was read.")

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,20 +15,6 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/page"
 )
-
-// etag returns a version as an entity tag.
-func etag(version int64) string { return quoted(version) }
-
-func quoted(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
-// version reads an entity tag; 0, which no resource has, when it is not one of ours.
-func version(etag string) int64 {
-	v, err := strconv.ParseInt(strings.Trim(etag, `"`), 10, 64)
-	if err != nil || v < 0 || quoted(v) != etag { // "01" is another tag than "1"
-		return 0
-	}
-	return v
-}
 
 const (
 	defaultLimit = 50

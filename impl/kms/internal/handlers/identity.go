@@ -5,6 +5,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
+	"github.com/fountainai/fountain/internal/etag"
 )
 
 // BootstrapAdmin implements bootstrapAdmin.
@@ -14,7 +15,7 @@ func (h api) BootstrapAdmin(ctx context.Context, r kmsapi.BootstrapAdminRequestO
 		return nil, err
 	}
 	return kmsapi.BootstrapAdmin201JSONResponse{
-		Body: createdBody(u), Headers: kmsapi.BootstrapAdmin201ResponseHeaders{ETag: etag(u.Version)},
+		Body: createdBody(u), Headers: kmsapi.BootstrapAdmin201ResponseHeaders{ETag: etag.Of(u.Version)},
 	}, nil
 }
 

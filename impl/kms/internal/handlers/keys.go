@@ -8,6 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -66,12 +67,12 @@ func (h api) UpdateAPIKey(ctx context.Context, r kmsapi.UpdateAPIKeyRequestObjec
 		limit := limitFrom(*r.Body.RateLimit)
 		change.Limit = &limit
 	}
-	k, err := h.APIKeys.Update(ctx, h.keyCaller(ctx), r.KeyID, version(r.Params.IfMatch), change)
+	k, err := h.APIKeys.Update(ctx, h.keyCaller(ctx), r.KeyID, etag.ParseMatch(r.Params.IfMatch), change)
 	if err != nil {
 		return nil, err
 	}
 	h.Presented.Forget(k.ID)
-	return kmsapi.UpdateAPIKey200JSONResponse{Body: keyBody(k, h.Clock.Now()), Headers: kmsapi.UpdateAPIKey200ResponseHeaders{ETag: etag(k.Version)}}, nil
+	return kmsapi.UpdateAPIKey200JSONResponse{Body: keyBody(k, h.Clock.Now()), Headers: kmsapi.UpdateAPIKey200ResponseHeaders{ETag: etag.Of(k.Version)}}, nil
 }
 
 // WhoamiAPIKey implements whoamiApiKey.
@@ -104,7 +105,7 @@ func (h api) GetAPIKey(ctx context.Context, r kmsapi.GetAPIKeyRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetAPIKey200JSONResponse{Body: keyBody(key, h.Clock.Now()), Headers: kmsapi.GetAPIKey200ResponseHeaders{ETag: etag(key.Version)}}, nil
+	return kmsapi.GetAPIKey200JSONResponse{Body: keyBody(key, h.Clock.Now()), Headers: kmsapi.GetAPIKey200ResponseHeaders{ETag: etag.Of(key.Version)}}, nil
 }
 
 // RevokeAPIKey implements revokeApiKey.

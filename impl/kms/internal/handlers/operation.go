@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/generated/commonapi"
@@ -34,7 +33,7 @@ func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessReques
 const jwksMaxAge = "public, max-age=300"
 
 // GetJwks implements getJwks.
-func (h api) GetJwks(_ context.Context, r kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
+func (h api) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
 	set, sum := kmsapi.JwkSet{Keys: []kmsapi.Jwk{}}, sha256.New()
 	for _, k := range h.Ring.Published() {
 		set.Keys = append(set.Keys, kmsapi.Jwk{
@@ -43,20 +42,7 @@ func (h api) GetJwks(_ context.Context, r kmsapi.GetJwksRequestObject) (kmsapi.G
 		sum.Write([]byte(k.KID + "\n"))
 	}
 	cache, tag := jwksMaxAge, `"`+hex.EncodeToString(sum.Sum(nil)[:16])+`"`
-	if r.Params.IfNoneMatch != nil && names(*r.Params.IfNoneMatch, tag) {
-		return kmsapi.GetJwks304Response{Headers: kmsapi.GetJwks304ResponseHeaders{ETag: tag}}, nil
-	}
 	return kmsapi.GetJwks200JSONResponse{Body: set, Headers: kmsapi.GetJwks200ResponseHeaders{ETag: tag, CacheControl: &cache}}, nil
-}
-
-// names reports whether an If-None-Match header names the tag, by weak comparison (RFC 9110, section 13.1.2).
-func names(header, tag string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		if part = strings.TrimPrefix(strings.TrimSpace(part), "W/"); part == tag || part == "*" {
-			return true
-		}
-	}
-	return false
 }
 
 // GetServerMetadata implements getServerMetadata.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -32,7 +33,7 @@ func (h api) GetRole(ctx context.Context, r kmsapi.GetRoleRequestObject) (kmsapi
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetRole200JSONResponse{Body: roleBody(found), Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag(found.Version)}}, nil
+	return kmsapi.GetRole200JSONResponse{Body: roleBody(found), Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag.Of(found.Version)}}, nil
 }
 
 // PutRole implements putRole.
@@ -42,15 +43,14 @@ func (h api) PutRole(ctx context.Context, r kmsapi.PutRoleRequestObject) (kmsapi
 		if over.Absent {
 			return nil, problem.New(problem.InvalidRequest, "If-Match and If-None-Match exclude each other.")
 		}
-		if over.Version = version(*r.Params.IfMatch); over.Version == 0 { // no role has it, and zero would mean any
-			over.Version = -1
-		}
+		match := etag.ParseMatch(*r.Params.IfMatch)
+		over.Match = &match
 	}
 	after, made, err := h.Roles.Put(ctx, caller(ctx), r.RoleName, r.Body.Scopes, over)
 	if err != nil {
 		return nil, err
 	}
-	body, tag := roleBody(after), etag(after.Version)
+	body, tag := roleBody(after), etag.Of(after.Version)
 	if made {
 		return kmsapi.PutRole201JSONResponse{Body: body, Headers: kmsapi.PutRole201ResponseHeaders{ETag: tag}}, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -21,10 +22,10 @@ func (h api) PutSecret(ctx context.Context, r kmsapi.PutSecretRequestObject) (km
 		return nil, err
 	}
 	if stored.Version == 1 {
-		return kmsapi.PutSecret201JSONResponse{Body: secretBody(stored), Headers: kmsapi.PutSecret201ResponseHeaders{ETag: etag(1)}}, nil
+		return kmsapi.PutSecret201JSONResponse{Body: secretBody(stored), Headers: kmsapi.PutSecret201ResponseHeaders{ETag: etag.Of(1)}}, nil
 	}
 	return kmsapi.PutSecret200JSONResponse{
-		Body: secretBody(stored), Headers: kmsapi.PutSecret200ResponseHeaders{ETag: etag(stored.Version)},
+		Body: secretBody(stored), Headers: kmsapi.PutSecret200ResponseHeaders{ETag: etag.Of(stored.Version)},
 	}, nil
 }
 
@@ -33,11 +34,8 @@ func precondition(p kmsapi.PutSecretParams) (secret.Precondition, error) {
 	case p.IfMatch != nil && p.IfNoneMatch != nil:
 		return secret.Precondition{}, problem.New(problem.InvalidRequest, "If-Match and If-None-Match exclude each other.")
 	case p.IfMatch != nil:
-		v := version(*p.IfMatch)
-		if v == 0 { // no secret has it, and zero would mean any
-			v = -1
-		}
-		return secret.Precondition{Version: v}, nil
+		match := etag.ParseMatch(*p.IfMatch)
+		return secret.Precondition{Match: &match}, nil
 	}
 	return secret.Precondition{Absent: p.IfNoneMatch != nil}, nil
 }
@@ -52,7 +50,7 @@ func (h api) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObject) (km
 		Body: kmsapi.Secret{
 			Name: found.Name, Version: found.Version, Value: value, CreatedAt: found.CreatedAt, UpdatedAt: found.UpdatedAt,
 		},
-		Headers: kmsapi.GetSecret200ResponseHeaders{ETag: etag(found.Version)},
+		Headers: kmsapi.GetSecret200ResponseHeaders{ETag: etag.Of(found.Version)},
 	}, nil
 }
 

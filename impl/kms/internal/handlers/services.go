@@ -5,6 +5,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -15,7 +16,7 @@ func (h api) RegisterService(ctx context.Context, r kmsapi.RegisterServiceReques
 		s, enrolment, err := h.Services.Register(ctx, tx, caller(ctx), service.Draft{
 			Name: r.Body.Name, Scopes: r.Body.Scopes, Declared: words(r.Body.DeclaredScopes), Tenant: text(r.Body.Tenant),
 		})
-		return response{kmsapi.ServiceRegistration{Service: serviceBody(s), Enrolment: enrolmentBody(enrolment)}, etag(s.Version)}, err
+		return response{kmsapi.ServiceRegistration{Service: serviceBody(s), Enrolment: enrolmentBody(enrolment)}, etag.Of(s.Version)}, err
 	}))
 }
 
@@ -34,7 +35,7 @@ func (h api) GetService(ctx context.Context, r kmsapi.GetServiceRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.GetService200ResponseHeaders{ETag: etag(s.Version)}}, nil
+	return kmsapi.GetService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.GetService200ResponseHeaders{ETag: etag.Of(s.Version)}}, nil
 }
 
 // UpdateService implements updateService.
@@ -44,12 +45,12 @@ func (h api) UpdateService(ctx context.Context, r kmsapi.UpdateServiceRequestObj
 		status := string(*r.Body.Status)
 		change.Status = &status
 	}
-	s, err := h.Services.Update(ctx, caller(ctx), r.ServiceID, version(r.Params.IfMatch), change)
+	s, err := h.Services.Update(ctx, caller(ctx), r.ServiceID, etag.ParseMatch(r.Params.IfMatch), change)
 	if err != nil {
 		return nil, err
 	}
 	h.TokenFiles.Changed(ctx)
-	return kmsapi.UpdateService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.UpdateService200ResponseHeaders{ETag: etag(s.Version)}}, nil
+	return kmsapi.UpdateService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.UpdateService200ResponseHeaders{ETag: etag.Of(s.Version)}}, nil
 }
 
 // DeleteService implements deleteService.

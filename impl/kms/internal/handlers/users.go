@@ -6,6 +6,7 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -18,7 +19,7 @@ func (h api) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (
 	request := createRequest{operation: "createUser", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		u, err := h.Users.Create(ctx, tx, caller(ctx), draft)
-		return response{createdBody(u), etag(u.Version)}, err
+		return response{createdBody(u), etag.Of(u.Version)}, err
 	}))
 }
 
@@ -85,7 +86,7 @@ func (h api) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetUser200JSONResponse{Body: userBody(u), Headers: kmsapi.GetUser200ResponseHeaders{ETag: etag(u.Version)}}, nil
+	return kmsapi.GetUser200JSONResponse{Body: userBody(u), Headers: kmsapi.GetUser200ResponseHeaders{ETag: etag.Of(u.Version)}}, nil
 }
 
 // UpdateUser implements updateUser.
@@ -95,9 +96,9 @@ func (h api) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObject) (
 		status := string(*r.Body.Status)
 		change.Status = &status
 	}
-	u, err := h.Users.Update(ctx, caller(ctx), r.UserID, version(r.Params.IfMatch), change)
+	u, err := h.Users.Update(ctx, caller(ctx), r.UserID, etag.ParseMatch(r.Params.IfMatch), change)
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.UpdateUser200JSONResponse{Body: userBody(u), Headers: kmsapi.UpdateUser200ResponseHeaders{ETag: etag(u.Version)}}, nil
+	return kmsapi.UpdateUser200JSONResponse{Body: userBody(u), Headers: kmsapi.UpdateUser200ResponseHeaders{ETag: etag.Of(u.Version)}}, nil
 }

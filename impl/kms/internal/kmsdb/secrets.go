@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -35,10 +36,11 @@ func (Secrets) Create(ctx context.Context, tx *store.Tx, name string, at time.Ti
 }
 
 // Advance implements secret.Rows.
-func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from int64, at time.Time) (secret.Secret, bool, error) {
+func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (secret.Secret, bool, error) {
 	var r secretRow
-	advanced, err := one(ctx, tx, &r, "UPDATE secrets SET version = version + 1, updated_at = ? WHERE name = ? AND version = ?"+secretRead,
-		at.UnixMicro(), name, from)
+	advanced, err := one(ctx, tx, &r, "UPDATE secrets SET version = version + 1, updated_at = ? WHERE name = ?"+
+		" AND (CAST(? AS TEXT) = '*' OR CAST(? AS TEXT) LIKE '%,' || CAST(version AS TEXT) || ',%')"+secretRead,
+		at.UnixMicro(), name, from.List(), from.List())
 	return r.secret(), advanced, err
 }
 

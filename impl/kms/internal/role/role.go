@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/page"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
@@ -180,8 +181,8 @@ func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) error {
 
 // Over says what is to be replaced.
 type Over struct {
-	Absent  bool  // only when there is no such role
-	Version int64 // only this version; 0: any
+	Absent bool        // only when there is no such role
+	Match  *etag.Match // only such a version; nil: any, and none
 }
 
 // Put makes or changes a role. Taking scopes away ends the access tokens of all who have the role. made is true for a new one.
@@ -204,7 +205,7 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		if err := s.carries(ctx, tx, scopes); err != nil {
 			return err
 		}
-		if over.Absent && found || over.Version != 0 && over.Version != before.Version {
+		if over.Absent && found || over.Match != nil && (!found || !over.Match.Holds(before.Version)) {
 			return domain.Refuse(domain.PreconditionFailed, "The role was changed since it was read, or is there already.")
 		}
 		made = !found

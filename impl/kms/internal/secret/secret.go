@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
@@ -35,7 +36,7 @@ type Rows interface {
 	// Create begins a secret with version 1; false when there is one.
 	Create(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, bool, error)
 	// Advance gives the secret its next version, over the given one; false when that is not the current one.
-	Advance(ctx context.Context, tx *store.Tx, name string, from int64, at time.Time) (Secret, bool, error)
+	Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (Secret, bool, error)
 	// Put does whichever of both fits.
 	Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, error)
 	InsertVersion(ctx context.Context, tx *store.Tx, s Secret, wrappedKey, value []byte) error
@@ -67,8 +68,8 @@ func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c
 
 // Precondition says over what a value may be put. The zero Precondition allows all.
 type Precondition struct {
-	Absent  bool  // only when there is none
-	Version int64 // only over this version; 0: any
+	Absent bool        // only when there is none
+	Match  *etag.Match // only over such a version; nil: any, and none
 }
 
 // Put stores the next version of a secret. A precondition that does not hold is precondition_failed; a service reaches only the
@@ -104,8 +105,8 @@ func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precond
 	switch {
 	case p.Absent:
 		made, held, err = s.rows.Create(ctx, tx, name, now)
-	case p.Version != 0:
-		made, held, err = s.rows.Advance(ctx, tx, name, p.Version, now)
+	case p.Match != nil:
+		made, held, err = s.rows.Advance(ctx, tx, name, *p.Match, now)
 	default:
 		made, err = s.rows.Put(ctx, tx, name, now)
 	}

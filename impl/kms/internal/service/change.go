@@ -11,6 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -21,11 +22,11 @@ type Change struct {
 	Declared *[]string
 }
 
-// Update applies the change over the given version. A stale version is domain.PreconditionFailed. Disabling ends the service's keys, tokens and
+// Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed. Disabling ends the service's keys, tokens and
 // unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService). A scope that is taken away ends the service's
 // tokens; one that is no longer declared is taken from all who carry it. The scopes of the family's services are the release's
 // (domain.Forbidden).
-func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID string, version int64, c Change) (Service, error) {
+func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID string, match etag.Match, c Change) (Service, error) {
 	var after Service
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before, err := s.administered(ctx, tx, caller, serviceID)
@@ -36,10 +37,12 @@ func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID
 			return err
 		}
 		after = before.with(c)
-		after.Version, after.UpdatedAt = version+1, domain.Now(s.clock)
-		updated, err := s.rows.Update(ctx, tx, after, version)
-		if err != nil {
-			return fmt.Errorf("store service: %w", err)
+		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.clock)
+		updated := match.Holds(before.Version)
+		if updated {
+			if updated, err = s.rows.Update(ctx, tx, after, before.Version); err != nil {
+				return fmt.Errorf("store service: %w", err)
+			}
 		}
 		if !updated {
 			return domain.Refuse(domain.PreconditionFailed, "The service was changed since it was read.")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/internal/etag"
 	ended "github.com/fountainai/fountain/internal/revocation"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -248,10 +249,10 @@ type Change struct {
 	Status *string
 }
 
-// Update applies the change over the given version. A stale version is domain.PreconditionFailed; the last active administrator can be
+// Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed; the last active administrator can be
 // neither disabled nor demoted (domain.LastAdministrator). Disabling ends every session and key of the user; a change of roles ends the
 // access tokens, so that the next ones carry the new roles.
-func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, version int64, change Change) (User, error) {
+func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change) (User, error) {
 	var after User
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
@@ -271,12 +272,12 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		if err := s.roles.Check(ctx, tx, after.Roles); err != nil {
 			return err
 		}
-		after.Version, after.UpdatedAt = version+1, domain.Now(s.clock)
-		if before.Version != version {
+		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.clock)
+		if !match.Holds(before.Version) {
 			return stale()
 		}
 		// The version that was read is the version that is replaced, so what before says is what the count was made of.
-		if updated, err := s.rows.Update(ctx, tx, after, version); err != nil || !updated {
+		if updated, err := s.rows.Update(ctx, tx, after, before.Version); err != nil || !updated {
 			return orStale(err)
 		}
 		return s.applyConsequences(ctx, tx, before, after)

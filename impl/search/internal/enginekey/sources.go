@@ -54,7 +54,7 @@ func (s KMS) Key(ctx context.Context) (string, error) {
 const maxAnswer = 64 << 10
 
 func (s KMS) get(ctx context.Context) (key string, status int, err error) {
-	resp, err := s.Client.GetSecret(ctx, SecretName)
+	resp, err := s.Client.GetSecret(ctx, SecretName, nil)
 	if err != nil {
 		return "", 0, fmt.Errorf("ask the kms: %w", err)
 	}

@@ -1,6 +1,10 @@
 package domain
 
-import "time"
+import (
+	"time"
+
+	"github.com/fountainai/fountain/internal/etag"
+)
 
 // Version is what an element was at one time. It never changes.
 type Version struct {
@@ -11,10 +15,10 @@ type Version struct {
 	CreatedBy string // the subject that made it
 }
 
-// Revise gives an element a new version, provided that the current one is still the one the change was made from.
+// Revise gives an element a new version, provided that the current one is still one that the change was made from.
 type Revise struct {
 	Ref
-	Expected int64 // the version that must be current
+	Expected etag.Match // what the current version must be
 	Comment  *string
 	Data     []byte
 	Actor    Actor

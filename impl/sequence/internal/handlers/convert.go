@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/internal/etag"
 )
 
 func toDrafts(in []sequenceapi.ElementCreate) []domain.Draft {
@@ -106,7 +107,7 @@ func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
 // elementAnswer is an element with its ETag.
 func elementAnswer(status int, e domain.Element) answer {
-	return answer{status: status, etag: entityTag(e.Version), body: fromElement(e)}
+	return answer{status: status, etag: etag.Of(e.Version), body: fromElement(e)}
 }
 
 func (a answer) write(w http.ResponseWriter) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/problem"
 	database "github.com/fountainai/fountain/internal/store"
 )
@@ -44,7 +45,7 @@ func refuse(err error, at pointer) error {
 		return p
 	case errors.As(err, &stale):
 		return problem.New(problem.PreconditionFailed, fmt.Sprintf("The element has changed: version %d is current.", stale.Current)).
-			WithHeader("ETag", entityTag(stale.Current))
+			WithHeader("ETag", etag.Of(stale.Current))
 	case errors.Is(err, domain.ErrUnknownScope):
 		return problem.New(problem.NotFound, "The scope has no element.")
 	case errors.Is(err, domain.ErrUnknownElement):

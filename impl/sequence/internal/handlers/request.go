@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strconv"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
@@ -60,18 +59,3 @@ func actor(ctx context.Context) domain.Actor {
 	}
 	return domain.Actor{Subject: p.Subject, Kind: p.Kind, RequestID: httpserver.RequestID(ctx)}
 }
-
-// expectedVersion reads If-Match. A tag that no version ever had is 0, which is current nowhere.
-func expectedVersion(tag string) int64 {
-	if len(tag) < 2 {
-		return 0
-	}
-	version, err := strconv.ParseInt(tag[1:len(tag)-1], 10, 64)
-	if err != nil || entityTag(version) != tag {
-		return 0
-	}
-	return version
-}
-
-// entityTag is the ETag of a version (RFC 9110, section 8.8.3).
-func entityTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }

@@ -7,13 +7,14 @@ import (
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/page"
 )
 
 // CreateVersion gives an element a new version.
 func (s *Server) CreateVersion(ctx context.Context, r sequenceapi.CreateVersionRequestObject) (sequenceapi.CreateVersionResponseObject, error) {
 	revise := &domain.Revise{
-		Ref: ref(r.Scope, r.ElementType, r.ElementID), Expected: expectedVersion(r.Params.IfMatch),
+		Ref: ref(r.Scope, r.ElementType, r.ElementID), Expected: etag.ParseMatch(r.Params.IfMatch),
 		Comment: r.Body.Comment, Data: r.Body.Data, Actor: actor(ctx),
 	}
 	done, err := s.Writer.Do(ctx, writer.Request{Revise: revise, Key: idempotencyKey(ctx, "createVersion", r.Params.IdempotencyKey)})
@@ -51,5 +52,5 @@ func (s *Server) GetVersion(ctx context.Context, r sequenceapi.GetVersionRequest
 	if err != nil {
 		return nil, refuse(err, nil)
 	}
-	return answer{status: http.StatusOK, etag: entityTag(version.Version), body: fromVersion(version)}, nil
+	return answer{status: http.StatusOK, etag: etag.Of(version.Version), body: fromVersion(version)}, nil
 }

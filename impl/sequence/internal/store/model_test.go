@@ -59,7 +59,7 @@ func (m *model) one(c *store.Change) string {
 		switch {
 		case t == nil:
 			return "unknown"
-		case int64(len(t.versions)) != c.Revise.Expected:
+		case !c.Revise.Expected.Holds(int64(len(t.versions))):
 			return fmt.Sprintf("stale %d", len(t.versions))
 		}
 		t.versions = append(t.versions, string(c.Revise.Data))

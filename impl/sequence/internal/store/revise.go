@@ -30,18 +30,18 @@ func (b *batch) revise(ctx context.Context, changes []*Change) error {
 
 // reviseRound takes at most one change for each element.
 func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
-	// The guard is in the statement: only the expected version is followed by a new one.
+	// The guard is in the statement: only an expected version is followed by a new one.
 	args := make([]any, 0, 4*len(changes)+1)
 	refs := make([]domain.Ref, len(changes))
 	for i, c := range changes {
 		refs[i] = c.Revise.Ref
-		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected)
+		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected.List())
 	}
 	var rows []row
-	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+values(len(changes), text, text, text, bigint)+`)
+	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+values(len(changes), text, text, text, text)+`)
 		UPDATE elements SET version = elements.version + 1, updated_at = ? FROM wanted
 		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
-		  AND elements.version = wanted.expected
+		  AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%')
 		RETURNING elements.scope, elements.element_type, elements.id, elements.number, elements.status, elements.version,
 		  elements.created_at, elements.updated_at`, append(args, b.at)...)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/etag"
 	database "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
@@ -42,7 +43,7 @@ func create(g domain.Group, ids ...string) *store.Change {
 }
 
 func revise(g domain.Group, id string, expected int64, data string) *store.Change {
-	return &store.Change{Revise: &domain.Revise{Ref: domain.Ref{Group: g, ID: id}, Expected: expected, Data: []byte(data), Actor: author}}
+	return &store.Change{Revise: &domain.Revise{Ref: domain.Ref{Group: g, ID: id}, Expected: etag.Exactly(expected), Data: []byte(data), Actor: author}}
 }
 
 func omit(g domain.Group, id string) *store.Change {

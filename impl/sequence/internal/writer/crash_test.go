@@ -22,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/seal"
 	database "github.com/fountainai/fountain/internal/store"
@@ -74,7 +75,7 @@ func child(where string) {
 				e := done.Elements[0]
 				if n%4 == 0 {
 					done, err = w.Do(context.Background(), writer.Request{Revise: &domain.Revise{
-						Ref: e.Ref, Expected: 1, Data: []byte(`{"text":"revised"}`), Actor: author,
+						Ref: e.Ref, Expected: etag.Exactly(1), Data: []byte(`{"text":"revised"}`), Actor: author,
 					}})
 					if err != nil {
 						panic(err)

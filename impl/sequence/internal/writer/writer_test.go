@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/outbox"
@@ -144,7 +145,7 @@ func TestDo_oneOfManyRevisionsWins(t *testing.T) {
 			for n := range 20 {
 				group.Go(func() {
 					_, err := writers[n%len(writers)].Do(context.Background(), writer.Request{Revise: &domain.Revise{
-						Ref: domain.Ref{Group: lines, ID: "a"}, Expected: version + 1, Data: []byte(`{}`), Actor: author,
+						Ref: domain.Ref{Group: lines, ID: "a"}, Expected: etag.Exactly(version + 1), Data: []byte(`{}`), Actor: author,
 					}})
 					var stale *domain.Stale
 					mu.Lock()

@@ -1,0 +1,65 @@
+// Package etag reads the preconditions of requests: RFC 9110, section 13.1. The entity tag of a version is its number in quotes.
+package etag
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Of returns the entity tag of a version.
+func Of(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// Match is what If-Match asks of the current version: to be one of several, or only to be there. The zero Match holds for none.
+type Match struct {
+	any      bool
+	versions []int64
+}
+
+// Exactly holds for one version.
+func Exactly(version int64) Match { return Match{versions: []int64{version}} }
+
+// ParseMatch reads the value of If-Match, whose syntax the contract has checked. It compares strongly: a weak tag and one that is no version
+// of ours hold for none.
+func ParseMatch(header string) Match {
+	var m Match
+	for part := range strings.SplitSeq(header, ",") {
+		part = strings.TrimSpace(part)
+		if part == "*" {
+			m.any = true
+			continue
+		}
+		version, err := strconv.ParseInt(strings.Trim(part, `"`), 10, 64)
+		if err == nil && version > 0 && Of(version) == part { // "01" is another tag than "1"
+			m.versions = append(m.versions, version)
+		}
+	}
+	return m
+}
+
+// Holds reports whether the version of a resource that is there meets the precondition.
+func (m Match) Holds(version int64) bool { return m.any || slices.Contains(m.versions, version) }
+
+// List returns "*", or the versions with a comma before, between and behind them: what a statement can compare with.
+func (m Match) List() string {
+	if m.any {
+		return "*"
+	}
+	var out strings.Builder
+	out.WriteByte(',')
+	for _, version := range m.versions {
+		out.WriteString(strconv.FormatInt(version, 10))
+		out.WriteByte(',')
+	}
+	return out.String()
+}
+
+// Names reports whether the value of If-None-Match names a tag, by weak comparison. "*" names every tag.
+func Names(header, tag string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		if part = strings.TrimPrefix(strings.TrimSpace(part), "W/"); part == "*" || part == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,34 @@
+package etag
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseMatch_comparesStrongly(t *testing.T) {
+	for header, want := range map[string][]int64{ // of 1, 2, 10
+		`"1"`: {1}, `*`: {1, 2, 10}, `"1", "2"`: {1, 2}, `"1","10"`: {1, 10}, `W/"1"`: nil, `W/"1", "2"`: {2}, `"01"`: nil, `"+1"`: nil, `"x"`: nil, `""`: nil, `"0"`: nil, `"-1"`: nil,
+		`"99999999999999999999"`: nil, ``: nil,
+	} {
+		m := ParseMatch(header)
+		var got []int64
+		for _, version := range []int64{1, 2, 10} {
+			if m.Holds(version) {
+				got = append(got, version)
+			}
+		}
+		require.Equal(t, want, got, header)
+	}
+	require.False(t, Match{}.Holds(0))
+	require.Equal(t, "*", ParseMatch("*").List())
+	require.Equal(t, ",1,2,", ParseMatch(`"1", "2"`).List())
+	require.Equal(t, ",", Match{}.List())
+}
+
+func TestNames_comparesWeakly(t *testing.T) {
+	for header, want := range map[string]bool{`"a"`: true, `W/"a"`: true, `*`: true, `"b", W/"a"`: true, `"b"`: false, `a`: false, ``: false} {
+		require.Equal(t, want, Names(header, `"a"`), header)
+	}
+	require.True(t, Names(`"a"`, `W/"a"`))
+}
