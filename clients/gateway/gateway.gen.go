@@ -21,19 +21,19 @@ import (
 
 // Defines values for ServiceStatusStatus.
 const (
-	Down     ServiceStatusStatus = "down"
-	Ready    ServiceStatusStatus = "ready"
-	Starting ServiceStatusStatus = "starting"
+	ServiceStatusStatusDown     ServiceStatusStatus = "down"
+	ServiceStatusStatusReady    ServiceStatusStatus = "ready"
+	ServiceStatusStatusStarting ServiceStatusStatus = "starting"
 )
 
 // Valid indicates whether the value is a known member of the ServiceStatusStatus enum.
 func (e ServiceStatusStatus) Valid() bool {
 	switch e {
-	case Down:
+	case ServiceStatusStatusDown:
 		return true
-	case Ready:
+	case ServiceStatusStatusReady:
 		return true
-	case Starting:
+	case ServiceStatusStatusStarting:
 		return true
 	default:
 		return false

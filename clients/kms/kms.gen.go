@@ -116,34 +116,34 @@ func (e APIKeyCreateOwnerKind) Valid() bool {
 
 // Defines values for APIKeyVerdictCode.
 const (
-	DISABLED          APIKeyVerdictCode = "DISABLED"
-	EXPIRED           APIKeyVerdictCode = "EXPIRED"
-	INSUFFICIENTSCOPE APIKeyVerdictCode = "INSUFFICIENT_SCOPE"
-	MALFORMED         APIKeyVerdictCode = "MALFORMED"
-	NOTFOUND          APIKeyVerdictCode = "NOT_FOUND"
-	RATELIMITED       APIKeyVerdictCode = "RATE_LIMITED"
-	REVOKED           APIKeyVerdictCode = "REVOKED"
-	VALID             APIKeyVerdictCode = "VALID"
+	APIKeyVerdictCodeDISABLED          APIKeyVerdictCode = "DISABLED"
+	APIKeyVerdictCodeEXPIRED           APIKeyVerdictCode = "EXPIRED"
+	APIKeyVerdictCodeINSUFFICIENTSCOPE APIKeyVerdictCode = "INSUFFICIENT_SCOPE"
+	APIKeyVerdictCodeMALFORMED         APIKeyVerdictCode = "MALFORMED"
+	APIKeyVerdictCodeNOTFOUND          APIKeyVerdictCode = "NOT_FOUND"
+	APIKeyVerdictCodeRATELIMITED       APIKeyVerdictCode = "RATE_LIMITED"
+	APIKeyVerdictCodeREVOKED           APIKeyVerdictCode = "REVOKED"
+	APIKeyVerdictCodeVALID             APIKeyVerdictCode = "VALID"
 )
 
 // Valid indicates whether the value is a known member of the APIKeyVerdictCode enum.
 func (e APIKeyVerdictCode) Valid() bool {
 	switch e {
-	case DISABLED:
+	case APIKeyVerdictCodeDISABLED:
 		return true
-	case EXPIRED:
+	case APIKeyVerdictCodeEXPIRED:
 		return true
-	case INSUFFICIENTSCOPE:
+	case APIKeyVerdictCodeINSUFFICIENTSCOPE:
 		return true
-	case MALFORMED:
+	case APIKeyVerdictCodeMALFORMED:
 		return true
-	case NOTFOUND:
+	case APIKeyVerdictCodeNOTFOUND:
 		return true
-	case RATELIMITED:
+	case APIKeyVerdictCodeRATELIMITED:
 		return true
-	case REVOKED:
+	case APIKeyVerdictCodeREVOKED:
 		return true
-	case VALID:
+	case APIKeyVerdictCodeVALID:
 		return true
 	default:
 		return false
@@ -206,31 +206,31 @@ func (e IntrospectionPrincipal) Valid() bool {
 
 // Defines values for OAuthErrorError.
 const (
-	InvalidClient        OAuthErrorError = "invalid_client"
-	InvalidGrant         OAuthErrorError = "invalid_grant"
-	InvalidRequest       OAuthErrorError = "invalid_request"
-	InvalidScope         OAuthErrorError = "invalid_scope"
-	InvalidTarget        OAuthErrorError = "invalid_target"
-	UnauthorizedClient   OAuthErrorError = "unauthorized_client"
-	UnsupportedGrantType OAuthErrorError = "unsupported_grant_type"
+	OAuthErrorErrorInvalidClient        OAuthErrorError = "invalid_client"
+	OAuthErrorErrorInvalidGrant         OAuthErrorError = "invalid_grant"
+	OAuthErrorErrorInvalidRequest       OAuthErrorError = "invalid_request"
+	OAuthErrorErrorInvalidScope         OAuthErrorError = "invalid_scope"
+	OAuthErrorErrorInvalidTarget        OAuthErrorError = "invalid_target"
+	OAuthErrorErrorUnauthorizedClient   OAuthErrorError = "unauthorized_client"
+	OAuthErrorErrorUnsupportedGrantType OAuthErrorError = "unsupported_grant_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorError enum.
 func (e OAuthErrorError) Valid() bool {
 	switch e {
-	case InvalidClient:
+	case OAuthErrorErrorInvalidClient:
 		return true
-	case InvalidGrant:
+	case OAuthErrorErrorInvalidGrant:
 		return true
-	case InvalidRequest:
+	case OAuthErrorErrorInvalidRequest:
 		return true
-	case InvalidScope:
+	case OAuthErrorErrorInvalidScope:
 		return true
-	case InvalidTarget:
+	case OAuthErrorErrorInvalidTarget:
 		return true
-	case UnauthorizedClient:
+	case OAuthErrorErrorUnauthorizedClient:
 		return true
-	case UnsupportedGrantType:
+	case OAuthErrorErrorUnsupportedGrantType:
 		return true
 	default:
 		return false
@@ -239,13 +239,13 @@ func (e OAuthErrorError) Valid() bool {
 
 // Defines values for ProofKeyCrv.
 const (
-	Ed25519 ProofKeyCrv = "Ed25519"
+	ProofKeyCrvEd25519 ProofKeyCrv = "Ed25519"
 )
 
 // Valid indicates whether the value is a known member of the ProofKeyCrv enum.
 func (e ProofKeyCrv) Valid() bool {
 	switch e {
-	case Ed25519:
+	case ProofKeyCrvEd25519:
 		return true
 	default:
 		return false
@@ -254,13 +254,13 @@ func (e ProofKeyCrv) Valid() bool {
 
 // Defines values for ProofKeyKty.
 const (
-	OKP ProofKeyKty = "OKP"
+	ProofKeyKtyOKP ProofKeyKty = "OKP"
 )
 
 // Valid indicates whether the value is a known member of the ProofKeyKty enum.
 func (e ProofKeyKty) Valid() bool {
 	switch e {
-	case OKP:
+	case ProofKeyKtyOKP:
 		return true
 	default:
 		return false
@@ -305,13 +305,13 @@ func (e ServiceUpdateStatus) Valid() bool {
 
 // Defines values for TokenResponseTokenType.
 const (
-	Bearer TokenResponseTokenType = "Bearer"
+	TokenResponseTokenTypeBearer TokenResponseTokenType = "Bearer"
 )
 
 // Valid indicates whether the value is a known member of the TokenResponseTokenType enum.
 func (e TokenResponseTokenType) Valid() bool {
 	switch e {
-	case Bearer:
+	case TokenResponseTokenTypeBearer:
 		return true
 	default:
 		return false
@@ -374,13 +374,13 @@ func (e UserUpdateStatus) Valid() bool {
 
 // Defines values for ListAPIKeysParamsOwner.
 const (
-	Me ListAPIKeysParamsOwner = "me"
+	ListAPIKeysParamsOwnerMe ListAPIKeysParamsOwner = "me"
 )
 
 // Valid indicates whether the value is a known member of the ListAPIKeysParamsOwner enum.
 func (e ListAPIKeysParamsOwner) Valid() bool {
 	switch e {
-	case Me:
+	case ListAPIKeysParamsOwnerMe:
 		return true
 	default:
 		return false

@@ -20,16 +20,16 @@ import (
 
 // Defines values for DocumentSearchResultEngine.
 const (
-	Embedded  DocumentSearchResultEngine = "embedded"
-	Typesense DocumentSearchResultEngine = "typesense"
+	DocumentSearchResultEngineEmbedded  DocumentSearchResultEngine = "embedded"
+	DocumentSearchResultEngineTypesense DocumentSearchResultEngine = "typesense"
 )
 
 // Valid indicates whether the value is a known member of the DocumentSearchResultEngine enum.
 func (e DocumentSearchResultEngine) Valid() bool {
 	switch e {
-	case Embedded:
+	case DocumentSearchResultEngineEmbedded:
 		return true
-	case Typesense:
+	case DocumentSearchResultEngineTypesense:
 		return true
 	default:
 		return false
@@ -38,43 +38,43 @@ func (e DocumentSearchResultEngine) Valid() bool {
 
 // Defines values for FieldType.
 const (
-	Auto    FieldType = "auto"
-	Bool    FieldType = "bool"
-	Bool1   FieldType = "bool[]"
-	Float   FieldType = "float"
-	Float1  FieldType = "float[]"
-	Int32   FieldType = "int32"
-	Int321  FieldType = "int32[]"
-	Int64   FieldType = "int64"
-	Int641  FieldType = "int64[]"
-	String  FieldType = "string"
-	String1 FieldType = "string[]"
+	FieldTypeAuto    FieldType = "auto"
+	FieldTypeBool    FieldType = "bool"
+	FieldTypeBool1   FieldType = "bool[]"
+	FieldTypeFloat   FieldType = "float"
+	FieldTypeFloat1  FieldType = "float[]"
+	FieldTypeInt32   FieldType = "int32"
+	FieldTypeInt321  FieldType = "int32[]"
+	FieldTypeInt64   FieldType = "int64"
+	FieldTypeInt641  FieldType = "int64[]"
+	FieldTypeString  FieldType = "string"
+	FieldTypeString1 FieldType = "string[]"
 )
 
 // Valid indicates whether the value is a known member of the FieldType enum.
 func (e FieldType) Valid() bool {
 	switch e {
-	case Auto:
+	case FieldTypeAuto:
 		return true
-	case Bool:
+	case FieldTypeBool:
 		return true
-	case Bool1:
+	case FieldTypeBool1:
 		return true
-	case Float:
+	case FieldTypeFloat:
 		return true
-	case Float1:
+	case FieldTypeFloat1:
 		return true
-	case Int32:
+	case FieldTypeInt32:
 		return true
-	case Int321:
+	case FieldTypeInt321:
 		return true
-	case Int64:
+	case FieldTypeInt64:
 		return true
-	case Int641:
+	case FieldTypeInt641:
 		return true
-	case String:
+	case FieldTypeString:
 		return true
-	case String1:
+	case FieldTypeString1:
 		return true
 	default:
 		return false
@@ -83,16 +83,16 @@ func (e FieldType) Valid() bool {
 
 // Defines values for SortKeyOrder.
 const (
-	Asc  SortKeyOrder = "asc"
-	Desc SortKeyOrder = "desc"
+	SortKeyOrderAsc  SortKeyOrder = "asc"
+	SortKeyOrderDesc SortKeyOrder = "desc"
 )
 
 // Valid indicates whether the value is a known member of the SortKeyOrder enum.
 func (e SortKeyOrder) Valid() bool {
 	switch e {
-	case Asc:
+	case SortKeyOrderAsc:
 		return true
-	case Desc:
+	case SortKeyOrderDesc:
 		return true
 	default:
 		return false
@@ -101,16 +101,16 @@ func (e SortKeyOrder) Valid() bool {
 
 // Defines values for SyncItemOp.
 const (
-	Delete SyncItemOp = "delete"
-	Upsert SyncItemOp = "upsert"
+	SyncItemOpDelete SyncItemOp = "delete"
+	SyncItemOpUpsert SyncItemOp = "upsert"
 )
 
 // Valid indicates whether the value is a known member of the SyncItemOp enum.
 func (e SyncItemOp) Valid() bool {
 	switch e {
-	case Delete:
+	case SyncItemOpDelete:
 		return true
-	case Upsert:
+	case SyncItemOpUpsert:
 		return true
 	default:
 		return false
@@ -119,16 +119,16 @@ func (e SyncItemOp) Valid() bool {
 
 // Defines values for SyncOutcomeStatus.
 const (
-	Error SyncOutcomeStatus = "error"
-	Ok    SyncOutcomeStatus = "ok"
+	SyncOutcomeStatusError SyncOutcomeStatus = "error"
+	SyncOutcomeStatusOk    SyncOutcomeStatus = "ok"
 )
 
 // Valid indicates whether the value is a known member of the SyncOutcomeStatus enum.
 func (e SyncOutcomeStatus) Valid() bool {
 	switch e {
-	case Error:
+	case SyncOutcomeStatusError:
 		return true
-	case Ok:
+	case SyncOutcomeStatusOk:
 		return true
 	default:
 		return false

@@ -5,13 +5,13 @@ package commonapi
 
 // Defines values for HealthStatus.
 const (
-	Ok HealthStatus = "ok"
+	HealthStatusOk HealthStatus = "ok"
 )
 
 // Valid indicates whether the value is a known member of the HealthStatus enum.
 func (e HealthStatus) Valid() bool {
 	switch e {
-	case Ok:
+	case HealthStatusOk:
 		return true
 	default:
 		return false
@@ -20,25 +20,25 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for ProblemErrorIn.
 const (
-	Body   ProblemErrorIn = "body"
-	Cookie ProblemErrorIn = "cookie"
-	Header ProblemErrorIn = "header"
-	Path   ProblemErrorIn = "path"
-	Query  ProblemErrorIn = "query"
+	ProblemErrorInBody   ProblemErrorIn = "body"
+	ProblemErrorInCookie ProblemErrorIn = "cookie"
+	ProblemErrorInHeader ProblemErrorIn = "header"
+	ProblemErrorInPath   ProblemErrorIn = "path"
+	ProblemErrorInQuery  ProblemErrorIn = "query"
 )
 
 // Valid indicates whether the value is a known member of the ProblemErrorIn enum.
 func (e ProblemErrorIn) Valid() bool {
 	switch e {
-	case Body:
+	case ProblemErrorInBody:
 		return true
-	case Cookie:
+	case ProblemErrorInCookie:
 		return true
-	case Header:
+	case ProblemErrorInHeader:
 		return true
-	case Path:
+	case ProblemErrorInPath:
 		return true
-	case Query:
+	case ProblemErrorInQuery:
 		return true
 	default:
 		return false
@@ -47,13 +47,13 @@ func (e ProblemErrorIn) Valid() bool {
 
 // Defines values for ReadinessStatus.
 const (
-	Ready ReadinessStatus = "ready"
+	ReadinessStatusReady ReadinessStatus = "ready"
 )
 
 // Valid indicates whether the value is a known member of the ReadinessStatus enum.
 func (e ReadinessStatus) Valid() bool {
 	switch e {
-	case Ready:
+	case ReadinessStatusReady:
 		return true
 	default:
 		return false

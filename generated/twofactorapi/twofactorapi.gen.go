@@ -20,22 +20,22 @@ import (
 
 // Defines values for FactorStatus.
 const (
-	Active  FactorStatus = "active"
-	Locked  FactorStatus = "locked"
-	Pending FactorStatus = "pending"
-	Revoked FactorStatus = "revoked"
+	FactorStatusActive  FactorStatus = "active"
+	FactorStatusLocked  FactorStatus = "locked"
+	FactorStatusPending FactorStatus = "pending"
+	FactorStatusRevoked FactorStatus = "revoked"
 )
 
 // Valid indicates whether the value is a known member of the FactorStatus enum.
 func (e FactorStatus) Valid() bool {
 	switch e {
-	case Active:
+	case FactorStatusActive:
 		return true
-	case Locked:
+	case FactorStatusLocked:
 		return true
-	case Pending:
+	case FactorStatusPending:
 		return true
-	case Revoked:
+	case FactorStatusRevoked:
 		return true
 	default:
 		return false
@@ -44,19 +44,19 @@ func (e FactorStatus) Valid() bool {
 
 // Defines values for TotpEnrolAlgorithm.
 const (
-	SHA1   TotpEnrolAlgorithm = "SHA1"
-	SHA256 TotpEnrolAlgorithm = "SHA256"
-	SHA512 TotpEnrolAlgorithm = "SHA512"
+	TotpEnrolAlgorithmSHA1   TotpEnrolAlgorithm = "SHA1"
+	TotpEnrolAlgorithmSHA256 TotpEnrolAlgorithm = "SHA256"
+	TotpEnrolAlgorithmSHA512 TotpEnrolAlgorithm = "SHA512"
 )
 
 // Valid indicates whether the value is a known member of the TotpEnrolAlgorithm enum.
 func (e TotpEnrolAlgorithm) Valid() bool {
 	switch e {
-	case SHA1:
+	case TotpEnrolAlgorithmSHA1:
 		return true
-	case SHA256:
+	case TotpEnrolAlgorithmSHA256:
 		return true
-	case SHA512:
+	case TotpEnrolAlgorithmSHA512:
 		return true
 	default:
 		return false
@@ -65,16 +65,16 @@ func (e TotpEnrolAlgorithm) Valid() bool {
 
 // Defines values for TotpEnrolDigits.
 const (
-	N6 TotpEnrolDigits = 6
-	N8 TotpEnrolDigits = 8
+	TotpEnrolDigitsN6 TotpEnrolDigits = 6
+	TotpEnrolDigitsN8 TotpEnrolDigits = 8
 )
 
 // Valid indicates whether the value is a known member of the TotpEnrolDigits enum.
 func (e TotpEnrolDigits) Valid() bool {
 	switch e {
-	case N6:
+	case TotpEnrolDigitsN6:
 		return true
-	case N8:
+	case TotpEnrolDigitsN8:
 		return true
 	default:
 		return false
@@ -83,16 +83,16 @@ func (e TotpEnrolDigits) Valid() bool {
 
 // Defines values for TotpEnrolPeriod.
 const (
-	N30 TotpEnrolPeriod = 30
-	N60 TotpEnrolPeriod = 60
+	TotpEnrolPeriodN30 TotpEnrolPeriod = 30
+	TotpEnrolPeriodN60 TotpEnrolPeriod = 60
 )
 
 // Valid indicates whether the value is a known member of the TotpEnrolPeriod enum.
 func (e TotpEnrolPeriod) Valid() bool {
 	switch e {
-	case N30:
+	case TotpEnrolPeriodN30:
 		return true
-	case N60:
+	case TotpEnrolPeriodN60:
 		return true
 	default:
 		return false

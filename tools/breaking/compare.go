@@ -13,6 +13,9 @@ import (
 	"github.com/oasdiff/oasdiff/checker"
 	"github.com/oasdiff/oasdiff/diff"
 	"github.com/oasdiff/oasdiff/load"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/contract/compat"
 )
 
 // common holds components only; it is compared through the contracts that
@@ -62,9 +65,7 @@ func compareFile(before, after string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := checker.NewConfig(checker.GetAllChecks(), checker.WithSeverityLevels(map[string]checker.Level{
-		checker.APIOperationIdRemovedId: checker.ERR,
-	}))
+	config := checker.NewConfig(checker.GetAllChecks(), checker.WithSeverityLevels(alsoBreaks))
 	localizer := checker.NewDefaultLocalizer()
 	var breaks []string
 	for _, change := range checker.CheckBackwardCompatibilityUntilLevel(config, difference, sources, checker.ERR) {
@@ -73,6 +74,52 @@ func compareFile(before, after string) ([]string, error) {
 			where = change.GetSection()
 		}
 		breaks = append(breaks, fmt.Sprintf("%s: %s: %s", where, change.GetId(), change.GetUncolorizedText(localizer)))
+	}
+	law, err := compareLaw(before, after)
+	return append(breaks, law...), err
+}
+
+// alsoBreaks are changes that oasdiff calls harmless and that our clients notice: an SDK method that goes, a default or a number that means
+// something else, a value that is no longer there to be read.
+var alsoBreaks = map[string]checker.Level{
+	checker.APIOperationIdRemovedId:               checker.ERR,
+	checker.RequestParameterDefaultValueAddedId:   checker.ERR,
+	checker.RequestParameterDefaultValueChangedId: checker.ERR,
+	checker.RequestParameterDefaultValueRemovedId: checker.ERR,
+	checker.RequestPropertyDefaultValueAddedId:    checker.ERR,
+	checker.RequestPropertyDefaultValueChangedId:  checker.ERR,
+	checker.RequestPropertyDefaultValueRemovedId:  checker.ERR,
+	checker.RequestParameterTypeGeneralizedId:     checker.ERR,
+	checker.RequestPropertyTypeGeneralizedId:      checker.ERR,
+	checker.RequestPropertyTypeCompatibleId:       checker.ERR,
+	checker.ResponsePropertyTypeSpecializedId:     checker.ERR,
+	checker.ResponsePropertyTypeCompatibleId:      checker.ERR,
+	checker.ResponseOptionalPropertyRemovedId:     checker.ERR,
+	checker.OptionalResponseHeaderRemovedId:       checker.ERR,
+}
+
+// compareLaw compares who may call, and under which limits. What lets a caller do more than before is told as well: nobody's program
+// breaks, but the guard is weaker, and somebody must have wanted that.
+func compareLaw(before, after string) ([]string, error) {
+	word := strings.TrimSuffix(filepath.Base(before), ".yaml")
+	old, err := contract.LoadFS(os.DirFS(filepath.Dir(before)), word)
+	if err != nil {
+		return nil, fmt.Errorf("the released one: %w", err)
+	}
+	now, err := contract.LoadFS(os.DirFS(filepath.Dir(after)), word)
+	if err != nil {
+		return nil, err
+	}
+	var breaks []string
+	for _, c := range compat.Compare(old, now) {
+		if c.Severity == compat.Harmless {
+			continue
+		}
+		where := c.Operation
+		if where == "" {
+			where = "contract"
+		}
+		breaks = append(breaks, fmt.Sprintf("%s: %s: %s", where, c.ID, c.Text))
 	}
 	return breaks, nil
 }

@@ -7,9 +7,12 @@ require (
 	github.com/oasdiff/oasdiff v1.36.0
 )
 
+require github.com/oklog/ulid/v2 v2.1.1 // indirect
+
 require (
 	cloud.google.com/go v0.123.0 // indirect
 	github.com/TwiN/go-color v1.4.1 // indirect
+	github.com/fountainai/fountain v0.0.0
 	github.com/go-openapi/jsonpointer v1.0.2 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/tidwall/gjson v1.20.0 // indirect
@@ -22,3 +25,5 @@ require (
 	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 )
+
+replace github.com/fountainai/fountain => ../..

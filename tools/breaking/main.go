@@ -4,8 +4,11 @@
 //	go run -C tools/breaking .            # exit 1 and one line per break
 //	go run -C tools/breaking . --accept   # the contracts become the released ones
 //
-// A break is whatever oasdiff calls an error, a contract that has gone, and an
-// operationId that has changed: the SDK's method names are made of them.
+// A break is whatever oasdiff calls an error, a contract that has gone, an
+// operationId that has changed (the SDK's method names are made of them), a
+// default or a number format that has changed, and an answer's property or
+// header that has gone. Who may call and under which limits is law: a change
+// that refuses more, or that allows more, is told as well.
 //
 // Before 1.0 a break can be accepted by name: <released>/accepted.txt holds
 // one accepted break per line, "<file>: <METHOD path>: <id>", as the command

@@ -29,7 +29,7 @@ func (t *teller) family(ctx context.Context) error {
 	ready := 0
 	for _, s := range list.Items {
 		t.row("%-10s %s", s.Name, s.Status)
-		if s.Status == gateway.Ready {
+		if s.Status == gateway.ServiceStatusStatusReady {
 			ready++
 		}
 	}

@@ -104,7 +104,7 @@ func (t *teller) enrol(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if f.Status == twofactor.Active {
+		if f.Status == twofactor.FactorStatusActive {
 			t.say("You have an authenticator already: you will be asked for its code.")
 			return nil
 		}
@@ -135,7 +135,7 @@ func (t *teller) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if factor.Status != twofactor.Active {
+	if factor.Status != twofactor.FactorStatusActive {
 		return failed("the factor is %s", factor.Status)
 	}
 	t.call("POST .../confirm", "200 active")

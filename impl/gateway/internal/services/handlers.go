@@ -32,7 +32,7 @@ var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
 
 // GetGatewayHealth tells that the process lives.
 func (h *Handlers) GetGatewayHealth(context.Context, gatewayapi.GetGatewayHealthRequestObject) (gatewayapi.GetGatewayHealthResponseObject, error) {
-	return gatewayapi.GetGatewayHealth200JSONResponse{Status: commonapi.Ok, Service: "gateway", Version: h.Version}, nil
+	return gatewayapi.GetGatewayHealth200JSONResponse{Status: commonapi.HealthStatusOk, Service: "gateway", Version: h.Version}, nil
 }
 
 // GetGatewayReadiness tells whether the gateway can let requests through.
@@ -40,7 +40,7 @@ func (h *Handlers) GetGatewayReadiness(context.Context, gatewayapi.GetGatewayRea
 	if err := h.Ready(); err != nil {
 		return nil, problem.New(problem.NotReady, "The gateway is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
 	}
-	return gatewayapi.GetGatewayReadiness200JSONResponse{Status: commonapi.Ready, Service: "gateway"}, nil
+	return gatewayapi.GetGatewayReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: "gateway"}, nil
 }
 
 // ListGatewayServices lists the services and their health.

@@ -54,7 +54,7 @@ func list(words []string) []string {
 
 func tokenBody(t signing.Issued) kmsapi.TokenResponse {
 	return kmsapi.TokenResponse{
-		AccessToken: t.Access, TokenType: kmsapi.Bearer, ExpiresIn: int64(t.ExpiresIn / time.Second),
+		AccessToken: t.Access, TokenType: kmsapi.TokenResponseTokenTypeBearer, ExpiresIn: int64(t.ExpiresIn / time.Second),
 		RefreshToken: present(t.Refresh), Scope: strings.Join(t.Scopes, " "),
 	}
 }

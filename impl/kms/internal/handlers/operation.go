@@ -15,7 +15,7 @@ import (
 
 // GetKmsHealth implements getKmsHealth.
 func (h api) GetKmsHealth(context.Context, kmsapi.GetKmsHealthRequestObject) (kmsapi.GetKmsHealthResponseObject, error) {
-	return kmsapi.GetKmsHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
+	return kmsapi.GetKmsHealth200JSONResponse{Status: commonapi.HealthStatusOk, Service: Word, Version: h.Version}, nil
 }
 
 // GetKmsReadiness implements getKmsReadiness: the service has started, and its database is written to and read.
@@ -26,7 +26,7 @@ func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessReques
 	if h.Domain == nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: it is starting.").WithRetryAfter(time.Second)
 	}
-	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
+	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word}, nil
 }
 
 // jwksMaxAge is how long the key set may be kept: half of the time for which a key is published before it signs.

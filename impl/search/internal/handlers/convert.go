@@ -79,9 +79,9 @@ func itemsFrom(items []searchapi.SyncItem) ([]engine.Item, error) {
 		out[i].ID = item.ID
 		pointer := fmt.Sprintf("/items/%d/document", i)
 		switch {
-		case item.Op == searchapi.Upsert && item.Document == nil:
+		case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
 			return nil, problem.New(problem.ValidationFailed, "An upsert needs a document.").WithField("body", pointer, "required", "is required to upsert")
-		case item.Op == searchapi.Delete && item.Document != nil:
+		case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
 			return nil, problem.New(problem.ValidationFailed, "A deletion takes no document.").WithField("body", pointer, "not", "must be absent to delete")
 		case item.Document != nil:
 			out[i].Document = *item.Document
@@ -93,7 +93,7 @@ func itemsFrom(items []searchapi.SyncItem) ([]engine.Item, error) {
 func outcomesTo(items []engine.Item, outcomes []engine.Outcome) searchapi.DocumentSyncResult {
 	out := searchapi.DocumentSyncResult{Results: make([]searchapi.SyncOutcome, len(items))}
 	for i, item := range items {
-		out.Results[i] = searchapi.SyncOutcome{ID: item.ID, Status: searchapi.Ok}
+		out.Results[i] = searchapi.SyncOutcome{ID: item.ID, Status: searchapi.SyncOutcomeStatusOk}
 		if outcomes[i] == nil {
 			out.Succeeded++
 			continue
@@ -101,7 +101,7 @@ func outcomesTo(items []engine.Item, outcomes []engine.Outcome) searchapi.Docume
 		out.Failed++
 		p := problem.From(outcomes[i])
 		code, message, again := string(p.Code), p.Detail, false
-		out.Results[i].Status, out.Results[i].Code, out.Results[i].Message, out.Results[i].Retryable = searchapi.Error, &code, &message, &again
+		out.Results[i].Status, out.Results[i].Code, out.Results[i].Message, out.Results[i].Retryable = searchapi.SyncOutcomeStatusError, &code, &message, &again
 	}
 	return out
 }
@@ -115,7 +115,7 @@ func searchFrom(b *searchapi.DocumentSearch) map[string]any {
 	if b.SortBy != nil {
 		keys := make([]string, len(*b.SortBy))
 		for i, k := range *b.SortBy {
-			order := searchapi.Asc
+			order := searchapi.SortKeyOrderAsc
 			if k.Order != nil {
 				order = *k.Order
 			}
@@ -136,11 +136,11 @@ func searchFrom(b *searchapi.DocumentSearch) map[string]any {
 
 func resultTo(r *tsclient.SearchResult) searchapi.DocumentSearchResult {
 	out := searchapi.DocumentSearchResult{
-		Found: r.Found, OutOf: r.OutOf, Page: int32(r.Page), TookMs: r.TookMs, Engine: searchapi.Typesense,
+		Found: r.Found, OutOf: r.OutOf, Page: int32(r.Page), TookMs: r.TookMs, Engine: searchapi.DocumentSearchResultEngineTypesense,
 		Hits: make([]searchapi.DocumentHit, len(r.Hits)), Facets: make([]searchapi.FieldFacet, len(r.Facets)),
 	}
 	if r.Embedded {
-		out.Engine = searchapi.Embedded
+		out.Engine = searchapi.DocumentSearchResultEngineEmbedded
 	}
 	for i, h := range r.Hits {
 		out.Hits[i] = hitTo(h)

@@ -76,7 +76,7 @@ func (h *Handlers) begin(ctx context.Context) (*Core, *auth.Principal, error) {
 
 // GetSearchHealth implements searchapi.StrictServerInterface.
 func (h *Handlers) GetSearchHealth(context.Context, searchapi.GetSearchHealthRequestObject) (searchapi.GetSearchHealthResponseObject, error) {
-	return searchapi.GetSearchHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
+	return searchapi.GetSearchHealth200JSONResponse{Status: commonapi.HealthStatusOk, Service: Word, Version: h.Version}, nil
 }
 
 // GetSearchReadiness implements searchapi.StrictServerInterface.
@@ -84,7 +84,7 @@ func (h *Handlers) GetSearchReadiness(ctx context.Context, _ searchapi.GetSearch
 	if err := h.Ready(ctx); err != nil {
 		return nil, notReady(err.Error())
 	}
-	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
+	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word}, nil
 }
 
 // request is what the fingerprint of an Idempotency-Key is made of.

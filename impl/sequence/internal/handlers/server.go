@@ -49,7 +49,7 @@ func (s *Server) Mount(c *contract.Contract) func(chi.Router) {
 
 // GetSequenceHealth tells that the process lives.
 func (s *Server) GetSequenceHealth(context.Context, sequenceapi.GetSequenceHealthRequestObject) (sequenceapi.GetSequenceHealthResponseObject, error) {
-	return sequenceapi.GetSequenceHealth200JSONResponse(commonapi.Health{Status: commonapi.Ok, Service: "sequence", Version: s.Version}), nil
+	return sequenceapi.GetSequenceHealth200JSONResponse(commonapi.Health{Status: commonapi.HealthStatusOk, Service: "sequence", Version: s.Version}), nil
 }
 
 // GetSequenceReadiness tells whether the service can work.
@@ -57,7 +57,7 @@ func (s *Server) GetSequenceReadiness(ctx context.Context, _ sequenceapi.GetSequ
 	if err := s.Ready(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(readyPause)
 	}
-	return sequenceapi.GetSequenceReadiness200JSONResponse(commonapi.Readiness{Status: commonapi.Ready, Service: "sequence"}), nil
+	return sequenceapi.GetSequenceReadiness200JSONResponse(commonapi.Readiness{Status: commonapi.ReadinessStatusReady, Service: "sequence"}), nil
 }
 
 func group(scope, elementType string) domain.Group {

@@ -168,14 +168,14 @@ func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refus
 		return err
 	}
 	for _, i := range items {
-		sync := search.SyncItem{ID: i.key, Op: search.Delete} // an element that a restore took back
+		sync := search.SyncItem{ID: i.key, Op: search.SyncItemOpDelete} // an element that a restore took back
 		if i.exists {
 			doc, err := document(i.element, attributes)
 			if err != nil {
 				refused = append(refused, refusedItem{i, err, true})
 				continue
 			}
-			sync.Op, sync.Document = search.Upsert, &doc
+			sync.Op, sync.Document = search.SyncItemOpUpsert, &doc
 			size += len(doc)
 		}
 		call, of = append(call, sync), append(of, i)
@@ -202,7 +202,7 @@ func (s *Syncer) call(ctx context.Context, call []search.SyncItem, of []item) (r
 		return nil, errors.New("search service did not tell the outcome of every document")
 	}
 	for i, outcome := range result.Results {
-		if outcome.Status != search.Ok {
+		if outcome.Status != search.SyncOutcomeStatusOk {
 			refused = append(refused, refusedItem{
 				of[i], fmt.Errorf("search service refused the document: %s", text(outcome.Code)), outcome.Retryable == nil || !*outcome.Retryable,
 			})

@@ -39,13 +39,13 @@ var (
 func schema() search.CollectionCreate {
 	yes := true
 	field := func(name string, t search.FieldType) search.Field { return search.Field{Name: name, Type: t} }
-	facet := func(name string) search.Field { return search.Field{Name: name, Type: search.String, Facet: &yes} }
+	facet := func(name string) search.Field { return search.Field{Name: name, Type: search.FieldTypeString, Facet: &yes} }
 	attributes := facet(attribute + ".*")
 	attributes.Optional = &yes
 	return search.CollectionCreate{Name: Collection, Fields: []search.Field{
-		field(scopeField, search.String), field(typeField, search.String),
-		facet("scope"), facet("elementType"), facet("status"), field("number", search.Int64), field("version", search.Int64),
-		field(textField, search.String), field("updatedAt", search.Int64), attributes,
+		field(scopeField, search.FieldTypeString), field(typeField, search.FieldTypeString),
+		facet("scope"), facet("elementType"), facet("status"), field("number", search.FieldTypeInt64), field("version", search.FieldTypeInt64),
+		field(textField, search.FieldTypeString), field("updatedAt", search.FieldTypeInt64), attributes,
 	}}
 }
 

@@ -132,7 +132,7 @@ func TestSchema_fitsTheSearchContract(t *testing.T) {
 	doc, err := document(element(`{"text":"x"}`), true)
 	require.NoError(t, err)
 	body, err = json.Marshal(search.DocumentSync{Items: []search.SyncItem{
-		{Op: search.Upsert, ID: Key(domain.Ref{Group: domain.Group{Scope: long, ElementType: long[:64]}, ID: long}), Document: &doc}, {Op: search.Delete, ID: "a:b:c"},
+		{Op: search.SyncItemOpUpsert, ID: Key(domain.Ref{Group: domain.Group{Scope: long, ElementType: long[:64]}, ID: long}), Document: &doc}, {Op: search.SyncItemOpDelete, ID: "a:b:c"},
 	}})
 	require.NoError(t, err)
 	require.NoError(t, c.Operation("syncDocuments").CheckBody("application/json", body))

@@ -144,7 +144,7 @@ func (q Query) document() (search.DocumentSearch, error) {
 	if err != nil {
 		return search.DocumentSearch{}, err
 	}
-	ascending, descending := search.Asc, search.Desc
+	ascending, descending := search.SortKeyOrderAsc, search.SortKeyOrderDesc
 	out := search.DocumentSearch{
 		Q: q.Words, QueryBy: []string{textField}, FilterBy: &filter, Page: &q.Page, PerPage: &q.PerPage,
 		SortBy: &[]search.SortKey{{Field: "_text_match", Order: &descending}, {Field: "number", Order: &ascending}},

@@ -94,7 +94,7 @@ func freshSignIn(p *auth.Principal, now time.Time) error {
 
 // GetTwofactorHealth implements twofactorapi.StrictServerInterface.
 func (h *Handlers) GetTwofactorHealth(context.Context, twofactorapi.GetTwofactorHealthRequestObject) (twofactorapi.GetTwofactorHealthResponseObject, error) {
-	return twofactorapi.GetTwofactorHealth200JSONResponse{Status: commonapi.Ok, Service: Word, Version: h.Version}, nil
+	return twofactorapi.GetTwofactorHealth200JSONResponse{Status: commonapi.HealthStatusOk, Service: Word, Version: h.Version}, nil
 }
 
 // GetTwofactorReadiness implements twofactorapi.StrictServerInterface.
@@ -102,5 +102,5 @@ func (h *Handlers) GetTwofactorReadiness(ctx context.Context, _ twofactorapi.Get
 	if err := h.Ready(ctx); err != nil {
 		return nil, notReady(err.Error())
 	}
-	return twofactorapi.GetTwofactorReadiness200JSONResponse{Status: commonapi.Ready, Service: Word}, nil
+	return twofactorapi.GetTwofactorReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word}, nil
 }
