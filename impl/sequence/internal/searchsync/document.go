@@ -39,7 +39,9 @@ var (
 func schema() search.CollectionCreate {
 	yes := true
 	field := func(name string, t search.FieldType) search.Field { return search.Field{Name: name, Type: t} }
-	facet := func(name string) search.Field { return search.Field{Name: name, Type: search.FieldTypeString, Facet: &yes} }
+	facet := func(name string) search.Field {
+		return search.Field{Name: name, Type: search.FieldTypeString, Facet: &yes}
+	}
 	attributes := facet(attribute + ".*")
 	attributes.Optional = &yes
 	return search.CollectionCreate{Name: Collection, Fields: []search.Field{
