@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+	"github.com/fountainai/fountain/internal/admission"
 	"github.com/fountainai/fountain/internal/clock"
 )
 
@@ -44,6 +46,7 @@ type Engine struct {
 	log    *slog.Logger
 	limits Limits
 	clock  clock.Clock
+	gate   *admission.Gate // of searches, each of which keeps a processor busy
 
 	documents atomic.Int64
 	loaded    chan struct{}
@@ -62,7 +65,7 @@ func Open(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
 	e := &Engine{
-		store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock,
+		store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock, gate: admission.New(runtime.GOMAXPROCS(0)),
 		loaded: make(chan struct{}), collections: make(map[string]*collection),
 	}
 	if e.key == nil {

@@ -16,6 +16,7 @@ var (
 	errNotFound = &schema.Error{Status: http.StatusNotFound, Text: "Not Found"}
 	errKey      = &schema.Error{Status: http.StatusUnauthorized, Text: "Forbidden - a valid `x-typesense-api-key` header must be sent."}
 	errLoading  = &schema.Error{Status: http.StatusServiceUnavailable, Text: "Not Ready or Lagging"}
+	errBusy     = &schema.Error{Status: http.StatusTooManyRequests, Text: "Too many searches at once."}
 	errTimeout  = &schema.Error{Status: http.StatusRequestTimeout, Text: "Request Timeout"}
 )
 

@@ -75,6 +75,12 @@ func (e *Engine) searchDocuments(w http.ResponseWriter, r *request) {
 		e.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Query string exceeds max allowed length of 4000. Use the /multi_search end-point for larger payloads."})
 		return
 	}
+	leave, err := e.gate.Enter(r.Context())
+	if err != nil {
+		e.fail(w, errBusy)
+		return
+	}
+	defer leave()
 	answer, err := e.search(r.Context(), r.parts[1], r.params)
 	if err != nil {
 		e.fail(w, err)
@@ -116,6 +122,12 @@ func (e *Engine) multiSearch(w http.ResponseWriter, r *request) {
 		e.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Number of multi searches exceeds `limit_multi_searches` parameter."})
 		return
 	}
+	leave, err := e.gate.Enter(r.Context())
+	if err != nil {
+		e.fail(w, errBusy)
+		return
+	}
+	defer leave()
 	results := make([]any, len(ask.Searches))
 	for i, own := range ask.Searches {
 		params := merged(r.params, own)

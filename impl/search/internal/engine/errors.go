@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/problem"
@@ -41,7 +42,9 @@ func refused(r *tsclient.Error) error {
 		return problem.New(problem.BodyTooLarge, "The search engine takes no request of this size.").Wrap(r)
 	case http.StatusUnprocessableEntity:
 		return unprocessable(r)
-	case http.StatusRequestTimeout, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusUnauthorized:
+	case http.StatusTooManyRequests:
+		return problem.New(problem.Overloaded, "The search engine has too much to do.").WithRetryAfter(time.Second).Wrap(r)
+	case http.StatusRequestTimeout, http.StatusServiceUnavailable, http.StatusUnauthorized:
 		return unavailable(r)
 	}
 	return problem.New(problem.BadUpstream, "The search engine failed.").Wrap(r)

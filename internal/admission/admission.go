@@ -1,0 +1,103 @@
+// Package admission keeps work that needs a processor from drowning: it lets in as much at once as can be worked on, lets a little more wait, and
+// refuses the rest at once. What is let in is done in about the time that it takes alone; without this all would be begun and none finished.
+package admission
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ErrBusy says that so much waits already that a newcomer would be done too late.
+var ErrBusy = errors.New("too much work at once")
+
+const (
+	// leastWait is how long work may be expected to wait where it is short: a burst of it is soon done.
+	leastWait = 25 * time.Millisecond
+	// patience is how many times its own duration work may be expected to wait. With its own it is then done within 2.5 times that.
+	patience = 1.5
+	// weight is that of the latest duration in the average.
+	weight = 0.1
+)
+
+// Gate lets work in. It is safe for concurrent use.
+type Gate struct {
+	slots int
+	now   func() time.Time
+
+	mu      sync.Mutex
+	working int
+	waiting []chan struct{} // in their order; closed when it is their turn
+	average float64         // duration of the work in seconds
+}
+
+// New returns a Gate for work of which so many run at once.
+func New(slots int) *Gate { return &Gate{slots: max(slots, 1), now: time.Now} }
+
+// Enter waits for its turn, or returns ErrBusy at once, or the context's error when that ends first. leave ends the work and must be called once.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
+	turn, err := g.arrive()
+	if err != nil {
+		return nil, err
+	}
+	if turn != nil {
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			if g.abandon(turn) {
+				return nil, context.Cause(ctx)
+			}
+		}
+	}
+	began := g.now()
+	return func() { g.leave(g.now().Sub(began)) }, nil
+}
+
+// arrive takes a slot, or a place among those who wait: a channel that is closed when a slot is passed on.
+func (g *Gate) arrive() (turn chan struct{}, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.working < g.slots {
+		g.working++
+		return nil, nil
+	}
+	expected := float64(len(g.waiting)+1) / float64(g.slots) * g.average
+	if expected > max(leastWait.Seconds(), patience*g.average) {
+		return nil, ErrBusy
+	}
+	turn = make(chan struct{})
+	g.waiting = append(g.waiting, turn)
+	return turn, nil
+}
+
+// abandon gives a place up; it reports false when the turn has come meanwhile.
+func (g *Gate) abandon(turn chan struct{}) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, other := range g.waiting {
+		if other == turn {
+			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// leave passes the slot on.
+func (g *Gate) leave(took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.average == 0 {
+		g.average = took.Seconds()
+	} else {
+		g.average += weight * (took.Seconds() - g.average)
+	}
+	if len(g.waiting) == 0 {
+		g.working--
+		return
+	}
+	next := g.waiting[0]
+	g.waiting = g.waiting[1:]
+	close(next)
+}
