@@ -35,6 +35,11 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 	require.NoError(t, from("192.0.2.1"))
 	require.ErrorIs(t, from("::ffff:192.0.2.1"), problem.RateLimited, "one address in two spellings")
 	require.NoError(t, from("192.0.2.2"))
+
+	other := *op
+	other.Word = "search"
+	require.NoError(t, steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Operation: &other, ClientIP: netip.MustParseAddr("192.0.2.1")}),
+		"a limit of the same name of another service")
 }
 
 // Both limits are told, also where nothing was refused, and never a quota that nobody can have.

@@ -87,6 +87,12 @@ func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 	if err != nil {
 		return fmt.Errorf("verify raised token: %w", err)
 	}
+	if p.Kind != x.Principal.Kind || p.Subject != x.Principal.Subject || p.SessionID != x.Principal.SessionID {
+		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(errors.New("the raised token is another caller's"))
+	}
+	if err := auth.Permit(p, x.Operation); err != nil { // it may carry less than the caller's own
+		return err
+	}
 	if err := auth.RequireStepUp(p, x.Operation, s.clock.Now()); err != nil {
 		return err
 	}
