@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -136,8 +135,16 @@ func Headers(verdicts []Verdict) (rateLimit, policy string) {
 // Refusal is the problem of a verdict that does not allow the request.
 func Refusal(verdicts []Verdict, refused Verdict) error {
 	rateLimit, policy := Headers(verdicts)
-	return problem.New(problem.RateLimited, "Too many requests; the limit is called "+strconv.Quote(refused.Policy.Name)+".").
+	p := refused.Policy
+	detail := fmt.Sprintf("Too many requests %s: the limit %q allows %d at once, and %d in %s.", counted[p.Key], p.Name, burst(p)/max(p.Cost, 1), p.Quota/max(p.Cost, 1), p.Window)
+	if p.Key == "ip" {
+		detail += " All who come through one proxy count as one address, unless the gateway trusts that proxy."
+	}
+	return problem.New(problem.RateLimited, detail).
 		WithHeader("RateLimit", rateLimit).WithHeader("RateLimit-Policy", policy).WithRetryAfter(refused.Retry)
 }
+
+// counted says of each key whose requests are counted.
+var counted = map[string]string{"ip": "from this address", "sub": "of this caller", "client": "of this client", "operation": "of this operation"}
 
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

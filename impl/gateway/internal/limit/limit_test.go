@@ -108,4 +108,8 @@ func TestRefusal_namesTheLimitAndTheWait(t *testing.T) {
 	require.Equal(t, `"per-subject";r=0;t=1`, e.Header.Get("RateLimit"))
 	require.Equal(t, `"per-subject";q=1;w=1`, e.Header.Get("RateLimit-Policy"))
 	require.Equal(t, "1", e.Header.Get("Retry-After"))
+	require.Equal(t, `Too many requests of this caller: the limit "per-subject" allows 1 at once, and 60 in 1m0s.`, e.Detail)
+	v.Policy.Key, v.Policy.Cost, v.Policy.Burst = "ip", 2, 10
+	require.Equal(t, `Too many requests from this address: the limit "per-subject" allows 5 at once, and 30 in 1m0s. All who come through one proxy count as one `+
+		`address, unless the gateway trusts that proxy.`, problem.From(Refusal([]Verdict{v}, v)).Detail)
 }
