@@ -44,7 +44,6 @@ func Formats() []string {
 var (
 	uuidForm     = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 	dateForm     = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
-	dateTimeForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
 	labelForm    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 )
 
@@ -77,9 +76,47 @@ func isDate(s string) bool {
 
 // isDateTime accepts RFC 3339 with an upper-case T and Z and no leap second, which time.Time cannot hold.
 func isDateTime(s string) bool {
+	if !dateTimeForm(s) {
+		return false
+	}
 	_, err := time.Parse(time.RFC3339Nano, s)
-	return err == nil && dateTimeForm.MatchString(s)
+	return err == nil
 }
+
+// dateTimeForm reports whether s is written as 2006-01-02T15:04:05, a fraction of 1 to 9 digits or none, and Z or an offset.
+func dateTimeForm(s string) bool {
+	const whole = "dddd-dd-ddTdd:dd:dd"
+	if !written(s, whole) {
+		return false
+	}
+	rest := s[len(whole):]
+	if strings.HasPrefix(rest, ".") {
+		digits := 1
+		for digits < len(rest) && isDigit(rest[digits]) {
+			digits++
+		}
+		if digits == 1 || digits > 10 {
+			return false
+		}
+		rest = rest[digits:]
+	}
+	return rest == "Z" || len(rest) == len("+dd:dd") && (rest[0] == '+' || rest[0] == '-') && written(rest[1:], "dd:dd") && rest[1:3] <= "23" && rest[4:] <= "59"
+}
+
+// written reports whether s begins as form says, in which d stands for a digit.
+func written(s, form string) bool {
+	if len(s) < len(form) {
+		return false
+	}
+	for i := range len(form) {
+		if form[i] != s[i] && (form[i] != 'd' || !isDigit(s[i])) || form[i] == 'd' && s[i] == 'd' {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // isBase64 accepts what encoding/json decodes into bytes: the standard alphabet, padded, canonical.
 func isBase64(s string) bool {

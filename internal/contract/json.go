@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -37,10 +38,16 @@ func (o *object) get(key string) (any, bool) {
 	return nil, false
 }
 
+// fewMembers is for how many members an object has room from the beginning.
+const fewMembers = 8
+
 // add appends a member; it reports false when the key is there already.
 func (o *object) add(key string, value any) bool {
 	if _, taken := o.get(key); taken {
 		return false
+	}
+	if o.keys == nil {
+		o.keys, o.values = make([]string, 0, fewMembers), make([]any, 0, fewMembers)
 	}
 	o.keys, o.values = append(o.keys, key), append(o.values, value)
 	switch {
@@ -84,8 +91,8 @@ func (e *syntaxError) Error() string { return string(e.rule) + " at byte " + str
 // (the digits as sent), string, []any and *object. It refuses what other parsers may read differently: duplicate keys,
 // invalid UTF-8, lone surrogates, U+0000, nesting deeper than MaxDepth.
 func parseJSON(text []byte) (any, *syntaxError) {
-	p := &jsonParser{text: text}
-	if len(text) >= 3 && text[0] == 0xEF && text[1] == 0xBB && text[2] == 0xBF {
+	p := &jsonParser{text: string(text)}
+	if strings.HasPrefix(p.text, "\xEF\xBB\xBF") {
 		return nil, p.fail(RuleJSONUTF8)
 	}
 	p.space()
@@ -100,8 +107,9 @@ func parseJSON(text []byte) (any, *syntaxError) {
 	return value, nil
 }
 
+// jsonParser reads from one copy of the text, of which strings and numbers are parts: they need no memory of their own.
 type jsonParser struct {
-	text []byte
+	text string
 	at   int
 }
 
@@ -149,7 +157,7 @@ func (p *jsonParser) value(depth int) (any, *syntaxError) {
 }
 
 func (p *jsonParser) literal(word string) *syntaxError {
-	if len(p.text)-p.at < len(word) || string(p.text[p.at:p.at+len(word)]) != word {
+	if len(p.text)-p.at < len(word) || p.text[p.at:p.at+len(word)] != word {
 		return p.fail(RuleJSONSyntax)
 	}
 	p.at += len(word)
@@ -239,15 +247,17 @@ func (p *jsonParser) number() (any, *syntaxError) {
 	for p.at < len(p.text) && isNumberByte(p.text[p.at]) {
 		p.at++
 	}
-	literal := string(p.text[start:p.at])
+	literal := p.text[start:p.at]
 	if !numberLiteral(literal) {
 		return nil, faultAt(RuleJSONSyntax, start)
 	}
 	if len(literal) > maxNumber {
 		return nil, faultAt(RuleJSONNumber, start)
 	}
-	if _, err := strconv.ParseFloat(literal, 64); err != nil { // out of the range of any number we know
-		return nil, faultAt(RuleJSONNumber, start)
+	if strings.ContainsAny(literal, "eE") { // without an exponent maxNumber keeps it in range
+		if _, err := strconv.ParseFloat(literal, 64); err != nil { // out of the range of any number we know
+			return nil, faultAt(RuleJSONNumber, start)
+		}
 	}
 	return json.Number(literal), nil
 }
@@ -299,7 +309,7 @@ func (p *jsonParser) str() (string, *syntaxError) {
 		c := p.text[p.at]
 		switch {
 		case c == '"':
-			s := string(p.text[start:p.at])
+			s := p.text[start:p.at]
 			if !utf8.ValidString(s) {
 				return "", faultAt(RuleJSONUTF8, start)
 			}

@@ -247,8 +247,10 @@ func (c *checker) array(s *schema, list []any, at *place) bool {
 	}
 	ok := len(list) >= s.minItems
 	if s.items != nil {
+		item := &place{parent: at, isItem: true} // one for all: a place is read when a violation is found, and not kept
 		for i, v := range list {
-			ok = c.value(s.items, v, &place{parent: at, index: i, isItem: true}) && ok
+			item.index = i
+			ok = c.value(s.items, v, item) && ok
 			if c.full(ok) {
 				return false
 			}
@@ -271,8 +273,10 @@ func (c *checker) object(s *schema, o *object, at *place) bool {
 	if s.maxProperties >= 0 && len(o.keys) > s.maxProperties {
 		return c.fail(at, "maxProperties", "must have at most %d properties", s.maxProperties)
 	}
+	member := &place{parent: at}
 	for i, key := range o.keys {
-		ok = c.member(s, key, o.values[i], &place{parent: at, key: key}) && ok
+		member.key = key
+		ok = c.member(s, key, o.values[i], member) && ok
 		if c.full(ok) {
 			return false
 		}

@@ -1,0 +1,26 @@
+package contract
+
+import (
+	"regexp"
+	"testing"
+	"time"
+)
+
+// dateTimePattern is what isDateTime takes, said in another way.
+var dateTimePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+
+func FuzzIsDateTime(f *testing.F) {
+	for _, s := range []string{
+		"2026-11-23T10:00:00Z", "2026-11-23T10:00:00.123456789Z", "2026-11-23T10:00:00.1234567890Z", "2026-11-23T10:00:00.Z", "2026-11-23T10:00:00+01:00", "2026-11-23T10:00:00-23:59",
+		"2026-11-23T10:00:00+24:00", "2026-11-23T10:00:00+01:60", "2026-11-23t10:00:00z", "2026-11-23 10:00:00Z", "2026-13-23T10:00:00Z", "2026-02-30T10:00:00Z", "2026-11-23T24:00:00Z",
+		"2026-11-23T10:00:60Z", "dddd-dd-ddTdd:dd:ddZ", "2026-11-23T10:00:00", "2026-11-23T10:00:00ZZ", "2026-11-23T10:00:00,5Z", "", "2026-11-23T10:00:00.5+1:00", "+026-11-23T10:00:00Z",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		_, err := time.Parse(time.RFC3339Nano, s)
+		if want := err == nil && dateTimePattern.MatchString(s); isDateTime(s) != want {
+			t.Errorf("isDateTime(%q) is %t", s, !want)
+		}
+	})
+}
