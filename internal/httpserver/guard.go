@@ -142,28 +142,38 @@ func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	return body, nil
 }
 
-// ClientIP returns the peer's address, or, when the peer is a trusted proxy, the last address of X-Forwarded-For that is not one.
-func ClientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	peer := peerIP(r)
-	if !contains(trusted, peer) {
-		return peer
+// peer is who is at the other end of the connection, and whether it is a trusted proxy: then it tells who is behind it.
+type peer struct {
+	address netip.Addr
+	proxy   bool
+}
+
+func peerOf(r *http.Request, trusted []netip.Prefix) peer {
+	address := addressIP(r.RemoteAddr)
+	return peer{address, contains(trusted, address)}
+}
+
+// clientIP returns the peer's address, or, when the peer is a trusted proxy, the last address of X-Forwarded-For that is not one.
+func (p peer) clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	if !p.proxy {
+		return p.address
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			return peer
+			return p.address
 		}
 		if hop = hop.Unmap(); !contains(trusted, hop) {
 			return hop
 		}
 	}
-	return peer
+	return p.address
 }
 
-// scheme returns how the client's connection is secured: as the last trusted proxy says, or as it is here.
-func scheme(r *http.Request, trusted []netip.Prefix) string {
-	if said := r.Header.Values("X-Forwarded-Proto"); len(said) == 1 && contains(trusted, peerIP(r)) && (said[0] == "http" || said[0] == "https") {
+// scheme returns how the client's connection is secured: as the trusted proxy says, or as it is here.
+func (p peer) scheme(r *http.Request) string {
+	if said := r.Header.Values("X-Forwarded-Proto"); p.proxy && len(said) == 1 && (said[0] == "http" || said[0] == "https") {
 		return said[0]
 	}
 	if secured, _ := r.Context().Value(securedKey{}).(bool); secured || r.TLS != nil {
@@ -171,8 +181,6 @@ func scheme(r *http.Request, trusted []netip.Prefix) string {
 	}
 	return "http"
 }
-
-func peerIP(r *http.Request) netip.Addr { return addressIP(r.RemoteAddr) }
 
 func addressIP(address string) netip.Addr {
 	peer, err := netip.ParseAddrPort(address)

@@ -49,10 +49,11 @@ func newObserver(o ObserveOptions) *observer {
 // observe makes the exchange of a request and has it served.
 func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*Exchange)) {
 	began := time.Now()
-	requestID := requestID(r, o.TrustedProxies)
+	peer := peerOf(r, o.TrustedProxies)
+	requestID := peer.requestID(r)
 	answer := &response{ResponseWriter: w}
 	answer.Header().Set("X-Request-Id", requestID)
-	x := &Exchange{Writer: answer, ClientIP: ClientIP(r, o.TrustedProxies), Scheme: scheme(r, o.TrustedProxies)}
+	x := &Exchange{Writer: answer, ClientIP: peer.clientIP(r, o.TrustedProxies), Scheme: peer.scheme(r)}
 	x.Request = r.WithContext(problem.WithRequestID(context.WithValue(r.Context(), exchangeKey{}, x), requestID))
 	r = x.Request // its context ends with the client's connection, not with the operation's time
 	defer func() {
@@ -131,8 +132,8 @@ func recovered(log *slog.Logger, w *response, r *http.Request, v any) bool {
 }
 
 // requestID believes the id of a trusted proxy when it has the form of ours or of a UUID, and makes one otherwise.
-func requestID(r *http.Request, trusted []netip.Prefix) string {
-	if said := r.Header.Values("X-Request-Id"); len(said) == 1 && contains(trusted, peerIP(r)) && (id.Valid("req", said[0]) || plainUUID.MatchString(said[0])) {
+func (p peer) requestID(r *http.Request) string {
+	if said := r.Header.Values("X-Request-Id"); p.proxy && len(said) == 1 && (id.Valid("req", said[0]) || plainUUID.MatchString(said[0])) {
 		return said[0]
 	}
 	return id.New("req")

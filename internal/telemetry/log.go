@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Redacted replaces every value that must not be in a log.
@@ -33,22 +35,47 @@ func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 }
 
 func redact(_ []string, a slog.Attr) slog.Attr {
-	if Secret(a.Key) {
+	if secretKey(a.Key) {
 		return slog.String(a.Key, Redacted)
 	}
-	switch v := a.Value.Any().(type) {
-	case string:
-		return slog.String(a.Key, Scrub(v))
-	case error:
-		return slog.String(a.Key, Scrub(v.Error()))
-	case []byte:
-		return slog.String(a.Key, Redacted) // bytes are never a message
-	case fmt.Stringer:
-		if a.Value.Kind() == slog.KindAny {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		if s := a.Value.String(); Scrub(s) != s {
+			return slog.String(a.Key, Scrub(s))
+		}
+	case slog.KindAny:
+		switch v := a.Value.Any().(type) {
+		case error:
+			return slog.String(a.Key, Scrub(v.Error()))
+		case []byte:
+			return slog.String(a.Key, Redacted) // bytes are never a message
+		case fmt.Stringer:
 			return slog.String(a.Key, Scrub(v.String()))
 		}
 	}
 	return a
+}
+
+// maxKeys bounds the keys whose answer is remembered; a program has a few dozen.
+const maxKeys = 1000
+
+var (
+	knownKeys  sync.Map // string -> bool, what Secret says
+	knownCount atomic.Int64
+)
+
+// secretKey is Secret, which looks at each key once.
+func secretKey(key string) bool {
+	if known, ok := knownKeys.Load(key); ok {
+		return known.(bool)
+	}
+	secret := Secret(key)
+	if knownCount.Load() < maxKeys {
+		if _, there := knownKeys.LoadOrStore(key, secret); !there {
+			knownCount.Add(1)
+		}
+	}
+	return secret
 }
 
 // Scrub replaces what has the form of a secret in a text: an error of another library may hold one.
