@@ -61,6 +61,7 @@ and ends it. A second start on the same directory goes on where the first one st
 	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, else info)")
 	flags.StringVar(&accessLog, "access-log", env("FOUNTAIN_ACCESS_LOG", "all"), "requests that succeeded in the log: all, sample:SHARE or failures (FOUNTAIN_ACCESS_LOG)")
 	flags.StringSliceVar(&c.TrustedProxies, "trusted-proxies", list(env("FOUNTAIN_TRUSTED_PROXIES", "")), "CIDRs of proxies in front, whose X-Forwarded-* are believed (FOUNTAIN_TRUSTED_PROXIES; default: none)")
+	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", list(env("FOUNTAIN_CORS_ORIGINS", "")), "origins of pages that may call from a browser (FOUNTAIN_CORS_ORIGINS; default: none)")
 	flags.StringSliceVar(&c.Hosts, "hosts", list(env("FOUNTAIN_HOSTS", "")), "further names by which the gateway is called (FOUNTAIN_HOSTS; default: the issuer's and loopback names)")
 	return cmd
 }

@@ -31,6 +31,7 @@ type Config struct {
 
 	TrustedProxies []string         // CIDRs of proxies in front of the gateway, whose X-Forwarded-* are believed. Default none
 	Hosts          []string         // further names by which the gateway is called, beside the issuer's and loopback ones
+	CORSOrigins    []string         // of pages that may call the gateway from a browser. Default none
 	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
 
 	Clock   clock.Clock

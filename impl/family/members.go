@@ -75,6 +75,7 @@ func (h *house) start(ctx context.Context) error {
 		Service: with("gateway"), TwofactorURL: at("twofactor"), SearchURL: at("search"), SequenceURL: at("sequence"), Version: h.Version,
 	}
 	g.TrustedProxies = h.TrustedProxies
+	g.CORSOrigins = h.CORSOrigins
 	g.Hosts = append([]string{urlOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil

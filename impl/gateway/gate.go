@@ -31,6 +31,7 @@ type gate struct {
 	forwarder *forward.Forwarder
 	watcher   *services.Watcher
 	own       http.Handler
+	cors      *httpserver.CORS
 	draining  atomic.Bool
 	hasKeys   atomic.Bool
 	require   []func() error // what must hold beside the keys, in public words
@@ -53,9 +54,12 @@ func (g *gate) stations() httpserver.Stations {
 }
 
 func (g *gate) handler() http.Handler {
-	return httpserver.NewDoor(httpserver.ObserveOptions{
-		Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
-	}, httpserver.NewHosts(false, append(g.config.Hosts, word, g.config.Issuer)...), g.table, g.stations())
+	return httpserver.NewDoor(httpserver.DoorOptions{
+		ObserveOptions: httpserver.ObserveOptions{
+			Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
+		},
+		Hosts: httpserver.NewHosts(false, append(g.config.Hosts, word, g.config.Issuer)...), CORS: g.cors, Routes: g.table, Stations: g.stations(),
+	})
 }
 
 // serve hands the request to the gateway's own operations or to the service.

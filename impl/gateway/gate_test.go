@@ -39,6 +39,7 @@ type house struct {
 	key      ed25519.PrivateKey
 	log      *logBuffer
 	registry *prometheus.Registry
+	behind   string           // URL of the upstream
 	upstream http.HandlerFunc // what a service answers
 
 	mu   sync.Mutex
@@ -76,6 +77,7 @@ func newHouse(t *testing.T) *house {
 	}
 	behind := httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(behind.Close)
+	h.behind = behind.URL
 	g, err := build(h.config(behind.URL), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
 	require.NoError(t, err)
 	h.gate = httptest.NewServer(g.handler())

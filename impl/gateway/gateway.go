@@ -37,10 +37,11 @@ const (
 type Config struct {
 	config.Service
 
-	TwofactorURL string `env:"TWOFACTOR_URL"` // base URLs of the services, without /<word>/v1
-	SearchURL    string `env:"SEARCH_URL"`
-	SequenceURL  string `env:"SEQUENCE_URL"`
-	Version      string `env:"-"` // of the program, told by health
+	TwofactorURL string   `env:"TWOFACTOR_URL"` // base URLs of the services, without /<word>/v1
+	SearchURL    string   `env:"SEARCH_URL"`
+	SequenceURL  string   `env:"SEQUENCE_URL"`
+	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
+	Version      string   `env:"-"`            // of the program, told by health
 }
 
 // Validate checks the configuration and touches nothing outside. It fills in what has a default.
@@ -54,6 +55,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := c.targets(); err != nil {
 		errs = append(errs, err)
+	}
+	if _, err := httpserver.NewCORS(c.CORSOrigins); err != nil {
+		errs = append(errs, fmt.Errorf("CORS_ORIGINS: %w", err))
 	}
 	return errors.Join(errs...)
 }
@@ -134,12 +138,16 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 	}
 	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
+	cors, err := httpserver.NewCORS(c.CORSOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("origins of pages: %w", err)
+	}
 	redeemer, err := stepup.New(c.TwofactorURL, c.KMSURL, client, verifier, c.Clock)
 	if err != nil {
 		return nil, err
 	}
 	g := &gate{
-		config: c, table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock),
+		config: c, table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
 		forwarder: forward.New(forward.Options{Targets: targets, Transport: transport, Log: c.Log, Registerer: c.Registerer}),
 		watcher:   services.NewWatcher(contracts, targets, client),
 	}

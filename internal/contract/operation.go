@@ -72,6 +72,19 @@ func (op *Operation) StreamsBody() bool {
 // RequestHeaders returns the names of the declared header parameters in canonical form.
 func (op *Operation) RequestHeaders() []string { return op.declared("header") }
 
+// ResponseHeaders returns the names of the headers that the contract declares for any of the operation's answers, in canonical form.
+func (op *Operation) ResponseHeaders() []string {
+	var names []string
+	for _, r := range op.responses {
+		for _, p := range r.headers {
+			if name := http.CanonicalHeaderKey(p.name); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 // Cookies returns the names of the declared cookie parameters.
 func (op *Operation) Cookies() []string { return op.declared("cookie") }
 

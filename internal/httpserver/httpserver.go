@@ -57,9 +57,10 @@ func New(o Options) http.Handler {
 		x.Forward(router)
 		return nil
 	}
-	return NewDoor(ObserveOptions{
-		Log: o.Log, Registerer: o.Registerer, Clock: o.Clock, TrustedProxies: o.TrustedProxies, AccessLog: o.AccessLog,
-	}, o.Hosts, o.Contract, stations)
+	return NewDoor(DoorOptions{
+		ObserveOptions: ObserveOptions{Log: o.Log, Registerer: o.Registerer, Clock: o.Clock, TrustedProxies: o.TrustedProxies, AccessLog: o.AccessLog},
+		Hosts:          o.Hosts, Routes: o.Contract, Stations: stations,
+	})
 }
 
 func (o *Options) ready(x *Exchange) error {

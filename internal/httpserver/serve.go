@@ -44,7 +44,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 // refusal returns how a request is answered that does not get as far as the handler.
 func refusal(h http.Handler) func(*strictConn, *problem.Error) {
 	if d, ok := h.(*door); ok {
-		return d.refuseConnection
+		return d.observer.refuseConnection
 	}
 	return func(c *strictConn, e *problem.Error) { c.lastAnswer(e, "") }
 }

@@ -66,20 +66,28 @@ type Routes interface {
 	Allow(escapedPath string) (string, error)
 }
 
-// NewDoor returns the handler that observes every request, finds its operation, and takes it through the stations. hosts may be nil.
-func NewDoor(o ObserveOptions, hosts *Hosts, routes Routes, s Stations) http.Handler {
-	return &door{observer: newObserver(o), hosts: hosts, routes: routes, stations: s.inOrder()}
+// DoorOptions configure a door.
+type DoorOptions struct {
+	ObserveOptions
+	Hosts    *Hosts // the names by which it is called; nil: any
+	CORS     *CORS  // whose pages may call; nil: none
+	Routes   Routes
+	Stations Stations
+}
+
+// NewDoor returns the handler that observes every request, finds its operation, and takes it through the stations.
+func NewDoor(o DoorOptions) http.Handler {
+	return &door{DoorOptions: o, observer: newObserver(o.ObserveOptions), stations: o.Stations.inOrder()}
 }
 
 type door struct {
-	*observer
-	hosts    *Hosts
-	routes   Routes
+	DoorOptions
+	observer *observer
 	stations []station
 }
 
 // ServeHTTP implements http.Handler.
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.observe(w, r, d.serve) }
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.observer.observe(w, r, d.serve) }
 
 func (d *door) serve(x *Exchange) {
 	by, err := d.find(x)
@@ -100,20 +108,26 @@ func (d *door) find(x *Exchange) (by string, err error) {
 	if err := Guard(r); err != nil {
 		return "guard", err
 	}
-	calling := d.hosts.calling(r.Host)
+	calling := d.Hosts.calling(r.Host)
 	if calling == byOther {
 		return "host", misdirected()
 	}
 	if r.Method == http.MethodOptions {
-		allow, err := d.routes.Allow(r.URL.EscapedPath())
+		allow, err := d.Routes.Allow(r.URL.EscapedPath())
 		if err != nil {
 			return routeStation, err
 		}
+		d.CORS.preflight(x, d.Routes, allow)
 		x.Writer.Header().Set("Allow", allow)
 		x.Writer.WriteHeader(http.StatusNoContent)
 		return "", nil
 	}
-	match, err := d.routes.Match(r.Method, r.URL.EscapedPath())
+	match, err := d.Routes.Match(r.Method, r.URL.EscapedPath())
+	var op *contract.Operation
+	if err == nil {
+		op = match.Operation
+	}
+	d.CORS.open(x, op)
 	if calling == byAddress && (err != nil || !Probe(match.Operation)) {
 		return "host", misdirected()
 	}

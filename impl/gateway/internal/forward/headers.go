@@ -82,6 +82,9 @@ func responseHeader(to, from http.Header, op *contract.Operation, status int) {
 		if name == "Cache-Control" && decided && !op.DeclaresResponseHeader(status, name) {
 			continue
 		}
+		if name == "Vary" { // the gateway has said already on what it depends
+			values = append(to["Vary"], values...)
+		}
 		to[name] = values
 	}
 }
