@@ -28,8 +28,8 @@ var knownMethods = map[string]bool{
 	http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
 }
 
-// Guard refuses what no contract could allow: over-long targets, too many headers, unknown methods.
-func Guard(r *http.Request) error {
+// guard refuses what no contract could allow: over-long targets, too many headers, unknown methods.
+func guard(r *http.Request) error {
 	if len(r.RequestURI) > MaxTarget {
 		return problem.New(problem.TargetTooLong, "The request target is longer than 8 KiB.")
 	}
@@ -78,9 +78,9 @@ func connectionOptions(h http.Header) error {
 // left of a body, up to 256 KiB and for as long as the client takes, before it sends the answer or closes the connection.
 const maxDiscard = 16 << 10
 
-// Refuse answers with a problem. A refusal that comes before the body was read does not wait for a large or endless one: it ends
+// refuse answers with a problem. A refusal that comes before the body was read does not wait for a large or endless one: it ends
 // the connection.
-func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !exchangeOf(r.Context()).bodyRead && (r.ContentLength < 0 || r.ContentLength > maxDiscard) {
 		hangUp(w)
 	}
@@ -102,9 +102,9 @@ func hangUp(w http.ResponseWriter) {
 // hold all of 512 places for longer than this.
 const publicReadTime = 3 * time.Second
 
-// ReadBody reads the whole body, at most body.max of the operation and for at most its timeout (publicReadTime where nobody is known), and
+// readBody reads the whole body, at most body.max of the operation and for at most its timeout (publicReadTime where nobody is known), and
 // leaves a fresh reader of it in the request. It returns nil when the request has no body.
-func ReadBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}

@@ -1,6 +1,6 @@
 // Package httpserver is the way into a service: it observes every request, lets it through only when the contract allows it,
-// and hands it to the generated router. The order of the checks is DESIGN section 5's; no byte of a body is read before the
-// caller is authorized. Its pieces are exported one by one, because the gateway puts the same ones into its own order.
+// and hands it to the generated router. The gateway's door is of the same Stations, in the same order; no byte of a body is read before the
+// caller is permitted.
 package httpserver
 
 import (
@@ -64,7 +64,7 @@ func New(o Options) http.Handler {
 }
 
 func (o *Options) ready(x *Exchange) error {
-	if Probe(x.Operation) {
+	if probe(x.Operation) {
 		return nil
 	}
 	if err := o.Ready(); err != nil {
@@ -80,8 +80,8 @@ func (o *Options) stepUp(x *Exchange) error {
 	return auth.StepUp(x.Principal, x.Operation, o.Clock.Now())
 }
 
-// Probe reports whether an operation tells health or readiness, and so is answered even when the service is not ready.
-func Probe(op *contract.Operation) bool {
+// probe reports whether an operation tells health or readiness, and so is answered even when the service is not ready.
+func probe(op *contract.Operation) bool {
 	return op.Public && (strings.HasSuffix(op.Path, "/health") || strings.HasSuffix(op.Path, "/ready"))
 }
 

@@ -37,7 +37,7 @@ func TestReadBody_givesSomebodyUnknownLittleTime(t *testing.T) {
 		op.Policy.Timeout, op.Policy.Body.Max = c.timeout, 1024
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 		began := time.Now()
-		body, err := ReadBody(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}")), op)
+		body, err := readBody(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}")), op)
 		require.NoError(t, err, name)
 		require.Equal(t, "{}", string(body), name)
 		require.Len(t, w.read, 2, name)

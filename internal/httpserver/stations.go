@@ -98,14 +98,14 @@ func (d *door) serve(x *Exchange) {
 	}
 	if err != nil {
 		x.RefusedBy = by
-		Refuse(x.Writer, x.Request, err)
+		refuse(x.Writer, x.Request, err)
 	}
 }
 
 // find finds the operation, or answers OPTIONS. by is the check that refused.
 func (d *door) find(x *Exchange) (by string, err error) {
 	r := x.Request
-	if err := Guard(r); err != nil {
+	if err := guard(r); err != nil {
 		return "guard", err
 	}
 	calling := d.Hosts.calling(r.Host)
@@ -128,7 +128,7 @@ func (d *door) find(x *Exchange) (by string, err error) {
 		op = match.Operation
 	}
 	d.CORS.open(x, op)
-	if calling == byAddress && (err != nil || !Probe(match.Operation)) {
+	if calling == byAddress && (err != nil || !probe(match.Operation)) {
 		return "host", misdirected()
 	}
 	if err != nil {
@@ -173,7 +173,7 @@ func checkBody(x *Exchange) error {
 	if x.Operation.StreamsBody() {
 		return nil
 	}
-	body, err := ReadBody(x.Writer, x.Request, x.Operation)
+	body, err := readBody(x.Writer, x.Request, x.Operation)
 	if err != nil {
 		return err
 	}
