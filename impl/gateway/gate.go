@@ -58,7 +58,7 @@ func (g *gate) handler() http.Handler {
 		ObserveOptions: httpserver.ObserveOptions{
 			Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
 		},
-		Hosts: httpserver.NewHosts(false, append(g.config.Hosts, word, g.config.Issuer)...), CORS: g.cors, Routes: g.table, Stations: g.stations(),
+		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer)...), CORS: g.cors, Routes: g.table, Stations: g.stations(),
 	})
 }
 

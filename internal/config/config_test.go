@@ -111,6 +111,16 @@ func TestComplete_fillsWhatIsEmpty(t *testing.T) {
 	require.Equal(t, time.Second, s.Grace)
 }
 
+func TestNames_haveTheWordTheAliasAndTheHosts(t *testing.T) {
+	s := Service{Hosts: []string{"kms.example"}}
+	require.Equal(t, []string{"kms", "key_management_service", "kms.example"}, s.Names("kms"))
+	compose, err := os.ReadFile(filepath.Join("..", "..", "docker-compose.yml"))
+	require.NoError(t, err)
+	for word, alias := range aliases {
+		require.Contains(t, string(compose), "aliases: ["+alias+"]", word)
+	}
+}
+
 func TestProxyPrefixes_areMasked(t *testing.T) {
 	s := Service{TrustedProxies: []string{"10.1.2.3/8", "nonsense"}}
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, s.ProxyPrefixes())

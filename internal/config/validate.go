@@ -22,6 +22,16 @@ const MaxSecretFile = 64 << 10
 // ports are the words' default ports (DESIGN section 2).
 var ports = map[string]string{"sequence": "8000", "search": "8001", "gateway": "8002", "kms": "8003", "twofactor": "8004"}
 
+// aliases are the names of the services in the compose file's networks (DESIGN section 2).
+var aliases = map[string]string{
+	"sequence": "service_a", "search": "typesense_client_service", "gateway": "api_gateway", "kms": "key_management_service", "twofactor": "two_factor_service",
+}
+
+// Names returns the names by which a service is called, whatever its public name is: its word, its alias in the compose file, and Hosts.
+func (s *Service) Names(word string) []string {
+	return append([]string{word, aliases[word]}, s.Hosts...)
+}
+
 // Complete fills what was left empty: the word's port, the system clock, a logger that drops, a registry of its own,
 // 5 s of drain delay and 30 s of grace.
 func (s *Service) Complete(word string) {

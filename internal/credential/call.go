@@ -36,28 +36,28 @@ type request struct {
 }
 
 // call sends a request and decodes the wanted answer into out; any other answer is a *Refusal.
-func (s *Source) call(ctx context.Context, r request, out any) (time.Time, error) {
+func (s *Source) call(ctx context.Context, r request, out any) error {
 	req, err := r.build(ctx, s.KMSURL)
 	if err != nil {
-		return time.Time{}, err
+		return err
 	}
 	answer, err := s.HTTPClient.Do(req)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("call the kms: %w", err)
+		return fmt.Errorf("call the kms: %w", err)
 	}
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read answer of the kms: %w", err)
+		return fmt.Errorf("read answer of the kms: %w", err)
 	}
 	if answer.StatusCode != r.want {
-		return time.Time{}, &Refusal{Status: answer.StatusCode, Code: code(raw)}
+		return &Refusal{Status: answer.StatusCode, Code: code(raw)}
 	}
 	s.noteClock(answer.Header.Get("Date"))
 	if err := json.Unmarshal(raw, out); err != nil {
-		return time.Time{}, fmt.Errorf("answer of the kms to %s is not what the contract says", r.path)
+		return fmt.Errorf("answer of the kms to %s is not what the contract says", r.path)
 	}
-	return s.Clock.Now(), nil
+	return nil
 }
 
 func (r request) build(ctx context.Context, base string) (*http.Request, error) {

@@ -152,7 +152,7 @@ func (s *Source) enrolFromFile(ctx context.Context) error {
 	}
 	var made keyWithSecret
 	// A token works once: an answer that nobody waits for any more would be a key lost. The HTTP client bounds the wait.
-	_, err = s.call(context.WithoutCancel(ctx), request{
+	err = s.call(context.WithoutCancel(ctx), request{
 		method: http.MethodPost, path: "/kms/v1/services/enrol", json: map[string]string{"token": text}, want: http.StatusCreated,
 	}, &made)
 	var answer *Refusal

@@ -41,6 +41,8 @@ type fake struct {
 	loseNext  atomic.Bool // the next rotation's answer
 	expired   atomic.Bool // rotation answers replay_expired
 	skew      atomic.Int64
+	leap      atomic.Int64 // how far the clock leaps while the next token is on its way
+	refused   string       // the token that rotation answers invalid_token
 	wrapped   map[string][]byte
 }
 
@@ -95,10 +97,15 @@ func (f *fake) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
 		return
 	}
+	f.clock.Advance(time.Duration(f.leap.Swap(0)))
 	fmt.Fprintf(w, `{"access_token":"%s|%s|%d","expires_in":900}`, id, r.FormValue("resource"), f.tokens.Add(1))
 }
 
 func (f *fake) rotate(w http.ResponseWriter, r *http.Request) {
+	if f.refused != "" && r.Header.Get("Authorization") == "Bearer "+f.refused {
+		http.Error(w, `{"code":"invalid_token"}`, http.StatusUnauthorized)
+		return
+	}
 	key := r.Header.Get("Idempotency-Key")
 	if f.expired.Load() && f.answers[key] != "" {
 		http.Error(w, `{"code":"replay_expired"}`, http.StatusConflict)
@@ -279,6 +286,28 @@ func TestSource_rotatesInHalfOfTheKeysLife(t *testing.T) {
 	require.Contains(t, string(raw), "key_2")
 	require.NotContains(t, string(raw), "rotation")
 	require.NoError(t, c.Ready())
+}
+
+// A token whose answer comes late, as after a machine that slept, is as old as its request.
+func TestSource_countsATokensLifeFromItsRequest(t *testing.T) {
+	f := newFake(t)
+	c := f.open(t.TempDir())
+	f.invite(c, "et_first")
+	c.waitReady(t)
+	f.leap.Store(int64(time.Hour))
+	late := get(t, c, "sequence")
+	require.NotEqual(t, late, get(t, c, "sequence"), "the first had ended when it came")
+}
+
+func TestSource_rotatesWithAnotherTokenWhenOneIsRefused(t *testing.T) {
+	f := newFake(t)
+	c := f.open(t.TempDir())
+	f.invite(c, "et_first")
+	c.waitReady(t)
+	f.clock.Advance(46 * 24 * time.Hour)
+	token := get(t, c, "kms")
+	f.with(func() { f.refused = token })
+	require.Eventually(t, func() bool { return strings.HasPrefix(get(t, c, "kms"), "key_2|") }, 20*time.Second, 20*time.Millisecond)
 }
 
 func TestSource_rotatesAnewWhenTheAnswerIsGone(t *testing.T) {

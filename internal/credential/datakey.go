@@ -100,7 +100,7 @@ func (s *Source) askKeyring(ctx context.Context, verb string, body any, want int
 	if err != nil {
 		return answer, err
 	}
-	_, err = s.call(ctx, request{
+	err = s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/keyrings/" + s.Word + "/" + verb, bearer: bearer, json: body, want: want,
 	}, &answer)
 	return answer, err

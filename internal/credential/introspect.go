@@ -27,7 +27,7 @@ func (s *Source) Introspect(ctx context.Context, token string) (Introspection, e
 		return Introspection{}, ErrNotEnrolled
 	}
 	var answer Introspection
-	_, err := s.call(ctx, request{
+	err := s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/oauth2/introspect", id: h.KeyID, secret: h.Key, want: http.StatusOK,
 		form: url.Values{"token": {token}},
 	}, &answer)

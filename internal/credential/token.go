@@ -72,7 +72,8 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 		AccessToken string `json:"access_token"`
 		ExpiresIn   int64  `json:"expires_in"`
 	}
-	at, err := s.call(ctx, request{
+	asked := s.Clock.Now() // a token lives from before it was made, however late its answer comes
+	err := s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/oauth2/token", id: h.KeyID, secret: h.Key, want: http.StatusOK,
 		form: url.Values{"grant_type": {"client_credentials"}, "resource": {audience}},
 	}, &answer)
@@ -89,7 +90,7 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held.KeyID == h.KeyID {
-		s.tokens[audience] = accessed{text: answer.AccessToken, renew: at.Add(life * 2 / 3), expires: at.Add(life)}
+		s.tokens[audience] = accessed{text: answer.AccessToken, renew: asked.Add(life * 2 / 3), expires: asked.Add(life)}
 	}
 	return answer.AccessToken, nil
 }
@@ -134,11 +135,14 @@ func (s *Source) rotate(ctx context.Context) error {
 		}
 	}
 	var made keyWithSecret
-	_, err = s.call(ctx, request{
+	err = s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/keys/current/rotate", bearer: bearer, idempotency: h.Rotation,
 		json: map[string]int{"overlapSeconds": overlap}, want: http.StatusCreated,
 	}, &made)
 	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.Code == "invalid_token" {
+		s.Forget(kmsAudience) // the next attempt asks for another
+	}
 	if errors.As(err, &refusal) && (refusal.Code == "replay_expired" || refusal.Code == "idempotency_conflict") {
 		h.Rotation = "" // that answer can't be had again; the kms lets a key rotate again whose successor nobody used
 		return errors.Join(fmt.Errorf("rotate own key: %w", err), s.begin(h))

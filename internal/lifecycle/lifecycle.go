@@ -147,7 +147,7 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	handler := httpserver.New(httpserver.Options{
 		Contract: s.Contract, Verifier: verifier,
 		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), AccessLog: c.AccessLog,
-		Hosts: httpserver.NewHosts(true, append(c.Hosts, s.Contract.Word)...), Mount: door.Mount,
+		Hosts: httpserver.NewHosts(true, c.Names(s.Contract.Word)...), Mount: door.Mount,
 	})
 	listener := c.Listener
 	if listener == nil {
