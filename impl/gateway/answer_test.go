@@ -238,3 +238,22 @@ func TestGate_aBodyThatBreaksOffIsNotTheServicesFault(t *testing.T) {
 	}
 	require.Empty(t, h.seen)
 }
+
+// HEAD is GET without the body, whether or not the service tells the length of the body that it leaves out.
+func TestGate_answersHead(t *testing.T) {
+	for _, length := range []string{"", "300"} {
+		h := newHouse(t)
+		h.upstream = func(w http.ResponseWriter, r *http.Request) {
+			require.Equal(t, http.MethodHead, r.Method)
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("ETag", `"1"`)
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
+		}
+		a := h.do("HEAD", createPath+"/a", "", "Authorization", "Bearer "+h.token(nil))
+		require.Equal(t, 200, a.StatusCode, h.log.String())
+		require.Equal(t, `"1"`, a.Header.Get("ETag"))
+		require.Empty(t, a.Text)
+	}
+}

@@ -47,23 +47,20 @@ func (j *judge) head(x *httpserver.Exchange, res *http.Response) error {
 
 // whole reads the body, at most response.max of the operation, and judges it by the operation's validate.response.
 func (j *judge) whole(x *httpserver.Exchange, res *http.Response) ([]byte, error) {
-	op, limit := x.Operation, x.Operation.Policy.Response.Max
-	if res.ContentLength > limit && x.Request.Method != http.MethodHead {
-		return nil, tooLarge()
-	}
-	body, err := read(res, limit+1)
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(body)) > limit {
-		return nil, tooLarge()
+	op, head := x.Operation, x.Request.Method == http.MethodHead
+	var body []byte
+	if !head { // the answer to HEAD tells the length of a body that does not come
+		var err error
+		if body, err = read(res, op.Policy.Response.Max); err != nil {
+			return nil, err
+		}
 	}
 	mode := op.Policy.Validate.Response
 	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample {
 		return body, nil
 	}
-	err = httpserver.InTurn(x.Request.Context(), len(body), func() error {
-		if x.Request.Method == http.MethodHead {
+	err := httpserver.InTurn(x.Request.Context(), len(body), func() error {
+		if head {
 			return op.CheckResponseHead(res.StatusCode, res.Header)
 		}
 		return op.CheckResponse(res.StatusCode, res.Header, body)
@@ -82,14 +79,22 @@ func (j *judge) whole(x *httpserver.Exchange, res *http.Response) ([]byte, error
 	return body, nil
 }
 
-// read reads an answer's body, at most so many bytes.
+// read reads an answer's body, which may have at most so many bytes.
 func read(res *http.Response, most int64) ([]byte, error) {
-	if n := res.ContentLength; n >= 0 && n < most {
+	n := res.ContentLength
+	if n > most {
+		return nil, tooLarge()
+	}
+	if n >= 0 {
 		body := make([]byte, n)
 		_, err := io.ReadFull(res.Body, body)
 		return body, err
 	}
-	return io.ReadAll(io.LimitReader(res.Body, most))
+	body, err := io.ReadAll(io.LimitReader(res.Body, most+1))
+	if err == nil && int64(len(body)) > most {
+		return nil, tooLarge()
+	}
+	return body, err
 }
 
 func tooLarge() error {
