@@ -127,7 +127,7 @@ func TestTokens_attackCorpus(t *testing.T) {
 	bomb, err := http.NewRequest(http.MethodGet, h.url+"/kms/v1/users", nil)
 	require.NoError(t, err)
 	bomb.Header.Set("Authorization", "Bearer "+strings.Repeat(".", 1<<20))
-	answer, err := http.DefaultClient.Do(bomb) // net/http itself refuses it, in plain text
+	answer, err := http.DefaultClient.Do(bomb)
 	require.NoError(t, err)
 	_ = answer.Body.Close()
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)

@@ -119,6 +119,9 @@ func (c *strictConn) release() {
 	}
 }
 
+// maxLastRead is how much a refused client may still send, in bytes, before its connection is reset under it.
+const maxLastRead = 4 << 20
+
 // lastAnswer writes a problem as the last answer of the connection, and listens for a short while to a client that is still sending: closing at
 // once would reset the connection, and the answer with it. It returns the bytes of the body.
 func (c *strictConn) lastAnswer(e *problem.Error, requestID string) int64 {
@@ -133,7 +136,7 @@ func (c *strictConn) lastAnswer(e *problem.Error, requestID string) int64 {
 		return 0
 	}
 	_ = c.CloseWrite() // as above
-	_, _ = io.CopyN(io.Discard, c.Conn, maxDiscard)
+	_, _ = io.CopyN(io.Discard, c.Conn, maxLastRead)
 	return int64(len(body))
 }
 

@@ -117,6 +117,20 @@ func TestStrictConn_answersWhatCameBeforeABadHead(t *testing.T) {
 	require.EqualValues(t, 204, w.lines()[0]["status"], "the first was not disturbed")
 }
 
+// A client that writes a large head to its end before it reads finds the answer: the connection is not reset under it.
+func TestStrictConn_answersAClientThatIsStillSending(t *testing.T) {
+	s := serve(t, newWorld(t), ServeOptions{})
+	for range 20 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.address+"/sample/v1/health", nil)
+		require.NoError(t, err)
+		r.Header.Set("X-A", strings.Repeat("a", 1<<20))
+		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		require.NoError(t, err)
+		require.Equal(t, 431, res.StatusCode)
+		require.NoError(t, res.Body.Close())
+	}
+}
+
 func TestStrictConn_answersASlowHead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
