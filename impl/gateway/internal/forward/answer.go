@@ -45,22 +45,15 @@ func (j *judge) head(x *httpserver.Exchange, res *http.Response) error {
 	return j.found(x, res.StatusCode, err)
 }
 
-// whole reads the body, at most response.max of the operation, and judges it by the operation's validate.response.
-func (j *judge) whole(x *httpserver.Exchange, res *http.Response) ([]byte, error) {
-	op, head := x.Operation, x.Request.Method == http.MethodHead
-	var body []byte
-	if !head { // the answer to HEAD tells the length of a body that does not come
-		var err error
-		if body, err = read(res, op.Policy.Response.Max); err != nil {
-			return nil, err
-		}
-	}
+// whole judges an answer whose body has been read, by the operation's validate.response.
+func (j *judge) whole(x *httpserver.Exchange, res *http.Response, body []byte) error {
+	op := x.Operation
 	mode := op.Policy.Validate.Response
 	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample {
-		return body, nil
+		return nil
 	}
 	err := httpserver.InTurn(x.Request.Context(), len(body), func() error {
-		if head {
+		if x.Request.Method == http.MethodHead {
 			return op.CheckResponseHead(res.StatusCode, res.Header)
 		}
 		return op.CheckResponse(res.StatusCode, res.Header, body)
@@ -69,18 +62,21 @@ func (j *judge) whole(x *httpserver.Exchange, res *http.Response) ([]byte, error
 	case err == nil:
 	case errors.Is(err, problem.Overloaded): // not checked: no violation
 		if mode.Kind == contract.ModeEnforce {
-			return nil, err
+			return err
 		}
 	default:
 		if err = j.found(x, res.StatusCode, err); mode.Kind == contract.ModeEnforce {
-			return nil, err
+			return err
 		}
 	}
-	return body, nil
+	return nil
 }
 
-// read reads an answer's body, which may have at most so many bytes.
-func read(res *http.Response, most int64) ([]byte, error) {
+// read reads an answer's body, which may have at most so many bytes. The answer to HEAD tells the length of a body that does not come.
+func read(method string, res *http.Response, most int64) ([]byte, error) {
+	if method == http.MethodHead {
+		return nil, nil
+	}
 	n := res.ContentLength
 	if n > most {
 		return nil, tooLarge()

@@ -46,8 +46,8 @@ func (f *Forwarder) Serve(x *httpserver.Exchange) error {
 	}
 	out, sent := request(x, target)
 	began := time.Now()
-	defer func() { x.Upstream = time.Since(began) }()
 	res, err := f.transport.RoundTrip(out)
+	x.Upstream = time.Since(began)
 	if err != nil {
 		return failure(x, sent, err)
 	}
@@ -58,9 +58,13 @@ func (f *Forwarder) Serve(x *httpserver.Exchange) error {
 	if x.Operation.Policy.Stream != nil {
 		return f.stream(x, res)
 	}
-	body, err := f.judge.whole(x, res)
+	body, err := read(x.Request.Method, res, x.Operation.Policy.Response.Max)
+	x.Upstream = time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
+	}
+	if err := f.judge.whole(x, res, body); err != nil {
+		return err
 	}
 	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.StatusCode)
 	if x.Request.Method != http.MethodHead && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
