@@ -971,8 +971,9 @@ type TokenResponse struct {
 	AccessToken string `json:"access_token"`
 
 	// ExpiresIn Seconds.
-	ExpiresIn    int64   `json:"expires_in"`
-	RefreshToken *string `json:"refresh_token,omitempty"`
+	ExpiresIn    int64         `json:"expires_in"`
+	RateLimit    *KeyRateLimit `json:"rate_limit,omitempty"`
+	RefreshToken *string       `json:"refresh_token,omitempty"`
 
 	// Scope Space-separated.
 	Scope     string                 `json:"scope"`
@@ -1814,7 +1815,8 @@ type ClientInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
+	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1828,7 +1830,8 @@ type ClientInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
+	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -2935,7 +2938,8 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
+// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2959,7 +2963,8 @@ func (c *Client) IssueTokenWithBody(ctx context.Context, contentType string, bod
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
+// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -6820,7 +6825,8 @@ type ClientWithResponsesInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
+	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6834,7 +6840,8 @@ type ClientWithResponsesInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
+	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15313,7 +15320,8 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
+// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15333,7 +15341,8 @@ func (c *ClientWithResponses) IssueTokenWithBodyWithResponse(ctx context.Context
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
+// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -970,8 +970,9 @@ type TokenResponse struct {
 	AccessToken string `json:"access_token"`
 
 	// ExpiresIn Seconds.
-	ExpiresIn    int64   `json:"expires_in"`
-	RefreshToken *string `json:"refresh_token,omitempty"`
+	ExpiresIn    int64         `json:"expires_in"`
+	RateLimit    *KeyRateLimit `json:"rate_limit,omitempty"`
+	RefreshToken *string       `json:"refresh_token,omitempty"`
 
 	// Scope Space-separated.
 	Scope     string                 `json:"scope"`

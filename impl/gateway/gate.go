@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/gatewayapi"
+	"github.com/fountainai/fountain/impl/gateway/internal/apikey"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
@@ -26,6 +27,7 @@ type gate struct {
 	table     *contract.Table
 	keys      *auth.JWKS
 	verifier  *auth.Verifier
+	traded    *apikey.Trader
 	limits    *limit.Steps
 	stepup    *stepup.Redeemer
 	forwarder *forward.Forwarder
@@ -44,6 +46,13 @@ func (g *gate) stations() httpserver.Stations {
 		x.Code = x.Request.Header.Get("X-OTP")
 		x.Request.Header.Del("X-OTP") // nobody behind the gateway sees a code
 		return g.limits.Preauth(x)
+	}
+	byToken := s.Authenticate
+	s.Authenticate = func(x *httpserver.Exchange) error {
+		if isKey, err := g.traded.Authenticate(x); isKey {
+			return err
+		}
+		return byToken(x)
 	}
 	s.SubjectLimit = g.limits.Subject
 	s.Concurrency = g.limits.Concurrency

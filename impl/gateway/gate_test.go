@@ -43,6 +43,7 @@ type house struct {
 	upstream http.HandlerFunc // what a service answers
 
 	mu   sync.Mutex
+	over time.Time       // tokens issued before it have ended
 	seen []*http.Request // what reached a service, bodies read
 	body []string
 }
@@ -78,11 +79,18 @@ func newHouse(t *testing.T) *house {
 	behind := httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(behind.Close)
 	h.behind = behind.URL
-	g, err := build(h.config(behind.URL), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
+	g, err := build(h.config(behind.URL), &http.Client{Timeout: callTimeout}, h)
 	require.NoError(t, err)
 	h.gate = httptest.NewServer(g.handler())
 	t.Cleanup(h.gate.Close)
 	return h
+}
+
+// Revoked implements auth.Revocations.
+func (h *house) Revoked(p *auth.Principal) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return p.IssuedAt.Before(h.over), nil
 }
 
 func (h *house) config(upstream string) Config {
@@ -106,6 +114,7 @@ func (h *house) serve(w http.ResponseWriter, r *http.Request) {
 	h.seen, h.body = append(h.seen, r), append(h.body, string(body))
 	upstream := h.upstream
 	h.mu.Unlock()
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	upstream(w, r)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/apikey"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
@@ -146,8 +147,12 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 	if err != nil {
 		return nil, err
 	}
+	traded, err := apikey.New(apikey.Options{KMSURL: c.KMSURL, Client: client, Verifier: verifier, Clock: c.Clock, Registerer: c.Registerer})
+	if err != nil {
+		return nil, fmt.Errorf("trade of API keys: %w", err)
+	}
 	g := &gate{
-		config: c, table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
+		config: c, traded: traded, table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
 		forwarder: forward.New(forward.Options{Targets: targets, Transport: transport, Log: c.Log, Registerer: c.Registerer}),
 		watcher:   services.NewWatcher(contracts, targets, client),
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/keytext"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -106,7 +107,7 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 
 // verify checks everything about a token but whether it was revoked, and keeps what it has found.
 func (v *Verifier) verify(ctx context.Context, token, audience string) (*Principal, error) {
-	if strings.HasPrefix(token, "fk_") {
+	if keytext.Looks(token) {
 		return nil, refusedToken("This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials).", "an API key")
 	}
 	h, err := decodeHeader(token, TypeAccess)

@@ -136,6 +136,7 @@ func (b *builder) operation(method, path string, item *openapi3.PathItem, o *ope
 	if err := b.security(op, o); err != nil {
 		errs = append(errs, err)
 	}
+	op.Policy.APIKey = op.Policy.APIKey && !op.Public // nothing is looked at there
 	if op.parameters, err = b.parameters(path, item.Parameters, o.Parameters); err != nil {
 		errs = append(errs, err)
 	}

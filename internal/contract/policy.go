@@ -10,7 +10,7 @@ import (
 type Policy struct {
 	Principals  []string      // "user", "service": who may call at all
 	Roles       Roles         // for users, after scopes
-	APIKey      bool          // an API key itself is accepted as bearer
+	APIKey      bool          // the gateway takes an API key as bearer, and trades it for a token
 	StepUp      *StepUp       // nil: no second factor asked for
 	Rate        []Rate        // all must pass
 	Concurrency int           // requests of this operation at a time; 0: no limit

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/keytext"
 	"github.com/fountainai/fountain/internal/page"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
@@ -71,8 +72,8 @@ type RateLimit struct {
 }
 
 // Environment is what the key's text says it is for.
-func (k Key) Environment() Environment {
-	e, _ := environment(k.Start)
+func (k Key) Environment() keytext.Environment {
+	e, _ := keytext.EnvironmentOf(k.Start)
 	return e
 }
 
@@ -152,7 +153,7 @@ type Draft struct {
 	Scopes    []string
 	ExpiresAt time.Time // zero: DefaultLife from now
 
-	Environment Environment // "": Live
+	Environment keytext.Environment // "": Live
 	Metadata    map[string]string
 	Limit       RateLimit
 }
@@ -207,7 +208,7 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft)
 	k := Key{
 		Name: d.Name, Owner: d.Owner, Tenant: owner.Tenant, Scopes: slices.Clone(d.Scopes), CreatedAt: now, ExpiresAt: d.ExpiresAt,
 		Life: d.ExpiresAt.Sub(now), GrantedUntil: d.ExpiresAt, Metadata: d.Metadata, Limit: d.Limit,
-		Start: cmp.Or(d.Environment, Live).prefix(),
+		Start: cmp.Or(d.Environment, keytext.Live).Prefix(),
 	}
 	return s.make(ctx, tx, k)
 }
@@ -289,7 +290,7 @@ func beyond() error {
 func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (Key, string, error) {
 	now := domain.Now(s.clock)
 	k, text, err := s.make(ctx, tx, Key{
-		Name: name, Owner: owner.Ref, Tenant: owner.Tenant, Start: Live.prefix(), FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
+		Name: name, Owner: owner.Ref, Tenant: owner.Tenant, Start: keytext.Live.Prefix(), FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
 		Life: DefaultLife, GrantedUntil: now.Add(EnrolledLife),
 	})
 	k.Scopes = owner.Scopes
@@ -307,9 +308,9 @@ func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, erro
 
 // withText gives the key a new id and text, of the environment that Start begins with. A key without a parent begins a lineage.
 func (k Key) withText() (Key, string) {
-	keyID, text := newText(k.Environment())
+	keyID, text := keytext.New(k.Environment())
 	k.Uses, k.Version = 0, 1
-	k.ID, k.Start = keyID, text[:startLen]
+	k.ID, k.Start = keyID, keytext.Start(text)
 	if k.ParentID == "" {
 		k.RootID = keyID
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/keytext"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -153,7 +154,7 @@ func (s *Keys) check(ctx context.Context, text string) (Verdict, error) {
 }
 
 func (s *Keys) read(ctx context.Context, text string) (Verdict, error) {
-	keyID, ok := apikey.Parse(text)
+	keyID, ok := keytext.Parse(text)
 	if !ok {
 		return Verdict{Code: Malformed}, nil
 	}

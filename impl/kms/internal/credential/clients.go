@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -33,12 +34,17 @@ func (c *Clients) Authenticate(ctx context.Context, id, secret string) (Verdict,
 }
 
 // Grant issues a token for an API key. It carries the owner's epoch and the key's id, by which the revocation feed ends it: a key that is
-// revoked beside this call leaves no token behind that works.
-func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Request) (signing.Issued, error) {
+// revoked beside this call leaves no token behind that works. limit is the key's own, against which the token was counted.
+func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Request) (issued signing.Issued, limit apikey.RateLimit, err error) {
 	v, err := c.Authenticate(ctx, id, secret)
 	if err != nil {
-		return signing.Issued{}, err
+		return signing.Issued{}, apikey.RateLimit{}, err
 	}
+	issued, err = c.grant(v, r)
+	return issued, v.Key.Limit, err
+}
+
+func (c *Clients) grant(v Verdict, r signing.Request) (signing.Issued, error) {
 	have := v.Scopes
 	if v.Owner.Kind == auth.KindService {
 		have = signing.WithRotateOwn(have, r, c.Mint.Catalogue)

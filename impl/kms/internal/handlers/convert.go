@@ -120,10 +120,16 @@ func keyBody(k apikey.Key, now time.Time) kmsapi.APIKey {
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
 	}
-	if k.Limit.Uses > 0 {
-		body.RateLimit = &kmsapi.KeyRateLimit{Limit: k.Limit.Uses, WindowSeconds: int64(k.Limit.Window / time.Second)}
-	}
+	body.RateLimit = limitBody(k.Limit)
 	return body
+}
+
+// limitBody is nil for a key without a limit.
+func limitBody(l apikey.RateLimit) *kmsapi.KeyRateLimit {
+	if l.Uses == 0 {
+		return nil
+	}
+	return &kmsapi.KeyRateLimit{Limit: l.Uses, WindowSeconds: int64(l.Window / time.Second)}
 }
 
 // wordsOf returns metadata that is not empty.

@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/etag"
+	"github.com/fountainai/fountain/internal/keytext"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -42,7 +43,7 @@ func draftFrom(body *kmsapi.APIKeyCreate) (apikey.Draft, error) {
 		draft.ExpiresAt = *body.ExpiresAt
 	}
 	if body.Environment != nil {
-		draft.Environment = apikey.Environment(*body.Environment)
+		draft.Environment = keytext.Environment(*body.Environment)
 	}
 	if body.Metadata != nil {
 		draft.Metadata = *body.Metadata

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -23,9 +24,10 @@ func (h api) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObject) (
 		request.Resources = *r.Body.Resource
 	}
 	var issued signing.Issued
+	var limit apikey.RateLimit
 	switch r.Body.GrantType {
 	case "client_credentials":
-		issued, err = h.Clients.Grant(ctx, id, secret, request)
+		issued, limit, err = h.Clients.Grant(ctx, id, secret, request)
 	case "refresh_token":
 		issued, err = h.refreshGrant(ctx, id, secret, text(r.Body.RefreshToken), request)
 	default:
@@ -34,8 +36,9 @@ func (h api) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	pragma := "no-cache"
-	return kmsapi.IssueToken200JSONResponse{Body: tokenBody(issued), Headers: kmsapi.IssueToken200ResponseHeaders{Pragma: &pragma}}, nil
+	body, pragma := tokenBody(issued), "no-cache"
+	body.RateLimit = limitBody(limit)
+	return kmsapi.IssueToken200JSONResponse{Body: body, Headers: kmsapi.IssueToken200ResponseHeaders{Pragma: &pragma}}, nil
 }
 
 // client reads the client's id and secret from the Basic header or from the body; both at once are domain.InvalidRequest, a header that can't

@@ -1,4 +1,5 @@
-package apikey
+// Package keytext is the form of an API key: what the kms makes, and what a door can tell of a presented key without asking.
+package keytext
 
 import (
 	"crypto/rand"
@@ -31,30 +32,37 @@ const (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-func (e Environment) prefix() string { return "fk_" + string(e) + "_" }
+// Prefix returns how the keys of the environment begin.
+func (e Environment) Prefix() string { return "fk_" + string(e) + "_" }
 
-// environment returns that of a key's text or of its beginning; false when it is neither of them.
-func environment(text string) (Environment, bool) {
+// EnvironmentOf returns that of a key's text or of its beginning; false when it is neither of them.
+func EnvironmentOf(text string) (Environment, bool) {
 	for _, e := range []Environment{Live, Test} {
-		if strings.HasPrefix(text, e.prefix()) {
+		if strings.HasPrefix(text, e.Prefix()) {
 			return e, true
 		}
 	}
 	return "", false
 }
 
-// newText returns a new key's id and text.
-func newText(e Environment) (keyID, text string) {
+// New returns a new key's id and text.
+func New(e Environment) (keyID, text string) {
 	keyID = id.New("key")
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
-	body := e.prefix() + strings.TrimPrefix(keyID, "key_") + "_" + digits(new(big.Int).SetBytes(random), randomDigits)
+	body := e.Prefix() + strings.TrimPrefix(keyID, "key_") + "_" + digits(new(big.Int).SetBytes(random), randomDigits)
 	return keyID, body + checksum(body)
 }
 
+// Start returns the beginning of a key's text, by which its owner knows it again. It holds nothing of the secret.
+func Start(text string) string { return text[:startLen] }
+
+// Looks reports whether text begins as an API key does.
+func Looks(text string) bool { return strings.HasPrefix(text, "fk_") }
+
 // Parse returns the id of a key's text; false when it is not the text of any key.
 func Parse(text string) (keyID string, ok bool) {
-	if _, known := environment(text); !known || len(text) != textLen {
+	if _, known := EnvironmentOf(text); !known || len(text) != textLen {
 		return "", false
 	}
 	body, sum := text[:textLen-sumDigits], text[textLen-sumDigits:]

@@ -1,0 +1,227 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/keytext"
+)
+
+// keyDesk is a house whose kms trades API keys as answer says.
+type keyDesk struct {
+	*house
+	asked  atomic.Int64
+	answer func(w http.ResponseWriter, form map[string][]string)
+}
+
+func newKeyDesk(t *testing.T) *keyDesk {
+	d := &keyDesk{house: newHouse(t)}
+	d.upstream = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/kms/v1/oauth2/token" {
+			element(w)
+			return
+		}
+		d.asked.Add(1)
+		d.mu.Lock()
+		answer := d.answer
+		d.mu.Unlock()
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		answer(w, r.PostForm)
+	}
+	return d
+}
+
+// says makes the kms answer a status and a JSON body.
+func (d *keyDesk) says(status int, body string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = func(w http.ResponseWriter, _ map[string][]string) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = fmt.Fprint(w, body)
+	}
+}
+
+// issues makes the kms issue a token for any key; more goes into the answer.
+func (d *keyDesk) issues(more string, change func(*auth.Claims)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = func(w http.ResponseWriter, form map[string][]string) {
+		token := d.token(func(c *auth.Claims) {
+			c.ClientID, c.SessionID, c.Audience = form["client_id"][0], "", []string{form["resource"][0]}
+			if change != nil {
+				change(c)
+			}
+		})
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":600,"scope":"elements:write"%s}`, token, more)
+	}
+}
+
+func (d *keyDesk) create(bearer string) answer {
+	return d.do("POST", createPath, createBody, "Authorization", "Bearer "+bearer)
+}
+
+func TestAPIKey_isTradedOnceForATokenThatTheServiceSees(t *testing.T) {
+	d := newKeyDesk(t)
+	id, key := keytext.New(keytext.Live)
+	d.issues("", nil)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if a := d.create(key); a.StatusCode != 201 {
+				t.Errorf("%d %s", a.StatusCode, a.Text)
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 1, d.asked.Load())
+	for i, r := range d.seen {
+		if r.URL.Path == "/kms/v1/oauth2/token" {
+			form, err := url.ParseQuery(d.body[i])
+			require.NoError(t, err)
+			require.Equal(t, url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {key}, "resource": {"sequence"}}, form)
+			continue
+		}
+		require.NotContains(t, fmt.Sprint(r.Header), key)
+		require.True(t, strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ey"))
+	}
+	d.clock.Advance(9 * time.Minute)
+	require.Equal(t, 201, d.create(key).StatusCode)
+	require.EqualValues(t, 2, d.asked.Load(), "a token is renewed before it ends")
+	require.NotContains(t, d.log.String(), key)
+	require.Equal(t, 2.0, d.trades("issued"))
+}
+
+// trades returns the metric of trades with an outcome.
+func (d *keyDesk) trades(outcome string) float64 {
+	families, err := d.registry.Gather()
+	require.NoError(d.t, err)
+	for _, f := range families {
+		if f.GetName() != "fountain_gateway_key_trades_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if m.GetLabel()[0].GetValue() == outcome {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func TestAPIKey_refusals(t *testing.T) {
+	_, good := keytext.New(keytext.Live)
+	for name, c := range map[string]struct {
+		key, code     string
+		kms           int
+		says          string
+		status, asked int
+	}{
+		"mistyped":       {good[:20] + "0" + good[21:], "invalid_token", 200, "{}", 401, 0},
+		"too long":       {good + "a", "invalid_token", 200, "{}", 401, 0},
+		"revoked":        {good, "invalid_token", 401, `{"error":"invalid_client"}`, 401, 1},
+		"no scope":       {good, "insufficient_scope", 400, `{"error":"invalid_target"}`, 403, 1},
+		"limited":        {good, "rate_limited", 429, `{"code":"rate_limited"}`, 429, 1},
+		"kms broken":     {good, "unavailable", 500, `{"code":"internal_error"}`, 503, 1},
+		"kms talks HTML": {good, "bad_upstream", 200, `<html>`, 502, 1},
+		"no token":       {good, "bad_upstream", 200, `{}`, 502, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newKeyDesk(t)
+			d.says(c.kms, c.says)
+			a := d.create(c.key)
+			require.Equal(t, c.status, a.StatusCode, a.Text)
+			require.Equal(t, c.code, a.Code)
+			require.EqualValues(t, c.asked, d.asked.Load())
+			require.NotContains(t, a.Text+d.log.String(), c.key)
+			if c.status == 401 {
+				require.Contains(t, a.Header.Get("WWW-Authenticate"), `error="invalid_token"`)
+			}
+			for _, r := range d.seen {
+				require.Equal(t, "/kms/v1/oauth2/token", r.URL.Path, "nothing reaches the service")
+			}
+		})
+	}
+}
+
+func TestAPIKey_isTakenOnlyWhereTheContractSaysSo(t *testing.T) {
+	d := newKeyDesk(t)
+	d.issues("", nil)
+	_, key := keytext.New(keytext.Test)
+	a := d.do("GET", "/kms/v1/users/me/sessions", "", "Authorization", "Bearer "+key)
+	require.NotEqual(t, 200, a.StatusCode)
+	a = d.do("GET", "/kms/v1/keys", "", "Authorization", "Bearer "+key)
+	require.Equal(t, 401, a.StatusCode)
+	require.Contains(t, a.Text, "trade it for one")
+	require.Zero(t, d.asked.Load())
+}
+
+// A refused key is asked about at most once a second, and works as soon as the kms takes it.
+func TestAPIKey_aRefusedKeyCostsTheKmsLittle(t *testing.T) {
+	d := newKeyDesk(t)
+	d.says(401, `{"error":"invalid_client"}`)
+	_, key := keytext.New(keytext.Live)
+	for range 20 {
+		require.Equal(t, 401, d.create(key).StatusCode)
+	}
+	require.EqualValues(t, 1, d.asked.Load())
+	d.issues("", nil)
+	d.clock.Advance(time.Second)
+	require.Equal(t, 201, d.create(key).StatusCode)
+}
+
+// A key with a limit of its own counts with every request: its tokens are not kept.
+func TestAPIKey_withALimitCountsEveryRequest(t *testing.T) {
+	d := newKeyDesk(t)
+	d.issues(`,"rate_limit":{"limit":5,"windowSeconds":60}`, nil)
+	_, key := keytext.New(keytext.Live)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() { d.create(key) })
+	}
+	all.Wait()
+	for range 6 {
+		d.create(key)
+	}
+	require.EqualValues(t, 12, d.asked.Load())
+}
+
+// A token that was ended, as by a change of its owner's roles, is no reason to refuse a good key.
+func TestAPIKey_isTradedAgainWhenItsTokenWasEnded(t *testing.T) {
+	d := newKeyDesk(t)
+	_, key := keytext.New(keytext.Live)
+	d.issues("", nil)
+	require.Equal(t, 201, d.create(key).StatusCode)
+	d.clock.Advance(2 * time.Second)
+	d.mu.Lock()
+	d.over = d.clock.Now()
+	d.mu.Unlock()
+	require.Equal(t, 201, d.create(key).StatusCode)
+	require.EqualValues(t, 2, d.asked.Load())
+
+	d.clock.Advance(2 * time.Second)
+	d.mu.Lock()
+	d.over = d.clock.Now().Add(time.Hour) // whatever is issued has ended already
+	d.mu.Unlock()
+	require.Equal(t, 401, d.create(key).StatusCode)
+	require.EqualValues(t, 3, d.asked.Load(), "the kms is asked once more, not for ever")
+}
+
+func TestAPIKey_aTokenOfAnotherKeyIsNotTaken(t *testing.T) {
+	d := newKeyDesk(t)
+	_, key := keytext.New(keytext.Live)
+	d.issues("", func(c *auth.Claims) { c.ClientID = "key_other" })
+	require.Equal(t, 502, d.create(key).StatusCode)
+}
