@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/gatewayapi"
+	"github.com/fountainai/fountain/impl/gateway/internal/admit"
 	"github.com/fountainai/fountain/impl/gateway/internal/apikey"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
@@ -28,6 +29,7 @@ type gate struct {
 	keys      *auth.JWKS
 	verifier  *auth.Verifier
 	traded    *apikey.Trader
+	admit     *admit.Station
 	limits    *limit.Steps
 	stepup    *stepup.Redeemer
 	forwarder *forward.Forwarder
@@ -57,6 +59,7 @@ func (g *gate) stations() httpserver.Stations {
 	s.SubjectLimit = g.limits.Subject
 	s.Concurrency = g.limits.Concurrency
 	s.StepUp = g.stepup.Ask
+	s.Admission = g.admit.Admit
 	s.RedeemCode = g.stepup.Redeem
 	s.Serve = g.serve
 	return s

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/admit"
 	"github.com/fountainai/fountain/impl/gateway/internal/apikey"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
@@ -152,7 +153,7 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 		return nil, fmt.Errorf("trade of API keys: %w", err)
 	}
 	g := &gate{
-		config: c, traded: traded, table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
+		config: c, traded: traded, admit: admit.New(contracts, c.Registerer), table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
 		forwarder: forward.New(forward.Options{Targets: targets, Transport: transport, Log: c.Log, Registerer: c.Registerer}),
 		watcher:   services.NewWatcher(contracts, targets, client),
 	}

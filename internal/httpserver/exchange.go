@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"time"
@@ -31,6 +32,7 @@ type Exchange struct {
 
 	bodyRead bool // to its end
 	after    []func()
+	answered func(status int, err error)
 }
 
 type exchangeKey struct{}
@@ -46,7 +48,23 @@ func exchangeOf(ctx context.Context) *Exchange {
 // After registers what is done when the exchange has ended, last registered first.
 func (x *Exchange) After(do func()) { x.after = append(x.after, do) }
 
+// OnAnswered registers what is done, once, when the answer of the service behind is known to its end, before the client reads it, or when it is known
+// that none comes: then err says why.
+func (x *Exchange) OnAnswered(do func(status int, err error)) { x.answered = do }
+
+// Answered says that the service has answered, or failed.
+func (x *Exchange) Answered(status int, err error) {
+	if do := x.answered; do != nil {
+		x.answered = nil
+		do(status, err)
+	}
+}
+
+// errNotServed is why no service answered a request that another station refused.
+var errNotServed = errors.New("the request was not served")
+
 func (x *Exchange) end() {
+	x.Answered(0, errNotServed)
 	for i := len(x.after) - 1; i >= 0; i-- {
 		x.after[i]()
 	}

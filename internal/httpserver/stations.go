@@ -21,6 +21,7 @@ type Stations struct {
 	Media        func(*Exchange) error
 	Parameters   func(*Exchange) error
 	Body         func(*Exchange) error
+	Admission    func(*Exchange) error
 	RedeemCode   func(*Exchange) error
 	Serve        func(*Exchange) error // writes the answer
 }
@@ -49,7 +50,7 @@ func (s Stations) inOrder() []station {
 	all := []station{
 		{"ready", s.Ready}, {"pre-auth limit", s.PreauthLimit}, {"authenticate", s.Authenticate}, {"permit", s.Permit}, {"subject limit", s.SubjectLimit},
 		{"concurrency", s.Concurrency}, {"step-up", s.StepUp}, {"media", s.Media}, {"parameters", s.Parameters}, {"body", s.Body},
-		{"redeem code", s.RedeemCode}, {"serve", s.Serve},
+		{"admission", s.Admission}, {"redeem code", s.RedeemCode}, {"serve", s.Serve},
 	}
 	there := all[:0]
 	for _, one := range all {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -40,6 +41,12 @@ func New(o Options) *Forwarder {
 
 // Serve forwards the exchange and writes the answer. Nothing is written when it returns an error.
 func (f *Forwarder) Serve(x *httpserver.Exchange) error {
+	err := f.serve(x)
+	x.Answered(0, err)
+	return err
+}
+
+func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	target := f.targets[x.Operation.Word]
 	if target == nil {
 		return problem.New(problem.UpstreamUnavailable, "The service has no address.").WithRetryAfter(time.Second)
@@ -55,7 +62,7 @@ func (f *Forwarder) Serve(x *httpserver.Exchange) error {
 	if err := f.judge.head(x, res); err != nil {
 		return err
 	}
-	if x.Operation.Policy.Stream != nil {
+	if s := x.Operation.Policy.Stream; s != nil && s.Kind != contract.StreamLongPoll { // a long poll ends, and is checked as any answer
 		return f.stream(x, res)
 	}
 	body, err := read(x.Request.Method, res, x.Operation.Policy.Response.Max)
@@ -63,6 +70,7 @@ func (f *Forwarder) Serve(x *httpserver.Exchange) error {
 	if err != nil {
 		return failure(x, sent, err)
 	}
+	x.Answered(res.StatusCode, nil)
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}

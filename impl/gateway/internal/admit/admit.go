@@ -1,0 +1,78 @@
+// Package admit keeps the services behind the gateway from drowning: it lets as many requests of each operation through at once as the service gets done
+// in about the time that it takes when it is quiet, and refuses the others at once.
+package admit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/admission"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Station admits requests. It is safe for concurrent use.
+type Station struct {
+	services map[string]*admission.Adaptive // by word
+	limit    *prometheus.Desc
+}
+
+// New returns a Station for the services of the contracts, and registers the metric of its limits.
+func New(contracts []*contract.Contract, to prometheus.Registerer) *Station {
+	s := &Station{
+		services: map[string]*admission.Adaptive{},
+		limit: prometheus.NewDesc("fountain_gateway_admission_limit",
+			"How many requests of an operation the gateway lets through to its service at once.", []string{"operation"}, nil),
+	}
+	for _, c := range contracts {
+		s.services[c.Word] = admission.NewAdaptive()
+	}
+	to.MustRegister(s)
+	return s
+}
+
+// Admit lets the request through, or refuses it as overloaded. The place is given back when the answer is known (Exchange.Answered), so that a client
+// which reads slowly holds none. A stream has none: it takes as long as it takes.
+func (s *Station) Admit(x *httpserver.Exchange) error {
+	service := s.services[x.Operation.Word]
+	if service == nil || x.Operation.Policy.Stream != nil {
+		return nil
+	}
+	leave, err := service.Enter(x.Request.Context(), x.Operation.ID)
+	if errors.Is(err, admission.ErrBusy) {
+		return problem.New(problem.Overloaded, "The service has more to do than it can. Try again later.").WithRetryAfter(time.Second)
+	}
+	if err != nil {
+		return problem.New(problem.Overloaded, "The request did not get its turn in time.").WithRetryAfter(time.Second).Wrap(err)
+	}
+	x.OnAnswered(func(status int, err error) { leave(outcome(status, err)) })
+	return nil
+}
+
+// outcome says what a status, or the error in its place, tells of how much the service can do.
+func outcome(status int, err error) admission.Outcome {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, problem.UpstreamTimeout):
+		return admission.TooLate
+	case err != nil || status == 0 || status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
+		return admission.Failed
+	}
+	return admission.Done
+}
+
+// Describe implements prometheus.Collector.
+func (s *Station) Describe(to chan<- *prometheus.Desc) { to <- s.limit }
+
+// Collect implements prometheus.Collector.
+func (s *Station) Collect(to chan<- prometheus.Metric) {
+	for _, service := range s.services {
+		for operation, limit := range service.Limits() {
+			to <- prometheus.MustNewConstMetric(s.limit, prometheus.GaugeValue, float64(limit), operation)
+		}
+	}
+}
