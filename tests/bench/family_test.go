@@ -2,7 +2,11 @@
 package bench
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +81,40 @@ func BenchmarkFamily_importPlay(b *testing.B) {
 	speed.report(b, "elements/s")
 	searchable.report(b, "s/searchable")
 	rss.report(b, "MiB-RSS")
+}
+
+// BenchmarkFamily_idleConnections is the memory that keep-alive connections hold while nothing comes over them, each after one request. It needs as many
+// open files as there are connections.
+func BenchmarkFamily_idleConnections(b *testing.B) {
+	connections := 10_000
+	if testing.Short() {
+		connections = 100
+	}
+	for b.Loop() {
+		p := harness.StartProcess(b, filepath.Join(b.TempDir(), "data"))
+		before := p.RSS()
+		address := strings.TrimPrefix(p.URL, "http://")
+		open := make([]net.Conn, 0, connections)
+		for i := range connections {
+			from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/500))}} // within the limit by address
+			conn, err := from.Dial("tcp", address)
+			require.NoError(b, err)
+			_, err = fmt.Fprintf(conn, "GET /gateway/v1/health HTTP/1.1\r\nHost: %s\r\n\r\n", address)
+			require.NoError(b, err)
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(b, err)
+			require.Equal(b, http.StatusOK, res.StatusCode)
+			require.NoError(b, res.Body.Close())
+			open = append(open, conn)
+		}
+		after := p.RSS()
+		b.ReportMetric(after, "MiB-RSS")
+		b.ReportMetric((after-before)*1024/float64(connections), "KiB/connection")
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+		p.Stop()
+	}
 }
 
 // medians collects one figure of every round: ReportMetric alone would keep the last round's.

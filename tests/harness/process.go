@@ -109,12 +109,18 @@ func (p *Process) RSS() float64 {
 	return 0
 }
 
+// AdminURL is the base URL of the admin port.
+func (p *Process) AdminURL() string {
+	p.tb.Helper()
+	told := regexp.MustCompile(`(http://[^ ]+)/services`).FindStringSubmatch(p.stderr.String())
+	require.NotNil(p.tb, told, "the admin address is not told")
+	return told[1]
+}
+
 // Services asks the admin port where each service listens: base URLs by word.
 func (p *Process) Services() map[string]string {
 	p.tb.Helper()
-	admin := regexp.MustCompile(`http://[^ ]+/services`).FindString(p.stderr.String())
-	require.NotEmpty(p.tb, admin, "the admin address is not told")
-	res, err := http.Get(admin)
+	res, err := http.Get(p.AdminURL() + "/services")
 	require.NoError(p.tb, err)
 	defer res.Body.Close()
 	var list []struct{ Word, Address string }
