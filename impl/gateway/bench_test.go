@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/telemetry"
+)
+
+// These benchmarks drive the whole gate over loopback TCP in one process: HTTP/1.1 with keep-alive, a signed token, limits, log, metrics, the
+// request and its answer checked. Client and service are written on net.Conn and allocate nothing, so that allocs/op is the gateway's own.
+// cpu-us/op is user and system time of the whole process: subtract that of BenchmarkGate_nothing, which has the same client and service with
+// nothing in between.
+
+func BenchmarkGate_get(b *testing.B)  { newBenchHouse(b).run(b, true, benchGet) }
+func BenchmarkGate_post(b *testing.B) { newBenchHouse(b).run(b, true, benchPost) }
+
+func BenchmarkGate_nothing(b *testing.B) {
+	b.Run("get", func(b *testing.B) { newBenchHouse(b).run(b, false, benchGet) })
+	b.Run("post", func(b *testing.B) { newBenchHouse(b).run(b, false, benchPost) })
+}
+
+const (
+	benchElement = `{"id":"act1-line1","scope":"hamlet","elementType":"spokenWord","number":1,"status":"active","version":1,` +
+		`"data":{"character":"BERNARDO","text":"Who's there?"},"createdAt":"2026-11-23T10:00:00.000000Z","updatedAt":"2026-11-23T10:00:00.000000Z"}`
+	benchPath = "/sequence/v1/scopes/hamlet/spokenWord/elements"
+)
+
+// benchBody is a body of 300 bytes.
+var benchBody = func() string {
+	head, tail := `{"data":{"character":"BERNARDO","act":1,"scene":1,"tags":["night","guard"],"text":"`, `"}}`
+	return head + strings.Repeat("x", 300-len(head)-len(tail)) + tail
+}()
+
+func benchGet(authority, token string) string {
+	return "GET " + benchPath + "?limit=20&status=active HTTP/1.1\r\nHost: " + authority + "\r\nUser-Agent: bench\r\nAccept: application/json\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+}
+
+func benchPost(authority, token string) string {
+	return "POST " + benchPath + " HTTP/1.1\r\nHost: " + authority + "\r\nUser-Agent: bench\r\nAccept: application/json\r\nAuthorization: Bearer " + token +
+		"\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(benchBody)) + "\r\n\r\n" + benchBody
+}
+
+// benchClock goes a little further with each request, so that the contract's limits never refuse.
+type benchClock struct{ nanoseconds atomic.Int64 }
+
+func (c *benchClock) Now() time.Time { return time.Unix(0, c.nanoseconds.Load()) }
+
+type benchHouse struct {
+	gate, behind string // host:port
+	token        string
+	clock        benchClock
+}
+
+func newBenchHouse(b *testing.B) *benchHouse {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(b, err)
+	h := &benchHouse{}
+	h.clock.nanoseconds.Store(time.Now().UnixNano())
+	h.behind = benchService(b, fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public)))
+	h.token = h.sign(b, private)
+	h.gate = h.serve(b)
+	return h
+}
+
+func (h *benchHouse) sign(b *testing.B, key ed25519.PrivateKey) string {
+	now := h.clock.Now()
+	token, err := auth.Sign(auth.TypeAccess, "k1", "EdDSA", key, &auth.Claims{
+		RegisteredClaims: jwt.RegisteredClaims{Issuer: issuer, Subject: subject, Audience: jwt.ClaimStrings{"sequence", "kms", "twofactor"}, ID: "j1",
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(1000 * time.Hour))},
+		ClientID: "fountain", Scope: "elements:read elements:write", Roles: []string{"editor"}, Principal: auth.KindUser, SessionID: "ses_1",
+		ACR: "aal1", AMR: []string{"pwd"}, AuthTime: now.Unix(),
+	})
+	require.NoError(b, err)
+	return token
+}
+
+// serve runs the gateway as Run does, with production's logger, and returns its address.
+func (h *benchHouse) serve(b *testing.B) string {
+	upstream := "http://" + h.behind
+	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "bench"}
+	log := telemetry.NewLogger(io.Discard, slog.LevelInfo)
+	c.Service = config.Service{
+		Addr: "127.0.0.1:0", DataDir: b.TempDir(), EnrolTokenFile: "none", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream,
+		Clock: &h.clock, Log: log, Registerer: prometheus.NewRegistry(),
+	}
+	require.NoError(b, c.Validate())
+	g, err := build(c, &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
+	require.NoError(b, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- httpserver.Serve(ctx, listener, g.handler(), httpserver.ServeOptions{Log: log, Grace: time.Minute}) }()
+	b.Cleanup(func() {
+		stop()
+		require.NoError(b, <-ended)
+	})
+	return listener.Addr().String()
+}
+
+// run sends one request after the other on one connection.
+func (h *benchHouse) run(b *testing.B, through bool, request func(authority, token string) string) {
+	address := h.behind
+	if through {
+		address = h.gate
+	}
+	conn, err := net.Dial("tcp", address)
+	require.NoError(b, err)
+	defer conn.Close()
+	text, buffer := []byte(request(address, h.token)), make([]byte, 64<<10)
+	roundTrip := func() {
+		h.clock.nanoseconds.Add(int64(2 * time.Millisecond))
+		if _, err := conn.Write(text); err != nil {
+			b.Fatal(err)
+		}
+		n, err := readMessage(conn, buffer)
+		if err != nil || !bytes.HasPrefix(buffer[:n], []byte("HTTP/1.1 20")) {
+			b.Fatalf("%v: %s", err, buffer[:n])
+		}
+	}
+	for range 100 { // connections, pools and the token's place in the cache
+		roundTrip()
+	}
+	b.ReportAllocs()
+	before := cpuTime(b)
+	for b.Loop() {
+		roundTrip()
+	}
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// cpuTime is the user and system time that this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// benchService plays every service on raw connections and returns its address. It allocates nothing for a request.
+func benchService(b *testing.B, jwks string) string {
+	answer := func(head, body string) []byte {
+		return []byte("HTTP/1.1 " + head + "\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
+	}
+	keys, list, created := answer("200 OK", jwks), answer("200 OK", `{"items":[`+benchElement+`]}`), answer("201 Created\r\nETag: \"1\"", benchElement)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = listener.Close() }) // it is of no use any more
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := readMessage(conn, buffer)
+			if err != nil {
+				return
+			}
+			reply := list
+			switch {
+			case buffer[0] == 'P':
+				reply = created
+			case bytes.HasPrefix(buffer[:n], []byte("GET /kms/")):
+				reply = keys
+			}
+			if _, err := conn.Write(reply); err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+var contentLength = []byte("\r\nContent-Length: ")
+
+// readMessage reads one HTTP message, whose length Content-Length says, into the buffer and returns its length.
+func readMessage(conn net.Conn, buffer []byte) (int, error) {
+	n := 0
+	for {
+		got, err := conn.Read(buffer[n:])
+		if err != nil {
+			return n, err
+		}
+		n += got
+		head := bytes.Index(buffer[:n], []byte("\r\n\r\n"))
+		if head < 0 {
+			continue
+		}
+		length := 0
+		if at := bytes.Index(buffer[:head+2], contentLength); at >= 0 {
+			for _, digit := range buffer[at+len(contentLength) : head+2] {
+				if digit < '0' || digit > '9' {
+					break
+				}
+				length = length*10 + int(digit-'0')
+			}
+		}
+		if n >= head+4+length {
+			return n, nil
+		}
+	}
+}
