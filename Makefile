@@ -49,6 +49,10 @@ foreign: build ## Let OAuth and JOSE clients of others use a family by its metad
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
 
+.PHONY: bench-peers
+bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (installs Debian packages; FLAGS="-rounds 3 -seconds 2"; PROFILE=1)
+	tests/bench/peers/run.sh $(FLAGS)
+
 .PHONY: prove
 prove: ## Run the long proofs, 100 kills each, overload (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon' ./tests/chaos ./impl/sequence/internal/writer
@@ -84,6 +88,7 @@ lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	$(STATICCHECK) -tags edge ./tests/edge/...
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
+	cd tests/bench/peers && $(GO) vet ./...
 
 .PHONY: breaking
 breaking: ## Refuse a contract change that breaks clients of the last release
