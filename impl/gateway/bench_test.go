@@ -112,7 +112,9 @@ func (h *benchHouse) serve(b *testing.B) string {
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- httpserver.Serve(ctx, listener, g.handler(), httpserver.ServeOptions{Log: log, Grace: time.Minute}) }()
+	go func() {
+		ended <- httpserver.Serve(ctx, listener, g.handler(), httpserver.ServeOptions{Log: log, Grace: time.Minute})
+	}()
 	b.Cleanup(func() {
 		stop()
 		require.NoError(b, <-ended)

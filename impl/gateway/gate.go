@@ -45,8 +45,8 @@ type gate struct {
 func (g *gate) stations() httpserver.Stations {
 	s := httpserver.Checks(g.verifier)
 	s.PreauthLimit = func(x *httpserver.Exchange) error {
-		x.Code = x.Request.Header.Get("X-OTP")
-		x.Request.Header.Del("X-OTP") // nobody behind the gateway sees a code
+		x.Code = x.Request.Header.Get("X-Otp")
+		x.Request.Header.Del("X-Otp") // nobody behind the gateway sees a code
 		return g.limits.Preauth(x)
 	}
 	byToken := s.Authenticate

@@ -33,9 +33,42 @@ type Exchange struct {
 	bodyRead bool // to its end
 	after    []func()
 	answered func(status int, err error)
+
+	// What each request needs lies here, so that it is allocated with the exchange.
+	ctx       exchangeContext // of Request
+	answer    response        // Writer
+	requestID [1]string       // in the form in which a header holds it
 }
 
 type exchangeKey struct{}
+
+// exchangeContext is the context of a request. It leads to the exchange and to the request's id. What is inside is net/http's context, and one
+// with the operation's deadline once the operation is known.
+type exchangeContext struct {
+	context.Context
+	x *Exchange
+}
+
+// Value implements context.Context.
+func (c *exchangeContext) Value(key any) any {
+	switch key.(type) {
+	case exchangeKey:
+		return c.x
+	case problem.RequestIDKey:
+		return &c.x.requestID[0]
+	}
+	return c.Context.Value(key)
+}
+
+// newExchange makes the exchange of a request that has this id.
+func newExchange(w http.ResponseWriter, r *http.Request, requestID string) *Exchange {
+	x := &Exchange{answer: response{ResponseWriter: w}, requestID: [1]string{requestID}}
+	x.Writer = &x.answer
+	x.ctx = exchangeContext{r.Context(), x}
+	x.Request = r.WithContext(&x.ctx)
+	w.Header()["X-Request-Id"] = x.requestID[:]
+	return x
+}
 
 // exchangeOf returns the exchange of a request; outside a door it leads nowhere.
 func exchangeOf(ctx context.Context) *Exchange {

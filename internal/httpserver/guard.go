@@ -118,7 +118,7 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 		patience = min(patience, publicReadTime)
 	}
 	_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readAll(w, r, limit)
 	if err == nil {
 		_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
 	} else {
@@ -133,13 +133,37 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	case err != nil:
 		return nil, problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
 	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	fresh := &heldBody{}
+	fresh.Reset(body)
+	r.Body, r.ContentLength = fresh, int64(len(body))
 	r.TransferEncoding = nil
 	exchangeOf(r.Context()).bodyRead = true
 	if len(body) == 0 {
 		return nil, nil
 	}
 	return body, nil
+}
+
+// heldBody is a body that has been read.
+type heldBody struct{ bytes.Reader }
+
+// Close implements io.Closer.
+func (*heldBody) Close() error { return nil }
+
+// smallBody is up to which announced length, in bytes, the room for a body is taken before it has come.
+const smallBody = 4 << 10
+
+// readAll reads a body that has at most limit bytes.
+func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if n := r.ContentLength; n > 0 && n <= min(smallBody, limit) {
+		body := make([]byte, n+1) // one more than may come, to see that it ends
+		got, err := io.ReadFull(r.Body, body)
+		if int64(got) == n && errors.Is(err, io.ErrUnexpectedEOF) {
+			err = nil
+		}
+		return body[:got], err
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 }
 
 // peer is who is at the other end of the connection, and whether it is a trusted proxy: then it tells who is behind it.

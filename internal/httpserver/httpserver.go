@@ -88,16 +88,16 @@ func probe(op *contract.Operation) bool {
 // begin binds the request to its operation: error form, deadline (a stream's is its longest duration), and no-store for what must not be
 // kept. The function it returns ends the deadline.
 func (x *Exchange) begin() context.CancelFunc {
-	ctx, op, header := x.Request.Context(), x.Operation, x.Writer.Header()
+	op, header := x.Operation, x.Writer.Header()
 	if op.Policy.Errors == contract.ErrorsOAuth {
-		ctx = problem.WithOAuthErrors(ctx)
+		x.ctx.Context = problem.WithOAuthErrors(x.ctx.Context)
 	}
-	header.Set("X-Content-Type-Options", "nosniff")
+	header["X-Content-Type-Options"] = noSniff
 	if op.Policy.Sensitive || !op.Public {
-		header.Set("Cache-Control", "no-store")
+		header["Cache-Control"] = noStore
 	}
-	if answer, ok := x.Writer.(*response); ok && op.Declares(http.StatusNotModified) {
-		answer.unless = strings.Join(x.Request.Header.Values("If-None-Match"), ",")
+	if tags := x.Request.Header["If-None-Match"]; len(tags) > 0 && op.Declares(http.StatusNotModified) {
+		x.answer.unless = strings.Join(tags, ",")
 	}
 	end := time.Now().Add(op.Policy.Timeout)
 	if stream := op.Policy.Stream; stream != nil {
@@ -105,7 +105,10 @@ func (x *Exchange) begin() context.CancelFunc {
 		connection := http.NewResponseController(x.Writer)
 		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
 	}
-	ctx, cancel := context.WithDeadline(ctx, end)
-	x.Request = x.Request.WithContext(ctx)
+	ctx, cancel := context.WithDeadline(x.ctx.Context, end)
+	x.ctx.Context = ctx
 	return cancel
 }
+
+// The values of headers that most answers have. Nobody writes into them: http.Header.Set and Add leave a slice of one value as it is.
+var noSniff, noStore = []string{"nosniff"}, []string{"no-store"}

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime/debug"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +33,7 @@ type observer struct {
 	ObserveOptions
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	known    sync.Map // *contract.Operation, nil where none was found -> *series
 }
 
 func newObserver(o ObserveOptions) *observer {
@@ -43,22 +44,21 @@ func newObserver(o ObserveOptions) *observer {
 		Name: "fountain_http_request_duration_seconds", Help: "Time from the request's header to the end of its answer.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"operation"})
-	return &observer{o, register(o.Registerer, requests), register(o.Registerer, duration)}
+	return &observer{ObserveOptions: o, requests: register(o.Registerer, requests), duration: register(o.Registerer, duration)}
 }
 
 // observe makes the exchange of a request and has it served.
 func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*Exchange)) {
 	began := time.Now()
 	peer := peerOf(r, o.TrustedProxies)
-	requestID := peer.requestID(r)
-	answer := &response{ResponseWriter: w}
-	answer.Header().Set("X-Request-Id", requestID)
-	x := &Exchange{Writer: answer, ClientIP: peer.clientIP(r, o.TrustedProxies), Scheme: peer.scheme(r)}
-	x.Request = r.WithContext(problem.WithRequestID(context.WithValue(r.Context(), exchangeKey{}, x), requestID))
-	r = x.Request // its context ends with the client's connection, not with the operation's time
+	x := newExchange(w, r, peer.requestID(r))
+	x.ClientIP, x.Scheme = peer.clientIP(r, o.TrustedProxies), peer.scheme(r)
+	client := r.Context() // ends with the client's connection, not with the operation's time
+	r = x.Request         // as it came: stations put another one into its place
 	defer func() {
+		answer := &x.answer
 		aborted := recovered(o.Log, answer, r, recover())
-		settle(answer, r, aborted)
+		settle(answer, r, client.Err() != nil, aborted)
 		o.account(&line{x: x, ctx: r.Context(), method: r.Method, answer: answer, took: time.Since(began), aborted: aborted})
 		if aborted {
 			panic(http.ErrAbortHandler)
@@ -69,8 +69,9 @@ func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*E
 
 // account counts and logs one request.
 func (o *observer) account(l *line) {
-	o.requests.WithLabelValues(l.operation(), strconv.Itoa(l.answer.status)).Inc()
-	o.duration.WithLabelValues(l.operation()).Observe(l.took.Seconds())
+	s := o.series(l)
+	s.answers(l.answer.status).Inc()
+	s.duration.Observe(l.took.Seconds())
 	l.write(o.Log, o.AccessLog)
 }
 
@@ -102,9 +103,8 @@ func register[C prometheus.Collector](to prometheus.Registerer, c C) C {
 const statusClientGone = 499
 
 // settle ends a request that was not answered: a handler that wrote nothing, which net/http would send as an empty 200, and one that
-// failed because its client has left, which is no fault of ours.
-func settle(w *response, r *http.Request, aborted bool) {
-	gone := r.Context().Err() != nil
+// failed because its client has gone, which is no fault of ours.
+func settle(w *response, r *http.Request, gone, aborted bool) {
 	switch {
 	case gone && (w.status == 0 || w.problem != nil && w.status >= http.StatusInternalServerError):
 		w.status = statusClientGone

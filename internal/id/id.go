@@ -12,7 +12,12 @@ import (
 
 // New returns a new identifier such as "usr_01JGZ3Q9V5X0R6K2M8N4P7T1WD". Prefix is given without the underscore.
 func New(prefix string) string {
-	return prefix + "_" + ulid.MustNew(ulid.Timestamp(time.Now()), rand.Reader).String()
+	var u ulid.ULID
+	_ = u.SetTime(ulid.Timestamp(time.Now())) // fails after the year 10889
+	_, _ = rand.Read(u[6:])                   // never fails
+	var text [ulid.EncodedSize]byte
+	_ = u.MarshalTextTo(text[:]) // has its size
+	return string(append(append(append(make([]byte, 0, 64), prefix...), '_'), text[:]...))
 }
 
 // Valid reports whether s is an identifier with the given prefix in the one spelling New uses (upper case).

@@ -29,20 +29,22 @@ type Document struct {
 // Recorder is implemented by a ResponseWriter that wants to know the error behind an answer, for its access log.
 type Recorder interface{ RecordProblem(*Error) }
 
-type (
-	requestIDKey struct{}
-	oauthKey     struct{}
-)
+// RequestIDKey is under which a context keeps the request's id, as a *string.
+type RequestIDKey struct{}
+
+type oauthKey struct{}
 
 // WithRequestID keeps the request's id, "req_" and a ULID, where Write finds it.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
+	return context.WithValue(ctx, RequestIDKey{}, &id)
 }
 
 // RequestID returns the request's id, or "" outside a request.
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	if id, _ := ctx.Value(RequestIDKey{}).(*string); id != nil {
+		return *id
+	}
+	return ""
 }
 
 // WithOAuthErrors marks a request whose 400 and 401 answers have the form of RFC 6749 section 5.2.
