@@ -158,7 +158,10 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error
 	if n := r.ContentLength; n > 0 && n <= min(smallBody, limit) {
 		body := make([]byte, n+1) // one more than may come, to see that it ends
 		got, err := io.ReadFull(r.Body, body)
-		if int64(got) == n && errors.Is(err, io.ErrUnexpectedEOF) {
+		switch {
+		case err == nil:
+			err = errors.New("the body is longer than its announced length")
+		case int64(got) == n && errors.Is(err, io.ErrUnexpectedEOF):
 			err = nil
 		}
 		return body[:got], err
