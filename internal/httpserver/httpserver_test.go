@@ -385,10 +385,11 @@ func TestMetrics_countByOperationAndStatus(t *testing.T) {
 		w.do(httptest.NewRequest(http.MethodGet, "/sample/v1/health", nil))
 	}
 	w.do(httptest.NewRequest(http.MethodGet, "/sample/v1/"+strings.Repeat("x", 9), nil))
-	require.Equal(t, map[string]float64{"getHealth 204": 3, "unmatched 404": 1}, w.requests())
+	w.do(httptest.NewRequest(http.MethodGet, "/sample/v1/health?undeclared=1", nil))
+	require.Equal(t, map[string]float64{"getHealth 204": 3, "getHealth 400": 1, "unmatched 404": 1}, w.requests())
 	again := New(w.options()) // the same service, started again in this process
 	again.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/sample/v1/health", nil))
-	require.Equal(t, map[string]float64{"getHealth 204": 4, "unmatched 404": 1}, w.requests())
+	require.Equal(t, map[string]float64{"getHealth 204": 4, "getHealth 400": 1, "unmatched 404": 1}, w.requests())
 }
 
 // requests returns the request counter by "operation status".

@@ -19,8 +19,8 @@ const (
 	keyID    = "k1"
 )
 
-// kms plays as much of the kms as the gateway asks for: its own enrolment and token, the key set, and a revocation feed in which nothing was
-// ended. The tokens of the callers are signed here with the key of that set.
+// kms plays as much of the kms as the gateway asks for: its own enrolment and token, the key set, a revocation feed in which nothing was ended,
+// and readiness, of twofactor and search too. The tokens of the callers are signed here with the key of that set.
 type kms struct {
 	url    string
 	public ed25519.PublicKey
@@ -57,7 +57,8 @@ func newKMS() (*kms, error) {
 		}
 		_, _ = io.WriteString(w, `{"feed":"bench","position":0,"items":[]}`)
 	})
-	go func() { _ = http.Serve(listener, mux) }() // until the process ends
+	mux.HandleFunc("GET /{word}/v1/ready", func(http.ResponseWriter, *http.Request) {}) // else it is asked ten times a second
+	go func() { _ = http.Serve(listener, mux) }()                                       // until the process ends
 	return k, nil
 }
 
