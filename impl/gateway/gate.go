@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 
 	"github.com/go-chi/chi/v5"
@@ -57,6 +56,7 @@ func (g *gate) stations() httpserver.Stations {
 		return byToken(x)
 	}
 	s.SubjectLimit = g.limits.Subject
+	s.Target = g.awaitTarget
 	s.Concurrency = g.limits.Concurrency
 	s.StepUp = g.stepup.Ask
 	s.Admission = g.admit.Admit
@@ -74,6 +74,14 @@ func (g *gate) handler() http.Handler {
 	})
 }
 
+// awaitTarget lets a request for a service wait while that is being restarted.
+func (g *gate) awaitTarget(x *httpserver.Exchange) error {
+	if x.Operation.Word == word {
+		return nil
+	}
+	return g.forwarder.Await(x)
+}
+
 // serve hands the request to the gateway's own operations or to the service.
 func (g *gate) serve(x *httpserver.Exchange) error {
 	if x.Operation.Word != word {
@@ -84,8 +92,8 @@ func (g *gate) serve(x *httpserver.Exchange) error {
 }
 
 // ownHandler serves the gateway's own contract.
-func (g *gate) ownHandler(kms *url.URL, client *http.Client) http.Handler {
-	handlers := &services.Handlers{Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, KMS: kms, Client: client}
+func (g *gate) ownHandler(own *http.Client) http.Handler {
+	handlers := &services.Handlers{Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, Client: own}
 	strict := gatewayapi.NewStrictHandlerWithOptions(handlers, nil, gatewayapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
 	"github.com/fountainai/fountain/impl/gateway/internal/stepup"
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
@@ -39,7 +40,8 @@ const (
 type Config struct {
 	config.Service
 
-	TwofactorURL string   `env:"TWOFACTOR_URL"` // base URLs of the services, without /<word>/v1
+	// Base URLs of the services' targets without /<word>/v1, several with commas. KMSURL is one, which the gateway's own calls use too.
+	TwofactorURL string   `env:"TWOFACTOR_URL"`
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
 	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
@@ -64,17 +66,29 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// targets returns the services' addresses by word.
-func (c *Config) targets() (map[string]*url.URL, error) {
-	out := map[string]*url.URL{}
+// maxTargets bounds the targets of one service.
+const maxTargets = 64
+
+// targets returns the addresses of the services' targets by word.
+func (c *Config) targets() (map[string][]*url.URL, error) {
+	out := map[string][]*url.URL{}
 	var errs []error
-	for word, address := range map[string]string{"kms": c.KMSURL, "twofactor": c.TwofactorURL, "search": c.SearchURL, "sequence": c.SequenceURL} {
-		u, err := url.Parse(address)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") {
-			errs = append(errs, fmt.Errorf("%s_URL: must be http://host:port or https://host:port", strings.ToUpper(word)))
-			continue
+	for word, list := range map[string]string{"kms": c.KMSURL, "twofactor": c.TwofactorURL, "search": c.SearchURL, "sequence": c.SequenceURL} {
+		addresses := strings.Split(list, ",")
+		seen := map[string]bool{}
+		for _, address := range addresses {
+			u, err := url.Parse(strings.TrimSpace(address))
+			if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") {
+				errs = append(errs, fmt.Errorf("%s_URL: must be http://host:port or https://host:port", strings.ToUpper(word)))
+				break
+			}
+			if seen[u.Host] || len(addresses) > maxTargets {
+				errs = append(errs, fmt.Errorf("%s_URL: must be at most %d different addresses", strings.ToUpper(word), maxTargets))
+				break
+			}
+			seen[u.Host] = true
+			out[word] = append(out[word], u)
 		}
-		out[word] = u
 	}
 	return out, errors.Join(errs...)
 }
@@ -120,7 +134,7 @@ func Run(ctx context.Context, c Config) error {
 	return group.Run(ctx)
 }
 
-// build makes the gateway's parts. client calls the services on the gateway's own behalf.
+// build makes the gateway's parts. client fetches the kms's keys and asks targets whether they are ready.
 func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, error) {
 	contracts, err := contract.LoadAll()
 	if err != nil {
@@ -134,17 +148,19 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 	if err != nil {
 		return nil, err
 	}
-	transport, err := httpclient.NewTransport(c.TLS.CAFile)
+	secured, err := httpclient.TLS(c.TLS.CAFile)
 	if err != nil {
 		return nil, err
 	}
+	upstreams := upstream.New(upstream.Options{Targets: targets, TLS: secured, Log: c.Log, Registerer: c.Registerer})
+	own := httpclient.Over(upstreams, callTimeout) // the host of a URL is a service's word
 	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
 	cors, err := httpserver.NewCORS(c.CORSOrigins)
 	if err != nil {
 		return nil, fmt.Errorf("origins of pages: %w", err)
 	}
-	redeemer, err := stepup.New(c.TwofactorURL, c.KMSURL, client, verifier, c.Clock)
+	redeemer, err := stepup.New("http://twofactor", "http://kms", own, verifier, c.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +170,9 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 	}
 	g := &gate{
 		config: c, traded: traded, admit: admit.New(contracts, c.Registerer), table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
-		forwarder: forward.New(forward.Options{Targets: targets, Transport: transport, Log: c.Log, Registerer: c.Registerer}),
-		watcher:   services.NewWatcher(contracts, targets, client),
+		forwarder: forward.New(forward.Options{Upstreams: upstreams, Log: c.Log, Registerer: c.Registerer}),
+		watcher:   services.NewWatcher(contracts, upstreams, client),
 	}
-	g.own = g.ownHandler(targets["kms"], client)
+	g.own = g.ownHandler(own)
 	return g, nil
 }

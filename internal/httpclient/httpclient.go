@@ -20,7 +20,12 @@ func New(caFile string, timeout time.Duration) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: transport, Timeout: timeout, CheckRedirect: noRedirect}, nil
+	return Over(transport, timeout), nil
+}
+
+// Over returns such a client over another transport.
+func Over(transport http.RoundTripper, timeout time.Duration) *http.Client {
+	return &http.Client{Transport: transport, Timeout: timeout, CheckRedirect: noRedirect}
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -28,7 +33,11 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // NewTransport returns the transport of such a client. The default transport's two idle connections to a host would make most
 // requests open a new one.
 func NewTransport(caFile string) (*http.Transport, error) {
-	t := &http.Transport{
+	config, err := TLS(caFile)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns:          1024,
 		MaxIdleConnsPerHost:   256,
@@ -36,19 +45,24 @@ func NewTransport(caFile string) (*http.Transport, error) {
 		TLSHandshakeTimeout:   5 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-	}
+		TLSClientConfig:       config,
+	}, nil
+}
+
+// TLS returns the settings of connections to other services: TLS 1.2 and later. caFile may name the authorities that are trusted instead of the
+// system's.
+func TLS(caFile string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile == "" {
-		return t, nil
+		return config, nil
 	}
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate authorities: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
 		return nil, errors.New("read certificate authorities: the file holds no certificate")
 	}
-	t.TLSClientConfig.RootCAs = pool
-	return t, nil
+	return config, nil
 }

@@ -33,6 +33,10 @@ type Exchange struct {
 	bodyRead bool // to its end
 	after    []func()
 	answered func(status int, err error)
+	client   context.Context // of the client's connection, without the operation's time
+	deadline time.Time       // of the operation
+	stop     context.CancelFunc
+	admit    func(*Exchange) error // the station that took what Aside gives back; nil: none
 
 	// What each request needs lies here, so that it is allocated with the exchange.
 	ctx       exchangeContext // of Request
@@ -101,6 +105,36 @@ func (x *Exchange) end() {
 	for i := len(x.after) - 1; i >= 0; i-- {
 		x.after[i]()
 	}
+}
+
+// Aside waits for something that is not the operation's own work. Meanwhile the exchange holds none of the operation's places, and its time
+// stands still. Then it takes a place again, and may find none. wait gets a context that ends when the client leaves.
+func (x *Exchange) Aside(wait func(context.Context) error) error {
+	held := len(x.after) > 0
+	x.end()
+	x.after = nil
+	began := time.Now()
+	if err := wait(x.client); err != nil {
+		return err
+	}
+	x.stop()
+	x.Request = x.Request.WithContext(&exchangeContext{x.within(x.deadline.Add(time.Since(began))), x})
+	if held && x.admit != nil {
+		return x.admit(x)
+	}
+	return nil
+}
+
+// within gives the exchange its time, and returns the context that ends with it.
+func (x *Exchange) within(end time.Time) context.Context {
+	x.deadline = end
+	if x.Operation.Policy.Stream != nil {
+		connection := http.NewResponseController(x.Writer)
+		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
+	}
+	ctx, cancel := context.WithDeadline(x.client, end)
+	x.stop = cancel
+	return ctx
 }
 
 // Forward hands the request to a router that knows the declared methods only; to a HEAD net/http still sends no body.

@@ -4,7 +4,6 @@
 package httpserver
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -86,8 +85,8 @@ func probe(op *contract.Operation) bool {
 }
 
 // begin binds the request to its operation: error form, deadline (a stream's is its longest duration), and no-store for what must not be
-// kept. The function it returns ends the deadline.
-func (x *Exchange) begin() context.CancelFunc {
+// kept. x.stop ends the deadline.
+func (x *Exchange) begin() {
 	op, header := x.Operation, x.Writer.Header()
 	if op.Policy.Errors == contract.ErrorsOAuth {
 		x.ctx.Context = problem.WithOAuthErrors(x.ctx.Context)
@@ -99,15 +98,12 @@ func (x *Exchange) begin() context.CancelFunc {
 	if tags := x.Request.Header["If-None-Match"]; len(tags) > 0 && op.Declares(http.StatusNotModified) {
 		x.answer.unless = strings.Join(tags, ",")
 	}
-	end := time.Now().Add(op.Policy.Timeout)
-	if stream := op.Policy.Stream; stream != nil {
-		end = time.Now().Add(stream.MaxDuration)
-		connection := http.NewResponseController(x.Writer)
-		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
+	x.client = x.ctx.Context
+	allowed := op.Policy.Timeout
+	if op.Policy.Stream != nil {
+		allowed = op.Policy.Stream.MaxDuration
 	}
-	ctx, cancel := context.WithDeadline(x.ctx.Context, end)
-	x.ctx.Context = ctx
-	return cancel
+	x.ctx.Context = x.within(time.Now().Add(allowed))
 }
 
 // The values of headers that most answers have. Nobody writes into them: http.Header.Set and Add leave a slice of one value as it is.

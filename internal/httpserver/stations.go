@@ -16,6 +16,7 @@ type Stations struct {
 	Authenticate func(*Exchange) error
 	Permit       func(*Exchange) error
 	SubjectLimit func(*Exchange) error
+	Target       func(*Exchange) error // waits until the service can be reached, before anything is held
 	Concurrency  func(*Exchange) error
 	StepUp       func(*Exchange) error
 	Media        func(*Exchange) error
@@ -49,7 +50,7 @@ const routeStation = "route"
 func (s Stations) inOrder() []station {
 	all := []station{
 		{"ready", s.Ready}, {"pre-auth limit", s.PreauthLimit}, {"authenticate", s.Authenticate}, {"permit", s.Permit}, {"subject limit", s.SubjectLimit},
-		{"concurrency", s.Concurrency}, {"step-up", s.StepUp}, {"media", s.Media}, {"parameters", s.Parameters}, {"body", s.Body},
+		{"target", s.Target}, {"concurrency", s.Concurrency}, {"step-up", s.StepUp}, {"media", s.Media}, {"parameters", s.Parameters}, {"body", s.Body},
 		{"admission", s.Admission}, {"redeem code", s.RedeemCode}, {"serve", s.Serve},
 	}
 	there := all[:0]
@@ -93,8 +94,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.observer.ob
 func (d *door) serve(x *Exchange) {
 	by, err := d.find(x)
 	if err == nil && x.Operation != nil {
-		defer x.end()
-		defer x.begin()()
+		x.admit = d.Stations.Concurrency
+		x.begin()
+		defer func() { x.end(); x.stop() }()
 		by, err = d.pass(x)
 	}
 	if err != nil {

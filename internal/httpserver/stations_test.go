@@ -14,7 +14,7 @@ func TestStations_areInTheOrderOfTheDesign(t *testing.T) {
 		}
 		return all
 	}
-	require.Equal(t, []string{"ready", "pre-auth limit", "authenticate", "permit", "subject limit", "concurrency", "step-up",
-		"media", "parameters", "body", "admission", "redeem code", "serve"}, names(Stations{do, do, do, do, do, do, do, do, do, do, do, do, do}))
+	require.Equal(t, []string{"ready", "pre-auth limit", "authenticate", "permit", "subject limit", "target", "concurrency", "step-up",
+		"media", "parameters", "body", "admission", "redeem code", "serve"}, names(Stations{do, do, do, do, do, do, do, do, do, do, do, do, do, do}))
 	require.Equal(t, []string{"authenticate", "permit", "media", "parameters", "body"}, names(Checks(nil)), "what every door has")
 }

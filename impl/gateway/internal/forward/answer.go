@@ -3,7 +3,6 @@ package forward
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
@@ -36,17 +36,17 @@ func newJudge(log *slog.Logger, to prometheus.Registerer) *judge {
 
 // head judges what is known before the body: an answer with a status, a media type, a coding or a cookie that the contract does not declare
 // never reaches the client, nor does a failure that is not told by a problem document.
-func (j *judge) head(x *httpserver.Exchange, res *http.Response) error {
-	empty := res.ContentLength == 0 || x.Request.Method == http.MethodHead
-	err := x.Operation.CheckEnvelope(contract.Head{Status: res.StatusCode, Header: res.Header, Empty: empty})
+func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
+	empty := res.Length == 0 || x.Request.Method == http.MethodHead
+	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
 	if err == nil {
 		return nil
 	}
-	return j.found(x, res.StatusCode, err)
+	return j.found(x, res.Status, err)
 }
 
 // whole judges an answer whose body has been read, by the operation's validate.response.
-func (j *judge) whole(x *httpserver.Exchange, res *http.Response, body []byte) error {
+func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byte) error {
 	op := x.Operation
 	mode := op.Policy.Validate.Response
 	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample {
@@ -54,9 +54,9 @@ func (j *judge) whole(x *httpserver.Exchange, res *http.Response, body []byte) e
 	}
 	err := httpserver.InTurn(x.Request.Context(), len(body), func() error {
 		if x.Request.Method == http.MethodHead {
-			return op.CheckResponseHead(res.StatusCode, res.Header)
+			return op.CheckResponseHead(res.Status, res.Header)
 		}
-		return op.CheckResponse(res.StatusCode, res.Header, body)
+		return op.CheckResponse(res.Status, res.Header, body)
 	})
 	switch {
 	case err == nil:
@@ -65,36 +65,11 @@ func (j *judge) whole(x *httpserver.Exchange, res *http.Response, body []byte) e
 			return err
 		}
 	default:
-		if err = j.found(x, res.StatusCode, err); mode.Kind == contract.ModeEnforce {
+		if err = j.found(x, res.Status, err); mode.Kind == contract.ModeEnforce {
 			return err
 		}
 	}
 	return nil
-}
-
-// read reads an answer's body, which may have at most so many bytes. The answer to HEAD tells the length of a body that does not come.
-func read(method string, res *http.Response, most int64) ([]byte, error) {
-	if method == http.MethodHead {
-		return nil, nil
-	}
-	n := res.ContentLength
-	if n > most {
-		return nil, tooLarge()
-	}
-	if n >= 0 {
-		body := make([]byte, n)
-		_, err := io.ReadFull(res.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, most+1))
-	if err == nil && int64(len(body)) > most {
-		return nil, tooLarge()
-	}
-	return body, err
-}
-
-func tooLarge() error {
-	return problem.New(problem.ResponseTooLarge, "The service's answer is larger than the contract allows.")
 }
 
 // found counts and logs violations, and returns what the client is told: not where, for that is between operator and service.

@@ -3,17 +3,17 @@
 package forward
 
 import (
-	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
@@ -21,22 +21,35 @@ import (
 
 // Options configure a Forwarder.
 type Options struct {
-	Targets    map[string]*url.URL // scheme and host of each service, by its word
-	Transport  http.RoundTripper
+	Upstreams  *upstream.Set
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
 
 // Forwarder forwards. It is safe for concurrent use.
 type Forwarder struct {
-	targets   map[string]*url.URL
-	transport http.RoundTripper
+	upstreams *upstream.Set
 	judge     *judge
 }
 
 // New makes a Forwarder.
 func New(o Options) *Forwarder {
-	return &Forwarder{targets: o.Targets, transport: o.Transport, judge: newJudge(o.Log, o.Registerer)}
+	return &Forwarder{upstreams: o.Upstreams, judge: newJudge(o.Log, o.Registerer)}
+}
+
+// Await lets a request wait for a service that is being restarted, before it takes a place or a code is redeemed for it.
+func (f *Forwarder) Await(x *httpserver.Exchange) error {
+	service := f.upstreams.Service(x.Operation.Word)
+	if service == nil || service.Available() {
+		return nil
+	}
+	began := time.Now()
+	err := x.Aside(service.Wait)
+	x.Upstream += time.Since(began)
+	if err != nil {
+		return failure(x, nil, err)
+	}
+	return nil
 }
 
 // Serve forwards the exchange and writes the answer. Nothing is written when it returns an error.
@@ -47,40 +60,54 @@ func (f *Forwarder) Serve(x *httpserver.Exchange) error {
 }
 
 func (f *Forwarder) serve(x *httpserver.Exchange) error {
-	target := f.targets[x.Operation.Word]
-	if target == nil {
+	service := f.upstreams.Service(x.Operation.Word)
+	if service == nil {
 		return problem.New(problem.UpstreamUnavailable, "The service has no address.").WithRetryAfter(time.Second)
 	}
-	out, sent := request(x, target)
+	out, sent := request(x)
 	began := time.Now()
-	res, err := f.transport.RoundTrip(out)
-	x.Upstream = time.Since(began)
+	before := x.Upstream
+	res, err := reach(x, service, out)
+	x.Upstream = before + time.Since(began)
 	if err != nil {
 		return failure(x, sent, err)
 	}
-	defer res.Body.Close()
+	defer res.Close()
 	if err := f.judge.head(x, res); err != nil {
 		return err
 	}
 	if s := x.Operation.Policy.Stream; s != nil && s.Kind != contract.StreamLongPoll { // a long poll ends, and is checked as any answer
 		return f.stream(x, res)
 	}
-	body, err := read(x.Request.Method, res, x.Operation.Policy.Response.Max)
-	x.Upstream = time.Since(began) // what follows is our own work, and the client's reading
+	body, err := res.ReadAll(x.Operation.Policy.Response.Max)
+	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
 	}
-	x.Answered(res.StatusCode, nil)
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
-	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.StatusCode)
-	if x.Request.Method != http.MethodHead && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
+	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.Status)
+	if x.Request.Method != http.MethodHead && res.Status != http.StatusNoContent && res.Status != http.StatusNotModified {
 		x.Writer.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
-	x.Writer.WriteHeader(res.StatusCode)
+	x.Writer.WriteHeader(res.Status)
 	_, _ = x.Writer.Write(body) // a client that does not read it has gone
 	return nil
+}
+
+// reach sends the request, and waits while the service has no target: that a service is being restarted shows only when it is called.
+func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Request) (*upstream.Response, error) {
+	giveUp := time.Now().Add(upstream.Patience)
+	for {
+		res, err := service.Do(x.Request.Context(), out)
+		if !errors.Is(err, upstream.ErrUnavailable) || time.Now().After(giveUp) {
+			return res, err
+		}
+		if err := x.Aside(service.Wait); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // sentBody is the body on its way to the service. It keeps the error with which reading from the client failed, so that this is not taken
@@ -107,23 +134,31 @@ func (b *sentBody) failed() error {
 	return b.err
 }
 
-// request makes what goes to the service. sent is the client's body where it is passed on as it comes.
-func request(x *httpserver.Exchange, target *url.URL) (out *http.Request, sent *sentBody) {
+// request makes what goes to the service: the target as it came, which is what was matched. sent is the client's body where it is passed on
+// as it comes.
+func request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
-	out = &http.Request{
-		Method: in.Method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: target.Host, Header: requestHeader(x), Body: http.NoBody,
-		URL: &url.URL{Scheme: target.Scheme, Host: target.Host, Path: in.URL.Path, RawPath: in.URL.RawPath, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery},
+	out = &upstream.Request{Method: in.Method, Target: in.RequestURI, Header: requestHeader(x), Body: x.Body, Repeats: 1}
+	out.Repeatable = repeatable(x)
+	if retry := x.Operation.Policy.Retry; retry != nil {
+		out.Repeats = max(1, retry.Max)
 	}
-	switch {
-	case x.Body != nil:
-		out.ContentLength = int64(len(x.Body))
-		out.Body = io.NopCloser(bytes.NewReader(x.Body))
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.Body)), nil } // a connection may turn out to be closed
-	case x.Operation.StreamsBody() && in.Body != nil && in.Body != http.NoBody:
+	if x.Body == nil && x.Operation.StreamsBody() && in.Body != nil && in.Body != http.NoBody {
 		sent = &sentBody{ReadCloser: in.Body}
-		out.ContentLength, out.Body = in.ContentLength, sent
+		out.Stream, out.Length = sent, in.ContentLength
 	}
-	return out.WithContext(in.Context()), sent
+	return out, sent
+}
+
+// repeatable reports whether doing the request twice does no more than doing it once: by its method (RFC 9110, section 9.2.2), or because it has
+// an Idempotency-Key that the contract knows.
+func repeatable(x *httpserver.Exchange) bool {
+	op := x.Operation
+	switch op.Policy.Idempotency {
+	case contract.IdempotencyRequired, contract.IdempotencyOptional:
+		return x.Request.Header.Get("Idempotency-Key") != ""
+	}
+	return op.Idempotent()
 }
 
 // chunk is how much of a stream is copied at a time, in bytes.
@@ -133,15 +168,15 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 
 // stream copies an answer that has no fixed end as it comes. What breaks off at the service is cut off at the client: nothing else tells
 // that it is not whole.
-func (f *Forwarder) stream(x *httpserver.Exchange, res *http.Response) error {
-	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.StatusCode)
-	x.Writer.WriteHeader(res.StatusCode)
+func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response) error {
+	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.Status)
+	x.Writer.WriteHeader(res.Status)
 	connection := http.NewResponseController(x.Writer)
 	_ = connection.Flush() // the head at once
 	buffer := chunks.Get().(*[]byte)
 	defer chunks.Put(buffer)
 	for {
-		n, err := res.Body.Read(*buffer)
+		n, err := res.Read(*buffer)
 		if n > 0 {
 			if _, err := x.Writer.Write((*buffer)[:n]); err != nil {
 				panic(http.ErrAbortHandler) // the client has gone

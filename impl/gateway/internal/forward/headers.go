@@ -35,9 +35,6 @@ func requestHeader(x *httpserver.Exchange) http.Header {
 	if names := op.Cookies(); len(names) > 0 {
 		declaredCookies(out, x.Request, names)
 	}
-	if _, said := out["User-Agent"]; !said {
-		out["User-Agent"] = nil // else the transport names itself
-	}
 	out["Accept-Encoding"] = identity // the answer is checked, so it must be plain
 	out["X-Forwarded-For"] = []string{x.ClientIP.String()}
 	out["X-Forwarded-Host"] = []string{x.Request.Host}

@@ -3,11 +3,11 @@ package forward
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"time"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -15,7 +15,8 @@ import (
 // failure turns what went wrong between gateway and service into what the client is told.
 func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 	var known *problem.Error
-	var network *net.OpError
+	var dial *upstream.DialError
+	var malformed *upstream.MalformedError
 	switch {
 	case errors.As(err, &known):
 		return err
@@ -25,7 +26,13 @@ func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 		return problem.New(problem.Timeout, "The client left before the service answered.").Wrap(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.UpstreamTimeout, "The service did not answer in its time.").Wrap(err)
-	case errors.As(err, &network) && network.Op == "dial":
+	case errors.Is(err, upstream.ErrTooLarge):
+		return problem.New(problem.ResponseTooLarge, "The service's answer is larger than the contract allows.").Wrap(err)
+	case errors.As(err, &malformed):
+		return problem.New(problem.BadUpstream, "The service's answer is no proper HTTP.").Wrap(err)
+	case errors.Is(err, upstream.ErrFull):
+		return problem.New(problem.Overloaded, "Too many requests of this service run right now.").WithRetryAfter(time.Second).Wrap(err)
+	case errors.Is(err, upstream.ErrUnavailable), errors.Is(err, upstream.ErrOpen), errors.As(err, &dial):
 		return problem.New(problem.UpstreamUnavailable, "The service cannot be reached.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	return problem.New(problem.BadUpstream, "The service ended the connection before it answered.").Wrap(err)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -24,8 +23,7 @@ type Handlers struct {
 	Watcher *Watcher
 	Version string
 	Ready   func() error // why the gateway cannot work, in public words
-	KMS     *url.URL
-	Client  *http.Client
+	Client  *http.Client // calls services by their words
 }
 
 var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
@@ -60,7 +58,7 @@ const maxMetadata = 64 << 10
 
 // GetAuthorizationServer answers with the kms's own document.
 func (h *Handlers) GetAuthorizationServer(ctx context.Context, _ gatewayapi.GetAuthorizationServerRequestObject) (gatewayapi.GetAuthorizationServerResponseObject, error) {
-	address := h.KMS.JoinPath("/kms/v1/.well-known/oauth-authorization-server").String()
+	const address = "http://kms/kms/v1/.well-known/oauth-authorization-server"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the kms for its metadata: %w", err)

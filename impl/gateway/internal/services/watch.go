@@ -5,116 +5,116 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"net/http"
-	"net/url"
+	"slices"
 	"sort"
 	"sync"
 	"time"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
 )
 
 const (
-	pollEvery   = 2 * time.Second // once a service is ready
+	pollEvery   = 2 * time.Second // once a target is ready
 	pollStarter = 100 * time.Millisecond
 	pollTimeout = 2 * time.Second
-)
-
-// The states of a service.
-const (
-	Ready    = "ready"
-	Starting = "starting" // it answers, and says that it is not ready
-	Down     = "down"     // it does not answer
 )
 
 // Status is one service.
 type Status struct {
 	Word, BasePath, State   string
 	ContractVersion, Digest string // info.version, and SHA-256 of the text as RFC 9530 writes digests
+	Targets, Ready          int    // how many targets there are, and are ready
 }
 
-// Watcher asks every service again and again whether it is ready.
+// Watcher asks every target of every service again and again whether it is ready.
 type Watcher struct {
-	client  *http.Client
-	targets map[string]*url.URL
-
-	mu     sync.RWMutex
-	status map[string]Status
+	client    *http.Client
+	upstreams *upstream.Set
+	services  []Status // by word
 }
 
-// NewWatcher returns a watcher of the services at targets, by word; all are down until they were asked.
-func NewWatcher(contracts []*contract.Contract, targets map[string]*url.URL, client *http.Client) *Watcher {
-	w := &Watcher{client: client, targets: targets, status: map[string]Status{}}
+// NewWatcher returns a watcher of those services that have an address.
+func NewWatcher(contracts []*contract.Contract, upstreams *upstream.Set, client *http.Client) *Watcher {
+	w := &Watcher{client: client, upstreams: upstreams}
 	for _, c := range contracts {
-		if targets[c.Word] == nil {
+		if upstreams.Service(c.Word) == nil {
 			continue
 		}
 		sum := sha256.Sum256(c.Document)
-		w.status[c.Word] = Status{
-			Word: c.Word, BasePath: c.BasePath, State: Down, ContractVersion: c.Version,
-			Digest: "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":",
-		}
+		w.services = append(w.services, Status{
+			Word: c.Word, BasePath: c.BasePath, ContractVersion: c.Version, Digest: "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":",
+		})
 	}
+	sort.Slice(w.services, func(i, j int) bool { return w.services[i].Word < w.services[j].Word })
 	return w
 }
 
-// List returns the services by word.
+// List returns the services by word. One is ready when any of its targets is.
 func (w *Watcher) List() []Status {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	out := make([]Status, 0, len(w.status))
-	for _, s := range w.status {
-		out = append(out, s)
+	out := slices.Clone(w.services)
+	for i := range out {
+		service := w.upstreams.Service(out[i].Word)
+		best, ready := service.Health()
+		out[i].State, out[i].Targets, out[i].Ready = best.String(), len(service.Targets()), ready
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Word < out[j].Word })
 	return out
 }
 
 // Run asks until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	for word, target := range w.targets {
-		all.Go(func() { w.watch(ctx, word, target) })
+	for _, s := range w.services {
+		for _, target := range w.upstreams.Service(s.Word).Targets() {
+			all.Go(func() { w.watch(ctx, target, target.URL.JoinPath(s.BasePath, "ready").String()) })
+		}
 	}
 	all.Wait()
 	return nil
 }
 
-func (w *Watcher) watch(ctx context.Context, word string, target *url.URL) {
-	address := target.JoinPath("/" + word + "/v1/ready").String()
+func (w *Watcher) watch(ctx context.Context, target *upstream.Target, address string) {
 	for {
+		asked := time.Now()
 		state := w.ask(ctx, address)
-		w.mu.Lock()
-		s := w.status[word]
-		s.State = state
-		w.status[word] = s
-		w.mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+		target.Report(state, asked)
 		pause := pollEvery
-		if state != Ready {
+		if state != upstream.Ready {
 			pause = pollStarter
 		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-time.After(pause):
+		case <-target.Asked(): // a request was refused there
+			timer.Reset(pollStarter)
+			<-timer.C
+		case <-timer.C:
 		}
 	}
 }
 
-func (w *Watcher) ask(ctx context.Context, address string) string {
+func (w *Watcher) ask(ctx context.Context, address string) upstream.Health {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return Down
+		return upstream.Down
 	}
 	res, err := w.client.Do(req)
 	if err != nil {
-		return Down
+		return upstream.Down
 	}
+	_, _ = io.CopyN(io.Discard, res.Body, maxMetadata) // so that the connection can be used again
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return Starting
+		return upstream.Starting
 	}
-	return Ready
+	return upstream.Ready
 }

@@ -1,0 +1,323 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	readBuffer  = 4 << 10
+	writeBuffer = 64 << 10 // a body that fits into this beside its head is sent with it in one write
+)
+
+// past is a deadline that ends every read and write at once.
+var past = time.Unix(1, 0)
+
+// conn is one connection to a target. One request uses it at a time.
+type conn struct {
+	net.Conn
+	raw    syscall.RawConn // of the TCP connection, also below TLS
+	buf    []byte          // read, and not yet used up: buf[r:w]
+	r, w   int
+	out    []byte // the head, and a small body
+	reused bool
+	idle   time.Time // since when it has had no request
+
+	ctx      context.Context // of the request
+	abort    func()          // ends all reading and writing
+	peek     func(fd uintptr) bool
+	stale    bool        // found by peek
+	writing  chan error  // the end of a streamed body; nil: there is none
+	answered bool        // a byte of an answer has come
+	written  atomic.Bool // the streamed body was sent to its end
+}
+
+func newConn(c net.Conn, raw syscall.RawConn) *conn {
+	made := &conn{Conn: c, raw: raw, buf: make([]byte, readBuffer)}
+	made.abort = func() { _ = c.SetDeadline(past) } // on a closed connection there is nothing to end
+	made.peek = func(fd uintptr) bool {
+		var one [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		made.stale = !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EWOULDBLOCK)
+		return true
+	}
+	return made
+}
+
+// alive reports whether nothing has come on an idle connection: neither its end nor bytes that nobody asked for.
+func (c *conn) alive() bool {
+	c.stale = true
+	return c.raw.Read(c.peek) == nil && !c.stale
+}
+
+// quiet reports whether the last request has left nothing behind.
+func (c *conn) quiet() bool { return c.r == c.w && (c.writing == nil || c.written.Load()) }
+
+// dial connects to a target. Its errors are *DialError, or the end of ctx.
+func (t *Target) dial(ctx context.Context) (*conn, error) {
+	dialer := net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}
+	plain, err := dialer.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, &DialError{err}
+	}
+	tcp, ok := plain.(*net.TCPConn)
+	if !ok {
+		_ = plain.Close()
+		return nil, &DialError{errors.New("no TCP connection")}
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		_ = plain.Close()
+		return nil, &DialError{err}
+	}
+	if t.tls == nil {
+		return newConn(tcp, raw), nil
+	}
+	secured := tls.Client(tcp, t.tls)
+	ctx, cancel := context.WithTimeout(ctx, tlsTime)
+	defer cancel()
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = tcp.Close()
+		return nil, &DialError{err}
+	}
+	return newConn(secured, raw), nil
+}
+
+// roundTrip sends the request and reads the head of its answer. The answer holds the connection; after an error it is of no more use.
+func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Response, error) {
+	c.ctx, c.answered, c.writing = ctx, false, nil
+	stop := context.AfterFunc(ctx, c.abort)
+	h, err := c.exchange(t, req)
+	if err != nil {
+		stop()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return nil, err
+	}
+	res := &Response{Status: h.status, Header: h.header, Length: h.length, conn: c, kind: h.kind, keep: !h.close, target: t, stop: stop}
+	if h.kind == bodyLength {
+		res.left = h.length
+	}
+	res.ended = h.kind == bodyNone || h.kind == bodyLength && h.length == 0
+	return res, nil
+}
+
+func (c *conn) exchange(t *Target, req *Request) (*head, error) {
+	var err error
+	if c.out, err = req.appendHead(c.out[:0], t.URL.Host); err != nil {
+		return nil, err
+	}
+	sent := c.send(req)
+	h, err := c.awaitHead(req.Method)
+	if err != nil && !c.answered { // a service may answer and close before it has read all; then its answer counts
+		return nil, &BrokenError{either(sent, err)}
+	}
+	return h, err
+}
+
+// send writes head and body. A streamed body is written beside the reading of the answer, which may begin before its end.
+func (c *conn) send(req *Request) error {
+	if req.Stream == nil && len(c.out)+len(req.Body) <= writeBuffer {
+		c.out = append(c.out, req.Body...)
+		_, err := c.Write(c.out)
+		return err
+	}
+	if req.Stream == nil {
+		whole := net.Buffers{c.out, req.Body}
+		_, err := whole.WriteTo(c.Conn)
+		return err
+	}
+	if _, err := c.Write(c.out); err != nil {
+		return err
+	}
+	c.written.Store(false)
+	done := make(chan error, 1)
+	c.writing = done
+	go func() {
+		err := c.sendStream(req)
+		if err == nil {
+			c.written.Store(true)
+		} else {
+			c.abort() // the service waits for a rest that does not come
+		}
+		done <- err
+	}()
+	return nil
+}
+
+// streamChunk is how much of a streamed body is sent at a time, in bytes.
+const streamChunk = 16 << 10
+
+var errShortStream = errors.New("the body is not as long as it was said to be")
+
+func (c *conn) sendStream(req *Request) error {
+	if req.Length >= 0 {
+		n, err := io.Copy(c.Conn, io.LimitReader(req.Stream, req.Length))
+		if err == nil && n < req.Length {
+			return errShortStream
+		}
+		return err
+	}
+	const room = 6 // for the size and its line end: 16 KiB is 4000
+	chunk := make([]byte, room+streamChunk+2)
+	for {
+		n, err := req.Stream.Read(chunk[room : room+streamChunk])
+		if n > 0 {
+			from := putSize(chunk[:room], n)
+			copy(chunk[room+n:], "\r\n")
+			if _, err := c.Write(chunk[from : room+n+2]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			_, err := io.WriteString(c.Conn, "0\r\n\r\n")
+			return err
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// putSize writes n in hexadecimal and a line end to the end of b, and returns where it begins.
+func putSize(b []byte, n int) int {
+	at := len(b) - 2
+	copy(b[at:], "\r\n")
+	for ; n > 0; n >>= 4 {
+		at--
+		b[at] = "0123456789abcdef"[n&15]
+	}
+	return at
+}
+
+// awaitHead reads the head of the answer, past interim ones. A 101 is the last that is HTTP on this connection: it answers nothing that was
+// asked for, and whoever judges answers refuses it.
+func (c *conn) awaitHead(method string) (*head, error) {
+	for range maxInterim {
+		text, err := c.headText()
+		if err != nil {
+			return nil, err
+		}
+		h, err := parseHead(text, method)
+		switch {
+		case err != nil:
+			return nil, err
+		case h.status == http.StatusSwitchingProtocols:
+			h.close = true
+			return h, nil
+		case h.status >= http.StatusOK:
+			return h, nil
+		}
+	}
+	return nil, malformed("more than %d interim answers", maxInterim)
+}
+
+var headEnd = []byte("\r\n\r\n")
+
+// headText reads up to the empty line that ends a head, and returns what is before it.
+func (c *conn) headText() (string, error) {
+	from := 0 // what was looked at already
+	for {
+		unread := c.buf[c.r:c.w]
+		if at := bytes.Index(unread[from:], headEnd); at >= 0 {
+			text := string(unread[:from+at])
+			c.r += from + at + len(headEnd)
+			return text, nil
+		}
+		if len(unread) > maxHead {
+			return "", malformed("its head is larger than %d bytes", maxHead)
+		}
+		from = max(0, len(unread)-len(headEnd)+1)
+		if err := c.fill(); err != nil {
+			return "", either(eofInside(err, len(unread)), err)
+		}
+	}
+}
+
+// eofInside is io.ErrUnexpectedEOF for an end within something.
+func eofInside(err error, had int) error {
+	if err == io.EOF && had > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// fill reads more behind what is unread, and makes room for it.
+func (c *conn) fill() error {
+	if c.r > 0 {
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+	}
+	if c.w == len(c.buf) {
+		c.buf = append(c.buf, make([]byte, len(c.buf))...)
+	}
+	n, err := c.Conn.Read(c.buf[c.w:])
+	c.w += n
+	if n > 0 {
+		c.answered = true
+		return nil
+	}
+	return err
+}
+
+// line reads a line of at most so many bytes, which ends with CR LF, and returns it without that end. It is valid until the next read.
+func (c *conn) line(most int) ([]byte, error) {
+	for {
+		unread := c.buf[c.r:c.w]
+		if at := bytes.IndexByte(unread, '\n'); at >= 0 {
+			if at == 0 || unread[at-1] != '\r' || at-1 > most {
+				return nil, malformed("a line of a chunk does not end as it must")
+			}
+			c.r += at + 1
+			return unread[:at-1], nil
+		}
+		if len(unread) > most+1 {
+			return nil, malformed("a line of a chunk is too long")
+		}
+		if err := c.fill(); err != nil {
+			if err == io.EOF {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// read reads body bytes: what is there already, else from the connection.
+func (c *conn) read(p []byte) (int, error) {
+	if c.r < c.w {
+		n := copy(p, c.buf[c.r:c.w])
+		c.r += n
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// cause is why reading failed: the end of the request's time is no fault of the connection.
+func (c *conn) cause(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.ctx.Err() != nil {
+		return c.ctx.Err()
+	}
+	return err
+}
+
+// rest prepares the connection for being idle: what one large answer needed is not kept.
+func (c *conn) rest(now time.Time) {
+	c.ctx, c.reused, c.idle, c.r, c.w = nil, true, now, 0, 0
+	if len(c.buf) > 4*readBuffer {
+		c.buf = make([]byte, readBuffer)
+	}
+	if cap(c.out) > writeBuffer/4 {
+		c.out = nil
+	}
+}

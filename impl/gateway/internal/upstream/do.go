@@ -1,0 +1,114 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Do sends the request to a target and returns the begin of its answer, whatever that says. It repeats what may be repeated: on another target
+// when nothing was sent or the target refused it before it did anything (503 not_ready), also where the connection broke before an answer and
+// the request is repeatable. It returns ErrUnavailable when no target is left; then Wait tells when there is one.
+func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
+	began := time.Now()
+	if !s.breaker.admit(began) {
+		return nil, ErrOpen
+	}
+	s.budget.earn()
+	res, err := s.attempts(ctx, req)
+	switch {
+	case err == nil:
+		s.breaker.answered()
+	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= breakTook:
+		s.breaker.timedOut(time.Now())
+	default:
+		s.breaker.ended()
+	}
+	return res, err
+}
+
+func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error) {
+	var last *Target
+	for sent := 0; ; {
+		t := s.pick(last)
+		if t == nil {
+			return nil, ErrUnavailable
+		}
+		res, err := t.send(ctx, req)
+		if err == nil {
+			if res, err = s.settle(t, req, res); res != nil {
+				return res, err
+			}
+			continue
+		}
+		last = t
+		var broken *BrokenError
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, ErrFull), errors.Is(err, errUnsendable):
+			return nil, err
+		case unreachable(err):
+			s.counts.dialErrors.Add(1)
+			s.counts.refused.Add(1)
+			t.doubt(Down)
+		case errors.As(err, &broken):
+			t.hasFailed()
+			t.pool.sweep(0) // the others to this target are no better
+			if !req.repeatable() || sent >= req.Repeats || !s.budget.spend() {
+				return nil, err
+			}
+			sent++
+			s.counts.broken.Add(1)
+		default:
+			var dial *DialError
+			if errors.As(err, &dial) {
+				s.counts.dialErrors.Add(1)
+			}
+			t.hasFailed()
+			return nil, err
+		}
+	}
+}
+
+// settle looks at an answer: nil says that the target has refused the request before it did anything, so that it goes on to another.
+func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, error) {
+	if res.Status < http.StatusInternalServerError {
+		t.succeeded()
+		return res, nil
+	}
+	if res.Status == http.StatusServiceUnavailable && req.Stream == nil && notReady(res) {
+		s.counts.notReady.Add(1)
+		t.doubt(Starting)
+		_ = res.Close() // it always succeeds
+		return nil, nil
+	}
+	t.hasFailed()
+	return res, nil
+}
+
+// maxRefusal is the most that a problem document is read of to find its code, in bytes.
+const maxRefusal = 4 << 10
+
+// notReady reports whether an answer is the problem not_ready, by which a service refuses before anything else. The body can still be read.
+func notReady(res *Response) bool {
+	if res.kind != bodyLength || res.left > maxRefusal || !strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
+		return false
+	}
+	body := make([]byte, res.left)
+	if _, err := io.ReadFull(res, body); err != nil {
+		return false // whoever reads on meets the same
+	}
+	var problem struct {
+		Code string `json:"code"`
+	}
+	refused := json.Unmarshal(body, &problem) == nil && problem.Code == "not_ready"
+	if !refused {
+		res.unread(body)
+	}
+	return refused
+}

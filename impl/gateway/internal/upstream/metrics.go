@@ -1,0 +1,70 @@
+package upstream
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// counts are what the metrics tell of a service.
+type counts struct {
+	dialErrors, ejections     atomic.Int64
+	refused, notReady, broken atomic.Int64 // requests that were sent again, by reason
+	waiting                   atomic.Int64 // requests that wait for a target
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("fountain_upstream_"+name, help, append([]string{"service"}, labels...), nil)
+}
+
+var (
+	connectionsDesc = describe("connections", "Connections to the service's targets: active or idle.", "state")
+	targetsDesc     = describe("targets", "Targets of the service by state.", "state")
+	dialErrorsDesc  = describe("dial_errors_total", "Connections that could not be made.")
+	repeatsDesc     = describe("repeats_total", "Requests sent again: the connection was refused, the target said not_ready, or the connection broke before an answer.", "reason")
+	ejectionsDesc   = describe("ejections_total", "Targets that were left out for a while because requests failed there.")
+	waitingDesc     = describe("waiting_requests", "Requests that wait for a target of the service.")
+	breakerDesc     = describe("breaker_open", "1 while the service is left alone because it does not answer in time.")
+)
+
+// collector tells the metrics of all services when they are asked for.
+type collector struct{ set *Set }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{connectionsDesc, targetsDesc, dialErrorsDesc, repeatsDesc, ejectionsDesc, waitingDesc, breakerDesc} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	for _, s := range c.set.services {
+		tell := func(d *prometheus.Desc, kind prometheus.ValueType, value int64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(d, kind, float64(value), append([]string{s.word}, labels...)...)
+		}
+		open, idle := 0, 0
+		states := map[Health]int64{}
+		for _, t := range s.targets {
+			o, i := t.pool.count()
+			open, idle = open+o, idle+i
+			states[t.health()]++
+		}
+		tell(connectionsDesc, prometheus.GaugeValue, int64(open-idle), "active")
+		tell(connectionsDesc, prometheus.GaugeValue, int64(idle), "idle")
+		for _, h := range []Health{Unknown, Ready, Starting, Down} {
+			tell(targetsDesc, prometheus.GaugeValue, states[h], h.String())
+		}
+		tell(dialErrorsDesc, prometheus.CounterValue, s.counts.dialErrors.Load())
+		tell(repeatsDesc, prometheus.CounterValue, s.counts.refused.Load(), "refused")
+		tell(repeatsDesc, prometheus.CounterValue, s.counts.notReady.Load(), "not_ready")
+		tell(repeatsDesc, prometheus.CounterValue, s.counts.broken.Load(), "broken")
+		tell(ejectionsDesc, prometheus.CounterValue, s.counts.ejections.Load())
+		tell(waitingDesc, prometheus.GaugeValue, s.counts.waiting.Load())
+		isOpen := int64(0)
+		if s.breaker.open() {
+			isOpen = 1
+		}
+		tell(breakerDesc, prometheus.GaugeValue, isOpen)
+	}
+}

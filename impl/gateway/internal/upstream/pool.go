@@ -1,0 +1,100 @@
+package upstream
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pool keeps the connections to one target. The one used last is used first, so that those that are not needed grow old.
+type pool struct {
+	target *Target
+
+	mu   sync.Mutex
+	idle []*conn // the oldest first
+	open int     // all, idle or not
+}
+
+// get returns an idle connection that is still good, or a new one.
+func (p *pool) get(ctx context.Context) (*conn, error) {
+	for {
+		c, err := p.take()
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			break
+		}
+		if time.Since(c.idle) < idleTime && c.alive() {
+			return c, nil
+		}
+		p.discard(c)
+	}
+	c, err := p.target.dial(ctx)
+	if err != nil {
+		p.mu.Lock()
+		p.open--
+		p.mu.Unlock()
+		return nil, err
+	}
+	return c, nil
+}
+
+// take returns the youngest idle connection, or nil: then a new one is counted, and must be made.
+func (p *pool) take() (*conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := len(p.idle) - 1; last >= 0 {
+		c := p.idle[last]
+		p.idle[last], p.idle = nil, p.idle[:last]
+		return c, nil
+	}
+	if p.open >= maxOpen {
+		return nil, ErrFull
+	}
+	p.open++
+	return nil, nil
+}
+
+// put keeps a connection for the next request. A target that gets none has no use for it.
+func (p *pool) put(c *conn) {
+	c.rest(time.Now())
+	p.mu.Lock()
+	if len(p.idle) < maxIdle && p.target.health().serves() {
+		p.idle = append(p.idle, c)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	p.discard(c)
+}
+
+// discard closes a connection.
+func (p *pool) discard(c *conn) {
+	_ = c.Close() // nothing is expected of it any more
+	p.mu.Lock()
+	p.open--
+	p.mu.Unlock()
+}
+
+// sweep closes the idle connections that are older than age.
+func (p *pool) sweep(age time.Duration) {
+	p.mu.Lock()
+	old := 0
+	for old < len(p.idle) && time.Since(p.idle[old].idle) >= age {
+		_ = p.idle[old].Close() // nothing is expected of it any more
+		old++
+	}
+	rest := copy(p.idle, p.idle[old:])
+	clear(p.idle[rest:])
+	p.idle = p.idle[:rest]
+	p.open -= old
+	p.mu.Unlock()
+}
+
+// count returns how many connections are open and how many of them idle.
+func (p *pool) count() (open, idle int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open, len(p.idle)
+}

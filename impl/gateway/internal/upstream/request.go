@@ -1,0 +1,114 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Request is what is sent to a service.
+type Request struct {
+	Method     string
+	Target     string      // path and query, sent byte for byte
+	Header     http.Header // without Host and what says how long the body is
+	Body       []byte      // a body in memory
+	Stream     io.Reader   // a body that is passed on as it comes; Body is nil then
+	Length     int64       // of Stream; -1: not known
+	Repeatable bool        // sending it twice does no more than sending it once; ignored with Stream
+	Repeats    int         // how often it may be sent again, when it is repeatable, after connections that broke
+}
+
+// repeatable reports whether the request may be sent again after it may have arrived.
+func (r *Request) repeatable() bool { return r.Repeatable && r.Stream == nil }
+
+// errUnsendable is for a request whose text would not stay what it is on the wire.
+var errUnsendable = errors.New("the request has a character that can't be sent")
+
+// framing are the fields that say where a message ends and whose it is: they are written here alone.
+var framing = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Trailer": true, "Upgrade": true}
+
+// appendHead appends the request's head to b.
+func (r *Request) appendHead(b []byte, host string) ([]byte, error) {
+	if !sendableTarget(r.Target) {
+		return nil, errUnsendable
+	}
+	b = append(b, r.Method...)
+	b = append(b, ' ')
+	b = append(b, r.Target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, host...)
+	b = append(b, "\r\n"...)
+	for name, values := range r.Header {
+		if framing[name] {
+			continue
+		}
+		for _, value := range values {
+			if !token(name) || !fieldText(value) {
+				return nil, errUnsendable
+			}
+			b = append(b, name...)
+			b = append(b, ": "...)
+			b = append(b, value...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	b = r.appendLength(b)
+	return append(b, "\r\n"...), nil
+}
+
+// appendLength says how long the body is.
+func (r *Request) appendLength(b []byte) []byte {
+	length := int64(len(r.Body))
+	switch {
+	case r.Stream != nil && r.Length < 0:
+		return append(b, "Transfer-Encoding: chunked\r\n"...)
+	case r.Stream != nil:
+		length = r.Length
+	case length == 0 && r.Method != http.MethodPost && r.Method != http.MethodPut && r.Method != http.MethodPatch:
+		return b
+	}
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, length, 10)
+	return append(b, "\r\n"...)
+}
+
+func sendableTarget(target string) bool {
+	if !strings.HasPrefix(target, "/") {
+		return false
+	}
+	for i := range len(target) {
+		if target[i] <= ' ' || target[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// tokenBytes are the characters of a token (RFC 9110, section 5.6.2).
+var tokenBytes = func() (set [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		set[c] = true
+	}
+	return set
+}()
+
+func token(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// fieldText reports whether s has only what may stand in the value of a field (RFC 9110, section 5.5).
+func fieldText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,190 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Service is one service with its targets.
+type Service struct {
+	word    string
+	log     *slog.Logger
+	targets []*Target
+	usable  atomic.Pointer[[]*Target] // those that get requests now
+	breaker breaker
+	budget  budget
+	counts  counts
+
+	mu    sync.Mutex
+	since time.Time     // when the last usable target went; zero: there is one
+	back  chan struct{} // closed when there is one again
+}
+
+func newService(word string, urls []*url.URL, config *tls.Config, log *slog.Logger) *Service {
+	s := &Service{word: word, log: log, back: make(chan struct{})}
+	s.breaker.told = s.breakerTold
+	s.budget.tenths.Store(budgetMost)
+	for _, u := range urls {
+		s.targets = append(s.targets, newTarget(s, u, config))
+	}
+	all := s.targets
+	s.usable.Store(&all)
+	return s
+}
+
+// Targets returns all targets.
+func (s *Service) Targets() []*Target { return s.targets }
+
+// Health returns the best of the targets' states, and how many targets are ready.
+func (s *Service) Health() (best Health, ready int) {
+	best = Down
+	for _, t := range s.targets {
+		switch t.health() {
+		case Ready:
+			best = Ready
+			ready++
+		case Starting:
+			if best == Down {
+				best = Starting
+			}
+		}
+	}
+	return best, ready
+}
+
+// changed makes a target's new state count.
+func (s *Service) changed(t *Target, before, now Health) {
+	level := slog.LevelInfo
+	if before == Ready {
+		level = slog.LevelWarn
+	}
+	s.log.Log(context.Background(), level, "target is "+now.String(), "service", s.word, "target", t.address, "was", before.String())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refresh()
+}
+
+// refresh finds out which targets get requests, and lets those go on that wait for one. The caller holds mu.
+func (s *Service) refresh() {
+	usable := make([]*Target, 0, len(s.targets))
+	for _, t := range s.targets {
+		if t.health().serves() && !t.ejected {
+			usable = append(usable, t)
+		}
+	}
+	if len(usable) == 0 { // better one that fails sometimes than none
+		for _, t := range s.targets {
+			if t.health().serves() {
+				usable = append(usable, t)
+			}
+		}
+	}
+	s.usable.Store(&usable)
+	switch {
+	case len(usable) == 0 && s.since.IsZero():
+		s.since = time.Now()
+	case len(usable) > 0 && !s.since.IsZero():
+		s.since = time.Time{}
+		close(s.back)
+		s.back = make(chan struct{})
+	}
+}
+
+// eject takes a target that fails again and again out of the choice for a while. At most half of the targets are out at a time, and never
+// the last that works.
+func (s *Service) eject(t *Target, pause time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := 1
+	for _, other := range s.targets {
+		if other.ejected {
+			out++
+		}
+	}
+	if t.ejected || 2*out > len(s.targets) || len(*s.usable.Load()) < 2 {
+		return false
+	}
+	t.ejected = true
+	s.counts.ejections.Add(1)
+	s.log.Warn("target is ejected", "service", s.word, "target", t.address, "seconds", pause.Seconds())
+	s.refresh()
+	time.AfterFunc(pause, func() { s.admit(t) })
+	return true
+}
+
+// admit lets an ejected target be chosen again.
+func (s *Service) admit(t *Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.ejected = false
+	t.failed.Store(0)
+	s.log.Info("target is no longer ejected", "service", s.word, "target", t.address)
+	s.refresh()
+}
+
+// pick returns the less busy of two targets, another one than not where there is one; nil when there is none.
+func (s *Service) pick(not *Target) *Target {
+	usable := *s.usable.Load()
+	switch len(usable) {
+	case 0:
+		return nil
+	case 1:
+		return usable[0]
+	}
+	i, j := rand.IntN(len(usable)), rand.IntN(len(usable)-1)
+	if j >= i {
+		j++
+	}
+	a, b := usable[i], usable[j]
+	if a == not || b != not && b.pending.Load() < a.pending.Load() {
+		return b
+	}
+	return a
+}
+
+// Available reports whether a target gets requests now.
+func (s *Service) Available() bool { return len(*s.usable.Load()) > 0 }
+
+// Wait waits until a target gets requests. It returns ErrUnavailable when the service has been without one for longer than Patience, or when
+// too many wait already, and the error of ctx.
+func (s *Service) Wait(ctx context.Context) error {
+	s.mu.Lock()
+	if s.since.IsZero() {
+		s.mu.Unlock()
+		return nil
+	}
+	back, left := s.back, Patience-time.Since(s.since)
+	s.mu.Unlock()
+	if left <= 0 {
+		return ErrUnavailable
+	}
+	if s.counts.waiting.Add(1) > maxWaiting {
+		s.counts.waiting.Add(-1)
+		return ErrUnavailable
+	}
+	defer s.counts.waiting.Add(-1)
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-back:
+		return nil
+	case <-timer.C:
+		return ErrUnavailable
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Service) breakerTold(open bool, pause time.Duration) {
+	if open {
+		s.log.Warn("service does not answer in time and is left alone", "service", s.word, "seconds", pause.Seconds())
+		return
+	}
+	s.log.Info("service answers again", "service", s.word)
+}
