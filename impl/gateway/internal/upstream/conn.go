@@ -229,13 +229,14 @@ func (c *conn) headText() (string, error) {
 	from := 0 // what was looked at already
 	for {
 		unread := c.buf[c.r:c.w]
-		if at := bytes.Index(unread[from:], headEnd); at >= 0 {
+		at := bytes.Index(unread[from:], headEnd)
+		if len(unread) > maxHead && (at < 0 || from+at > maxHead) {
+			return "", malformed("its head is larger than %d bytes", maxHead)
+		}
+		if at >= 0 {
 			text := string(unread[:from+at])
 			c.r += from + at + len(headEnd)
 			return text, nil
-		}
-		if len(unread) > maxHead {
-			return "", malformed("its head is larger than %d bytes", maxHead)
 		}
 		from = max(0, len(unread)-len(headEnd)+1)
 		if err := c.fill(); err != nil {

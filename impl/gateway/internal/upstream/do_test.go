@@ -1,0 +1,247 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A refused connection has carried nothing: the request goes to another target, whatever its method.
+func TestDo_repeatsARefusedConnectionForAnyMethod(t *testing.T) {
+	for range 20 {
+		there := listen(t, answering(okAnswer))
+		s := serviceOf(t, nobody(t), there.url(), nobody(t))
+		r := post()
+		r.Repeats = 0
+		require.Equal(t, "ok", mustAsk(t, s, r))
+		require.EqualValues(t, 1, there.requests.Load())
+	}
+}
+
+// A request that may have arrived is sent again only when that does no harm, and only as often as it may.
+func TestDo_repeatsABrokenConnectionForWhatMayBeRepeated(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		request  *Request
+		arrives  int64
+		answered bool
+	}{
+		{"GET", get(), 2, true},
+		{"POST", post(), 1, false},
+		{"POST with a key", &Request{Method: "POST", Target: "/", Body: []byte("{}"), Repeatable: true, Repeats: 1}, 2, true},
+		{"none allowed", &Request{Method: "GET", Target: "/", Repeatable: true}, 1, false},
+		{"stream", &Request{Method: "POST", Target: "/", Stream: strings.NewReader("abc"), Length: 3, Repeatable: true, Repeats: 1}, 1, false},
+	} {
+		var calls atomic.Int64
+		there := listen(t, func(conn net.Conn, r *http.Request) bool {
+			return calls.Add(1) > 1 && answering(okAnswer)(conn, r)
+		})
+		_, body, err := ask(t, serviceOf(t, there.url()), c.request)
+		require.Equal(t, c.arrives, there.requests.Load(), c.name)
+		if c.answered {
+			require.NoError(t, err, c.name)
+			require.Equal(t, "ok", body)
+			continue
+		}
+		var broken *BrokenError
+		require.ErrorAs(t, err, &broken, c.name)
+	}
+}
+
+// An answer that has begun is never asked for again.
+func TestDo_repeatsNothingAfterTheFirstByteOfAnAnswer(t *testing.T) {
+	for _, begin := range []string{"H", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", "HTTP/1.1 103 Early\r\n\r\n"} {
+		there := listen(t, func(c net.Conn, r *http.Request) bool { answering(begin)(c, r); return false })
+		_, _, err := ask(t, serviceOf(t, there.url()), get())
+		require.Error(t, err)
+		require.EqualValues(t, 1, there.requests.Load(), begin)
+	}
+}
+
+const notReadyAnswer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s"
+
+// A service that refuses as not_ready has done nothing; any other 503 is an answer, which reaches the caller whole.
+func TestDo_goesElsewhereWhenATargetIsNotReady(t *testing.T) {
+	refusal, other := `{"code":"not_ready","status":503}`, `{"code":"unavailable","status":503}`
+	refusing := listen(t, answering(fmt.Sprintf(notReadyAnswer, len(refusal), refusal)))
+	good := listen(t, answering(okAnswer))
+	s := serviceOf(t, refusing.url(), good.url())
+	for range 10 {
+		require.Equal(t, "ok", mustAsk(t, s, post()))
+	}
+	require.LessOrEqual(t, refusing.requests.Load(), int64(1), "it is asked no more until it is ready")
+	best, _ := s.Health()
+	require.Equal(t, Starting, best)
+
+	s = serviceOf(t, listen(t, answering(fmt.Sprintf(notReadyAnswer, len(other), other))).url())
+	status, body, err := ask(t, s, post())
+	require.NoError(t, err)
+	require.Equal(t, 503, status)
+	require.Equal(t, other, body)
+}
+
+// Requests wait while a service is being restarted, and are answered when it is back; they do not wait for one that is gone.
+func TestWait_isForAServiceThatIsBeingRestarted(t *testing.T) {
+	there := listen(t, answering(okAnswer))
+	s := serviceOf(t, there.url())
+	s.targets[0].Report(Ready, time.Now())
+	s.targets[0].Report(Down, time.Now())
+	require.False(t, s.Available())
+	_, _, err := ask(t, s, post())
+	require.ErrorIs(t, err, ErrUnavailable)
+
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if err := s.Wait(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return s.counts.waiting.Load() == 50 }, 5*time.Second, time.Millisecond)
+	s.targets[0].Report(Ready, time.Now())
+	all.Wait()
+	require.Equal(t, "ok", mustAsk(t, s, post()))
+
+	s.targets[0].Report(Down, time.Now())
+	s.counts.waiting.Store(maxWaiting)
+	require.ErrorIs(t, s.Wait(context.Background()), ErrUnavailable, "no more may wait")
+	s.counts.waiting.Store(0)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, s.Wait(gone), context.Canceled)
+	s.since = s.since.Add(-Patience)
+	require.ErrorIs(t, s.Wait(context.Background()), ErrUnavailable, "it is not being restarted")
+}
+
+// A report from before a request found the target gone does not bring it back.
+func TestReport_isOutdatedByARequest(t *testing.T) {
+	s := serviceOf(t, nobody(t))
+	asked := time.Now()
+	_, _, err := ask(t, s, get())
+	require.ErrorIs(t, err, ErrUnavailable)
+	select {
+	case <-s.targets[0].Asked():
+	default:
+		t.Fatal("nobody asks the target again")
+	}
+	s.targets[0].Report(Ready, asked)
+	require.False(t, s.Available())
+	s.targets[0].Report(Ready, time.Now())
+	require.True(t, s.Available())
+}
+
+// A target that says that it is not ready gets no request, and its connections are closed.
+func TestReport_takesATargetThatDrainsOutOfTheChoice(t *testing.T) {
+	a, b := listen(t, answering(okAnswer)), listen(t, answering(okAnswer))
+	s := serviceOf(t, a.url(), b.url())
+	for range 50 {
+		mustAsk(t, s, get())
+	}
+	require.Positive(t, a.requests.Load())
+	require.Positive(t, b.requests.Load())
+	s.targets[0].Report(Starting, time.Now())
+	open, _ := s.targets[0].pool.count()
+	require.Zero(t, open)
+	before := a.requests.Load()
+	for range 50 {
+		mustAsk(t, s, get())
+	}
+	require.Equal(t, before, a.requests.Load())
+}
+
+// Of two targets the one with fewer requests is chosen.
+func TestPick_choosesTheLessBusyOfTwo(t *testing.T) {
+	s := serviceOf(t, &url.URL{Scheme: "http", Host: "a:1"}, &url.URL{Scheme: "http", Host: "b:1"})
+	s.targets[0].pending.Store(1)
+	for range 50 {
+		require.Same(t, s.targets[1], s.pick(nil))
+		require.Same(t, s.targets[0], s.pick(s.targets[1]), "another one than that which failed")
+	}
+}
+
+// A target whose requests fail is left out for a while; never more than half of them, and never the last.
+func TestEject_leavesOutTargetsThatFail(t *testing.T) {
+	urls := []*url.URL{}
+	for range 4 {
+		urls = append(urls, listen(t, hangUp).url())
+	}
+	s := serviceOf(t, urls...)
+	s.budget.tenths.Store(0)
+	for range 100 {
+		_, _, err := ask(t, s, get())
+		require.Error(t, err)
+	}
+	require.Len(t, *s.usable.Load(), 2)
+	require.EqualValues(t, 2, s.counts.ejections.Load())
+	for _, target := range s.targets {
+		if target.ejected {
+			s.admit(target)
+		}
+	}
+	require.Len(t, *s.usable.Load(), 4)
+
+	alone := serviceOf(t, listen(t, hangUp).url())
+	for range 20 {
+		_, _, err := ask(t, alone, post())
+		require.Error(t, err)
+		require.NotErrorIs(t, err, ErrUnavailable)
+	}
+
+	pair := serviceOf(t, listen(t, hangUp).url(), nobody(t))
+	for range 20 {
+		_, _, err := ask(t, pair, post())
+		require.NotErrorIs(t, err, ErrUnavailable, "the last that works")
+	}
+}
+
+// Repetitions are bounded to a tenth of the requests and a hundred at once.
+func TestBudget_boundsRepetitions(t *testing.T) {
+	s := serviceOf(t, listen(t, hangUp).url())
+	const requests = 400
+	for range requests {
+		_, _, err := ask(t, s, get())
+		require.Error(t, err)
+	}
+	require.InDelta(t, budgetMost/budgetCost+requests/10, s.counts.broken.Load(), 2)
+}
+
+// A service that takes requests and does not answer is left alone, asked by one request after a while, and longer each time.
+func TestBreaker_leavesASilentServiceAlone(t *testing.T) {
+	var told []string
+	b := &breaker{told: func(open bool, pause time.Duration) { told = append(told, fmt.Sprint(open, pause)) }}
+	now := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	for range breakAfter - 1 {
+		require.True(t, b.admit(now))
+		b.timedOut(now)
+	}
+	b.answered()
+	for range breakAfter {
+		require.True(t, b.admit(now))
+		b.timedOut(now)
+	}
+	require.False(t, b.admit(now))
+	now = now.Add(breakFor)
+	require.True(t, b.admit(now), "one finds out")
+	require.False(t, b.admit(now), "and only one")
+	b.timedOut(now)
+	now = now.Add(breakFor)
+	require.False(t, b.admit(now), "twice as long")
+	now = now.Add(breakFor)
+	require.True(t, b.admit(now))
+	b.ended()
+	require.True(t, b.admit(now), "a client that left has shown nothing")
+	b.answered()
+	require.True(t, b.admit(now))
+	require.True(t, b.admit(now))
+	require.Equal(t, []string{"true 1s", "true 2s", "false 0s"}, told)
+}
