@@ -22,39 +22,50 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// replica is one `fountain serve sequence` on a PostgreSQL database that it shares with others.
+// replica is one `fountain serve WORD` that can be started again.
 type replica struct {
-	t   *testing.T
-	env []string
+	t    *testing.T
+	word string
+	env  []string
 	cmd *exec.Cmd
 	url string
 }
 
-func newReplica(t *testing.T, services map[string]string, issuer, database, enrolmentToken string) *replica {
+// newReplica starts a sequence on a PostgreSQL database that it shares with others, or on SQLite where that is "".
+func newReplica(t *testing.T, services map[string]string, issuer, database, enrolmentToken string, settings ...string) *replica {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		return path
+	settings = append([]string{"ADDR=127.0.0.1:0", "SEARCH_URL=" + services["search"], "DRAIN_DELAY=1ms"}, settings...)
+	if database != "" {
+		settings = append(settings, "DATABASE_URL_FILE="+write(t, database))
 	}
-	kms := services["kms"]
-	r := &replica{t: t, env: []string{
-		"FOUNTAIN_SEQUENCE_ADDR=127.0.0.1:0", "FOUNTAIN_SEQUENCE_ADMIN_ADDR=127.0.0.1:0",
-		"FOUNTAIN_SEQUENCE_DATA_DIR=" + dir,
-		"FOUNTAIN_SEQUENCE_DATABASE_URL_FILE=" + write("database-url", database),
-		"FOUNTAIN_SEQUENCE_ENROL_TOKEN_FILE=" + write("token", enrolmentToken),
-		"FOUNTAIN_SEQUENCE_ISSUER=" + issuer, "FOUNTAIN_SEQUENCE_KMS_URL=" + kms,
-		"FOUNTAIN_SEQUENCE_JWKS_URL=" + kms + "/kms/v1/.well-known/jwks.json",
-		"FOUNTAIN_SEQUENCE_SEARCH_URL=" + services["search"], "FOUNTAIN_SEQUENCE_DRAIN_DELAY=1ms",
-	}}
+	return serve(t, "sequence", services["kms"], issuer, enrolmentToken, settings...)
+}
+
+// write makes a file of a secret.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// serve starts a service of a family. Of two settings of the same name the later one holds.
+func serve(t *testing.T, word, kms, issuer, enrolmentToken string, settings ...string) *replica {
+	t.Helper()
+	r := &replica{t: t, word: word}
+	for _, setting := range append([]string{
+		"ADMIN_ADDR=127.0.0.1:0", "DATA_DIR=" + t.TempDir(), "ENROL_TOKEN_FILE=" + write(t, enrolmentToken), "ISSUER=" + issuer, "KMS_URL=" + kms,
+		"JWKS_URL=" + kms + "/kms/v1/.well-known/jwks.json",
+	}, settings...) {
+		r.env = append(r.env, "FOUNTAIN_"+strings.ToUpper(word)+"_"+setting)
+	}
 	r.start()
 	return r
 }
 
 func (r *replica) start() {
 	r.t.Helper()
-	r.cmd = exec.Command(harness.Binary(r.t), "serve", "sequence")
+	r.cmd = exec.Command(harness.Binary(r.t), "serve", r.word)
 	r.cmd.Env = append(os.Environ(), r.env...)
 	stdout, err := r.cmd.StdoutPipe()
 	require.NoError(r.t, err)
@@ -69,7 +80,14 @@ func (r *replica) start() {
 		}
 	}
 	_ = r.cmd.Wait() // it failed, and stderr says why
-	r.t.Fatalf("serve sequence ended before it was ready: %s", stderr.String())
+	r.t.Fatalf("serve %s ended before it was ready: %s", r.word, stderr.String())
+}
+
+// stop ends it as an operator does.
+func (r *replica) stop() {
+	r.t.Helper()
+	require.NoError(r.t, r.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(r.t, r.cmd.Wait(), "SIGTERM drains and exits 0")
 }
 
 func (r *replica) kill() {
@@ -107,8 +125,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	}
 	t.Logf("%d numbers acknowledged, all there", len(acknowledged))
 	for _, r := range replicas {
-		require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
-		require.NoError(t, r.cmd.Wait(), "SIGTERM drains and exits 0")
+		r.stop()
 	}
 }
 

@@ -14,7 +14,7 @@ type counts struct {
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("fountain_upstream_"+name, help, append([]string{"service"}, labels...), nil)
+	return prometheus.NewDesc("fountain_upstream_"+name, help, append([]string{"upstream"}, labels...), nil)
 }
 
 var (

@@ -64,7 +64,7 @@ func (s *Service) changed(t *Target, before, now Health) {
 	if before == Ready {
 		level = slog.LevelWarn
 	}
-	s.log.Log(context.Background(), level, "target is "+now.String(), "service", s.word, "target", t.address, "was", before.String())
+	s.log.Log(context.Background(), level, "target is "+now.String(), "upstream", s.word, "target", t.address, "was", before.String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refresh()
@@ -112,7 +112,7 @@ func (s *Service) eject(t *Target, pause time.Duration) bool {
 	}
 	t.ejected = true
 	s.counts.ejections.Add(1)
-	s.log.Warn("target is ejected", "service", s.word, "target", t.address, "seconds", pause.Seconds())
+	s.log.Warn("target is ejected", "upstream", s.word, "target", t.address, "seconds", pause.Seconds())
 	s.refresh()
 	time.AfterFunc(pause, func() { s.admit(t) })
 	return true
@@ -124,7 +124,7 @@ func (s *Service) admit(t *Target) {
 	defer s.mu.Unlock()
 	t.ejected = false
 	t.failed.Store(0)
-	s.log.Info("target is no longer ejected", "service", s.word, "target", t.address)
+	s.log.Info("target is no longer ejected", "upstream", s.word, "target", t.address)
 	s.refresh()
 }
 
@@ -183,8 +183,8 @@ func (s *Service) Wait(ctx context.Context) error {
 
 func (s *Service) breakerTold(open bool, pause time.Duration) {
 	if open {
-		s.log.Warn("service does not answer in time and is left alone", "service", s.word, "seconds", pause.Seconds())
+		s.log.Warn("service does not answer in time and is left alone", "upstream", s.word, "seconds", pause.Seconds())
 		return
 	}
-	s.log.Info("service answers again", "service", s.word)
+	s.log.Info("service answers again", "upstream", s.word)
 }

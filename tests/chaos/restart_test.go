@@ -1,0 +1,158 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// restarts is how often a service is restarted: a few times in CI, 30 for a proof (`make prove`).
+func restarts() int {
+	if os.Getenv("FOUNTAIN_PROVE") == "1" {
+		return 30
+	}
+	return 3
+}
+
+// freeAddress is an address that a service can be restarted on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Two replicas are restarted in turn under load: no request fails. What is written is sent with an Idempotency-Key, so that it may be repeated.
+func TestRestart_ofReplicasInTurnFailsNoRequest(t *testing.T) {
+	restartUnderLoad(t, harness.Postgres(t), 2, 16, 0)
+}
+
+// The only instance is restarted under moderate load, and stays away for a while every other time: requests wait for it, and none fails.
+func TestRestart_ofTheOnlyInstanceFailsNoRequest(t *testing.T) {
+	restartUnderLoad(t, "", 1, 4, 3*time.Second)
+}
+
+func restartUnderLoad(t *testing.T, database string, instances, workers int, away time.Duration) {
+	dir := filepath.Join(t.TempDir(), "data")
+	p := harness.StartProcess(t, dir)
+	admin := p.Bootstrap(dir, "ada", password)
+	services := p.Services()
+	metadata, err := admin.KMS.GetServerMetadata(context.Background())
+	require.NoError(t, err)
+	var replicas []*replica
+	var addresses []string
+	for range instances {
+		at := freeAddress(t)
+		token := harness.EnrolmentToken(t, admin, "sequence")
+		replicas = append(replicas, newReplica(t, services, metadata.Issuer, database, token, "ADDR="+at, "DRAIN_DELAY=100ms"))
+		addresses = append(addresses, "http://"+at)
+	}
+	gateway := serve(t, "gateway", services["kms"], metadata.Issuer, harness.EnrolmentToken(t, admin, "gateway"), "ADDR=127.0.0.1:0", "DRAIN_DELAY=1ms",
+		"TWOFACTOR_URL="+services["twofactor"], "SEARCH_URL="+services["search"], "SEQUENCE_URL="+strings.Join(addresses, ","))
+	load := startLoad(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), workers)
+	var longest time.Duration
+	for round := range restarts() {
+		load.awaitMore(50)
+		began := time.Now()
+		r := replicas[round%len(replicas)]
+		r.stop()
+		if round%2 == 1 {
+			time.Sleep(away) // what an upgrade or a slow start takes
+		}
+		r.start()
+		longest = max(longest, time.Since(began))
+	}
+	load.awaitMore(50)
+	done, slowest := load.stop()
+	t.Logf("%d restarts, the longest took %s; %d requests, the slowest took %s", restarts(), longest, done, slowest)
+	gateway.stop()
+	for _, r := range replicas {
+		r.stop()
+	}
+}
+
+// traffic is many callers that write and read without a pause worth mentioning.
+type traffic struct {
+	t       *testing.T
+	cancel  context.CancelFunc
+	all     sync.WaitGroup
+	done    atomic.Int64
+	slowest atomic.Int64
+	failed  chan error
+}
+
+func startLoad(t *testing.T, c *fountain.Client, workers int) *traffic {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &traffic{t: t, cancel: cancel, failed: make(chan error, 1000)}
+	t.Cleanup(cancel)
+	for i := range workers {
+		l.all.Go(func() {
+			for j := 0; ctx.Err() == nil; j++ {
+				id := fmt.Sprintf("w%d-%d", i, j)
+				l.one(func() error {
+					_, err := c.Sequence.CreateElement(context.Background(), "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
+					return err
+				})
+				l.one(func() error {
+					_, err := c.Sequence.GetElement(context.Background(), "chaos", "line", id)
+					return err
+				})
+				time.Sleep(20 * time.Millisecond) // stay below the limit by address
+			}
+		})
+	}
+	return l
+}
+
+func (l *traffic) one(call func() error) {
+	began := time.Now()
+	if err := call(); err != nil {
+		select {
+		case l.failed <- err:
+		default: // there are enough to see
+		}
+		return
+	}
+	l.done.Add(1)
+	for took := int64(time.Since(began)); ; {
+		before := l.slowest.Load()
+		if took <= before || l.slowest.CompareAndSwap(before, took) {
+			return
+		}
+	}
+}
+
+// awaitMore waits until so many more requests were answered.
+func (l *traffic) awaitMore(n int64) {
+	l.t.Helper()
+	from := l.done.Load()
+	require.Eventually(l.t, func() bool { return l.done.Load() >= from+n || len(l.failed) > 0 }, time.Minute, time.Millisecond)
+}
+
+// stop ends the load; a request that failed fails the test.
+func (l *traffic) stop() (done int64, slowest time.Duration) {
+	l.t.Helper()
+	l.cancel()
+	l.all.Wait()
+	close(l.failed)
+	for err := range l.failed {
+		l.t.Errorf("a request failed: %v", err)
+	}
+	return l.done.Load(), time.Duration(l.slowest.Load())
+}
