@@ -275,7 +275,8 @@ func TestGate_headersThatOnlyTheHouseMaySetDoNotPass(t *testing.T) {
 	forged := []string{"X-Forwarded-For", "6.6.6.6", "Forwarded", "for=6.6.6.6", "X-Real-Ip", "6.6.6.6", "True-Client-Ip", "6.6.6.6", "X-User-Id", "root",
 		"X-Internal-Role", "admin", "X_Forwarded_For", "6.6.6.6", "Cookie", "a=b", "X-Gw-Identity", "root", "Remote-User", "root", "X-Original-Url", "/admin",
 		"X-Rewrite-Url", "/admin", "X-Http-Method-Override", "DELETE", "X-Method-Override", "DELETE", "Cf-Connecting-Ip", "6.6.6.6", "Via", "1.1 x",
-		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "X-Original-Host", "evil.example", "Range", "bytes=0-1", "Te", "trailers", "If-None-Match", "*", "X-Request-Id", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "X-Otp", "123456"}
+		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "X-Original-Host", "evil.example", "Range", "bytes=0-1", "Te", "trailers", "If-None-Match", "*", "X-Request-Id", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "X-Otp", "123456",
+		"X-Request-Timeout", "1"}
 	a := h.do("POST", createPath, createBody, append(forged, "Authorization", "Bearer "+h.token(nil))...)
 	require.Equal(t, 201, a.StatusCode)
 	got := h.seen[0].Header
@@ -283,12 +284,13 @@ func TestGate_headersThatOnlyTheHouseMaySetDoNotPass(t *testing.T) {
 	require.NotEqual(t, "6f9619ff-8b86-d011-b42d-00c04fc964ff", got.Get("X-Request-Id"))
 	require.Equal(t, strings.TrimPrefix(h.gate.URL, "http://"), got.Get("X-Forwarded-Host"))
 	require.Equal(t, "http", got.Get("X-Forwarded-Proto"))
+	require.Regexp(t, "^(30000|29[0-9]{3})$", got.Get("X-Request-Timeout"), "what the contract leaves, in milliseconds")
 	var names []string
 	for name := range got {
 		names = append(names, name)
 	}
 	require.ElementsMatch(t, []string{"Accept-Encoding", "Authorization", "Content-Length", "Content-Type", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host",
-		"X-Forwarded-Proto", "X-Request-Id"}, names, "nothing else")
+		"X-Forwarded-Proto", "X-Request-Id", "X-Request-Timeout"}, names, "nothing else")
 }
 
 func TestGate_limitsASubject(t *testing.T) {

@@ -34,6 +34,7 @@ type Exchange struct {
 	after    []func()
 	answered func(status int, err error)
 	client   context.Context // of the client's connection, without the operation's time
+	timeLeft time.Duration   // as a trusted proxy says; 0: nothing
 	deadline time.Time       // of the operation
 	stop     context.CancelFunc
 	admit    func(*Exchange) error // the station that took what Aside gives back; nil: none
@@ -106,6 +107,9 @@ func (x *Exchange) end() {
 		x.after[i]()
 	}
 }
+
+// TimeLeft returns how long the operation may still take.
+func (x *Exchange) TimeLeft() time.Duration { return time.Until(x.deadline) }
 
 // Aside waits for something that is not the operation's own work. Meanwhile the exchange holds none of the operation's places, and its time
 // stands still. Then it takes a place again, and may find none. wait gets a context that ends when the client leaves.

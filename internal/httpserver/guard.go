@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -196,6 +197,22 @@ func (p peer) clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		}
 	}
 	return p.address
+}
+
+// TimeoutHeader tells a service how many milliseconds are left for a request. The gateway sets it.
+const TimeoutHeader = "X-Request-Timeout"
+
+// timeLeft returns what a trusted proxy says of the time that the request has; 0: nothing, or nothing that can be read.
+func (p peer) timeLeft(r *http.Request) time.Duration {
+	said := r.Header.Values(TimeoutHeader)
+	if !p.proxy || len(said) != 1 {
+		return 0
+	}
+	left, err := strconv.ParseUint(said[0], 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(left) * time.Millisecond
 }
 
 // scheme returns how the client's connection is secured: as the trusted proxy says, or as it is here.

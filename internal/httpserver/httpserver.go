@@ -84,7 +84,7 @@ func probe(op *contract.Operation) bool {
 	return op.Public && (strings.HasSuffix(op.Path, "/health") || strings.HasSuffix(op.Path, "/ready"))
 }
 
-// begin binds the request to its operation: error form, deadline (a stream's is its longest duration), and no-store for what must not be
+// begin binds the request to its operation: error form, deadline (a stream's is its longest duration; a trusted proxy may have less time), and no-store for what must not be
 // kept. x.stop ends the deadline.
 func (x *Exchange) begin() {
 	op, header := x.Operation, x.Writer.Header()
@@ -102,6 +102,9 @@ func (x *Exchange) begin() {
 	allowed := op.Policy.Timeout
 	if op.Policy.Stream != nil {
 		allowed = op.Policy.Stream.MaxDuration
+	}
+	if x.timeLeft > 0 {
+		allowed = min(allowed, x.timeLeft) // nobody waits for longer
 	}
 	x.ctx.Context = x.within(time.Now().Add(allowed))
 }

@@ -100,6 +100,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Request) (*upstream.Response, error) {
 	giveUp := time.Now().Add(upstream.Patience)
 	for {
+		out.Header[httpserver.TimeoutHeader] = []string{strconv.FormatInt(max(1, x.TimeLeft().Milliseconds()), 10)}
 		res, err := service.Do(x.Request.Context(), out)
 		if !errors.Is(err, upstream.ErrUnavailable) || time.Now().After(giveUp) {
 			return res, err

@@ -46,7 +46,7 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 	list := gatewayapi.ServiceStatusList{Items: []gatewayapi.ServiceStatus{}}
 	for _, s := range h.Watcher.List() {
 		list.Items = append(list.Items, gatewayapi.ServiceStatus{
-			Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State),
+			Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State), Targets: int32(s.Targets), TargetsReady: int32(s.Ready),
 			Contract: "/openapi/" + s.Word + ".yaml", ContractVersion: s.ContractVersion, ContractDigest: s.Digest,
 		})
 	}

@@ -1,0 +1,77 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/contract"
+)
+
+// begun is an exchange of an operation with this time.
+func begun(timeout, left time.Duration) *Exchange {
+	op := &contract.Operation{ID: "x"}
+	op.Policy.Timeout = timeout
+	x := &Exchange{Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: op, timeLeft: left}
+	x.begin()
+	return x
+}
+
+// Who waits aside holds no place and loses no time; afterwards a place is taken again, and may be refused.
+func TestAside_holdsNothingAndCostsNoTime(t *testing.T) {
+	x := begun(time.Hour, 0)
+	defer func() { x.stop() }()
+	held := 0
+	take := func(x *Exchange) error { held++; x.After(func() { held-- }); return nil }
+	x.admit = take
+	require.NoError(t, take(x))
+	before := x.deadline
+	first := x.Request.Context()
+	require.NoError(t, x.Aside(func(ctx context.Context) error {
+		require.Zero(t, held)
+		_, limited := ctx.Deadline()
+		require.False(t, limited)
+		time.Sleep(2 * time.Millisecond)
+		return nil
+	}))
+	require.Equal(t, 1, held)
+	require.GreaterOrEqual(t, x.deadline.Sub(before), 2*time.Millisecond)
+	deadline, _ := x.Request.Context().Deadline()
+	require.Equal(t, x.deadline, deadline)
+	require.Error(t, first.Err(), "nothing of the time before is left over")
+	require.NoError(t, x.Request.Context().Err())
+
+	full := errors.New("full")
+	x.admit = func(*Exchange) error { return full }
+	require.ErrorIs(t, x.Aside(func(context.Context) error { return nil }), full)
+	require.Zero(t, held)
+	x.admit = take
+	require.NoError(t, x.Aside(func(context.Context) error { return nil }))
+	require.Zero(t, held, "who held none gets none")
+	x.end()
+	require.Zero(t, held)
+}
+
+// A service gives a request no more time than is left of it, as its gateway says; others are not believed.
+func TestBegin_endsWithTheTimeOfATrustedProxy(t *testing.T) {
+	for _, c := range []struct {
+		said  []string
+		proxy bool
+		want  time.Duration
+	}{
+		{[]string{"1500"}, true, 1500 * time.Millisecond}, {[]string{"1500"}, false, time.Minute}, {nil, true, time.Minute},
+		{[]string{"90000"}, true, time.Minute}, {[]string{"-1"}, true, time.Minute}, {[]string{"99999999999999"}, true, time.Minute},
+		{[]string{"1", "2"}, true, time.Minute}, {[]string{"1s"}, true, time.Minute},
+	} {
+		p := peer{netip.MustParseAddr("127.0.0.1"), c.proxy}
+		x := begun(time.Minute, p.timeLeft(&http.Request{Header: http.Header{TimeoutHeader: c.said}}))
+		require.InDelta(t, c.want.Seconds(), x.TimeLeft().Seconds(), 1, "%v", c)
+		x.stop()
+	}
+}
