@@ -48,13 +48,21 @@ type ServiceStatus struct {
 	Contract string `json:"contract"`
 
 	// ContractDigest SHA-256 of the contract's text (RFC 9530).
-	ContractDigest  string              `json:"contractDigest"`
-	ContractVersion string              `json:"contractVersion"`
-	Name            string              `json:"name"`
-	Status          ServiceStatusStatus `json:"status"`
+	ContractDigest  string `json:"contractDigest"`
+	ContractVersion string `json:"contractVersion"`
+	Name            string `json:"name"`
+
+	// Status Of the best target.
+	Status ServiceStatusStatus `json:"status"`
+
+	// Targets How many addresses the gateway knows of the service.
+	Targets int32 `json:"targets"`
+
+	// TargetsReady How many of them are ready.
+	TargetsReady int32 `json:"targetsReady"`
 }
 
-// ServiceStatusStatus defines model for ServiceStatus.Status.
+// ServiceStatusStatus Of the best target.
 type ServiceStatusStatus string
 
 // ServiceStatusList defines model for ServiceStatusList.
