@@ -27,8 +27,8 @@ type replica struct {
 	t    *testing.T
 	word string
 	env  []string
-	cmd *exec.Cmd
-	url string
+	cmd  *exec.Cmd
+	url  string
 }
 
 // newReplica starts a sequence on a PostgreSQL database that it shares with others, or on SQLite where that is "".

@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"sort"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
@@ -20,6 +22,7 @@ const (
 	pollEvery   = 2 * time.Second // once a target is ready
 	pollStarter = 100 * time.Millisecond
 	pollTimeout = 2 * time.Second
+	missedMost  = 3 // answers that may be missing before a target is down: one that is busy is not gone
 )
 
 // Status is one service.
@@ -76,13 +79,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 }
 
 func (w *Watcher) watch(ctx context.Context, target *upstream.Target, address string) {
-	for {
+	for missed := 0; ; {
 		asked := time.Now()
-		state := w.ask(ctx, address)
+		state, err := w.ask(ctx, address)
 		if ctx.Err() != nil {
 			return
 		}
-		target.Report(state, asked)
+		if err == nil {
+			missed = 0
+		} else {
+			missed++
+		}
+		if err == nil || missed >= missedMost || errors.Is(err, syscall.ECONNREFUSED) {
+			target.Report(state, asked)
+		}
 		pause := pollEvery
 		if state != upstream.Ready {
 			pause = pollStarter
@@ -100,21 +110,22 @@ func (w *Watcher) watch(ctx context.Context, target *upstream.Target, address st
 	}
 }
 
-func (w *Watcher) ask(ctx context.Context, address string) upstream.Health {
+// ask returns what a target says of itself, and why it said nothing.
+func (w *Watcher) ask(ctx context.Context, address string) (upstream.Health, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return upstream.Down
+		return upstream.Down, err
 	}
 	res, err := w.client.Do(req)
 	if err != nil {
-		return upstream.Down
+		return upstream.Down, err
 	}
 	_, _ = io.CopyN(io.Discard, res.Body, maxMetadata) // so that the connection can be used again
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return upstream.Starting
+		return upstream.Starting, nil
 	}
-	return upstream.Ready
+	return upstream.Ready, nil
 }

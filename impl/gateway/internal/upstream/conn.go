@@ -105,8 +105,11 @@ func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Respons
 		return nil, err
 	}
 	res := &Response{Status: h.status, Header: h.header, Length: h.length, conn: c, kind: h.kind, keep: !h.close, target: t, stop: stop}
-	if h.kind == bodyLength {
+	switch {
+	case h.kind == bodyLength:
 		res.left = h.length
+	case h.kind == bodyNone && h.length < 0:
+		res.Length = 0
 	}
 	res.ended = h.kind == bodyNone || h.kind == bodyLength && h.length == 0
 	return res, nil

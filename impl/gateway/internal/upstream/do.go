@@ -77,18 +77,22 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 
 // settle looks at an answer: nil says that the target has refused the request before it did anything, so that it goes on to another.
 func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, error) {
-	if res.Status < http.StatusInternalServerError {
+	switch res.Status {
+	case http.StatusServiceUnavailable:
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		t.hasFailed()
+		return res, nil
+	default:
 		t.succeeded()
 		return res, nil
 	}
-	if res.Status == http.StatusServiceUnavailable && req.Stream == nil && notReady(res) {
+	if req.Stream == nil && notReady(res) {
 		s.counts.notReady.Add(1)
 		t.doubt(Starting)
 		_ = res.Close() // it always succeeds
 		return nil, nil
 	}
-	t.hasFailed()
-	return res, nil
+	return res, nil // one that has too much to do is not made better by leaving it out
 }
 
 // maxRefusal is the most that a problem document is read of to find its code, in bytes.

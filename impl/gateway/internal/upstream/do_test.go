@@ -159,6 +159,34 @@ func TestReport_takesATargetThatDrainsOutOfTheChoice(t *testing.T) {
 	require.Equal(t, before, a.requests.Load())
 }
 
+// The only instance that says that it stops is still asked, until it refuses; one that is starting is not.
+func TestReport_leavesTheOnlyInstanceUntilItRefuses(t *testing.T) {
+	there := listen(t, answering(okAnswer))
+	s := serviceOf(t, there.url())
+	s.targets[0].Report(Starting, time.Now())
+	require.False(t, s.Available(), "it was never ready")
+	s.targets[0].Report(Ready, time.Now())
+	s.targets[0].Report(Starting, time.Now())
+	s.targets[0].Report(Starting, time.Now())
+	require.Equal(t, "ok", mustAsk(t, s, post()))
+	there.stop()
+	_, _, err := ask(t, s, post())
+	require.ErrorIs(t, err, ErrUnavailable)
+	s.targets[0].Report(Starting, time.Now())
+	require.False(t, s.Available(), "it is being started again")
+}
+
+// Refusals for want of room leave a target in the choice: the others would have more to do.
+func TestEject_isNotForOverload(t *testing.T) {
+	busy := answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+	s := serviceOf(t, listen(t, busy).url(), listen(t, busy).url())
+	for range 50 {
+		_, _, err := ask(t, s, get())
+		require.NoError(t, err)
+	}
+	require.Len(t, *s.usable.Load(), 2)
+}
+
 // Of two targets the one with fewer requests is chosen.
 func TestPick_choosesTheLessBusyOfTwo(t *testing.T) {
 	s := serviceOf(t, &url.URL{Scheme: "http", Host: "a:1"}, &url.URL{Scheme: "http", Host: "b:1"})

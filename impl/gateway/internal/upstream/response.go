@@ -9,7 +9,7 @@ import (
 type Response struct {
 	Status int
 	Header http.Header
-	Length int64 // what Content-Length says, also where no body comes; -1: nothing
+	Length int64 // what Content-Length says, also where no body comes; -1: nothing, and a body comes
 
 	conn   *conn
 	kind   bodyKind

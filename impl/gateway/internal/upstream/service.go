@@ -64,7 +64,9 @@ func (s *Service) changed(t *Target, before, now Health) {
 	if before == Ready {
 		level = slog.LevelWarn
 	}
-	s.log.Log(context.Background(), level, "target is "+now.String(), "upstream", s.word, "target", t.address, "was", before.String())
+	if before != now {
+		s.log.Log(context.Background(), level, "target is "+now.String(), "upstream", s.word, "target", t.address, "was", before.String())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refresh()
@@ -72,18 +74,12 @@ func (s *Service) changed(t *Target, before, now Health) {
 
 // refresh finds out which targets get requests, and lets those go on that wait for one. The caller holds mu.
 func (s *Service) refresh() {
-	usable := make([]*Target, 0, len(s.targets))
-	for _, t := range s.targets {
-		if t.health().serves() && !t.ejected {
-			usable = append(usable, t)
-		}
-	}
+	usable := s.those(func(t *Target) bool { return t.health().serves() && !t.ejected })
 	if len(usable) == 0 { // better one that fails sometimes than none
-		for _, t := range s.targets {
-			if t.health().serves() {
-				usable = append(usable, t)
-			}
-		}
+		usable = s.those(func(t *Target) bool { return t.health().serves() })
+	}
+	if len(usable) == 0 { // the only instance works until it has drained
+		usable = s.those(func(t *Target) bool { return t.fading.Load() })
 	}
 	s.usable.Store(&usable)
 	switch {
@@ -94,6 +90,16 @@ func (s *Service) refresh() {
 		close(s.back)
 		s.back = make(chan struct{})
 	}
+}
+
+func (s *Service) those(which func(*Target) bool) []*Target {
+	out := make([]*Target, 0, len(s.targets))
+	for _, t := range s.targets {
+		if which(t) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // eject takes a target that fails again and again out of the choice for a while. At most half of the targets are out at a time, and never

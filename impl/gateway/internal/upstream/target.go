@@ -44,6 +44,7 @@ type Target struct {
 	state   atomic.Int32 // a Health
 	pending atomic.Int64 // requests that it works on
 	failed  atomic.Int64 // without a success between them
+	fading  atomic.Bool  // it was ready, says that it is not, and has refused nothing yet: it drains, or lacks something
 	asked   chan struct{}
 
 	mu        sync.Mutex
@@ -83,7 +84,7 @@ func (t *Target) Report(h Health, asked time.Time) {
 	outdated := h == Ready && t.doubted.After(asked)
 	t.mu.Unlock()
 	if !outdated {
-		t.become(h)
+		t.become(h, h == Starting && (t.health() == Ready || t.fading.Load()))
 	}
 }
 
@@ -92,16 +93,17 @@ func (t *Target) doubt(h Health) {
 	t.mu.Lock()
 	t.doubted = time.Now()
 	t.mu.Unlock()
-	t.become(h)
+	t.become(h, false)
 	select {
 	case t.asked <- struct{}{}:
 	default: // it will be asked already
 	}
 }
 
-func (t *Target) become(h Health) {
+func (t *Target) become(h Health, fading bool) {
+	faded := t.fading.Swap(fading) != fading
 	before := Health(t.state.Swap(int32(h)))
-	if before == h {
+	if before == h && !faded {
 		return
 	}
 	if !h.serves() {
