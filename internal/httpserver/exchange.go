@@ -132,7 +132,7 @@ func (x *Exchange) Aside(wait func(context.Context) error) error {
 // within gives the exchange its time, and returns the context that ends with it.
 func (x *Exchange) within(end time.Time) context.Context {
 	x.deadline = end
-	if x.Operation.Policy.Stream != nil {
+	if s := x.Operation.Policy.Stream; s != nil && s.Kind != contract.StreamLongPoll {
 		connection := http.NewResponseController(x.Writer)
 		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
 	}

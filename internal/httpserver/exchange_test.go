@@ -18,7 +18,8 @@ import (
 func begun(timeout, left time.Duration) *Exchange {
 	op := &contract.Operation{ID: "x"}
 	op.Policy.Timeout = timeout
-	x := &Exchange{Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: op, timeLeft: left}
+	x := newExchange(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), "req_x")
+	x.Operation, x.timeLeft = op, left
 	x.begin()
 	return x
 }
