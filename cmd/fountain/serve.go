@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/runner"
 	"github.com/fountainai/fountain/internal/telemetry"
 )
@@ -32,6 +33,7 @@ type program struct {
 	settings any             // pointer to the struct that the environment fills
 	service  *config.Service // its common part
 	admin    *Admin
+	traces   config.Traces
 	validate func() error
 	run      func(context.Context) error
 	migrate  func(context.Context) error // nil: it has no database
@@ -79,6 +81,9 @@ func loadProgram(word string) (*program, error) {
 	if err := p.validate(); err != nil {
 		return nil, &usageError{fmt.Errorf("settings of %s (%s...): %w", word, prefix, err)}
 	}
+	if p.traces, err = config.LoadTraces(os.Environ()); err != nil {
+		return nil, &usageError{err}
+	}
 	return p, nil
 }
 
@@ -88,6 +93,12 @@ func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.service.Registerer = registry
 	p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel).With("service", p.word)
+	tracer, err := lifecycle.NewTracer(p.word, version, p.traces, p.service.Log, registry)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
+	p.service.Tracer = tracer
 	listener, err := net.Listen("tcp", p.service.Addr)
 	if err != nil {
 		return explainUp(fmt.Errorf("listen on %s: %w", p.service.Addr, err))

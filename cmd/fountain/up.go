@@ -16,6 +16,7 @@ import (
 
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
@@ -46,6 +47,9 @@ and ends it. A second start on the same directory goes on where the first one st
 				if _, err := netip.ParsePrefix(cidr); err != nil {
 					return usagef("--trusted-proxies must be CIDRs, for example 127.0.0.1/32")
 				}
+			}
+			if c.Traces, err = config.LoadTraces(os.Environ()); err != nil {
+				return &usageError{err}
 			}
 			c.Version = version
 			c.Log = telemetry.NewLogger(os.Stderr, logLevel)

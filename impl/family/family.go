@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/telemetry"
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // Config says how the family runs. The zero value of a field means its default.
@@ -33,6 +34,7 @@ type Config struct {
 	Hosts          []string         // further names by which the gateway is called, beside the issuer's and loopback ones
 	CORSOrigins    []string         // of pages that may call the gateway from a browser. Default none
 	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
+	Traces         config.Traces    // where traces are sent. Default none are made
 
 	Clock   clock.Clock
 	Log     *slog.Logger
@@ -106,13 +108,17 @@ type house struct {
 	bootstrap    atomic.Pointer[string] // path of the bootstrap token
 
 	mu      sync.Mutex
-	members []*member // in the order of their start
+	members []*member                  // in the order of their start
+	tracers map[string]*tracing.Tracer // by word; a nil one when traces are off
 }
 
 func (h *house) run(ctx context.Context) (err error) {
 	stopAdmin := h.serveAdmin()
 	defer stopAdmin()
-	defer func() { err = errors.Join(err, h.stop()) }()
+	defer func() {
+		err = errors.Join(err, h.stop())
+		h.closeTracers()
+	}()
 	if err := h.start(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil

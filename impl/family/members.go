@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -21,7 +22,9 @@ import (
 	"github.com/fountainai/fountain/impl/sequence"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/telemetry"
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // member is one service of the family.
@@ -50,6 +53,9 @@ func (h *house) start(ctx context.Context) error {
 		listeners[word] = l
 	}
 	listeners["gateway"] = h.front
+	if err := h.startTracers(append(words, "gateway")); err != nil {
+		return err
+	}
 	at := func(word string) string { return urlOf(listeners[word]) }
 	service := func(word string) config.Service { return h.service(word, listeners[word], at("kms")) }
 
@@ -106,10 +112,38 @@ func (h *house) service(word string, l net.Listener, kmsURL string) config.Servi
 	return config.Service{
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
-		Log: h.Log.With("service", word), Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry),
-		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace, AccessLog: h.AccessLog,
+		Log: h.logOf(word), Registerer: h.metricsOf(word),
+		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace, AccessLog: h.AccessLog, Tracer: h.tracers[word],
 		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this very process
 	}
+}
+
+func (h *house) logOf(word string) *slog.Logger { return h.Log.With("service", word) }
+
+func (h *house) metricsOf(word string) prometheus.Registerer {
+	return prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry)
+}
+
+// startTracers makes a tracer for each member, when traces are on.
+func (h *house) startTracers(words []string) error {
+	h.tracers = make(map[string]*tracing.Tracer)
+	for _, word := range words {
+		tracer, err := lifecycle.NewTracer(word, h.Version, h.Traces, h.logOf(word), h.metricsOf(word))
+		if err != nil {
+			return err
+		}
+		h.tracers[word] = tracer
+	}
+	return nil
+}
+
+// closeTracers sends what waits, of all members at once: each has a few seconds for it.
+func (h *house) closeTracers() {
+	var wg sync.WaitGroup
+	for _, tracer := range h.tracers {
+		wg.Go(tracer.Close)
+	}
+	wg.Wait()
 }
 
 // launch starts a member whose configuration is s; run captured it by reference.

@@ -69,6 +69,7 @@ func (g *gate) handler() http.Handler {
 	return httpserver.NewDoor(httpserver.DoorOptions{
 		ObserveOptions: httpserver.ObserveOptions{
 			Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
+			Tracer: g.config.Tracer,
 		},
 		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer)...), CORS: g.cors, Routes: g.table, Stations: g.stations(),
 	})
@@ -83,8 +84,10 @@ func (g *gate) awaitTarget(x *httpserver.Exchange) error {
 }
 
 // serve hands the request to the gateway's own operations or to the service.
-func (g *gate) serve(x *httpserver.Exchange) error {
+func (g *gate) serve(x *httpserver.Exchange) (err error) {
 	if x.Operation.Word != word {
+		end := x.Call(g.config.Tracer)
+		defer func() { end(err) }()
 		return g.forwarder.Serve(x)
 	}
 	x.Forward(g.own)

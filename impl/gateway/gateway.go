@@ -98,7 +98,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of the gateway: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 		return nil, err
 	}
 	upstreams := upstream.New(upstream.Options{Targets: targets, TLS: secured, Log: c.Log, Registerer: c.Registerer})
-	own := httpclient.Over(upstreams, callTimeout) // the host of a URL is a service's word
+	own := httpclient.Over(upstreams, callTimeout, c.Tracer) // the host of a URL is a service's word
 	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
 	cors, err := httpserver.NewCORS(c.CORSOrigins)

@@ -45,7 +45,7 @@ func (s *service) remote() (tsclient.Doer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tsclient.OverHTTP(transport), nil
+	return tsclient.OverHTTP(s.config.Tracer.Transport(transport)), nil
 }
 
 func (s *service) closeEngine() error {

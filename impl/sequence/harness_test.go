@@ -94,7 +94,7 @@ func (f *family) start(t testing.TB, db database.Config) *instance {
 // launch runs the service as somebody.
 func (f *family) launch(t testing.TB, c Config, who lifecycle.Identity) *instance {
 	require.NoError(t, c.Validate())
-	client, err := httpclient.New("", callTimeout)
+	client, err := httpclient.New("", callTimeout, nil)
 	require.NoError(t, err)
 	running := servicetest.Start(t, &c.Service, func(ctx context.Context) error { return run(ctx, c, client, who) })
 	return &instance{Running: running, family: f, client: servicetest.Client(t, word)}

@@ -41,7 +41,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of sequence: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Clock: s.Clock, Log: s.Log}, syncer.Deliver)
+	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Clock: s.Clock, Log: s.Log}, s.traced(syncer.Deliver))
 	s.Registerer.MustRegister(lag{deliverer})
 	known := idempotency.New(&s.keys, &s.keys, s.Clock)
 	s.server.Store, s.server.Search = elements, syncer
@@ -104,6 +104,15 @@ func (s *service) work(ctx context.Context) error {
 	group.Go("search collection", syncer.Run)
 	group.Go("sweep", s.life.Every(sweepPause, "remove old idempotency keys", func(ctx context.Context) error { return known.SweepAll(ctx, db) }))
 	return group.Run(ctx)
+}
+
+// traced makes a trace of each delivery, which no request waits for.
+func (s *service) traced(deliver outbox.Deliver) outbox.Deliver {
+	return func(ctx context.Context, batch []outbox.Message) (err error) {
+		ctx, end := s.Tracer.Work(ctx, "deliver to search")
+		defer func() { end(err) }()
+		return deliver(ctx, batch)
+	}
 }
 
 // becomeReady gets the keys that tokens are verified with and the one that answers are sealed with.

@@ -44,7 +44,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of twofactor: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout)
+	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // Service is what every service is configured with; each impl embeds it in its own Config. The fields without an env
@@ -34,6 +35,7 @@ type Service struct {
 	Log        *slog.Logger          `env:"-"`
 	Registerer prometheus.Registerer `env:"-"`
 	Clock      clock.Clock           `env:"-"`
+	Tracer     *tracing.Tracer       `env:"-"` // nil: no traces are made. Who gives it closes it
 	OnReady    func()                `env:"-"` // called once, when the service first is ready
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // Options bound a Committer. Zero values take the defaults.
@@ -83,6 +84,7 @@ func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, 
 // caller by giving it up.
 type waiting[Req, Res any] struct {
 	req    Req
+	asked  context.Context // of the caller; its trace alone is used
 	state  atomic.Int32
 	answer chan Result[Res]
 }
@@ -105,7 +107,7 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	w := &waiting[Req, Res]{req: req, answer: make(chan Result[Res], 1)}
+	w := &waiting[Req, Res]{req: req, asked: ctx, answer: make(chan Result[Res], 1)}
 	if err := c.enqueue(w); err != nil {
 		return none, err
 	}
@@ -202,7 +204,7 @@ func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, 
 // commit applies the batch, together with what has come in by the time its transaction is open. Without that second look
 // answers and new requests alternate, and batches settle at half of those who wait.
 func (c *Committer[Req, Res]) commit(batch []*waiting[Req, Res]) {
-	results, err := c.transact(func() []*waiting[Req, Res] {
+	results, err := c.transact(batch[0].asked, func() []*waiting[Req, Res] {
 		// Those just answered come back with their next request, if they are let.
 		for before := 0; len(batch) > before; {
 			before = len(batch)
@@ -229,7 +231,7 @@ func (c *Committer[Req, Res]) commit(batch []*waiting[Req, Res]) {
 }
 
 func (c *Committer[Req, Res]) commitOne(w *waiting[Req, Res]) {
-	results, err := c.transact(func() []*waiting[Req, Res] { return []*waiting[Req, Res]{w} })
+	results, err := c.transact(w.asked, func() []*waiting[Req, Res] { return []*waiting[Req, Res]{w} })
 	if err != nil {
 		results = []Result[Res]{{Err: err}}
 	}
@@ -242,9 +244,10 @@ func rolledBack(err error) bool {
 	return !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
-// transact applies the batch that pick returns, which is asked once the transaction is open.
-func (c *Committer[Req, Res]) transact(pick func() []*waiting[Req, Res]) (results []Result[Res], err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.o.Timeout)
+// transact applies the batch that pick returns, which is asked once the transaction is open. Its statements stand in the trace of asked, the
+// context of whoever the batch was begun for.
+func (c *Committer[Req, Res]) transact(asked context.Context, pick func() []*waiting[Req, Res]) (results []Result[Res], err error) {
+	ctx, cancel := context.WithTimeout(tracing.Follow(context.Background(), asked), c.o.Timeout)
 	defer cancel()
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		batch := pick()

@@ -11,21 +11,23 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // New returns a client for calls to other services. caFile may name the authorities that it trusts instead of the system's; timeout
-// bounds a whole call, its body included.
-func New(caFile string, timeout time.Duration) (*http.Client, error) {
+// bounds a whole call, its body included. Calls that belong to a trace of tracer, which may be nil, carry it on.
+func New(caFile string, timeout time.Duration, tracer *tracing.Tracer) (*http.Client, error) {
 	transport, err := NewTransport(caFile)
 	if err != nil {
 		return nil, err
 	}
-	return Over(transport, timeout), nil
+	return Over(transport, timeout, tracer), nil
 }
 
 // Over returns such a client over another transport.
-func Over(transport http.RoundTripper, timeout time.Duration) *http.Client {
-	return &http.Client{Transport: transport, Timeout: timeout, CheckRedirect: noRedirect}
+func Over(transport http.RoundTripper, timeout time.Duration, tracer *tracing.Tracer) *http.Client {
+	return &http.Client{Transport: tracer.Transport(transport), Timeout: timeout, CheckRedirect: noRedirect}
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -18,9 +18,10 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// Options configure the handler of one service. All but TrustedProxies, AccessLog and Hosts are required; Verifier may be nil when every
+// Options configure the handler of one service. All but TrustedProxies, AccessLog, Tracer and Hosts are required; Verifier may be nil when every
 // operation is public.
 type Options struct {
 	Contract       *contract.Contract
@@ -31,6 +32,7 @@ type Options struct {
 	Ready          func() error     // nil when the service can work; else why it can't, in public words
 	TrustedProxies []netip.Prefix   // whose X-Request-Id and X-Forwarded-For are believed
 	AccessLog      config.AccessLog // which requests that succeeded are written
+	Tracer         *tracing.Tracer  // nil: no traces are made
 	Hosts          *Hosts           // the names by which it is called; nil: any
 	Mount          func(chi.Router) // mounts the generated handler under Contract.BasePath
 }
@@ -57,8 +59,10 @@ func New(o Options) http.Handler {
 		return nil
 	}
 	return NewDoor(DoorOptions{
-		ObserveOptions: ObserveOptions{Log: o.Log, Registerer: o.Registerer, Clock: o.Clock, TrustedProxies: o.TrustedProxies, AccessLog: o.AccessLog},
-		Hosts:          o.Hosts, Routes: o.Contract, Stations: stations,
+		ObserveOptions: ObserveOptions{
+			Log: o.Log, Registerer: o.Registerer, Clock: o.Clock, TrustedProxies: o.TrustedProxies, AccessLog: o.AccessLog, Tracer: o.Tracer,
+		},
+		Hosts: o.Hosts, Routes: o.Contract, Stations: stations,
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // ObserveOptions configure Observe.
@@ -24,8 +25,9 @@ type ObserveOptions struct {
 	Log            *slog.Logger
 	Registerer     prometheus.Registerer
 	Clock          clock.Clock
-	TrustedProxies []netip.Prefix   // whose X-Request-Id and X-Forwarded-For are believed
+	TrustedProxies []netip.Prefix   // whose X-Request-Id, X-Forwarded-For and traceparent are believed
 	AccessLog      config.AccessLog // which requests that succeeded are written
+	Tracer         *tracing.Tracer  // nil: no traces are made
 }
 
 // observer gives every request an id, a line in the access log and its place in the metrics, and turns a panic into a problem.
@@ -53,12 +55,14 @@ func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*E
 	peer := peerOf(r, o.TrustedProxies)
 	x := newExchange(w, r, peer.requestID(r))
 	x.ClientIP, x.Scheme, x.timeLeft = peer.clientIP(r, o.TrustedProxies), peer.scheme(r), peer.timeLeft(r)
+	x.peer, x.began = peer, began
 	client := r.Context() // ends with the client's connection, not with the operation's time
 	r = x.Request         // as it came: stations put another one into its place
 	defer func() {
 		answer := &x.answer
 		aborted := recovered(o.Log, answer, r, recover())
 		settle(answer, r, client.Err() != nil, aborted)
+		x.endTrace(answer, aborted)
 		o.account(&line{x: x, ctx: r.Context(), method: r.Method, answer: answer, took: time.Since(began), aborted: aborted})
 		if aborted {
 			panic(http.ErrAbortHandler)

@@ -93,6 +93,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.observer.ob
 
 func (d *door) serve(x *Exchange) {
 	by, err := d.find(x)
+	if d.Tracer != nil {
+		d.beginTrace(x)
+	}
 	if err == nil && x.Operation != nil {
 		x.admit = d.Stations.Concurrency
 		x.begin()

@@ -73,7 +73,7 @@ func (schema Schema) settings(word string, c config.Service) (store.Config, erro
 	if schema.Address != nil {
 		address = schema.Address(address)
 	}
-	return store.Config{URL: address, Dir: c.DataDir, Name: word, Migrations: schema.Migrations, Log: c.Log}, nil
+	return store.Config{URL: address, Dir: c.DataDir, Name: word, Migrations: schema.Migrations, Log: c.Log, Tracer: c.Tracer}, nil
 }
 
 // Open opens the database of a service for an operator's command; the caller closes it. It waits for nothing. The configuration is complete and

@@ -147,7 +147,8 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	handler := httpserver.New(httpserver.Options{
 		Contract: s.Contract, Verifier: verifier,
 		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), AccessLog: c.AccessLog,
-		Hosts: httpserver.NewHosts(true, c.Names(s.Contract.Word)...), Mount: door.Mount,
+		Tracer: c.Tracer,
+		Hosts:  httpserver.NewHosts(true, c.Names(s.Contract.Word)...), Mount: door.Mount,
 	})
 	listener := c.Listener
 	if listener == nil {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // Dialect is the database behind a DB, for the few statements that must differ.
@@ -28,6 +30,9 @@ const (
 	PostgreSQL Dialect = "postgres"
 )
 
+// systems are the databases' names in OpenTelemetry (semantic conventions, db.system.name).
+var systems = map[Dialect]string{SQLite: "sqlite", PostgreSQL: "postgresql"}
+
 // Config says where one service's database is and how it is built.
 type Config struct {
 	URL        string       // empty: the SQLite file <Dir>/<Name>.db; else postgres://...
@@ -36,6 +41,7 @@ type Config struct {
 	Migrations []fs.FS      // each holds NNNNN_name.sql files at its root; the numbers are unique over all of them and begin at 00010
 	Log        *slog.Logger // default slog.Default
 	MaxConns   int          // SQLite: readers (default 4); PostgreSQL: all connections (default 16)
+	Tracer     *tracing.Tracer
 }
 
 // DB is one open database.
@@ -47,6 +53,7 @@ type DB struct {
 	wait    time.Duration // for a free connection
 	unlock  func() error
 	log     *slog.Logger
+	traced  *tracing.Database // nil: statements have no spans
 
 	identity  *identity    // SQLite: the file that is open
 	committed atomic.Int64 // unix nanoseconds of the last commit
@@ -72,6 +79,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", c.Name, classify(err))
 	}
+	db.traced = c.Tracer.Database(systems[db.dialect], c.Name)
 	if err := db.migrate(ctx, append(slices.Clone(c.Migrations), ownMigrations())); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", c.Name, classify(err)), db.Close())
 	}

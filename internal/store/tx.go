@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/fountainai/fountain/internal/tracing"
 )
 
 // Querier runs single statements, in a transaction (*Tx) or outside one (DB.Read). Errors are those of the driver, with
@@ -30,6 +32,7 @@ type Querier interface {
 type Tx struct {
 	tx        *sqlx.Tx
 	dialect   Dialect
+	traced    *tracing.Database
 	broken    error // the first failed statement
 	last      []lastStep
 	committed []func()
@@ -136,21 +139,27 @@ func (db *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) 
 
 // transact runs fn in one transaction and rolls back when it fails or panics.
 func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *Tx) error) error {
+	span := db.traced.Begin(ctx, "BEGIN") // with the wait for a connection
 	conn, err := db.conn(ctx, pool)
 	if err != nil {
+		span.End(err)
 		return err
 	}
 	defer conn.Close()
 	begun, err := conn.BeginTxx(ctx, o)
+	span.End(err)
 	if err != nil {
 		return fmt.Errorf("begin: %w", classify(err))
 	}
 	defer begun.Rollback() // does nothing after Commit
-	tx := &Tx{tx: begun, dialect: db.dialect}
+	tx := &Tx{tx: begun, dialect: db.dialect, traced: db.traced}
 	if err := fn(tx); err != nil {
 		return err
 	}
-	if err := begun.Commit(); err != nil {
+	span = db.traced.Begin(ctx, "COMMIT")
+	err = begun.Commit()
+	span.End(err)
+	if err != nil {
 		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 			err = ctx.Err() // database/sql rolled back by itself when ctx ended
 		}
@@ -188,18 +197,20 @@ type pooled struct{ db *DB }
 func (p pooled) Dialect() Dialect { return p.db.dialect }
 
 func (p pooled) Get(ctx context.Context, dst any, query string, args ...any) error {
-	return p.run(ctx, func(conn *sqlx.Conn) error {
+	return p.run(ctx, query, func(conn *sqlx.Conn) error {
 		return conn.GetContext(ctx, dst, p.db.dialect.rebind(query), args...)
 	})
 }
 
 func (p pooled) Select(ctx context.Context, dst any, query string, args ...any) error {
-	return p.run(ctx, func(conn *sqlx.Conn) error {
+	return p.run(ctx, query, func(conn *sqlx.Conn) error {
 		return conn.SelectContext(ctx, dst, p.db.dialect.rebind(query), args...)
 	})
 }
 
-func (p pooled) run(ctx context.Context, fn func(conn *sqlx.Conn) error) error {
+func (p pooled) run(ctx context.Context, query string, fn func(conn *sqlx.Conn) error) (err error) {
+	span := p.db.traced.Begin(ctx, query)
+	defer func() { span.End(err) }()
 	conn, err := p.db.conn(ctx, p.db.reader)
 	if err != nil {
 		return err
@@ -220,17 +231,17 @@ func (tx *Tx) Dialect() Dialect { return tx.dialect }
 
 // Get implements Querier.
 func (tx *Tx) Get(ctx context.Context, dst any, query string, args ...any) error {
-	return tx.run(func() error { return tx.tx.GetContext(ctx, dst, tx.dialect.rebind(query), args...) })
+	return tx.run(ctx, query, func() error { return tx.tx.GetContext(ctx, dst, tx.dialect.rebind(query), args...) })
 }
 
 // Select implements Querier.
 func (tx *Tx) Select(ctx context.Context, dst any, query string, args ...any) error {
-	return tx.run(func() error { return tx.tx.SelectContext(ctx, dst, tx.dialect.rebind(query), args...) })
+	return tx.run(ctx, query, func() error { return tx.tx.SelectContext(ctx, dst, tx.dialect.rebind(query), args...) })
 }
 
 // Exec implements Querier.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
-	err = tx.run(func() error {
+	err = tx.run(ctx, query, func() error {
 		result, err := tx.tx.ExecContext(ctx, tx.dialect.rebind(query), args...)
 		if err != nil {
 			return err
@@ -241,11 +252,13 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, 
 	return rows, err
 }
 
-func (tx *Tx) run(statement func() error) error {
+func (tx *Tx) run(ctx context.Context, query string, statement func() error) error {
 	if tx.broken != nil {
 		return fmt.Errorf("transaction is broken by an earlier statement: %w", tx.broken)
 	}
+	span := tx.traced.Begin(ctx, query)
 	err := classify(statement())
+	span.End(err)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		tx.broken = err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -120,16 +121,30 @@ func (p *Process) AdminURL() string {
 // Services asks the admin port where each service listens: base URLs by word.
 func (p *Process) Services() map[string]string {
 	p.tb.Helper()
-	res, err := http.Get(p.AdminURL() + "/services")
-	require.NoError(p.tb, err)
-	defer res.Body.Close()
 	var list []struct{ Word, Address string }
-	require.NoError(p.tb, json.NewDecoder(res.Body).Decode(&list))
+	require.NoError(p.tb, json.Unmarshal(p.admin("/services"), &list))
 	out := map[string]string{}
 	for _, s := range list {
 		out[s.Word] = s.Address
 	}
 	return out
+}
+
+// Metrics is what the admin port tells Prometheus.
+func (p *Process) Metrics() string {
+	p.tb.Helper()
+	return string(p.admin("/metrics"))
+}
+
+// admin asks the admin port.
+func (p *Process) admin(path string) []byte {
+	p.tb.Helper()
+	res, err := http.Get(p.AdminURL() + path)
+	require.NoError(p.tb, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(p.tb, err)
+	return body
 }
 
 // Bootstrap makes the first administrator of a process on dir, with a confirmed authenticator, and returns a client signed in as

@@ -40,6 +40,7 @@ func requestHeader(x *httpserver.Exchange) http.Header {
 	out["X-Forwarded-Host"] = []string{x.Request.Host}
 	out["X-Forwarded-Proto"] = []string{x.Scheme}
 	out["X-Request-Id"] = []string{problem.RequestID(x.Request.Context())}
+	x.InjectTrace(out)
 	return out
 }
 

@@ -1,0 +1,155 @@
+// Package tracing makes OpenTelemetry spans of what a service does for a request, and sends them to a collector by OTLP over HTTP
+// (opentelemetry.io/docs/specs/otlp). The context between services is W3C's (w3.org/TR/trace-context).
+//
+// A nil *Tracer is one that is switched off: every method of it does nothing and allocates nothing. There is no global tracer: a service
+// gets its own with its configuration.
+//
+// A span holds what the access log may hold: operations, path templates, statuses, statements with placeholders. It never holds a path, a
+// query, a header, a body, a subject, an argument of a statement or the text of an error.
+package tracing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Options say whose spans go where. All are required.
+type Options struct {
+	Service    string       // the service's word
+	Version    string       // of the program
+	Instance   string       // tells replicas apart
+	Endpoint   string       // URL that takes ExportTraceServiceRequest by POST
+	Header     http.Header  // for the collector; may hold secrets
+	Client     *http.Client // calls the collector; its timeout bounds one attempt
+	Share      float64      // of the traces that begin here, from 0 to 1
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// What is bounded, whatever happens.
+const (
+	maxPending  = 2048            // spans that wait for the collector; further ones are dropped
+	maxBatch    = 512             // spans of one call
+	batchPause  = 2 * time.Second // between two calls, unless a batch is full before
+	exportTime  = 30 * time.Second
+	maxText     = 2048 // bytes of an attribute
+	maxPerSpan  = 32   // attributes, events, links
+	closingTime = 5 * time.Second
+)
+
+// Tracer makes the spans of one service.
+type Tracer struct {
+	provider *sdk.TracerProvider
+	tracer   trace.Tracer
+	account  *account
+}
+
+// New starts a tracer; Close ends it. It calls nobody yet.
+func New(o Options) (*Tracer, error) {
+	attributes, err := resource.New(context.Background(), resource.WithTelemetrySDK(), resource.WithFromEnv(), resource.WithAttributes(
+		semconv.ServiceName(o.Service), semconv.ServiceNamespace("fountain"), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance),
+	))
+	if err != nil {
+		return nil, errors.New("OTEL_RESOURCE_ATTRIBUTES: must be NAME=VALUE,...") // the library's error repeats the value
+	}
+	account := newAccount(o.Log, o.Registerer)
+	exporter := otlptrace.NewUnstarted(&uploader{url: o.Endpoint, header: o.Header, client: o.Client, pause: retryPause})
+	batches := sdk.NewBatchSpanProcessor(&accounted{exporter, account}, sdk.WithMaxQueueSize(maxPending),
+		sdk.WithMaxExportBatchSize(maxBatch), sdk.WithBatchTimeout(batchPause), sdk.WithExportTimeout(exportTime))
+	provider := sdk.NewTracerProvider(
+		sdk.WithResource(attributes),
+		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(o.Share))),
+		sdk.WithSpanProcessor(&bounded{batches, account}),
+		sdk.WithRawSpanLimits(sdk.SpanLimits{
+			AttributeValueLengthLimit: maxText, AttributeCountLimit: maxPerSpan, EventCountLimit: maxPerSpan, LinkCountLimit: maxPerSpan,
+			AttributePerEventCountLimit: maxPerSpan, AttributePerLinkCountLimit: maxPerSpan,
+		}),
+	)
+	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/fountainai/fountain"), account: account}, nil
+}
+
+// Close sends what waits, for at most 5 seconds. What could not be sent is counted and logged; it is no error of the service.
+func (t *Tracer) Close() {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closingTime)
+	defer cancel()
+	if err := t.provider.Shutdown(ctx); err != nil {
+		t.account.closed(err)
+	}
+}
+
+// propagator reads and writes traceparent and tracestate. Baggage is not carried: anybody could put anything into it.
+var propagator propagation.TraceContext
+
+// Accept begins the span of a request that was received at began. A trusted sender's context is the span's parent, and its decision whether
+// the trace is recorded holds. A stranger's is linked to alone: who chooses the parent chooses what is recorded, and what it costs.
+func (t *Tracer) Accept(ctx context.Context, header http.Header, trusted bool, name string, began time.Time) (context.Context, trace.Span) {
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began)}
+	sender := trace.SpanContextFromContext(propagator.Extract(context.Background(), propagation.HeaderCarrier(header)))
+	switch {
+	case sender.IsValid() && trusted:
+		ctx = trace.ContextWithRemoteSpanContext(ctx, sender)
+	case sender.IsValid(): // of its state nothing is kept: that is text
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: sender.WithTraceState(trace.TraceState{})}))
+	}
+	return t.tracer.Start(ctx, name, options...)
+}
+
+// Call begins the span of a call to another service. end ends it with the status of the answer, 0 when none came.
+func (t *Tracer) Call(ctx context.Context, name string, attributes ...attribute.KeyValue) (within context.Context, end func(status int, err error)) {
+	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	return ctx, func(status int, err error) {
+		if status != 0 {
+			span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+		}
+		if err != nil || status >= http.StatusBadRequest {
+			Fail(span, errorType(err, status))
+		}
+		span.End()
+	}
+}
+
+// Work begins the span of work that no request asked for: a trace of its own. end ends it.
+func (t *Tracer) Work(ctx context.Context, name string) (within context.Context, end func(err error)) {
+	if t == nil {
+		return ctx, func(error) {}
+	}
+	ctx, span := t.tracer.Start(ctx, name, trace.WithNewRoot())
+	return ctx, func(err error) {
+		if err != nil {
+			Fail(span, errorType(err, 0))
+		}
+		span.End()
+	}
+}
+
+// Inject names the span of ctx as the parent of a call, in place of whatever header says. It changes nothing when there is none.
+func Inject(ctx context.Context, header http.Header) {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return
+	}
+	header.Del("Tracestate")
+	propagator.Inject(ctx, propagation.HeaderCarrier(header))
+}
+
+// Follow returns ctx with the span of another context, for work that goes on apart from the request that asked for it.
+func Follow(ctx, asked context.Context) context.Context {
+	if span := trace.SpanFromContext(asked); span.IsRecording() {
+		return trace.ContextWithSpan(ctx, span)
+	}
+	return ctx
+}
