@@ -16,8 +16,11 @@ func (d *door) beginTrace(x *Exchange) {
 	if op != nil && recurring(op) {
 		return
 	}
-	method := knownMethod(x.Request.Method)
+	method := x.Request.Method
 	name := method
+	if !knownMethods[method] { // a stranger chooses its text
+		method, name = semconv.HTTPRequestMethodOther.Value.AsString(), "HTTP"
+	}
 	if op != nil {
 		name += " " + op.Path
 	}
