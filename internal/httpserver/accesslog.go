@@ -72,8 +72,8 @@ func (l *line) write(log *slog.Logger, keep config.AccessLog) {
 	if l.x.Principal != nil {
 		attrs = append(attrs, slog.String("subject", l.x.Principal.Subject))
 	}
-	if l.x.TraceID != "" {
-		attrs = append(attrs, slog.String("traceId", l.x.TraceID))
+	if l.x.inTrace() {
+		attrs = append(attrs, slog.String("traceId", l.x.trace.span.SpanContext().TraceID().String()))
 	}
 	if l.x.RefusedBy != "" {
 		attrs = append(attrs, slog.String("refusedBy", l.x.RefusedBy))

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
@@ -31,12 +29,9 @@ type Exchange struct {
 
 	RefusedBy string        // the station that refused
 	Upstream  time.Duration // how long services were waited for
-	TraceID   string        // of the trace that the request belongs to; "": there is none
 
-	peer     peer
-	began    time.Time
-	span     trace.Span // nil: there is none
-	bodyRead bool       // to its end
+	trace    *exchangeTrace // nil: traces are off
+	bodyRead bool           // to its end
 	after    []func()
 	answered func(status int, err error)
 	client   context.Context // of the client's connection, without the operation's time
@@ -128,11 +123,8 @@ func (x *Exchange) Aside(wait func(context.Context) error) error {
 		return err
 	}
 	x.stop()
-	var ctx context.Context = &exchangeContext{x.within(x.deadline.Add(time.Since(began))), x}
-	if x.span != nil {
-		ctx = trace.ContextWithSpan(ctx, trace.SpanFromContext(x.Request.Context()))
-	}
-	x.Request = x.Request.WithContext(ctx)
+	ctx := &exchangeContext{x.within(x.deadline.Add(time.Since(began))), x}
+	x.Request = x.Request.WithContext(x.keepTrace(ctx))
 	if held && x.admit != nil {
 		return x.admit(x)
 	}

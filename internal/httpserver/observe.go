@@ -55,7 +55,9 @@ func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*E
 	peer := peerOf(r, o.TrustedProxies)
 	x := newExchange(w, r, peer.requestID(r))
 	x.ClientIP, x.Scheme, x.timeLeft = peer.clientIP(r, o.TrustedProxies), peer.scheme(r), peer.timeLeft(r)
-	x.peer, x.began = peer, began
+	if o.Tracer != nil {
+		x.trace = &exchangeTrace{trusted: peer.proxy, began: began}
+	}
 	client := r.Context() // ends with the client's connection, not with the operation's time
 	r = x.Request         // as it came: stations put another one into its place
 	defer func() {

@@ -93,8 +93,8 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.observer.ob
 
 func (d *door) serve(x *Exchange) {
 	by, err := d.find(x)
-	if d.Tracer != nil {
-		d.beginTrace(x)
+	if x.trace != nil {
+		x.beginTrace(d.Tracer)
 	}
 	if err == nil && x.Operation != nil {
 		x.admit = d.Stations.Concurrency

@@ -1,17 +1,29 @@
 package httpserver
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
+// exchangeTrace is what a door with a tracer knows of a request's trace.
+type exchangeTrace struct {
+	trusted bool // the peer: whose trace is gone on with
+	began   time.Time
+	span    trace.Span // nil: it has none
+}
+
+func (x *Exchange) inTrace() bool { return x.trace != nil && x.trace.span != nil }
+
 // beginTrace begins the span of a request, once its operation is known or none was found. Probes and long polls have
 // none: they come every few seconds, whatever happens.
-func (d *door) beginTrace(x *Exchange) {
+func (x *Exchange) beginTrace(tracer *tracing.Tracer) {
 	op := x.Operation
 	if op != nil && recurring(op) {
 		return
@@ -24,8 +36,8 @@ func (d *door) beginTrace(x *Exchange) {
 	if op != nil {
 		name += " " + op.Path
 	}
-	ctx, span := d.Tracer.Accept(x.Request.Context(), x.Request.Header, x.peer.proxy, name, x.began)
-	x.span, x.TraceID = span, span.SpanContext().TraceID().String()
+	ctx, span := tracer.Accept(x.Request.Context(), x.Request.Header, x.trace.trusted, name, x.trace.began)
+	x.trace.span = span
 	x.Request = x.Request.WithContext(ctx)
 	if !span.IsRecording() {
 		return
@@ -39,26 +51,27 @@ func (d *door) beginTrace(x *Exchange) {
 
 // endTrace ends the span of a request that was answered.
 func (x *Exchange) endTrace(answer *response, aborted bool) {
-	if x.span == nil {
+	if !x.inTrace() {
 		return
 	}
-	x.span.SetAttributes(semconv.HTTPResponseStatusCode(answer.status))
+	span := x.trace.span
+	span.SetAttributes(semconv.HTTPResponseStatusCode(answer.status))
 	if x.RefusedBy != "" {
-		x.span.SetAttributes(attribute.String("fountain.refused_by", x.RefusedBy))
+		span.SetAttributes(attribute.String("fountain.refused_by", x.RefusedBy))
 	}
 	switch {
 	case answer.status >= http.StatusInternalServerError && answer.problem != nil:
-		tracing.Fail(x.span, string(answer.problem.Code))
+		tracing.Fail(span, string(answer.problem.Code))
 	case answer.status >= http.StatusInternalServerError, aborted:
-		tracing.Fail(x.span, "aborted")
+		tracing.Fail(span, "aborted")
 	}
-	x.span.End()
+	span.End()
 }
 
 // Call begins the span of the call that forwards the request; what is done with the exchange until end belongs to it. The tracer is that of
 // the door.
 func (x *Exchange) Call(tracer *tracing.Tracer) (end func(err error)) {
-	if x.span == nil {
+	if !x.inTrace() {
 		return func(error) {}
 	}
 	before := x.Request
@@ -75,10 +88,18 @@ func (x *Exchange) Call(tracer *tracing.Tracer) (end func(err error)) {
 	}
 }
 
+// keepTrace returns ctx with the span that the request is in now.
+func (x *Exchange) keepTrace(ctx context.Context) context.Context {
+	if !x.inTrace() {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, trace.SpanFromContext(x.Request.Context()))
+}
+
 // InjectTrace names the call in flight as the parent of what the service does, in place of what the client said. It changes nothing when
 // the request has no trace here.
 func (x *Exchange) InjectTrace(header http.Header) {
-	if x.span != nil {
+	if x.inTrace() {
 		tracing.Inject(x.Request.Context(), header)
 	}
 }

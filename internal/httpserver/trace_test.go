@@ -143,4 +143,3 @@ func BenchmarkTrace(b *testing.B) {
 		})
 	}
 }
-

@@ -177,8 +177,14 @@ func TestTraces_leadFromTheGatewayToTheStatement(t *testing.T) {
 	require.NotContains(t, p.Output(), "canary tenant", "a header for the collector is a secret")
 
 	delivery := one(t, spans, "first delivery", func(s span) bool { return s.name == "deliver to search" && s.trace == firstDelivery(spans) })
-	call := one(t, spans, "call of search", func(s span) bool { return s.parent == delivery.id && s.kind == client && s.attributes["server.address"] != "" })
+	call := one(t, spans, "call of search", func(s span) bool {
+		return s.parent == delivery.id && s.kind == client && s.attributes["server.address"] != ""
+	})
 	one(t, spans, "search's part", func(s span) bool { return s.parent == call.id && s.service == "search" && s.kind == server })
+	asked := one(t, spans, "twofactor asks the kms for the enrolment", func(s span) bool {
+		return s.service == "kms" && s.attributes["fountain.operation_id"] == "introspectToken" && operationOf(spans, s.trace) == "enrolTotp"
+	})
+	one(t, spans, "the call of twofactor", func(s span) bool { return s.id == asked.parent && s.service == "twofactor" && s.kind == client })
 	index := slices.IndexFunc(spans, func(s span) bool { return s.attributes["fountain.refused_by"] == "route" })
 	require.GreaterOrEqual(t, index, 0, "a path that is not there")
 	require.Equal(t, "GET", spans[index].name)
@@ -206,6 +212,16 @@ func firstDelivery(spans []span) string {
 	for _, s := range spans {
 		if s.name == "deliver to search" {
 			return s.trace
+		}
+	}
+	return ""
+}
+
+// operationOf is the operation at the root of a trace.
+func operationOf(spans []span, trace string) string {
+	for _, s := range spans {
+		if s.trace == trace && s.parent == "" {
+			return s.attributes["fountain.operation_id"]
 		}
 	}
 	return ""

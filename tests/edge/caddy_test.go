@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,6 +224,19 @@ func TestEdge_logsNoCredential(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The gateway goes on with the traces of a proxy that it trusts, so that one must not pass on a stranger's.
+func TestEdge_passesNoTraceOn(t *testing.T) {
+	got := make(chan http.Header, 1)
+	gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	t.Cleanup(gateway.Close)
+	e := startEdge(t, "localhost", gateway.Listener.Addr().String())
+	e.get(t, "/", "Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Tracestate", "a=b", "Accept-Language", "de")
+	header := <-got
+	if header.Get("Accept-Language") != "de" || header.Get("Traceparent") != "" || header.Get("Tracestate") != "" {
+		t.Errorf("the gateway got %v", header)
 	}
 }
 

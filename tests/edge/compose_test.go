@@ -30,7 +30,10 @@ type composition struct {
 		Networks    map[string]*struct{ Aliases []string }
 		Volumes     []struct{ Source, Target, Type string }
 	}
-	Networks map[string]struct{ Internal bool }
+	Networks map[string]struct {
+		Internal bool
+		IPAM     struct{ Config []struct{ Subnet string } }
+	}
 }
 
 func loadComposition(t *testing.T) composition {
@@ -116,6 +119,21 @@ func TestCompose_containersHaveNoMoreThanTheyNeed(t *testing.T) {
 		}
 		if strings.Contains(service.Image, "@") {
 			t.Errorf("%s: an image by digest can not be loaded from a file", name)
+		}
+	}
+}
+
+// Who does not trust the one before it gives a request another id, and begins another trace.
+func TestCompose_everyServiceTrustsWhoIsBeforeIt(t *testing.T) {
+	c := loadComposition(t)
+	for word := range aliases {
+		network := "backend"
+		if word == "gateway" {
+			network = "edge"
+		}
+		config := c.Networks[network].IPAM.Config
+		if trusted := c.Services[word].Environment["FOUNTAIN_"+strings.ToUpper(word)+"_TRUSTED_PROXIES"]; len(config) != 1 || trusted != config[0].Subnet {
+			t.Errorf("%s trusts %q, not the network %s", word, trusted, network)
 		}
 	}
 }
