@@ -154,15 +154,15 @@ func TestTraces_leadFromTheGatewayToTheStatement(t *testing.T) {
 	require.NoError(t, err)
 	_, err = admin.KMS.PutSecret(ctx, "canary.secret", kms.SecretPut{Value: "canary-secret-7fd2"})
 	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		spans, _ := c.got()
+		return slices.ContainsFunc(spans, func(s span) bool { return s.name == "deliver to search" })
+	}, 20*time.Second, 20*time.Millisecond)
 	for _, path := range []string{"/canary-path?canary=query", "/sequence/v1/scopes/canary/elements/canary/canary?canary=query", "/kms/v1/secrets/canary"} {
 		get(t, p.URL+path, http.Header{
 			"Authorization": {"Bearer canary"}, "X-Otp": {"canary"}, "User-Agent": {"canary"}, "Baggage": {"canary=1"}, "X-Request-Id": {"canary"}, "Cookie": {"canary=1"},
 		})
 	}
-	require.Eventually(t, func() bool {
-		spans, _ := c.got()
-		return slices.ContainsFunc(spans, func(s span) bool { return s.name == "deliver to search" })
-	}, 20*time.Second, 20*time.Millisecond)
 	p.Stop() // sends what waits
 
 	spans, raw := c.got()
