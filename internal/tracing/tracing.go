@@ -62,7 +62,7 @@ func New(o Options) (*Tracer, error) {
 		semconv.ServiceName(o.Service), semconv.ServiceNamespace("fountain"), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance),
 	))
 	if err != nil {
-		return nil, errors.New("OTEL_RESOURCE_ATTRIBUTES: must be NAME=VALUE,...") // the library's error repeats the value
+		return nil, errors.New("OTEL_RESOURCE_ATTRIBUTES: must be NAME=VALUE pairs with commas between them") // the library's error repeats the value
 	}
 	account := newAccount(o.Log, o.Registerer)
 	exporter := otlptrace.NewUnstarted(&uploader{url: o.Endpoint, header: o.Header, client: o.Client, pause: retryPause})
