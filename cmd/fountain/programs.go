@@ -69,7 +69,7 @@ var programs = map[string]func() *program{
 			Admin
 		}
 		return &program{
-			word: "gateway", settings: &s, service: &s.Service, admin: &s.Admin,
+			word: "gateway", settings: &s, service: &s.Service, admin: &s.Admin, redis: &s.Redis,
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return gateway.Run(ctx, s.Config) },
 		}

@@ -34,6 +34,7 @@ type program struct {
 	service  *config.Service // its common part
 	admin    *Admin
 	traces   config.Traces
+	redis    *config.Redis // over which it shares limits; nil: it has none
 	validate func() error
 	run      func(context.Context) error
 	migrate  func(context.Context) error // nil: it has no database
@@ -77,6 +78,11 @@ func loadProgram(word string) (*program, error) {
 	prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
 	if err := config.Load(prefix, p.settings); err != nil {
 		return nil, &usageError{err}
+	}
+	if p.redis != nil {
+		if err := config.Load(config.RedisPrefix, p.redis); err != nil {
+			return nil, &usageError{err}
+		}
 	}
 	if err := p.validate(); err != nil {
 		return nil, &usageError{fmt.Errorf("settings of %s (%s...): %w", word, prefix, err)}

@@ -51,6 +51,12 @@ and ends it. A second start on the same directory goes on where the first one st
 			if c.Traces, err = config.LoadTraces(os.Environ()); err != nil {
 				return &usageError{err}
 			}
+			if err := config.Load(config.RedisPrefix, &c.Redis); err != nil {
+				return &usageError{err}
+			}
+			if err := c.Redis.Validate(); err != nil {
+				return &usageError{err}
+			}
 			c.Version = version
 			c.Log = telemetry.NewLogger(os.Stderr, logLevel)
 			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }

@@ -35,6 +35,7 @@ type Config struct {
 	CORSOrigins    []string         // of pages that may call the gateway from a browser. Default none
 	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
 	Traces         config.Traces    // where traces are sent. Default none are made
+	Redis          config.Redis     // over which limits are shared with other processes. Default none
 
 	Clock   clock.Clock
 	Log     *slog.Logger

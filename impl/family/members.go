@@ -82,6 +82,7 @@ func (h *house) start(ctx context.Context) error {
 	}
 	g.TrustedProxies = h.TrustedProxies
 	g.CORSOrigins = h.CORSOrigins
+	g.Redis = h.Redis
 	g.Hosts = append([]string{urlOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil

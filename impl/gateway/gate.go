@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
 // gate is the running gateway.
@@ -29,6 +30,7 @@ type gate struct {
 	verifier  *auth.Verifier
 	traded    *apikey.Trader
 	admit     *admit.Station
+	limiter   *ratelimit.Limiter
 	limits    *limit.Steps
 	stepup    *stepup.Redeemer
 	forwarder *forward.Forwarder

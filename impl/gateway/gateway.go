@@ -25,6 +25,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/ratelimit"
 	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/runner"
 )
@@ -45,13 +46,15 @@ type Config struct {
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
 	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
-	Version      string   `env:"-"`            // of the program, told by health
+
+	Redis   config.Redis `env:"-"` // over which gateways share their limits; config.RedisPrefix has its names
+	Version string       `env:"-"` // of the program, told by health
 }
 
 // Validate checks the configuration and touches nothing outside. It fills in what has a default.
 func (c *Config) Validate() error {
 	c.Complete(word)
-	errs := []error{c.Service.Validate()}
+	errs := []error{c.Service.Validate(), c.Redis.Validate()}
 	for name, value := range map[string]string{"ISSUER": c.Issuer, "JWKS_URL": c.JWKSURL, "ENROL_TOKEN_FILE": c.EnrolTokenFile} {
 		if value == "" {
 			errs = append(errs, fmt.Errorf("%s: is required", name))
@@ -130,6 +133,7 @@ func Run(ctx context.Context, c Config) error {
 	group.Go("watch services", g.watcher.Run)
 	group.Go("credential", who.Run)
 	group.Go("revocation feed", feed.Run)
+	group.Go("limits", g.limiter.Run)
 	group.Go("become ready", func(ctx context.Context) error { return g.becomeReady(ctx, feed.Heard()) })
 	return group.Run(ctx)
 }
@@ -164,12 +168,17 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 	if err != nil {
 		return nil, err
 	}
-	traded, err := apikey.New(apikey.Options{KMSURL: c.KMSURL, Client: client, Verifier: verifier, Clock: c.Clock, Registerer: c.Registerer})
+	traded, err := apikey.New(apikey.Options{KMSURL: "http://kms", Client: own, Verifier: verifier, Clock: c.Clock, Registerer: c.Registerer})
 	if err != nil {
 		return nil, fmt.Errorf("trade of API keys: %w", err)
 	}
+	limiter, err := ratelimit.New(ratelimit.Options{Redis: c.Redis, CAFile: c.TLS.CAFile, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer})
+	if err != nil {
+		return nil, err
+	}
 	g := &gate{
-		config: c, traded: traded, admit: admit.New(contracts, c.Registerer), table: table, keys: keys, verifier: verifier, stepup: redeemer, limits: limit.NewSteps(c.Clock), cors: cors,
+		config: c, table: table, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(contracts, c.Registerer),
+		limiter: limiter, limits: limit.NewSteps(limiter), cors: cors,
 		forwarder: forward.New(forward.Options{Upstreams: upstreams, Log: c.Log, Registerer: c.Registerer}),
 		watcher:   services.NewWatcher(contracts, upstreams, client),
 	}

@@ -26,8 +26,9 @@ func (system) Now() time.Time { return time.Now().UTC() }
 
 // Fake is a Clock that stands still until it is moved. It is safe for concurrent use.
 type Fake struct {
-	mu  sync.Mutex
-	now time.Time
+	mu      sync.Mutex
+	now     time.Time
+	elapsed time.Duration
 }
 
 // NewFake returns a Fake that shows t.
@@ -40,14 +41,22 @@ func (f *Fake) Now() time.Time {
 	return f.now
 }
 
-// Advance moves the clock by d, which may be negative: real clocks jump back too.
+// Elapsed returns the sum of all that the clock was advanced by.
+func (f *Fake) Elapsed() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.elapsed
+}
+
+// Advance lets d pass. A negative d sets the clock back, as real clocks are; no time goes back with it.
 func (f *Fake) Advance(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.now = f.now.Add(d)
+	f.elapsed += max(d, 0)
 }
 
-// Set moves the clock to t.
+// Set sets the clock to t; no time passes.
 func (f *Fake) Set(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

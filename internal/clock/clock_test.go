@@ -29,3 +29,14 @@ func TestFake_movesOnlyWhenTold(t *testing.T) {
 	f.Set(start)
 	require.True(t, f.Now().Equal(start))
 }
+
+func TestElapsed_isMovedByNoSettingOfTheClock(t *testing.T) {
+	f := clock.NewFake(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	f.Advance(time.Minute)
+	f.Advance(-time.Hour)
+	f.Set(f.Now().Add(24 * time.Hour))
+	require.Equal(t, time.Minute, clock.Elapsed(f))
+
+	before := clock.Elapsed(clock.System)
+	require.GreaterOrEqual(t, clock.Elapsed(clock.System), before)
+}

@@ -39,6 +39,15 @@ func (c *Clock) Now() time.Time {
 	return time.Now().Add(c.offset)
 }
 
+var started = time.Now()
+
+// Elapsed tells the moves as time that passed.
+func (c *Clock) Elapsed() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(started) + c.offset
+}
+
 // Advance moves the clock.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()

@@ -7,21 +7,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
 // Steps are the gateway's limiting steps over one limiter.
 type Steps struct {
-	limiter *Limiter
-	clock   clock.Clock
+	limiter *ratelimit.Limiter
 	flights sync.Map // operationId -> *atomic.Int64, how many run now
 }
 
 // NewSteps returns the steps.
-func NewSteps(c clock.Clock) *Steps { return &Steps{limiter: New(), clock: c} }
+func NewSteps(l *ratelimit.Limiter) *Steps { return &Steps{limiter: l} }
 
 // Preauth counts the request before anything is known of its sender but the address. Both tell the caller how they stand.
 func (s *Steps) Preauth(x *httpserver.Exchange) error { return s.count(x, true) }
@@ -29,54 +28,61 @@ func (s *Steps) Preauth(x *httpserver.Exchange) error { return s.count(x, true) 
 // Subject counts the request of an authenticated caller.
 func (s *Steps) Subject(x *httpserver.Exchange) error { return s.count(x, false) }
 
+// count counts the request against all policies of its phase: it takes of all or, when one refuses it, of none.
 func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
-	var verdicts []Verdict
-	now := s.clock.Now()
-	for _, p := range x.Operation.Policy.Rate {
-		key, applies := keyOf(p, x)
-		if p.Preauth != preauth || !applies {
+	var room [4]ratelimit.Count
+	var applied [4]*contract.Rate
+	counts, policies := room[:0], applied[:0]
+	rates := x.Operation.Policy.Rate
+	for i := range rates {
+		p := &rates[i]
+		if p.Preauth != preauth {
 			continue
 		}
-		v := s.limiter.Take(p, key, now)
-		verdicts = append(verdicts, v)
-		if !v.Allowed {
-			return Refusal(verdicts, v)
+		if key, applies := keyOf(p, x); applies {
+			counts = append(counts, ratelimit.Count{Name: p.Name, Key: key, Limit: limitOf(p)})
+			policies = append(policies, p)
 		}
 	}
-	if len(verdicts) > 0 {
-		rateLimit, policy := Headers(verdicts)
-		join(x.Writer.Header(), "RateLimit", rateLimit)
-		join(x.Writer.Header(), "RateLimit-Policy", policy)
+	if len(counts) == 0 {
+		return nil
 	}
+	if !s.limiter.Take(x.Request.Context(), counts) {
+		return refusal(counts, policies)
+	}
+	rateLimit, policy := headers(counts)
+	join(x.Writer.Header(), "Ratelimit", rateLimit)
+	join(x.Writer.Header(), "Ratelimit-Policy", policy)
 	return nil
 }
 
-// join adds to a list that an earlier station began.
+// join adds to a list that an earlier station began; name is in canonical form.
 func join(h http.Header, name, value string) {
-	if before := h.Get(name); before != "" {
-		value = before + ", " + value
+	if before := h[name]; len(before) > 0 {
+		before[0] += ", " + value
+		return
 	}
-	h.Set(name, value)
+	h[name] = []string{value}
 }
 
 // keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
 // different contracts are different limits.
-func keyOf(p contract.Rate, x *httpserver.Exchange) (string, bool) {
+func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	switch p.Key {
 	case "ip":
-		return x.Operation.Word + " " + network(x.ClientIP), true
+		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, network(x.ClientIP)), true
 	case "operation":
-		return x.Operation.ID, true
+		return ratelimit.NewKey(p.Name, "operation", x.Operation.ID), true
 	case "sub":
 		if x.Principal != nil {
-			return x.Operation.Word + " " + x.Principal.Subject, true
+			return ratelimit.NewKey(p.Name, "sub", x.Operation.Word, x.Principal.Subject), true
 		}
 	case "client":
 		if x.Principal != nil {
-			return x.Operation.Word + " " + x.Principal.ClientID, true
+			return ratelimit.NewKey(p.Name, "client", x.Operation.Word, x.Principal.ClientID), true
 		}
 	}
-	return "", false
+	return ratelimit.Key{}, false
 }
 
 // ipv6Network is how many bits of an IPv6 address name the network that one customer gets at the least (RFC 6177): who has one address

@@ -12,15 +12,16 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
 // Whoever has one IPv6 address has 2^64 of them: a limit by address that counted each would limit nobody.
 func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 	op := &contract.Operation{ID: "loginUser", Word: "kms"}
 	op.Policy.Rate = []contract.Rate{{Name: "login-per-ip", Key: "ip", Preauth: true, Quota: 60, Window: 60e9, Burst: 2, Cost: 1}}
-	steps := NewSteps(clock.NewFake(start))
+	steps := NewSteps(limiter(t))
 	from := func(ip string) error {
-		return steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Operation: op, ClientIP: netip.MustParseAddr(ip)})
+		return steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: op, ClientIP: netip.MustParseAddr(ip)})
 	}
 	require.NoError(t, from("2001:db8:1:2::1"))
 	require.NoError(t, from("2001:db8:1:2:ffff:ffff:ffff:ffff"))
@@ -38,7 +39,7 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 
 	other := *op
 	other.Word = "search"
-	require.NoError(t, steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Operation: &other, ClientIP: netip.MustParseAddr("192.0.2.1")}),
+	require.NoError(t, steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: &other, ClientIP: netip.MustParseAddr("192.0.2.1")}),
 		"a limit of the same name of another service")
 }
 
@@ -49,10 +50,30 @@ func TestSteps_tellHowTheCallerStands(t *testing.T) {
 		{Name: "per-ip", Key: "ip", Preauth: true, Quota: 60_000, Window: 60e9, Burst: 1000, Cost: 1},
 		{Name: "per-subject", Key: "sub", Quota: 10, Window: 60e9, Burst: 2, Cost: 1},
 	}
-	steps := NewSteps(clock.NewFake(start))
-	x := &httpserver.Exchange{Writer: httptest.NewRecorder(), Operation: op, ClientIP: netip.MustParseAddr("192.0.2.1"), Principal: &auth.Principal{Subject: "usr_1"}}
+	steps := NewSteps(limiter(t))
+	x := &httpserver.Exchange{Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: op, ClientIP: netip.MustParseAddr("192.0.2.1"), Principal: &auth.Principal{Subject: "usr_1"}}
 	require.NoError(t, steps.Preauth(x))
 	require.NoError(t, steps.Subject(x))
 	require.Equal(t, `"per-ip";r=999;t=1, "per-subject";r=1;t=6`, x.Writer.Header().Get("RateLimit"))
 	require.Equal(t, `"per-ip";q=1000;w=1, "per-subject";q=2;w=12`, x.Writer.Header().Get("RateLimit-Policy"))
+}
+
+// One station's work for a request: two policies by address of which one applies, told in the headers.
+func BenchmarkPreauth(b *testing.B) {
+	op := &contract.Operation{ID: "listThings", Word: "sample"}
+	op.Policy.Rate = []contract.Rate{
+		{Name: "per-ip", Key: "ip", Preauth: true, Quota: 60_000_000, Window: 60e9, Burst: 1_000_000, Cost: 1},
+		{Name: "per-subject", Key: "sub", Quota: 10, Window: 60e9, Burst: 2, Cost: 1},
+	}
+	l, err := ratelimit.New(ratelimit.Options{Clock: clock.System})
+	require.NoError(b, err)
+	steps, w := NewSteps(l), httptest.NewRecorder()
+	x := &httpserver.Exchange{Writer: w, Request: httptest.NewRequest("GET", "/", nil), Operation: op, ClientIP: netip.MustParseAddr("192.0.2.1")}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.Header())
+		if err := steps.Preauth(x); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -1,0 +1,125 @@
+package ratelimit
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"time"
+)
+
+const (
+	shards = 64 // as many as a mask has bits
+	// maxKeys bounds one shard, and shards*maxKeys all of them: 524,288 keys, which hold at most 32 MiB. A full shard forgets its keys that
+	// have their whole allowance back; if there are none, new keys of a name share one common key, so that a flood of keys is limited as
+	// one and costs no more memory.
+	maxKeys = 8192
+	// sweepEvery is how often a full shard is looked through, so that a flood of keys does not buy a walk over it with each of them.
+	sweepEvery = time.Second
+)
+
+// memory is the state of keys in this process. Times are those of clock.Elapsed.
+type memory struct {
+	seed   maphash.Seed // nobody can choose keys of one shard
+	shards [shards]shard
+}
+
+type shard struct {
+	mu    sync.Mutex
+	tats  map[Key]time.Duration
+	swept time.Duration
+}
+
+func newMemory() *memory {
+	m := &memory{seed: maphash.MakeSeed()}
+	for i := range m.shards {
+		m.shards[i].tats = make(map[Key]time.Duration)
+	}
+	return m
+}
+
+// take decides about all counts at once: they are taken together or not at all.
+func (m *memory) take(counts []Count, now time.Duration) bool {
+	mask := m.lock(counts)
+	defer m.unlock(mask)
+	allowed := true
+	for i := range counts {
+		c := &counts[i]
+		s := &m.shards[m.index(c.Key)]
+		c.place = s.place(c, now)
+		c.Decision = decide(c.Limit, s.tats[c.place], now, c.Limit.increment())
+		allowed = allowed && c.Allowed
+	}
+	for i := range counts {
+		c := &counts[i]
+		s := &m.shards[m.index(c.Key)]
+		switch {
+		case allowed:
+			s.tats[c.place] = c.tat
+		case c.Allowed:
+			c.Decision = decide(c.Limit, s.tats[c.place], now, 0)
+		}
+	}
+	return allowed
+}
+
+// used returns how much of its allowance a key has used, as far as this process knows.
+func (m *memory) used(key Key, now time.Duration) time.Duration {
+	s := &m.shards[m.index(key)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.tats[key]-now, 0)
+}
+
+// learn keeps the TAT of a key that was decided about elsewhere, where there is room.
+func (m *memory) learn(key Key, tat, now time.Duration) {
+	s := &m.shards[m.index(key)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before, known := s.tats[key]; tat > before && (known || s.hasRoom(now)) {
+		s.tats[key] = tat
+	}
+}
+
+func (m *memory) index(key Key) uint64 { return maphash.Bytes(m.seed, key[:]) % shards }
+
+// lock locks the shards of all counts, in their order, so that no two calls wait for each other.
+func (m *memory) lock(counts []Count) (mask uint64) {
+	for i := range counts {
+		mask |= 1 << m.index(counts[i].Key)
+	}
+	for left := mask; left != 0; left &= left - 1 {
+		m.shards[bits.TrailingZeros64(left)].mu.Lock()
+	}
+	return mask
+}
+
+func (m *memory) unlock(mask uint64) {
+	for ; mask != 0; mask &= mask - 1 {
+		m.shards[bits.TrailingZeros64(mask)].mu.Unlock()
+	}
+}
+
+// place returns the key under which a count is kept: its own, or, where there is no room, the one that all of its name share.
+func (s *shard) place(c *Count, now time.Duration) Key {
+	if _, known := s.tats[c.Key]; known || s.hasRoom(now) {
+		return c.Key
+	}
+	return NewKey(c.Name)
+}
+
+// hasRoom reports whether the shard can take one more key.
+func (s *shard) hasRoom(now time.Duration) bool {
+	if len(s.tats) < maxKeys {
+		return true
+	}
+	if now-s.swept < sweepEvery {
+		return false
+	}
+	s.swept = now
+	for key, tat := range s.tats {
+		if tat <= now {
+			delete(s.tats, key)
+		}
+	}
+	return len(s.tats) < maxKeys
+}

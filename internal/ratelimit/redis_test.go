@@ -1,0 +1,313 @@
+package ratelimit
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/ratelimit/redistest"
+)
+
+// member is the limiter of one process, with its log.
+type member struct {
+	*Limiter
+	log *lines
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+// join makes one more process that counts over a Redis, and runs it. It waits for a busy machine longer than a gateway does: what the tests
+// count is what Redis allows.
+func join(tb testing.TB, url string) *member {
+	return launch(tb, url, func(o *redis.Options) {
+		o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute, time.Minute
+	})
+}
+
+func launch(tb testing.TB, url string, change func(*redis.Options)) *member {
+	log := &lines{}
+	l, err := New(Options{Redis: config.Redis{URL: url}, Clock: clock.System, Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()})
+	require.NoError(tb, err)
+	options := *l.shared.client.Options()
+	change(&options)
+	l.shared.client = redis.NewClient(&options)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = l.Run(ctx) }() // it returns nil
+	tb.Cleanup(func() { cancel(); <-ended })
+	return &member{l, log}
+}
+
+// flood has processes ask at once until each caller was refused, and returns how many were admitted.
+func flood(processes []*member, limit Limit, key string, requests int) int {
+	var admitted atomic.Int64
+	var all sync.WaitGroup
+	for _, m := range processes {
+		for range 8 {
+			all.Go(func() {
+				for range requests / (8 * len(processes)) {
+					if one(m.Limiter, key, limit).Allowed {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	return int(admitted.Load())
+}
+
+// hourly is a quota of which nothing comes back within a test.
+func hourly(quota int) Limit { return NewLimit(quota, 1000*time.Hour, quota, 1) }
+
+func TestShared_twoProcessesAdmitExactlyTheQuota(t *testing.T) {
+	server := redistest.Start(t)
+	two := []*member{join(t, server.URL), join(t, server.URL)}
+	require.Equal(t, 500, flood(two, hourly(500), "ada", 3000))
+	require.Equal(t, 500, flood(two, hourly(500), "grace", 3000), "another key has its own")
+	for _, m := range two {
+		require.Zero(t, testutil.ToFloat64(m.shared.failures))
+	}
+}
+
+// After the burst it is the rate that is shared: 100 in a second, by the clock of Redis.
+func TestShared_twoProcessesAdmitTheRateAfterTheBurst(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := join(t, server.URL), join(t, server.URL)
+	limit, admitted, began := NewLimit(100, time.Second, 5, 1), 0, time.Now()
+	for time.Since(began) < 300*time.Millisecond {
+		for _, m := range []*member{a, b} {
+			if one(m.Limiter, "ada", limit).Allowed {
+				admitted++
+			}
+		}
+	}
+	most := 5 + int(time.Since(began)/(10*time.Millisecond))
+	require.LessOrEqual(t, admitted, most)
+	require.Greater(t, admitted, 5, "it does not stay refused")
+}
+
+// Redis goes away in the middle: nothing is open and nothing is closed, and two processes admit at most twice the quota. It comes back empty: it
+// is shared again, and nobody has a new allowance.
+func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := join(t, server.URL), join(t, server.URL)
+	two := []*member{a, b}
+	limit := hourly(1000)
+	first := make(chan int)
+	go func() { first <- flood(two, limit, "ada", 640) }()
+	require.Eventually(t, func() bool { return a.memory.used(NewKey("ada"), 0) > limit.Window()/10 }, 20*time.Second, time.Millisecond)
+	server.Kill()
+	admitted := <-first
+	require.Equal(t, 640, admitted, "within the quota nothing is refused")
+	admitted += flood(two, limit, "ada", 64)
+	require.Equal(t, 704, admitted)
+	for _, m := range two {
+		require.Zero(t, testutil.ToFloat64(m.shared.gauge))
+		require.Equal(t, 1, m.log.count("Redis is away"), "one line for a change")
+	}
+	require.True(t, one(a.Limiter, "grace", limit).Allowed, "a new key is not refused")
+	admitted += flood(two, limit, "ada", 4000)
+	require.Greater(t, admitted, 1000)
+	require.LessOrEqual(t, admitted, 2000)
+
+	server.Restart()
+	for _, m := range two {
+		require.Eventually(t, func() bool { return testutil.ToFloat64(m.shared.gauge) == 1 }, 20*time.Second, 10*time.Millisecond)
+		require.Equal(t, 1, m.log.count("Redis is back"))
+	}
+	admitted += flood(two, limit, "ada", 4000)
+	require.LessOrEqual(t, admitted, 2000, "an empty Redis is told what is used up")
+	require.Equal(t, 1000, flood(two, limit, "eve", 4000), "it is shared again")
+}
+
+// A Redis that hangs costs a few requests their short wait, and the others none.
+func TestShared_aRedisThatHangsIsAway(t *testing.T) {
+	server := redistest.Start(t)
+	m, admin := launch(t, server.URL, func(*redis.Options) {}), join(t, server.URL).shared.client
+	require.NoError(t, admin.Do(t.Context(), "CLIENT", "PAUSE", 1000).Err())
+	require.Equal(t, 50, flood([]*member{m}, hourly(50), "ada", 4000))
+	require.True(t, m.shared.away.Load())
+	require.Less(t, testutil.ToFloat64(m.shared.failures), 100.0, "it is not asked by each request")
+	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
+}
+
+// A Redis that is not there when the processes start is no reason to refuse, or to wait.
+func TestShared_aRedisThatNeverCameLimitsAllTheSame(t *testing.T) {
+	m := join(t, "redis://:hunter2@127.0.0.1:1")
+	require.Equal(t, 50, flood([]*member{m}, hourly(50), "ada", 400))
+	require.True(t, m.shared.away.Load())
+	require.Zero(t, m.log.count("hunter2"))
+	failed := testutil.ToFloat64(m.shared.failures)
+	require.Less(t, failed, 100.0, "a dead Redis is not asked by each request")
+}
+
+// What Redis refuses to do is a Redis that is away, until it does it again.
+func TestShared_aRedisThatTakesNoWritesIsAway(t *testing.T) {
+	server := redistest.Start(t)
+	m, admin := join(t, server.URL), join(t, server.URL).shared.client
+	require.True(t, one(m.Limiter, "ada", hourly(10)).Allowed)
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	require.Equal(t, 9, flood([]*member{m}, hourly(10), "ada", 400))
+	require.True(t, m.shared.away.Load())
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
+}
+
+// The script and decide are the same algorithm: over random sequences of requests with several limits, with a TAT from anywhere, they agree.
+func TestShared_theScriptDecidesAsDecideDoes(t *testing.T) {
+	server := redistest.Start(t)
+	s := join(t, server.URL).shared
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 300 {
+		counts := make([]Count, 1+random.IntN(4))
+		for i := range counts {
+			counts[i] = Count{Key: NewKey(string(rune('a'+i)), string(rune('a'+random.IntN(3)))),
+				Limit: NewLimit(1+random.IntN(1_000_000), time.Duration(1+random.Int64N(int64(1000*time.Hour))), random.IntN(1000), 1+random.IntN(9))}
+		}
+		if random.IntN(10) == 0 { // written by a clock that was ahead
+			now := time.Now().Add(time.Duration(random.Int64N(int64(10000 * time.Hour)))).UnixMicro()
+			require.NoError(t, s.client.Set(t.Context(), redisKey(counts[0].Key), now, time.Hour).Err())
+		}
+		for range random.IntN(30) {
+			checkAgainstDecide(t, s, counts, random)
+		}
+	}
+}
+
+// checkAgainstDecide sends one request, and compares what Redis holds before and after it with what decide makes of that.
+func checkAgainstDecide(t *testing.T, s *shared, counts []Count, random *rand.Rand) {
+	before := make([]time.Duration, len(counts)) // as TAT, 0 where there is none
+	for i := range counts {
+		before[i] = tatOf(t, s, counts[i].Key)
+	}
+	least, used := make([]time.Duration, len(counts)), make([]time.Duration, len(counts))
+	for i := range least {
+		if random.IntN(3) == 0 {
+			least[i] = time.Duration(random.Int64N(int64(counts[i].Limit.Window()))).Truncate(time.Microsecond)
+		}
+	}
+	copy(used, least)
+	require.NoError(t, s.ask(t.Context(), counts, used))
+	// The moment at which Redis decided follows from any key that was used, and must be one for all.
+	allowed := true
+	for i, c := range counts {
+		allowed = allowed && decide(c.Limit, used[i], 0, c.Limit.increment()).Allowed
+		require.Equal(t, used[i], decide(c.Limit, used[i], 0, 0).Reset, "within the capacity")
+		require.GreaterOrEqual(t, used[i], min(least[i], c.Limit.Window()))
+	}
+	for i, c := range counts {
+		after := tatOf(t, s, c.Key)
+		if !allowed {
+			require.Contains(t, []time.Duration{before[i], 0}, after, "a refused request changes nothing")
+			continue
+		}
+		d := decide(c.Limit, used[i], 0, c.Limit.increment())
+		if after == 0 {
+			require.Less(t, d.tat, time.Second, "only what is over is gone")
+			continue
+		}
+		now := after - d.tat // of Redis
+		require.Equal(t, decide(c.Limit, max(before[i], now+least[i]), now, c.Limit.increment()).tat, after)
+	}
+}
+
+func tatOf(t *testing.T, s *shared, key Key) time.Duration {
+	n, err := s.client.Get(t.Context(), redisKey(key)).Int64()
+	if err == redis.Nil {
+		return 0
+	}
+	require.NoError(t, err)
+	return time.Duration(n) * time.Microsecond
+}
+
+// Whoever reads Redis finds no subject and no address, and no key stays longer than its limit needs it.
+func TestShared_keysAreHashedAndEnd(t *testing.T) {
+	server := redistest.Start(t)
+	m := join(t, server.URL)
+	require.True(t, one(m.Limiter, "usr_ada", NewLimit(60, time.Minute, 3, 1)).Allowed)
+	keys, err := m.shared.client.Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	require.Regexp(t, `^fountain:limit:1:[0-9a-f]{32}$`, keys[0])
+	require.NotContains(t, keys[0], "ada")
+	left, err := m.shared.client.PTTL(t.Context(), keys[0]).Result()
+	require.NoError(t, err)
+	require.Positive(t, left)
+	require.LessOrEqual(t, left, time.Second)
+}
+
+// All limits of a request cost one round trip.
+func TestShared_asksOnceForAllLimits(t *testing.T) {
+	server := redistest.Start(t)
+	m := join(t, server.URL)
+	counts := func() (c []Count) {
+		for _, name := range []string{"a", "b", "c"} {
+			c = append(c, Count{Name: name, Key: NewKey(name), Limit: hourly(100)})
+		}
+		return c
+	}
+	require.True(t, m.Take(t.Context(), counts())) // also brings the script
+	require.NoError(t, m.shared.client.ConfigResetStat(t.Context()).Err())
+	for range 10 {
+		require.True(t, m.Take(t.Context(), counts()))
+	}
+	stats, err := m.shared.client.Info(t.Context(), "commandstats").Result()
+	require.NoError(t, err)
+	require.Contains(t, stats, "cmdstat_evalsha:calls=10,")
+}
+
+func BenchmarkTake_shared(b *testing.B) {
+	m := join(b, redistest.Start(b).URL)
+	limit := NewLimit(60_000_000, time.Minute, 1_000_000, 1)
+	for name, clients := range map[string]int{"1 caller": 0, "32 callers": 16} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			if clients > 0 {
+				b.SetParallelism(clients)
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						one(m.Limiter, "ada", limit)
+					}
+				})
+				return
+			}
+			for b.Loop() {
+				one(m.Limiter, "ada", limit)
+			}
+		})
+	}
+	require.Zero(b, testutil.ToFloat64(m.shared.failures))
+}
