@@ -18,7 +18,7 @@ var programs = map[string]func() *program{
 			Admin
 		}
 		return &program{
-			word: "kms", settings: &s, service: &s.Service, admin: &s.Admin,
+			word: "kms", settings: &s, service: &s.Service, admin: &s.Admin, redis: &s.Redis,
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return kms.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return kms.Migrate(ctx, s.Config) },

@@ -66,6 +66,26 @@ func TestServe_reportsEveryWrongSettingAtOnceWithoutItsValue(t *testing.T) {
 	require.Equal(t, "the settings of kms are good\n", got.stdout)
 }
 
+// The settings of Redis are no one service's, and strict all the same; what they hold is a secret.
+func TestServe_checksTheSettingsOfRedis(t *testing.T) {
+	for said, setting := range map[string]string{
+		"did you mean FOUNTAIN_REDIS_URL?": "FOUNTAIN_REDIS_URI=redis://:hunter2@cache",
+		"FOUNTAIN_REDIS_URL: must be":      "FOUNTAIN_REDIS_URL=http://:hunter2@cache",
+	} {
+		for _, arguments := range [][]string{{"serve", "gateway", "--validate"}, {"serve", "kms", "--validate"}, {"up", "--data", t.TempDir()}} {
+			cmd := command(t, arguments...)
+			cmd.Env = append(cmd.Env, setting, "FOUNTAIN_KMS_DATA_DIR="+t.TempDir())
+			got := finish(t, cmd)
+			require.Equal(t, exitUsage, got.code)
+			require.Contains(t, got.stderr, said)
+			require.NotContains(t, got.stderr, "hunter2")
+		}
+	}
+	cmd := command(t, "serve", "gateway", "--validate")
+	cmd.Env = append(cmd.Env, "FOUNTAIN_GATEWAY_URL=redis://cache")
+	require.Contains(t, finish(t, cmd).stderr, "FOUNTAIN_GATEWAY_URL: unknown setting", "they have one name")
+}
+
 func TestKeygen_makesAKeyForItsOwnerAndNeverReplacesOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys", "root.key")
 	got := run(t, "keygen", path)

@@ -542,7 +542,7 @@ type APIKeyVerdict struct {
 	OwnerID   *string                 `json:"ownerId,omitempty"`
 	OwnerKind *APIKeyVerdictOwnerKind `json:"ownerKind,omitempty"`
 
-	// RateLimit How a key with a rate limit stands at the replica that answers.
+	// RateLimit How a key with a rate limit stands, at the replica that answers or at all that share a Redis.
 	RateLimit *KeyRateState `json:"rateLimit,omitempty"`
 	Scopes    *[]string     `json:"scopes,omitempty"`
 
@@ -668,16 +668,18 @@ type KeyMetadata = map[string]string
 
 // KeyRateLimit defines model for KeyRateLimit.
 type KeyRateLimit struct {
-	// Limit Uses in a window; counted by each replica of the kms.
+	// Limit Uses at once; they come back evenly in a window. Each replica of the kms counts by itself, unless replicas share a Redis.
 	Limit         int64 `json:"limit"`
 	WindowSeconds int64 `json:"windowSeconds"`
 }
 
-// KeyRateState How a key with a rate limit stands at the replica that answers.
+// KeyRateState How a key with a rate limit stands, at the replica that answers or at all that share a Redis.
 type KeyRateState struct {
-	Limit     int64     `json:"limit"`
-	Remaining int64     `json:"remaining"`
-	ResetAt   time.Time `json:"resetAt"`
+	Limit     int64 `json:"limit"`
+	Remaining int64 `json:"remaining"`
+
+	// ResetAt When all of the limit is there again.
+	ResetAt time.Time `json:"resetAt"`
 }
 
 // Login defines model for Login.

@@ -96,7 +96,7 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 	}
 	s.Issuer = issuer
 	k := kms.Config{
-		Service: s, EnrolDir: h.enrolDir(), Version: h.Version,
+		Service: s, EnrolDir: h.enrolDir(), Redis: h.Redis, Version: h.Version,
 		OnBootstrapToken: func(path string) { h.bootstrap.Store(&path) },
 	}
 	if h.Issuer == "" {

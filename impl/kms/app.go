@@ -30,6 +30,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/ratelimit"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -42,8 +43,8 @@ type app struct {
 }
 
 // build makes the domain on a database.
-func build(ctx context.Context, c Config, db *store.DB) (*app, error) {
-	domain, err := assemble(ctx, c, db)
+func build(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limiter) (*app, error) {
+	domain, err := assemble(ctx, c, db, limiter)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 }
 
 // assemble makes the domain. The root key comes first: a wrong one must not change anything.
-func assemble(ctx context.Context, c Config, db *store.DB) (*handlers.Domain, error) {
+func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limiter) (*handlers.Domain, error) {
 	v, err := vault.Open(ctx, db, kmsdb.Keysets{}, c.RootKeyFile, c.Clock)
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func assemble(ctx context.Context, c Config, db *store.DB) (*handlers.Domain, er
 		return nil, err
 	}
 	mint := &signing.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
-	return parts{c, db, v, sets, mint, ring, feed}.domain(), nil
+	return parts{c, db, v, sets, mint, ring, feed, limiter}.domain(), nil
 }
 
 // parts are what the domain is made of.
@@ -118,6 +119,8 @@ type parts struct {
 	mint *signing.Mint
 	ring *signing.Ring
 	feed *revocation.Feed
+
+	limiter *ratelimit.Limiter
 }
 
 // domain wires the parts of the domain.
@@ -133,7 +136,7 @@ func (p parts) domain() *handlers.Domain {
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)
 	services := service.New(db, kmsdb.Services{}, apiKeys, roles, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
-	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, refusals, c.Clock, c.Log)
+	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, refusals, p.limiter, c.Clock, c.Log)
 	clients := &credential.Clients{Keys: presented, Mint: p.mint}
 	sessions := session.New(session.Config{
 		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,

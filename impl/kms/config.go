@@ -18,6 +18,7 @@ type Config struct {
 	EnrolDir    string `env:"ENROL_DIR"`     // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
 	PublicURL   string `env:"PUBLIC_URL"`    // base of the endpoints' URLs in the metadata; default the issuer
 
+	Redis            config.Redis      `env:"-"` // over which replicas share the limits of keys; config.RedisPrefix has its names
 	Version          string            `env:"-"` // of the program, told by health
 	OnBootstrapToken func(path string) `env:"-"` // told where a bootstrap token lies; default: a line in the log
 }
@@ -34,7 +35,7 @@ func (c *Config) Validate() error {
 	if c.Version == "" {
 		c.Version = "devel"
 	}
-	errs := []error{c.Service.Validate()}
+	errs := []error{c.Service.Validate(), c.Redis.Validate()}
 	for name, address := range map[string]string{"ISSUER": c.Issuer, "PUBLIC_URL": c.PublicURL} {
 		if address != "" && !httpURL(address) {
 			errs = append(errs, errors.New(name+": must be an absolute http or https URL without user, query, fragment and final slash"))

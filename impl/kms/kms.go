@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
 // schema is what the database of the kms holds.
@@ -29,9 +30,14 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	s := &program{config: c, life: life}
+	limiter, err := ratelimit.New(ratelimit.Options{Redis: c.Redis, CAFile: c.TLS.CAFile, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer})
+	if err != nil {
+		return err
+	}
+	s := &program{config: c, life: life, limiter: limiter}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	life.Require(s.signs)
+	life.Go("limits", limiter.Run)
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Revocations: revocations{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
 }
@@ -41,6 +47,7 @@ type program struct {
 	config   Config
 	life     *lifecycle.Service
 	handlers *handlers.Handlers
+	limiter  *ratelimit.Limiter
 	app      atomic.Pointer[app]
 }
 
@@ -52,7 +59,7 @@ func (s *program) work(ctx context.Context) error {
 	}
 	var built *app
 	err = s.life.Await(ctx, "its database", func(ctx context.Context) (err error) {
-		built, err = build(ctx, s.config, db)
+		built, err = build(ctx, s.config, db, s.limiter)
 		return lifecycle.UnlessUnavailable(err)
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ func explain(err error) error {
 }
 
 func recoverOn(ctx context.Context, c Config, db *store.DB, r Recovery) (done Recovered, err error) {
-	d, err := assemble(ctx, c, db) // refuses a root key that does not open what is sealed here
+	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not open what is sealed here; no key is presented, so none is limited
 	if err != nil {
 		return Recovered{}, err
 	}

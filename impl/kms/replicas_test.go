@@ -13,7 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	api "github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/ratelimit/redistest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
@@ -21,11 +24,17 @@ import (
 // replicas runs two kms on one PostgreSQL, started at once on an empty database, and hands them to f; there is none on SQLite.
 func replicas(t *testing.T, f func(a, b *house)) {
 	t.Helper()
+	replicasWith(t, func(*kms.Config) {}, f)
+}
+
+func replicasWith(t *testing.T, change func(*kms.Config), f func(a, b *house)) {
+	t.Helper()
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
 			return // SQLite has one process
 		}
 		one := databaseOf(t, c)
+		change(&one)
 		two := one
 		two.DataDir = t.TempDir()
 		now := clock.NewFake(clock.System.Now())
@@ -36,6 +45,27 @@ func replicas(t *testing.T, f func(a, b *house)) {
 		both.Go(func() { b = start(t, two) })
 		both.Wait()
 		f(a, b)
+	})
+}
+
+// Ten in an hour are ten at all replicas together where they share a Redis.
+func TestReplicas_shareTheLimitOfAKeyOverRedis(t *testing.T) {
+	replicasWith(t, func(c *kms.Config) { c.Redis = config.Redis{URL: redistest.Start(t).URL} }, func(a, b *house) {
+		t := a.t
+		_, raised := a.administrator()
+		a.user("grace", "editor", raised)
+		made := a.createKey(api.APIKeyCreate{Name: "limited", Scopes: []string{"elements:read"}, RateLimit: &api.KeyRateLimit{Limit: 10, WindowSeconds: 36000}},
+			a.login("grace", userPassword).AccessToken)
+		require.Equal(t, http.StatusCreated, made.StatusCode(), string(made.Body))
+		good := 0
+		for range 15 {
+			for _, h := range []*house{a, b} {
+				if h.verify(made.JSON201.Key, raised).Valid {
+					good++
+				}
+			}
+		}
+		require.Equal(t, 10, good)
 	})
 }
 

@@ -13,7 +13,7 @@ end
 if allowed then
   for i, key in ipairs(KEYS) do
     local after = used[i] + ARGV[3 * i - 2]
-    -- A key goes when its whole allowance is back: it would say nothing that no key does not say.
+    -- In full digits, for a Redis that would write 14 of them. A key goes when its whole allowance is back: it would say nothing that no key does not say.
     redis.call('SET', key, string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
   end
 end

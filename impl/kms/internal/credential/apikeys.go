@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/keytext"
+	"github.com/fountainai/fountain/internal/ratelimit"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -71,13 +72,14 @@ type Keys struct {
 
 	refusals *auditlog.Refusals
 	known    *known
-	rates    rates
+	limiter  *ratelimit.Limiter
 }
 
 // NewKeys returns the judge of API keys. Endings are what the revocation feed of this replica knows.
-func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations, refusals *auditlog.Refusals, c clock.Clock, log *slog.Logger) *Keys {
+func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations, refusals *auditlog.Refusals, limiter *ratelimit.Limiter, c clock.Clock,
+	log *slog.Logger) *Keys {
 	return &Keys{
-		db: db, rows: rows, owners: owners, pepper: pepper, refusals: refusals, clock: c, log: log, known: newKnown(endings),
+		db: db, rows: rows, owners: owners, pepper: pepper, refusals: refusals, limiter: limiter, clock: c, log: log, known: newKnown(endings),
 	}
 }
 
@@ -91,7 +93,7 @@ func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict,
 		v.Code = InsufficientScope
 		return v, nil
 	}
-	if v.Rate = s.rates.take(v.Key, s.clock.Now()); v.Rate.Exceeded {
+	if v.Rate = s.rate(ctx, v.Key); v.Rate.Exceeded {
 		v.Code = RateLimited
 		return v, nil
 	}
@@ -120,8 +122,8 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 		return Verdict{Code: NotFound}, nil
 	}
 	if v.Code == Valid {
-		if v.Rate = s.rates.take(v.Key, s.clock.Now()); v.Rate.Exceeded {
-			return v, domain.Refuse(domain.RateLimited, "The key was used too often.").After(v.Rate.ResetAt.Sub(s.clock.Now()))
+		if v.Rate = s.rate(ctx, v.Key); v.Rate.Exceeded {
+			return v, domain.Refuse(domain.RateLimited, "The key was used too often.").After(v.Rate.Retry)
 		}
 		return s.use(ctx, v)
 	}
@@ -237,7 +239,6 @@ func (u *uses) take() map[string]Use {
 // information, not a guarantee.
 func (s *Keys) Flush(ctx context.Context) error {
 	s.known.sweep()
-	s.rates.sweep(s.clock.Now())
 	of := s.uses.take()
 	if len(of) == 0 {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/internal/auth"
 )
 
@@ -95,60 +94,6 @@ func (k *known) sweep() {
 	for text, one := range k.verdicts {
 		if time.Since(one.read) >= knownFor {
 			delete(k.verdicts, text)
-		}
-	}
-}
-
-// Rate is how a key with a limit stands at this replica.
-type Rate struct {
-	Limit, Remaining int64
-	ResetAt          time.Time
-	Exceeded         bool
-}
-
-// rates counts the uses of keys with a limit in windows that begin with a use, by their lineage: a key that is rotated does not begin anew. Keys
-// without a limit take no room.
-type rates struct {
-	mu      sync.Mutex
-	windows map[string]window
-}
-
-type window struct {
-	began, ends time.Time
-	used        int64
-}
-
-// over reports whether the window is not that of now: it has ended, or the clock was set back.
-func (w window) over(now time.Time) bool { return !now.Before(w.ends) || now.Before(w.began) }
-
-// take counts one use.
-func (r *rates) take(k apikey.Key, now time.Time) Rate {
-	if k.Limit.Uses == 0 {
-		return Rate{}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w := r.windows[k.RootID]
-	if w.over(now) {
-		w = window{began: now, ends: now.Add(k.Limit.Window)}
-	}
-	exceeded := w.used >= k.Limit.Uses
-	if !exceeded {
-		w.used++
-	}
-	if r.windows == nil {
-		r.windows = map[string]window{}
-	}
-	r.windows[k.RootID] = w
-	return Rate{k.Limit.Uses, max(0, k.Limit.Uses-w.used), w.ends, exceeded}
-}
-
-func (r *rates) sweep(now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for id, w := range r.windows {
-		if w.over(now) {
-			delete(r.windows, id)
 		}
 	}
 }

@@ -1,0 +1,32 @@
+package credential
+
+import (
+	"context"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/internal/ratelimit"
+)
+
+// Rate is how a key with a limit stands: at this replica, or, where limits are shared over Redis, at all of them.
+type Rate struct {
+	Limit, Remaining int64
+	ResetAt          time.Time     // when all of the limit is there again
+	Retry            time.Duration // until the next use is allowed; 0 when this one is
+	Exceeded         bool
+}
+
+// rateName is the name of the limit, beside those of the gateway in the same Redis.
+const rateName = "kms api-key"
+
+// rate counts one use of a key, by its lineage: a key that is rotated does not begin anew.
+func (s *Keys) rate(ctx context.Context, k apikey.Key) Rate {
+	if k.Limit.Uses == 0 {
+		return Rate{}
+	}
+	uses := int(k.Limit.Uses)
+	counts := []ratelimit.Count{{Name: rateName, Key: ratelimit.NewKey(rateName, k.RootID), Limit: ratelimit.NewLimit(uses, k.Limit.Window, uses, 1)}}
+	allowed := s.limiter.Take(ctx, counts)
+	c := counts[0]
+	return Rate{Limit: k.Limit.Uses, Remaining: int64(c.Remaining), ResetAt: s.clock.Now().Add(c.Reset), Retry: c.Retry, Exceeded: !allowed}
+}
