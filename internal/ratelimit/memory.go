@@ -44,14 +44,14 @@ func (m *memory) take(counts []Count, now time.Duration) bool {
 	allowed := true
 	for i := range counts {
 		c := &counts[i]
-		s := &m.shards[m.index(c.Key)]
+		s := &m.shards[c.shard]
 		c.place = s.place(c, now)
 		c.Decision = decide(c.Limit, s.tats[c.place], now, c.Limit.increment())
 		allowed = allowed && c.Allowed
 	}
 	for i := range counts {
 		c := &counts[i]
-		s := &m.shards[m.index(c.Key)]
+		s := &m.shards[c.shard]
 		switch {
 		case allowed:
 			s.tats[c.place] = c.tat
@@ -85,7 +85,8 @@ func (m *memory) index(key Key) uint64 { return maphash.Bytes(m.seed, key[:]) % 
 // lock locks the shards of all counts, in their order, so that no two calls wait for each other.
 func (m *memory) lock(counts []Count) (mask uint64) {
 	for i := range counts {
-		mask |= 1 << m.index(counts[i].Key)
+		counts[i].shard = m.index(counts[i].Key)
+		mask |= 1 << counts[i].shard
 	}
 	for left := mask; left != 0; left &= left - 1 {
 		m.shards[bits.TrailingZeros64(left)].mu.Lock()

@@ -35,7 +35,8 @@ type Count struct {
 	Limit Limit
 
 	Decision
-	place Key // where memory keeps it
+	shard uint64 // where memory keeps it, and under which key
+	place Key
 }
 
 // Options configure a Limiter. Only Clock is needed where there is no Redis.
@@ -74,7 +75,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 }
 
 // Take counts a request against all its limits, and reports whether all allow it; one that is refused takes nothing of any. With Redis all are
-// decided about in one round trip, and where Redis does not answer, in this process: never is a request refused or admitted because Redis is away.
+// decided about in one round trip, and where Redis does not answer, in this process: no request is refused or admitted because Redis is away.
 func (l *Limiter) Take(ctx context.Context, counts []Count) bool {
 	now := clock.Elapsed(l.clock).Truncate(time.Microsecond)
 	if l.shared != nil && !l.shared.away.Load() {
@@ -93,8 +94,8 @@ const slack = dialTimeout + 3*operationTimeout
 //
 //   - It is the least that Redis takes the key to have used. A Redis that comes back empty gives nobody a new allowance that a process
 //     knows to be used up.
-//   - It is what the process goes on with when Redis is away. It is never less than what the process itself admitted, so that n processes
-//     admit at most n times the quota, whenever Redis goes and comes.
+//   - It is what the process goes on with when Redis is away. It is not less than what the process itself admitted (but for slack, each time
+//     that Redis loses what it knew), so that n processes admit at most n times the quota, whenever Redis goes and comes.
 //   - A request that is refused by it would be refused by Redis too, and costs no round trip.
 //
 // ok is false when Redis gave no answer.

@@ -3,8 +3,15 @@ package ratelimit
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,15 +54,15 @@ func (l *lines) count(text string) int {
 
 // join makes one more process that counts over a Redis, and runs it. It waits for a busy machine longer than a gateway does: what the tests
 // count is what Redis allows.
-func join(tb testing.TB, url string) *member {
-	return launch(tb, url, func(o *redis.Options) {
-		o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute, time.Minute
-	})
+func join(tb testing.TB, url string) *member { return launch(tb, config.Redis{URL: url}, "", patient) }
+
+func patient(o *redis.Options) {
+	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute, time.Minute
 }
 
-func launch(tb testing.TB, url string, change func(*redis.Options)) *member {
+func launch(tb testing.TB, server config.Redis, ca string, change func(*redis.Options)) *member {
 	log := &lines{}
-	l, err := New(Options{Redis: config.Redis{URL: url}, Clock: clock.System, Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()})
+	l, err := New(Options{Redis: server, CAFile: ca, Clock: clock.System, Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()})
 	require.NoError(tb, err)
 	options := *l.shared.client.Options()
 	change(&options)
@@ -156,10 +163,10 @@ func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
 // A Redis that hangs costs a few requests their short wait, and the others none.
 func TestShared_aRedisThatHangsIsAway(t *testing.T) {
 	server := redistest.Start(t)
-	m, admin := launch(t, server.URL, func(*redis.Options) {}), join(t, server.URL).shared.client
+	m, admin := launch(t, config.Redis{URL: server.URL}, "", func(*redis.Options) {}), join(t, server.URL).shared.client
 	require.NoError(t, admin.Do(t.Context(), "CLIENT", "PAUSE", 1000).Err())
 	require.Equal(t, 50, flood([]*member{m}, hourly(50), "ada", 4000))
-	require.True(t, m.shared.away.Load())
+	require.Equal(t, 1, m.log.count("Redis is away"))
 	require.Less(t, testutil.ToFloat64(m.shared.failures), 100.0, "it is not asked by each request")
 	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
 }
@@ -172,6 +179,56 @@ func TestShared_aRedisThatNeverCameLimitsAllTheSame(t *testing.T) {
 	require.Zero(t, m.log.count("hunter2"))
 	failed := testutil.ToFloat64(m.shared.failures)
 	require.Less(t, failed, 100.0, "a dead Redis is not asked by each request")
+}
+
+// By rediss:// and a password, or not at all: what is not encrypted, or not the server that the authorities know, is a Redis that is away.
+func TestShared_overTLSAndWithAPassword(t *testing.T) {
+	server := redistest.Start(t)
+	require.NoError(t, join(t, server.URL).shared.client.ConfigSet(t.Context(), "requirepass", "hunter2").Err())
+	address, ca := behindTLS(t, strings.TrimPrefix(server.URL, "redis://"))
+	for name, c := range map[string]struct {
+		url, ca string
+		shared  bool
+	}{
+		"as it should be":      {"rediss://:hunter2@" + address, ca, true},
+		"another password":     {"rediss://:hunter3@" + address, ca, false},
+		"no password":          {"rediss://" + address, ca, false},
+		"an unknown authority": {"rediss://:hunter2@" + address, "", false},
+		"without TLS":          {"redis://:hunter2@" + address, ca, false},
+	} {
+		m := launch(t, config.Redis{URL: c.url}, c.ca, patient)
+		require.Equal(t, 5, flood([]*member{m}, hourly(5), name, 80), name)
+		require.Equal(t, c.shared, testutil.ToFloat64(m.shared.gauge) == 1, name)
+		require.Zero(t, m.log.count("hunter"), name)
+	}
+}
+
+// behindTLS puts TLS in front of a server, and returns its address and the file of the authority that signed its certificate.
+func behindTLS(t *testing.T, to string) (address, ca string) {
+	web := httptest.NewUnstartedServer(nil)
+	web.StartTLS()
+	defer web.Close()
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600))
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: web.TLS.Certificates})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			front, err := l.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			back, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = front.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(back, front); _ = back.Close() }() // ends with either connection
+			go func() { _, _ = io.Copy(front, back); _ = front.Close() }()
+		}
+	}()
+	return l.Addr().String(), ca
 }
 
 // What Redis refuses to do is a Redis that is away, until it does it again.
