@@ -65,6 +65,7 @@ func launch(tb testing.TB, server config.Redis, ca string, change func(*redis.Op
 	l, err := New(Options{Redis: server, CAFile: ca, Clock: clock.System, Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()})
 	require.NoError(tb, err)
 	options := *l.shared.client.Options()
+	options.Dialer = nil // it holds the bounds of the first client
 	change(&options)
 	l.shared.client = redis.NewClient(&options)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -76,8 +76,10 @@ type Keys struct {
 }
 
 // NewKeys returns the judge of API keys. Endings are what the revocation feed of this replica knows.
-func NewKeys(db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations, refusals *auditlog.Refusals, limiter *ratelimit.Limiter, c clock.Clock,
-	log *slog.Logger) *Keys {
+func NewKeys(
+	db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations,
+	refusals *auditlog.Refusals, limiter *ratelimit.Limiter, c clock.Clock, log *slog.Logger,
+) *Keys {
 	return &Keys{
 		db: db, rows: rows, owners: owners, pepper: pepper, refusals: refusals, limiter: limiter, clock: c, log: log, known: newKnown(endings),
 	}
