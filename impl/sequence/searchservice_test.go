@@ -59,7 +59,8 @@ func (s *searchService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the caller has gone
 	}
-	match, err := s.op.Match(r.Method, r.URL.EscapedPath())
+	var match contract.Match
+	err = s.op.Match(r.Method, r.URL.EscapedPath(), &match)
 	if err == nil {
 		if match.Operation.HasBody() {
 			err = match.Operation.CheckBody(r.Header.Get("Content-Type"), body)

@@ -32,11 +32,20 @@ func many(b *testing.B) *Contract {
 
 func BenchmarkMatch_of500Operations(b *testing.B) {
 	c := many(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := c.Match(http.MethodPut, "/many/v1/group7/things197/abc"); err != nil {
-			b.Fatal(err)
-		}
+	for _, path := range []struct{ name, path string }{
+		{"found", "/many/v1/group7/things197/abc"},
+		{"escaped", "/many/v1/group7/things197/caf%C3%A9"},
+		{"not found", "/many/v1/group7/things198/abc"},
+	} {
+		b.Run(path.name, func(b *testing.B) {
+			var m Match
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.Match(http.MethodPut, path.path, &m); (err == nil) == (path.name == "not found") {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -50,7 +59,7 @@ func family(b *testing.B) *Contract {
 func BenchmarkCheckParameters_ofAList(b *testing.B) {
 	c := family(b)
 	r := httptest.NewRequest(http.MethodGet, "/sequence/v1/scopes/hamlet/line/elements?limit=50&cursor=abcdefghijklmnop", nil)
-	m, err := c.Match(r.Method, r.URL.EscapedPath())
+	m, err := match(c, r.Method, r.URL.EscapedPath())
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -133,8 +133,8 @@ func (c *Contract) Operation(id string) *Operation {
 }
 
 // Match finds the operation for a method and an escaped path; see Table.Match.
-func (c *Contract) Match(method, escapedPath string) (*Match, error) {
-	return c.table.Match(method, escapedPath)
+func (c *Contract) Match(method, escapedPath string, m *Match) error {
+	return c.table.Match(method, escapedPath, m)
 }
 
 // Allow returns the value of the Allow header for an escaped path; see Table.Allow.

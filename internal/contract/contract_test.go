@@ -49,7 +49,7 @@ func TestLoadAll_compilesTheFamilysContracts(t *testing.T) {
 	}
 	table, err := NewTable(all...)
 	require.NoError(t, err, "the gateway mounts them side by side")
-	m, err := table.Match("POST", "/kms/v1/auth/login")
+	m, err := match(table, "POST", "/kms/v1/auth/login")
 	require.NoError(t, err)
 	require.Equal(t, "loginUser", m.Operation.ID)
 }

@@ -18,10 +18,25 @@ type Table struct{ root *node }
 
 // node is one position in a path.
 type node struct {
-	static     map[string]*node
-	templates  []*templateNode // most literal first
-	operations map[string]*Operation
-	allow      string // value of the Allow header; "" where no path ends
+	static    map[string]*node
+	few       []staticNode    // the same as static, where there are few
+	templates []*templateNode // most literal first
+	routes    []route         // what ends here, one for each method; none where no path ends
+	names     []string        // of the parameters on the way here
+	allow     string          // value of the Allow header
+	refused   error           // what another method is told
+}
+
+// route is an operation at the end of its path.
+type route struct {
+	method    string
+	operation *Operation
+}
+
+// staticNode is a segment without a parameter.
+type staticNode struct {
+	segment string
+	next    *node
 }
 
 // templateNode is a segment with one parameter: prefix{name}suffix.
@@ -30,22 +45,41 @@ type templateNode struct {
 	next                 *node
 }
 
-// Match is a found operation with its path parameters.
+// maxPathParameters is how many parameters a path may have.
+const maxPathParameters = 16
+
+// Match is a found operation with its path parameters, as parts of the path: it holds on to the path and copies nothing. Table.Match fills
+// it; the zero value has found nothing.
 type Match struct {
 	Operation *Operation
-	names     []string
-	values    []string // still escaped
+	path      string
+	names     []string // the table's, not to be changed
+	spans     [maxPathParameters]span
+	count     int // of spans in use
 }
+
+// span is a part of the path.
+type span struct{ start, end int }
 
 // Param returns a path parameter, unescaped.
 func (m *Match) Param(name string) (string, bool) {
 	for i, n := range m.names {
 		if n == name {
-			value, err := url.PathUnescape(m.values[i])
-			return value, err == nil
+			return m.value(i), true
 		}
 	}
 	return "", false
+}
+
+// value returns the parameter at a position, unescaped. Match has found the escapes good.
+func (m *Match) value(position int) string {
+	at := m.spans[position]
+	escaped := m.path[at.start:at.end]
+	if strings.IndexByte(escaped, '%') < 0 {
+		return escaped
+	}
+	value, _ := url.PathUnescape(escaped)
+	return value
 }
 
 // NewTable joins the operations of contracts into one table; two operations of the same method and path, or parameters of
@@ -68,56 +102,69 @@ func (t *Table) add(op *Operation) error {
 		return fmt.Errorf("path must begin with /")
 	}
 	at := t.root
+	var names []string
 	if op.Path != "/" {
 		for _, segment := range strings.Split(op.Path[1:], "/") {
-			next, err := at.child(segment)
+			next, name, err := at.child(segment)
 			if err != nil {
 				return err
 			}
-			at = next
+			if at = next; name != "" {
+				names = append(names, name)
+			}
 		}
 	}
-	if at.operations == nil {
-		at.operations = map[string]*Operation{}
+	if len(names) > maxPathParameters {
+		return fmt.Errorf("path must have at most %d parameters", maxPathParameters)
 	}
-	if other, taken := at.operations[op.Method]; taken {
+	if other := at.operation(op.Method); other != nil {
 		return fmt.Errorf("%s has the same method and path", other.ID)
 	}
-	at.operations[op.Method] = op
+	at.names, at.routes = names, append(at.routes, route{op.Method, op})
 	return nil
 }
 
-func (n *node) child(segment string) (*node, error) {
+func (n *node) operation(method string) *Operation {
+	for i := range n.routes {
+		if n.routes[i].method == method {
+			return n.routes[i].operation
+		}
+	}
+	return nil
+}
+
+// child returns the position after a segment, which is made when it is not there, and the name of the segment's parameter.
+func (n *node) child(segment string) (next *node, name string, err error) {
 	prefix, rest, isTemplate := strings.Cut(segment, "{")
 	if !isTemplate {
 		if segment == "" || segment == "." || segment == ".." || !plainSegment(segment) {
-			return nil, fmt.Errorf("segment %q cannot be matched literally", segment)
+			return nil, "", fmt.Errorf("segment %q cannot be matched literally", segment)
 		}
 		if n.static == nil {
 			n.static = map[string]*node{}
 		}
-		next := n.static[segment]
+		next = n.static[segment]
 		if next == nil {
 			next = &node{}
 			n.static[segment] = next
 		}
-		return next, nil
+		return next, "", nil
 	}
 	name, suffix, closed := strings.Cut(rest, "}")
 	if !closed || name == "" || strings.ContainsAny(suffix, "{}") || !plainSegment(prefix) || !plainSegment(suffix) {
-		return nil, fmt.Errorf("segment %q must have one parameter and plain text around it", segment)
+		return nil, "", fmt.Errorf("segment %q must have one parameter and plain text around it", segment)
 	}
 	for _, have := range n.templates {
 		if have.prefix == prefix && have.suffix == suffix {
 			if have.name != name {
-				return nil, fmt.Errorf("parameters {%s} and {%s} stand at the same position", have.name, name)
+				return nil, "", fmt.Errorf("parameters {%s} and {%s} stand at the same position", have.name, name)
 			}
-			return have.next, nil
+			return have.next, name, nil
 		}
 	}
 	tn := &templateNode{prefix: prefix, suffix: suffix, name: name, next: &node{}}
 	n.templates = append(n.templates, tn)
-	return tn.next, nil
+	return tn.next, name, nil
 }
 
 // plainSegment reports whether s has only characters that need no escape in a path.
@@ -143,18 +190,22 @@ func (n *node) finish() {
 		}
 		return a.prefix > b.prefix
 	})
-	if len(n.operations) > 0 {
+	if len(n.routes) > 0 {
 		methods := []string{http.MethodOptions}
-		for method := range n.operations {
-			methods = append(methods, method)
+		for _, r := range n.routes {
+			methods = append(methods, r.method)
 		}
-		if n.operations[http.MethodGet] != nil && n.operations[http.MethodHead] == nil {
+		if n.operation(http.MethodGet) != nil && n.operation(http.MethodHead) == nil {
 			methods = append(methods, http.MethodHead)
 		}
 		slices.Sort(methods)
 		n.allow = strings.Join(slices.Compact(methods), ", ")
+		n.refused = problem.New(problem.MethodNotAllowed, "The path exists, but not with this method.").WithHeader("Allow", n.allow)
 	}
-	for _, next := range n.static {
+	for segment, next := range n.static {
+		if len(n.static) <= fewNodes {
+			n.few = append(n.few, staticNode{segment, next})
+		}
 		next.finish()
 	}
 	for _, t := range n.templates {
@@ -162,31 +213,51 @@ func (n *node) finish() {
 	}
 }
 
-// Match finds the operation of a method and a path as it was sent, still escaped. HEAD finds GET. Errors: not_found (404,
-// also for a trailing slash, an empty segment, a dot segment or an escaped slash, escaped or not), malformed_target (400),
-// method_not_allowed (405 with Allow), method_unknown (501).
-func (t *Table) Match(method, escapedPath string) (*Match, error) {
-	n, m, err := t.find(escapedPath)
-	if err != nil {
-		return nil, err
+// fewNodes is up to how many segments are compared one by one, which is faster than a map.
+const fewNodes = 6
+
+// after returns the position after a static segment, or nil.
+func (n *node) after(segment string) *node {
+	if len(n.static) > fewNodes {
+		return n.static[segment]
 	}
-	op := n.operations[method]
+	for i := range n.few {
+		if n.few[i].segment == segment {
+			return n.few[i].next
+		}
+	}
+	return nil
+}
+
+// Match finds the operation of a method and a path as it was sent, still escaped, and fills m. HEAD finds GET. Errors: not_found (404, also
+// for a trailing slash, an empty segment, a dot segment or an escaped slash, escaped or not), malformed_target (400), method_not_allowed
+// (405 with Allow), method_unknown (501).
+func (t *Table) Match(method, escapedPath string, m *Match) error {
+	m.Operation = nil
+	n, err := t.find(escapedPath, m)
+	if err != nil {
+		return err
+	}
+	op := n.operation(method)
 	if op == nil && method == http.MethodHead {
-		op = n.operations[http.MethodGet]
+		op = n.operation(http.MethodGet)
 	}
 	if op == nil {
 		if !knownMethod(method) {
-			return nil, problem.New(problem.MethodUnknown, "No operation of this API uses this method.")
+			return errMethodUnknown
 		}
-		return nil, problem.New(problem.MethodNotAllowed, "The path exists, but not with this method.").WithHeader("Allow", n.allow)
+		return n.refused
 	}
 	m.Operation = op
-	return m, nil
+	return nil
 }
+
+var errMethodUnknown error = problem.New(problem.MethodUnknown, "No operation of this API uses this method.")
 
 // Allow returns the methods of a path in the form of the Allow header; its errors are those of Match.
 func (t *Table) Allow(escapedPath string) (string, error) {
-	n, _, err := t.find(escapedPath)
+	var m Match
+	n, err := t.find(escapedPath, &m)
 	if err != nil {
 		return "", err
 	}
@@ -202,96 +273,142 @@ func knownMethod(method string) bool {
 	return false
 }
 
-func (t *Table) find(escapedPath string) (*node, *Match, error) {
-	segments, err := splitPath(escapedPath)
-	if err != nil {
-		return nil, nil, err
+func (t *Table) find(path string, m *Match) (*node, error) {
+	m.path, m.names, m.count = path, nil, 0
+	if err := checkPath(path); err != nil {
+		return nil, err
 	}
-	m := &Match{}
-	n := t.root.walk(segments, m)
+	at := len("/")
+	if path == "/" {
+		at = pathEnd
+	}
+	n := t.root.walk(path, at, m)
 	if n == nil {
-		return nil, nil, errNoPath
+		return nil, errNoPath
 	}
-	return n, m, nil
+	m.names = n.names
+	return n, nil
 }
 
-// walk follows segments to a node where a path ends; it takes back a choice that leads nowhere.
-func (n *node) walk(segments []string, m *Match) *node {
-	if len(segments) == 0 {
-		if len(n.operations) == 0 {
+// pathEnd stands for the place after the last segment.
+const pathEnd = -1
+
+// walk follows the segments from a place of the path to a node where a path ends; it takes back a choice that leads nowhere.
+func (n *node) walk(path string, at int, m *Match) *node {
+	if at == pathEnd {
+		if len(n.routes) == 0 {
 			return nil
 		}
 		return n
 	}
-	segment := segments[0]
-	if next := n.static[segment]; next != nil {
-		if end := next.walk(segments[1:], m); end != nil {
-			return end
+	end, then := len(path), pathEnd
+	if i := strings.IndexByte(path[at:], '/'); i >= 0 {
+		end, then = at+i, at+i+1
+	}
+	segment := path[at:end]
+	if next := n.after(segment); next != nil {
+		if found := next.walk(path, then, m); found != nil {
+			return found
 		}
 	}
 	for _, t := range n.templates {
 		if len(segment) <= len(t.prefix)+len(t.suffix) || !strings.HasPrefix(segment, t.prefix) || !strings.HasSuffix(segment, t.suffix) {
 			continue
 		}
-		m.names = append(m.names, t.name)
-		m.values = append(m.values, segment[len(t.prefix):len(segment)-len(t.suffix)])
-		if end := t.next.walk(segments[1:], m); end != nil {
-			return end
+		m.spans[m.count] = span{at + len(t.prefix), end - len(t.suffix)}
+		m.count++
+		if found := t.next.walk(path, then, m); found != nil {
+			return found
 		}
-		m.names, m.values = m.names[:len(m.names)-1], m.values[:len(m.values)-1]
+		m.count--
 	}
 	return nil
 }
 
-var errNoPath = problem.New(problem.NotFound, "This API has no such path.")
+var errNoPath error = problem.New(problem.NotFound, "This API has no such path.")
 
 // maxSegments bounds the work of one look-up.
 const maxSegments = 64
 
-// splitPath checks a path's escapes and splits it. The paths that different programs read differently are not found.
-func splitPath(path string) ([]string, error) {
+// Classes of the bytes of a path.
+const (
+	pathForbidden = iota
+	pathPlain
+	pathSlash
+	pathEscape
+)
+
+// pathClasses admits only the characters of RFC 3986 section 3.3.
+var pathClasses = func() (classes [256]uint8) {
+	for c := range 256 {
+		if unreserved(byte(c)) || strings.IndexByte("!$&'()*+,;=:@", byte(c)) >= 0 {
+			classes[c] = pathPlain
+		}
+	}
+	classes['/'], classes['%'] = pathSlash, pathEscape
+	return classes
+}()
+
+// checkPath checks a path's bytes and escapes. The paths that different programs read differently are not found.
+func checkPath(path string) error {
 	if path == "/" {
-		return nil, nil
+		return nil
 	}
 	if path == "" || path[0] != '/' {
-		return nil, problem.New(problem.MalformedTarget, "The request target must begin with a slash.")
+		return errNoSlash
 	}
-	if err := checkPathBytes(path); err != nil {
-		return nil, err
-	}
-	if strings.Count(path, "/") > maxSegments {
-		return nil, errNoPath
-	}
-	segments := strings.Split(path[1:], "/")
-	for _, s := range segments {
-		decoded, err := url.PathUnescape(s)
-		if err != nil {
-			return nil, malformedTarget("path", string(RulePathEscape), "has an invalid percent escape")
-		}
-		if !utf8.ValidString(decoded) {
-			return nil, malformedTarget("path", string(RulePathUTF8), "is not valid UTF-8")
-		}
-		if strings.ContainsFunc(decoded, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
-			return nil, malformedTarget("path", string(RulePathControl), "has a control character")
-		}
-		if decoded == "" || decoded == "." || decoded == ".." || strings.ContainsAny(decoded, `/\`) {
-			return nil, errNoPath
-		}
-	}
-	return segments, nil
-}
-
-// checkPathBytes admits only the characters of RFC 3986 section 3.3.
-func checkPathBytes(path string) error {
+	slashes, escapes, odd := 0, false, path[len(path)-1] == '/'
 	for i := range len(path) {
-		c := path[i]
-		if !unreserved(c) && !strings.ContainsRune("!$&'()*+,;=:@/%", rune(c)) {
-			return malformedTarget("path", string(RulePathCharacter), "has a character that must be escaped")
+		switch pathClasses[path[i]] {
+		case pathForbidden:
+			return errPathCharacter
+		case pathSlash:
+			slashes++
+			odd = odd || i+1 < len(path) && (path[i+1] == '/' || path[i+1] == '.')
+		case pathEscape:
+			escapes = true
+		}
+	}
+	if slashes > maxSegments {
+		return errNoPath
+	}
+	if !odd && !escapes {
+		return nil
+	}
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		if err := checkSegment(segment); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func malformedTarget(in, rule, message string) *problem.Error {
-	return problem.New(problem.MalformedTarget, "The request target is malformed.").WithField(in, "", rule, message)
+// checkSegment checks one segment, decoded.
+func checkSegment(segment string) error {
+	decoded, err := url.PathUnescape(segment)
+	if err != nil {
+		return errPathEscape
+	}
+	if !utf8.ValidString(decoded) {
+		return errPathUTF8
+	}
+	if strings.ContainsFunc(decoded, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return errPathControl
+	}
+	if decoded == "" || decoded == "." || decoded == ".." || strings.ContainsAny(decoded, `/\`) {
+		return errNoPath
+	}
+	return nil
+}
+
+var (
+	errNoSlash       error = problem.New(problem.MalformedTarget, "The request target must begin with a slash.")
+	errPathCharacter       = malformedTarget(RulePathCharacter, "has a character that must be escaped")
+	errPathEscape          = malformedTarget(RulePathEscape, "has an invalid percent escape")
+	errPathUTF8            = malformedTarget(RulePathUTF8, "is not valid UTF-8")
+	errPathControl         = malformedTarget(RulePathControl, "has a control character")
+)
+
+func malformedTarget(rule Rule, message string) error {
+	return problem.New(problem.MalformedTarget, "The request target is malformed.").WithField("path", "", string(rule), message)
 }

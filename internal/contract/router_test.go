@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +20,14 @@ func table(lines ...string) (*Table, error) {
 		c.Operations = append(c.Operations, &Operation{ID: line, Method: method, Path: path})
 	}
 	return NewTable(c)
+}
+
+// match is Match with a value of its own.
+func match(routes interface {
+	Match(method, path string, m *Match) error
+}, method, path string) (*Match, error) {
+	m := &Match{}
+	return m, routes.Match(method, path, m)
 }
 
 func TestMatch_prefersWhatIsMoreLiteral(t *testing.T) {
@@ -43,16 +52,16 @@ func TestMatch_prefersWhatIsMoreLiteral(t *testing.T) {
 		"/a/caf%C3%A9":     "GET /a/{x}",
 		"/a/a:b,c;d=e&f@g": "GET /a/{x}",
 	} {
-		m, err := routes.Match("GET", path)
+		m, err := match(routes, "GET", path)
 		require.NoError(t, err, path)
 		require.Equal(t, want, m.Operation.ID, path)
 	}
-	m, err := routes.Match("POST", "/a/7:undelete")
+	m, err := match(routes, "POST", "/a/7:undelete")
 	require.NoError(t, err)
 	x, ok := m.Param("x")
 	require.True(t, ok)
 	require.Equal(t, "7", x)
-	m, err = routes.Match("GET", "/deep/caf%C3%A9/b/%7B")
+	m, err = match(routes, "GET", "/deep/caf%C3%A9/b/%7B")
 	require.NoError(t, err)
 	for name, want := range map[string]string{"x": "café", "y": "b", "z": "{"} {
 		value, ok := m.Param(name)
@@ -67,10 +76,11 @@ func TestMatch_takesBackAChoiceThatLeadsNowhere(t *testing.T) {
 	routes, err := table("GET /a/b/c", "GET /{x}/b/d", "GET /{x}/{y}/{z}")
 	require.NoError(t, err)
 	for path, want := range map[string]string{"/a/b/c": "GET /a/b/c", "/a/b/d": "GET /{x}/b/d", "/a/b/e": "GET /{x}/{y}/{z}"} {
-		m, err := routes.Match("GET", path)
+		m, err := match(routes, "GET", path)
 		require.NoError(t, err)
 		require.Equal(t, want, m.Operation.ID)
-		require.Len(t, m.names, strings.Count(want, "{"), "parameters of abandoned choices are gone")
+		require.Equal(t, strings.Count(want, "{"), m.count, "parameters of abandoned choices are gone")
+		require.Len(t, m.names, m.count)
 	}
 }
 
@@ -115,7 +125,7 @@ func TestMatch_refusesPathsThatProgramsReadDifferently(t *testing.T) {
 		"/a/%2525zz":              "", // a percent sign, once decoded
 		strings.Repeat("/a", 100): problem.NotFound,
 	} {
-		_, err := routes.Match("GET", path)
+		_, err := match(routes, "GET", path)
 		if want == "" {
 			require.NoError(t, err, path)
 			continue
@@ -133,7 +143,7 @@ func TestMatch_answersWrongMethodsWithExactAllow(t *testing.T) {
 		{"PUT", "/a", "GET, HEAD, OPTIONS, POST"}, {"TRACE", "/a", "GET, HEAD, OPTIONS, POST"}, {"CONNECT", "/a", "GET, HEAD, OPTIONS, POST"},
 		{"GET", "/b", "DELETE, OPTIONS, PUT"}, {"HEAD", "/b", "DELETE, OPTIONS, PUT"}, {"OPTIONS", "/b", "DELETE, OPTIONS, PUT"},
 	} {
-		_, err := routes.Match(c.method, c.path)
+		_, err := match(routes, c.method, c.path)
 		require.ErrorIs(t, err, problem.MethodNotAllowed)
 		require.Equal(t, []string{c.allow}, problem.From(err).Header["Allow"])
 		allow, err := routes.Allow(c.path)
@@ -141,20 +151,68 @@ func TestMatch_answersWrongMethodsWithExactAllow(t *testing.T) {
 		require.Equal(t, c.allow, allow)
 	}
 	for _, method := range []string{"BREW", "get", "", "PROPFIND"} {
-		_, err := routes.Match(method, "/a")
+		_, err := match(routes, method, "/a")
 		require.ErrorIs(t, err, problem.MethodUnknown, method)
 	}
-	_, err = routes.Match("BREW", "/nothing")
+	_, err = match(routes, "BREW", "/nothing")
 	require.ErrorIs(t, err, problem.NotFound)
+}
+
+func TestMatch_forgetsWhatItFoundBefore(t *testing.T) {
+	routes, err := table("GET /a/{x}", "GET /b/{y}/{z}")
+	require.NoError(t, err)
+	var m Match
+	require.NoError(t, routes.Match("GET", "/b/1/2", &m))
+	require.NoError(t, routes.Match("GET", "/a/3", &m))
+	x, ok := m.Param("x")
+	require.True(t, ok)
+	require.Equal(t, "3", x)
+	_, ok = m.Param("z")
+	require.False(t, ok)
+	for _, path := range []string{"/nothing", "/a/%zz"} {
+		require.NoError(t, routes.Match("GET", "/b/1/2", &m))
+		require.Error(t, routes.Match("GET", path, &m))
+		require.Nil(t, m.Operation)
+		_, ok = m.Param("y")
+		require.False(t, ok)
+	}
+}
+
+func TestMatch_needsNoMemory(t *testing.T) {
+	routes, err := table("GET /a/{x}", "GET /a/b", "PUT /a/{x}/c")
+	require.NoError(t, err)
+	var m Match
+	for _, path := range []string{"/a/b", "/a/1", "/a/1.2", "/nothing", "/a/b/c", "/a//b", "/a/ b"} {
+		require.Zero(t, testing.AllocsPerRun(100, func() { _ = routes.Match("GET", path, &m) }), path)
+	}
+}
+
+func TestNewTable_boundsTheParametersOfAPath(t *testing.T) {
+	path := func(n int) string {
+		var out strings.Builder
+		for i := range n {
+			fmt.Fprintf(&out, "/{p%d}", i)
+		}
+		return out.String()
+	}
+	routes, err := table("GET " + path(maxPathParameters))
+	require.NoError(t, err)
+	m, err := match(routes, "GET", strings.Repeat("/x", maxPathParameters))
+	require.NoError(t, err)
+	last, ok := m.Param(fmt.Sprintf("p%d", maxPathParameters-1))
+	require.True(t, ok)
+	require.Equal(t, "x", last)
+	_, err = table("GET " + path(maxPathParameters+1))
+	require.Error(t, err)
 }
 
 func TestMatch_findsGetForHead(t *testing.T) {
 	routes, err := table("GET /a", "GET /b", "HEAD /b")
 	require.NoError(t, err)
-	m, err := routes.Match("HEAD", "/a")
+	m, err := match(routes, "HEAD", "/a")
 	require.NoError(t, err)
 	require.Equal(t, "GET /a", m.Operation.ID)
-	m, err = routes.Match("HEAD", "/b")
+	m, err = match(routes, "HEAD", "/b")
 	require.NoError(t, err)
 	require.Equal(t, "HEAD /b", m.Operation.ID)
 }
@@ -215,7 +273,7 @@ func FuzzMatch(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		m, err := routes.Match(http.MethodGet, path)
+		m, err := match(routes, http.MethodGet, path)
 		if err != nil {
 			code := problem.From(err).Code
 			if code != problem.NotFound && code != problem.MalformedTarget {

@@ -34,7 +34,7 @@ func request(line, body string, headers ...string) *http.Request {
 
 // admit runs every check of the contract over a request, in the order of the services.
 func admit(c *Contract, r *http.Request) error {
-	m, err := c.Match(r.Method, r.URL.RawPath)
+	m, err := match(c, r.Method, r.URL.RawPath)
 	if err != nil {
 		return err
 	}

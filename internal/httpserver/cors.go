@@ -78,7 +78,8 @@ func (c *CORS) preflight(x *Exchange, routes Routes, allow string) {
 	h.Add("Vary", "Access-Control-Request-Method")
 	h.Add("Vary", "Access-Control-Request-Headers")
 	origin := c.origin(x)
-	match, err := routes.Match(method, x.Request.URL.EscapedPath())
+	var match contract.Match
+	err := routes.Match(method, x.Request.URL.EscapedPath(), &match)
 	if origin == "" || err != nil {
 		return
 	}

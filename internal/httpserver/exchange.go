@@ -20,7 +20,7 @@ type Exchange struct {
 	ClientIP netip.Addr // the peer, or what a trusted proxy says of it
 	Scheme   string     // "https" or "http", of the client's connection: here, or to a trusted proxy
 
-	Match     *contract.Match
+	Match     contract.Match
 	Operation *contract.Operation // nil: no route was found
 	Principal *auth.Principal     // nil: a public operation, or not known yet
 	Code      string              // the X-OTP header, which leaves the request at the gateway

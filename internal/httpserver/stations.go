@@ -33,7 +33,7 @@ func Checks(v *auth.Verifier) Stations {
 		Authenticate: func(x *Exchange) error { return x.authenticate(v) },
 		Permit:       permit,
 		Media:        func(x *Exchange) error { return x.Operation.CheckMedia(x.Request) },
-		Parameters:   func(x *Exchange) error { return x.Operation.CheckParameters(x.Request, x.Match) },
+		Parameters:   func(x *Exchange) error { return x.Operation.CheckParameters(x.Request, &x.Match) },
 		Body:         checkBody,
 	}
 }
@@ -64,7 +64,7 @@ func (s Stations) inOrder() []station {
 
 // Routes finds operations: a contract, or several of them as one table.
 type Routes interface {
-	Match(method, escapedPath string) (*contract.Match, error)
+	Match(method, escapedPath string, m *contract.Match) error
 	Allow(escapedPath string) (string, error)
 }
 
@@ -128,19 +128,16 @@ func (d *door) find(x *Exchange) (by string, err error) {
 		x.Writer.WriteHeader(http.StatusNoContent)
 		return "", nil
 	}
-	match, err := d.Routes.Match(r.Method, r.URL.EscapedPath())
-	var op *contract.Operation
-	if err == nil {
-		op = match.Operation
-	}
+	err = d.Routes.Match(r.Method, r.URL.EscapedPath(), &x.Match)
+	op := x.Match.Operation
 	d.CORS.open(x, op)
-	if calling == byAddress && (err != nil || !probe(match.Operation)) {
+	if calling == byAddress && (err != nil || !probe(op)) {
 		return "host", misdirected()
 	}
 	if err != nil {
 		return routeStation, err
 	}
-	x.Match, x.Operation = match, match.Operation
+	x.Operation = op
 	return "", nil
 }
 

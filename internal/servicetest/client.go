@@ -58,8 +58,8 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
-	match, err := c.contract.Match(r.Method, r.URL.EscapedPath())
-	if err != nil {
+	var match contract.Match
+	if err := c.contract.Match(r.Method, r.URL.EscapedPath(), &match); err != nil {
 		return answer, nil
 	}
 	err = match.Operation.CheckResponse(answer.StatusCode, answer.Header, body)
