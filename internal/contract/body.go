@@ -3,7 +3,6 @@ package contract
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -102,7 +101,8 @@ func (op *Operation) CheckBody(contentType string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	c := &checker{in: "body", direction: inbound}
+	c := newChecker(inbound, "body")
+	defer c.release()
 	if err := c.body(m, body, op.Policy.Errors == ErrorsOAuth); err != nil {
 		return err
 	}
@@ -114,14 +114,14 @@ func (op *Operation) CheckLine(line []byte) error {
 	if op.body == nil || !op.body.streams {
 		return problem.New(problem.UnexpectedBody, "This operation takes no lines.")
 	}
-	c := &checker{in: "body", direction: inbound}
-	value, fault := parseJSON(line)
-	if fault != nil {
-		return malformedBody(fault.rule, fault.at())
+	c := newChecker(inbound, "body")
+	defer c.release()
+	if fault := c.read(line); fault != nil {
+		return malformedBody(fault.rule, fault.pointer())
 	}
 	for _, m := range op.body.media {
 		if m.kind == mediaLines && m.schema != nil && m.schema.types != typeString {
-			c.value(m.schema, value, &place{})
+			c.check(m.schema, 0)
 		}
 	}
 	return c.problem(problem.InvalidBody, "A line does not fit the contract.")
@@ -130,29 +130,27 @@ func (op *Operation) CheckLine(line []byte) error {
 // body reads a body of media m and checks it; violations of the schema are collected, a body that cannot be read is the
 // error.
 func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
-	var value any
 	switch m.kind {
 	case mediaJSON:
-		v, fault := parseJSON(body)
-		if fault != nil {
-			return malformedBody(fault.rule, fault.at())
+		if fault := c.read(body); fault != nil {
+			return malformedBody(fault.rule, fault.pointer())
 		}
-		value = v
 	case mediaForm:
 		return c.form(m.schema, body, oauth)
 	case mediaText, mediaEvents, mediaLines:
 		if !utf8.Valid(body) {
-			return malformedBody(RuleTextUTF8, &place{})
+			return malformedBody(RuleTextUTF8, "")
 		}
 		if m.kind != mediaText {
 			return nil
 		}
-		value = string(body)
+		c.reset(aliased(body))
+		c.push(kindString, 0, len(body), true)
 	default:
 		return nil
 	}
 	if m.schema != nil {
-		c.value(m.schema, value, &place{})
+		c.check(m.schema, 0)
 	}
 	return nil
 }
@@ -160,53 +158,63 @@ func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
 // form reads application/x-www-form-urlencoded and checks it as an object whose properties have the schema's types. For
 // OAuth an empty value is an absent one and unknown names are ignored (RFC 6749 section 3.2).
 func (c *checker) form(s *schema, body []byte, oauth bool) error {
-	fields, rule := parsePairs(string(body))
-	if rule != "" {
-		return malformedBody(RuleFormSyntax, &place{})
+	if rule := c.pairs.read(aliased(body)); rule != "" {
+		return malformedBody(RuleFormSyntax, "")
 	}
-	o := &object{}
-	for i, name := range fields.names {
-		at := &place{parent: &place{}, key: name}
-		p := s.properties[name]
-		if oauth && strings.ContainsAny(name, "[]") {
-			// Decoders read a[7] as a place in a list: such a name would reach the service without having been checked.
-			c.fail(at, string(RuleUndeclared), "is not a field of this form")
+	c.reset("")
+	count := 0
+	c.open(kindObject)
+	for i, pair := range c.pairs {
+		p := s.properties[pair.name]
+		// Decoders read a[7] as a place in a list: such a name would reach the service without having been checked.
+		brackets := oauth && strings.ContainsAny(pair.name, "[]")
+		switch {
+		case brackets || p == nil && !oauth:
+			c.fail(0, string(RuleUndeclared), "is not a field of this form", pair.name)
+			continue
+		case oauth && (p == nil || pair.value == ""):
 			continue
 		}
-		if oauth && (p == nil || fields.values[i] == "") {
-			continue
-		}
-		if p == nil {
-			c.fail(at, string(RuleUndeclared), "is not a field of this form")
-			continue
-		}
-		if slices.Contains(fields.names[:i], name) {
+		if c.pairs[:i].has(pair.name) {
 			if p.types != typeArray {
-				return problem.New(problem.MalformedBody, "The form has a field twice.").WithField("body", at.pointer(), string(RuleRepeated), "must be sent once")
+				return problem.New(problem.MalformedBody, "The form has a field twice.").
+					WithField("body", joinPointer([]string{pair.name}), string(RuleRepeated), "must be sent once")
 			}
 			continue
 		}
-		if p.types == typeArray && p.items != nil {
-			list := []any{}
-			for _, text := range fields.get(name) {
-				if v, ok := scalarValue(allTypes(p.items), text); ok {
-					list = append(list, v)
-				} else {
-					list = append(list, text)
-				}
-			}
-			o.add(name, list)
-			continue
+		if c.field(p.schema, pair, c.pairs[i:]) {
+			count++
 		}
-		v, ok := scalarValue(allTypes(p.schema), fields.values[i])
-		if !ok {
-			c.fail(at, numberOrType(allTypes(p.schema)), "must be of type %s", allTypes(p.schema))
-			continue
-		}
-		o.add(name, v)
 	}
-	c.value(s, o, &place{})
+	c.close(0, count)
+	c.check(s, 0)
 	return nil
+}
+
+// field adds a member to the form's object, of the type that the schema says; rest are the pairs from this one on, where the other items of
+// a list are. It reports false after a violation.
+func (c *checker) field(s *schema, one pair, rest pairs) bool {
+	if s.types == typeArray && s.items != nil {
+		c.add(kindString, one.name)
+		list, count := c.open(kindArray), 0
+		for _, other := range rest {
+			if other.name == one.name {
+				k, _ := scalarKind(allTypes(s.items), other.value)
+				c.add(k, other.value)
+				count++
+			}
+		}
+		c.close(list, count)
+		return true
+	}
+	types := allTypes(s)
+	k, ok := scalarKind(types, one.value)
+	if !ok {
+		return c.fail(0, numberOrType(types), sentence("must be of type %s", types), one.name)
+	}
+	c.add(kindString, one.name)
+	c.add(k, one.value)
+	return true
 }
 
 var bodyMessages = map[Rule]string{
@@ -215,6 +223,6 @@ var bodyMessages = map[Rule]string{
 	RuleJSONNUL: "has the character NUL", RuleTextUTF8: "is not valid UTF-8", RuleFormSyntax: "is not a form",
 }
 
-func malformedBody(rule Rule, at *place) *problem.Error {
-	return problem.New(problem.MalformedBody, "The body cannot be read.").WithField("body", at.pointer(), string(rule), bodyMessages[rule])
+func malformedBody(rule Rule, pointer string) *problem.Error {
+	return problem.New(problem.MalformedBody, "The body cannot be read.").WithField("body", pointer, string(rule), bodyMessages[rule])
 }

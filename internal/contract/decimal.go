@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -30,6 +31,96 @@ func newDecimal(literal string) decimal {
 		return decimal{}
 	}
 	return d
+}
+
+// short is a number of few digits: mantissa divided by ten to the power of scale. Comparing two of them needs no memory.
+type short struct {
+	mantissa int64
+	scale    int
+}
+
+// shortDigits is up to how many digits a number is short. So many digits and a float64 determine each other.
+const shortDigits = 15
+
+// newShort reads a literal that numberLiteral accepts; false when it has an exponent or too many digits.
+func newShort(literal string) (short, bool) {
+	if len(literal) > shortDigits {
+		return short{}, false
+	}
+	var n short
+	point := false
+	for i := range len(literal) {
+		switch c := literal[i]; {
+		case isDigit(c):
+			n.mantissa = n.mantissa*10 + int64(c-'0')
+			if point {
+				n.scale++
+			}
+		case c == '.':
+			point = true
+		case c != '-':
+			return short{}, false
+		}
+	}
+	if literal[0] == '-' {
+		n.mantissa = -n.mantissa
+	}
+	return n, true
+}
+
+// aligned returns two mantissas over the same scale; false when they would be too large.
+func aligned(a, b short) (x, y int64, ok bool) {
+	for ; a.scale < b.scale; a.scale++ {
+		if a.mantissa > math.MaxInt64/10 || a.mantissa < math.MinInt64/10 {
+			return 0, 0, false
+		}
+		a.mantissa *= 10
+	}
+	for ; b.scale < a.scale; b.scale++ {
+		if b.mantissa > math.MaxInt64/10 || b.mantissa < math.MinInt64/10 {
+			return 0, 0, false
+		}
+		b.mantissa *= 10
+	}
+	return a.mantissa, b.mantissa, true
+}
+
+// exact is a number of the contract, such as a bound, with what comparing with it needs.
+type exact struct {
+	decimal
+	float   float64
+	short   short
+	isShort bool
+}
+
+// newExact returns the shortest decimal that reads back as f: what the contract's author wrote.
+func newExact(f float64) exact {
+	e := exact{decimal: floatDecimal(f), float: f}
+	e.short, e.isShort = newShort(strconv.FormatFloat(f, 'f', -1, 64))
+	return e
+}
+
+// compare compares a literal in range with e: exactly, and rounded to float64 as others read it. low and high: it is below or above e by either;
+// same: it is e by either.
+func (e *exact) compare(literal string) (low, same, high bool) {
+	if n, ok := newShort(literal); ok && e.isShort {
+		if x, y, ok := aligned(n, e.short); ok {
+			return x < y, x == y, x > y
+		}
+	}
+	float, _ := strconv.ParseFloat(literal, 64)
+	size := newDecimal(literal).compare(e.decimal)
+	return size < 0 || float < e.float, size == 0 || float == e.float, size > 0 || float > e.float
+}
+
+// divides reports whether a literal in range is a whole multiple of e, exactly.
+func (e *exact) divides(literal string) bool {
+	if n, ok := newShort(literal); ok && e.isShort && e.short.mantissa > 0 {
+		if x, y, ok := aligned(n, e.short); ok {
+			return x%y == 0
+		}
+	}
+	return newDecimal(literal).multipleOf(e.decimal)
 }
 
 // floatDecimal returns the shortest decimal that reads back as f: what the contract's author wrote.

@@ -13,7 +13,7 @@ import (
 // formats is the closed list of string formats with what makes a string one of them. A nil check stands for a format that
 // is a hint to people. A contract that uses another format does not compile.
 var formats = map[string]func(string) bool{
-	"uuid":      uuidForm.MatchString,
+	"uuid":      isUUID,
 	"email":     isEmail,
 	"date":      isDate,
 	"date-time": isDateTime,
@@ -41,11 +41,24 @@ func Formats() []string {
 	return names
 }
 
-var (
-	uuidForm  = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
-	dateForm  = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
-	labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-)
+var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+func isUUID(s string) bool {
+	if len(s) != len("00000000-0000-0000-0000-000000000000") {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if c != '-' {
+				return false
+			}
+		} else if !isDigit(c) && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
+}
 
 // isEmail accepts a bare address (RFC 5321 limits: 64 characters before the @, 254 in all) with a host name after it.
 func isEmail(s string) bool {
@@ -70,17 +83,27 @@ func isHostname(s string) bool {
 }
 
 func isDate(s string) bool {
-	_, err := time.Parse(time.DateOnly, s)
-	return err == nil && dateForm.MatchString(s)
+	return len(s) == len(time.DateOnly) && written(s, "dddd-dd-dd") && isDay(s)
 }
+
+// isDay reports whether the date at the beginning of s, written as 2006-01-02, is a day of the calendar.
+func isDay(s string) bool {
+	year, month, day := twoDigits(s)*100+twoDigits(s[2:]), twoDigits(s[5:]), twoDigits(s[8:])
+	if month < 1 || month > 12 || day < 1 {
+		return false
+	}
+	days := [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month-1]
+	if month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+		days = 29
+	}
+	return day <= days
+}
+
+func twoDigits(s string) int { return int(s[0]-'0')*10 + int(s[1]-'0') }
 
 // isDateTime accepts RFC 3339 with an upper-case T and Z and no leap second, which time.Time cannot hold.
 func isDateTime(s string) bool {
-	if !dateTimeForm(s) {
-		return false
-	}
-	_, err := time.Parse(time.RFC3339Nano, s)
-	return err == nil
+	return dateTimeForm(s) && isDay(s) && s[11:13] <= "23" && s[14:16] <= "59" && s[17:19] <= "59"
 }
 
 // dateTimeForm reports whether s is written as 2006-01-02T15:04:05, a fraction of 1 to 9 digits or none, and Z or an offset.

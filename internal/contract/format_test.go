@@ -24,3 +24,28 @@ func FuzzIsDateTime(f *testing.F) {
 		}
 	})
 }
+
+func FuzzIsDate(f *testing.F) {
+	for _, s := range []string{"2026-11-23", "2024-02-29", "2026-02-29", "1900-02-29", "2000-02-29", "2026-04-31", "2026-00-01", "2026-01-00", "0000-01-01", "2026-1-01", "2026-11-23T", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		_, err := time.Parse(time.DateOnly, s)
+		if want := err == nil && len(s) == len(time.DateOnly); isDate(s) != want {
+			t.Errorf("isDate(%q) is %t", s, !want)
+		}
+	})
+}
+
+var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+
+func FuzzIsUUID(f *testing.F) {
+	for _, s := range []string{"5F1f6ca4-6d2a-4f0e-9e3b-2f0f0f0f0f0f", "5f1f6ca4-6d2a-4f0e-9e3b-2f0f0f0f0f0", "5f1f6ca46d2a-4f0e-9e3b-2f0f0f0f0f0f0", "gf1f6ca4-6d2a-4f0e-9e3b-2f0f0f0f0f0f", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if want := uuidPattern.MatchString(s); isUUID(s) != want {
+			t.Errorf("isUUID(%q) is %t", s, !want)
+		}
+	})
+}

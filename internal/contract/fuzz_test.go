@@ -12,32 +12,49 @@ import (
 	"unicode/utf8"
 )
 
-// plain turns a value of parseJSON into what encoding/json makes of the same text.
-func plain(v any) any {
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
+// plain turns a value of a tape into what encoding/json makes of the same text.
+func plain(t *tape, v int) any {
+	switch t.tokens[v].kind {
+	case kindTrue, kindFalse:
+		return t.tokens[v].kind == kindTrue
+	case kindNumber:
+		return json.Number(t.text(v))
+	case kindString:
+		return t.text(v)
+	case kindArray:
+		out, at := make([]any, t.count(v)), v+1
+		for i := range out {
+			out[i] = plain(t, at)
+			at = t.after(at)
 		}
 		return out
-	case *object:
-		out := make(map[string]any, len(v.keys))
-		for i, k := range v.keys {
-			out[k] = plain(v.values[i])
+	case kindObject:
+		out, at := map[string]any{}, v+1
+		for range t.count(v) {
+			out[t.text(at)] = plain(t, at+1)
+			at = t.after(at + 1)
 		}
 		return out
 	}
-	return v
+	return nil
 }
 
-func FuzzParseJSON(f *testing.F) {
+func FuzzTape(f *testing.F) {
 	for _, s := range []string{`{}`, `[]`, `null`, `1`, `-0`, `1e5`, `"a"`, `{"a":[1,"x",null,true,false,{}]}`, `{"a":1,"a":2}`, `"\ud83d\ude00"`, `"\ud800"`, `"\u0000"`, "\"\xff\"",
 		`01`, `1.`, `1}`, ` [ 1 , 2 ] `, "\xef\xbb\xbf1", `{"a":1,}`, `1e999`, `"\/"`, "\"\x7f\"", strings.Repeat("[", 70) + strings.Repeat("]", 70)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		ours, fault := parseJSON(text)
+		var read tape
+		fault := read.read(text)
+		_, treeFault := parseTree(text)
+		if (fault == nil) != (treeFault == nil) || fault != nil && (fault.rule != treeFault.rule || fault.pointer() != treeFault.at().pointer()) {
+			t.Fatalf("%q: %v by the tape, %v by the tree", text, fault, treeFault)
+		}
+		var ours any
+		if fault == nil {
+			ours = plain(&read, 0)
+		}
 		dec := json.NewDecoder(bytes.NewReader(text))
 		dec.UseNumber()
 		var theirs any
@@ -50,8 +67,8 @@ func FuzzParseJSON(f *testing.F) {
 		switch {
 		case fault == nil && err != nil:
 			t.Fatalf("ours reads %q, encoding/json says %v", text, err)
-		case fault == nil && !reflect.DeepEqual(plain(ours), theirs):
-			t.Fatalf("%q is read as %#v and as %#v", text, plain(ours), theirs)
+		case fault == nil && !reflect.DeepEqual(ours, theirs):
+			t.Fatalf("%q is read as %#v and as %#v", text, ours, theirs)
 		case fault == nil && !utf8.Valid(text):
 			t.Fatalf("%q is not UTF-8", text)
 		case fault != nil && fault.rule == RuleJSONSyntax && err == nil:
@@ -65,7 +82,8 @@ func FuzzParsePairs(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		ours, rule := parsePairs(raw)
+		var ours pairs
+		rule := ours.read(raw)
 		theirs, err := url.ParseQuery(raw)
 		if rule != "" {
 			return
@@ -73,19 +91,18 @@ func FuzzParsePairs(f *testing.F) {
 		if err != nil {
 			t.Fatalf("ours reads %q, net/url says %v", raw, err)
 		}
-		count := 0
-		for name, values := range theirs {
-			count += len(values)
-			if !reflect.DeepEqual(ours.get(name), values) {
-				t.Fatalf("%q: %s is %q and %q", raw, name, ours.get(name), values)
+		for i, one := range ours {
+			if values := theirs[one.name]; len(values) == 0 || values[0] != one.value {
+				t.Fatalf("%q: pair %d is %q, and %s is %q", raw, i, one.value, one.name, values)
+			}
+			theirs[one.name] = theirs[one.name][1:]
+			if !utf8.ValidString(one.name+one.value) || strings.ContainsRune(one.name+one.value, 0) {
+				t.Fatalf("%q: %q came through", raw, one.name+one.value)
 			}
 		}
-		if count != len(ours.names) {
-			t.Fatalf("%q: %d pairs and %d", raw, len(ours.names), count)
-		}
-		for _, s := range append(ours.names, ours.values...) {
-			if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
-				t.Fatalf("%q: %q came through", raw, s)
+		for name, values := range theirs {
+			if len(values) > 0 {
+				t.Fatalf("%q: %s has %q more", raw, name, values)
 			}
 		}
 	})

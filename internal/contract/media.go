@@ -83,6 +83,9 @@ func (op *Operation) mediaType(header []string) (*mediaContract, error) {
 	if len(header) != 1 {
 		return nil, refuse("required", "must be sent once")
 	}
+	if m := op.body.media[header[0]]; m != nil { // as it is nearly always written
+		return m, nil
+	}
 	name, parameters, err := mime.ParseMediaType(header[0])
 	if err != nil {
 		return nil, refuse("mediaType", "is not a media type")

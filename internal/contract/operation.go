@@ -25,8 +25,8 @@ type Operation struct {
 	template   string // the path as the contract has it, without the base path
 	parameters []*parameter
 	body       *bodyContract
-	responses  map[string]*responseContract // by "200", "4XX", "default"
-	accepts    []string                     // media types of the answers that are not problems
+	statuses   map[int]*responseContract // by 200, by 4 for 4XX, by anyStatus
+	accepts    []string                  // media types of the answers that are not problems
 }
 
 // Requirement is one alternative of an operation's security: the scopes a token must have, and whether the alternative is
@@ -75,7 +75,7 @@ func (op *Operation) RequestHeaders() []string { return op.declared("header") }
 // ResponseHeaders returns the names of the headers that the contract declares for any of the operation's answers, in canonical form.
 func (op *Operation) ResponseHeaders() []string {
 	var names []string
-	for _, r := range op.responses {
+	for _, r := range op.statuses {
 		for _, p := range r.headers {
 			if name := http.CanonicalHeaderKey(p.name); !slices.Contains(names, name) {
 				names = append(names, name)

@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -20,12 +20,25 @@ import (
 // parameter is one declared parameter. Supported are scalars everywhere, and arrays of scalars in query (form style,
 // exploded or not) and header (simple style).
 type parameter struct {
-	name, in string
-	required bool
-	list     bool
-	explode  bool
-	schema   *schema
-	scalar   *schema // of the items, where list
+	name, in  string
+	canonical string // the name in the form that net/http keeps, of a header
+	position  int    // among the parameters of the path
+	required  bool
+	list      bool
+	explode   bool
+	mayBeVoid bool // allowEmptyValue, of a list in the query
+	schema    *schema
+	scalar    *schema // of the items, where list
+	types     typeSet // all types of scalar
+	form      string  // the keyword of a text that is of none of the types
+	say       string  // and its message
+}
+
+// finish fills in what follows from the schema.
+func (p *parameter) finish() *parameter {
+	p.canonical, p.types = textproto.CanonicalMIMEHeaderKey(p.name), allTypes(p.scalar)
+	p.form, p.say = numberOrType(p.types), sentence("must be of type %s", p.types)
+	return p
 }
 
 // parameters compiles the path's and the operation's parameters; the operation's win.
@@ -55,7 +68,7 @@ func (b *builder) parameters(path string, levels ...openapi3.Parameters) ([]*par
 			errs = append(errs, fmt.Errorf("path parameter %s is not in the path", p.name))
 		}
 	}
-	for rest := path; ; {
+	for rest, position := path, 0; ; position++ {
 		_, after, found := strings.Cut(rest, "{")
 		if !found {
 			break
@@ -63,6 +76,11 @@ func (b *builder) parameters(path string, levels ...openapi3.Parameters) ([]*par
 		name, tail, _ := strings.Cut(after, "}")
 		if !slices.ContainsFunc(out, func(p *parameter) bool { return p.in == "path" && p.name == name }) {
 			errs = append(errs, fmt.Errorf("path parameter %s is not declared", name))
+		}
+		for _, p := range out {
+			if p.in == "path" && p.name == name {
+				p.position = position
+			}
 		}
 		rest = tail
 	}
@@ -91,7 +109,7 @@ func (b *builder) parameter(o *openapi3.Parameter) (*parameter, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parameter{name: o.Name, in: o.In, required: o.Required, schema: s, scalar: s, explode: method.Explode}
+	p := &parameter{name: o.Name, in: o.In, required: o.Required, schema: s, scalar: s, explode: method.Explode, mayBeVoid: o.AllowEmptyValue}
 	if s.types == typeArray {
 		if p.list, p.scalar = true, s.items; p.scalar == nil {
 			return nil, errors.New("an array needs items")
@@ -103,7 +121,7 @@ func (b *builder) parameter(o *openapi3.Parameter) (*parameter, error) {
 	if !scalarOnly(p.scalar) {
 		return nil, errors.New("must be a boolean, integer, number or string, or an array of them")
 	}
-	return p, nil
+	return p.finish(), nil
 }
 
 // scalarOnly reports whether s says by itself, or by all of its parts, that the value is a scalar.
@@ -127,36 +145,158 @@ func allTypes(s *schema) typeSet {
 // CheckParameters checks path, query, header and cookie parameters, all at once. Errors: malformed_query (400),
 // invalid_parameter (400), and for an absent required header idempotency_missing (400) or precondition_missing (428).
 func (op *Operation) CheckParameters(r *http.Request, m *Match) error {
-	query, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		return err
+	c := newChecker(inbound, "query")
+	defer c.release()
+	if rule := c.pairs.read(r.URL.RawQuery); rule != "" {
+		return problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
 	}
-	c := &checker{direction: inbound}
+	for i := range c.pairs {
+		c.pairs[i].of = op.queryParameter(c.pairs[i].name)
+	}
 	for _, p := range op.parameters {
 		c.in = p.in
-		at := &place{parent: &place{}, key: p.name}
-		values, valid := p.values(c, r, m, query, at)
-		switch {
-		case !valid:
-		case len(values) > 0:
-			c.parameter(p, values, at)
-		case p.required:
-			if err := missingHeader(p); err != nil {
-				return err
-			}
-			c.fail(at, "required", "is required")
-		}
-	}
-	c.in = "query"
-	for i, name := range query.names {
-		if slices.Contains(query.names[:i], name) {
+		if sent := c.sent(p, r, m); sent || !p.required {
 			continue
 		}
-		if !slices.ContainsFunc(op.parameters, func(p *parameter) bool { return p.in == "query" && p.name == name }) {
-			c.fail(&place{parent: &place{}, key: name}, string(RuleUndeclared), "is not a parameter of this operation")
+		if err := missingHeader(p); err != nil {
+			return err
+		}
+		c.failAt(p.name, "required", "is required")
+	}
+	c.in = "query"
+	for i, pair := range c.pairs {
+		if pair.of == nil && !c.pairs[:i].has(pair.name) {
+			c.failAt(pair.name, string(RuleUndeclared), "is not a parameter of this operation")
 		}
 	}
 	return c.problem(problem.InvalidParameter, "A parameter does not fit the contract.")
+}
+
+func (op *Operation) queryParameter(name string) *parameter {
+	for _, p := range op.parameters {
+		if p.in == "query" && p.name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// sent checks what was sent for a parameter; it reports false when nothing was.
+func (c *checker) sent(p *parameter, r *http.Request, m *Match) bool {
+	switch p.in {
+	case "path":
+		if p.position >= m.count {
+			return false
+		}
+		c.scalarText(p, m.value(p.position))
+		return true
+	case "query":
+		return c.sentQuery(p)
+	case "header":
+		return c.sentHeader(p, r.Header[p.canonical])
+	}
+	if len(r.Header["Cookie"]) == 0 {
+		return false
+	}
+	count, value := 0, ""
+	for _, cookie := range r.Cookies() {
+		if cookie.Name == p.name {
+			count, value = count+1, cookie.Value
+		}
+	}
+	return c.once(p, count, value)
+}
+
+// once checks a scalar that was sent so many times.
+func (c *checker) once(p *parameter, count int, value string) bool {
+	switch {
+	case count > 1:
+		c.failAt(p.name, string(RuleRepeated), "must be sent once")
+	case count == 1:
+		c.scalarText(p, value)
+	}
+	return count > 0
+}
+
+func (c *checker) sentQuery(p *parameter) bool {
+	count, value := 0, ""
+	for i := range c.pairs {
+		if c.pairs[i].of == p {
+			count, value = count+1, c.pairs[i].value
+		}
+	}
+	if count == 0 || !p.list || !p.explode && count > 1 {
+		return c.once(p, count, value)
+	}
+	c.begin(p)
+	if !p.explode {
+		c.separated(p, value)
+		return true
+	}
+	for i := range c.pairs {
+		if c.pairs[i].of == p && !c.item(p, c.pairs[i].value) {
+			return true
+		}
+	}
+	c.finish(p)
+	return true
+}
+
+func (c *checker) sentHeader(p *parameter, values []string) bool {
+	for _, v := range values {
+		if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+			c.failAt(p.name, string(RuleHeaderText), "must be printable text")
+			return true
+		}
+	}
+	if len(values) != 1 || !p.list {
+		value := ""
+		if len(values) > 0 {
+			value = strings.TrimSpace(values[0])
+		}
+		return c.once(p, len(values), value)
+	}
+	c.begin(p)
+	c.separated(p, strings.TrimSpace(values[0]))
+	return true
+}
+
+// begin, item and finish check the texts of a list; item reports false when going on makes no sense.
+func (c *checker) begin(p *parameter) {
+	c.reset("")
+	c.name = p.name
+	c.open(kindArray)
+}
+
+func (c *checker) item(p *parameter, text string) bool {
+	if p.in == "header" {
+		text = strings.TrimSpace(text)
+	}
+	k, ok := scalarKind(p.types, text)
+	if !ok {
+		return c.failAt(p.name, p.form, "item "+strconv.Itoa(len(c.tokens)-1)+" "+p.say)
+	}
+	c.add(k, text)
+	return true
+}
+
+func (c *checker) finish(p *parameter) {
+	c.close(0, len(c.tokens)-1)
+	if p.in == "query" && !p.mayBeVoid && c.count(0) == 1 && c.text(1) == "" {
+		c.failAt(p.name, "allowEmptyValue", "must not be empty") // is it a list of nothing, or of one empty text?
+		return
+	}
+	c.check(p.schema, 0)
+}
+
+// separated checks the items of a list that is written with commas.
+func (c *checker) separated(p *parameter, list string) {
+	for text := range strings.SplitSeq(list, ",") {
+		if !c.item(p, text) {
+			return
+		}
+	}
+	c.finish(p)
 }
 
 // problem returns the violations as one problem, or nil. A parameter's pointer is its name.
@@ -189,68 +329,17 @@ func missingHeader(p *parameter) error {
 	return nil
 }
 
-// values returns what was sent for p; false when that alone is a violation.
-func (p *parameter) values(c *checker, r *http.Request, m *Match, query *pairs, at *place) ([]string, bool) {
-	var values []string
-	switch p.in {
-	case "path":
-		if v, ok := m.Param(p.name); ok {
-			values = []string{v}
-		}
-	case "query":
-		values = query.get(p.name)
-	case "header":
-		values = slices.Clone(r.Header[textproto.CanonicalMIMEHeaderKey(p.name)])
-		for i, v := range values {
-			if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
-				return nil, c.fail(at, string(RuleHeaderText), "must be printable text")
-			}
-			values[i] = strings.TrimSpace(v)
-		}
-	case "cookie":
-		for _, cookie := range r.Cookies() {
-			if cookie.Name == p.name {
-				values = append(values, cookie.Value)
-			}
-		}
-	}
-	if len(values) > 1 && (!p.list || p.in != "query" || !p.explode) {
-		return nil, c.fail(at, string(RuleRepeated), "must be sent once")
-	}
-	return values, true
-}
-
-// parameter checks the text of a parameter against its schema.
-func (c *checker) parameter(p *parameter, values []string, at *place) {
-	if !p.list {
-		c.scalarText(p.scalar, values[0], at)
+// scalarText checks the text of a scalar parameter or header.
+func (c *checker) scalarText(p *parameter, text string) {
+	k, ok := scalarKind(p.types, text)
+	if !ok {
+		c.failAt(p.name, p.form, p.say)
 		return
 	}
-	if p.in == "header" || !p.explode {
-		values = strings.Split(values[0], ",")
-	}
-	list := make([]any, 0, len(values))
-	for i, text := range values {
-		if p.in == "header" {
-			text = strings.TrimSpace(text)
-		}
-		v, ok := scalarValue(allTypes(p.scalar), text)
-		if !ok {
-			c.fail(at, numberOrType(allTypes(p.scalar)), "item %d must be of type %s", i, allTypes(p.scalar))
-			return
-		}
-		list = append(list, v)
-	}
-	c.value(p.schema, list, at)
-}
-
-func (c *checker) scalarText(s *schema, text string, at *place) bool {
-	types := allTypes(s)
-	v, ok := scalarValue(types, text)
-	if !ok {
-		return c.fail(at, numberOrType(types), "must be of type %s", types)
-	}
-	return c.value(s, v, at)
+	c.reset(text)
+	c.name = p.name
+	c.push(k, 0, len(text), !ascii(text))
+	c.check(p.scalar, 0)
 }
 
 func numberOrType(t typeSet) string {
@@ -260,83 +349,94 @@ func numberOrType(t typeSet) string {
 	return "type"
 }
 
-// scalarValue reads a parameter's text as the narrowest of the types it may have.
-func scalarValue(types typeSet, text string) (any, bool) {
-	if types&(typeInteger|typeNumber) != 0 && len(text) <= maxNumber && numberLiteral(text) {
-		if _, err := json.Number(text).Float64(); err == nil {
-			return json.Number(text), true
+// scalarKind reads a text as the narrowest of the types it may have.
+func scalarKind(types typeSet, text string) (kind, bool) {
+	if types&(typeInteger|typeNumber) != 0 && len(text) <= maxNumber && numberLiteral(text) && inRange(text) {
+		return kindNumber, true
+	}
+	if types&typeBoolean != 0 {
+		switch text {
+		case "true":
+			return kindTrue, true
+		case "false":
+			return kindFalse, true
 		}
 	}
-	if types&typeBoolean != 0 && (text == "true" || text == "false") {
-		return text == "true", true
-	}
-	if types == 0 || types&typeString != 0 {
-		return text, true
-	}
-	return nil, false
+	return kindString, types == 0 || types&typeString != 0
 }
 
-// pairs are the names and values of a query or a form, decoded, in order.
-type pairs struct {
-	names, values []string
+// pair is a name with a value of a query or a form, decoded.
+type pair struct {
+	name, value string
+	of          *parameter // nil: none that is declared
 }
 
-func (q *pairs) get(name string) []string {
-	var out []string
-	for i, n := range q.names {
-		if n == name {
-			out = append(out, q.values[i])
-		}
-	}
-	return out
+// pairs are those of one query or form, in order.
+type pairs []pair
+
+func (q pairs) has(name string) bool {
+	return slices.ContainsFunc(q, func(p pair) bool { return p.name == name })
 }
 
 // maxPairs bounds the names of one query or form.
 const maxPairs = 256
-
-// parseQuery decodes a query string and refuses what programs read differently.
-func parseQuery(raw string) (*pairs, error) {
-	q, rule := parsePairs(raw)
-	if rule != "" {
-		return nil, problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
-	}
-	return q, nil
-}
 
 var pairMessages = map[Rule]string{
 	RuleQueryEscape: "has an invalid percent escape", RuleQueryUTF8: "is not valid UTF-8", RuleQueryControl: "has the character NUL",
 	RuleQuerySemicolon: "has a semicolon that is not escaped", RuleQueryEmpty: "has a pair without a name, or too many pairs",
 }
 
-func parsePairs(raw string) (*pairs, Rule) {
-	q := &pairs{}
+// read decodes a query or a form and refuses what programs read differently, by the name of the rule that it breaks.
+func (q *pairs) read(raw string) Rule {
+	*q = (*q)[:0]
 	if raw == "" {
-		return q, ""
+		return ""
 	}
-	if strings.Contains(raw, ";") {
-		return nil, RuleQuerySemicolon
+	if strings.IndexByte(raw, ';') >= 0 {
+		return RuleQuerySemicolon
 	}
 	if strings.Count(raw, "&") >= maxPairs {
-		return nil, RuleQueryEmpty
+		return RuleQueryEmpty
 	}
-	for pair := range strings.SplitSeq(raw, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		for _, part := range []*string{&name, &value} {
-			decoded, err := url.QueryUnescape(*part)
-			switch {
-			case err != nil:
-				return nil, RuleQueryEscape
-			case !utf8.ValidString(decoded):
-				return nil, RuleQueryUTF8
-			case strings.ContainsRune(decoded, 0):
-				return nil, RuleQueryControl
-			}
-			*part = decoded
+	for more := true; more; {
+		var one string
+		one, raw, more = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(one, "=")
+		name, rule := unescape(name)
+		if rule != "" {
+			return rule
+		}
+		if value, rule = unescape(value); rule != "" {
+			return rule
 		}
 		if name == "" {
-			return nil, RuleQueryEmpty
+			return RuleQueryEmpty
 		}
-		q.names, q.values = append(q.names, name), append(q.values, value)
+		*q = append(*q, pair{name: name, value: value})
 	}
-	return q, ""
+	return ""
+}
+
+// unescape decodes a name or a value. What is written with harmless characters alone is itself.
+func unescape(s string) (string, Rule) {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c == '%' || c == '+' || c == 0 || c >= utf8.RuneSelf {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return s, ""
+	}
+	decoded, err := url.QueryUnescape(s)
+	switch {
+	case err != nil:
+		return "", RuleQueryEscape
+	case !utf8.ValidString(decoded):
+		return "", RuleQueryUTF8
+	case strings.IndexByte(decoded, 0) >= 0:
+		return "", RuleQueryControl
+	}
+	return decoded, ""
 }

@@ -20,7 +20,7 @@ type responseContract struct {
 }
 
 func (b *builder) responses(op *Operation, o *openapi3.Operation) error {
-	op.responses = map[string]*responseContract{}
+	op.statuses = map[int]*responseContract{}
 	if o.Responses == nil {
 		return nil
 	}
@@ -45,9 +45,9 @@ func (b *builder) responses(op *Operation, o *openapi3.Operation) error {
 			if !scalarOnly(s) {
 				return fmt.Errorf("response %s: header %s must be a scalar", status, name)
 			}
-			r.headers = append(r.headers, &parameter{name: name, in: "header", required: h.Value.Required, schema: s, scalar: s})
+			r.headers = append(r.headers, (&parameter{name: name, in: "header", required: h.Value.Required, schema: s, scalar: s}).finish())
 		}
-		op.responses[strings.ToUpper(status)] = r
+		op.statuses[statusKey(status)] = r
 		for name := range r.media {
 			if (status[0] == '2' || status[0] == '3') && !seen[name] {
 				seen[name] = true
@@ -58,30 +58,45 @@ func (b *builder) responses(op *Operation, o *openapi3.Operation) error {
 	return nil
 }
 
+// anyStatus is the key of the default answer.
+const anyStatus = 0
+
+// statusKey returns the key of a declared answer: its status, 2 for 2XX, or anyStatus. The document's validation admits nothing else.
+func statusKey(status string) int {
+	if strings.EqualFold(status, "default") {
+		return anyStatus
+	}
+	n, err := strconv.Atoi(status)
+	if err != nil {
+		return int(status[0] - '0')
+	}
+	return n
+}
+
 // response finds the declaration that covers a status: itself, its class, or default. What succeeds must be declared:
 // default covers only 4xx and 5xx.
 func (op *Operation) response(status int) *responseContract {
-	if r := op.responses[strconv.Itoa(status)]; r != nil {
+	if r := op.statuses[status]; r != nil {
 		return r
 	}
-	if r := op.responses[strconv.Itoa(status/100)+"XX"]; r != nil {
+	if r := op.statuses[status/100]; r != nil {
 		return r
 	}
 	if status >= 400 {
-		return op.responses["DEFAULT"]
+		return op.statuses[anyStatus]
 	}
 	return nil
 }
 
 // Declares reports whether the contract declares a status by its number.
-func (op *Operation) Declares(status int) bool { return op.responses[strconv.Itoa(status)] != nil }
+func (op *Operation) Declares(status int) bool { return status >= 100 && op.statuses[status] != nil }
 
 // Statuses returns the statuses the contract declares by number, for tests that count what was seen.
 func (op *Operation) Statuses() []int {
 	var out []int
-	for s := range op.responses {
-		if n, err := strconv.Atoi(s); err == nil {
-			out = append(out, n)
+	for status := range op.statuses {
+		if status >= 100 {
+			out = append(out, status)
 		}
 	}
 	return out
@@ -98,39 +113,50 @@ type Head struct {
 // no content coding and no undeclared cookie, and what failed inside (5xx) is told by a problem document. The error is bad_upstream (502)
 // with the violations; they name places and rules, never values.
 func (op *Operation) CheckEnvelope(h Head) error {
-	c := &checker{in: "header", direction: outbound}
+	c := newChecker(outbound, "header")
+	defer c.release()
 	op.envelope(c, h)
 	return c.violations()
 }
 
 // envelope returns the declaration of the answer, or nil after a violation.
 func (op *Operation) envelope(c *checker, h Head) *responseContract {
-	root := &place{}
 	r := op.response(h.Status)
 	if r == nil || h.Status < http.StatusOK {
-		c.fail(root, string(RuleResponseStatus), "status %d is not declared", h.Status)
+		c.fail(0, string(RuleResponseStatus), fmt.Sprintf("status %d is not declared", h.Status))
 		return nil
 	}
 	ok := true
 	if coding := h.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		ok = c.fail(&place{parent: root, key: "Content-Encoding"}, string(RuleContentEncoding), "is not asked for")
+		ok = c.failAt("Content-Encoding", string(RuleContentEncoding), "is not asked for")
 	}
 	if len(h.Header.Values("Set-Cookie")) > 0 && !r.declares("Set-Cookie") {
-		ok = c.fail(&place{parent: root, key: "Set-Cookie"}, string(RuleUndeclared), "is not declared")
+		ok = c.failAt("Set-Cookie", string(RuleUndeclared), "is not declared")
 	}
-	media := &place{parent: root, key: "Content-Type"}
-	name, _, err := mime.ParseMediaType(h.Header.Get("Content-Type"))
+	m, name := r.mediaType(h.Header.Get("Content-Type"))
 	switch {
 	case h.Empty && (h.Status == http.StatusNoContent || h.Status == http.StatusNotModified || h.Header.Get("Content-Type") == ""):
 	case h.Status >= http.StatusInternalServerError && name != problem.MediaType:
-		ok = c.fail(media, string(RuleResponseError), "status %d must be told by a problem document", h.Status)
-	case len(r.media) > 0 && (err != nil || r.media[name] == nil):
-		ok = c.fail(media, string(RuleResponseMedia), "has a media type that is not declared")
+		ok = c.failAt("Content-Type", string(RuleResponseError), fmt.Sprintf("status %d must be told by a problem document", h.Status))
+	case len(r.media) > 0 && m == nil:
+		ok = c.failAt("Content-Type", string(RuleResponseMedia), "has a media type that is not declared")
 	}
 	if !ok {
 		return nil
 	}
 	return r
+}
+
+// mediaType returns the declared media type of a Content-Type, or nil, and the type's name without parameters.
+func (r *responseContract) mediaType(header string) (*mediaContract, string) {
+	if m := r.media[header]; m != nil { // as it is nearly always written
+		return m, m.name
+	}
+	name, _, err := mime.ParseMediaType(header)
+	if err != nil {
+		return nil, name
+	}
+	return r.media[name], name
 }
 
 // declares reports whether the answer's declaration lists a header.
@@ -160,22 +186,21 @@ func bodiless(status int) bool {
 }
 
 func (op *Operation) checkResponse(h Head, body []byte, head bool) error {
-	c := &checker{in: "header", direction: outbound}
+	c := newChecker(outbound, "header")
+	defer c.release()
 	r := op.envelope(c, h)
 	if r == nil {
 		return c.violations()
 	}
-	root := &place{}
 	for _, p := range r.headers {
-		at := &place{parent: root, key: p.name}
-		values := h.Header.Values(p.name)
+		values := h.Header[p.canonical]
 		switch {
 		case len(values) == 0 && p.required:
-			c.fail(at, string(RuleResponseHeader), "is required")
+			c.failAt(p.name, string(RuleResponseHeader), "is required")
 		case len(values) == 1:
-			c.scalarText(p.scalar, values[0], at)
-		case len(values) > 1 && !strings.EqualFold(p.name, "WWW-Authenticate"):
-			c.fail(at, string(RuleRepeated), "is sent twice")
+			c.scalarText(p, values[0])
+		case len(values) > 1 && p.canonical != "Www-Authenticate":
+			c.failAt(p.name, string(RuleRepeated), "is sent twice")
 		}
 	}
 	c.responseBody(r, h, body, head)
@@ -183,19 +208,19 @@ func (op *Operation) checkResponse(h Head, body []byte, head bool) error {
 }
 
 func (c *checker) responseBody(r *responseContract, h Head, body []byte, head bool) {
-	root := &place{}
-	c.in = "body"
+	c.in, c.name = "body", ""
 	if len(r.media) == 0 || bodiless(h.Status) {
 		if len(body) > 0 {
-			c.fail(root, string(RuleResponseBody), "must be empty")
+			c.reset("")
+			c.fail(0, string(RuleResponseBody), "must be empty")
 		}
 		return
 	}
 	if head {
 		return
 	}
-	name, _, _ := mime.ParseMediaType(h.Header.Get("Content-Type")) // the envelope has found it good
-	if err := c.body(r.media[name], body, false); err != nil {
+	m, _ := r.mediaType(h.Header.Get("Content-Type")) // the envelope has found it good
+	if err := c.body(m, body, false); err != nil {
 		c.found = append(c.found, problem.From(err).Fields...)
 	}
 }

@@ -144,6 +144,8 @@ func refusals() []refusal {
 		list("item too long", "tag=a&tag=123456789", "tag/1", "maxLength"),
 		list("item of another type", "ids=1,x", "ids", RuleNumberForm),
 		list("empty item", "ids=1,,2", "ids", RuleNumberForm),
+		list("empty list", "tag=", "tag", "allowEmptyValue"),
+		list("list without a value", "tag", "tag", "allowEmptyValue"),
 		// Headers and cookies.
 		{"header repeated", request("GET /things", "", "X-N: 1", "X-N: 2"), problem.InvalidParameter, "header", "X-N", string(RuleRepeated)},
 		{"header list repeated", request("GET /things", "", "X-List: a", "X-List: b"), problem.InvalidParameter, "header", "X-List", string(RuleRepeated)},

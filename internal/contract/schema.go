@@ -4,44 +4,50 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// schema is one OpenAPI 3.0.3 schema, compiled: patterns parsed, enums normalised, references followed.
+// schema is one OpenAPI 3.0.3 schema, compiled: patterns parsed, enums normalised, references followed, names in tables, and the message of each
+// violation written.
 type schema struct {
 	types    typeSet // 0: any type
 	nullable bool
-	enum     []any
+	composed bool // has not, oneOf, anyOf or allOf
+	enum     *enum
+	say      messages
 
 	not                 *schema
 	oneOf, anyOf, allOf []*schema
 	discriminator       *discriminator
 
 	minimum, maximum   *bound
-	multiple           *decimal
+	multiple           *exact
 	integer            bool // the only type is integer
 	bits               int  // of an integer
 	minLength          int
 	maxLength          int // -1: none
-	pattern            *regexp.Regexp
-	format             string
+	pattern            *pattern
 	isFormat           func(string) bool
 	minItems, maxItems int
 	uniqueItems        bool
 	items              *schema
 	properties         map[string]*property
-	required           []string
+	members            *names[member] // the properties and the required names; nil: none
+	required           []requirement
+	mask               [outbound + 1]uint64 // of the required members with a bit, in each direction
+	overflows          bool                 // some required member has no bit
+	spelt              []string             // the names of the properties, sorted
 	minProperties      int
 	maxProperties      int
 	closed             bool // additionalProperties: false
 	open               bool // additionalProperties: true or a schema
 	additional         *schema
-	listed             map[string]bool // all properties that s and the parts of its composition list; nil: it may have any other
+	listed             *names[bool] // all properties that s and the parts of its composition list; nil: it may have any other
 }
 
 type property struct {
@@ -49,10 +55,35 @@ type property struct {
 	readOnly, writeOnly bool
 }
 
+// member is what the schema says of a name.
+type member struct {
+	property *property // nil: only that it is required
+	bit      uint64    // of mask; 0: it is not required, or one too many
+}
+
+// requirement is a required name.
+type requirement struct {
+	name string
+	bit  uint64 // 0: one too many to have one
+	in   [outbound + 1]bool
+}
+
+// messages are what violations say; a keyword that the schema does not have has none.
+type messages struct {
+	types, enum, integer, minLength, maxLength, pattern, format, minItems, maxItems, minProperties, maxProperties, oneOf, anyOf string
+}
+
 type bound struct {
-	at        decimal
-	float     float64
-	exclusive bool
+	exact
+	exclusive        bool
+	keyword, message string
+}
+
+// enum is a closed list of values.
+type enum struct {
+	texts  []string // strings
+	others []string // values that are no strings, in the form of canonical
+	values []string // all of them as JSON
 }
 
 // discriminator chooses the one alternative of oneOf or anyOf by a property's value.
@@ -119,10 +150,8 @@ func (b *builder) fillSchema(s *schema, o *openapi3.Schema) error {
 		s.types |= t
 	}
 	s.nullable = o.Nullable
-	for _, v := range o.Enum {
-		s.enum = append(s.enum, normalise(v))
-	}
-	return errors.Join(s.fillNumber(o), s.fillString(o), b.fillArray(s, o), b.fillObject(s, o), b.fillComposition(s, o))
+	s.say.types = fmt.Sprintf("must be of type %s", s.types)
+	return errors.Join(s.fillEnum(o), s.fillNumber(o), s.fillString(o), b.fillArray(s, o), b.fillObject(s, o), b.fillComposition(s, o))
 }
 
 // unsupported names the keywords of later versions, which 3.0.3 does not have.
@@ -147,31 +176,37 @@ func (s *schema) fillNumber(o *openapi3.Schema) error {
 	s.integer = s.types&typeInteger != 0 && s.types&typeNumber == 0
 	isTrue := func(e openapi3.ExclusiveBound) bool { return e.Bool != nil && *e.Bool }
 	if o.Min != nil {
-		s.minimum = &bound{floatDecimal(*o.Min), *o.Min, isTrue(o.ExclusiveMin)}
+		s.minimum = &bound{newExact(*o.Min), false, "minimum", sentence("must be at least %v", *o.Min)}
+		if isTrue(o.ExclusiveMin) {
+			s.minimum = &bound{newExact(*o.Min), true, "exclusiveMinimum", sentence("must be more than %v", *o.Min)}
+		}
 	}
 	if o.Max != nil {
-		s.maximum = &bound{floatDecimal(*o.Max), *o.Max, isTrue(o.ExclusiveMax)}
+		s.maximum = &bound{newExact(*o.Max), false, "maximum", sentence("must be at most %v", *o.Max)}
+		if isTrue(o.ExclusiveMax) {
+			s.maximum = &bound{newExact(*o.Max), true, "exclusiveMaximum", sentence("must be less than %v", *o.Max)}
+		}
 	}
 	if o.MultipleOf != nil {
 		if *o.MultipleOf <= 0 {
 			return errors.New("multipleOf must be above zero")
 		}
-		step := floatDecimal(*o.MultipleOf)
+		step := newExact(*o.MultipleOf)
 		s.multiple = &step
 	}
 	if s.integer {
 		s.bits = 64
 	}
-	if o.Format == "" || s.types&(typeInteger|typeNumber) == 0 {
-		return nil
+	if o.Format != "" && s.types&(typeInteger|typeNumber) != 0 {
+		bits, isInteger := integerFormats[o.Format]
+		switch {
+		case s.integer && isInteger:
+			s.bits = bits
+		case s.integer || !numberFormats[o.Format]:
+			return fmt.Errorf("format %s is not one of the closed list for %s", o.Format, s.types)
+		}
 	}
-	bits, isInteger := integerFormats[o.Format]
-	switch {
-	case s.integer && isInteger:
-		s.bits = bits
-	case s.integer || !numberFormats[o.Format]:
-		return fmt.Errorf("format %s is not one of the closed list for %s", o.Format, s.types)
-	}
+	s.say.integer = sentence("must be an integer of at most %d bits, written as digits", s.bits)
 	return nil
 }
 
@@ -180,25 +215,24 @@ func (s *schema) fillString(o *openapi3.Schema) error {
 	if o.MaxLength != nil {
 		s.maxLength = length(*o.MaxLength)
 	}
+	s.say.minLength = sentence("must have at least %d characters", s.minLength)
+	s.say.maxLength = sentence("must have at most %d characters", s.maxLength)
 	if o.Pattern != "" {
-		re, err := regexp.Compile(rewriteCodepoints.ReplaceAllString(o.Pattern, `\x{$1}`))
+		p, err := compilePattern(o.Pattern)
 		if err != nil {
 			return fmt.Errorf("pattern: %w", err)
 		}
-		s.pattern = re
+		s.pattern, s.say.pattern = p, sentence("must match %s", p.expression)
 	}
 	if o.Format != "" && (s.types == 0 || s.types&typeString != 0) {
 		check, known := formats[o.Format]
 		if !known {
 			return fmt.Errorf("format %s is not in the closed list", o.Format)
 		}
-		s.format, s.isFormat = o.Format, check
+		s.isFormat, s.say.format = check, sentence("must be of the format %s", o.Format)
 	}
 	return nil
 }
-
-// rewriteCodepoints finds ECMA's four-digit escapes, which RE2 writes differently.
-var rewriteCodepoints = regexp.MustCompile(`\\u([0-9A-Fa-f]{4})`)
 
 func length(n uint64) int { return int(min(n, math.MaxInt32)) }
 
@@ -207,6 +241,7 @@ func (b *builder) fillArray(s *schema, o *openapi3.Schema) (err error) {
 	if o.MaxItems != nil {
 		s.maxItems = length(*o.MaxItems)
 	}
+	s.say.minItems, s.say.maxItems = sentence("must have at least %d items", s.minItems), sentence("must have at most %d items", s.maxItems)
 	s.uniqueItems = o.UniqueItems
 	if o.Items != nil {
 		s.items, err = b.schema(o.Items)
@@ -219,7 +254,8 @@ func (b *builder) fillObject(s *schema, o *openapi3.Schema) error {
 	if o.MaxProps != nil {
 		s.maxProperties = length(*o.MaxProps)
 	}
-	s.required = slices.Clone(o.Required)
+	s.say.minProperties = sentence("must have at least %d properties", s.minProperties)
+	s.say.maxProperties = sentence("must have at most %d properties", s.maxProperties)
 	if len(o.Properties) > 0 {
 		s.properties = make(map[string]*property, len(o.Properties))
 	}
@@ -230,6 +266,7 @@ func (b *builder) fillObject(s *schema, o *openapi3.Schema) error {
 		}
 		s.properties[name] = &property{schema: p, readOnly: ref.Value.ReadOnly, writeOnly: ref.Value.WriteOnly}
 	}
+	s.fillMembers(o.Required)
 	if has := o.AdditionalProperties.Has; has != nil && !*has {
 		s.closed = true
 	}
@@ -242,6 +279,40 @@ func (b *builder) fillObject(s *schema, o *openapi3.Schema) error {
 		s.additional = additional
 	}
 	return nil
+}
+
+// fillMembers makes the table of names and the masks of what is required in each direction.
+func (s *schema) fillMembers(required []string) {
+	if len(s.properties)+len(required) == 0 {
+		return
+	}
+	all := map[string]member{}
+	for name, p := range s.properties {
+		all[name] = member{property: p}
+	}
+	for i, name := range required {
+		m := all[name]
+		r := requirement{name: name}
+		if i < 64 && m.bit == 0 {
+			m.bit = 1 << i
+		}
+		r.bit = m.bit
+		r.in[inbound] = m.property == nil || !m.property.readOnly
+		r.in[outbound] = m.property == nil || !m.property.writeOnly
+		for _, d := range []direction{inbound, outbound} {
+			if r.in[d] {
+				s.mask[d] |= r.bit
+			}
+		}
+		s.required = append(s.required, r)
+		s.overflows = s.overflows || r.bit == 0
+		all[name] = m
+	}
+	s.members = newNames[member](len(all))
+	for name, m := range all {
+		s.members.put(name, m)
+	}
+	s.spelt = slices.Sorted(maps.Keys(s.properties))
 }
 
 func (b *builder) fillComposition(s *schema, o *openapi3.Schema) error {
@@ -265,6 +336,8 @@ func (b *builder) fillComposition(s *schema, o *openapi3.Schema) error {
 		}
 		s.not = not
 	}
+	s.say.oneOf, s.say.anyOf = sentence("fits none of the %d alternatives", len(s.oneOf)), sentence("fits none of the %d alternatives", len(s.anyOf))
+	s.composed = s.not != nil || len(s.oneOf)+len(s.anyOf)+len(s.allOf) > 0
 	if s.loops(map[*schema]bool{}) {
 		return errors.New("the schema is part of itself without a property or an item between")
 	}
@@ -274,8 +347,12 @@ func (b *builder) fillComposition(s *schema, o *openapi3.Schema) error {
 // list fills in listed. A closed schema says so itself, and one that lists nothing anywhere leaves it open.
 func (s *schema) list() {
 	all := map[string]bool{}
-	if !s.closed && s.gather(all) && len(all) > 0 {
-		s.listed = all
+	if s.closed || !s.gather(all) || len(all) == 0 {
+		return
+	}
+	s.listed = newNames[bool](len(all))
+	for name := range all {
+		s.listed.put(name, true)
 	}
 }
 
@@ -341,15 +418,43 @@ func (s *schema) fillDiscriminator(o *openapi3.Schema) error {
 
 func lastSegment(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
 
-// normalise turns a value of the document into the form parseJSON gives.
-func normalise(v any) any {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return v
+// fillEnum writes the values down in the forms in which they are compared.
+func (s *schema) fillEnum(o *openapi3.Schema) error {
+	if len(o.Enum) == 0 {
+		return nil
 	}
-	value, fault := parseJSON(text)
-	if fault != nil {
-		return v
+	e := &enum{}
+	var say []string
+	for _, v := range o.Enum {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("enum: %w", err)
+		}
+		var t tape
+		if fault := t.read(text); fault != nil {
+			return fmt.Errorf("enum: %w", fault)
+		}
+		e.values = append(e.values, string(text))
+		if t.tokens[0].kind == kindString {
+			e.texts = append(e.texts, strings.Clone(t.text(0)))
+			say = append(say, strings.Clone(t.text(0)))
+			continue
+		}
+		e.others = append(e.others, string(t.canonical(nil, 0)))
+		say = append(say, string(text))
 	}
-	return value
+	s.enum, s.say.enum = e, sentence("must be one of %s", strings.Join(say, ", "))
+	return nil
+}
+
+// maxSentence is how long the message of a violation may be, in bytes.
+const maxSentence = 250
+
+// sentence writes a message.
+func sentence(format string, args ...any) string {
+	message := fmt.Sprintf(format, args...)
+	if len(message) > maxSentence {
+		message = strings.ToValidUTF8(message[:maxSentence-3], "") + "..."
+	}
+	return message
 }

@@ -1,12 +1,10 @@
 package contract
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"sync"
 
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -19,36 +17,76 @@ const (
 	outbound
 )
 
-// checker collects the violations of one value. It never keeps the value.
+// checker holds the values of one tape against schemas and collects the violations. What it finds repeats nothing of the values, so that
+// its memory can serve the next request. Values are checked in the order in which a reader meets the contract: composition, type, members
+// as they were sent, then what is missing.
 type checker struct {
-	in        string // "body", or where the parameter is
+	tape
 	direction direction
-	quiet     bool // only the answer counts, not the violations
+	in        string // "body", or where the parameter is
+	name      string // of the parameter; "" in a body
+	quiet     bool   // only the answer counts, not the violations
 	found     []problem.Field
 	more      bool
+	forms     []byte // canonical forms of values that are compared
+	pairs     pairs  // of the query or the form
 }
 
-// place is a position in the value, as a list back to the root.
-type place struct {
-	parent *place
-	key    string
-	index  int
-	isItem bool
+var checkers = sync.Pool{New: func() any { return &checker{} }}
+
+// newChecker returns a checker from the pool. release gives it back.
+func newChecker(d direction, in string) *checker {
+	c := checkers.Get().(*checker)
+	c.direction, c.in = d, in
+	return c
 }
 
-// pointer returns the JSON pointer (RFC 6901). A key that the sender chose ends it unless it is plainly a name, so that no
-// content is repeated.
-func (at *place) pointer() string {
+// maxPooled is up to what size, in bytes, memory is kept for the next request.
+const maxPooled = 256 << 10
+
+// release forgets what was checked and gives the checker back.
+func (c *checker) release() {
+	c.reset("")
+	clear(c.scratch[:c.used])
+	clear(c.pairs)
+	kept := checker{forms: c.forms[:0], pairs: c.pairs[:0]}
+	kept.tokens, kept.scratch, kept.keys = c.tokens[:0], c.scratch[:0], c.keys[:0]
+	if int64(cap(kept.tokens))*tokenSize+int64(cap(kept.scratch))+4*int64(cap(kept.keys))+int64(cap(kept.forms)) > maxPooled {
+		return
+	}
+	*c = kept
+	checkers.Put(c)
+}
+
+// pointer returns the place of a value as a JSON pointer (RFC 6901), with the name of a member that is not there, if any, at its end.
+func (c *checker) pointer(v int, missing ...string) string {
 	var parts []string
-	for p := at; p != nil && p.parent != nil; p = p.parent {
-		if p.isItem {
-			parts = append(parts, strconv.Itoa(p.index))
-		} else {
-			parts = append(parts, p.key)
+	if c.name != "" {
+		parts = append(parts, c.name)
+	}
+	for at := 0; at != v; {
+		inside, isObject := at+1, c.tokens[at].kind == kindObject
+		for i := 0; ; i++ {
+			part := strconv.Itoa(i)
+			if isObject {
+				part = c.text(inside)
+				inside++
+			}
+			if next := c.after(inside); v < next {
+				parts, at = append(parts, part), inside
+				break
+			} else {
+				inside = next
+			}
 		}
 	}
+	return joinPointer(append(parts, missing...))
+}
+
+// joinPointer writes a JSON pointer. A key that the sender chose ends it unless it is plainly a name, so that no content is repeated.
+func joinPointer(parts []string) string {
 	var out strings.Builder
-	for _, part := range slices.Backward(parts) {
+	for _, part := range parts {
 		if !plainName(part) || out.Len()+len(part) > 480 {
 			break
 		}
@@ -68,271 +106,256 @@ func plainName(s string) bool {
 	})
 }
 
-// fail records a violation and returns false.
-func (c *checker) fail(at *place, keyword, format string, args ...any) bool {
+// fail records a violation at a value and returns false. A name that is given is that of a member which is not there.
+func (c *checker) fail(v int, keyword, message string, missing ...string) bool {
 	switch {
 	case c.quiet:
 	case len(c.found) >= problem.MaxFields:
 		c.more = true
 	default:
-		message := fmt.Sprintf(format, args...)
-		if len(message) > 250 {
-			message = strings.ToValidUTF8(message[:247], "") + "..."
-		}
-		c.found = append(c.found, problem.Field{In: c.in, Pointer: at.pointer(), Keyword: keyword, Message: message})
+		c.found = append(c.found, problem.Field{In: c.in, Pointer: c.pointer(v, missing...), Keyword: keyword, Message: message})
 	}
 	return false
+}
+
+// failAt records a violation of a parameter or header as a whole, and returns false.
+func (c *checker) failAt(name, keyword, message string) bool {
+	c.reset("")
+	c.name = name
+	return c.fail(0, keyword, message)
 }
 
 // full reports whether going on cannot change the answer.
 func (c *checker) full(ok bool) bool { return !ok && (c.quiet || c.more) }
 
-// matches reports whether value meets s, without recording violations.
-func (c *checker) matches(s *schema, value any, at *place) bool {
-	quiet := checker{in: c.in, direction: c.direction, quiet: true}
-	return quiet.part(s, value, at)
+// matches reports whether a value meets s, without recording violations.
+func (c *checker) matches(s *schema, v int) bool {
+	before := c.quiet
+	c.quiet = true
+	ok := c.part(s, v)
+	c.quiet = before
+	return ok
 }
 
-// value checks value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: a
+// check checks a value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: a
 // property that it does not know could be a secret.
-func (c *checker) value(s *schema, value any, at *place) bool {
-	ok := c.part(s, value, at)
-	o, isObject := value.(*object)
-	if !isObject || c.direction != outbound || s.listed == nil {
+func (c *checker) check(s *schema, v int) bool {
+	ok := c.part(s, v)
+	if c.direction != outbound || s.listed == nil || c.tokens[v].kind != kindObject {
 		return ok
 	}
-	for _, key := range o.keys {
-		if !s.listed[key] {
-			ok = c.fail(&place{parent: at, key: key}, string(RuleUndeclared), "is not declared")
+	at := v + 1
+	for range c.count(v) {
+		if s.listed.find(c.text(at)) == nil {
+			ok = c.fail(at+1, string(RuleUndeclared), "is not declared")
 		}
+		at = c.after(at + 1)
 	}
 	return ok
 }
 
-// part checks value against s, beside which other parts of a composition may list properties too.
-func (c *checker) part(s *schema, value any, at *place) bool {
-	if value == nil && s.nullable {
+// part checks a value against s, beside which other parts of a composition may list properties too.
+func (c *checker) part(s *schema, v int) bool {
+	k, ok := c.tokens[v].kind, true
+	if k == kindNull && s.nullable {
 		return true
 	}
-	ok := c.composition(s, value, at)
-	if c.full(ok) {
-		return false
+	if s.composed {
+		if ok = c.composition(s, v); c.full(ok) {
+			return false
+		}
 	}
-	if value == nil {
+	if k == kindNull {
 		if s.oneOf == nil && s.anyOf == nil && s.allOf == nil {
-			return c.fail(at, "nullable", "must not be null")
+			return c.fail(v, "nullable", "must not be null")
 		}
 		return ok
 	}
-	if len(s.enum) > 0 && !slices.ContainsFunc(s.enum, func(one any) bool { return equal(one, value) }) {
-		ok = c.fail(at, "enum", "must be one of %s", enumText(s.enum))
+	if s.enum != nil && !c.listed(s.enum, v) {
+		ok = c.fail(v, "enum", s.say.enum)
 	}
-	switch v := value.(type) {
-	case bool:
-		return c.kind(s, typeBoolean, at) && ok
-	case json.Number:
-		return c.number(s, v, at) && ok
-	case string:
-		return c.str(s, v, at) && ok
-	case []any:
-		return c.array(s, v, at) && ok
-	case *object:
-		return c.object(s, v, at) && ok
+	if s.types != 0 && s.types&kindTypes[k] == 0 {
+		return c.fail(v, "type", s.say.types)
 	}
-	return c.fail(at, "type", "has no JSON type")
+	switch k {
+	case kindNumber:
+		return c.numeric(s, v) && ok
+	case kindString:
+		return c.textual(s, v) && ok
+	case kindArray:
+		return c.items(s, v) && ok
+	case kindObject:
+		return c.members(s, v) && ok
+	}
+	return ok
 }
 
-// kind checks the value's type.
-func (c *checker) kind(s *schema, t typeSet, at *place) bool {
-	if s.types == 0 || s.types&t != 0 {
-		return true
+// listed reports whether a value is one of an enum; numbers are compared by their value.
+func (c *checker) listed(e *enum, v int) bool {
+	if c.tokens[v].kind == kindString {
+		return slices.Contains(e.texts, c.text(v))
 	}
-	return c.fail(at, "type", "must be of type %s", s.types)
+	if len(e.others) == 0 {
+		return false
+	}
+	before := len(c.forms)
+	c.forms = c.canonical(c.forms, v)
+	found := slices.Contains(e.others, aliased(c.forms[before:]))
+	c.cut(before)
+	return found
 }
 
-func enumText(values []any) string {
-	var out []string
-	for _, v := range values {
-		switch v := v.(type) {
-		case string:
-			out = append(out, v)
-		default:
-			out = append(out, fmt.Sprint(v))
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
-func (c *checker) number(s *schema, n json.Number, at *place) bool {
-	if !c.kind(s, typeInteger|typeNumber, at) {
+func (c *checker) numeric(s *schema, v int) bool {
+	literal := c.text(v)
+	if s.integer && !c.integer(s, v, literal) {
 		return false
 	}
 	ok := true
-	if s.integer && !c.integer(s, n, at) {
-		return false
-	}
-	if s.minimum == nil && s.maximum == nil && s.multiple == nil {
-		return ok
-	}
-	d := newDecimal(string(n))
-	float, err := n.Float64()
-	if err != nil {
-		return c.fail(at, "type", "is out of the range of numbers")
-	}
 	if m := s.minimum; m != nil {
-		low := d.compare(m.at) < 0 || float < m.float
-		if m.exclusive && (low || d.compare(m.at) == 0 || float == m.float) {
-			ok = c.fail(at, "exclusiveMinimum", "must be more than %v", m.float)
-		} else if low {
-			ok = c.fail(at, "minimum", "must be at least %v", m.float)
+		if low, same, _ := m.compare(literal); low || same && m.exclusive {
+			ok = c.fail(v, m.keyword, m.message)
 		}
 	}
 	if m := s.maximum; m != nil {
-		high := d.compare(m.at) > 0 || float > m.float
-		if m.exclusive && (high || d.compare(m.at) == 0 || float == m.float) {
-			ok = c.fail(at, "exclusiveMaximum", "must be less than %v", m.float)
-		} else if high {
-			ok = c.fail(at, "maximum", "must be at most %v", m.float)
+		if _, same, high := m.compare(literal); high || same && m.exclusive {
+			ok = c.fail(v, m.keyword, m.message)
 		}
 	}
-	if s.multiple != nil && !d.multipleOf(*s.multiple) {
-		ok = c.fail(at, "multipleOf", "is not a multiple of what the contract says")
+	if s.multiple != nil && !s.multiple.divides(literal) {
+		ok = c.fail(v, "multipleOf", "is not a multiple of what the contract says")
 	}
 	return ok
 }
 
 // integer wants digits alone, within the format's size: what a Go integer reads without loss.
-func (c *checker) integer(s *schema, n json.Number, at *place) bool {
-	if _, err := strconv.ParseInt(string(n), 10, s.bits); err == nil {
+func (c *checker) integer(s *schema, v int, literal string) bool {
+	if _, err := strconv.ParseInt(literal, 10, s.bits); err == nil {
 		return true
 	}
-	if d := newDecimal(string(n)); d.sign() != 0 && len(d.digits) > d.exponent {
-		return c.fail(at, "type", "must be of type integer")
+	if d := newDecimal(literal); d.sign() != 0 && len(d.digits) > d.exponent {
+		return c.fail(v, "type", "must be of type integer")
 	}
-	return c.fail(at, string(RuleIntegerExact), "must be an integer of at most %d bits, written as digits", s.bits)
+	return c.fail(v, string(RuleIntegerExact), s.say.integer)
 }
 
-func (c *checker) str(s *schema, v string, at *place) bool {
-	if !c.kind(s, typeString, at) {
-		return false
-	}
+func (c *checker) textual(s *schema, v int) bool {
 	ok := true
 	if s.minLength > 0 || s.maxLength >= 0 {
-		n := utf8.RuneCountInString(v)
+		n := c.length(v)
 		if n < s.minLength {
-			ok = c.fail(at, "minLength", "must have at least %d characters", s.minLength)
+			ok = c.fail(v, "minLength", s.say.minLength)
 		}
 		if s.maxLength >= 0 && n > s.maxLength {
-			return c.fail(at, "maxLength", "must have at most %d characters", s.maxLength) // a pattern is not run over it
+			return c.fail(v, "maxLength", s.say.maxLength) // a pattern is not run over it
 		}
 	}
-	if s.pattern != nil && !s.pattern.MatchString(v) {
-		ok = c.fail(at, "pattern", "must match %s", s.pattern)
+	if s.pattern != nil && !s.pattern.match(c.text(v)) {
+		ok = c.fail(v, "pattern", s.say.pattern)
 	}
-	if s.isFormat != nil && !s.isFormat(v) {
-		ok = c.fail(at, string(RuleFormat), "must be of the format %s", s.format)
+	if s.isFormat != nil && !s.isFormat(c.text(v)) {
+		ok = c.fail(v, string(RuleFormat), s.say.format)
 	}
 	return ok
 }
 
-func (c *checker) array(s *schema, list []any, at *place) bool {
-	if !c.kind(s, typeArray, at) {
-		return false
+func (c *checker) items(s *schema, v int) bool {
+	count, ok := c.count(v), true
+	if count < s.minItems {
+		ok = c.fail(v, "minItems", s.say.minItems)
 	}
-	if len(list) < s.minItems {
-		c.fail(at, "minItems", "must have at least %d items", s.minItems)
+	if s.maxItems >= 0 && count > s.maxItems {
+		return c.fail(v, "maxItems", s.say.maxItems)
 	}
-	if s.maxItems >= 0 && len(list) > s.maxItems {
-		return c.fail(at, "maxItems", "must have at most %d items", s.maxItems)
-	}
-	ok := len(list) >= s.minItems
 	if s.items != nil {
-		item := &place{parent: at, isItem: true} // one for all: a place is read when a violation is found, and not kept
-		for i, v := range list {
-			item.index = i
-			ok = c.value(s.items, v, item) && ok
+		item := v + 1
+		for range count {
+			ok = c.check(s.items, item) && ok
 			if c.full(ok) {
 				return false
 			}
+			item = c.after(item)
 		}
 	}
-	if s.uniqueItems && !unique(list) {
-		ok = c.fail(at, "uniqueItems", "must not have the same item twice")
+	if s.uniqueItems && !c.unique(v) {
+		ok = c.fail(v, "uniqueItems", "must not have the same item twice")
 	}
 	return ok
 }
 
-func (c *checker) object(s *schema, o *object, at *place) bool {
-	if !c.kind(s, typeObject, at) {
-		return false
+func (c *checker) members(s *schema, v int) bool {
+	count, ok := c.count(v), true
+	if count < s.minProperties {
+		ok = c.fail(v, "minProperties", s.say.minProperties)
 	}
-	ok := true
-	if len(o.keys) < s.minProperties {
-		ok = c.fail(at, "minProperties", "must have at least %d properties", s.minProperties)
+	if s.maxProperties >= 0 && count > s.maxProperties {
+		return c.fail(v, "maxProperties", s.say.maxProperties)
 	}
-	if s.maxProperties >= 0 && len(o.keys) > s.maxProperties {
-		return c.fail(at, "maxProperties", "must have at most %d properties", s.maxProperties)
-	}
-	member := &place{parent: at}
-	for i, key := range o.keys {
-		member.key = key
-		ok = c.member(s, key, o.values[i], member) && ok
+	var seen uint64
+	key := v + 1
+	for range count {
+		var m *member
+		if s.members != nil {
+			if m = s.members.find(c.text(key)); m != nil {
+				seen |= m.bit
+			}
+		}
+		ok = c.member(s, m, key) && ok
 		if c.full(ok) {
 			return false
 		}
+		key = c.after(key + 1)
 	}
-	for _, name := range s.required {
-		if _, there := o.get(name); there {
-			continue
+	if need := s.mask[c.direction]; seen&need == need && !s.overflows {
+		return ok
+	}
+	for _, r := range s.required {
+		if r.in[c.direction] && seen&r.bit == 0 && (r.bit != 0 || c.get(v, r.name) < 0) {
+			ok = c.fail(v, "required", "is required", r.name)
 		}
-		p := s.properties[name]
-		if p != nil && (p.readOnly && c.direction == inbound || p.writeOnly && c.direction == outbound) {
-			continue
-		}
-		ok = c.fail(&place{parent: at, key: name}, "required", "is required")
 	}
 	return ok
 }
 
-// member checks one property of an object.
-func (c *checker) member(s *schema, key string, value any, at *place) bool {
-	if p, declared := s.properties[key]; declared {
+// member checks one property of an object; m is what the schema says of its name, or nil.
+func (c *checker) member(s *schema, m *member, key int) bool {
+	v := key + 1
+	if m != nil && m.property != nil {
 		switch {
-		case p.readOnly && c.direction == inbound:
-			return c.fail(at, "readOnly", "is set by the service and must not be sent")
-		case p.writeOnly && c.direction == outbound:
-			return c.fail(at, "writeOnly", "must not be in an answer")
+		case m.property.readOnly && c.direction == inbound:
+			return c.fail(v, "readOnly", "is set by the service and must not be sent")
+		case m.property.writeOnly && c.direction == outbound:
+			return c.fail(v, "writeOnly", "must not be in an answer")
 		}
-		return c.value(p.schema, value, at)
+		return c.check(m.property.schema, v)
 	}
-	for name := range s.properties {
-		if strings.EqualFold(name, key) {
-			return c.fail(at, string(RuleCaseVariant), "differs from %s in case only", name)
+	for _, name := range s.spelt {
+		if strings.EqualFold(name, c.text(key)) {
+			return c.fail(v, string(RuleCaseVariant), "differs from "+name+" in case only")
 		}
 	}
 	if s.closed {
-		return c.fail(at, "additionalProperties", "is not a property of this object")
+		return c.fail(v, "additionalProperties", "is not a property of this object")
 	}
 	if s.additional != nil {
-		return c.value(s.additional, value, at)
+		return c.check(s.additional, v)
 	}
 	return true
 }
 
 // composition checks not, oneOf, anyOf and allOf.
-func (c *checker) composition(s *schema, value any, at *place) bool {
+func (c *checker) composition(s *schema, v int) bool {
 	ok := true
-	if s.not != nil && c.matches(s.not, value, at) {
-		ok = c.fail(at, "not", "is what the contract excludes")
+	if s.not != nil && c.matches(s.not, v) {
+		ok = c.fail(v, "not", "is what the contract excludes")
 	}
 	if len(s.oneOf) > 0 {
-		ok = c.alternatives(s, s.oneOf, "oneOf", value, at) && ok
+		ok = c.alternatives(s.discriminator, s.oneOf, "oneOf", s.say.oneOf, v) && ok
 	}
 	if len(s.anyOf) > 0 {
-		ok = c.alternatives(s, s.anyOf, "anyOf", value, at) && ok
+		ok = c.alternatives(s.discriminator, s.anyOf, "anyOf", s.say.anyOf, v) && ok
 	}
 	for _, part := range s.allOf {
-		ok = c.part(part, value, at) && ok
+		ok = c.part(part, v) && ok
 		if c.full(ok) {
 			return false
 		}
@@ -340,105 +363,126 @@ func (c *checker) composition(s *schema, value any, at *place) bool {
 	return ok
 }
 
-func (c *checker) alternatives(s *schema, list []*schema, keyword string, value any, at *place) bool {
-	if d := s.discriminator; d != nil {
-		if o, isObject := value.(*object); isObject {
-			return c.discriminated(d, list, o, at)
-		}
+// alternatives checks oneOf or anyOf; none is what is said when no alternative fits.
+func (c *checker) alternatives(d *discriminator, list []*schema, keyword, none string, v int) bool {
+	if d != nil && c.tokens[v].kind == kindObject {
+		return c.discriminated(d, list, v)
 	}
 	if len(list) == 1 {
-		return c.part(list[0], value, at)
+		return c.part(list[0], v)
 	}
 	count := 0
 	for _, one := range list {
-		if c.matches(one, value, at) {
+		if c.matches(one, v) {
 			count++
 		}
 	}
 	switch {
 	case count == 0:
-		return c.fail(at, keyword, "fits none of the %d alternatives", len(list))
+		return c.fail(v, keyword, none)
 	case count > 1 && keyword == "oneOf":
-		return c.fail(at, keyword, "fits more than one alternative")
+		return c.fail(v, keyword, "fits more than one alternative")
 	}
 	return true
 }
 
 // discriminated checks against the alternative that the value itself names, so that the violations are those of it.
-func (c *checker) discriminated(d *discriminator, list []*schema, o *object, at *place) bool {
-	named := &place{parent: at, key: d.property}
-	raw, there := o.get(d.property)
-	if !there {
-		return c.fail(named, "discriminator", "is required")
+func (c *checker) discriminated(d *discriminator, list []*schema, v int) bool {
+	named := c.get(v, d.property)
+	if named < 0 {
+		return c.fail(v, "discriminator", "is required", d.property)
 	}
-	name, isString := raw.(string)
-	i, known := d.choice[name]
-	if !isString || !known {
-		return c.fail(named, "discriminator", "names no alternative")
+	if c.tokens[named].kind == kindString {
+		if i, known := d.choice[c.text(named)]; known {
+			return c.part(list[i], v)
+		}
 	}
-	return c.part(list[i], o, at)
+	return c.fail(v, "discriminator", "names no alternative", d.property)
 }
 
-// unique reports whether no two items are equal as JSON values.
-func unique(list []any) bool {
-	seen := make(map[string]bool, len(list))
-	for _, v := range list {
-		key := string(canonical(nil, v))
-		if seen[key] {
-			return false
+// cut forgets canonical forms.
+func (c *checker) cut(to int) {
+	clear(c.forms[to:])
+	c.forms = c.forms[:to]
+}
+
+// fewItems is up to how many items are compared one by one.
+const fewItems = 16
+
+// unique reports whether no two items of an array are equal as JSON values.
+func (c *checker) unique(v int) bool {
+	count, before := c.count(v), len(c.forms)
+	defer c.cut(before)
+	var few [fewItems]string
+	var many map[string]bool
+	if count > fewItems {
+		many = make(map[string]bool, count)
+	}
+	item := v + 1
+	for i := range count {
+		start := len(c.forms)
+		c.forms = c.canonical(c.forms, item)
+		form := aliased(c.forms[start:])
+		if many != nil {
+			if many[form] {
+				return false
+			}
+			many[form] = true
+		} else {
+			if slices.Contains(few[:i], form) {
+				return false
+			}
+			few[i] = form
 		}
-		seen[key] = true
+		item = c.after(item)
 	}
 	return true
 }
 
-// equal compares two values of parseJSON; numbers by their value.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case string:
-		b, ok := b.(string)
-		return ok && a == b
-	case bool:
-		b, ok := b.(bool)
-		return ok && a == b
-	case nil:
-		return b == nil
-	}
-	return string(canonical(nil, a)) == string(canonical(nil, b))
-}
-
 // canonical appends a text that is the same for equal values.
-func canonical(out []byte, v any) []byte {
-	switch v := v.(type) {
-	case nil:
-		return append(out, 'n')
-	case bool:
-		return strconv.AppendBool(out, v)
-	case json.Number:
-		d := newDecimal(string(v))
+func (t *tape) canonical(out []byte, v int) []byte {
+	switch t.tokens[v].kind {
+	case kindTrue:
+		return append(out, 't')
+	case kindFalse:
+		return append(out, 'f')
+	case kindNumber:
+		d := newDecimal(t.text(v))
 		out = append(out, '#')
 		if d.negative {
 			out = append(out, '-')
 		}
 		out = append(out, d.digits...)
 		return strconv.AppendInt(append(out, 'e'), int64(d.exponent), 10)
-	case string:
-		return strconv.AppendQuote(out, v)
-	case []any:
+	case kindString:
+		return t.canonicalText(out, v)
+	case kindArray:
 		out = append(out, '[')
-		for _, item := range v {
-			out = append(canonical(out, item), ',')
+		item := v + 1
+		for range t.count(v) {
+			out = append(t.canonical(out, item), ',')
+			item = t.after(item)
 		}
 		return append(out, ']')
-	case *object:
-		keys := slices.Sorted(slices.Values(v.keys))
+	case kindObject:
+		keys := make([]int, 0, t.count(v))
+		for at := v + 1; len(keys) < t.count(v); at = t.after(at + 1) {
+			keys = append(keys, at)
+		}
+		slices.SortFunc(keys, func(a, b int) int { return strings.Compare(t.text(a), t.text(b)) })
 		out = append(out, '{')
-		for _, k := range keys {
-			value, _ := v.get(k)
-			out = append(strconv.AppendQuote(out, k), ':')
-			out = append(canonical(out, value), ',')
+		for _, key := range keys {
+			out = append(t.canonicalText(out, key), ':')
+			out = append(t.canonical(out, key+1), ',')
 		}
 		return append(out, '}')
 	}
-	return append(out, '?')
+	return append(out, 'n')
+}
+
+// canonicalText appends a string with its length before it, which makes it unlike every other value.
+func (t *tape) canonicalText(out []byte, v int) []byte {
+	text := t.text(v)
+	out = strconv.AppendInt(append(out, '"'), int64(len(text)), 10)
+	return append(append(out, ':'), text...)
 }

@@ -1,0 +1,77 @@
+package contract
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// patternsOf returns the patterns of the family's contracts and of the sample.
+func patternsOf(t testing.TB) []string {
+	seen := map[string]bool{}
+	for _, o := range oracles(t) {
+		for _, op := range o.contract.Operations {
+			for _, p := range op.parameters {
+				if p.scalar.pattern != nil {
+					seen[p.scalar.pattern.expression.String()] = true
+				}
+			}
+		}
+		for _, ref := range o.doc.Components.Schemas {
+			walkPatterns(ref, seen, 0)
+		}
+	}
+	out := []string{`^a*b+c?$`, `^[a-c]{0,3}[c-e]$`, `^é+[^a-zé]$`, `^x{2,}y{0,2}$`, `^$`, `a`, `^(a|b)$`, `^(?i)ab$`, `^[\x{80}-\x{ff}\x{1f600}]{1,2}.$`, `^[a-z]{2}[a-z]*$`}
+	for p := range seen {
+		out = append(out, p)
+	}
+	return out
+}
+
+func walkPatterns(ref *openapi3.SchemaRef, seen map[string]bool, depth int) {
+	if ref == nil || ref.Value == nil || depth > 8 {
+		return
+	}
+	if ref.Value.Pattern != "" {
+		seen[ref.Value.Pattern] = true
+	}
+	walkPatterns(ref.Value.Items, seen, depth+1)
+	for _, p := range ref.Value.Properties {
+		walkPatterns(p, seen, depth+1)
+	}
+}
+
+func TestPattern_matchesAsTheExpressionDoes(t *testing.T) {
+	byRuns := 0
+	for _, text := range patternsOf(t) {
+		p, err := compilePattern(text)
+		require.NoError(t, err)
+		if p.runs != nil {
+			byRuns++
+		}
+		strings := rapid.OneOf(rapid.StringMatching(text), rapid.StringN(0, 8, 32), rapid.StringMatching(`[a-c]{0,4}[0-9A-Z_. é]{0,3}`))
+		rapid.Check(t, func(t *rapid.T) {
+			s := strings.Draw(t, "string")
+			if cut := rapid.IntRange(0, 9).Draw(t, "cut"); cut < len(s) {
+				s = s[:cut] + s[min(len(s), cut+rapid.IntRange(0, 1).Draw(t, "gap")):]
+			}
+			require.Equal(t, p.expression.MatchString(s), p.match(s), "%s of %q", text, s)
+		})
+	}
+	require.Greater(t, byRuns, 20, "most patterns are rows of sets")
+}
+
+func TestPattern_leavesChoicesToTheExpression(t *testing.T) {
+	for text, row := range map[string]bool{
+		`^[a-z]{1,64}$`: true, `^usr_[0-9A-Z]{26}$`: true, `^[a-z][a-z0-9-]{0,62}$`: true, `^[*]$`: true, `^[^"]*"$`: true,
+		`^[a-z]*z$`: false, `^(a|b)c$`: true, `^(ab|b)c$`: false, `[a-z]+`: false, `^a`: false, `^[a-z]?[0-9]*[a-z]$`: false, `^(?i)k$`: false,
+	} {
+		tree, err := compilePattern(text)
+		require.NoError(t, err)
+		require.Equal(t, row, tree.runs != nil, text)
+		require.Equal(t, regexp.MustCompile(text).String(), tree.expression.String())
+	}
+}
