@@ -105,6 +105,9 @@ func compile(word string, doc *openapi3.T, text []byte) (*Contract, error) {
 	for _, s := range b.schemas {
 		s.list()
 	}
+	for _, op := range c.Operations {
+		op.computeMemory()
+	}
 	if c.table, err = NewTable(c); err != nil {
 		return nil, fmt.Errorf("contract %s: %w", word, err)
 	}

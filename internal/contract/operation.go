@@ -27,6 +27,7 @@ type Operation struct {
 	body       *bodyContract
 	statuses   map[int]*responseContract // by 200, by 4 for 4XX, by anyStatus
 	accepts    []string                  // media types of the answers that are not problems
+	memory     int64
 }
 
 // Requirement is one alternative of an operation's security: the scopes a token must have, and whether the alternative is

@@ -162,6 +162,7 @@ func (t *tape) read(text []byte) *syntaxError {
 	if len(text) > math.MaxInt32 || strings.HasPrefix(t.source, "\xEF\xBB\xBF") {
 		return t.fail(RuleJSONUTF8)
 	}
+	t.makeRoom()
 	t.space()
 	if err := t.value(0); err != nil {
 		return err
@@ -171,6 +172,23 @@ func (t *tape) read(text []byte) *syntaxError {
 		return t.fail(RuleJSONTrailing)
 	}
 	return nil
+}
+
+// maxTokens is how many tokens a text of so many bytes can have: after the first values of the arrays that are open, each takes two bytes.
+func maxTokens(size int) int { return size/2 + MaxDepth + 2 }
+
+// makeRoom makes room for the tokens of the source at once, so that the tape is not copied while it grows. Before every value but the first is one
+// of the characters that are counted.
+func (t *tape) makeRoom() {
+	most := maxTokens(len(t.source))
+	if cap(t.tokens) >= most {
+		return
+	}
+	count := 1
+	for _, before := range []string{",", ":", "[", "{"} {
+		count += strings.Count(t.source, before)
+	}
+	t.tokens = slices.Grow(t.tokens, min(count, most))
 }
 
 func (t *tape) fail(rule Rule) *syntaxError { return faultAt(rule, t.at) }

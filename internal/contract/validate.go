@@ -199,7 +199,7 @@ func (c *checker) listed(e *enum, v int) bool {
 		return false
 	}
 	before := len(c.forms)
-	c.forms = c.canonical(c.forms, v)
+	c.forms = c.canonical(slices.Grow(c.forms, c.formSize(v)), v)
 	found := slices.Contains(e.others, aliased(c.forms[before:]))
 	c.cut(before)
 	return found
@@ -412,6 +412,7 @@ const fewItems = 16
 // unique reports whether no two items of an array are equal as JSON values.
 func (c *checker) unique(v int) bool {
 	count, before := c.count(v), len(c.forms)
+	c.forms = slices.Grow(c.forms, c.formSize(v))
 	defer c.cut(before)
 	var few [fewItems]string
 	var many map[string]bool
@@ -437,6 +438,18 @@ func (c *checker) unique(v int) bool {
 		item = c.after(item)
 	}
 	return true
+}
+
+// formSize bounds the length of a value's canonical form.
+func (t *tape) formSize(v int) int {
+	size := 0
+	for _, one := range t.tokens[v:t.after(v)] {
+		if one.kind < kindArray {
+			size += int(one.end - one.start)
+		}
+		size += formOverhead
+	}
+	return size
 }
 
 // canonical appends a text that is the same for equal values.

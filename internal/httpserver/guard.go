@@ -18,8 +18,8 @@ import (
 
 // What any request may have, whatever the contract says.
 const (
-	MaxTarget      = 8 << 10
-	MaxHeaderBytes = 16 << 10
+	MaxTarget      = contract.MaxTarget
+	MaxHeaderBytes = contract.MaxHeader
 	MaxHeaders     = 64
 )
 

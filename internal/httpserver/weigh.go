@@ -13,7 +13,7 @@ const (
 	// largeText is from which size on, in bytes, a text must wait for its turn to be checked.
 	largeText = 256 << 10
 	// checkedAtOnce is how many bytes of large texts are checked at a time in this process. While JSON is checked it takes up to some
-	// 30 times its size in memory, so that a few dozen of the largest bodies at once would take all there is.
+	// 14 times its size in memory (Operation.MemoryBound), so that a few dozen of the largest bodies at once would take all there is.
 	checkedAtOnce = 16 << 20
 )
 

@@ -1,0 +1,110 @@
+package contract
+
+import "github.com/fountainai/fountain/internal/problem"
+
+// What the head of any request may have, whatever its contract says, in bytes. The door keeps it (internal/httpserver).
+const (
+	MaxTarget = 8 << 10
+	MaxHeader = 16 << 10
+)
+
+// Parts of the memory of one request that do not depend on its contract, in bytes. They are generous: what counts is that they are bounds.
+const (
+	// headMemory: the bytes as they came, the strings and maps that net/http makes of them, and the parameters, decoded.
+	headMemory = 6 * (MaxTarget + MaxHeader)
+	// pairsMemory: the pairs of a query or form while the slice grows, and the tokens and fields that are made of them.
+	pairsMemory = maxPairs * 256
+	// violationsMemory: pointers of at most 480 bytes, messages of at most maxSentence, and the problem that is made of them.
+	violationsMemory = problem.MaxFields * 2 << 10
+	// streamMemory: what is on its way of a body or an answer that is not held whole.
+	streamMemory = 64 << 10
+	// formOverhead is by how much the canonical form of a value may be longer than its text.
+	formOverhead = 26
+	// itemMemory is what remembering one item of a large array takes, beside its form.
+	itemMemory = 64
+)
+
+// MemoryBound returns how many bytes one request of this operation may hold at most, in the gateway or at the door of a service: its head, its
+// body, the answer where it is checked, and the state of the checks. It follows from the contract alone (body.max, response.max, media types,
+// schemas) and is computed when it is compiled. Not counted are what a handler makes of the request, and the header of an answer, which the
+// client's transport bounds.
+func (op *Operation) MemoryBound() int64 { return op.memory }
+
+func (op *Operation) computeMemory() {
+	var held, checking int64 // the body is held until the answer has been written
+	switch {
+	case op.body == nil:
+	case op.StreamsBody():
+		held, checking = streamMemory, op.Policy.Stream.LineMax+checkMemory(op.body.media, op.Policy.Stream.LineMax)
+	default:
+		held, checking = 2*op.Policy.Body.Max, checkMemory(op.body.media, op.Policy.Body.Max) // twice: it is read into memory that grows
+	}
+	answer := int64(streamMemory)
+	if op.Policy.Stream == nil || op.Policy.Stream.Kind == StreamLongPoll {
+		most := op.Policy.Response.Max
+		var check int64
+		for _, r := range op.statuses {
+			check = max(check, checkMemory(r.media, most))
+		}
+		answer = 2*most + check
+	}
+	op.memory = headMemory + pairsMemory + violationsMemory + held + max(checking, answer)
+}
+
+// checkMemory bounds the memory of checking a text of so many bytes, of one of the media types.
+func checkMemory(media map[string]*mediaContract, size int64) int64 {
+	var most int64
+	for _, m := range media {
+		switch m.kind {
+		case mediaJSON, mediaLines:
+			most = max(most, tapeMemory(size)+m.schema.comparing(size))
+		case mediaForm:
+			most = max(most, 4*size+m.schema.comparing(size)) // the pairs decoded, and once more on the tape, which grows
+		}
+	}
+	return most
+}
+
+// tapeMemory bounds the tape of a JSON text. A value takes two bytes of text, a large object's key six; the hash tables of keys have at most
+// four places for each and are copied when they grow.
+func tapeMemory(size int64) int64 {
+	const place, copied = 4 * 4, 2
+	return tokenSize*int64(maxTokens(int(size))) + size + copied*place*(size/6+1)
+}
+
+// comparing bounds the canonical forms of the values that are compared with each other or with an enum.
+func (s *schema) comparing(size int64) int64 {
+	var forms bool
+	var items int64
+	s.walk(map[*schema]bool{}, func(one *schema) {
+		forms = forms || one.uniqueItems || one.enum != nil && len(one.enum.others) > 0
+		if one.uniqueItems {
+			most := size/2 + 1
+			if one.maxItems >= 0 {
+				most = min(most, int64(one.maxItems))
+			}
+			items = max(items, most)
+		}
+	})
+	if !forms {
+		return 0
+	}
+	return size + formOverhead*(size/2+1) + itemMemory*items
+}
+
+// walk visits s and every schema that it reaches, once.
+func (s *schema) walk(seen map[*schema]bool, visit func(*schema)) {
+	if s == nil || seen[s] {
+		return
+	}
+	seen[s] = true
+	visit(s)
+	for _, list := range [][]*schema{s.oneOf, s.anyOf, s.allOf, {s.not, s.items, s.additional}} {
+		for _, one := range list {
+			one.walk(seen, visit)
+		}
+	}
+	for _, p := range s.properties {
+		p.walk(seen, visit)
+	}
+}
