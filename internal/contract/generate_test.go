@@ -2,7 +2,9 @@ package contract
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,8 +84,9 @@ func (g generator) value(out []byte, s *openapi3.Schema, depth int) []byte {
 
 // members returns the members of an object of s and of its parts.
 func (g generator) members(s *openapi3.Schema, have []string, depth int) []string {
-	for name, p := range s.Properties {
-		if !g.once(3) && !contains(s.Required, name) || g.once(24) || p.Value.ReadOnly && !g.once(24) && !contains(s.Required, name) {
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) { // in order, so that a seed repeats a run
+		p := s.Properties[name]
+		if !g.once(3) && !slices.Contains(s.Required, name) || g.once(24) || p.Value.ReadOnly && !g.once(24) && !slices.Contains(s.Required, name) {
 			continue
 		}
 		if g.once(48) {
@@ -102,15 +105,6 @@ func (g generator) members(s *openapi3.Schema, have []string, depth int) []strin
 		have = append(have, `"`+pick(g, []string{"x", "y z", "é", "long-name_1"})+`":`+string(g.value(nil, extra.Value, depth+1)))
 	}
 	return have
-}
-
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (g generator) object(out []byte, s *openapi3.Schema, members []string) []byte {
