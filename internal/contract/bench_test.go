@@ -124,3 +124,12 @@ func BenchmarkCheckResponse(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkLoadAll(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := LoadAll(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -58,35 +58,36 @@ func LoadAll() ([]*Contract, error) {
 	return all, nil
 }
 
-// LoadFS compiles <word>.yaml of fsys. References to other files are read from fsys alone, never from disk or network.
+// LoadFS compiles <word>.yaml of fsys. References to other files are read from fsys alone, never from disk or network. Each of its errors begins
+// with the place that it is about, as kms.yaml:123.
 func LoadFS(fsys fs.FS, word string) (*Contract, error) {
 	doc, text, err := LoadModel(fsys, word)
 	if err != nil {
 		return nil, err
 	}
-	return compile(word, doc, text)
+	return compile(word, doc, text, newSource(fsys).root(word+".yaml"))
 }
 
-func compile(word string, doc *openapi3.T, text []byte) (*Contract, error) {
+func compile(word string, doc *openapi3.T, text []byte, root place) (*Contract, error) {
 	base, err := basePath(doc)
 	if err != nil {
-		return nil, fmt.Errorf("contract %s: %w", word, err)
+		return nil, fmt.Errorf("contract %s: %s: %w", word, root.get("servers").origin(), err)
 	}
 	c := &Contract{Word: word, Version: doc.Info.Version, BasePath: base, Document: text, Scopes: map[string]string{}}
 	schemes, err := compileSchemes(doc, c.Scopes)
 	if err != nil {
-		return nil, fmt.Errorf("contract %s: %w", word, err)
+		return nil, fmt.Errorf("contract %s: %s: %w", word, root.get("components", "securitySchemes").origin(), err)
 	}
-	b := &builder{word: word, base: base, doc: doc, schemes: schemes, scopes: c.Scopes, schemas: map[schemaKey]*schema{}}
+	b := &builder{word: word, base: base, doc: doc, text: root, schemes: schemes, scopes: c.Scopes, schemas: map[schemaKey]*schema{}}
 	var errs []error
 	if b.root, err = decodePolicy(doc.Extensions); err != nil {
-		errs = append(errs, fmt.Errorf("root: %w", err))
+		errs = append(errs, fmt.Errorf("%s: root: %w", root.get(extension).origin(), err))
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {
 			op, err := b.operation(method, path, item, operation)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s %s (%s): %w", method, path, operation.OperationID, err))
+				errs = append(errs, located(err, fmt.Sprintf("%s %s (%s): ", method, path, operation.OperationID), op.Origin, op.nearest)...)
 				continue
 			}
 			c.Operations = append(c.Operations, op)
@@ -95,7 +96,7 @@ func compile(word string, doc *openapi3.T, text []byte) (*Contract, error) {
 	sort.Slice(c.Operations, func(i, j int) bool { return c.Operations[i].ID < c.Operations[j].ID })
 	for i := 1; i < len(c.Operations); i++ {
 		if c.Operations[i].ID == c.Operations[i-1].ID {
-			errs = append(errs, fmt.Errorf("operationId %s is used twice", c.Operations[i].ID))
+			errs = append(errs, fmt.Errorf("%s: operationId %s is used twice", c.Operations[i].Origin, c.Operations[i].ID))
 		}
 	}
 	if len(errs) > 0 {

@@ -177,6 +177,7 @@ func TestCompile_refusesWhatCannotBeMeant(t *testing.T) {
 			_, err := patched(t, change.old, change.replacement)
 			require.Error(t, err)
 			require.Contains(t, err.Error(), change.says)
+			require.Regexp(t, `(sample|common)\.yaml:[0-9]+: `, err.Error(), "it says where")
 		})
 	}
 }

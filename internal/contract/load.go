@@ -12,7 +12,7 @@ import (
 )
 
 // LoadModel reads <word>.yaml of fsys into kin-openapi's model, with the source line of every element, and validates it
-// (examples included). A $ref to another file is answered from fsys's top folder alone.
+// (examples included). Its errors say where in the file. A $ref to another file is answered from fsys's top folder alone.
 func LoadModel(fsys fs.FS, word string) (*openapi3.T, []byte, error) {
 	text, err := fs.ReadFile(fsys, word+".yaml")
 	if err != nil {
@@ -26,10 +26,10 @@ func LoadModel(fsys fs.FS, word string) (*openapi3.T, []byte, error) {
 	}
 	doc, err := loader.LoadFromDataWithPath(text, &url.URL{Path: word + ".yaml"})
 	if err != nil {
-		return nil, nil, fmt.Errorf("load contract %s: %w", word, err)
+		return nil, nil, fmt.Errorf("load contract %s: %w", word, loadFault(newSource(fsys).root(word+".yaml"), word, err))
 	}
 	if err := doc.Validate(context.Background(), openapi3.EnableExamplesValidation(), openapi3.EnableMultiError()); err != nil {
-		return nil, nil, fmt.Errorf("validate contract %s: %w", word, err)
+		return nil, nil, fmt.Errorf("validate contract %s: %w", word, loadFault(newSource(fsys).root(word+".yaml"), word, err))
 	}
 	return doc, text, nil
 }

@@ -21,6 +21,7 @@ type Operation struct {
 	Public       bool          // security: [] in the contract: no credentials are looked at
 	Requirements []Requirement // alternatives; empty when Public
 	Policy       Policy
+	Origin       Origin // where it begins in the contract; see OriginOf
 
 	template   string // the path as the contract has it, without the base path
 	parameters []*parameter
@@ -28,6 +29,7 @@ type Operation struct {
 	statuses   map[int]*responseContract // by 200, by 4 for 4XX, by anyStatus
 	accepts    []string                  // media types of the answers that are not problems
 	memory     int64
+	origins    map[string]Origin
 }
 
 // Requirement is one alternative of an operation's security: the scopes a token must have, and whether the alternative is
@@ -107,6 +109,7 @@ func (op *Operation) declared(in string) []string {
 type builder struct {
 	word, base string
 	doc        *openapi3.T
+	text       place // the root of the file
 	root       *policyText
 	schemes    map[string]schemeKind
 	scopes     map[string]string
@@ -114,17 +117,18 @@ type builder struct {
 }
 
 func (b *builder) operation(method, path string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
-	if o.OperationID == "" {
-		return nil, errors.New("operationId is missing")
-	}
 	op := &Operation{ID: o.OperationID, Word: b.word, Method: method, Path: b.base + path, template: path, Tags: o.Tags}
+	op.Origin, op.origins = b.text.get("paths", path, strings.ToLower(method)).origin(), origins(b.text, path, method)
+	if o.OperationID == "" {
+		return op, errors.New("operationId is missing")
+	}
 	onPath, err := decodePolicy(item.Extensions)
 	if err != nil {
-		return nil, err
+		return op, about(extension, err)
 	}
 	own, err := decodePolicy(o.Extensions)
 	if err != nil {
-		return nil, err
+		return op, about(extension, err)
 	}
 	root := b.root
 	if root == nil {
@@ -135,14 +139,14 @@ func (b *builder) operation(method, path string, item *openapi3.PathItem, o *ope
 		errs = append(errs, err)
 	}
 	if err := b.security(op, o); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, about("security", err))
 	}
 	op.Policy.APIKey = op.Policy.APIKey && !op.Public // nothing is looked at there
 	if op.parameters, err = b.parameters(path, item.Parameters, o.Parameters); err != nil {
 		errs = append(errs, err)
 	}
 	if op.body, err = b.body(o.RequestBody); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, about("requestBody", err))
 	}
 	if err := b.responses(op, o); err != nil {
 		errs = append(errs, err)

@@ -53,7 +53,7 @@ func (b *builder) parameters(path string, levels ...openapi3.Parameters) ([]*par
 			}
 			p, err := b.parameter(ref.Value)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("parameter %s in %s: %w", ref.Value.Name, ref.Value.In, err))
+				errs = append(errs, about("parameters."+ref.Value.In+"."+ref.Value.Name, fmt.Errorf("parameter %s in %s: %w", ref.Value.Name, ref.Value.In, err)))
 				continue
 			}
 			if p == nil {

@@ -100,7 +100,7 @@ func resolvePolicy(levels ...*policyText) (Policy, error) {
 		Validate: Validation{Request: Mode{Kind: ModeEnforce}, Response: Mode{Kind: ModeReport}}, Errors: ErrorsProblem}
 	var errs []error
 	fault := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s.%s: %s", extension, key, fmt.Sprintf(format, args...)))
+		errs = append(errs, about(extension+"."+key, fmt.Errorf("%s.%s: %s", extension, key, fmt.Sprintf(format, args...))))
 	}
 	if merged.Principals != nil {
 		p.Principals = merged.Principals

@@ -32,18 +32,18 @@ func (b *builder) responses(op *Operation, o *openapi3.Operation) error {
 		r := &responseContract{}
 		var err error
 		if r.media, err = b.media(ref.Value.Content); err != nil {
-			return fmt.Errorf("response %s: %w", status, err)
+			return about("responses."+status, fmt.Errorf("response %s: %w", status, err))
 		}
 		for name, h := range ref.Value.Headers {
 			if h.Value == nil || h.Value.Schema == nil {
-				return fmt.Errorf("response %s: header %s needs a schema", status, name)
+				return about("responses."+status, fmt.Errorf("response %s: header %s needs a schema", status, name))
 			}
 			s, err := b.schema(h.Value.Schema)
 			if err != nil {
-				return fmt.Errorf("response %s: header %s: %w", status, name, err)
+				return about("responses."+status, fmt.Errorf("response %s: header %s: %w", status, name, err))
 			}
 			if !scalarOnly(s) {
-				return fmt.Errorf("response %s: header %s must be a scalar", status, name)
+				return about("responses."+status, fmt.Errorf("response %s: header %s must be a scalar", status, name))
 			}
 			r.headers = append(r.headers, (&parameter{name: name, in: "header", required: h.Value.Required, schema: s, scalar: s}).finish())
 		}

@@ -89,7 +89,7 @@ func NewTable(contracts ...*Contract) (*Table, error) {
 	for _, c := range contracts {
 		for _, op := range c.Operations {
 			if err := t.add(op); err != nil {
-				return nil, fmt.Errorf("route of %s: %w", op.ID, err)
+				return nil, fmt.Errorf("%s: route of %s: %w", op.Origin, op.ID, err)
 			}
 		}
 	}

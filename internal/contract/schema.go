@@ -129,7 +129,7 @@ func (b *builder) schema(ref *openapi3.SchemaRef) (*schema, error) {
 	}
 	s := &schema{maxLength: -1, maxItems: -1, maxProperties: -1}
 	b.schemas[ref.Value] = s
-	if err := b.fillSchema(s, ref.Value); err != nil {
+	if err := placed(ref.Value.Origin, b.fillSchema(s, ref.Value)); err != nil {
 		if ref.Ref != "" {
 			err = fmt.Errorf("%s: %w", ref.Ref, err)
 		}

@@ -23,7 +23,7 @@ func treeBody(d direction, s *schema, text []byte) error {
 		return malformedBody(fault.rule, fault.at().pointer())
 	}
 	c := &treeChecker{in: "body", direction: d}
-	c.value(s, value, &place{})
+	c.value(s, value, &treePlace{})
 	if len(c.found) == 0 {
 		return nil
 	}
@@ -83,18 +83,18 @@ func (o *object) add(key string, value any) bool {
 type treeFault struct {
 	rule   Rule
 	offset int
-	within []place // steps from the innermost value outwards, their parents unset
+	within []treePlace // steps from the innermost value outwards, their parents unset
 }
 
 // in notes that the fault lies in a member or an item.
-func (e *treeFault) in(step place) *treeFault {
+func (e *treeFault) in(step treePlace) *treeFault {
 	e.within = append(e.within, step)
 	return e
 }
 
 // at returns the place of the fault.
-func (e *treeFault) at() *place {
-	at := &place{}
+func (e *treeFault) at() *treePlace {
+	at := &treePlace{}
 	for _, step := range slices.Backward(e.within) {
 		step.parent = at
 		at = &step
@@ -209,10 +209,10 @@ func (p *jsonParser) object(depth int) (any, *treeFault) {
 		p.space()
 		value, err := p.value(depth)
 		if err != nil {
-			return nil, err.in(place{key: key})
+			return nil, err.in(treePlace{key: key})
 		}
 		if !o.add(key, value) {
-			return nil, treeFaultAt(RuleJSONDuplicateKey, start).in(place{key: key})
+			return nil, treeFaultAt(RuleJSONDuplicateKey, start).in(treePlace{key: key})
 		}
 		p.space()
 		switch p.next() {
@@ -242,7 +242,7 @@ func (p *jsonParser) array(depth int) (any, *treeFault) {
 	for {
 		value, err := p.value(depth)
 		if err != nil {
-			return nil, err.in(place{index: len(list), isItem: true})
+			return nil, err.in(treePlace{index: len(list), isItem: true})
 		}
 		list = append(list, value)
 		p.space()
@@ -389,15 +389,15 @@ type treeChecker struct {
 	more      bool
 }
 
-// place is a position in the value, as a list back to the root.
-type place struct {
-	parent *place
+// treePlace is a position in the value, as a list back to the root.
+type treePlace struct {
+	parent *treePlace
 	key    string
 	index  int
 	isItem bool
 }
 
-func (at *place) pointer() string {
+func (at *treePlace) pointer() string {
 	var parts []string
 	for p := at; p != nil && p.parent != nil; p = p.parent {
 		if p.isItem {
@@ -411,7 +411,7 @@ func (at *place) pointer() string {
 }
 
 // fail records a violation and returns false.
-func (c *treeChecker) fail(at *place, keyword, format string, args ...any) bool {
+func (c *treeChecker) fail(at *treePlace, keyword, format string, args ...any) bool {
 	switch {
 	case c.quiet:
 	case len(c.found) >= problem.MaxFields:
@@ -430,14 +430,14 @@ func (c *treeChecker) fail(at *place, keyword, format string, args ...any) bool 
 func (c *treeChecker) full(ok bool) bool { return !ok && (c.quiet || c.more) }
 
 // matches reports whether value meets s, without recording violations.
-func (c *treeChecker) matches(s *schema, value any, at *place) bool {
+func (c *treeChecker) matches(s *schema, value any, at *treePlace) bool {
 	quiet := treeChecker{in: c.in, direction: c.direction, quiet: true}
 	return quiet.part(s, value, at)
 }
 
 // value checks value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: a
 // property that it does not know could be a secret.
-func (c *treeChecker) value(s *schema, value any, at *place) bool {
+func (c *treeChecker) value(s *schema, value any, at *treePlace) bool {
 	ok := c.part(s, value, at)
 	o, isObject := value.(*object)
 	if !isObject || c.direction != outbound || s.listed == nil {
@@ -445,14 +445,14 @@ func (c *treeChecker) value(s *schema, value any, at *place) bool {
 	}
 	for _, key := range o.keys {
 		if s.listed.find(key) == nil {
-			ok = c.fail(&place{parent: at, key: key}, string(RuleUndeclared), "is not declared")
+			ok = c.fail(&treePlace{parent: at, key: key}, string(RuleUndeclared), "is not declared")
 		}
 	}
 	return ok
 }
 
 // part checks value against s, beside which other parts of a composition may list properties too.
-func (c *treeChecker) part(s *schema, value any, at *place) bool {
+func (c *treeChecker) part(s *schema, value any, at *treePlace) bool {
 	if value == nil && s.nullable {
 		return true
 	}
@@ -488,14 +488,14 @@ func (c *treeChecker) part(s *schema, value any, at *place) bool {
 }
 
 // kind checks the value's type.
-func (c *treeChecker) kind(s *schema, t typeSet, at *place) bool {
+func (c *treeChecker) kind(s *schema, t typeSet, at *treePlace) bool {
 	if s.types == 0 || s.types&t != 0 {
 		return true
 	}
 	return c.fail(at, "type", "must be of type %s", s.types)
 }
 
-func (c *treeChecker) number(s *schema, n json.Number, at *place) bool {
+func (c *treeChecker) number(s *schema, n json.Number, at *treePlace) bool {
 	if !c.kind(s, typeInteger|typeNumber, at) {
 		return false
 	}
@@ -534,7 +534,7 @@ func (c *treeChecker) number(s *schema, n json.Number, at *place) bool {
 }
 
 // integer wants digits alone, within the format's size: what a Go integer reads without loss.
-func (c *treeChecker) integer(s *schema, n json.Number, at *place) bool {
+func (c *treeChecker) integer(s *schema, n json.Number, at *treePlace) bool {
 	if _, err := strconv.ParseInt(string(n), 10, s.bits); err == nil {
 		return true
 	}
@@ -544,7 +544,7 @@ func (c *treeChecker) integer(s *schema, n json.Number, at *place) bool {
 	return c.fail(at, string(RuleIntegerExact), "must be an integer of at most %d bits, written as digits", s.bits)
 }
 
-func (c *treeChecker) str(s *schema, v string, at *place) bool {
+func (c *treeChecker) str(s *schema, v string, at *treePlace) bool {
 	if !c.kind(s, typeString, at) {
 		return false
 	}
@@ -567,7 +567,7 @@ func (c *treeChecker) str(s *schema, v string, at *place) bool {
 	return ok
 }
 
-func (c *treeChecker) array(s *schema, list []any, at *place) bool {
+func (c *treeChecker) array(s *schema, list []any, at *treePlace) bool {
 	if !c.kind(s, typeArray, at) {
 		return false
 	}
@@ -579,7 +579,7 @@ func (c *treeChecker) array(s *schema, list []any, at *place) bool {
 	}
 	ok := len(list) >= s.minItems
 	if s.items != nil {
-		item := &place{parent: at, isItem: true} // one for all: a place is read when a violation is found, and not kept
+		item := &treePlace{parent: at, isItem: true} // one for all: a place is read when a violation is found, and not kept
 		for i, v := range list {
 			item.index = i
 			ok = c.value(s.items, v, item) && ok
@@ -594,7 +594,7 @@ func (c *treeChecker) array(s *schema, list []any, at *place) bool {
 	return ok
 }
 
-func (c *treeChecker) object(s *schema, o *object, at *place) bool {
+func (c *treeChecker) object(s *schema, o *object, at *treePlace) bool {
 	if !c.kind(s, typeObject, at) {
 		return false
 	}
@@ -605,7 +605,7 @@ func (c *treeChecker) object(s *schema, o *object, at *place) bool {
 	if s.maxProperties >= 0 && len(o.keys) > s.maxProperties {
 		return c.fail(at, "maxProperties", "must have at most %d properties", s.maxProperties)
 	}
-	member := &place{parent: at}
+	member := &treePlace{parent: at}
 	for i, key := range o.keys {
 		member.key = key
 		ok = c.member(s, key, o.values[i], member) && ok
@@ -622,13 +622,13 @@ func (c *treeChecker) object(s *schema, o *object, at *place) bool {
 		if p != nil && (p.readOnly && c.direction == inbound || p.writeOnly && c.direction == outbound) {
 			continue
 		}
-		ok = c.fail(&place{parent: at, key: name}, "required", "is required")
+		ok = c.fail(&treePlace{parent: at, key: name}, "required", "is required")
 	}
 	return ok
 }
 
 // member checks one property of an object.
-func (c *treeChecker) member(s *schema, key string, value any, at *place) bool {
+func (c *treeChecker) member(s *schema, key string, value any, at *treePlace) bool {
 	if p, declared := s.properties[key]; declared {
 		switch {
 		case p.readOnly && c.direction == inbound:
@@ -653,7 +653,7 @@ func (c *treeChecker) member(s *schema, key string, value any, at *place) bool {
 }
 
 // composition checks not, oneOf, anyOf and allOf.
-func (c *treeChecker) composition(s *schema, value any, at *place) bool {
+func (c *treeChecker) composition(s *schema, value any, at *treePlace) bool {
 	ok := true
 	if s.not != nil && c.matches(s.not, value, at) {
 		ok = c.fail(at, "not", "is what the contract excludes")
@@ -673,7 +673,7 @@ func (c *treeChecker) composition(s *schema, value any, at *place) bool {
 	return ok
 }
 
-func (c *treeChecker) alternatives(s *schema, list []*schema, keyword string, value any, at *place) bool {
+func (c *treeChecker) alternatives(s *schema, list []*schema, keyword string, value any, at *treePlace) bool {
 	if d := s.discriminator; d != nil {
 		if o, isObject := value.(*object); isObject {
 			return c.discriminated(d, list, o, at)
@@ -698,8 +698,8 @@ func (c *treeChecker) alternatives(s *schema, list []*schema, keyword string, va
 }
 
 // discriminated checks against the alternative that the value itself names, so that the violations are those of it.
-func (c *treeChecker) discriminated(d *discriminator, list []*schema, o *object, at *place) bool {
-	named := &place{parent: at, key: d.property}
+func (c *treeChecker) discriminated(d *discriminator, list []*schema, o *object, at *treePlace) bool {
+	named := &treePlace{parent: at, key: d.property}
 	raw, there := o.get(d.property)
 	if !there {
 		return c.fail(named, "discriminator", "is required")
