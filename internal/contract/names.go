@@ -1,7 +1,7 @@
 package contract
 
-// names is a fixed set of names, each with what it stands for. A look-up hashes three bytes of the name and its length, and compares with few
-// names, whatever a sender chooses: how full the places are depends on the contract alone.
+// names is a fixed set of names, each with what it stands for. A look-up hashes a few bytes of the name and compares with few names,
+// whatever a sender chooses: how full the places are depends on the contract alone.
 type names[T any] struct {
 	places []slot[T] // a power of two of them, at least half of them empty
 	mask   uint32
@@ -40,14 +40,30 @@ func (n *names[T]) find(name string) *T {
 	return nil
 }
 
+// nameHash mixes the first and the last eight bytes of a name with its length.
 func nameHash(s string) uint32 {
-	h := uint32(len(s))
-	if h == 0 {
-		return 0
+	n := len(s)
+	var first, last uint64
+	switch {
+	case n >= 8:
+		first, last = eightBytes(s), eightBytes(s[n-8:])
+	case n >= 4:
+		first, last = fourBytes(s), fourBytes(s[n-4:])
+	case n > 0:
+		first, last = uint64(s[0])<<8|uint64(s[n/2]), uint64(s[n-1])
 	}
-	h = h*31 + uint32(s[0])
-	h = h*31 + uint32(s[len(s)/2])
-	h = h*31 + uint32(s[len(s)-1])
-	h *= 0x9E3779B1
-	return h ^ h>>15
+	h := (first ^ uint64(n)) * 0x9E3779B97F4A7C15
+	h = (h ^ h>>32 ^ last) * 0xD6E8FEB86659FD93
+	return uint32(h >> 32)
+}
+
+// eightBytes and fourBytes read the beginning of a string.
+func eightBytes(s string) uint64 {
+	b := s[:8]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+func fourBytes(s string) uint64 {
+	b := s[:4]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
 }

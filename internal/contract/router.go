@@ -19,7 +19,7 @@ type Table struct{ root *node }
 // node is one position in a path.
 type node struct {
 	static    map[string]*node
-	few       []staticNode    // the same as static, where there are few
+	after     *names[*node]   // the same as static; nil where there is none
 	templates []*templateNode // most literal first
 	routes    []route         // what ends here, one for each method; none where no path ends
 	names     []string        // of the parameters on the way here
@@ -31,12 +31,6 @@ type node struct {
 type route struct {
 	method    string
 	operation *Operation
-}
-
-// staticNode is a segment without a parameter.
-type staticNode struct {
-	segment string
-	next    *node
 }
 
 // templateNode is a segment with one parameter: prefix{name}suffix.
@@ -202,31 +196,16 @@ func (n *node) finish() {
 		n.allow = strings.Join(slices.Compact(methods), ", ")
 		n.refused = problem.New(problem.MethodNotAllowed, "The path exists, but not with this method.").WithHeader("Allow", n.allow)
 	}
+	if len(n.static) > 0 {
+		n.after = newNames[*node](len(n.static))
+	}
 	for segment, next := range n.static {
-		if len(n.static) <= fewNodes {
-			n.few = append(n.few, staticNode{segment, next})
-		}
+		n.after.put(segment, next)
 		next.finish()
 	}
 	for _, t := range n.templates {
 		t.next.finish()
 	}
-}
-
-// fewNodes is up to how many segments are compared one by one, which is faster than a map.
-const fewNodes = 6
-
-// after returns the position after a static segment, or nil.
-func (n *node) after(segment string) *node {
-	if len(n.static) > fewNodes {
-		return n.static[segment]
-	}
-	for i := range n.few {
-		if n.few[i].segment == segment {
-			return n.few[i].next
-		}
-	}
-	return nil
 }
 
 // Match finds the operation of a method and a path as it was sent, still escaped, and fills m. HEAD finds GET. Errors: not_found (404, also
@@ -306,9 +285,11 @@ func (n *node) walk(path string, at int, m *Match) *node {
 		end, then = at+i, at+i+1
 	}
 	segment := path[at:end]
-	if next := n.after(segment); next != nil {
-		if found := next.walk(path, then, m); found != nil {
-			return found
+	if n.after != nil {
+		if next := n.after.find(segment); next != nil {
+			if found := (*next).walk(path, then, m); found != nil {
+				return found
+			}
 		}
 	}
 	for _, t := range n.templates {
@@ -330,23 +311,24 @@ var errNoPath error = problem.New(problem.NotFound, "This API has no such path."
 // maxSegments bounds the work of one look-up.
 const maxSegments = 64
 
-// Classes of the bytes of a path.
+// Bits of the bytes of a path.
 const (
-	pathForbidden = iota
-	pathPlain
-	pathSlash
+	pathForbidden = 1 << iota
 	pathEscape
+	pathSlash
+	pathOdd // a slash or a dot, which is odd after a slash
+	pathOddPair
 )
 
-// pathClasses admits only the characters of RFC 3986 section 3.3.
-var pathClasses = func() (classes [256]uint8) {
+// pathBits admits only the characters of RFC 3986 section 3.3.
+var pathBits = func() (bits [256]uint8) {
 	for c := range 256 {
-		if unreserved(byte(c)) || strings.IndexByte("!$&'()*+,;=:@", byte(c)) >= 0 {
-			classes[c] = pathPlain
+		if !unreserved(byte(c)) && strings.IndexByte("!$&'()*+,;=:@", byte(c)) < 0 {
+			bits[c] = pathForbidden
 		}
 	}
-	classes['/'], classes['%'] = pathSlash, pathEscape
-	return classes
+	bits['%'], bits['/'], bits['.'] = pathEscape, pathSlash|pathOdd, pathOdd
+	return bits
 }()
 
 // checkPath checks a path's bytes and escapes. The paths that different programs read differently are not found.
@@ -357,22 +339,18 @@ func checkPath(path string) error {
 	if path == "" || path[0] != '/' {
 		return errNoSlash
 	}
-	slashes, escapes, odd := 0, false, path[len(path)-1] == '/'
+	var all, before uint8
 	for i := range len(path) {
-		switch pathClasses[path[i]] {
-		case pathForbidden:
-			return errPathCharacter
-		case pathSlash:
-			slashes++
-			odd = odd || i+1 < len(path) && (path[i+1] == '/' || path[i+1] == '.')
-		case pathEscape:
-			escapes = true
-		}
+		bits := pathBits[path[i]]
+		all |= bits | before<<1&bits&pathOdd<<1 // a slash before a slash or dot makes pathOddPair
+		before = bits
 	}
-	if slashes > maxSegments {
+	switch {
+	case all&pathForbidden != 0:
+		return errPathCharacter
+	case len(path) > maxSegments && strings.Count(path, "/") > maxSegments:
 		return errNoPath
-	}
-	if !odd && !escapes {
+	case all&(pathEscape|pathOddPair) == 0 && before&pathSlash == 0:
 		return nil
 	}
 	for segment := range strings.SplitSeq(path[1:], "/") {

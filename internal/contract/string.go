@@ -36,8 +36,7 @@ const (
 func plainRun(s string, at int) (end int, wide bool) {
 	var seen uint64
 	for at+8 <= len(s) {
-		b := s[at : at+8]
-		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		w := eightBytes(s[at:])
 		quote, slash := w^'"'*ones, w^'\\'*ones
 		// The high bit of a byte is set where it is below 0x20, or equal to one of the two; a borrow may set another one behind it.
 		if ((w-0x20*ones)&^w|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {

@@ -323,8 +323,8 @@ func (t *tape) array(depth int) *syntaxError {
 	}
 }
 
-// keySet tells whether a key of an open object was there before. A few keys are compared with each other when three bytes and the length of
-// them agree; for more there is a hash table at the end of tape.keys, with a seed that no sender knows.
+// keySet tells whether a key of an open object was there before. A few keys are compared with each other when some bits of their
+// hashes agree; for more there is a hash table at the end of tape.keys, with a seed that no sender knows.
 type keySet struct {
 	object, count int
 	marks         uint64
