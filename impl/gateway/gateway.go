@@ -177,7 +177,7 @@ func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, 
 		return nil, err
 	}
 	g := &gate{
-		config: c, table: table, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(contracts, c.Registerer),
+		config: c, table: table, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(contracts, word, c.Registerer),
 		limiter: limiter, limits: limit.NewSteps(limiter), cors: cors,
 		forwarder: forward.New(forward.Options{Upstreams: upstreams, Log: c.Log, Registerer: c.Registerer}),
 		watcher:   services.NewWatcher(contracts, upstreams, client),

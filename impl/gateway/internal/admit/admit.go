@@ -22,15 +22,17 @@ type Station struct {
 	limit    *prometheus.Desc
 }
 
-// New returns a Station for the services of the contracts, and registers the metric of its limits.
-func New(contracts []*contract.Contract, to prometheus.Registerer) *Station {
+// New returns a Station for the services of the contracts but the gateway's own, and registers the metric of its limits.
+func New(contracts []*contract.Contract, own string, to prometheus.Registerer) *Station {
 	s := &Station{
 		services: map[string]*admission.Adaptive{},
 		limit: prometheus.NewDesc("fountain_gateway_admission_limit",
 			"How many requests of an operation the gateway lets through to its service at once.", []string{"operation"}, nil),
 	}
 	for _, c := range contracts {
-		s.services[c.Word] = admission.NewAdaptive()
+		if c.Word != own {
+			s.services[c.Word] = admission.NewAdaptive()
+		}
 	}
 	to.MustRegister(s)
 	return s
