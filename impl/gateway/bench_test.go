@@ -106,7 +106,7 @@ func (h *benchHouse) serve(b *testing.B) string {
 		Clock: &h.clock, Log: log, Registerer: prometheus.NewRegistry(),
 	}
 	require.NoError(b, c.Validate())
-	g, err := build(c, &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
+	g, err := build(c, family(b), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
 	require.NoError(b, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)

@@ -21,7 +21,7 @@ func withPages(t *testing.T) *house {
 	c.CORSOrigins = []string{page}
 	c.Registerer = prometheus.NewRegistry()
 	require.NoError(t, c.Validate())
-	g, err := build(c, http.DefaultClient, auth.NoRevocations{})
+	g, err := build(c, family(t), http.DefaultClient, auth.NoRevocations{})
 	require.NoError(t, err)
 	h.gate = httptest.NewServer(g.handler())
 	t.Cleanup(h.gate.Close)

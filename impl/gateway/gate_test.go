@@ -24,6 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/ratelimit/redistest"
 )
 
@@ -84,11 +85,18 @@ func newHouseWith(t *testing.T, change func(*Config)) *house {
 	h.behind = behind.URL
 	c := h.config(behind.URL)
 	change(&c)
-	g, err := build(c, &http.Client{Timeout: callTimeout}, h)
+	g, err := build(c, family(t), &http.Client{Timeout: callTimeout}, h)
 	require.NoError(t, err)
 	h.gate = httptest.NewServer(g.handler())
 	t.Cleanup(h.gate.Close)
 	return h
+}
+
+// family are the contracts of the family.
+func family(t testing.TB) []*contract.Contract {
+	all, err := contract.LoadAll()
+	require.NoError(t, err)
+	return all
 }
 
 // Revoked implements auth.Revocations.
@@ -359,7 +367,7 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 
 	alone := h.config("http://127.0.0.1:1")
 	alone.Registerer = prometheus.NewRegistry()
-	g, err := build(alone, http.DefaultClient, auth.NoRevocations{})
+	g, err := build(alone, family(t), http.DefaultClient, auth.NoRevocations{})
 	require.NoError(t, err)
 	lonely := httptest.NewServer(g.handler())
 	defer lonely.Close()

@@ -112,7 +112,11 @@ func Run(ctx context.Context, c Config) error {
 	feed := revocation.NewFollower(revocation.Config{
 		KMSURL: c.KMSURL, Client: client, Credential: who, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer,
 	})
-	g, err := build(c, client, feed)
+	contracts, err := contract.LoadAll()
+	if err != nil {
+		return fmt.Errorf("compile the contracts: %w", err)
+	}
+	g, err := build(c, contracts, client, feed)
 	if err != nil {
 		return err
 	}
@@ -139,11 +143,7 @@ func Run(ctx context.Context, c Config) error {
 }
 
 // build makes the gateway's parts. client fetches the kms's keys and asks targets whether they are ready.
-func build(c Config, client *http.Client, revocations auth.Revocations) (*gate, error) {
-	contracts, err := contract.LoadAll()
-	if err != nil {
-		return nil, err
-	}
+func build(c Config, contracts []*contract.Contract, client *http.Client, revocations auth.Revocations) (*gate, error) {
 	table, err := contract.NewTable(contracts...)
 	if err != nil {
 		return nil, fmt.Errorf("join the contracts: %w", err)

@@ -22,7 +22,7 @@ func (h *house) behindMany(sequence string) (*gate, *prometheus.Registry) {
 	c.SequenceURL = sequence
 	registry := prometheus.NewRegistry()
 	c.Registerer = registry
-	g, err := build(c, &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
+	g, err := build(c, family(h.t), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
 	require.NoError(h.t, err)
 	h.gate = httptest.NewServer(g.handler())
 	h.t.Cleanup(h.gate.Close)

@@ -64,6 +64,8 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if service == nil {
 		return problem.New(problem.UpstreamUnavailable, "The service has no address.").WithRetryAfter(time.Second)
 	}
+	idle := watch(x)
+	defer idle.end()
 	out, sent := request(x)
 	began := time.Now()
 	before := x.Upstream
@@ -76,8 +78,8 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err := f.judge.head(x, res); err != nil {
 		return err
 	}
-	if s := x.Operation.Policy.Stream; s != nil && s.Kind != contract.StreamLongPoll { // a long poll ends, and is checked as any answer
-		return f.stream(x, res)
+	if idle != nil {
+		return f.stream(x, res, idle)
 	}
 	body, err := res.ReadAll(x.Operation.Policy.Response.Max)
 	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
@@ -160,35 +162,4 @@ func repeatable(x *httpserver.Exchange) bool {
 		return x.Request.Header.Get("Idempotency-Key") != ""
 	}
 	return op.Idempotent()
-}
-
-// chunk is how much of a stream is copied at a time, in bytes.
-const chunk = 32 << 10
-
-var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
-
-// stream copies an answer that has no fixed end as it comes. What breaks off at the service is cut off at the client: nothing else tells
-// that it is not whole.
-func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response) error {
-	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.Status)
-	x.Writer.WriteHeader(res.Status)
-	connection := http.NewResponseController(x.Writer)
-	_ = connection.Flush() // the head at once
-	buffer := chunks.Get().(*[]byte)
-	defer chunks.Put(buffer)
-	for {
-		n, err := res.Read(*buffer)
-		if n > 0 {
-			if _, err := x.Writer.Write((*buffer)[:n]); err != nil {
-				panic(http.ErrAbortHandler) // the client has gone
-			}
-			_ = connection.Flush() // a writer that can't flush has nothing to be flushed
-		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			panic(http.ErrAbortHandler)
-		}
-	}
 }

@@ -22,6 +22,8 @@ func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 		return err
 	case sent != nil && sent.failed() != nil:
 		return bodyFailure(sent.failed())
+	case errors.Is(context.Cause(x.Request.Context()), errIdle):
+		return problem.New(problem.UpstreamTimeout, "The service did not answer in its time.").Wrap(errIdle)
 	case x.Request.Context().Err() == context.Canceled, errors.Is(err, context.Canceled):
 		return problem.New(problem.Timeout, "The client left before the service answered.").Wrap(err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+)
+
+// streams is a contract with streams, in the place of sequence's: the family has none yet.
+const streams = `openapi: 3.0.3
+info: {title: Streams, version: 1.0.0}
+servers: [{url: /sequence/v1}]
+security: []
+x-fountain: {principals: [user], timeout: 2s}
+paths:
+  /events:
+    get:
+      operationId: followEvents
+      x-fountain: {stream: {kind: sse, idle: IDLE, maxDuration: 1m}}
+      responses:
+        '200': {description: Events., content: {text/event-stream: {schema: {type: string}}}}
+  /lines:
+    get:
+      operationId: followLines
+      x-fountain: {stream: {kind: ndjson, idle: IDLE, maxDuration: 1m}}
+      responses:
+        '200': {description: Lines., content: {application/x-ndjson: {schema: {type: object}}}}
+`
+
+// streaming is a gateway of that contract. upstream sends what comes over pieces, and ends when it is closed.
+func streaming(t *testing.T, idle, mediaType string, pieces <-chan string) (*house, string) {
+	h := newHouse(t)
+	c, err := contract.LoadFS(fstest.MapFS{"sequence.yaml": {Data: []byte(strings.ReplaceAll(streams, "IDLE", idle))}}, "sequence")
+	require.NoError(t, err)
+	config := h.config(h.behind)
+	config.Registerer = prometheus.NewRegistry()
+	g, err := build(config, []*contract.Contract{c}, http.DefaultClient, auth.NoRevocations{})
+	require.NoError(t, err)
+	gate := httptest.NewServer(g.handler())
+	t.Cleanup(gate.Close)
+	h.upstream = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", mediaType)
+		_ = http.NewResponseController(w).Flush()
+		for {
+			select {
+			case piece, more := <-pieces:
+				if !more {
+					return
+				}
+				_, _ = io.WriteString(w, piece)
+				_ = http.NewResponseController(w).Flush()
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}
+	return h, gate.URL
+}
+
+// Each piece of a stream reaches the client before the next one is there.
+func TestStream_passesEachPieceAsItComes(t *testing.T) {
+	for path, stream := range map[string]struct{ mediaType, piece string }{
+		"/events": {"text/event-stream", "data: 1\n"},
+		"/lines":  {"application/x-ndjson", `{"n":1}` + "\n"},
+	} {
+		pieces := make(chan string)
+		_, url := streaming(t, "30s", stream.mediaType, pieces)
+		res, err := http.Get(url + "/sequence/v1" + path)
+		require.NoError(t, err)
+		require.Equal(t, 200, res.StatusCode)
+		require.Equal(t, stream.mediaType, res.Header.Get("Content-Type"))
+		lines := bufio.NewReader(res.Body)
+		for range 100 {
+			pieces <- stream.piece
+			line, err := lines.ReadString('\n')
+			require.NoError(t, err)
+			require.Equal(t, stream.piece, line)
+		}
+		close(pieces)
+		_, err = lines.ReadByte()
+		require.ErrorIs(t, err, io.EOF)
+		require.NoError(t, res.Body.Close())
+	}
+}
+
+// A stream on which nothing comes is cut off, so that the client does not take it for one that has ended; one of which nothing came at all is 504.
+func TestStream_endsWhenNothingComes(t *testing.T) {
+	pieces := make(chan string)
+	h, url := streaming(t, "300ms", "text/event-stream", pieces)
+	res, err := http.Get(url + "/sequence/v1/events")
+	require.NoError(t, err)
+	for range 4 {
+		pieces <- "data: 1\n"
+	}
+	_, err = io.ReadAll(res.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.NoError(t, res.Body.Close())
+
+	h.mu.Lock()
+	h.upstream = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	h.mu.Unlock()
+	res, err = http.Get(url + "/sequence/v1/events")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+	require.NoError(t, res.Body.Close())
+}
