@@ -47,7 +47,7 @@ func (l *line) level() slog.Level {
 
 // recurring reports whether programs ask for an operation again and again without end.
 func recurring(op *contract.Operation) bool {
-	return probe(op) || op.Policy.Stream != nil && op.Policy.Stream.Kind == contract.StreamLongPoll
+	return Probe(op) || op.Policy.Stream != nil && op.Policy.Stream.Kind == contract.StreamLongPoll
 }
 
 func (l *line) write(log *slog.Logger, keep config.AccessLog) {

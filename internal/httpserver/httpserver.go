@@ -67,7 +67,7 @@ func New(o Options) http.Handler {
 }
 
 func (o *Options) ready(x *Exchange) error {
-	if probe(x.Operation) {
+	if Probe(x.Operation) {
 		return nil
 	}
 	if err := o.Ready(); err != nil {
@@ -83,8 +83,8 @@ func (o *Options) stepUp(x *Exchange) error {
 	return auth.StepUp(x.Principal, x.Operation, o.Clock.Now())
 }
 
-// probe reports whether an operation tells health or readiness, and so is answered even when the service is not ready.
-func probe(op *contract.Operation) bool {
+// Probe reports whether an operation tells health or readiness, and so is answered even when the service is not ready.
+func Probe(op *contract.Operation) bool {
 	return op.Public && (strings.HasSuffix(op.Path, "/health") || strings.HasSuffix(op.Path, "/ready"))
 }
 

@@ -131,7 +131,7 @@ func (d *door) find(x *Exchange) (by string, err error) {
 	err = d.Routes.Match(r.Method, r.URL.EscapedPath(), &x.Match)
 	op := x.Match.Operation
 	d.CORS.open(x, op)
-	if calling == byAddress && (err != nil || !probe(op)) {
+	if calling == byAddress && (err != nil || !Probe(op)) {
 		return "host", misdirected()
 	}
 	if err != nil {

@@ -40,7 +40,7 @@ func New(o Options) *Forwarder {
 // Await lets a request wait for a service that is being restarted, before it takes a place or a code is redeemed for it.
 func (f *Forwarder) Await(x *httpserver.Exchange) error {
 	service := f.upstreams.Service(x.Operation.Word)
-	if service == nil || service.Available() {
+	if service == nil || service.Available() || httpserver.Probe(x.Operation) {
 		return nil
 	}
 	began := time.Now()
@@ -104,7 +104,7 @@ func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Requ
 	for {
 		out.Header[httpserver.TimeoutHeader] = []string{strconv.FormatInt(max(1, x.TimeLeft().Milliseconds()), 10)}
 		res, err := service.Do(x.Request.Context(), out)
-		if !errors.Is(err, upstream.ErrUnavailable) || time.Now().After(giveUp) {
+		if !errors.Is(err, upstream.ErrUnavailable) || out.Probe || time.Now().After(giveUp) {
 			return res, err
 		}
 		if err := x.Aside(service.Wait); err != nil {
@@ -142,7 +142,7 @@ func (b *sentBody) failed() error {
 func request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
 	out = &upstream.Request{Method: in.Method, Target: in.RequestURI, Header: requestHeader(x), Body: x.Body, Repeats: 1}
-	out.Repeatable = repeatable(x)
+	out.Repeatable, out.Probe = repeatable(x), httpserver.Probe(x.Operation)
 	if retry := x.Operation.Policy.Retry; retry != nil {
 		out.Repeats = max(1, retry.Max)
 	}

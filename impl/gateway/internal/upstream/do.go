@@ -35,6 +35,9 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 	var last *Target
 	for sent := 0; ; {
 		t := s.pick(last)
+		if t == nil && req.Probe {
+			t = s.starting()
+		}
 		if t == nil {
 			return nil, ErrUnavailable
 		}
@@ -86,7 +89,7 @@ func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, err
 		t.succeeded()
 		return res, nil
 	}
-	if req.Stream == nil && notReady(res) {
+	if !req.Probe && req.Stream == nil && notReady(res) {
 		s.counts.notReady.Add(1)
 		t.doubt(Starting)
 		_ = res.Close() // it always succeeds

@@ -89,6 +89,26 @@ func TestDo_goesElsewhereWhenATargetIsNotReady(t *testing.T) {
 	require.Equal(t, other, body)
 }
 
+// Who asks how a target is gets its answer, and a bad one changes nothing for the others.
+func TestDo_asksATargetThatIsNotReadyHowItIs(t *testing.T) {
+	refusal := `{"code":"not_ready","status":503}`
+	s := serviceOf(t, listen(t, answering(fmt.Sprintf(notReadyAnswer, len(refusal), refusal))).url())
+	probe := get()
+	probe.Probe = true
+	for _, h := range []Health{Starting, Ready, Starting} {
+		s.targets[0].Report(h, time.Now())
+		before := s.Available()
+		status, body, err := ask(t, s, probe)
+		require.NoError(t, err)
+		require.Equal(t, 503, status)
+		require.Equal(t, refusal, body)
+		require.Equal(t, before, s.Available())
+	}
+	s.targets[0].Report(Down, time.Now())
+	_, _, err := ask(t, s, probe)
+	require.ErrorIs(t, err, ErrUnavailable)
+}
+
 // Requests wait while a service is being restarted, and are answered when it is back; they do not wait for one that is gone.
 func TestWait_isForAServiceThatIsBeingRestarted(t *testing.T) {
 	there := listen(t, answering(okAnswer))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -122,6 +123,42 @@ func FuzzResponse(f *testing.F) {
 		if ours.length >= 0 && ours.status >= 200 && ours.status != http.StatusNoContent && ours.status != http.StatusNotModified {
 			require.Equal(t, theirs.length, ours.length)
 		}
+	})
+}
+
+// What is sent is read by net/http as the one request that was given, or it is not sent.
+func FuzzRequest(f *testing.F) {
+	f.Add("GET", "/a?b=%20", "X-A", "b", []byte(nil))
+	f.Add("POST", "/a\r\nX: y", "content-length", "7", []byte("{}"))
+	f.Add("PUT", "//x/../y", "Transfer-Encoding", "chunked", []byte("0\r\n\r\n"))
+	f.Add("GET /b HTTP/1.1\r\nX", "/", "X Y", "a\r\nHost: evil", []byte("x"))
+	f.Fuzz(func(t *testing.T, method, target, name, value string, body []byte) {
+		r := &Request{Method: method, Target: target, Header: http.Header{name: {value}}, Body: body}
+		out, err := r.appendHead(nil, "service:8000")
+		if err != nil {
+			return
+		}
+		from := bufio.NewReader(bytes.NewReader(append(out, body...)))
+		got, err := http.ReadRequest(from)
+		if err != nil {
+			return // a target that net/http does not take, for example
+		}
+		require.Equal(t, method, got.Method)
+		require.Equal(t, target, got.RequestURI)
+		require.Equal(t, "service:8000", got.Host)
+		for is, values := range got.Header {
+			if is == "Content-Length" {
+				require.Equal(t, []string{strconv.Itoa(len(body))}, values)
+				continue
+			}
+			require.Equal(t, http.CanonicalHeaderKey(name), is, "a field that nobody gave")
+			require.Equal(t, []string{strings.Trim(value, " \t")}, values)
+		}
+		read, err := io.ReadAll(got.Body)
+		require.NoError(t, err)
+		require.Equal(t, string(body), string(read))
+		_, err = from.ReadByte()
+		require.ErrorIs(t, err, io.EOF, "a second request")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/textproto"
 	"strconv"
 	"strings"
 )
@@ -16,6 +17,7 @@ type Request struct {
 	Body       []byte      // a body in memory
 	Stream     io.Reader   // a body that is passed on as it comes; Body is nil then
 	Length     int64       // of Stream; -1: not known
+	Probe      bool        // it asks how the target is: one that is not ready answers it too
 	Repeatable bool        // sending it twice does no more than sending it once; ignored with Stream
 	Repeats    int         // how often it may be sent again, when it is repeatable, after connections that broke
 }
@@ -31,7 +33,7 @@ var framing = map[string]bool{"Host": true, "Content-Length": true, "Transfer-En
 
 // appendHead appends the request's head to b.
 func (r *Request) appendHead(b []byte, host string) ([]byte, error) {
-	if !sendableTarget(r.Target) {
+	if !token(r.Method) || !sendableTarget(r.Target) {
 		return nil, errUnsendable
 	}
 	b = append(b, r.Method...)
@@ -41,7 +43,7 @@ func (r *Request) appendHead(b []byte, host string) ([]byte, error) {
 	b = append(b, host...)
 	b = append(b, "\r\n"...)
 	for name, values := range r.Header {
-		if framing[name] {
+		if framing[textproto.CanonicalMIMEHeaderKey(name)] {
 			continue
 		}
 		for _, value := range values {

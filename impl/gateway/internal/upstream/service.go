@@ -154,6 +154,16 @@ func (s *Service) pick(not *Target) *Target {
 	return a
 }
 
+// starting returns a target that answers although it is not ready, or nil.
+func (s *Service) starting() *Target {
+	for _, t := range s.targets {
+		if t.health() == Starting {
+			return t
+		}
+	}
+	return nil
+}
+
 // Available reports whether a target gets requests now.
 func (s *Service) Available() bool { return len(*s.usable.Load()) > 0 }
 

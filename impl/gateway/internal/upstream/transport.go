@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +30,9 @@ func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
 		req.Body = body
 	}
 	res, err := service.Do(r.Context(), req)
+	if errors.Is(err, ErrUnavailable) && service.Wait(r.Context()) == nil {
+		res, err = service.Do(r.Context(), req)
+	}
 	if err != nil {
 		return nil, err
 	}
