@@ -104,7 +104,14 @@ func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Respons
 		}
 		return nil, err
 	}
-	res := &Response{Status: h.status, Header: h.header, Length: h.length, conn: c, kind: h.kind, keep: !h.close, target: t, stop: stop}
+	res := c.response(h)
+	res.target, res.stop = t, stop
+	return res, nil
+}
+
+// response is the answer that begins with a head.
+func (c *conn) response(h *head) *Response {
+	res := &Response{Status: h.status, Header: h.header, Length: h.length, conn: c, kind: h.kind, keep: !h.close}
 	switch {
 	case h.kind == bodyLength:
 		res.left = h.length
@@ -112,7 +119,7 @@ func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Respons
 		res.Length = 0
 	}
 	res.ended = h.kind == bodyNone || h.kind == bodyLength && h.length == 0
-	return res, nil
+	return res
 }
 
 func (c *conn) exchange(t *Target, req *Request) (*head, error) {

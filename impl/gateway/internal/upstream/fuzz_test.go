@@ -48,9 +48,7 @@ func readOurs(data []byte, method string, step int) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &Response{conn: c, kind: h.kind, left: max(0, h.length)}
-	res.ended = h.kind == bodyNone || h.kind == bodyLength && h.length == 0
-	body, err := io.ReadAll(res)
+	body, err := io.ReadAll(c.response(h))
 	if err != nil {
 		return nil, err
 	}
