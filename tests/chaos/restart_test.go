@@ -42,7 +42,8 @@ func TestRestart_ofReplicasInTurnFailsNoRequest(t *testing.T) {
 	restartUnderLoad(t, harness.Postgres(t), 2, 16, 0, "100ms")
 }
 
-// The only instance is restarted under moderate load. It drains for longer than it takes to see that, and stays away for a while every other time: requests wait for it, and none fails.
+// The only instance is restarted under moderate load. It drains for longer than it takes to see that, and stays away for a while every other
+// time: requests wait for it, and none fails.
 func TestRestart_ofTheOnlyInstanceFailsNoRequest(t *testing.T) {
 	restartUnderLoad(t, "", 1, 4, 3*time.Second, "2500ms")
 }

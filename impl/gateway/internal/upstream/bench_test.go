@@ -26,7 +26,8 @@ func tinyUpstream(tb testing.TB) *url.URL {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = l.Close() })
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: \"1\"\r\nX-Request-Id: req_1\r\nDate: Sat, 28 Nov 2026 10:00:00 GMT\r\nContent-Length: 200\r\n\r\n" + strings.Repeat("x", 200))
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: \"1\"\r\nX-Request-Id: req_1\r\n" +
+		"Date: Sat, 28 Nov 2026 10:00:00 GMT\r\nContent-Length: 200\r\n\r\n" + strings.Repeat("x", 200))
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -64,6 +65,8 @@ func tinyUpstream(tb testing.TB) *url.URL {
 	require.NoError(tb, err)
 	return u
 }
+
+const benchTarget = "/sequence/v1/scopes/hamlet/spokenWord/elements?limit=5"
 
 func benchHeader() http.Header {
 	return http.Header{
@@ -123,7 +126,8 @@ func bare(b *testing.B, at *url.URL, method string, body []byte) func() error {
 	c, err := net.Dial("tcp", at.Host)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
-	request, err := (&Request{Method: method, Target: "/sequence/v1/scopes/hamlet/spokenWord/elements?limit=5", Header: benchHeader(), Body: body}).appendHead(nil, at.Host)
+	sent := &Request{Method: method, Target: benchTarget, Header: benchHeader(), Body: body}
+	request, err := sent.appendHead(nil, at.Host)
 	require.NoError(b, err)
 	request = append(request, body...)
 	answer := make([]byte, 4096)
@@ -159,7 +163,7 @@ func byTransport(ctx context.Context, transport *http.Transport, at *url.URL, me
 func byUs(ctx context.Context, service *Service, method string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	res, err := service.Do(ctx, &Request{Method: method, Target: "/sequence/v1/scopes/hamlet/spokenWord/elements?limit=5", Header: benchHeader(), Body: body})
+	res, err := service.Do(ctx, &Request{Method: method, Target: benchTarget, Header: benchHeader(), Body: body})
 	if err != nil {
 		return err
 	}

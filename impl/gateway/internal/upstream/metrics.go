@@ -21,7 +21,7 @@ var (
 	connectionsDesc = describe("connections", "Connections to the service's targets: active or idle.", "state")
 	targetsDesc     = describe("targets", "Targets of the service by state.", "state")
 	dialErrorsDesc  = describe("dial_errors_total", "Connections that could not be made.")
-	repeatsDesc     = describe("repeats_total", "Requests sent again: the connection was refused, the target said not_ready, or the connection broke before an answer.", "reason")
+	repeatsDesc     = describe("repeats_total", "Requests sent again: the target refused the connection, said not_ready, or broke it before an answer.", "reason")
 	ejectionsDesc   = describe("ejections_total", "Targets that were left out for a while because requests failed there.")
 	waitingDesc     = describe("waiting_requests", "Requests that wait for a target of the service.")
 	breakerDesc     = describe("breaker_open", "1 while the service is left alone because it does not answer in time.")
