@@ -42,11 +42,21 @@ func TestGate_waitsForAServiceThatIsBeingRestarted(t *testing.T) {
 	bearer := "Bearer " + h.token(nil)
 	var all sync.WaitGroup
 	answers := make(chan answer, requests)
-	for range requests {
+	send := func() {
 		all.Go(func() { answers <- h.do("POST", batchPath, `{"elements":[`+createBody+`]}`, "Authorization", bearer) })
 	}
-	waiting := func() bool { return metric(t, registry, "fountain_upstream_waiting_requests", "sequence") == requests }
-	require.Eventually(t, waiting, 4*time.Second, 5*time.Millisecond, "all wait, and none is refused for want of a place")
+	wait := func(n int) {
+		waiting := func() bool {
+			return metric(t, registry, "fountain_upstream_waiting_requests", "sequence") == float64(n)
+		}
+		require.Eventually(t, waiting, 4*time.Second, 5*time.Millisecond, "all wait, and none is refused for want of a place")
+	}
+	send()
+	wait(1) // it was refused, and the others know
+	for range requests - 1 {
+		send()
+	}
+	wait(requests)
 	again, err := net.Listen("tcp", at)
 	require.NoError(t, err)
 	back := &httptest.Server{Listener: again, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
