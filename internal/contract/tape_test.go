@@ -151,3 +151,32 @@ func TestCheckBody_needsNoMemoryForWhatFits(t *testing.T) {
 	require.NoError(t, op.CheckBody("application/json", text))
 	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _ = op.CheckBody("application/json", text) }), 4.0)
 }
+
+func TestCheckParameters_findsWhatItFoundBefore(t *testing.T) {
+	const requests = 40_000
+	g, all, counts := newGenerator(3), targets(t), map[string]int{}
+	for i := range requests {
+		to := all[i%len(all)]
+		r, _ := g.request(to)
+		if g.once(12) && len(to.op.parameters) > 0 {
+			r.Header.Add(pick(g, to.op.parameters).name, pick(g, []string{"\x01", "\xff", "1", " a , b "}))
+		}
+		m, err := match(to.contract, r.Method, r.URL.RawPath)
+		if m.Operation != to.op {
+			require.True(t, err != nil || m.Operation != nil)
+			continue
+		}
+		err = to.op.CheckParameters(r, m)
+		ours, theirs := problem.From(err), problem.From(treeParameters(to.op, r, m))
+		counts[outcome(err)]++
+		same := (ours == nil) == (theirs == nil)
+		if same && ours != nil {
+			same = ours.Code == theirs.Code && ours.Truncated == theirs.Truncated && slices.Equal(ours.Fields, theirs.Fields)
+		}
+		require.True(t, same, "%s?%s %v\nnow:    %+v\nbefore: %+v", r.URL.RawPath, r.URL.RawQuery, r.Header, ours, theirs)
+	}
+	t.Log(counts)
+	for _, one := range []string{"accepted", "malformed_query", "invalid_parameter"} {
+		require.Greater(t, counts[one], requests/200, "%s: %v", one, counts)
+	}
+}
