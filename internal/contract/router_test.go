@@ -82,6 +82,12 @@ func TestMatch_takesBackAChoiceThatLeadsNowhere(t *testing.T) {
 		require.Equal(t, strings.Count(want, "{"), m.count, "parameters of abandoned choices are gone")
 		require.Len(t, m.names, m.count)
 	}
+	routes, err = table("GET /{x}.csv/a", "GET /{x}/b")
+	require.NoError(t, err)
+	m, err := match(routes, "GET", "/1.csv/b")
+	require.NoError(t, err)
+	x, _ := m.Param("x")
+	require.Equal(t, "1.csv", x, "not what the abandoned choice had taken")
 }
 
 func TestMatch_refusesPathsThatProgramsReadDifferently(t *testing.T) {
