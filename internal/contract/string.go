@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -58,7 +57,7 @@ func plainRun(s string, at int) (end int, wide bool) {
 // escaped reads the rest of a string that has escapes; the cursor is on the first backslash.
 func (t *tape) escaped(start int) *syntaxError {
 	begin := len(t.scratch)
-	t.scratch = slices.Grow(t.scratch, len(t.source)-start) // what is decoded is never longer
+	t.scratch = room(t.scratch, len(t.source)-start) // what is decoded is never longer
 	t.scratch = append(t.scratch, t.source[start:t.at]...)
 	for {
 		switch t.next() {

@@ -177,6 +177,14 @@ func (t *tape) read(text []byte) *syntaxError {
 // maxTokens is how many tokens a text of so many bytes can have: after the first values of the arrays that are open, each takes two bytes.
 func maxTokens(size int) int { return size/2 + MaxDepth + 2 }
 
+// room returns the slice with room for n more elements and none beside, where it must grow.
+func room[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return append(make([]T, 0, len(s)+n), s...)
+}
+
 // makeRoom makes room for the tokens of the source at once, so that the tape is not copied while it grows. Before every value but the first is one
 // of the characters that are counted.
 func (t *tape) makeRoom() {
@@ -188,7 +196,7 @@ func (t *tape) makeRoom() {
 	for _, before := range []string{",", ":", "[", "{"} {
 		count += strings.Count(t.source, before)
 	}
-	t.tokens = slices.Grow(t.tokens, min(count, most))
+	t.tokens = room(t.tokens, min(count, most))
 }
 
 func (t *tape) fail(rule Rule) *syntaxError { return faultAt(rule, t.at) }
@@ -363,7 +371,7 @@ func (s *keySet) addLarge(t *tape, key int) bool {
 		return s.insert(t, key)
 	}
 	s.size = max(4*fewKeys, 2*s.size)
-	t.keys = slices.Grow(t.keys[:s.table], s.size)[:s.table+s.size]
+	t.keys = room(t.keys[:s.table], s.size)[:s.table+s.size]
 	clear(t.keys[s.table:])
 	at := s.object + 1
 	for range s.count - 1 {

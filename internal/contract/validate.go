@@ -199,7 +199,7 @@ func (c *checker) listed(e *enum, v int) bool {
 		return false
 	}
 	before := len(c.forms)
-	c.forms = c.canonical(slices.Grow(c.forms, c.formSize(v)), v)
+	c.forms = c.canonical(room(c.forms, c.formSize(v)), v)
 	found := slices.Contains(e.others, aliased(c.forms[before:]))
 	c.cut(before)
 	return found
@@ -412,7 +412,7 @@ const fewItems = 16
 // unique reports whether no two items of an array are equal as JSON values.
 func (c *checker) unique(v int) bool {
 	count, before := c.count(v), len(c.forms)
-	c.forms = slices.Grow(c.forms, c.formSize(v))
+	c.forms = room(c.forms, c.formSize(v))
 	defer c.cut(before)
 	var few [fewItems]string
 	var many map[string]bool
