@@ -58,8 +58,8 @@ func LoadAll() ([]*Contract, error) {
 	return all, nil
 }
 
-// LoadFS compiles <word>.yaml of fsys. References to other files are read from fsys alone, never from disk or network. Each of its errors begins
-// with the place that it is about, as kms.yaml:123.
+// LoadFS compiles <word>.yaml of fsys. References to other files are read from fsys alone, never from disk or network. Each fault that it
+// finds is told with its place, as kms.yaml:123.
 func LoadFS(fsys fs.FS, word string) (*Contract, error) {
 	doc, text, err := LoadModel(fsys, word)
 	if err != nil {
@@ -71,17 +71,17 @@ func LoadFS(fsys fs.FS, word string) (*Contract, error) {
 func compile(word string, doc *openapi3.T, text []byte, root place) (*Contract, error) {
 	base, err := basePath(doc)
 	if err != nil {
-		return nil, fmt.Errorf("contract %s: %s: %w", word, root.get("servers").origin(), err)
+		return nil, fmt.Errorf("contract %s: %s: %w", word, root.within("servers"), err)
 	}
 	c := &Contract{Word: word, Version: doc.Info.Version, BasePath: base, Document: text, Scopes: map[string]string{}}
 	schemes, err := compileSchemes(doc, c.Scopes)
 	if err != nil {
-		return nil, fmt.Errorf("contract %s: %s: %w", word, root.get("components", "securitySchemes").origin(), err)
+		return nil, fmt.Errorf("contract %s: %s: %w", word, root.within("components", "securitySchemes"), err)
 	}
 	b := &builder{word: word, base: base, doc: doc, text: root, schemes: schemes, scopes: c.Scopes, schemas: map[schemaKey]*schema{}}
 	var errs []error
 	if b.root, err = decodePolicy(doc.Extensions); err != nil {
-		errs = append(errs, fmt.Errorf("%s: root: %w", root.get(extension).origin(), err))
+		errs = append(errs, fmt.Errorf("%s: root: %w", root.within(extension), err))
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {

@@ -102,6 +102,18 @@ func (p place) get(keys ...string) place {
 	return p
 }
 
+// within returns the place that keys lead to, as far as they do.
+func (p place) within(keys ...string) Origin {
+	at := p.origin()
+	for _, key := range keys {
+		if p = p.get(key); p.node == nil {
+			break
+		}
+		at = p.origin()
+	}
+	return at
+}
+
 // each visits the members of a mapping, or the items of a sequence, which have no name.
 func (p place) each(visit func(name string, value place)) {
 	switch {

@@ -34,6 +34,7 @@ func TestLoadFS_namesTheLineOfEveryFault(t *testing.T) {
 		{"kind: sse, idle: 5s", "kind: sse, idle: -5s", 0},
 		{"operationId: listThings", "operationId: ''", -1},
 		{"- url: /sample/v1", "- url: https://api.example", -1},
+		{"servers:\n  - url: /sample/v1\n", "", -2},
 	} {
 		line := 1 + strings.Count(string(text[:strings.Index(string(text), c.old)]), "\n")
 		_, err := patched(t, c.old, c.replacement)

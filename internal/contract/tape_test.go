@@ -3,7 +3,9 @@ package contract
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
@@ -178,5 +180,27 @@ func TestCheckParameters_findsWhatItFoundBefore(t *testing.T) {
 	t.Log(counts)
 	for _, one := range []string{"accepted", "malformed_query", "invalid_parameter"} {
 		require.Greater(t, counts[one], requests/200, "%s: %v", one, counts)
+	}
+}
+
+func TestTape_countsMoreRequiredMembersThanAMaskHolds(t *testing.T) {
+	const required = 70
+	var names, properties []string
+	for i := range required {
+		names = append(names, fmt.Sprintf("k%d", i))
+		properties = append(properties, fmt.Sprintf("k%d: {type: integer}", i))
+	}
+	text := fmt.Sprintf("openapi: 3.0.3\ninfo: {title: Wide, version: 1.0.0}\nservers: [{url: /wide}]\npaths:\n  /things:\n    post:\n      operationId: sendThing\n      security: []\n"+
+		"      requestBody: {required: true, content: {application/json: {schema: {type: object, required: [%s], properties: {%s}}}}}\n      responses: {'204': {description: Done.}}\n",
+		strings.Join(names, ", "), strings.Join(properties, ", "))
+	c, err := LoadFS(fstest.MapFS{"wide.yaml": {Data: []byte(text)}}, "wide")
+	require.NoError(t, err)
+	op := c.Operation("sendThing")
+	require.NoError(t, op.CheckBody("application/json", []byte("{"+manyKeys(required)+"}")))
+	for i := range required {
+		without := strings.Replace("{"+manyKeys(required)+"}", fmt.Sprintf(`"k%d":`, i), fmt.Sprintf(`"other%d":`, i), 1)
+		fields := problem.From(op.CheckBody("application/json", []byte(without))).Fields
+		require.Len(t, fields, 1)
+		require.Equal(t, fmt.Sprintf("/k%d", i), fields[0].Pointer)
 	}
 }
