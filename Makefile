@@ -58,6 +58,7 @@ prove: ## Run the long proofs, 100 kills each, overload, 30 restarts, a million 
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_' ./tests/chaos ./impl/sequence/internal/writer
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_' ./impl/kms
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run AtScale ./internal/contract
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v ./tests/mutants
 
 .PHONY: ci
 ci: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
