@@ -3,9 +3,12 @@
 package openapi
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Files holds every contract, one YAML file per service plus common.yaml, whose components the others reference.
@@ -26,4 +29,27 @@ func Read(word string) ([]byte, error) {
 		return nil, fmt.Errorf("no contract is called %q", word)
 	}
 	return text, nil
+}
+
+// digests are those of all contracts, by word.
+var digests = sync.OnceValue(func() map[string]string {
+	out := map[string]string{}
+	for _, word := range words {
+		text, err := Read(word)
+		if err != nil {
+			panic(err) // they are embedded
+		}
+		out[word] = DigestOf(text)
+	}
+	return out
+})
+
+// Digest returns that of the contract of a service; "" for an unknown word. A service tells it with its readiness, so that the gateway sees when it keeps
+// another contract than the gateway checks.
+func Digest(word string) string { return digests()[word] }
+
+// DigestOf returns the SHA-256 of a contract's text as RFC 9530 writes digests: "sha-256=:...:".
+func DigestOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }

@@ -60,6 +60,9 @@ type ServiceStatus struct {
 
 	// TargetsReady How many of them are ready.
 	TargetsReady int32 `json:"targetsReady"`
+
+	// TargetsSkewed How many of them keep another text of the contract than the gateway checks; that is so while a new version is put in place, and at no other time.
+	TargetsSkewed int32 `json:"targetsSkewed"`
 }
 
 // ServiceStatusStatus Of the best target.

@@ -111,8 +111,10 @@ type ProblemErrorIn string
 
 // Readiness The service can do its work. What is missing is told by the problem's detail.
 type Readiness struct {
-	Service string          `json:"service"`
-	Status  ReadinessStatus `json:"status"`
+	// ContractDigest SHA-256 of the text of the contract that the service keeps (RFC 9530).
+	ContractDigest *string         `json:"contractDigest,omitempty"`
+	Service        string          `json:"service"`
+	Status         ReadinessStatus `json:"status"`
 }
 
 // ReadinessStatus defines model for Readiness.Status.

@@ -180,7 +180,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 		config: c, table: table, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(contracts, word, c.Registerer),
 		limiter: limiter, limits: limit.NewSteps(limiter), cors: cors,
 		forwarder: forward.New(forward.Options{Upstreams: upstreams, Log: c.Log, Registerer: c.Registerer}),
-		watcher:   services.NewWatcher(contracts, upstreams, client),
+		watcher:   services.NewWatcher(contracts, upstreams, client, c.Log, c.Registerer),
 	}
 	g.own = g.ownHandler(own)
 	return g, nil

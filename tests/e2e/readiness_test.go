@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/openapi"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -81,4 +82,19 @@ func overwrite(path string) error {
 		return err
 	}
 	return file.Close()
+}
+
+// Every service of a family keeps the contract that its gateway checks.
+func TestReadiness_tellsTheContractThatTheGatewayChecks(t *testing.T) {
+	f := harness.Start(t)
+	f.Bootstrap()
+	list, err := f.Admin().Gateway.ListGatewayServices(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list.Items, 4)
+	for _, s := range list.Items {
+		require.Zero(t, s.TargetsSkewed, s.Name)
+		text, err := openapi.Read(s.Name)
+		require.NoError(t, err)
+		require.Equal(t, openapi.DigestOf(text), s.ContractDigest)
+	}
 }

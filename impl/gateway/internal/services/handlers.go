@@ -38,7 +38,7 @@ func (h *Handlers) GetGatewayReadiness(context.Context, gatewayapi.GetGatewayRea
 	if err := h.Ready(); err != nil {
 		return nil, problem.New(problem.NotReady, "The gateway is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
 	}
-	return gatewayapi.GetGatewayReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: "gateway"}, nil
+	return gatewayapi.GetGatewayReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: "gateway", ContractDigest: new(openapi.Digest("gateway"))}, nil
 }
 
 // ListGatewayServices lists the services and their health.
@@ -46,7 +46,7 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 	list := gatewayapi.ServiceStatusList{Items: []gatewayapi.ServiceStatus{}}
 	for _, s := range h.Watcher.List() {
 		list.Items = append(list.Items, gatewayapi.ServiceStatus{
-			Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State), Targets: int32(s.Targets), TargetsReady: int32(s.Ready),
+			Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State), Targets: int32(s.Targets), TargetsReady: int32(s.Ready), TargetsSkewed: int32(s.Skewed),
 			Contract: "/openapi/" + s.Word + ".yaml", ContractVersion: s.ContractVersion, ContractDigest: s.Digest,
 		})
 	}

@@ -3,10 +3,10 @@ package services
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"sort"
@@ -14,8 +14,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/openapi"
 )
 
 const (
@@ -29,7 +33,7 @@ const (
 type Status struct {
 	Word, BasePath, State   string
 	ContractVersion, Digest string // info.version, and SHA-256 of the text as RFC 9530 writes digests
-	Targets, Ready          int    // how many targets there are, and are ready
+	Targets, Ready, Skewed  int    // how many targets there are, are ready, and keep another text of the contract
 }
 
 // Watcher asks every target of every service again and again whether it is ready.
@@ -37,19 +41,18 @@ type Watcher struct {
 	client    *http.Client
 	upstreams *upstream.Set
 	services  []Status // by word
+	skew      *skew
 }
 
 // NewWatcher returns a watcher of those services that have an address.
-func NewWatcher(contracts []*contract.Contract, upstreams *upstream.Set, client *http.Client) *Watcher {
-	w := &Watcher{client: client, upstreams: upstreams}
+func NewWatcher(contracts []*contract.Contract, upstreams *upstream.Set, client *http.Client, log *slog.Logger, to prometheus.Registerer) *Watcher {
+	w := &Watcher{client: client, upstreams: upstreams, skew: newSkew(log, to)}
 	for _, c := range contracts {
 		if upstreams.Service(c.Word) == nil {
 			continue
 		}
-		sum := sha256.Sum256(c.Document)
-		w.services = append(w.services, Status{
-			Word: c.Word, BasePath: c.BasePath, ContractVersion: c.Version, Digest: "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":",
-		})
+		w.services = append(w.services, Status{Word: c.Word, BasePath: c.BasePath, ContractVersion: c.Version, Digest: openapi.DigestOf(c.Document)})
+		w.skew.count(c.Word)
 	}
 	sort.Slice(w.services, func(i, j int) bool { return w.services[i].Word < w.services[j].Word })
 	return w
@@ -61,7 +64,7 @@ func (w *Watcher) List() []Status {
 	for i := range out {
 		service := w.upstreams.Service(out[i].Word)
 		best, ready := service.Health()
-		out[i].State, out[i].Targets, out[i].Ready = best.String(), len(service.Targets()), ready
+		out[i].State, out[i].Targets, out[i].Ready, out[i].Skewed = best.String(), len(service.Targets()), ready, w.skew.count(out[i].Word)
 	}
 	return out
 }
@@ -71,17 +74,18 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, s := range w.services {
 		for _, target := range w.upstreams.Service(s.Word).Targets() {
-			all.Go(func() { w.watch(ctx, target, target.URL.JoinPath(s.BasePath, "ready").String()) })
+			all.Go(func() { w.watch(ctx, s, target) })
 		}
 	}
 	all.Wait()
 	return nil
 }
 
-func (w *Watcher) watch(ctx context.Context, target *upstream.Target, address string) {
+func (w *Watcher) watch(ctx context.Context, s Status, target *upstream.Target) {
+	address := target.URL.JoinPath(s.BasePath, "ready").String()
 	for missed := 0; ; {
 		asked := time.Now()
-		state, err := w.ask(ctx, address)
+		state, digest, err := w.ask(ctx, address)
 		if ctx.Err() != nil {
 			return
 		}
@@ -92,6 +96,9 @@ func (w *Watcher) watch(ctx context.Context, target *upstream.Target, address st
 		}
 		if err == nil || missed >= missedMost || errors.Is(err, syscall.ECONNREFUSED) {
 			target.Report(state, asked)
+		}
+		if digest != "" {
+			w.skew.note(ctx, s, target, digest)
 		}
 		pause := pollEvery
 		if state != upstream.Ready {
@@ -110,22 +117,26 @@ func (w *Watcher) watch(ctx context.Context, target *upstream.Target, address st
 	}
 }
 
-// ask returns what a target says of itself, and why it said nothing.
-func (w *Watcher) ask(ctx context.Context, address string) (upstream.Health, error) {
+// ask returns what a target says of itself, the digest of its contract where it tells one, and why it said nothing.
+func (w *Watcher) ask(ctx context.Context, address string) (state upstream.Health, digest string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return upstream.Down, err
+		return upstream.Down, "", err
 	}
 	res, err := w.client.Do(req)
 	if err != nil {
-		return upstream.Down, err
+		return upstream.Down, "", err
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, maxMetadata) // so that the connection can be used again
+	body, _ := io.ReadAll(io.LimitReader(res.Body, maxMetadata)) // whatever it is: the status says what counts
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return upstream.Starting, nil
+		return upstream.Starting, "", nil
 	}
-	return upstream.Ready, nil
+	var said commonapi.Readiness
+	if json.Unmarshal(body, &said) == nil && said.ContractDigest != nil {
+		digest = *said.ContractDigest
+	}
+	return upstream.Ready, digest, nil
 }

@@ -1,21 +1,26 @@
 package services
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/openapi"
 )
 
 // A service is what the best of its targets says of itself.
@@ -35,7 +40,7 @@ func TestWatcher_tellsTheBestOfTheTargets(t *testing.T) {
 		targets = append(targets, u)
 	}
 	set := upstream.New(upstream.Options{Targets: map[string][]*url.URL{"sample": targets}, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
-	w := NewWatcher([]*contract.Contract{{Word: "sample", BasePath: "/sample/v1"}, {Word: "elsewhere"}}, set, http.DefaultClient)
+	w := NewWatcher([]*contract.Contract{{Word: "sample", BasePath: "/sample/v1"}, {Word: "elsewhere"}}, set, http.DefaultClient, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.Equal(t, "down", w.List()[0].State, "nobody has asked yet")
 	ctx, stop := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
@@ -54,4 +59,40 @@ func TestWatcher_tellsTheBestOfTheTargets(t *testing.T) {
 	status[1].Store(http.StatusServiceUnavailable)
 	becomes("ready", 1)
 	require.Len(t, w.List(), 1)
+}
+
+// A target that keeps another contract is told, once for each change, and still gets requests.
+func TestWatcher_tellsOfTargetsThatKeepAnotherContract(t *testing.T) {
+	text := []byte("openapi: 3.0.3")
+	var digest atomic.Value
+	digest.Store(openapi.DigestOf(text))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"status":"ready","service":"sample","contractDigest":%q}`, digest.Load())
+	}))
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	set := upstream.New(upstream.Options{Targets: map[string][]*url.URL{"sample": {u}}, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	var log bytes.Buffer
+	w := NewWatcher([]*contract.Contract{{Word: "sample", BasePath: "/sample/v1", Document: text}}, set, http.DefaultClient, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+	target := set.Service("sample").Targets()[0]
+	look := func() {
+		state, said, err := w.ask(t.Context(), server.URL)
+		require.NoError(t, err)
+		require.Equal(t, upstream.Ready, state)
+		w.skew.note(t.Context(), w.services[0], target, said)
+	}
+	look()
+	require.Zero(t, w.List()[0].Skewed)
+	require.Empty(t, log.String())
+	digest.Store(openapi.DigestOf([]byte("openapi: 3.1.0")))
+	look()
+	look()
+	require.Equal(t, 1, w.List()[0].Skewed)
+	require.InDelta(t, 1, testutil.ToFloat64(w.skew.targets.WithLabelValues("sample")), 0)
+	digest.Store(openapi.DigestOf(text))
+	look()
+	require.Zero(t, w.List()[0].Skewed)
+	require.Equal(t, 1, strings.Count(log.String(), "keeps another contract"))
+	require.Equal(t, 1, strings.Count(log.String(), "contract again"))
 }

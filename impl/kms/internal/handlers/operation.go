@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/fountainai/fountain/openapi"
+
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -26,7 +28,7 @@ func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessReques
 	if h.Domain == nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: it is starting.").WithRetryAfter(time.Second)
 	}
-	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word}, nil
+	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
 
 // jwksMaxAge is how long the key set may be kept: half of the time for which a key is published before it signs.

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fountainai/fountain/openapi"
+
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/commonapi"
@@ -84,7 +86,7 @@ func (h *Handlers) GetSearchReadiness(ctx context.Context, _ searchapi.GetSearch
 	if err := h.Ready(ctx); err != nil {
 		return nil, notReady(err.Error())
 	}
-	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word}, nil
+	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
 
 // request is what the fingerprint of an Idempotency-Key is made of.

@@ -4,6 +4,8 @@ package handlers
 import (
 	"context"
 
+	"github.com/fountainai/fountain/openapi"
+
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/commonapi"
@@ -57,7 +59,7 @@ func (s *Server) GetSequenceReadiness(ctx context.Context, _ sequenceapi.GetSequ
 	if err := s.Ready(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(readyPause)
 	}
-	return sequenceapi.GetSequenceReadiness200JSONResponse(commonapi.Readiness{Status: commonapi.ReadinessStatusReady, Service: "sequence"}), nil
+	return sequenceapi.GetSequenceReadiness200JSONResponse(commonapi.Readiness{Status: commonapi.ReadinessStatusReady, Service: "sequence", ContractDigest: new(openapi.Digest("sequence"))}), nil
 }
 
 func group(scope, elementType string) domain.Group {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fountainai/fountain/openapi"
+
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/commonapi"
@@ -102,5 +104,5 @@ func (h *Handlers) GetTwofactorReadiness(ctx context.Context, _ twofactorapi.Get
 	if err := h.Ready(ctx); err != nil {
 		return nil, notReady(err.Error())
 	}
-	return twofactorapi.GetTwofactorReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word}, nil
+	return twofactorapi.GetTwofactorReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
