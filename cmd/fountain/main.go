@@ -76,7 +76,7 @@ func newRoot() *cobra.Command {
 		return usagef("%w; %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(),
+		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
 		newKeygen(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newPermissions(), newKeys(), newOTP(),

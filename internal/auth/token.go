@@ -133,18 +133,16 @@ func parse(token string, h tokenHeader, alg string, key crypto.PublicKey, want e
 	default:
 		return fmt.Errorf("key of type %T cannot verify tokens", key)
 	}
-	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{alg}),
-		jwt.WithStrictDecoding(),
-		jwt.WithIssuer(want.issuer),
-		jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(),
-		jwt.WithLeeway(Leeway),
-		jwt.WithTimeFunc(want.now),
-	}
-	if want.audience != AnyAudience {
-		options = append(options, jwt.WithAudience(want.audience))
-	}
+	options := append(claimRules(want.audience, want.now), jwt.WithValidMethods([]string{alg}), jwt.WithStrictDecoding(), jwt.WithIssuer(want.issuer))
 	_, err := jwt.NewParser(options...).ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil })
 	return err
+}
+
+// claimRules is what the claims must hold but for the issuer.
+func claimRules(audience string, now func() time.Time) []jwt.ParserOption {
+	rules := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(Leeway), jwt.WithTimeFunc(now)}
+	if audience != AnyAudience {
+		rules = append(rules, jwt.WithAudience(audience))
+	}
+	return rules
 }

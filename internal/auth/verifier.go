@@ -107,12 +107,9 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 
 // verify checks everything about a token but whether it was revoked, and keeps what it has found.
 func (v *Verifier) verify(ctx context.Context, token, audience string) (*Principal, error) {
-	if keytext.Looks(token) {
-		return nil, refusedToken("This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials).", "an API key")
-	}
-	h, err := decodeHeader(token, TypeAccess)
+	h, err := accessHeader(token)
 	if err != nil {
-		return nil, invalidToken(err.Error())
+		return nil, err
 	}
 	alg, key, err := v.config.Keys.Key(ctx, h.KeyID)
 	if errors.Is(err, ErrUnknownKey) {
@@ -142,6 +139,18 @@ func (v *Verifier) verify(ctx context.Context, token, audience string) (*Princip
 	}
 	v.cache.put(token, found)
 	return p, nil
+}
+
+// accessHeader reads the header of what should be an access token, or refuses it as the problem invalid_token.
+func accessHeader(token string) (tokenHeader, error) {
+	if keytext.Looks(token) {
+		return tokenHeader{}, refusedToken("This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials).", "an API key")
+	}
+	h, err := decodeHeader(token, TypeAccess)
+	if err != nil {
+		return tokenHeader{}, invalidToken(err.Error())
+	}
+	return h, nil
 }
 
 // principal turns verified claims into a Principal.

@@ -33,6 +33,7 @@ func (o Origin) String() string {
 //	security                     the operation's own, or the document's
 //	requestBody
 //	parameters.<in>.<name>       parameters.query.limit, where it is defined
+//	responses                    all of them
 //	responses.<status>           responses.200, responses.4XX, responses.default
 //	x-fountain.<key>             x-fountain.timeout: of the innermost level that says it
 //	x-fountain.rate.<name>       one limit
@@ -164,6 +165,7 @@ func origins(root place, path, method string) map[string]Origin {
 	put("security", operation.get("security"))
 	put("security", root.get("security"))
 	put("requestBody", operation.get("requestBody"))
+	put("responses", operation.get("responses"))
 	operation.get("responses").each(func(status string, at place) { put("responses."+status, at) })
 	for _, level := range []place{operation, item, root} {
 		put(extension, level.get(extension))

@@ -29,8 +29,8 @@ var knownMethods = map[string]bool{
 	http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
 }
 
-// guard refuses what no contract could allow: over-long targets, too many headers, unknown methods.
-func guard(r *http.Request) error {
+// Guard refuses what no contract could allow: over-long targets, too many headers, unknown methods.
+func Guard(r *http.Request) error {
 	if len(r.RequestURI) > MaxTarget {
 		return problem.New(problem.TargetTooLong, "The request target is longer than 8 KiB.")
 	}

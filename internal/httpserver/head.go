@@ -12,6 +12,14 @@ type framing struct {
 	length  int64 // of the body in bytes, where it is not chunked
 }
 
+// CheckHead reports what is wrong with the head of a request, as the connection of a server would: its error is the problem that the server answers.
+func CheckHead(head []byte) error {
+	if _, fault := checkHead(head); fault != nil {
+		return fault
+	}
+	return nil
+}
+
 // checkHead checks the head of a request, from its request line to the empty line, before net/http reads it. It refuses what net/http
 // would repair or pass over in silence, so that no proxy and no service before or behind us can have read the request otherwise; and it
 // refuses, as a problem, what net/http would answer by itself. All lines end with CRLF.

@@ -86,7 +86,7 @@ func (o *observer) refuseConnection(c *strictConn, e *problem.Error) {
 	requestID := id.New("req")
 	ctx := problem.WithRequestID(context.Background(), requestID)
 	answer := &response{status: e.Status(), problem: e, bytes: c.lastAnswer(e, requestID)}
-	x := &Exchange{ClientIP: addressIP(c.RemoteAddr().String()), RefusedBy: "connection"}
+	x := &Exchange{ClientIP: addressIP(c.RemoteAddr().String()), RefusedBy: ByConnection}
 	o.account(&line{x: x, ctx: ctx, answer: answer})
 }
 

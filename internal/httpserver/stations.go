@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"iter"
 	"net/http"
 
 	"github.com/fountainai/fountain/internal/auth"
@@ -44,8 +45,24 @@ type station struct {
 	do   func(*Exchange) error
 }
 
-// routeStation is the name of what finds the operation, before the stations.
-const routeStation = "route"
+// What refuses before the operation is known, and so before the stations, as the access log calls it.
+const (
+	ByConnection = "connection" // the head of the request breaks HTTP/1.1
+	ByGuard      = "guard"      // no contract could allow it
+	ByHost       = "host"       // the name is not one of this server's
+	ByRoute      = "route"      // no operation has this method and path
+)
+
+// All visits the stations that there are, in order, by the names that the access log has for them.
+func (s Stations) All() iter.Seq2[string, func(*Exchange) error] {
+	return func(yield func(string, func(*Exchange) error) bool) {
+		for _, station := range s.inOrder() {
+			if !yield(station.name, station.do) {
+				return
+			}
+		}
+	}
+}
 
 func (s Stations) inOrder() []station {
 	all := []station{
@@ -111,17 +128,17 @@ func (d *door) serve(x *Exchange) {
 // find finds the operation, or answers OPTIONS. by is the check that refused.
 func (d *door) find(x *Exchange) (by string, err error) {
 	r := x.Request
-	if err := guard(r); err != nil {
-		return "guard", err
+	if err := Guard(r); err != nil {
+		return ByGuard, err
 	}
 	calling := d.Hosts.calling(r.Host)
 	if calling == byOther {
-		return "host", misdirected()
+		return ByHost, misdirected()
 	}
 	if r.Method == http.MethodOptions {
 		allow, err := d.Routes.Allow(r.URL.EscapedPath())
 		if err != nil {
-			return routeStation, err
+			return ByRoute, err
 		}
 		d.CORS.preflight(x, d.Routes, allow)
 		x.Writer.Header().Set("Allow", allow)
@@ -132,10 +149,10 @@ func (d *door) find(x *Exchange) (by string, err error) {
 	op := x.Match.Operation
 	d.CORS.open(x, op)
 	if calling == byAddress && (err != nil || !Probe(op)) {
-		return "host", misdirected()
+		return ByHost, misdirected()
 	}
 	if err != nil {
-		return routeStation, err
+		return ByRoute, err
 	}
 	x.Operation = op
 	return "", nil

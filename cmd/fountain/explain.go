@@ -1,0 +1,401 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/explain"
+	"github.com/fountainai/fountain/internal/id"
+)
+
+// maxExplainedBody is the most that is read of a body, in bytes: more than any contract accepts.
+const maxExplainedBody = 64 << 20
+
+// explaining is the explain command.
+type explaining struct {
+	connection
+	output    string // table or json
+	headers   []string
+	bodyFile  string
+	tokenFile string
+	asMe      bool
+	logFile   string
+}
+
+func newExplain() *cobra.Command {
+	o := &explaining{}
+	cmd := &cobra.Command{
+		Use:   "explain METHOD URL | REQUEST-ID",
+		Short: "Tell which checks a request meets, where the contract says so, and which one refuses",
+		Long: `explain METHOD URL tells in the order of the gateway what each check asks of the request, the
+line of the contract that says so, and its verdict. It works on the contracts in this program
+and calls nobody; of the URL only path and query count. What it is not told (a token, a body)
+stays undecided, and what depends on the running gateway is marked so. A token is read, not
+verified.
+
+explain req_... tells what the log knows of a request: the lines of gateway and services, and
+the check that refused. The log is read from --log or from standard input.
+
+It exits 0 when nothing refuses or the request was found, and 1 when a check refuses.`,
+		Example: `  fountain explain GET '/sequence/v1/scopes/hamlet/spokenWord/elements?limit=500'
+  fountain explain POST /kms/v1/users --as-me --body-file user.json --header Content-Type:application/json
+  fountain explain req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --log gateway.log`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 && len(args) != 2 {
+				return usagef("%s takes a method and a URL, or the id of a request", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: o.run,
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
+	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header of the request, NAME:VALUE; may be repeated")
+	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "the body of the request is in this file, - for standard input")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "the access token or API key is in this file, - for standard input")
+	cmd.Flags().BoolVar(&o.asMe, "as-me", false, "take a token of who is signed in, which the gateway is asked for")
+	cmd.Flags().StringVar(&o.logFile, "log", "", "JSON lines of gateway and services, with a request's id; default: standard input")
+	return cmd
+}
+
+func (o *explaining) run(cmd *cobra.Command, args []string) error {
+	if o.output != "table" && o.output != "json" {
+		return usagef("--output must be table or json")
+	}
+	aboutLog := cmd.Flags().Changed("log")
+	for _, name := range []string{"header", "body-file", "token-file", "as-me"} {
+		if len(args) == 1 && cmd.Flags().Changed(name) {
+			return usagef("--%s goes with a method and a URL", name)
+		}
+	}
+	e, err := explain.New()
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		return o.story(cmd, e, args[0])
+	}
+	if aboutLog {
+		return usagef("--log goes with the id of a request")
+	}
+	return o.request(cmd, e, args[0], args[1])
+}
+
+// request explains a method and a URL.
+func (o *explaining) request(cmd *cobra.Command, e *explain.Explainer, method, url string) error {
+	if method == "" || strings.ContainsFunc(method, breaking) {
+		return usagef("METHOD must be one word such as GET")
+	}
+	target, err := targetOf(url)
+	if err != nil {
+		return err
+	}
+	r := explain.Request{Method: method, Target: target, Now: time.Now()}
+	if r.Header, err = headersOf(o.headers); err != nil {
+		return err
+	}
+	if o.bodyFile == "-" && o.tokenFile == "-" || o.asMe && o.tokenFile != "" {
+		return usagef("--token-file goes neither with --as-me nor, from standard input, with --body-file from there")
+	}
+	if o.bodyFile != "" {
+		if r.Body, err = readBodyFile(o.bodyFile); err != nil {
+			return err
+		}
+	}
+	if r.Token, err = o.token(cmd, e, method, target); err != nil {
+		return err
+	}
+	said := e.Explain(r)
+	if o.output == "json" {
+		err = printJSON(cmd.OutOrStdout(), said)
+	} else {
+		err = printExplanation(cmd.OutOrStdout(), said)
+	}
+	if err == nil && said.Verdict == explain.Refused {
+		err = fmt.Errorf("the gateway refuses this request: %d %s, by %s", said.Answer.Status, said.Answer.Code, said.RefusedBy)
+	}
+	return err
+}
+
+// breaking reports whether a character ends a word of a request's first lines.
+func breaking(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// targetOf returns path and query of a URL as a client sends them.
+func targetOf(url string) (string, error) {
+	target := url
+	if _, rest, absolute := strings.Cut(url, "://"); absolute && !strings.HasPrefix(url, "/") {
+		at := strings.IndexAny(rest, "/?#")
+		if at < 0 {
+			at = len(rest)
+		}
+		if target = rest[at:]; !strings.HasPrefix(target, "/") {
+			target = "/" + target
+		}
+	}
+	target, _, _ = strings.Cut(target, "#")
+	if !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, breaking) {
+		return "", usagef("URL must be http://host/path or /path, without spaces")
+	}
+	return target, nil
+}
+
+// headersOf reads NAME:VALUE. What is secret has no place on a command line.
+func headersOf(given []string) (http.Header, error) {
+	h := http.Header{}
+	for _, one := range given {
+		name, value, found := strings.Cut(one, ":")
+		value = strings.TrimSpace(value)
+		if !found || name == "" || strings.ContainsFunc(name, breaking) || strings.ContainsAny(value, "\r\n") {
+			return nil, usagef("--header must be NAME:VALUE")
+		}
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "Authorization":
+			return nil, usagef("a token is no argument: use --token-file")
+		case "X-Otp":
+			return nil, usagef("a code is no argument: it is not looked at before it is redeemed, so that nothing is explained by it")
+		}
+		h.Add(name, value)
+	}
+	return h, nil
+}
+
+func readBodyFile(file string) ([]byte, error) {
+	in := io.Reader(os.Stdin)
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("read body: %w", err)
+		}
+		defer opened.Close()
+		in = opened
+	}
+	body, err := io.ReadAll(io.LimitReader(in, maxExplainedBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("read body: %w", err)
+	}
+	if len(body) > maxExplainedBody {
+		return nil, errors.New("the body is larger than any operation accepts")
+	}
+	return body, nil
+}
+
+// token returns the token that the request comes with; "" when none was asked for.
+func (o *explaining) token(cmd *cobra.Command, e *explain.Explainer, method, target string) (string, error) {
+	switch {
+	case o.tokenFile == "-":
+		return readShort(o.tokenFile)
+	case o.tokenFile != "":
+		token, err := config.ReadSecret(o.tokenFile)
+		if err != nil {
+			return "", fmt.Errorf("token file: %w", err)
+		}
+		return token, nil
+	case !o.asMe:
+		return "", nil
+	}
+	path, _, _ := strings.Cut(target, "?")
+	op := e.Operation(method, path)
+	if op == nil {
+		return "", nil // nothing asks for it
+	}
+	c, err := o.client(askCode)
+	if err != nil {
+		return "", err
+	}
+	return c.Token(cmd.Context(), op.Word)
+}
+
+// story explains a request by the log.
+func (o *explaining) story(cmd *cobra.Command, e *explain.Explainer, requestID string) error {
+	if !id.Valid("req", requestID) {
+		return usagef("%s takes a method and a URL, or the id of a request (req_...)", cmd.CommandPath())
+	}
+	in := io.Reader(os.Stdin)
+	switch {
+	case o.logFile != "" && o.logFile != "-":
+		opened, err := os.Open(o.logFile)
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		defer opened.Close()
+		in = opened
+	case terminal.Is(os.Stdin):
+		return usagef("%s needs the log: --log FILE, or on standard input", cmd.CommandPath())
+	}
+	s, err := e.ReadLog(in, requestID)
+	if err != nil {
+		return err
+	}
+	if len(s.Lines) == 0 {
+		return fmt.Errorf("the log has no line of %s%s", requestID, unread(s))
+	}
+	if o.output == "json" {
+		return printJSON(cmd.OutOrStdout(), s)
+	}
+	return printStory(cmd.OutOrStdout(), s)
+}
+
+func unread(s *explain.Story) string {
+	if s.Unread == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d lines are too long or no JSON and were passed over", s.Unread)
+}
+
+func printJSON(out io.Writer, answer any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(answer)
+}
+
+func printExplanation(out io.Writer, x *explain.Explanation) error {
+	if x.OperationID != "" {
+		fmt.Fprintf(out, "%s %s is %s of %s (%s)\n", x.Method, x.Route, x.OperationID, x.Service, x.Origin)
+	}
+	if t := x.Token; t != nil {
+		fmt.Fprintf(out, "the token, as it says and not verified: %s %s for %s, scopes %s, roles %s, acr %s, ends %s\n", t.Principal, plain(t.Subject),
+			orNone(t.Audience), orNone(t.Scopes), orNone(t.Roles), orNone([]string{t.ACR}), when(t.Expires))
+	}
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "CHECK\tVERDICT\tWHERE\tWHAT\tASKS")
+	for _, c := range x.Checks {
+		for i, line := range linesOf(c) {
+			head := "\t"
+			if i == 0 {
+				head = c.Name + "\t" + string(c.Verdict)
+			}
+			if i == 0 && c.Name == x.RefusedBy {
+				head = c.Name + "\tREFUSED" // what the client gets
+			}
+			fmt.Fprintln(table, head+"\t"+line)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	switch x.Verdict {
+	case explain.Passes:
+		fmt.Fprintln(out, "nothing of the contract refuses it")
+	case explain.Undecided:
+		fmt.Fprintln(out, "nothing refuses what is known of it")
+	}
+	return nil
+}
+
+// linesOf tells a check in lines of where, what and asks; one at least.
+func linesOf(c explain.Check) []string {
+	var lines []string
+	for _, d := range c.Demands {
+		lines = append(lines, where(d)+"\t"+d.What+"\t"+d.Asks)
+	}
+	say := func(format string, args ...any) { lines = append(lines, "\t\t"+fmt.Sprintf(format, args...)) }
+	if a := c.Answer; a != nil {
+		say("-> %d %s: %s", a.Status, a.Code, a.Detail)
+		for _, f := range a.Errors {
+			say("-> %s %s (%s): %s", f.In, plain(f.Pointer), f.Keyword, plain(f.Message))
+		}
+		if a.Truncated {
+			say("-> and more")
+		}
+		if a.Allow != "" {
+			say("-> Allow: %s", a.Allow)
+		}
+	}
+	if c.Note != "" {
+		say("-> %s", plain(c.Note))
+	}
+	if len(lines) == 0 {
+		return []string{"\t\t"}
+	}
+	return lines
+}
+
+func where(d explain.Demand) string {
+	if d.Default {
+		return "default"
+	}
+	return d.Origin
+}
+
+func orNone(words []string) string {
+	if text := strings.Join(words, " "); text != "" {
+		return plain(text)
+	}
+	return "none"
+}
+
+func printStory(out io.Writer, s *explain.Story) error {
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "TIME\tSERVICE\tLEVEL\tWHAT")
+	for _, l := range s.Lines {
+		fmt.Fprintln(table, strings.Join([]string{l.Time.Format("15:04:05.000000"), plain(l.Service), plain(strings.ToLower(l.Level)), happened(l)}, "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if s.Dropped > 0 {
+		fmt.Fprintf(out, "%d further lines are left out\n", s.Dropped)
+	}
+	if s.Unread > 0 {
+		fmt.Fprintln(out, strings.TrimPrefix(unread(s), "; "))
+	}
+	if r := s.Refusal; r != nil {
+		fmt.Fprintf(out, "refused by %s of %s: %d %s, %s %s\n", plain(r.RefusedBy), orNone([]string{r.Service}), r.Status, plain(r.Code), plain(r.OperationID), r.Origin)
+		for _, d := range r.Demands {
+			fmt.Fprintf(table, "  %s\t%s\t%s\n", d.What, d.Asks, where(d))
+		}
+	}
+	return table.Flush()
+}
+
+// happened tells a line of the log.
+func happened(l explain.Line) string {
+	parts := []string{plain(l.Message)}
+	if a := l.Access; a != nil {
+		parts = []string{plain(a.Method), plain(a.Route), strconv.Itoa(a.Status)}
+		if a.RefusedBy != "" {
+			parts = append(parts, "refused by "+plain(a.RefusedBy))
+		}
+		if a.Code != "" {
+			parts = append(parts, plain(a.Code))
+		}
+		parts = append(parts, fmt.Sprintf("took %g ms", a.TookMS))
+		if a.OwnMS != nil && a.UpstreamMS != nil {
+			parts = append(parts, fmt.Sprintf("(own %g, upstream %g)", *a.OwnMS, *a.UpstreamMS))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Fields)) {
+		parts = append(parts, plain(name)+"="+plain(string(l.Fields[name])))
+	}
+	return strings.Join(parts, " ")
+}
+
+// maxShown is how much of one value people are shown, in bytes.
+const maxShown = 300
+
+// plain returns a text of a stranger without what a terminal would obey.
+func plain(text string) string {
+	if len(text) > maxShown {
+		text = strings.ToValidUTF8(text[:maxShown], "") + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}

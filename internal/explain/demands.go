@@ -1,0 +1,223 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/ratelimit"
+)
+
+// demands collects what an operation's contract says.
+type demands struct {
+	op   *contract.Operation
+	list []Demand
+}
+
+// say adds a demand of the words of contract.Operation.OriginOf.
+func (d *demands) say(what, asks string) {
+	at := d.op.OriginOf(what)
+	d.list = append(d.list, Demand{What: what, Asks: asks, Origin: at.String(), Default: at == contract.Origin{}})
+}
+
+// saidAt is which check each part of a contract is for, by the names of the stations.
+var saidAt = map[string]func(*demands){
+	httpserver.ByRoute: (*demands).route,
+	"pre-auth limit":   func(d *demands) { d.rates(true) },
+	"authenticate":     (*demands).authenticate,
+	"permit":           (*demands).permit,
+	"subject limit":    func(d *demands) { d.rates(false) },
+	"target":           func(*demands) {},
+	"concurrency":      (*demands).concurrency,
+	"step-up":          (*demands).stepUp,
+	"media":            (*demands).media,
+	"parameters":       (*demands).parameters,
+	"body":             (*demands).body,
+	"admission":        func(*demands) {},
+	"redeem code":      (*demands).redeem,
+	"serve":            (*demands).serve,
+}
+
+// demandsOf returns what the contract says of a check; nothing for a check that no contract is about.
+func demandsOf(op *contract.Operation, check string) []Demand {
+	d := demands{op: op}
+	if say := saidAt[check]; say != nil {
+		say(&d)
+	}
+	return d.list
+}
+
+func (d *demands) route() {
+	d.list = append(d.list, Demand{What: "operation", Asks: d.op.Method + " " + d.op.Path, Origin: d.op.Origin.String()})
+}
+
+// whose says of each key of a limit whose requests are counted.
+var whose = map[string]string{"ip": "an address", "sub": "a caller", "client": "a client", "operation": "everybody"}
+
+func (d *demands) rates(preauth bool) {
+	for _, r := range rates(d.op, preauth) {
+		burst := ratelimit.NewLimit(r.Quota, r.Window, r.Burst, r.Cost).Burst()
+		asks := fmt.Sprintf("%d in %s, %d at once, of %s", r.Quota, short(r.Window), burst, whose[r.Key])
+		if r.Cost > 1 {
+			asks += fmt.Sprintf("; one request counts %d", r.Cost)
+		}
+		d.say("x-fountain.rate."+r.Name, asks)
+	}
+}
+
+func (d *demands) authenticate() {
+	if d.op.Public {
+		d.say("security", "public: no credentials are looked at")
+		return
+	}
+	d.say("security", "an access token for "+d.op.Word)
+	if d.op.Policy.APIKey {
+		d.say("x-fountain.apiKey", "an API key will do too: the gateway trades it for a token")
+	}
+}
+
+func (d *demands) permit() {
+	if d.op.Public {
+		return
+	}
+	var ways []string
+	for _, r := range d.op.Requirements {
+		way := "no scope"
+		if len(r.Scopes) > 0 {
+			way = "scope " + strings.Join(r.Scopes, " and ")
+		}
+		if !slices.Contains(ways, way) { // the way with a code needs the same
+			ways = append(ways, way)
+		}
+	}
+	d.say("security", strings.Join(ways, ", or "))
+	d.say("x-fountain.principals", "principal "+strings.Join(d.op.Policy.Principals, " or "))
+	if roles := d.op.Policy.Roles; len(roles.AnyOf)+len(roles.AllOf) > 0 {
+		var asks []string
+		if len(roles.AllOf) > 0 {
+			asks = append(asks, "all of the roles "+strings.Join(roles.AllOf, ", "))
+		}
+		if len(roles.AnyOf) > 0 {
+			asks = append(asks, "one of the roles "+strings.Join(roles.AnyOf, ", "))
+		}
+		d.say("x-fountain.roles", "of a user "+strings.Join(asks, " and "))
+	}
+}
+
+func (d *demands) concurrency() {
+	if most := d.op.Policy.Concurrency; most > 0 {
+		d.say("x-fountain.concurrency", fmt.Sprintf("at most %d at a time", most))
+	}
+}
+
+func (d *demands) stepUp() {
+	s := d.op.Policy.StepUp
+	if s == nil {
+		return
+	}
+	asks := fmt.Sprintf("acr %s within %s, of %s", s.ACR, short(s.MaxAge), strings.Join(s.For, " and "))
+	if s.Dynamic {
+		asks += ", when a rule of the service asks for it"
+	}
+	d.say("x-fountain.stepUp", asks)
+}
+
+func (d *demands) media() {
+	if types := d.op.BodyTypes(); len(types) > 0 {
+		asks := "body of type " + strings.Join(types, " or ")
+		if d.op.BodyRequired() {
+			asks += ", required"
+		}
+		d.say("requestBody", asks)
+	}
+	if types := d.op.AnswerTypes(); len(types) > 0 {
+		d.say("responses", "Accept, where it is sent, admits "+strings.Join(types, " or "))
+	}
+}
+
+func (d *demands) parameters() {
+	for _, p := range d.op.Parameters() {
+		asks := p.Schema
+		if p.Required {
+			asks += "; required"
+		}
+		d.say("parameters."+p.In+"."+p.Name, asks)
+	}
+}
+
+func (d *demands) body() {
+	if !d.op.HasBody() {
+		return
+	}
+	d.say("requestBody", "what its schema says")
+	d.say("x-fountain.body", "at most "+size(d.op.Policy.Body.Max))
+}
+
+func (d *demands) redeem() {
+	if d.op.AcceptsOTP() {
+		d.say("security", "a code in X-OTP may stand for the second factor")
+	}
+}
+
+func (d *demands) serve() {
+	p := d.op.Policy
+	if s := p.Stream; s != nil {
+		asks := fmt.Sprintf("%s, idle for at most %s, open for at most %s", s.Kind, short(s.Idle), short(s.MaxDuration))
+		if s.Kind == contract.StreamNDJSON {
+			asks += ", lines of at most " + size(s.LineMax)
+		}
+		d.say("x-fountain.stream", asks)
+	} else {
+		d.say("x-fountain.timeout", "done within "+short(p.Timeout))
+		d.say("x-fountain.response", "answer of at most "+size(p.Response.Max))
+	}
+	if p.Idempotency != "" {
+		d.say("x-fountain.idempotency", "Idempotency-Key "+p.Idempotency)
+	}
+	if p.Retry != nil {
+		d.say("x-fountain.retry", fmt.Sprintf("sent again up to %d times, on %s", p.Retry.Max, strings.Join(p.Retry.On, ", ")))
+	}
+	d.say("x-fountain.validate", "answers that violate the contract: "+mode(p.Validate.Response))
+	if p.Errors == contract.ErrorsOAuth {
+		d.say("x-fountain.errors", "refusals have the form of OAuth")
+	}
+	if p.Sensitive {
+		d.say("x-fountain.sensitive", "nothing of it is logged, and answers are not stored")
+	}
+}
+
+func mode(m contract.Mode) string {
+	if m.Kind == contract.ModeSample {
+		return fmt.Sprintf("%s, %g of all", m.Kind, m.Sample)
+	}
+	return m.Kind
+}
+
+// size writes bytes as a contract does.
+func size(n int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n%unit.bytes == 0 {
+			return strconv.FormatInt(n/unit.bytes, 10) + " " + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}
+
+// short writes a duration without what is zero: 5m, not 5m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
