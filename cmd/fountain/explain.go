@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -270,7 +271,8 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 		fmt.Fprintf(out, "the token, as it says and not verified: %s %s for %s, scopes %s, roles %s, acr %s, ends %s\n", t.Principal, plain(t.Subject),
 			orNone(t.Audience), orNone(t.Scopes), orNone(t.Roles), orNone([]string{t.ACR}), when(t.Expires))
 	}
-	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	var drawn bytes.Buffer
+	table := tabwriter.NewWriter(&drawn, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "CHECK\tVERDICT\tWHERE\tWHAT\tASKS")
 	for _, c := range x.Checks {
 		for i, line := range linesOf(c) {
@@ -284,16 +286,17 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 			fmt.Fprintln(table, head+"\t"+line)
 		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	_ = table.Flush() // into memory
+	for line := range strings.Lines(drawn.String()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 	}
-	switch x.Verdict {
-	case explain.Passes:
-		fmt.Fprintln(out, "nothing of the contract refuses it")
-	case explain.Undecided:
-		fmt.Fprintln(out, "nothing refuses what is known of it")
+	last := map[explain.Verdict]string{
+		explain.Passes:    "nothing in the contract refuses it",
+		explain.Undecided: "nothing refuses what is known of it",
+		explain.Refused:   "the client gets the answer of the check in capitals",
 	}
-	return nil
+	_, err := fmt.Fprintln(out, last[x.Verdict])
+	return err
 }
 
 // linesOf tells a check in lines of where, what and asks; one at least.
@@ -354,9 +357,16 @@ func printStory(out io.Writer, s *explain.Story) error {
 		fmt.Fprintln(out, strings.TrimPrefix(unread(s), "; "))
 	}
 	if r := s.Refusal; r != nil {
-		fmt.Fprintf(out, "refused by %s of %s: %d %s, %s %s\n", plain(r.RefusedBy), orNone([]string{r.Service}), r.Status, plain(r.Code), plain(r.OperationID), r.Origin)
+		by := "the check " + plain(r.RefusedBy)
+		if r.RefusedBy == "" {
+			by = "what lies behind the checks"
+		}
+		fmt.Fprintf(out, "refused by %s of %s: %d %s\n", by, orNone([]string{r.Service}), r.Status, plain(r.Code))
+		if r.Origin != "" {
+			fmt.Fprintf(table, "  %s\toperation\t%s\n", r.Origin, plain(r.OperationID))
+		}
 		for _, d := range r.Demands {
-			fmt.Fprintf(table, "  %s\t%s\t%s\n", d.What, d.Asks, where(d))
+			fmt.Fprintf(table, "  %s\t%s\t%s\n", where(d), d.What, d.Asks)
 		}
 	}
 	return table.Flush()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -215,4 +216,28 @@ func TestSDK_knowsEveryProblemCode(t *testing.T) {
 		require.Contains(t, have, string(c))
 	}
 	require.Len(t, have, len(problem.Codes()))
+}
+
+// A token that nobody has verified decides nothing. What reads one is there for people who ask why a request is refused.
+func TestUnverifiedTokens_areReadForExplanationsAlone(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := 0
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(text, []byte("ReadUnverified(")) {
+			return err
+		}
+		seen++
+		inside, err := filepath.Rel(root, path)
+		require.Contains(t, []string{filepath.Join("internal", "auth", "unverified.go"), filepath.Join("internal", "explain", "way.go")}, inside)
+		return err
+	}))
+	require.Equal(t, 2, seen)
+	for _, p := range list(t, "./...") {
+		from, _ := local(p.ImportPath)
+		require.False(t, from != "cmd/fountain" && slices.Contains(p.Imports, module+"/internal/explain"), from)
+	}
 }

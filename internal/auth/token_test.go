@@ -414,3 +414,47 @@ func TestVerify_saysThatAnAPIKeyIsNoToken(t *testing.T) {
 	require.ErrorContains(t, err, "POST /kms/v1/oauth2/token")
 	require.NotContains(t, err.Error(), "secret")
 }
+
+// What is read unverified is judged as Verify judges it, but for the signature, the issuer and the revocation.
+func TestReadUnverified_judgesAsVerifyDoes(t *testing.T) {
+	w := newWorld(t)
+	judge := func(token string) error {
+		u, err := ReadUnverified(token)
+		if err != nil {
+			return err
+		}
+		return u.Check("kms", noon)
+	}
+	for name, change := range map[string]func(header, claims map[string]any){
+		"good":           func(_, _ map[string]any) {},
+		"expired":        func(_, c map[string]any) { c["exp"] = noon.Add(-Leeway - time.Second).Unix() },
+		"in the leeway":  func(_, c map[string]any) { c["exp"] = noon.Add(-Leeway + time.Second).Unix() },
+		"no exp":         func(_, c map[string]any) { delete(c, "exp") },
+		"early":          func(_, c map[string]any) { c["nbf"] = noon.Add(time.Hour).Unix() },
+		"iat to come":    func(_, c map[string]any) { c["iat"] = noon.Add(time.Hour).Unix() },
+		"no iat":         func(_, c map[string]any) { delete(c, "iat") },
+		"other audience": func(_, c map[string]any) { c["aud"] = []string{"search"} },
+		"no subject":     func(_, c map[string]any) { delete(c, "sub") },
+		"other kind":     func(_, c map[string]any) { c["principal"] = "service" },
+		"raised, two":    func(_, c map[string]any) { c["acr"] = "aal2" },
+		"text for exp":   func(_, c map[string]any) { c["exp"] = "1" },
+		"other typ":      func(h, _ map[string]any) { h["typ"] = "JWT" },
+		"no alg":         func(h, _ map[string]any) { h["alg"] = "none" },
+		"more in header": func(h, _ map[string]any) { h["jku"] = "https://evil.example" },
+	} {
+		h, c := header(), claims()
+		change(h, c)
+		token := w.sign(t, h, c)
+		_, err := w.verifier.Verify(t.Context(), token, "kms")
+		require.Equal(t, err == nil, judge(token) == nil, "%s: %v, %v", name, err, judge(token))
+		if err != nil {
+			require.ErrorIs(t, judge(token), problem.InvalidToken, name)
+			require.NotContains(t, judge(token).Error(), token)
+		}
+	}
+	h, c := header(), claims()
+	c["iss"] = "https://other.example"
+	u, err := ReadUnverified(w.sign(t, h, c))
+	require.NoError(t, err, "the issuer is not known here")
+	require.Equal(t, "usr_1", u.Principal.Subject)
+}

@@ -50,11 +50,11 @@ type Access struct {
 	UpstreamMS  *float64 `json:"upstreamMs,omitempty"`
 }
 
-// LoggedRefusal is the check that refused the request, and what today's contract asks there.
+// LoggedRefusal is who refused the request, and what today's contract asks there.
 type LoggedRefusal struct {
-	Service     string   `json:"service,omitempty"` // whose door refused
+	Service     string   `json:"service,omitempty"`
 	OperationID string   `json:"operationId"`
-	RefusedBy   string   `json:"refusedBy"`
+	RefusedBy   string   `json:"refusedBy,omitempty"` // the check of its door; "": the rules behind all checks
 	Status      int      `json:"status"`
 	Code        string   `json:"code,omitempty"`
 	Origin      string   `json:"origin,omitempty"` // of the operation; "" where today's contracts do not have it
@@ -146,11 +146,11 @@ func readLine(text []byte) (line Line, requestID string, ok bool) {
 	return line, requestID, true
 }
 
-// refusal finds the door that refused: the first to say so, since the one in front writes its line last.
+// refusal finds who refused: the first to name a check or a code, for the one in front writes its line last.
 func (e *Explainer) refusal(lines []Line) *LoggedRefusal {
 	for _, line := range lines {
 		a := line.Access
-		if a == nil || a.RefusedBy == "" {
+		if a == nil || a.RefusedBy == "" && a.Code == "" {
 			continue
 		}
 		r := &LoggedRefusal{Service: line.Service, OperationID: a.OperationID, RefusedBy: a.RefusedBy, Status: a.Status, Code: a.Code}

@@ -89,7 +89,7 @@ func (r Request) read() (*http.Request, error) {
 	}
 	read, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader(r.Body))))
 	if err != nil {
-		return nil, problem.New(problem.MalformedRequest, "The head of the request can't be read.")
+		return nil, problem.New(problem.MalformedRequest, "The head of the request can't be read.").Wrap(errors.New("net/http answers it by itself, without a problem"))
 	}
 	if r.Token != "" {
 		read.Header.Set("Authorization", "Bearer "+r.Token)
