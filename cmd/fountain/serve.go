@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/runner"
 	"github.com/fountainai/fountain/internal/telemetry"
@@ -105,7 +106,7 @@ func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 	}
 	defer tracer.Close()
 	p.service.Tracer = tracer
-	listener, err := net.Listen("tcp", p.service.Addr)
+	listener, err := httpserver.Listen(ctx, p.service.Addr)
 	if err != nil {
 		return explainUp(fmt.Errorf("listen on %s: %w", p.service.Addr, err))
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/telemetry"
 	"github.com/fountainai/fountain/internal/tracing"
 )
@@ -195,7 +196,7 @@ func (h *house) serveAdmin() func() {
 
 // listen takes a TCP address and says which one if it can't.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	l, err := httpserver.Listen(ctx, addr)
 	if err != nil {
 		return nil, &AddressError{Addr: addr, Err: err}
 	}

@@ -39,6 +39,7 @@ type gate struct {
 	cors      *httpserver.CORS
 	draining  atomic.Bool
 	hasKeys   atomic.Bool
+	start     start
 	require   []func() error // what must hold beside the keys, in public words
 }
 
@@ -52,6 +53,9 @@ func (g *gate) stations() httpserver.Stations {
 	}
 	byToken := s.Authenticate
 	s.Authenticate = func(x *httpserver.Exchange) error {
+		if err := g.start.await(x); err != nil {
+			return err
+		}
 		if isKey, err := g.traded.Authenticate(x); isKey {
 			return err
 		}
@@ -132,6 +136,7 @@ func (g *gate) becomeReady(ctx context.Context, feedRead <-chan struct{}) error 
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	g.start.end()
 	g.config.Log.InfoContext(ctx, "service is ready")
 	g.config.OnReady()
 	return nil

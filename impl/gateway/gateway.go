@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -121,9 +120,10 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	g.require = []func() error{who.Ready, feed.Ready}
+	g.start.begin()
 	listener := c.Listener
 	if listener == nil {
-		if listener, err = net.Listen("tcp", c.Addr); err != nil {
+		if listener, err = httpserver.Listen(context.Background(), c.Addr); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}

@@ -8,10 +8,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/fountainai/fountain/internal/problem"
 )
+
+// settleTime is how long connections that are being made when a listener ends still have until they are accepted: some round trips of a data
+// centre.
+const settleTime = 100 * time.Millisecond
 
 // What a connection may take, whatever the contract says. A stream's own deadlines replace the last two.
 const (
@@ -49,12 +54,25 @@ func refusal(h http.Handler) func(*strictConn, *problem.Error) {
 	return func(c *strictConn, e *problem.Error) { c.lastAnswer(e, "") }
 }
 
+// farewell has every answer tell its client not to use the connection again while drains is set, so that none is left idle when the server
+// closes the idle ones: a request that a client sends at that moment is lost (RFC 9112, section 9.6). HTTP/2 says it by GOAWAY.
+func farewell(h http.Handler, drains *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if drains.Load() && r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // Serve answers requests from the listener until ctx ends; then it drains: not ready, wait, finish what is in flight, close. It
 // returns nil after a drain that ended in its grace.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	silent := &silentConns{since: map[net.Conn]time.Time{}}
+	raw := l
+	var drains atomic.Bool
 	server := &http.Server{
-		Handler:           h,
+		Handler:           farewell(h, &drains),
 		ConnState:         silent.track,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -82,29 +100,47 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	if o.Draining != nil {
-		o.Draining()
+	drains.Store(true)
+	return (&drain{o, server, l, raw, silent, failed}).run(ctx)
+}
+
+// drain is the end of a server.
+type drain struct {
+	ServeOptions
+	server *http.Server
+	l      net.Listener
+	raw    net.Listener // that of the kernel, below l
+	silent *silentConns
+	failed <-chan error // of the server
+}
+
+func (d *drain) run(ctx context.Context) error {
+	if d.Draining != nil {
+		d.Draining()
 	}
-	delay := o.DrainDelay
-	if o.Announced != nil && !o.Announced() {
+	delay := d.DrainDelay
+	if d.Announced != nil && !d.Announced() {
 		delay = 0
 	}
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case err := <-d.failed:
+		return fmt.Errorf("serve %s: %w", d.l.Addr(), err)
 	case <-time.After(delay):
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Grace)
 	defer cancel()
-	drained := make(chan struct{})
-	defer close(drained)
-	go silent.end(drained)
-	if err := server.Shutdown(end); err != nil {
-		_ = server.Close() // Shutdown's error is the one that counts
-		return fmt.Errorf("drain %s: %w", l.Addr(), err)
+	if delay > 0 {
+		keepOut(d.raw, min(delay, settleTime), d.Log)
 	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	_ = d.l.Close() // it ends, whatever it says
+	if err := <-d.failed; !errors.Is(err, net.ErrClosed) {
+		_ = d.server.Close() // the server's error is the one that counts
+		return fmt.Errorf("serve %s: %w", d.l.Addr(), err)
+	}
+	d.silent.settle(end, min(max(delay, leastSilence), mostSilence))
+	if err := d.server.Shutdown(end); err != nil {
+		_ = d.server.Close() // as above
+		return fmt.Errorf("drain %s: %w", d.l.Addr(), err)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ type serving struct {
 
 func serve(t *testing.T, w *world, o ServeOptions) *serving {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	l, err := Listen(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	o.Log = slog.New(slog.DiscardHandler)

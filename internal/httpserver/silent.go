@@ -1,17 +1,22 @@
 package httpserver
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// silentFor is how long a connection may have said nothing when the drain ends it.
-const silentFor = 500 * time.Millisecond
+// How long a connection may have said nothing when the drain ends it: as long as the delay before, within these bounds. A client that keeps its
+// unused connections for a shorter time sends no request on one that is just being closed.
+const (
+	leastSilence = 500 * time.Millisecond
+	mostSilence  = 3 * time.Second
+)
 
-// silentConns are the connections on which no request has begun. HTTP clients open such in advance, and http.Server.Shutdown
-// waits 5 s for each, in case a request is on its way.
+// silentConns are the connections on which no request has come. http.Server.Shutdown throws away the first request of such a connection, when
+// it is on its way as the shutdown begins, and waits 5 s for one that does not come: HTTP clients open connections in advance.
 type silentConns struct {
 	mu    sync.Mutex
 	since map[net.Conn]time.Time
@@ -28,22 +33,26 @@ func (s *silentConns) track(c net.Conn, state http.ConnState) {
 	}
 }
 
-// end closes those that stay silent, until done is closed.
-func (s *silentConns) end(done <-chan struct{}) {
-	ticker := time.NewTicker(silentFor / 10)
+// settle waits until there are none, after the listener was closed. Those that stay silent for longer than patience are closed.
+func (s *silentConns) settle(ctx context.Context, patience time.Duration) {
+	ticker := time.NewTicker(patience / 50)
 	defer ticker.Stop()
-	for {
-		s.mu.Lock()
-		for c, since := range s.since {
-			if time.Since(since) >= silentFor {
-				_ = c.Close() // nobody waits for anything on it
-			}
-		}
-		s.mu.Unlock()
+	for !s.none(patience) {
 		select {
-		case <-done:
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+func (s *silentConns) none(patience time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, since := range s.since {
+		if time.Since(since) >= patience {
+			_ = c.Close() // nobody waits for anything on it
+		}
+	}
+	return len(s.since) == 0
 }

@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync/atomic"
 
 	"github.com/go-chi/chi/v5"
@@ -153,7 +152,7 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	listener := c.Listener
 	if listener == nil {
 		var err error
-		if listener, err = net.Listen("tcp", c.Addr); err != nil {
+		if listener, err = httpserver.Listen(context.Background(), c.Addr); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}

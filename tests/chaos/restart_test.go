@@ -2,21 +2,16 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
-	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -65,10 +60,10 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 	}
 	gateway := serve(t, "gateway", services["kms"], metadata.Issuer, harness.EnrolmentToken(t, admin, "gateway"), "ADDR=127.0.0.1:0", "DRAIN_DELAY=1ms",
 		"TWOFACTOR_URL="+services["twofactor"], "SEARCH_URL="+services["search"], "SEQUENCE_URL="+strings.Join(addresses, ","))
-	load := startLoad(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), workers)
+	load := harness.StartTraffic(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), workers)
 	var longest time.Duration
 	for round := range restarts() {
-		load.awaitMore(50)
+		load.AwaitMore(50)
 		began := time.Now()
 		r := replicas[round%len(replicas)]
 		r.stop()
@@ -78,82 +73,11 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 		r.start()
 		longest = max(longest, time.Since(began))
 	}
-	load.awaitMore(50)
-	done, slowest := load.stop()
+	load.AwaitMore(50)
+	done, slowest := load.Stop()
 	t.Logf("%d restarts, the longest took %s; %d requests, the slowest took %s", restarts(), longest, done, slowest)
 	gateway.stop()
 	for _, r := range replicas {
 		r.stop()
 	}
-}
-
-// traffic is many callers that write and read without a pause worth mentioning.
-type traffic struct {
-	t       *testing.T
-	cancel  context.CancelFunc
-	all     sync.WaitGroup
-	done    atomic.Int64
-	slowest atomic.Int64
-	failed  chan error
-}
-
-func startLoad(t *testing.T, c *fountain.Client, workers int) *traffic {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &traffic{t: t, cancel: cancel, failed: make(chan error, 1000)}
-	t.Cleanup(cancel)
-	for i := range workers {
-		l.all.Go(func() {
-			for j := 0; ctx.Err() == nil; j++ {
-				id := fmt.Sprintf("w%d-%d", i, j)
-				l.one(func() error {
-					_, err := c.Sequence.CreateElement(context.Background(), "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
-					return err
-				})
-				l.one(func() error {
-					_, err := c.Sequence.GetElement(context.Background(), "chaos", "line", id)
-					return err
-				})
-				time.Sleep(20 * time.Millisecond) // stay below the limit by address
-			}
-		})
-	}
-	return l
-}
-
-func (l *traffic) one(call func() error) {
-	began := time.Now()
-	if err := call(); err != nil {
-		select {
-		case l.failed <- err:
-		default: // there are enough to see
-		}
-		return
-	}
-	l.done.Add(1)
-	for took := int64(time.Since(began)); ; {
-		before := l.slowest.Load()
-		if took <= before || l.slowest.CompareAndSwap(before, took) {
-			return
-		}
-	}
-}
-
-// awaitMore waits until so many more requests were answered.
-func (l *traffic) awaitMore(n int64) {
-	l.t.Helper()
-	from := l.done.Load()
-	require.Eventually(l.t, func() bool { return l.done.Load() >= from+n || len(l.failed) > 0 }, time.Minute, time.Millisecond)
-}
-
-// stop ends the load; a request that failed fails the test.
-func (l *traffic) stop() (done int64, slowest time.Duration) {
-	l.t.Helper()
-	l.cancel()
-	l.all.Wait()
-	close(l.failed)
-	for err := range l.failed {
-		l.t.Errorf("a request failed: %v", err)
-	}
-	return l.done.Load(), time.Duration(l.slowest.Load())
 }

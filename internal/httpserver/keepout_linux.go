@@ -1,0 +1,45 @@
+package httpserver
+
+import (
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// noSYN passes all segments to a listening socket but those that ask for a new connection. Offset 13 of a TCP header holds the flags.
+var noSYN = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},        // SYN and ACK
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x02, Jf: 1}, // SYN alone
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+}
+
+// keepOut keeps new connections for a while from a listener that is about to close, while the server accepts those that the kernel has made already:
+// closing resets what waits to be accepted, and the request that its client has sent meanwhile is lost. Who asks for a connection in this
+// time asks again a second later, as TCP does, and is refused or finds the next process. Where the kernel does not take the filter the
+// listener is closed without it.
+func keepOut(l net.Listener, while time.Duration, log *slog.Logger) {
+	socket, ok := l.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := socket.SyscallConn()
+	if err == nil {
+		program := unix.SockFprog{Len: uint16(len(noSYN)), Filter: &noSYN[0]}
+		controlErr := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
+		})
+		if err == nil {
+			err = controlErr
+		}
+	}
+	if err != nil {
+		log.Warn("connections that are being made while the listener closes may be lost", "error", err)
+		return
+	}
+	time.Sleep(while)
+}

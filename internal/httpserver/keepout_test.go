@@ -1,0 +1,87 @@
+package httpserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// While a server drains each answer ends its connection, so that no request can be on its way on one that is closed as idle.
+func TestServe_endsConnectionsWithAnAnswerWhileItDrains(t *testing.T) {
+	var draining atomic.Bool
+	s := serve(t, newWorld(t), ServeOptions{DrainDelay: time.Second, Draining: func() { draining.Store(true) }})
+	conn, r := s.dial(t)
+	for _, last := range []bool{false, true} {
+		if last {
+			s.stop()
+			require.Eventually(t, draining.Load, 5*time.Second, time.Millisecond)
+		}
+		_, err := fmt.Fprint(conn, "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		res, _ := answer(t, r)
+		require.Equal(t, 204, res.StatusCode)
+		require.Equal(t, last, res.Close)
+	}
+	require.NoError(t, <-s.ended)
+}
+
+// A connection that was made is answered, also when it waited to be accepted as the listener closed.
+func TestServe_losesNoConnectionAtTheEnd(t *testing.T) {
+	for range 5 {
+		s := serve(t, newWorld(t), ServeOptions{DrainDelay: settleTime})
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for {
+					conn, err := net.DialTimeout("tcp", s.address, time.Second/2)
+					if err != nil {
+						return // refused, or not answered in this time: nothing was sent
+					}
+					_, err = fmt.Fprint(conn, "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+					if err == nil {
+						var res *http.Response
+						if res, err = http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+							err = res.Body.Close()
+						}
+					}
+					_ = conn.Close()
+					if err != nil {
+						t.Errorf("a request was lost: %v", err)
+					}
+				}
+			})
+		}
+		s.stop()
+		all.Wait()
+		require.NoError(t, <-s.ended)
+	}
+}
+
+// The first request of a connection that was made in time is answered, also when it comes after the listener closed.
+func TestServe_answersTheFirstRequestOfAConnectionMadeInTime(t *testing.T) {
+	s := serve(t, newWorld(t), ServeOptions{DrainDelay: settleTime})
+	conn, r := s.dial(t)
+	s.stop()
+	require.Eventually(t, func() bool {
+		late, err := net.DialTimeout("tcp", s.address, 20*time.Millisecond) // none is made while the listener closes
+		if err == nil {
+			_ = late.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}, 5*time.Second, time.Millisecond)
+	_, err := fmt.Fprint(conn, "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	res, _ := answer(t, r)
+	require.Equal(t, 204, res.StatusCode)
+	require.True(t, res.Close)
+	require.NoError(t, <-s.ended)
+}

@@ -1,0 +1,88 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/sequence"
+)
+
+// Traffic is many callers that write and read without a pause worth mentioning. A request that fails fails the test.
+type Traffic struct {
+	t       testing.TB
+	cancel  context.CancelFunc
+	all     sync.WaitGroup
+	done    atomic.Int64
+	slowest atomic.Int64
+	failed  chan error
+}
+
+// StartTraffic begins, in the scope chaos and with so many callers. What is written is sent with an Idempotency-Key, as the SDK does.
+func StartTraffic(t testing.TB, c *fountain.Client, workers int) *Traffic {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &Traffic{t: t, cancel: cancel, failed: make(chan error, 1000)}
+	t.Cleanup(cancel)
+	for i := range workers {
+		l.all.Go(func() {
+			for j := 0; ctx.Err() == nil; j++ {
+				id := fmt.Sprintf("w%d-%d", i, j)
+				l.one(func() error {
+					_, err := c.Sequence.CreateElement(context.Background(), "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
+					return err
+				})
+				l.one(func() error {
+					_, err := c.Sequence.GetElement(context.Background(), "chaos", "line", id)
+					return err
+				})
+				time.Sleep(20 * time.Millisecond) // stay below the limit by address
+			}
+		})
+	}
+	return l
+}
+
+func (l *Traffic) one(call func() error) {
+	began := time.Now()
+	if err := call(); err != nil {
+		select {
+		case l.failed <- err:
+		default: // there are enough to see
+		}
+		return
+	}
+	l.done.Add(1)
+	for took := int64(time.Since(began)); ; {
+		before := l.slowest.Load()
+		if took <= before || l.slowest.CompareAndSwap(before, took) {
+			return
+		}
+	}
+}
+
+// AwaitMore waits until so many more requests were answered.
+func (l *Traffic) AwaitMore(n int64) {
+	l.t.Helper()
+	from := l.done.Load()
+	require.Eventually(l.t, func() bool { return l.done.Load() >= from+n || len(l.failed) > 0 }, time.Minute, time.Millisecond)
+}
+
+// Stop ends the traffic. It returns how many requests were answered and how long the slowest took; those that failed fail the test.
+func (l *Traffic) Stop() (done int64, slowest time.Duration) {
+	l.t.Helper()
+	l.cancel()
+	l.all.Wait()
+	close(l.failed)
+	for err := range l.failed {
+		l.t.Errorf("a request failed: %v", err)
+	}
+	return l.done.Load(), time.Duration(l.slowest.Load())
+}
