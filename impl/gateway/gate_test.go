@@ -35,7 +35,7 @@ const (
 
 // house is a gateway in front of one fake upstream that plays every service.
 type house struct {
-	t        *testing.T
+	t        testing.TB
 	gate     *httptest.Server
 	clock    *clock.Fake
 	key      ed25519.PrivateKey
@@ -68,9 +68,9 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-func newHouse(t *testing.T) *house { return newHouseWith(t, func(*Config) {}) }
+func newHouse(t testing.TB) *house { return newHouseWith(t, func(*Config) {}) }
 
-func newHouseWith(t *testing.T, change func(*Config)) *house {
+func newHouseWith(t testing.TB, change func(*Config)) *house {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	h := &house{t: t, key: key, clock: clock.NewFake(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)), log: &logBuffer{}, registry: prometheus.NewRegistry()}
