@@ -242,7 +242,7 @@ func someLines(r *rand.Rand) string {
 		case 2:
 			value = text(24)
 		}
-		separator := []string{": ", ":", ":\t ", " : "}[min(r.IntN(40), 3)%4]
+		separator := []string{" : ", ":\t ", ":", ": "}[min(r.IntN(40), 3)]
 		lines += name + separator + value + "\r\n"
 	}
 	return lines
