@@ -54,11 +54,12 @@ bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (ins
 	tests/bench/peers/run.sh $(FLAGS)
 
 .PHONY: prove
-prove: ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
+prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_' ./tests/chaos ./impl/sequence/internal/writer
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_' ./impl/kms
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run AtScale ./internal/contract
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v ./tests/mutants
+	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -tags edge -v -run Restart_ ./tests/edge
 
 .PHONY: ci
 ci: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)

@@ -46,6 +46,11 @@ const (
 	chunked = "b\r\n" + plain + "\r\n0\r\n\r\n"
 )
 
+// lenient are the chunked bodies that Caddy reads to an end which is not that of the standard. It closes the connection behind them.
+var lenient = map[string]bool{
+	"bare LF at the end": true, "bare LF behind a chunk": true, "bare LF in a trailer": true, "chunk shorter than its size": true, "hidden request as a chunked end": true,
+}
+
 // corpus returns the messages. They create an element in the scope first; what is hidden in them reads one of the scope hidden.
 func corpus(first, hidden, token string) []smuggling {
 	auth := "Authorization: Bearer " + token + "\r\n"
@@ -65,7 +70,7 @@ func corpus(first, hidden, token string) []smuggling {
 		{"CL.TE, coding first", post(te+length(end), end), refused, refused},
 		{"TE.CL", post("Content-Length: 4\r\n"+te, fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(inside), inside)), refused, refused},
 		{"CL 0 and chunked", post("Content-Length: 0\r\n"+te, end), refused, refused},
-		{"length in a body of chunks", post(te+"content-length: 5\r\n", chunked), refused, refused},
+		{"length in a body of chunks", post(te+"content-length: 5\r\n", chunked), refused, one},
 		{"two lengths that differ", post("Content-Length: 0\r\n"+length(inside), inside), refused, refused},
 		{"two equal lengths", post(length(plain)+length(plain), plain), refused, one},
 		{"list of lengths", post("Content-Length: 11, 11\r\n", plain), refused, refused},
@@ -130,7 +135,11 @@ func corpus(first, hidden, token string) []smuggling {
 		"endless trailer":                 "b\r\n" + plain + "\r\n0\r\n" + strings.Repeat("X-A: b\r\n", 4000) + "\r\n",
 		"hidden request as a chunked end": "b\r\n" + plain + "\r\n00000000000000000\r\n\r\n" + inside,
 	} {
-		all = append(all, smuggling{name, post(te, body), refused, refused})
+		caddy := refused
+		if lenient[name] {
+			caddy = one
+		}
+		all = append(all, smuggling{name, post(te, body), refused, caddy})
 	}
 	all = append(all, lines(path, auth, inside, line, post)...)
 	slices.SortFunc(all, func(a, b smuggling) int { return strings.Compare(a.name, b.name) })
@@ -152,7 +161,7 @@ func lines(path, auth, inside string, line func(l, fields, body string) string, 
 		{"request in the target", line("POST "+path+"%20HTTP/1.1%0d%0aX:%20y HTTP/1.1", fits, plain), refused, refused},
 		{"NUL in the target", line("POST "+path+"\x00 HTTP/1.1", fits, plain), refused, refused},
 		{"fragment", line("POST "+path+"#x HTTP/1.1", fits, plain), refused, refused},
-		{"absolute form", line("POST http://localhost"+path+" HTTP/1.1", fits, plain), one, one},
+		{"absolute form", line("POST http://localhost"+path+" HTTP/1.1", fits, plain), refused, one},
 		{"absolute form of another host", line("POST http://evil.example"+path+" HTTP/1.1", fits, plain), refused, refused},
 		{"authority form", line("CONNECT localhost:443 HTTP/1.1", "", ""), refused, refused},
 		{"asterisk form", line("OPTIONS * HTTP/1.1", "", ""), refused, refused},
