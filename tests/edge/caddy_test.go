@@ -30,6 +30,7 @@ import (
 const (
 	username = "ada"
 	password = "a lamp nobody else has lit"
+	noWait   = "FOUNTAIN_GATEWAY_WAIT=0" // where there is no gateway
 )
 
 // tlsConfig trusts Caddy's root alone and wants at least TLS 1.2.
@@ -106,7 +107,7 @@ func TestEdge_signsInAndNumbersElementsOverTLS(t *testing.T) {
 }
 
 func TestEdge_trustIsAskedFor(t *testing.T) {
-	e := startEdge(t, "localhost", freeAddress(t))
+	e := startEdge(t, "localhost", freeAddress(t), noWait)
 	stranger, err := fountain.New(e.url(""), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	if err != nil {
 		t.Fatal(err)
@@ -170,19 +171,19 @@ func TestEdge_sendsSecurityHeaders(t *testing.T) {
 }
 
 func TestEdge_sendsHSTSForAPublicName(t *testing.T) {
-	e := startEdge(t, "fountain.test", freeAddress(t), "FOUNTAIN_TLS=tls internal")
+	e := startEdge(t, "fountain.test", freeAddress(t), noWait, "FOUNTAIN_TLS=tls internal")
 	answer := e.get(t, "/")
 	if hsts := answer.Header.Get("Strict-Transport-Security"); hsts != "max-age=31536000" {
 		t.Errorf("HSTS is %q", hsts)
 	}
-	own := startEdge(t, "fountain.test", freeAddress(t), "FOUNTAIN_TLS=tls internal", "FOUNTAIN_HSTS=max-age=60; includeSubDomains")
+	own := startEdge(t, "fountain.test", freeAddress(t), noWait, "FOUNTAIN_TLS=tls internal", "FOUNTAIN_HSTS=max-age=60; includeSubDomains")
 	if hsts := own.get(t, "/").Header.Get("Strict-Transport-Security"); hsts != "max-age=60; includeSubDomains" {
 		t.Errorf("HSTS is %q, not what the environment says", hsts)
 	}
 }
 
 func TestEdge_redirectsToHTTPS(t *testing.T) {
-	e := startEdge(t, "localhost", freeAddress(t))
+	e := startEdge(t, "localhost", freeAddress(t), noWait)
 	_, port, _ := net.SplitHostPort(e.redirect)
 	plain := &http.Transport{}
 	defer plain.CloseIdleConnections()
@@ -206,7 +207,7 @@ func TestEdge_logsNoCredential(t *testing.T) {
 	f := startFamily(t)
 	for name, gateway := range map[string]string{"a family": f.gateway, "nothing": freeAddress(t)} {
 		t.Run("in front of "+name, func(t *testing.T) {
-			e := startEdge(t, "localhost", gateway)
+			e := startEdge(t, "localhost", gateway, noWait)
 			for _, path := range []string{"/kms/v1/users?token=" + query, "/nowhere?x=" + query} {
 				e.get(t, path, "X-OTP", code, "X-OPT", misspelt, "Authorization", "Bearer "+bearer, "Cookie", "s="+cookie)
 			}
@@ -242,7 +243,7 @@ func TestEdge_passesNoTraceOn(t *testing.T) {
 
 // A refusal of Caddy's own is a problem too, so that clients need one way to read errors.
 func TestEdge_refusesWithAProblem(t *testing.T) {
-	e := startEdge(t, "localhost", freeAddress(t))
+	e := startEdge(t, "localhost", freeAddress(t), noWait)
 	tests := []struct {
 		name   string
 		body   io.Reader
