@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,4 +55,41 @@ func TestAdmit_refusesWhatTheServiceHasNoTimeFor(t *testing.T) {
 	require.LessOrEqual(t, most.Load(), int64(64))
 	require.Contains(t, h.log.String(), `"refusedBy":"admission"`)
 	require.Equal(t, 201, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode, "the places were given back")
+}
+
+// slowClient is a client that has sent its request and reads nothing until released.
+type slowClient struct {
+	http.ResponseWriter
+	reads chan struct{} // closed when it begins to read
+	began func()
+	once  sync.Once
+}
+
+func (c *slowClient) Write(p []byte) (int, error) {
+	c.once.Do(c.began)
+	<-c.reads
+	return c.ResponseWriter.Write(p)
+}
+
+// Clients that do not read their answers hold none of the service's places, so that they can't close an operation for others.
+func TestAdmit_givesThePlaceBackBeforeTheClientReads(t *testing.T) {
+	h := newHouse(t)
+	bearer := "Bearer " + h.token(nil)
+	reads := make(chan struct{})
+	const clients = 64 // as many as run at once before anything is known of the operation
+	var writing, ended sync.WaitGroup
+	writing.Add(clients)
+	defer ended.Wait()
+	defer close(reads)
+	for range clients {
+		ended.Go(func() {
+			r := httptest.NewRequest("POST", h.gate.URL+createPath, strings.NewReader(createBody))
+			r.Header.Set("Authorization", bearer)
+			r.Header.Set("Content-Type", "application/json")
+			r.RequestURI, r.URL.Scheme, r.URL.Host = createPath, "", ""
+			h.gate.Config.Handler.ServeHTTP(&slowClient{ResponseWriter: httptest.NewRecorder(), reads: reads, began: writing.Done}, r)
+		})
+	}
+	writing.Wait()
+	require.Equal(t, 201, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode)
 }

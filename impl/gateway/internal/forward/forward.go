@@ -86,6 +86,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err != nil {
 		return failure(x, sent, err)
 	}
+	x.Answered(res.Status, nil)
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
