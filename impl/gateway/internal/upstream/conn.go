@@ -56,7 +56,22 @@ func newConn(c net.Conn, raw syscall.RawConn) *conn {
 // alive reports whether nothing has come on an idle connection: neither its end nor bytes that nobody asked for.
 func (c *conn) alive() bool {
 	c.stale = true
-	return c.raw.Read(c.peek) == nil && !c.stale
+	return c.raw.Read(c.peek) == nil && !c.stale && c.drained()
+}
+
+// drained reports whether TLS holds no bytes either. It reads ahead of what it is asked for, and what it has read is no more on the socket. With
+// a deadline that is over a read returns what is held and does not touch the socket.
+func (c *conn) drained() bool {
+	secured, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	if secured.SetReadDeadline(past) != nil {
+		return false
+	}
+	var one [1]byte
+	n, err := secured.Read(one[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && secured.SetReadDeadline(time.Time{}) == nil
 }
 
 // quiet reports whether the last request has left nothing behind.
