@@ -5,8 +5,13 @@ import (
 	"time"
 )
 
-// maxKept bounds the kept outcomes: one has a key and a token, about 1 KiB.
-const maxKept = 16384
+const (
+	// maxKept bounds the kept tokens: one has a key and a token, about 1 KiB.
+	maxKept = 16384
+	// maxRefused bounds the kept refusals, which have room of their own: anybody can make up keys that are refused, and those of a flood must not
+	// drive out the tokens of keys that hold.
+	maxRefused = 4096
+)
 
 // outcome is what the kms said of a key for one service.
 type outcome struct {
@@ -21,6 +26,7 @@ type outcome struct {
 type kept struct {
 	mu      sync.RWMutex
 	entries map[trade]entry
+	refused map[trade]entry
 }
 
 type entry struct {
@@ -32,6 +38,9 @@ type entry struct {
 func (k *kept) get(what trade, now time.Time) (outcome, bool) {
 	k.mu.RLock()
 	e, there := k.entries[what]
+	if !there {
+		e, there = k.refused[what]
+	}
 	k.mu.RUnlock()
 	if !there || e.counted || !now.Before(e.until) || e.until.Sub(now) > e.life { // or the clock was set back
 		return outcome{}, false
@@ -46,23 +55,35 @@ func (k *kept) counted(what trade) bool {
 	return k.entries[what].counted
 }
 
-// put keeps an outcome; where there is no room, others make place, whichever the map names first.
+// put keeps an outcome in the place of the one before.
 func (k *kept) put(what trade, o outcome, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.entries == nil {
-		k.entries = map[trade]entry{}
+		k.entries, k.refused = map[trade]entry{}, map[trade]entry{}
+	}
+	e := entry{outcome: o, until: now.Add(o.life)}
+	if o.refused != nil {
+		delete(k.entries, what)
+		keep(k.refused, what, e, maxRefused)
+		return
 	}
 	if o.counted {
-		o.token = "" // for one request alone
+		e.token = "" // for one request alone
 	}
-	k.entries[what] = entry{outcome: o, until: now.Add(o.life)}
-	for other := range k.entries {
-		if len(k.entries) <= maxKept {
+	delete(k.refused, what)
+	keep(k.entries, what, e, maxKept)
+}
+
+// keep adds an entry; where there is no room, others make place, whichever the map names first.
+func keep(in map[trade]entry, what trade, e entry, most int) {
+	in[what] = e
+	for other := range in {
+		if len(in) <= most {
 			return
 		}
 		if other != what {
-			delete(k.entries, other)
+			delete(in, other)
 		}
 	}
 }
@@ -72,7 +93,7 @@ func (k *kept) drop(what trade) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e, there := k.entries[what]
-	if !there || e.refused != nil || e.counted {
+	if !there || e.counted {
 		return false
 	}
 	delete(k.entries, what)

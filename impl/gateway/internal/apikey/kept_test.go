@@ -1,0 +1,47 @@
+package apikey
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A flood of made-up keys, each refused, drives out neither the token of a key that holds nor what is known of a key with a limit of its own, and
+// fills no memory.
+func TestKept_losesNothingToAFloodOfRefusedKeys(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	var k kept
+	good, counted := trade{id: "key_a", text: "a", audience: "sequence"}, trade{id: "key_b", text: "b", audience: "sequence"}
+	k.put(good, outcome{token: "t", life: time.Hour}, now)
+	k.put(counted, outcome{token: "u", counted: true, life: time.Hour}, now)
+	for i := range 4 * maxKept {
+		k.put(trade{text: fmt.Sprint(i)}, outcome{refused: errors.New("no"), life: time.Hour}, now)
+	}
+	result, known := k.get(good, now)
+	require.True(t, known)
+	require.Equal(t, "t", result.token)
+	require.True(t, k.counted(counted))
+	require.LessOrEqual(t, len(k.entries)+len(k.refused), maxKept+maxRefused)
+}
+
+// What the kms says last of a key is what holds.
+func TestKept_holdsTheLastOutcomeOfAKey(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	var k kept
+	key := trade{id: "key_a", text: "a", audience: "sequence"}
+	no := errors.New("no")
+	k.put(key, outcome{token: "t", life: time.Hour}, now)
+	k.put(key, outcome{refused: no, life: time.Hour}, now)
+	result, known := k.get(key, now)
+	require.True(t, known)
+	require.Equal(t, no, result.refused)
+	require.False(t, k.drop(key), "there is no token to forget")
+	k.put(key, outcome{token: "t", life: time.Hour}, now)
+	result, _ = k.get(key, now)
+	require.NoError(t, result.refused)
+	_, known = k.get(trade{id: "key_a", text: "a", audience: "kms"}, now)
+	require.False(t, known, "each service has its own")
+}
