@@ -38,7 +38,8 @@ type Exchange struct {
 	timeLeft time.Duration   // as a trusted proxy says; 0: nothing
 	deadline time.Time       // of the operation
 	stop     context.CancelFunc
-	admit    func(*Exchange) error // the station that took what Aside gives back; nil: none
+	admit    func(*Exchange) error // the station that took the operation's place, which Aside gives back; nil: none
+	enter    func(*Exchange) error // the station that let the exchange in to the service, from which Aside goes out; nil: none
 
 	// What each request needs lies here, so that it is allocated with the exchange.
 	ctx       exchangeContext // of Request
@@ -112,10 +113,11 @@ func (x *Exchange) end() {
 // TimeLeft returns how long the operation may still take.
 func (x *Exchange) TimeLeft() time.Duration { return time.Until(x.deadline) }
 
-// Aside waits for something that is not the operation's own work. Meanwhile the exchange holds none of the operation's places, and its time
-// stands still. Then it takes a place again, and may find none. wait gets a context that ends when the client leaves.
+// Aside waits for something that is not the operation's own work. Meanwhile the exchange holds none of the operation's places and none at the
+// service, and its time stands still. Then it takes those again that it held, and may find none: all that waited go on at the same moment. wait
+// gets a context that ends when the client leaves.
 func (x *Exchange) Aside(wait func(context.Context) error) error {
-	held := len(x.after) > 0
+	held, entered := len(x.after) > 0, x.answered != nil
 	x.end()
 	x.after = nil
 	began := time.Now()
@@ -126,7 +128,12 @@ func (x *Exchange) Aside(wait func(context.Context) error) error {
 	ctx := &exchangeContext{x.within(x.deadline.Add(time.Since(began))), x}
 	x.Request = x.Request.WithContext(x.keepTrace(ctx))
 	if held && x.admit != nil {
-		return x.admit(x)
+		if err := x.admit(x); err != nil {
+			return err
+		}
+	}
+	if entered && x.enter != nil {
+		return x.enter(x)
 	}
 	return nil
 }

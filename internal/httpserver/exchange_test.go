@@ -59,6 +59,30 @@ func TestAside_holdsNothingAndCostsNoTime(t *testing.T) {
 	require.Zero(t, held)
 }
 
+// Who was let in to a service goes out while it waits aside, and asks again afterwards: those that waited for a restart do not all begin at once.
+func TestAside_entersTheServiceAgain(t *testing.T) {
+	x := begun(time.Hour, 0)
+	defer func() { x.stop() }()
+	inside := 0
+	enter := func(x *Exchange) error {
+		inside++
+		x.OnAnswered(func(int, error) { inside-- })
+		return nil
+	}
+	x.enter = enter
+	wait := func(context.Context) error { require.Zero(t, inside); return nil }
+	require.NoError(t, x.Aside(wait))
+	require.Zero(t, inside, "who was not let in before is not now")
+	require.NoError(t, enter(x))
+	require.NoError(t, x.Aside(wait))
+	require.Equal(t, 1, inside)
+	busy := errors.New("busy")
+	x.enter = func(*Exchange) error { return busy }
+	require.ErrorIs(t, x.Aside(wait), busy)
+	x.end()
+	require.Zero(t, inside)
+}
+
 // A service gives a request no more time than is left of it, as its gateway says; others are not believed.
 func TestBegin_endsWithTheTimeOfATrustedProxy(t *testing.T) {
 	for _, c := range []struct {

@@ -114,7 +114,7 @@ func (d *door) serve(x *Exchange) {
 		x.beginTrace(d.Tracer)
 	}
 	if err == nil && x.Operation != nil {
-		x.admit = d.Stations.Concurrency
+		x.admit, x.enter = d.Stations.Concurrency, d.Stations.Admission
 		x.begin()
 		defer func() { x.end(); x.stop() }()
 		by, err = d.pass(x)
