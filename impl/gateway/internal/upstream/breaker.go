@@ -24,8 +24,9 @@ type breaker struct {
 	probes bool          // one request finds out whether the service answers again
 }
 
-// admit reports whether a request may go on. Where the breaker was open, one may.
-func (b *breaker) admit(now time.Time) bool {
+// admit reports whether a request may go on. Where the breaker was open, one may, and others when it has ended. One that is no probe, because its
+// sender decides how long it takes, keeps nobody waiting.
+func (b *breaker) admit(now time.Time, probe bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.pause == 0 {
@@ -34,7 +35,7 @@ func (b *breaker) admit(now time.Time) bool {
 	if now.Before(b.until) || b.probes {
 		return false
 	}
-	b.probes = true
+	b.probes = probe
 	return true
 }
 

@@ -39,6 +39,7 @@ type conn struct {
 	writing  chan error  // the end of a streamed body; nil: there is none
 	answered bool        // a byte of an answer has come
 	written  atomic.Bool // the streamed body was sent to its end
+	starving atomic.Bool // the streamed body has not come on, or has failed: the target is not what is waited for
 }
 
 func newConn(c net.Conn, raw syscall.RawConn) *conn {
@@ -114,8 +115,9 @@ func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Respons
 	h, err := c.exchange(t, req)
 	if err != nil {
 		stop()
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		err = either(ctx.Err(), err)
+		if c.writing != nil && c.starving.Load() {
+			return nil, &starvedError{err}
 		}
 		return nil, err
 	}
@@ -166,6 +168,7 @@ func (c *conn) send(req *Request) error {
 		return err
 	}
 	c.written.Store(false)
+	c.starving.Store(false)
 	done := make(chan error, 1)
 	c.writing = done
 	go func() {
@@ -185,9 +188,25 @@ const streamChunk = 16 << 10
 
 var errShortStream = errors.New("the body is not as long as it was said to be")
 
+// source is a streamed body as it comes from its sender.
+type source struct {
+	io.Reader
+	starving *atomic.Bool
+}
+
+func (s source) Read(p []byte) (int, error) {
+	s.starving.Store(true)
+	n, err := s.Reader.Read(p)
+	if err == nil || err == io.EOF {
+		s.starving.Store(false)
+	}
+	return n, err
+}
+
 func (c *conn) sendStream(req *Request) error {
+	from := source{req.Stream, &c.starving}
 	if req.Length >= 0 {
-		n, err := io.Copy(c.Conn, io.LimitReader(req.Stream, req.Length))
+		n, err := io.Copy(c.Conn, io.LimitReader(from, req.Length))
 		if err == nil && n < req.Length {
 			return errShortStream
 		}
@@ -196,11 +215,11 @@ func (c *conn) sendStream(req *Request) error {
 	const room = 6 // for the size and its line end: 16 KiB is 4000
 	chunk := make([]byte, room+streamChunk+2)
 	for {
-		n, err := req.Stream.Read(chunk[room : room+streamChunk])
+		n, err := from.Read(chunk[room : room+streamChunk])
 		if n > 0 {
-			from := putSize(chunk[:room], n)
+			start := putSize(chunk[:room], n)
 			copy(chunk[room+n:], "\r\n")
-			if _, err := c.Write(chunk[from : room+n+2]); err != nil {
+			if _, err := c.Write(chunk[start : room+n+2]); err != nil {
 				return err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 // the request is repeatable. It returns ErrUnavailable when no target is left; then Wait tells when there is one.
 func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
 	began := time.Now()
-	if !s.breaker.admit(began) {
+	if !s.breaker.admit(began, req.Stream == nil) {
 		return nil, ErrOpen
 	}
 	s.budget.earn()
@@ -23,6 +23,8 @@ func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
 	switch {
 	case err == nil:
 		s.breaker.answered()
+	case errors.As(err, new(*starvedError)):
+		s.breaker.ended()
 	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= breakTook:
 		s.breaker.timedOut(time.Now())
 	default:
@@ -51,6 +53,8 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 		last = t
 		var broken *BrokenError
 		switch {
+		case errors.As(err, new(*starvedError)):
+			return nil, err
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.Is(err, ErrFull), errors.Is(err, errUnsendable):

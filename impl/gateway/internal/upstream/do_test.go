@@ -2,7 +2,9 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -10,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -269,27 +272,84 @@ func TestBreaker_leavesASilentServiceAlone(t *testing.T) {
 	b := &breaker{told: func(open bool, pause time.Duration) { told = append(told, fmt.Sprint(open, pause)) }}
 	now := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
 	for range breakAfter - 1 {
-		require.True(t, b.admit(now))
+		require.True(t, b.admit(now, true))
 		b.timedOut(now)
 	}
 	b.answered()
 	for range breakAfter {
-		require.True(t, b.admit(now))
+		require.True(t, b.admit(now, true))
 		b.timedOut(now)
 	}
-	require.False(t, b.admit(now))
+	require.False(t, b.admit(now, true))
 	now = now.Add(breakFor)
-	require.True(t, b.admit(now), "one finds out")
-	require.False(t, b.admit(now), "and only one")
+	require.True(t, b.admit(now, true), "one finds out")
+	require.False(t, b.admit(now, true), "and only one")
 	b.timedOut(now)
 	now = now.Add(breakFor)
-	require.False(t, b.admit(now), "twice as long")
+	require.False(t, b.admit(now, true), "twice as long")
 	now = now.Add(breakFor)
-	require.True(t, b.admit(now))
+	require.True(t, b.admit(now, true))
 	b.ended()
-	require.True(t, b.admit(now), "a client that left has shown nothing")
+	require.True(t, b.admit(now, true), "a client that left has shown nothing")
 	b.answered()
-	require.True(t, b.admit(now))
-	require.True(t, b.admit(now))
+	require.True(t, b.admit(now, true))
+	require.True(t, b.admit(now, true))
 	require.Equal(t, []string{"true 1s", "true 2s", "false 0s"}, told)
+}
+
+// A streamed body, which comes as slowly as its sender likes, keeps nobody from finding out whether the service answers again.
+func TestBreaker_takesNoStreamForAProbe(t *testing.T) {
+	b := &breaker{told: func(bool, time.Duration) {}}
+	now := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	for range breakAfter {
+		b.timedOut(now)
+	}
+	require.False(t, b.admit(now, false))
+	now = now.Add(breakFor)
+	require.True(t, b.admit(now, false))
+	require.True(t, b.admit(now, true))
+	require.False(t, b.admit(now, false), "a probe runs")
+}
+
+// Clients whose bodies break off or do not come make no target look bad: nothing is ejected, and the breaker stays closed.
+func TestDo_blamesNoTargetForABodyThatDoesNotCome(t *testing.T) {
+	a, b := listen(t, answering(okAnswer)), listen(t, answering(okAnswer))
+	s := serviceOf(t, a.url(), b.url())
+	mustAsk(t, s, get())
+	broken := errors.New("the client's body broke")
+	for _, length := range []int64{-1, 5} {
+		for range 4 * ejectAfter {
+			_, _, err := ask(t, s, &Request{Method: "POST", Target: "/", Stream: iotest.ErrReader(broken), Length: length})
+			require.Error(t, err)
+		}
+	}
+	require.Zero(t, s.counts.ejections.Load())
+	for _, target := range s.targets {
+		require.Zero(t, target.failed.Load())
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), breakTook+breakTook/10)
+	defer cancel()
+	var all sync.WaitGroup
+	for range 2 * breakAfter {
+		all.Go(func() {
+			reader, writer := io.Pipe()
+			defer writer.Close()
+			_, err := s.Do(ctx, &Request{Method: "POST", Target: "/", Stream: reader, Length: -1})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	}
+	all.Wait()
+	require.False(t, s.breaker.open())
+	require.Zero(t, s.counts.ejections.Load())
+}
+
+// A target that does not read a body, or answers none that it has read, is to blame all the same.
+func TestDo_blamesTheTargetForABodyThatItDoesNotTake(t *testing.T) {
+	s := serviceOf(t, listen(t, hangUp).url(), listen(t, hangUp).url())
+	for range 4 * ejectAfter {
+		_, _, err := ask(t, s, &Request{Method: "POST", Target: "/", Stream: strings.NewReader("abc"), Length: 3})
+		require.Error(t, err)
+	}
+	require.EqualValues(t, 1, s.counts.ejections.Load())
 }

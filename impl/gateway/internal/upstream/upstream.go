@@ -61,6 +61,14 @@ func (e *BrokenError) Error() string {
 // Unwrap returns the cause.
 func (e *BrokenError) Unwrap() error { return e.cause }
 
+// starvedError is why a request has failed whose streamed body did not come, or not in time: that says nothing of the target.
+type starvedError struct{ cause error }
+
+func (e *starvedError) Error() string { return "the body did not come: " + e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *starvedError) Unwrap() error { return e.cause }
+
 // Options configure a Set.
 type Options struct {
 	Targets    map[string][]*url.URL // scheme and host of each target, by the service's word
