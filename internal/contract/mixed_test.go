@@ -1,0 +1,51 @@
+package contract
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Requests that are checked at the same time, in memory that is used again, know nothing of each other: each finds its own faults at its own keys,
+// whether they are written plainly or with escapes, and few or so many that they have a table.
+func TestCheckBody_mixesNoRequests(t *testing.T) {
+	op := sample(t).Operation("createThing")
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for round := range 200 {
+				mark := fmt.Sprintf("w%dr%d", worker, round)
+				var body strings.Builder
+				body.WriteString(`{"name":"a"`)
+				for i := range 1 + round%38 {
+					key := fmt.Sprint(mark, "k", i)
+					if i%2 == 1 {
+						key = fmt.Sprintf(`\u%04x%s`, key[0], key[1:])
+					}
+					fmt.Fprintf(&body, `,"%s":"%s"`, key, strings.Repeat(mark, i))
+				}
+				body.WriteString("}")
+				err := op.CheckBody("application/json", []byte(body.String()))
+				fields := problem.From(err).Fields
+				if len(fields) == 0 {
+					t.Errorf("%s was accepted", mark)
+				}
+				for i, field := range fields {
+					if field.Pointer != fmt.Sprintf("/%sk%d", mark, i) {
+						t.Errorf("%s found a fault at %s", mark, field.Pointer)
+					}
+				}
+				if good := fmt.Sprintf(`{"name":"\u0061%s"}`, strings.Repeat("b", worker)); op.CheckBody("application/json", []byte(good)) != nil {
+					t.Errorf("%s was refused", good)
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.False(t, t.Failed())
+}
