@@ -78,7 +78,7 @@ func metadata(words map[string]string) string {
 	return string(raw)
 }
 
-// Insert adds a key with the sum of its text.
+// Insert adds a key with the sum of its text. An id or a sum that is there is the database's error.
 func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []byte) error {
 	var parent *string
 	if k.ParentID != "" {
@@ -92,20 +92,20 @@ func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []by
 	return err
 }
 
-// Update writes name, metadata and limit over the version from; false when that is not the version any more.
+// Update writes name, metadata and limit over the version from; false when the key is not there or at another version.
 func (APIKeys) Update(ctx context.Context, tx *store.Tx, k apikey.Key, from int64) (bool, error) {
 	return changed(ctx, tx, "UPDATE api_keys SET name = ?, metadata = ?, rate_limit = ?, rate_window = ?, version = ? WHERE id = ? AND version = ?",
 		k.Name, metadata(k.Metadata), k.Limit.Uses, int64(k.Limit.Window/time.Second), k.Version, k.ID, from)
 }
 
-// Get implements apikey.Rows.
+// Get implements apikey.Rows: the key, whatever its state; false when there is none.
 func (APIKeys) Get(ctx context.Context, q store.Querier, id string) (apikey.Key, bool, error) {
 	var r keyRow
 	found, err := one(ctx, q, &r, "SELECT "+keyColumns+" FROM api_keys WHERE id = ?", id)
 	return r.key(), found, err
 }
 
-// ByHash implements apikey.Rows.
+// ByHash implements credential.KeyRows: the key, whatever its state; false when none has one of the sums, of which there must be one at least.
 func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (apikey.Key, bool, error) {
 	args := make([]any, len(hashes))
 	for i, hash := range hashes {
@@ -116,7 +116,7 @@ func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (ap
 	return r.key(), found, err
 }
 
-// List implements apikey.Rows.
+// List implements apikey.Rows: at most limit keys, whatever their state; none is no error.
 func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) ([]apikey.Key, error) {
 	query, args := "SELECT "+keyColumns+" FROM api_keys WHERE 1 = 1", []any{}
 	if owner.ID != "" {
@@ -163,8 +163,8 @@ func (APIKeys) Working(ctx context.Context, q store.Querier, owner authority.Ref
 	return n, err
 }
 
-// RevokeLineage ends a key and all that descend from it, and returns the ids of those that were not revoked before. The owner's row is locked,
-// so that no successor is made meanwhile.
+// RevokeLineage ends a key and all that descend from it, and returns the ids of those that were not revoked before; none is no error. The
+// owner's row is locked, so that no successor is made meanwhile.
 func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (ids []string, err error) {
 	err = tx.Select(ctx, &ids, `WITH RECURSIVE lineage (id) AS (
 			SELECT id FROM api_keys WHERE id = ?
@@ -184,12 +184,12 @@ func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit 
 		WHERE k.expires_at < ? OR k.revoked_at < ? ORDER BY k.id LIMIT ?)`, end, end, limit)
 }
 
-// Revoke implements apikey.Rows.
+// Revoke implements apikey.Rows: false when the key was revoked before or is not there.
 func (APIKeys) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
 	return changed(ctx, tx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE id = ? AND revoked_at IS NULL", at.UnixMicro(), reason, id)
 }
 
-// RevokeUnused implements apikey.Rows. A key that was revoked already stays revoked since then.
+// RevokeUnused implements apikey.Rows: false when the key was used or is not there. A key that was revoked already stays revoked since then.
 func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
 	return changed(ctx, tx, `UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?), revoked_for = COALESCE(revoked_for, ?)
 		WHERE id = ? AND last_used_at IS NULL`, at.UnixMicro(), reason, id)
@@ -202,12 +202,12 @@ func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, a
 	return err
 }
 
-// FirstUse implements apikey.Rows.
+// FirstUse implements credential.KeyRows: false when the key is revoked, expired, from before a restore or not there.
 func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
 	return changed(ctx, tx, "UPDATE api_keys SET last_used_at = ?, uses = uses + 1 WHERE id = ? AND"+works, at.UnixMicro(), id, at.UnixMicro())
 }
 
-// Used implements apikey.Rows.
+// Used implements credential.KeyRows. Keys that are not there any more are passed over; a last use never goes back.
 func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]credential.Use) error {
 	for _, id := range slices.Sorted(maps.Keys(uses)) { // in one order, so that two replicas never wait for each other
 		u := uses[id]

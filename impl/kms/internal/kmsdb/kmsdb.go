@@ -89,7 +89,7 @@ func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (stri
 	return stored, err
 }
 
-// Setting returns a setting, or "".
+// Setting returns a setting, or "" when it is not there. Its only error is the database's.
 func (Settings) Setting(ctx context.Context, q store.Querier, name string) (value string, err error) {
 	_, err = one(ctx, q, &value, "SELECT value FROM settings WHERE name = ?", name)
 	return value, err
@@ -104,18 +104,18 @@ func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) er
 // Keysets implements vault.Rows.
 type Keysets struct{}
 
-// Roots implements vault.Rows.
+// Roots implements vault.Rows: at most 100 ids, none in an empty database.
 func (Keysets) Roots(ctx context.Context, q store.Querier) (ids []string, err error) {
 	return ids, q.Select(ctx, &ids, "SELECT DISTINCT root_id FROM keysets ORDER BY root_id LIMIT 100")
 }
 
-// Keyset implements vault.Rows.
+// Keyset implements vault.Rows: the sealed keyset, false when there is none of the name.
 func (Keysets) Keyset(ctx context.Context, q store.Querier, name string) (sealed []byte, found bool, err error) {
 	found, err = one(ctx, q, &sealed, "SELECT sealed FROM keysets WHERE name = ?", name)
 	return sealed, found, err
 }
 
-// InsertKeyset implements vault.Rows.
+// InsertKeyset implements vault.Rows. A name that is taken is no error: the keyset that is there stays.
 func (Keysets) InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) error {
 	_, err := tx.Exec(ctx, "INSERT INTO keysets (name, root_id, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
 		name, rootID, sealed, at)

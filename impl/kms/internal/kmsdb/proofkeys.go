@@ -10,7 +10,8 @@ import (
 // ProofKeys implements proofkey.Rows.
 type ProofKeys struct{}
 
-// Register implements proofkey.Rows.
+// Register implements credential.ProofRows. An id that is there keeps its key and gets the service and the time; a service that is not there is
+// the database's error.
 func (ProofKeys) Register(ctx context.Context, tx *store.Tx, kid string, public []byte, serviceID string, at time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO proof_keys (kid, public_key, service_id, registered_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (kid) DO UPDATE SET service_id = excluded.service_id, registered_at = excluded.registered_at`,
@@ -18,7 +19,7 @@ func (ProofKeys) Register(ctx context.Context, tx *store.Tx, kid string, public 
 	return err
 }
 
-// Key implements proofkey.Rows.
+// Key implements credential.ProofRows: false when there is none, it is from before a restore or its service is not active.
 func (ProofKeys) Key(ctx context.Context, q store.Querier, kid string) (public []byte, found bool, err error) {
 	found, err = one(ctx, q, &public, `SELECT public_key FROM proof_keys
 		WHERE kid = ? AND registered_at >= (SELECT not_before FROM restore_mark WHERE id = 1)

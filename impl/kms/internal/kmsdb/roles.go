@@ -27,7 +27,7 @@ func (r roleRow) role() role.Role {
 	return role.Role{Name: r.Name, Scopes: strings.Fields(r.Scopes), Version: r.Version, CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt)}
 }
 
-// Definitions returns what authority.ScopesOf needs for a user with the roles.
+// Definitions returns what authority.ScopesOf needs for a user with the roles. A role that is not there has no scopes.
 func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (d authority.Definitions, err error) {
 	d.Roles = map[string][]string{}
 	for _, name := range roles {
@@ -49,7 +49,7 @@ func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (
 	return d, err
 }
 
-// Declared returns every scope that a service declares.
+// Declared returns every scope that a service declares, by name.
 func (Roles) Declared(ctx context.Context, q store.Querier) ([]authority.Scope, error) {
 	var rows []struct{ Scope, Service string }
 	err := q.Select(ctx, &rows, "SELECT d.scope AS scope, s.name AS service FROM declared_scopes d JOIN services s ON s.id = d.service_id ORDER BY d.scope")
@@ -60,12 +60,12 @@ func (Roles) Declared(ctx context.Context, q store.Querier) ([]authority.Scope, 
 	return scopes, err
 }
 
-// Declares returns which of the scopes some service declares; it locks their rows.
+// Declares returns which of the scopes some service declares; it locks their rows (shared) until the transaction ends.
 func (Roles) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error) {
 	return Services{}.Declares(ctx, tx, scopes)
 }
 
-// List returns every role, by name.
+// List returns every role, by name; none is no error. There are 200 at the most.
 func (Roles) List(ctx context.Context, q store.Querier) ([]role.Role, error) {
 	var rows []roleRow
 	err := q.Select(ctx, &rows, "SELECT "+roleColumns+" FROM roles ORDER BY name")
@@ -76,7 +76,7 @@ func (Roles) List(ctx context.Context, q store.Querier) ([]role.Role, error) {
 	return roles, err
 }
 
-// Get reads a role and locks it.
+// Get reads a role and locks it as asked for until the transaction ends; false when there is none.
 func (Roles) Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (role.Role, bool, error) {
 	var r roleRow
 	found, err := one(ctx, q, &r, "SELECT "+roleColumns+" FROM roles WHERE name = ?"+locking(q, lock), name)
@@ -89,19 +89,19 @@ func (Roles) Insert(ctx context.Context, tx *store.Tx, r role.Role) (bool, error
 		r.Name, join(r.Scopes), r.Version, r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
 }
 
-// Update writes a role's scopes and version; its row is locked.
+// Update writes a role's scopes and version; its row is locked. A role that is not there is no error.
 func (Roles) Update(ctx context.Context, tx *store.Tx, r role.Role) error {
 	_, err := tx.Exec(ctx, "UPDATE roles SET scopes = ?, version = ?, updated_at = ? WHERE name = ?", join(r.Scopes), r.Version, r.UpdatedAt.UnixMicro(), r.Name)
 	return err
 }
 
-// Delete removes a role.
+// Delete removes a role; its row is locked. A role that is not there is no error.
 func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) error {
 	_, err := tx.Exec(ctx, "DELETE FROM roles WHERE name = ?", name)
 	return err
 }
 
-// Holders returns the ids of the users who have the role.
+// Holders returns the ids of the users who have the role, in their order; none is no error.
 func (Roles) Holders(ctx context.Context, q store.Querier, name string) (ids []string, err error) {
 	return ids, q.Select(ctx, &ids, "SELECT id FROM users WHERE ' ' || roles || ' ' LIKE ? ORDER BY id", "% "+name+" %")
 }

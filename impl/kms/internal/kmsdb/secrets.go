@@ -28,14 +28,15 @@ const (
 	secretRead   = " RETURNING name, version, created_at, updated_at"
 )
 
-// Create implements secret.Rows.
+// Create implements secret.Rows: the secret at version 1, false when there is one of the name.
 func (Secrets) Create(ctx context.Context, tx *store.Tx, name string, at time.Time) (secret.Secret, bool, error) {
 	var r secretRow
 	created, err := one(ctx, tx, &r, insertSecret+"DO NOTHING"+secretRead, name, at.UnixMicro(), at.UnixMicro())
 	return r.secret(), created, err
 }
 
-// Advance implements secret.Rows.
+// Advance implements secret.Rows: the secret at its next version, false when it is not there or not at a version of from. Its row stays locked until
+// the transaction ends.
 func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (secret.Secret, bool, error) {
 	var r secretRow
 	advanced, err := one(ctx, tx, &r, "UPDATE secrets SET version = version + 1, updated_at = ? WHERE name = ?"+
@@ -44,7 +45,7 @@ func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from etag
 	return r.secret(), advanced, err
 }
 
-// Put implements secret.Rows.
+// Put implements secret.Rows: the secret at its next version, 1 when there was none. Its row stays locked until the transaction ends.
 func (Secrets) Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (secret.Secret, error) {
 	var r secretRow
 	err := tx.Get(ctx, &r, insertSecret+"DO UPDATE SET version = secrets.version + 1, updated_at = excluded.updated_at"+secretRead,
@@ -52,14 +53,14 @@ func (Secrets) Put(ctx context.Context, tx *store.Tx, name string, at time.Time)
 	return r.secret(), err
 }
 
-// InsertVersion implements secret.Rows.
+// InsertVersion implements secret.Rows. A version that is there, or one of no secret, is the database's error.
 func (Secrets) InsertVersion(ctx context.Context, tx *store.Tx, s secret.Secret, wrappedKey, value []byte) error {
 	_, err := tx.Exec(ctx, "INSERT INTO secret_versions (name, version, wrapped_key, sealed, created_at) VALUES (?, ?, ?, ?, ?)",
 		s.Name, s.Version, wrappedKey, value, s.UpdatedAt.UnixMicro())
 	return err
 }
 
-// Get implements secret.Rows.
+// Get implements secret.Rows: the current version, false when there is no secret of the name.
 func (Secrets) Get(ctx context.Context, q store.Querier, name string) (secret.Sealed, bool, error) {
 	var r struct {
 		secretRow
@@ -71,7 +72,7 @@ func (Secrets) Get(ctx context.Context, q store.Querier, name string) (secret.Se
 	return secret.Sealed{Secret: r.secret(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
 }
 
-// List implements secret.Rows. Names are of a-z, 0-9, "-" and ".", and "/" is the character after ".".
+// List implements secret.Rows: at most limit secrets; none is no error. Names are of a-z, 0-9, "-" and ".", and "/" is the character after ".".
 func (Secrets) List(ctx context.Context, q store.Querier, owner, after string, limit int) ([]secret.Secret, error) {
 	var rows []secretRow
 	err := q.Select(ctx, &rows, `SELECT name, version, created_at, updated_at FROM secrets

@@ -38,19 +38,19 @@ func (r serviceRow) service() service.Service {
 	}
 }
 
-// Insert implements service.Rows.
+// Insert implements service.Rows: false when the name is taken, by a deleted service too. An id that is taken is the database's error.
 func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (bool, error) {
 	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
 		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro(), s.Tenant)
 }
 
-// SetFamilyScopes implements service.Rows.
+// SetFamilyScopes implements service.Rows: false when the service has these scopes, is not there or not of the family.
 func (Services) SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (bool, error) {
 	return changed(ctx, tx, "UPDATE services SET scopes = ?, version = version + 1, updated_at = ? WHERE name = ? AND family = 1 AND scopes <> ?",
 		join(scopes), at.UnixMicro(), name, join(scopes))
 }
 
-// Update implements service.Rows.
+// Update implements service.Rows: false when the service is not there, deleted or at another version.
 func (Services) Update(ctx context.Context, tx *store.Tx, s service.Service, from int64) (bool, error) {
 	return changed(ctx, tx, "UPDATE services SET status = ?, scopes = ?, version = ?, updated_at = ? WHERE id = ? AND version = ? AND deleted_at IS NULL",
 		s.Status, join(s.Scopes), s.Version, s.UpdatedAt.UnixMicro(), s.ID, from)
@@ -62,7 +62,8 @@ func (Services) Delete(ctx context.Context, tx *store.Tx, id string, at time.Tim
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }
 
-// Declare makes the scopes of a service the given ones; false when another service declares one of them.
+// Declare makes the scopes of a service the given ones; false when another service declares one of them. Then some are written: the
+// transaction must be rolled back.
 func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (bool, error) {
 	if _, err := tx.Exec(ctx, "DELETE FROM declared_scopes WHERE service_id = ?", id); err != nil {
 		return false, err
@@ -76,7 +77,7 @@ func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []s
 	return true, nil
 }
 
-// Declares returns which of the scopes some service declares; it locks their rows.
+// Declares returns which of the scopes some service declares, in the order given; it locks their rows (shared) until the transaction ends.
 func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error) {
 	var declared []string
 	for _, scope := range scopes {
@@ -92,7 +93,7 @@ func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]
 	return declared, nil
 }
 
-// Details reads what services declare and when their keys were last used.
+// Details fills in what services declare and when their keys were last used (zero: never).
 func (Services) Details(ctx context.Context, q store.Querier, services []service.Service) error {
 	for i := range services {
 		s := &services[i]
@@ -108,7 +109,7 @@ func (Services) Details(ctx context.Context, q store.Querier, services []service
 	return nil
 }
 
-// Carriers returns the services that carry one of the scopes.
+// Carriers returns the services that carry one of the scopes, by id; none is no error.
 func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]service.Service, error) {
 	found := map[string]service.Service{}
 	for _, scope := range scopes {
@@ -124,21 +125,21 @@ func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]
 	return slices.SortedFunc(maps.Values(found), func(a, b service.Service) int { return strings.Compare(a.ID, b.ID) }), nil
 }
 
-// Get implements service.Rows.
+// Get implements service.Rows: false when there is none or it is deleted.
 func (Services) Get(ctx context.Context, q store.Querier, id string) (service.Service, bool, error) {
 	var r serviceRow
 	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE id = ? AND deleted_at IS NULL", id)
 	return r.service(), found, err
 }
 
-// ByName implements service.Rows.
+// ByName implements service.Rows: false when there is none of exactly this name or it is deleted.
 func (Services) ByName(ctx context.Context, q store.Querier, name string) (service.Service, bool, error) {
 	var r serviceRow
 	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE name = ? AND deleted_at IS NULL", name)
 	return r.service(), found, err
 }
 
-// List implements service.Rows.
+// List implements service.Rows: at most limit services by name, those after the given one, without the deleted ones; none is no error.
 func (Services) List(ctx context.Context, q store.Querier, after string, limit int) ([]service.Service, error) {
 	var rows []serviceRow
 	err := q.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE name > ? AND deleted_at IS NULL ORDER BY name LIMIT ?", after, limit)
@@ -149,7 +150,7 @@ func (Services) List(ctx context.Context, q store.Querier, after string, limit i
 	return services, err
 }
 
-// EndAccess implements service.Rows.
+// EndAccess implements service.Rows. A service without keys and tokens is no error.
 func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
 	if err := s.SupersedeTokens(ctx, tx, id, at); err != nil {
 		return err
@@ -157,14 +158,14 @@ func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at tim
 	return revokeOwned(ctx, tx, auth.KindService, id, at, reason)
 }
 
-// InsertToken implements service.Rows.
+// InsertToken implements service.Rows. A hash that is there or a service that is not is the database's error.
 func (Services) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) error {
 	_, err := tx.Exec(ctx, "INSERT INTO enrolment_tokens (hash, service_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
 		hash, serviceID, at.UnixMicro(), expires.UnixMicro())
 	return err
 }
 
-// SupersedeTokens implements service.Rows.
+// SupersedeTokens implements service.Rows. A service without unused tokens is no error.
 func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) error {
 	_, err := tx.Exec(ctx, "UPDATE enrolment_tokens SET superseded_at = ? WHERE service_id = ? AND used_at IS NULL AND superseded_at IS NULL",
 		at.UnixMicro(), serviceID)
@@ -175,37 +176,38 @@ func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID str
 const tokenOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND service_id IN (SELECT id FROM services WHERE status = 'active') "
 
-// UseToken implements service.Rows.
+// UseToken implements service.Rows: the token's service; false when TokenOpen is. Of several at once the first alone is true.
 func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error) {
 	used, err = one(ctx, tx, &serviceID, "UPDATE enrolment_tokens SET used_at = ? WHERE"+tokenOpen+"RETURNING service_id",
 		at.UnixMicro(), hash, at.UnixMicro())
 	return serviceID, used, err
 }
 
-// RaiseEpoch ends every access token that the service has, and returns the new epoch.
+// RaiseEpoch ends every access token that the service has, and returns the new epoch; sql.ErrNoRows when there is no such service.
 func (Services) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
 	return epoch, tx.Get(ctx, &epoch, "UPDATE services SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
 }
 
-// TokenService returns the service of a token, whatever its state.
+// TokenService returns the service of a token, whatever its state; false when the token is unknown.
 func (Services) TokenService(ctx context.Context, q store.Querier, hash []byte) (serviceID string, found bool, err error) {
 	found, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ?", hash)
 	return serviceID, found, err
 }
 
-// TokenUsed implements service.Rows.
+// TokenUsed implements service.Rows: the token's service; false when the token is unused or unknown.
 func (Services) TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error) {
 	used, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ? AND used_at IS NOT NULL", hash)
 	return serviceID, used, err
 }
 
-// TokenOpen implements service.Rows.
+// TokenOpen implements service.Rows: false when the token was used, superseded, has expired, is from before a restore or unknown, or its
+// service is not active.
 func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error) {
 	var n int64
 	return one(ctx, q, &n, "SELECT 1 FROM enrolment_tokens WHERE"+tokenOpen, hash, at.UnixMicro())
 }
 
-// HasCredential implements service.Rows.
+// HasCredential implements service.Rows. A key from before a restore does not work.
 func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (bool, error) {
 	var n int64
 	return one(ctx, q, &n, `SELECT 1 FROM api_keys WHERE owner_kind = 'service' AND owner_id = ? AND revoked_at IS NULL AND expires_at > ?
@@ -213,7 +215,7 @@ func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID st
 		serviceID, at.UnixMicro(), fresh.UnixMicro(), until.UnixMicro())
 }
 
-// SweepTokens implements service.Rows.
+// SweepTokens implements service.Rows. Nothing to forget is no error.
 func (Services) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error {
 	_, err := tx.Exec(ctx, "DELETE FROM enrolment_tokens WHERE expires_at < ?", before.UnixMicro())
 	return err

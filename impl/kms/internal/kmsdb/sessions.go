@@ -45,7 +45,7 @@ func typed(q store.Querier, expression string) string {
 	return expression
 }
 
-// Forgive implements session.Rows.
+// Forgive implements session.Rows. An identity without failures is no error.
 func (Sessions) Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) error {
 	_, err := tx.Exec(ctx, "UPDATE login_guard SET failures = 0, locked_until = 0, updated_at = ? WHERE identity = ?", at.UnixMicro(), identity)
 	return err
@@ -71,14 +71,14 @@ func (r familyRow) family() session.Family {
 const familyLive = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND EXISTS (SELECT 1 FROM users u WHERE u.id = refresh_families.user_id AND u.status = 'active') "
 
-// InsertFamily begins a session. The user's row is held by the transaction.
+// InsertFamily begins a session. The user's row is held by the transaction. An id that is there or a user who is not is the database's error.
 func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) error {
 	_, err := tx.Exec(ctx, "INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
 		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro())
 	return err
 }
 
-// Holder returns the session of a refresh token and its user.
+// Holder returns the session of a refresh token and its user, whatever their state; false when the token is unknown.
 func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error) {
 	var r struct {
 		SID    string `db:"sid"`
@@ -88,14 +88,15 @@ func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (famil
 	return r.SID, r.UserID, found, err
 }
 
-// InsertToken implements session.Rows.
+// InsertToken implements session.Rows. A hash that is there or a session that is not is the database's error.
 func (Sessions) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error {
 	_, err := tx.Exec(ctx, "INSERT INTO refresh_tokens (hash, sid, created_at, expires_at) VALUES (?, ?, ?, ?)",
 		hash, familyID, at.UnixMicro(), expires.UnixMicro())
 	return err
 }
 
-// Use implements session.Rows.
+// Use implements session.Rows: false, and nothing is used, when the token was used, has expired or is unknown, or its session is over. Of several at
+// once the first alone is true.
 func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (session.Family, bool, error) {
 	now := at.UnixMicro()
 	var sid string
@@ -111,7 +112,7 @@ func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, a
 	return r.family(), true, err
 }
 
-// Shown implements session.Rows.
+// Shown implements session.Rows: false when the token is unknown.
 func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (session.Shown, bool, error) {
 	var r struct {
 		SID       string `db:"sid"`
@@ -125,7 +126,7 @@ func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time
 	return session.Shown{FamilyID: r.SID, Live: r.Live == 1, Successor: r.Successor, SuccessorUntil: fromColumn(r.Until)}, known, err
 }
 
-// Family implements session.Rows.
+// Family implements session.Rows: false when the session is over, its user is not active, or there is none.
 func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.Time) (session.Family, bool, error) {
 	var r familyRow
 	found, err := one(ctx, q, &r, "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE sid = ? AND"+familyLive,
@@ -133,7 +134,8 @@ func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.
 	return r.family(), found, err
 }
 
-// Families returns sessions of a user that have not ended at the time, newest first, those before the given id.
+// Families implements session.Rows: at most limit sessions of an active user that have not ended at the time, newest first, those before the given
+// id; none is no error.
 func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) ([]session.Family, error) {
 	query := "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE user_id = ? AND" + familyLive
 	args := []any{userID, at.UnixMicro()}
@@ -149,13 +151,13 @@ func (Sessions) Families(ctx context.Context, q store.Querier, userID, before st
 	return families, err
 }
 
-// UserOf returns the user of a session, whatever its state.
+// UserOf returns the user of a session, whatever its state; false when there is none.
 func (Sessions) UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error) {
 	found, err = one(ctx, q, &userID, "SELECT user_id FROM refresh_families WHERE sid = ?", id)
 	return userID, found, err
 }
 
-// Revoke implements session.Rows.
+// Revoke implements session.Rows: false when the session was revoked before or is not there.
 func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
 	return changed(ctx, tx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE sid = ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, id)
@@ -171,7 +173,7 @@ const (
 // guardMemory is how long a failed name is remembered after its last attempt; longer than any lock.
 const guardMemory = 24 * time.Hour
 
-// Sweep implements session.Rows.
+// Sweep implements session.Rows: it returns how many locks were taken away because they end later than the longest lock can.
 func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error) {
 	now := at.UnixMicro()
 	for _, s := range []struct {
@@ -201,7 +203,7 @@ func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest t
 	return tx.Exec(ctx, "UPDATE login_guard SET locked_until = 0 WHERE locked_until > ?", at.Add(longest+clock.Slack).UnixMicro())
 }
 
-// UseProof implements session.Rows.
+// UseProof implements session.Rows: false when the proof was taken before. Of several at once the first alone is true.
 func (Sessions) UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (bool, error) {
 	return changed(ctx, tx, "INSERT INTO proofs (jti, expires_at) VALUES (?, ?) ON CONFLICT (jti) DO NOTHING", jti, expires.UnixMicro())
 }

@@ -22,7 +22,7 @@ type signingRow struct {
 	GoneAt        *int64 `db:"gone_at"`
 }
 
-// SigningKeys implements signing.Rows.
+// SigningKeys implements signing.Rows: at most 100 keys by the time they were published; none is no error.
 func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Time) ([]signing.Key, error) {
 	var rows []signingRow
 	err := q.Select(ctx, &rows, `SELECT kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at FROM signing_keys
@@ -38,7 +38,7 @@ func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Tim
 	return keys, err
 }
 
-// InsertSigningKey implements signing.Rows.
+// InsertSigningKey implements signing.Rows. A key id that is there is the database's error.
 func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) error {
 	_, err := tx.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, k.KID, k.Alg, []byte(k.Public), k.SealedPrivate,
@@ -46,7 +46,7 @@ func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing
 	return err
 }
 
-// Claim implements signing.Rows.
+// Claim implements signing.Rows: false when the name was claimed before. A transaction that is rolled back claims nothing.
 func (SigningKeys) Claim(ctx context.Context, tx *store.Tx, name string) (bool, error) {
 	return claim(ctx, tx, name)
 }

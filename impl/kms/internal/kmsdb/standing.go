@@ -29,7 +29,8 @@ func locking(q store.Querier, lock authority.Lock) string {
 	return ""
 }
 
-// Owner reads a user or a service, with all that the decision about it needs.
+// Owner reads a user or a service, with all that the decision about it needs, and locks its row as asked for until the transaction ends. It is false
+// when there is none; a deleted one is found, and not active.
 func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, lock authority.Lock) (authority.Owner, bool, error) {
 	if ref.Kind == auth.KindUser {
 		var r userRow
@@ -59,14 +60,14 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 	}, found, nil
 }
 
-// LiveSession locks a session of the user that is not over.
+// LiveSession locks a session of the user (shared); false when it is revoked, expired, from before a restore, another user's or not there.
 func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error) {
 	var n int64
 	return one(ctx, tx, &n, "SELECT 1 FROM refresh_families WHERE sid = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ? AND"+afterRestore+
 		locking(tx, authority.Shared), sid, userID, at.UnixMicro())
 }
 
-// WorkingKey locks a key of the owner that is not over.
+// WorkingKey locks a key of the owner (shared); false when it is revoked, expired, from before a restore, another owner's or not there.
 func (Standing) WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner authority.Ref, at time.Time) (bool, error) {
 	var n int64
 	return one(ctx, tx, &n, "SELECT 1 FROM api_keys WHERE id = ? AND owner_kind = ? AND owner_id = ? AND"+works+locking(tx, authority.Shared),

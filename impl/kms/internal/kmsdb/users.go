@@ -35,40 +35,41 @@ func (r userRow) user() user.User {
 	}
 }
 
-// Insert implements user.Rows.
+// Insert implements user.Rows: false when the name is taken, by a deleted user too. An id that is taken is the database's error.
 func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (bool, error) {
 	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (username) DO NOTHING",
 		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro(), u.Tenant)
 }
 
-// Update implements user.Rows.
+// Update implements user.Rows: false when the user is not there or at another version.
 func (Users) Update(ctx context.Context, tx *store.Tx, u user.User, from int64) (bool, error) {
 	return changed(ctx, tx, "UPDATE users SET roles = ?, status = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
 		join(u.Roles), u.Status, u.Version, u.UpdatedAt.UnixMicro(), u.ID, from)
 }
 
-// Get implements user.Rows.
+// Get implements user.Rows and session.Users: false when there is none or the user is deleted.
 func (Users) Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error) {
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE id = ? AND deleted_at IS NULL", id)
 	return r.user(), found, err
 }
 
-// Credentials implements session.Users.
+// Credentials implements session.Users: the user and the hash of the password; false, with an empty hash, when there is none of exactly this
+// name or the user is deleted.
 func (Users) Credentials(ctx context.Context, q store.Querier, username string) (user.User, string, bool, error) {
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
 	return r.user(), r.PasswordHash, found, err
 }
 
-// ByName finds a user by their exact name; deleted ones do not exist.
+// ByName implements user.Rows: false when there is none of exactly this name or the user is deleted.
 func (Users) ByName(ctx context.Context, q store.Querier, username string) (user.User, bool, error) {
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
 	return r.user(), found, err
 }
 
-// List implements user.Rows.
+// List implements user.Rows: at most limit users by name, those after the given one, without the deleted ones; none is no error.
 func (Users) List(ctx context.Context, q store.Querier, after string, limit int) ([]user.User, error) {
 	var rows []userRow
 	err := q.Select(ctx, &rows, "SELECT "+userColumns+" FROM users WHERE username > ? AND deleted_at IS NULL ORDER BY username LIMIT ?", after, limit)
@@ -79,23 +80,24 @@ func (Users) List(ctx context.Context, q store.Querier, after string, limit int)
 	return users, err
 }
 
-// FirstAdministrator implements user.Rows.
+// FirstAdministrator implements user.Rows: false when there is an administrator already. The count's row stays locked until the transaction ends.
 func (Users) FirstAdministrator(ctx context.Context, tx *store.Tx) (bool, error) {
 	return changed(ctx, tx, "UPDATE administration SET active = 1 WHERE id = 1 AND active = 0")
 }
 
-// MoreAdministrators implements user.Rows.
+// MoreAdministrators implements user.Rows. The count's row stays locked until the transaction ends.
 func (Users) MoreAdministrators(ctx context.Context, tx *store.Tx) error {
 	_, err := tx.Exec(ctx, "UPDATE administration SET active = active + 1 WHERE id = 1")
 	return err
 }
 
-// FewerAdministrators implements user.Rows.
+// FewerAdministrators implements user.Rows: false, and nothing is counted, when one is all there are. The count's row stays locked until the
+// transaction ends.
 func (Users) FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error) {
 	return changed(ctx, tx, "UPDATE administration SET active = active - 1 WHERE id = 1 AND active > 1")
 }
 
-// Administrators implements user.Rows and bootstrap.Rows.
+// Administrators implements user.Rows and user.BootstrapRows: how many active administrators there are.
 func (Users) Administrators(ctx context.Context, q store.Querier) (n int64, err error) {
 	return n, q.Get(ctx, &n, "SELECT active FROM administration WHERE id = 1")
 }
@@ -106,7 +108,7 @@ func (Users) EndSessions(ctx context.Context, tx *store.Tx, id, but string, at t
 		at.UnixMicro(), reason, id, but)
 }
 
-// SetPassword replaces the hash of a user's password.
+// SetPassword implements user.Rows: it replaces the hash and keeps the version. A user who is not there is no error.
 func (Users) SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at time.Time) error {
 	_, err := tx.Exec(ctx, "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", hash, at.UnixMicro(), id)
 	return err
@@ -118,7 +120,8 @@ func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) 
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }
 
-// InsertReset stores a reset by the hash of its token; older unused ones of the user stop working.
+// InsertReset stores a reset by the hash of its token; older unused ones of the user stop working. A hash or a user that does not fit is the
+// database's error.
 func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) error {
 	_, err := tx.Exec(ctx, "UPDATE password_resets SET superseded_at = ? WHERE user_id = ? AND used_at IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
 	if err != nil {
@@ -130,13 +133,13 @@ func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID 
 
 const resetOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND expires_at > ? AND" + afterRestore
 
-// ResetUser returns the user of a reset that can be used at the time.
+// ResetUser returns the user of a reset; false when it was used, superseded, has expired, is from before a restore or unknown.
 func (Users) ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error) {
 	open, err = one(ctx, q, &userID, "SELECT user_id FROM password_resets WHERE"+resetOpen, hash, at.UnixMicro())
 	return userID, open, err
 }
 
-// UseReset uses a reset up; false when it can't be used at the time.
+// UseReset uses a reset up; false when ResetUser would not find it. Of several at once the first alone is true.
 func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error) {
 	return changed(ctx, tx, "UPDATE password_resets SET used_at = ? WHERE"+resetOpen, at.UnixMicro(), hash, at.UnixMicro())
 }
@@ -156,12 +159,12 @@ func (Users) EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time,
 	return revokeOwned(ctx, tx, auth.KindUser, id, at, reason)
 }
 
-// RaiseEpoch ends every access token that the user has, and returns the new epoch.
+// RaiseEpoch ends every access token that the user has, and returns the new epoch; sql.ErrNoRows when there is no such user.
 func (Users) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
 	return epoch, tx.Get(ctx, &epoch, "UPDATE users SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
 }
 
-// InsertToken implements bootstrap.Rows.
+// InsertToken implements user.BootstrapRows: it deletes the unused token that is replaced and those that are over, and stores the new one.
 func (Users) InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) error {
 	_, err := tx.Exec(ctx, "DELETE FROM bootstrap_tokens WHERE used_at IS NULL AND (hash = ? OR expires_at <= ?)", replaces, at.UnixMicro())
 	if err != nil {
@@ -174,13 +177,13 @@ func (Users) InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byt
 
 const bootstrapOpen = " hash = ? AND used_at IS NULL AND expires_at > ? AND" + afterRestore
 
-// TokenOpen implements bootstrap.Rows.
+// TokenOpen implements user.BootstrapRows: false when the token was used, has expired, is from before a restore or unknown.
 func (Users) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error) {
 	var n int64
 	return one(ctx, q, &n, "SELECT 1 FROM bootstrap_tokens WHERE"+bootstrapOpen, hash, at.UnixMicro())
 }
 
-// UseToken implements bootstrap.Rows.
+// UseToken implements user.BootstrapRows: false when TokenOpen is. Of several at once the first alone is true.
 func (Users) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error) {
 	return changed(ctx, tx, "UPDATE bootstrap_tokens SET used_at = ? WHERE"+bootstrapOpen, at.UnixMicro(), hash, at.UnixMicro())
 }
