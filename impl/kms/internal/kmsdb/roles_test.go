@@ -66,7 +66,7 @@ func TestRoles_tellWhoHasThemByTheWholeName(t *testing.T) {
 	each(t, func(s suite) {
 		s.insertUser(ada("usr_1", "ada", "printer"))
 		s.insertUser(ada("usr_2", "bob", "printer-2"))
-		s.insertUser(ada("usr_3", "cyd", "binder", "printer", "viewer"))
+		s.insertUser(ada("usr_3", "cyd", "binder", "printer", "reader"))
 		ids, err := kmsdb.Roles{}.Holders(s.Context(), s.q(), "printer")
 		require.NoError(s, err)
 		require.Equal(s, []string{"usr_1", "usr_3"}, ids)
@@ -87,7 +87,7 @@ func TestRoles_meanWhatIsDefinedAndDeclared(t *testing.T) {
 			require.NoError(s, err)
 			return d
 		}
-		require.Equal(s, authority.Definitions{Roles: map[string][]string{"printer": {"press:print"}}}, define("printer", "unknown", "viewer"))
+		require.Equal(s, authority.Definitions{Roles: map[string][]string{"printer": {"press:print"}}}, define("printer", "unknown", "reader"))
 		require.Equal(s, authority.Definitions{Roles: map[string][]string{}, Declared: []string{"press:print", "press:read"}}, define(authority.RoleAdmin))
 		declared, err := rows.Declared(s.Context(), s.q())
 		require.NoError(s, err)

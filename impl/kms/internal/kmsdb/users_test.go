@@ -15,7 +15,7 @@ import (
 
 func TestUsers_areFoundAsTheyWereStored(t *testing.T) {
 	each(t, func(s suite) {
-		rows, want := kmsdb.Users{}, ada("usr_1", "ada", "admin", "viewer")
+		rows, want := kmsdb.Users{}, ada("usr_1", "ada", "admin", "reader")
 		want.Tenant = "acme"
 		s.insertUser(want)
 		got, found, err := rows.Get(s.Context(), s.q(), "usr_1")
@@ -61,7 +61,7 @@ func TestUsers_haveANameThatNobodyElseHas(t *testing.T) {
 
 func TestUsers_areChangedOverOneVersionOnly(t *testing.T) {
 	each(t, func(s suite) {
-		rows, u := kmsdb.Users{}, ada("usr_1", "ada", "viewer")
+		rows, u := kmsdb.Users{}, ada("usr_1", "ada", "reader")
 		s.insertUser(u)
 		u.Roles, u.Status, u.Version, u.UpdatedAt = []string{"editor"}, user.Disabled, 2, noon.Add(time.Second)
 		update := func(ctx context.Context, tx *store.Tx) (bool, error) { return rows.Update(ctx, tx, u, 1) }
