@@ -487,7 +487,10 @@ func (s *Keys) Sweep(ctx context.Context) (deleted int64, err error) {
 		deleted, err = s.rows.Sweep(ctx, tx, s.clock.Now().Add(-Retention), sweepLimit)
 		return err
 	})
-	return deleted, err
+	if err != nil {
+		return 0, fmt.Errorf("sweep keys: %w", err)
+	}
+	return deleted, nil
 }
 
 func notFound() error { return domain.Refuse(domain.NotFound, "There is no such key.") }

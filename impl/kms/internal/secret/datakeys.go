@@ -39,7 +39,7 @@ func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name stri
 	plain := seal.NewDataKey()
 	wrapped, err := keyset.Seal(plain, aad(name))
 	if err != nil {
-		return DataKey{}, err
+		return DataKey{}, fmt.Errorf("wrap data key: %w", err)
 	}
 	if err := s.record(ctx, caller, "createDataKey", name); err != nil {
 		return DataKey{}, err

@@ -89,7 +89,7 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 		}
 		wrapped, sealed, err := s.seal(made, value)
 		if err != nil {
-			return err
+			return fmt.Errorf("seal secret %s version %d: %w", name, made.Version, err)
 		}
 		if err := s.rows.InsertVersion(ctx, tx, made, wrapped, sealed); err != nil {
 			return fmt.Errorf("store secret version: %w", err)
@@ -110,10 +110,13 @@ func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precond
 	default:
 		made, err = s.rows.Put(ctx, tx, name, now)
 	}
-	if err == nil && !held {
-		err = domain.Refuse(domain.PreconditionFailed, "The secret is not at the version that was asked for.")
+	if err != nil {
+		return Secret{}, fmt.Errorf("take secret version: %w", err)
 	}
-	return made, err
+	if !held {
+		return Secret{}, domain.Refuse(domain.PreconditionFailed, "The secret is not at the version that was asked for.")
+	}
+	return made, nil
 }
 
 // seal seals a value under a new data key and that under the keyset, both bound to name and version, so that no row opens in
@@ -197,8 +200,11 @@ func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor strin
 		owner = service.Name
 	}
 	secrets, err := s.rows.List(ctx, s.db.Read(ctx), owner, after, limit+1)
-	if err != nil || len(secrets) <= limit {
-		return secrets, "", err
+	if err != nil {
+		return nil, "", fmt.Errorf("list secrets: %w", err)
+	}
+	if len(secrets) <= limit {
+		return secrets, "", nil
 	}
 	secrets = secrets[:limit]
 	return secrets, page.Encode(listName, secrets[limit-1].Name), nil

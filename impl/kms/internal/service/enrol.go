@@ -112,8 +112,11 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 // holdForToken locks the service of an enrolment token, so that no key is made beside the service's end. A token that nobody knows has none.
 func (s *Services) holdForToken(ctx context.Context, tx *store.Tx, hash []byte) (authority.Owner, error) {
 	serviceID, found, err := s.rows.TokenService(ctx, tx, hash)
-	if err != nil || !found {
-		return authority.Owner{}, err
+	if err != nil {
+		return authority.Owner{}, fmt.Errorf("read enrolment token: %w", err)
+	}
+	if !found {
+		return authority.Owner{}, nil
 	}
 	owner, _, err := s.standing.Rows.Owner(ctx, tx, serviceRef(serviceID), authority.Exclusive)
 	if err != nil {
@@ -125,8 +128,11 @@ func (s *Services) holdForToken(ctx context.Context, tx *store.Tx, hash []byte) 
 // recordReuse writes the security event when the refused token was used before.
 func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) error {
 	serviceID, used, err := s.rows.TokenUsed(ctx, tx, hash)
-	if err != nil || !used {
-		return err
+	if err != nil {
+		return fmt.Errorf("read used enrolment token: %w", err)
+	}
+	if !used {
+		return nil
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{
 		Action: "enrolService", Target: serviceID, Outcome: auditlog.Denied, Detail: map[string]string{"security": "enrolment token used twice"},

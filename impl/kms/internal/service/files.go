@@ -173,17 +173,20 @@ func (f *Files) remove(name string) error {
 func WriteFile(path, text string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return fmt.Errorf("make directory of secret file: %w", err)
 	}
 	file, err := os.CreateTemp(dir, ".new-*") // 0600
 	if err != nil {
-		return err
+		return fmt.Errorf("make secret file: %w", err)
 	}
 	defer os.Remove(file.Name()) // is gone after Rename
 	_, err = file.WriteString(text + "\n")
 	err = errors.Join(err, file.Sync(), file.Close())
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.Rename(file.Name(), path)
 	}
-	return os.Rename(file.Name(), path)
+	if err != nil {
+		return fmt.Errorf("write secret file: %w", err)
+	}
+	return nil
 }

@@ -218,8 +218,11 @@ func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member auth
 		return err
 	}
 	changed, err := s.rows.SetFamilyScopes(ctx, tx, member.Name, member.Scopes, domain.Now(s.clock))
-	if err != nil || !changed {
-		return err
+	if err != nil {
+		return fmt.Errorf("store scopes of service %s: %w", member.Name, err)
+	}
+	if !changed {
+		return nil
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
 }

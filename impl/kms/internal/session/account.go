@@ -46,16 +46,12 @@ func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, u
 	if err := s.Accounts.SetOwnPassword(ctx, caller, hash); err != nil {
 		return err
 	}
-	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.Rows.Forgive(ctx, tx, who, domain.Now(s.Clock))
-	})
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.ForgiveIn(ctx, tx, u.Username) })
 }
 
 // ResetPassword gives the user of a reset token a new password.
 func (s *Sessions) ResetPassword(ctx context.Context, token, next string) error {
-	return s.Accounts.ResetPassword(ctx, token, next, func(ctx context.Context, tx *store.Tx, username string) error {
-		return s.Rows.Forgive(ctx, tx, identity(username), domain.Now(s.Clock))
-	})
+	return s.Accounts.ResetPassword(ctx, token, next, s.ForgiveIn)
 }
 
 // Unlock forgives a user's failed sign-ins, for administrators.
@@ -71,8 +67,8 @@ func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID st
 		if !found {
 			return user.NotFound()
 		}
-		if err := s.Rows.Forgive(ctx, tx, identity(u.Username), domain.Now(s.Clock)); err != nil {
-			return fmt.Errorf("forgive failed sign-ins: %w", err)
+		if err := s.ForgiveIn(ctx, tx, u.Username); err != nil {
+			return err
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "unlockUser", Target: userID})
 	})
@@ -113,8 +109,11 @@ func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor strin
 		return nil, "", err
 	}
 	families, err := s.Rows.Families(ctx, s.DB.Read(ctx), userID, before, s.Clock.Now(), limit+1)
-	if err != nil || len(families) <= limit {
-		return families, "", err
+	if err != nil {
+		return nil, "", fmt.Errorf("list sessions: %w", err)
+	}
+	if len(families) <= limit {
+		return families, "", nil
 	}
 	families = families[:limit]
 	return families, page.Encode(listName, families[limit-1].ID), nil
@@ -170,7 +169,7 @@ func (s *Sessions) act(ctx context.Context, tx *store.Tx, caller Caller, userID 
 // Current reports whether the caller's token belongs to the session.
 func (f Family) Current(caller *auth.Principal) bool { return f.ID == caller.SessionID }
 
-// ForgiveIn forgives the failed sign-ins of a username in a transaction of an operator.
+// ForgiveIn forgives the failed sign-ins of a username in the caller's transaction.
 func (s *Sessions) ForgiveIn(ctx context.Context, tx *store.Tx, username string) error {
 	if err := s.Rows.Forgive(ctx, tx, identity(username), domain.Now(s.Clock)); err != nil {
 		return fmt.Errorf("forgive failed sign-ins: %w", err)

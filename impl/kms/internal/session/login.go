@@ -45,11 +45,11 @@ func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, s
 		return err
 	})
 	if err != nil {
-		return user.User{}, false, err
+		return user.User{}, false, fmt.Errorf("count sign-in attempt: %w", err)
 	}
 	u, hash, _, err := s.Users.Credentials(ctx, s.DB.Read(ctx), username)
 	if err != nil {
-		return user.User{}, false, err
+		return user.User{}, false, fmt.Errorf("read credentials: %w", err)
 	}
 	if !admitted {
 		hash = "" // takes as long, and tells nothing about a password that is tried meanwhile
@@ -64,7 +64,7 @@ func (s *Sessions) refuse(ctx context.Context, u user.User) error {
 		return s.Refusals.Append(ctx, tx, auditlog.Event{Action: "loginUser", Target: u.ID})
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("record refused sign-in: %w", err)
 	}
 	return invalidCredentials()
 }

@@ -23,14 +23,17 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 	successor := newRefresh()
 	sealed, err := s.Sealer.Seal([]byte(successor), successorContext(hash))
 	if err != nil {
-		return signing.Issued{}, err
+		return signing.Issued{}, fmt.Errorf("seal next refresh token: %w", err)
 	}
 	var issued signing.Issued
 	refused := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, userID, found, err := s.Rows.Holder(ctx, tx, hash)
-		if refused = !found; err != nil || refused {
-			return err
+		if err != nil {
+			return fmt.Errorf("read refresh token: %w", err)
+		}
+		if refused = !found; refused {
+			return nil
 		}
 		owner, active, err := s.hold(ctx, tx, userID)
 		if refused = !active; err != nil || refused {
@@ -45,8 +48,11 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 		} else {
 			f, successor, refused, err = s.replayRefresh(ctx, tx, hash)
 		}
-		if err != nil || refused {
-			return err
+		if err != nil {
+			return fmt.Errorf("find next refresh token: %w", err)
+		}
+		if refused {
+			return nil
 		}
 		if issued, err = s.access(owner, f, r); err != nil {
 			return err // nothing is used up by a request that asked for too much

@@ -170,8 +170,11 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
 func (s *Sessions) RevokeRefresh(ctx context.Context, text string) error {
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		sid, userID, found, err := s.Rows.Holder(ctx, tx, refreshHash(text))
-		if err != nil || !found {
-			return err
+		if err != nil {
+			return fmt.Errorf("read refresh token: %w", err)
+		}
+		if !found {
+			return nil
 		}
 		if _, _, err := s.hold(ctx, tx, userID); err != nil {
 			return err
@@ -201,5 +204,8 @@ func (s *Sessions) Sweep(ctx context.Context) (ahead int64, err error) {
 		ahead, err = s.Rows.Sweep(ctx, tx, s.Clock.Now(), longestLock)
 		return err
 	})
-	return ahead, err
+	if err != nil {
+		return 0, fmt.Errorf("sweep sessions: %w", err)
+	}
+	return ahead, nil
 }

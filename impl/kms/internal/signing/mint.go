@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -74,7 +75,7 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 	}
 	text, err := m.Signer.Sign(claims)
 	if err != nil {
-		return Issued{}, err
+		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
 	return Issued{Access: text, ExpiresIn: g.Life, Scopes: g.Scopes}, nil
 }

@@ -180,8 +180,9 @@ func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID strin
 		}
 		after := before
 		after.Status, after.UpdatedAt = Disabled, domain.Now(s.clock)
-		if deleted, err := s.rows.Delete(ctx, tx, userID, after.UpdatedAt); err != nil || !deleted {
-			return err
+		// The row is held: nobody deletes it meanwhile.
+		if _, err := s.rows.Delete(ctx, tx, userID, after.UpdatedAt); err != nil {
+			return fmt.Errorf("delete user: %w", err)
 		}
 		if err := s.countAdministrators(ctx, tx, before, after); err != nil {
 			return err
@@ -201,7 +202,11 @@ const Retention = 24 * time.Hour
 
 // Sweep deletes resets and invitations that ended long ago.
 func (s *Users) Sweep(ctx context.Context) error {
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.rows.SweepTokens(ctx, tx, s.clock.Now().Add(-Retention))
 	})
+	if err != nil {
+		return fmt.Errorf("sweep resets and invitations: %w", err)
+	}
+	return nil
 }

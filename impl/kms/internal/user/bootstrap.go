@@ -86,8 +86,11 @@ func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
 		return b.Issue(ctx)
 	}
 	administrators, err := b.rows.Administrators(ctx, b.db.Read(ctx))
-	if err != nil || administrators == 0 {
-		return "", err
+	if err != nil {
+		return "", fmt.Errorf("count administrators: %w", err)
+	}
+	if administrators == 0 {
+		return "", nil
 	}
 	return "", b.remove()
 }
@@ -127,8 +130,11 @@ func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (
 
 func (b *Bootstrap) consume(ctx context.Context, token string, draft Draft) (made Created, used bool, err error) {
 	err = b.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if used, err = b.rows.UseToken(ctx, tx, hash(token), domain.Now(b.clock)); err != nil || !used {
-			return err
+		if used, err = b.rows.UseToken(ctx, tx, hash(token), domain.Now(b.clock)); err != nil {
+			return fmt.Errorf("use bootstrap token: %w", err)
+		}
+		if !used {
+			return nil
 		}
 		made, err = b.users.CreateFirst(ctx, tx, draft)
 		return err
@@ -141,14 +147,14 @@ func (b *Bootstrap) refuse(ctx context.Context) error {
 		return b.refusals.Append(ctx, tx, auditlog.Event{Action: "bootstrapAdmin"})
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("record refused bootstrap: %w", err)
 	}
 	return domain.Refuse(domain.InvalidBootstrapToken, "The bootstrap token does not hold.")
 }
 
 func (b *Bootstrap) remove() error {
 	if err := os.Remove(b.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+		return fmt.Errorf("remove bootstrap token: %w", err)
 	}
 	return nil
 }

@@ -216,10 +216,13 @@ func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error)
 // Get returns a user; not_found when there is none.
 func (s *Users) Get(ctx context.Context, userID string) (User, error) {
 	u, found, err := s.rows.Get(ctx, s.db.Read(ctx), userID)
-	if err == nil && !found {
-		err = NotFound()
+	if err != nil {
+		return User{}, fmt.Errorf("read user: %w", err)
 	}
-	return u, err
+	if !found {
+		return User{}, NotFound()
+	}
+	return u, nil
 }
 
 // NotFound is the refusal for a user who is not there, or not for the caller's eyes.
@@ -236,8 +239,11 @@ func (s *Users) List(ctx context.Context, cursor string, limit int) ([]User, str
 		}
 	}
 	users, err := s.rows.List(ctx, s.db.Read(ctx), after, limit+1)
-	if err != nil || len(users) <= limit {
-		return users, "", err
+	if err != nil {
+		return nil, "", fmt.Errorf("list users: %w", err)
+	}
+	if len(users) <= limit {
+		return users, "", nil
 	}
 	users = users[:limit]
 	return users, page.Encode(listName, users[limit-1].Username), nil
@@ -362,7 +368,7 @@ func stale() error {
 
 func orStale(err error) error {
 	if err != nil {
-		return err
+		return fmt.Errorf("store user: %w", err)
 	}
 	return stale()
 }
