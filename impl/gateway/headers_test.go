@@ -110,7 +110,7 @@ func newWired(t testing.TB) *wired {
 	c := h.config(h.behind)
 	c.SequenceURL = "http://" + d.wire.l.Addr().String()
 	c.Log, c.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	g, err := build(c, &http.Client{Timeout: callTimeout}, h)
+	g, err := build(c, family(t), &http.Client{Timeout: callTimeout}, h)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	l, err := httpserver.Listen(ctx, "127.0.0.1:0")
