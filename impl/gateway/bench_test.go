@@ -67,6 +67,9 @@ type benchClock struct{ nanoseconds atomic.Int64 }
 
 func (c *benchClock) Now() time.Time { return time.Unix(0, c.nanoseconds.Load()) }
 
+// Elapsed is what the limits count by.
+func (c *benchClock) Elapsed() time.Duration { return time.Duration(c.nanoseconds.Load()) }
+
 type benchHouse struct {
 	gate, behind string // host:port
 	token        string

@@ -86,20 +86,29 @@ type class struct {
 // NewAdaptive returns an Adaptive that knows nothing yet.
 func NewAdaptive() *Adaptive { return &Adaptive{now: time.Now, classes: map[string]*class{}} }
 
-// Enter waits for its turn for a moment, or returns ErrBusy at once, or the context's error when that ends first. leave ends the work and must be
-// called once. Names of classes must come from a bounded set.
-func (a *Adaptive) Enter(ctx context.Context, name string) (leave func(Outcome), err error) {
+// Place is that of work which was let in.
+type Place struct {
+	of    *Adaptive
+	class string
+	began time.Time
+}
+
+// Leave ends the work. It must be called once.
+func (p Place) Leave(o Outcome) { p.of.leave(p.class, p.began, o) }
+
+// Enter waits for its turn for a moment, or returns ErrBusy at once, or the context's error when that ends first. Names of classes must come from
+// a bounded set.
+func (a *Adaptive) Enter(ctx context.Context, name string) (Place, error) {
 	turn, err := a.arrive(name)
 	if err != nil {
-		return nil, err
+		return Place{}, err
 	}
 	if turn != nil {
 		if err := a.await(ctx, name, turn); err != nil {
-			return nil, err
+			return Place{}, err
 		}
 	}
-	began := a.now()
-	return func(o Outcome) { a.leave(name, began, o) }, nil
+	return Place{a, name, a.now()}, nil
 }
 
 // await waits for the turn.

@@ -235,9 +235,9 @@ func TestAdaptive_opensAgainAfterAnOutage(t *testing.T) {
 func TestAdaptive_learnsNothingFromFailures(t *testing.T) {
 	a := NewAdaptive()
 	for range 100 {
-		leave, err := a.Enter(t.Context(), "x")
+		place, err := a.Enter(t.Context(), "x")
 		require.NoError(t, err)
-		leave(Failed)
+		place.Leave(Failed)
 	}
 	require.Zero(t, a.classes["x"].quiet)
 	require.Zero(t, a.running)
@@ -251,7 +251,7 @@ func TestAdaptive_neverLetsMoreInAndForgetsWhoHasLeft(t *testing.T) {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%20)*time.Millisecond)
 			defer cancel()
-			leave, err := a.Enter(ctx, "x")
+			place, err := a.Enter(ctx, "x")
 			if err != nil {
 				return
 			}
@@ -260,7 +260,7 @@ func TestAdaptive_neverLetsMoreInAndForgetsWhoHasLeft(t *testing.T) {
 			}
 			<-ctx.Done()
 			running.Add(-1)
-			leave(Done)
+			place.Leave(Done)
 		})
 	}
 	all.Wait()
@@ -274,11 +274,11 @@ func BenchmarkAdaptive(b *testing.B) {
 	a := NewAdaptive()
 	b.ReportAllocs()
 	for b.Loop() {
-		leave, err := a.Enter(b.Context(), "x")
+		place, err := a.Enter(b.Context(), "x")
 		if err != nil {
 			b.Fatal(err)
 		}
-		leave(Done)
+		place.Leave(Done)
 	}
 }
 

@@ -63,7 +63,7 @@ func (l *line) write(log *slog.Logger, keep config.AccessLog) {
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
 		slog.String("requestId", RequestID(l.ctx)), slog.String("method", knownMethod(l.method)), slog.String("route", route),
-		slog.String("operationId", l.operation()), slog.Int("status", status), slog.String("client", l.x.ClientIP.String()),
+		slog.String("operationId", l.operation()), slog.Int("status", status), slog.String("client", l.x.Client()),
 		slog.Int64("bytes", l.answer.bytes), slog.Float64("tookMs", milliseconds(l.took)),
 	)
 	if l.x.Upstream > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/fountainai/fountain/internal/auth"
@@ -30,48 +31,31 @@ type Exchange struct {
 	RefusedBy string        // the station that refused
 	Upstream  time.Duration // how long services were waited for
 
-	trace    *exchangeTrace // nil: traces are off
-	bodyRead bool           // to its end
-	after    []func()
-	answered func(status int, err error)
-	client   context.Context // of the client's connection, without the operation's time
-	timeLeft time.Duration   // as a trusted proxy says; 0: nothing
-	deadline time.Time       // of the operation
-	stop     context.CancelFunc
-	admit    func(*Exchange) error // the station that took the operation's place, which Aside gives back; nil: none
-	enter    func(*Exchange) error // the station that let the exchange in to the service, from which Aside goes out; nil: none
+	clientText string         // ClientIP, once somebody has asked for it
+	trace      *exchangeTrace // nil: traces are off
+	bodyRead   bool           // to its end
+	place      *atomic.Int64  // how many places of the operation are taken, this one among them; nil: it has none
+	answered   func(status int, err error)
+	client     context.Context       // of the client's connection, without the operation's time
+	timeLeft   time.Duration         // as a trusted proxy says; 0: nothing
+	deadline   time.Time             // of the operation
+	current    *exchangeContext      // of Request
+	admit      func(*Exchange) error // the station that took the operation's place, which Aside gives back; nil: none
+	enter      func(*Exchange) error // the station that let the exchange in to the service, from which Aside goes out; nil: none
 
 	// What each request needs lies here, so that it is allocated with the exchange.
 	ctx       exchangeContext // of Request
 	answer    response        // Writer
 	requestID [1]string       // in the form in which a header holds it
-}
-
-type exchangeKey struct{}
-
-// exchangeContext is the context of a request. It leads to the exchange and to the request's id. What is inside is net/http's context, and one
-// with the operation's deadline once the operation is known.
-type exchangeContext struct {
-	context.Context
-	x *Exchange
-}
-
-// Value implements context.Context.
-func (c *exchangeContext) Value(key any) any {
-	switch key.(type) {
-	case exchangeKey:
-		return c.x
-	case problem.RequestIDKey:
-		return &c.x.requestID[0]
-	}
-	return c.Context.Value(key)
+	values    [4]string       // of the headers that SetHeader has set
+	headers   int             // how many of them
 }
 
 // newExchange makes the exchange of a request that has this id.
 func newExchange(w http.ResponseWriter, r *http.Request, requestID string) *Exchange {
 	x := &Exchange{answer: response{ResponseWriter: w}, requestID: [1]string{requestID}}
 	x.Writer = &x.answer
-	x.ctx = exchangeContext{r.Context(), x}
+	x.ctx.Context, x.ctx.x, x.current = r.Context(), x, &x.ctx
 	x.Request = r.WithContext(&x.ctx)
 	w.Header()["X-Request-Id"] = x.requestID[:]
 	return x
@@ -85,8 +69,16 @@ func exchangeOf(ctx context.Context) *Exchange {
 	return &Exchange{}
 }
 
-// After registers what is done when the exchange has ended, last registered first.
-func (x *Exchange) After(do func()) { x.after = append(x.after, do) }
+// Client returns the address of the client as a text.
+func (x *Exchange) Client() string {
+	if x.clientText == "" {
+		x.clientText = x.ClientIP.String()
+	}
+	return x.clientText
+}
+
+// Hold says that the exchange has taken one of the operation's places, which taken counts. It is given back in the end.
+func (x *Exchange) Hold(taken *atomic.Int64) { x.place = taken }
 
 // OnAnswered registers what is done, once, when the answer of the service behind is known to its end, before the client reads it, or when it is known
 // that none comes: then err says why.
@@ -105,9 +97,25 @@ var errNotServed = errors.New("the request was not served")
 
 func (x *Exchange) end() {
 	x.Answered(0, errNotServed)
-	for i := len(x.after) - 1; i >= 0; i-- {
-		x.after[i]()
+	if x.place != nil {
+		x.place.Add(-1)
+		x.place = nil
 	}
+}
+
+// stop ends the request's context.
+func (x *Exchange) stop() { x.current.finish() }
+
+// SetHeader sets a header of the answer. The name is in canonical form.
+func (x *Exchange) SetHeader(name, value string) {
+	if x.headers == len(x.values) {
+		x.Writer.Header()[name] = []string{value}
+		return
+	}
+	at := x.headers
+	x.headers++
+	x.values[at] = value
+	x.Writer.Header()[name] = x.values[at : at+1 : at+1]
 }
 
 // TimeLeft returns how long the operation may still take.
@@ -117,16 +125,15 @@ func (x *Exchange) TimeLeft() time.Duration { return time.Until(x.deadline) }
 // service, and its time stands still. Then it takes those again that it held, and may find none: all that waited go on at the same moment. wait
 // gets a context that ends when the client leaves.
 func (x *Exchange) Aside(wait func(context.Context) error) error {
-	held, entered := len(x.after) > 0, x.answered != nil
+	held, entered := x.place != nil, x.answered != nil
 	x.end()
-	x.after = nil
 	began := time.Now()
 	if err := wait(x.client); err != nil {
 		return err
 	}
 	x.stop()
-	ctx := &exchangeContext{x.within(x.deadline.Add(time.Since(began))), x}
-	x.Request = x.Request.WithContext(x.keepTrace(ctx))
+	x.current = &exchangeContext{Context: x.client, x: x, end: x.within(x.deadline.Add(time.Since(began)))}
+	x.Request = x.Request.WithContext(x.keepTrace(x.current))
 	if held && x.admit != nil {
 		if err := x.admit(x); err != nil {
 			return err
@@ -138,16 +145,14 @@ func (x *Exchange) Aside(wait func(context.Context) error) error {
 	return nil
 }
 
-// within gives the exchange its time, and returns the context that ends with it.
-func (x *Exchange) within(end time.Time) context.Context {
+// within gives the exchange its time, and returns the end of it.
+func (x *Exchange) within(end time.Time) time.Time {
 	x.deadline = end
 	if s := x.Operation.Policy.Stream; s != nil && s.Kind != contract.StreamLongPoll {
 		connection := http.NewResponseController(x.Writer)
 		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
 	}
-	ctx, cancel := context.WithDeadline(x.client, end)
-	x.stop = cancel
-	return ctx
+	return end
 }
 
 // Forward hands the request to a router that knows the declared methods only; to a HEAD net/http still sends no body.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,20 +29,20 @@ func begun(timeout, left time.Duration) *Exchange {
 func TestAside_holdsNothingAndCostsNoTime(t *testing.T) {
 	x := begun(time.Hour, 0)
 	defer func() { x.stop() }()
-	held := 0
-	take := func(x *Exchange) error { held++; x.After(func() { held-- }); return nil }
+	var held atomic.Int64
+	take := func(x *Exchange) error { held.Add(1); x.Hold(&held); return nil }
 	x.admit = take
 	require.NoError(t, take(x))
 	before := x.deadline
 	first := x.Request.Context()
 	require.NoError(t, x.Aside(func(ctx context.Context) error {
-		require.Zero(t, held)
+		require.Zero(t, held.Load())
 		_, limited := ctx.Deadline()
 		require.False(t, limited)
 		time.Sleep(2 * time.Millisecond)
 		return nil
 	}))
-	require.Equal(t, 1, held)
+	require.EqualValues(t, 1, held.Load())
 	require.GreaterOrEqual(t, x.deadline.Sub(before), 2*time.Millisecond)
 	deadline, _ := x.Request.Context().Deadline()
 	require.Equal(t, x.deadline, deadline)
@@ -51,12 +52,12 @@ func TestAside_holdsNothingAndCostsNoTime(t *testing.T) {
 	full := errors.New("full")
 	x.admit = func(*Exchange) error { return full }
 	require.ErrorIs(t, x.Aside(func(context.Context) error { return nil }), full)
-	require.Zero(t, held)
+	require.Zero(t, held.Load())
 	x.admit = take
 	require.NoError(t, x.Aside(func(context.Context) error { return nil }))
-	require.Zero(t, held, "who held none gets none")
+	require.Zero(t, held.Load(), "who held none gets none")
 	x.end()
-	require.Zero(t, held)
+	require.Zero(t, held.Load())
 }
 
 // Who was let in to a service goes out while it waits aside, and asks again afterwards: those that waited for a restart do not all begin at once.

@@ -110,7 +110,7 @@ func (x *Exchange) begin() {
 	if x.timeLeft > 0 {
 		allowed = min(allowed, x.timeLeft) // nobody waits for longer
 	}
-	x.ctx.Context = x.within(time.Now().Add(allowed))
+	x.ctx.end = x.within(time.Now().Add(allowed))
 }
 
 // The values of headers that most answers have. Nobody writes into them: http.Header.Set and Add leave a slice of one value as it is.

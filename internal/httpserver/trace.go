@@ -43,7 +43,7 @@ func (x *Exchange) beginTrace(tracer *tracing.Tracer) {
 		return
 	}
 	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLScheme(x.Scheme),
-		semconv.ClientAddress(x.ClientIP.String()), attribute.String("fountain.request_id", RequestID(ctx)))
+		semconv.ClientAddress(x.Client()), attribute.String("fountain.request_id", RequestID(ctx)))
 	if op != nil { // then the name that it was called by is one of ours
 		span.SetAttributes(semconv.HTTPRoute(op.Path), attribute.String("fountain.operation_id", op.ID), semconv.ServerAddress(hostname(x.Request.Host)))
 	}
@@ -96,10 +96,15 @@ func (x *Exchange) keepTrace(ctx context.Context) context.Context {
 	return trace.ContextWithSpan(ctx, trace.SpanFromContext(x.Request.Context()))
 }
 
-// InjectTrace names the call in flight as the parent of what the service does, in place of what the client said. It changes nothing when
-// the request has no trace here.
-func (x *Exchange) InjectTrace(header http.Header) {
-	if x.inTrace() {
-		tracing.Inject(x.Request.Context(), header)
+// TraceHeader returns the fields that name the call in flight as the parent of what the service does; nil when the request has no trace here.
+func (x *Exchange) TraceHeader() http.Header {
+	if !x.inTrace() {
+		return nil
 	}
+	header := http.Header{}
+	tracing.Inject(x.Request.Context(), header)
+	if len(header) == 0 {
+		return nil
+	}
+	return header
 }

@@ -45,14 +45,14 @@ func (s *Station) Admit(x *httpserver.Exchange) error {
 	if service == nil || x.Operation.Policy.Stream != nil {
 		return nil
 	}
-	leave, err := service.Enter(x.Request.Context(), x.Operation.ID)
+	place, err := service.Enter(x.Request.Context(), x.Operation.ID)
 	if errors.Is(err, admission.ErrBusy) {
 		return problem.New(problem.Overloaded, "The service has more to do than it can. Try again later.").WithRetryAfter(time.Second)
 	}
 	if err != nil {
 		return problem.New(problem.Overloaded, "The request did not get its turn in time.").WithRetryAfter(time.Second).Wrap(err)
 	}
-	x.OnAnswered(func(status int, err error) { leave(outcome(status, err)) })
+	x.OnAnswered(func(status int, err error) { place.Leave(outcome(status, err)) })
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 type Forwarder struct {
 	upstreams *upstream.Set
 	judge     *judge
+	names     sync.Map // *contract.Operation -> []string, what passedOn returns
 }
 
 // New makes a Forwarder.
@@ -66,7 +67,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	}
 	idle := watch(x)
 	defer idle.end()
-	out, sent := request(x)
+	out, sent := f.request(x)
 	began := time.Now()
 	before := x.Upstream
 	res, err := reach(x, service, out)
@@ -92,7 +93,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	}
 	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.Status)
 	if x.Request.Method != http.MethodHead && res.Status != http.StatusNoContent && res.Status != http.StatusNotModified {
-		x.Writer.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.Writer.WriteHeader(res.Status)
 	_, _ = x.Writer.Write(body) // a client that does not read it has gone
@@ -102,8 +103,9 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 // reach sends the request, and waits while the service has no target: that a service is being restarted shows only when it is called.
 func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Request) (*upstream.Response, error) {
 	giveUp := time.Now().Add(upstream.Patience)
+	fields := out.Fields
 	for {
-		out.Header[httpserver.TimeoutHeader] = []string{strconv.FormatInt(max(1, x.TimeLeft().Milliseconds()), 10)}
+		out.Fields = append(fields, upstream.Field{Name: httpserver.TimeoutHeader, Value: strconv.FormatInt(max(1, x.TimeLeft().Milliseconds()), 10)})
 		res, err := service.Do(x.Request.Context(), out)
 		if !errors.Is(err, upstream.ErrUnavailable) || out.Probe || time.Now().After(giveUp) {
 			return res, err
@@ -140,9 +142,9 @@ func (b *sentBody) failed() error {
 
 // request makes what goes to the service: the target as it came, which is what was matched. sent is the client's body where it is passed on
 // as it comes.
-func request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
+func (f *Forwarder) request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
-	out = &upstream.Request{Method: in.Method, Target: in.RequestURI, Header: requestHeader(x), Body: x.Body, Repeats: 1}
+	out = &upstream.Request{Method: in.Method, Target: in.RequestURI, Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Repeats: 1}
 	out.Repeatable, out.Probe = repeatable(x), httpserver.Probe(x.Operation)
 	if retry := x.Operation.Policy.Retry; retry != nil {
 		out.Repeats = max(1, retry.Max)

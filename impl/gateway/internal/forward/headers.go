@@ -2,61 +2,82 @@ package forward
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// passedOn are the request headers that every operation's service gets as the client sent them. Beside these it gets the header parameters
-// that its contract declares, the cookies that it declares, and what the gateway says itself. Nothing else passes: a header that no check
-// has seen may mean something to a service, or to a proxy before it.
-var passedOn = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", "Traceparent", "Tracestate", "User-Agent"}
+// everyService gets these request headers as the client sent them. Beside these it gets the header parameters that its contract declares, the
+// cookies that it declares, and what the gateway says itself. Nothing else passes: a header that no check has seen may mean something to a
+// service, or to a proxy before it.
+var everyService = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", traceparent, tracestate, "User-Agent"}
 
-// requestHeader returns the header that goes to the service.
-func requestHeader(x *httpserver.Exchange) http.Header {
-	in, op := x.Request.Header, x.Operation
-	out := make(http.Header, 16)
-	take := func(name string) {
-		if values := in[name]; len(values) > 0 {
-			out[name] = values
-		}
-	}
-	for _, name := range passedOn {
-		take(name)
-	}
-	for _, name := range op.RequestHeaders() {
-		take(name)
-	}
-	if x.Body == nil && !op.StreamsBody() {
-		delete(out, "Content-Type")
-	}
-	if names := op.Cookies(); len(names) > 0 {
-		declaredCookies(out, x.Request, names)
-	}
-	out["Accept-Encoding"] = identity // the answer is checked, so it must be plain
-	out["X-Forwarded-For"] = []string{x.ClientIP.String()}
-	out["X-Forwarded-Host"] = []string{x.Request.Host}
-	out["X-Forwarded-Proto"] = []string{x.Scheme}
-	out["X-Request-Id"] = []string{problem.RequestID(x.Request.Context())}
-	x.InjectTrace(out)
-	return out
+// saidByUs are the request headers that the gateway writes itself, whatever the client or the contract says of them.
+var saidByUs = map[string]bool{
+	"Accept-Encoding": true, "Cookie": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Request-Id": true,
+	httpserver.TimeoutHeader: true,
 }
 
-var identity = []string{"identity"}
+const traceparent, tracestate = "Traceparent", "Tracestate"
 
-// declaredCookies passes on the cookies that the contract declares.
-func declaredCookies(out http.Header, r *http.Request, names []string) {
+// passedOn returns the names of the request headers that an operation's service gets as the client sent them, each once.
+func (f *Forwarder) passedOn(op *contract.Operation) []string {
+	if known, ok := f.names.Load(op); ok {
+		return known.([]string)
+	}
+	names := append(slices.Clone(everyService), op.RequestHeaders()...)
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return saidByUs[name] })
+	known, _ := f.names.LoadOrStore(op, names)
+	return known.([]string)
+}
+
+// usualFields is room for the fields that a request commonly has.
+const usualFields = 16
+
+// requestFields returns the header that goes to the service: of the client's, what has one of these names.
+func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
+	in, op := x.Request.Header, x.Operation
+	traced := x.TraceHeader()
+	out := make([]upstream.Field, 0, usualFields)
+	for _, name := range names {
+		switch {
+		case name == "Content-Type" && x.Body == nil && !op.StreamsBody():
+			continue
+		case traced != nil && (name == traceparent || name == tracestate): // then the call is the parent, in place of what the client said
+			continue
+		}
+		for _, value := range in[name] {
+			out = append(out, upstream.Field{Name: name, Value: value})
+		}
+	}
+	if declared := op.Cookies(); len(declared) > 0 {
+		if pairs := declaredCookies(x.Request, declared); pairs != "" {
+			out = append(out, upstream.Field{Name: "Cookie", Value: pairs})
+		}
+	}
+	return append(append(out,
+		upstream.Field{Name: "Accept-Encoding", Value: "identity"}, // the answer is checked, so it must be plain
+		upstream.Field{Name: "X-Forwarded-For", Value: x.Client()},
+		upstream.Field{Name: "X-Forwarded-Host", Value: x.Request.Host},
+		upstream.Field{Name: "X-Forwarded-Proto", Value: x.Scheme},
+		upstream.Field{Name: "X-Request-Id", Value: problem.RequestID(x.Request.Context())},
+	), upstream.FieldsOf(traced)...)
+}
+
+// declaredCookies returns the cookies that the contract declares, as they are passed on.
+func declaredCookies(r *http.Request, names []string) string {
 	var pairs []string
 	for _, name := range names {
 		for _, cookie := range r.CookiesNamed(name) {
 			pairs = append(pairs, cookie.Name+"="+cookie.Value)
 		}
 	}
-	if len(pairs) > 0 {
-		out["Cookie"] = []string{strings.Join(pairs, "; ")}
-	}
+	return strings.Join(pairs, "; ")
 }
 
 // passedBack are the response headers that every answer may have (RFC 9110, 9111, 8594, 9745). Beside these the client gets the headers that

@@ -18,16 +18,18 @@ func limitOf(p *contract.Rate) ratelimit.Limit {
 
 // headers returns the RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers) of the counts. The quota told is the burst,
 // which is all that a caller can ever have at once, and the window is how long it takes to come back whole. A policy's name needs no escapes:
-// the contract's reader refuses what would.
-func headers(counts []ratelimit.Count) (rateLimit, policy string) {
-	var room [512]byte
-	limits, policies := room[:0:256], room[256:256]
+// the contract's reader refuses what would. The items follow on those before them.
+func headers(limitsBefore, policyBefore string, counts []ratelimit.Count) (rateLimit, policy string) {
+	var room [1024]byte
+	limits, policies := append(room[:0:512], limitsBefore...), append(room[512:512], policyBefore...)
 	for i := range counts {
 		c := &counts[i]
 		limits = appendItem(limits, c.Name, ";r=", int64(c.Remaining), ";t=", seconds(c.Reset))
 		policies = appendItem(policies, c.Name, ";q=", int64(c.Limit.Burst()), ";w=", seconds(c.Limit.Window()))
 	}
-	return string(limits), string(policies)
+	end := len(limits)
+	both := string(append(limits, policies...)) // one allocation for two
+	return both[:end], both[end:]
 }
 
 // appendItem appends one item of a list (RFC 9651 section 3.1).
@@ -52,7 +54,7 @@ func refusal(counts []ratelimit.Count, policies []*contract.Rate) error {
 		}
 	}
 	p, l := policies[at], counts[at].Limit
-	rateLimit, policy := headers(counts)
+	rateLimit, policy := headers("", "", counts)
 	cost := max(p.Cost, 1)
 	detail := fmt.Sprintf("Too many requests %s: the limit %q allows %d at once, and %d in %s.", counted[p.Key], p.Name, l.Burst()/cost, p.Quota/cost, p.Window)
 	if p.Key == "ip" {

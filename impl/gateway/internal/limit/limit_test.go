@@ -67,6 +67,6 @@ func BenchmarkHeaders(b *testing.B) {
 	limiter(b).Take(b.Context(), counts)
 	b.ReportAllocs()
 	for b.Loop() {
-		headers(counts)
+		headers("", "", counts)
 	}
 }

@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,7 @@ import (
 // Steps are the gateway's limiting steps over one limiter.
 type Steps struct {
 	limiter *ratelimit.Limiter
-	flights sync.Map // operationId -> *atomic.Int64, how many run now
+	flights sync.Map // *contract.Operation -> *atomic.Int64, how many run now
 }
 
 // NewSteps returns the steps.
@@ -50,19 +49,29 @@ func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 	if !s.limiter.Take(x.Request.Context(), counts) {
 		return refusal(counts, policies)
 	}
-	rateLimit, policy := headers(counts)
-	join(x.Writer.Header(), "Ratelimit", rateLimit)
-	join(x.Writer.Header(), "Ratelimit-Policy", policy)
+	h := x.Writer.Header()
+	limits, policy := headers(first(h[limitsName]), first(h[policyName]), counts) // an earlier station may have begun the lists
+	set(x, limitsName, limits)
+	set(x, policyName, policy)
 	return nil
 }
 
-// join adds to a list that an earlier station began; name is in canonical form.
-func join(h http.Header, name, value string) {
-	if before := h[name]; len(before) > 0 {
-		before[0] += ", " + value
+// The names of the fields, as net/http has them.
+const limitsName, policyName = "Ratelimit", "Ratelimit-Policy"
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+func set(x *httpserver.Exchange, name, value string) {
+	if values := x.Writer.Header()[name]; len(values) > 0 {
+		values[0] = value
 		return
 	}
-	h[name] = []string{value}
+	x.SetHeader(name, value)
 }
 
 // keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
@@ -70,7 +79,7 @@ func join(h http.Header, name, value string) {
 func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	switch p.Key {
 	case "ip":
-		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, network(x.ClientIP)), true
+		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, network(x)), true
 	case "operation":
 		return ratelimit.NewKey(p.Name, "operation", x.Operation.ID), true
 	case "sub":
@@ -90,9 +99,12 @@ func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 const ipv6Network = 64
 
 // network returns what a limit by address counts by: an IPv4 address, or the network of an IPv6 one.
-func network(ip netip.Addr) string {
-	ip = ip.Unmap().WithZone("")
-	if !ip.Is6() {
+func network(x *httpserver.Exchange) string {
+	ip := x.ClientIP
+	if ip.Is4() {
+		return x.Client()
+	}
+	if ip = ip.Unmap().WithZone(""); !ip.Is6() {
 		return ip.String()
 	}
 	return netip.PrefixFrom(ip, ipv6Network).Masked().String()
@@ -104,12 +116,20 @@ func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	if most == 0 {
 		return nil
 	}
-	held, _ := s.flights.LoadOrStore(x.Operation.ID, new(atomic.Int64))
-	running := held.(*atomic.Int64)
+	running := s.flight(x.Operation)
 	if running.Add(1) > most {
 		running.Add(-1)
 		return problem.New(problem.Overloaded, "Too many requests of this operation run right now.").WithRetryAfter(time.Second)
 	}
-	x.After(func() { running.Add(-1) })
+	x.Hold(running)
 	return nil
+}
+
+// flight returns how many requests of an operation run now.
+func (s *Steps) flight(op *contract.Operation) *atomic.Int64 {
+	held, known := s.flights.Load(op)
+	if !known {
+		held, _ = s.flights.LoadOrStore(op, new(atomic.Int64))
+	}
+	return held.(*atomic.Int64)
 }

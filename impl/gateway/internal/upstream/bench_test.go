@@ -126,7 +126,7 @@ func bare(b *testing.B, at *url.URL, method string, body []byte) func() error {
 	c, err := net.Dial("tcp", at.Host)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
-	sent := &Request{Method: method, Target: benchTarget, Header: benchHeader(), Body: body}
+	sent := &Request{Method: method, Target: benchTarget, Fields: FieldsOf(benchHeader()), Body: body}
 	request, err := sent.appendHead(nil, at.Host)
 	require.NoError(b, err)
 	request = append(request, body...)
@@ -163,7 +163,7 @@ func byTransport(ctx context.Context, transport *http.Transport, at *url.URL, me
 func byUs(ctx context.Context, service *Service, method string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	res, err := service.Do(ctx, &Request{Method: method, Target: benchTarget, Header: benchHeader(), Body: body})
+	res, err := service.Do(ctx, &Request{Method: method, Target: benchTarget, Fields: FieldsOf(benchHeader()), Body: body})
 	if err != nil {
 		return err
 	}

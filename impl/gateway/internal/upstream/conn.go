@@ -111,7 +111,7 @@ func (t *Target) dial(ctx context.Context) (*conn, error) {
 // roundTrip sends the request and reads the head of its answer. The answer holds the connection; after an error it is of no more use.
 func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Response, error) {
 	c.ctx, c.answered, c.writing = ctx, false, nil
-	stop := context.AfterFunc(ctx, c.abort)
+	stop := afterEnd(ctx, c.abort)
 	h, err := c.exchange(t, req)
 	if err != nil {
 		stop()
@@ -137,6 +137,16 @@ func (c *conn) response(h *head) *Response {
 	}
 	res.ended = h.kind == bodyNone || h.kind == bodyLength && h.length == 0
 	return res
+}
+
+// afterEnd is context.AfterFunc, by the context's own means where it has some.
+func afterEnd(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(interface {
+		Watch(f func()) (stop func() bool)
+	}); ok {
+		return own.Watch(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 func (c *conn) exchange(t *Target, req *Request) (*head, error) {

@@ -42,7 +42,7 @@ func TestSend_sendsTheBytesThatItWasGiven(t *testing.T) {
 		{Method: "POST", Target: "/p", Stream: bytes.NewReader(large), Length: -1},
 		{Method: "POST", Target: "/p", Stream: bytes.NewReader(nil), Length: -1},
 	} {
-		r.Header = http.Header{"X-A": {"1", "2"}, "Content-Length": {"77"}, "Transfer-Encoding": {"chunked"}, "Host": {"evil"}, "Connection": {"X-A"}}
+		r.Fields = []Field{{"X-A", "1"}, {"X-A", "2"}, {"Content-Length", "77"}, {"Transfer-Encoding", "chunked"}, {"Host", "evil"}, {"Connection", "X-A"}}
 		want := r.Body
 		if r.Stream != nil {
 			want, _ = io.ReadAll(r.Stream)
@@ -58,7 +58,7 @@ func TestSend_sendsTheBytesThatItWasGiven(t *testing.T) {
 	}
 	for _, bad := range []*Request{
 		{Method: "GET", Target: "/a b"}, {Method: "GET", Target: "/a\r\nX: y"}, {Method: "GET", Target: "a"}, {Method: "GET", Target: ""},
-		{Method: "GET", Target: "/", Header: http.Header{"X": {"a\r\nY: b"}}}, {Method: "GET", Target: "/", Header: http.Header{"X: y\r\nZ": {"a"}}},
+		{Method: "GET", Target: "/", Fields: []Field{{"X", "a\r\nY: b"}}}, {Method: "GET", Target: "/", Fields: []Field{{"X: y\r\nZ", "a"}}},
 	} {
 		_, _, err := ask(t, s, bad)
 		require.ErrorIs(t, err, errUnsendable)

@@ -131,7 +131,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("PUT", "//x/../y", "Transfer-Encoding", "chunked", []byte("0\r\n\r\n"))
 	f.Add("GET /b HTTP/1.1\r\nX", "/", "X Y", "a\r\nHost: evil", []byte("x"))
 	f.Fuzz(func(t *testing.T, method, target, name, value string, body []byte) {
-		r := &Request{Method: method, Target: target, Header: http.Header{name: {value}}, Body: body}
+		r := &Request{Method: method, Target: target, Fields: []Field{{name, value}}, Body: body}
 		out, err := r.appendHead(nil, "service:8000")
 		if err != nil {
 			return

@@ -12,14 +12,28 @@ import (
 // Request is what is sent to a service.
 type Request struct {
 	Method     string
-	Target     string      // path and query, sent byte for byte
-	Header     http.Header // without Host and what says how long the body is
-	Body       []byte      // a body in memory
-	Stream     io.Reader   // a body that is passed on as it comes; Body is nil then
-	Length     int64       // of Stream; -1: not known
-	Probe      bool        // it asks how the target is: one that is not ready answers it too
-	Repeatable bool        // sending it twice does no more than sending it once; ignored with Stream
-	Repeats    int         // how often it may be sent again, when it is repeatable, after connections that broke
+	Target     string    // path and query, sent byte for byte
+	Fields     []Field   // of the header, in this order, without Host and what says how long the body is
+	Body       []byte    // a body in memory
+	Stream     io.Reader // a body that is passed on as it comes; Body is nil then
+	Length     int64     // of Stream; -1: not known
+	Probe      bool      // it asks how the target is: one that is not ready answers it too
+	Repeatable bool      // sending it twice does no more than sending it once; ignored with Stream
+	Repeats    int       // how often it may be sent again, when it is repeatable, after connections that broke
+}
+
+// Field is one line of a header. Its name is in canonical form.
+type Field struct{ Name, Value string }
+
+// FieldsOf returns the fields of a header.
+func FieldsOf(header http.Header) []Field {
+	fields := make([]Field, 0, len(header))
+	for name, values := range header {
+		for _, value := range values {
+			fields = append(fields, Field{name, value})
+		}
+	}
+	return fields
 }
 
 // repeatable reports whether the request may be sent again after it may have arrived.
@@ -42,19 +56,18 @@ func (r *Request) appendHead(b []byte, host string) ([]byte, error) {
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	b = append(b, host...)
 	b = append(b, "\r\n"...)
-	for name, values := range r.Header {
-		if framing[textproto.CanonicalMIMEHeaderKey(name)] {
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if framing[textproto.CanonicalMIMEHeaderKey(f.Name)] {
 			continue
 		}
-		for _, value := range values {
-			if !token(name) || !fieldText(value) {
-				return nil, errUnsendable
-			}
-			b = append(b, name...)
-			b = append(b, ": "...)
-			b = append(b, value...)
-			b = append(b, "\r\n"...)
+		if !token(f.Name) || !fieldText(f.Value) {
+			return nil, errUnsendable
 		}
+		b = append(b, f.Name...)
+		b = append(b, ": "...)
+		b = append(b, f.Value...)
+		b = append(b, "\r\n"...)
 	}
 	b = r.appendLength(b)
 	return append(b, "\r\n"...), nil

@@ -116,7 +116,7 @@ func nobody(t *testing.T) *url.URL {
 func get() *Request { return &Request{Method: "GET", Target: "/a?b=%20", Repeatable: true, Repeats: 1} }
 
 func post() *Request {
-	return &Request{Method: "POST", Target: "/a", Body: []byte(`{"a":1}`), Header: http.Header{"Content-Type": {"application/json"}}, Repeats: 1}
+	return &Request{Method: "POST", Target: "/a", Body: []byte(`{"a":1}`), Fields: []Field{{"Content-Type", "application/json"}}, Repeats: 1}
 }
 
 // ask sends a request and reads the answer.

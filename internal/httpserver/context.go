@@ -1,0 +1,146 @@
+package httpserver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+type exchangeKey struct{}
+
+// exchangeContext is the context of a request. It leads to the exchange and to the request's id. Inside is net/http's context, which ends when the
+// client leaves. Once the operation is known it ends with the operation's time, too. Many requests never ask for the channel that tells it, and
+// are done without what it costs.
+type exchangeContext struct {
+	context.Context
+	x   *Exchange
+	end time.Time // of the operation; zero: it is not known yet
+
+	mu     sync.Mutex
+	timed  context.Context // Context until end; nil: nobody has asked for it
+	cancel context.CancelFunc
+	over   bool // finish was called
+}
+
+// Deadline implements context.Context.
+func (c *exchangeContext) Deadline() (time.Time, bool) {
+	if c.end.IsZero() {
+		return c.Context.Deadline()
+	}
+	return c.end, true
+}
+
+// Done implements context.Context.
+func (c *exchangeContext) Done() <-chan struct{} {
+	if c.end.IsZero() {
+		return c.Context.Done()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.cancel = context.WithDeadline(c.Context, c.end)
+		if c.over {
+			c.cancel()
+		}
+	}
+	return c.timed.Done()
+}
+
+// Err implements context.Context.
+func (c *exchangeContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed != nil {
+		return c.timed.Err()
+	}
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	switch {
+	case c.over:
+		return context.Canceled
+	case !c.end.IsZero() && !time.Now().Before(c.end):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value implements context.Context. The contexts that others derive from this one find in timed what they hang on.
+func (c *exchangeContext) Value(key any) any {
+	switch key.(type) {
+	case exchangeKey:
+		return c.x
+	case problem.RequestIDKey:
+		return &c.x.requestID[0]
+	}
+	c.mu.Lock()
+	inside := c.timed
+	c.mu.Unlock()
+	if inside == nil {
+		inside = c.Context
+	}
+	return inside.Value(key)
+}
+
+// finish ends the context.
+func (c *exchangeContext) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// Watch has f called in a goroutine of its own when the context ends, as context.AfterFunc does, and costs less. stop ends that, must be called
+// once, and reports whether f was not called and never will be.
+func (c *exchangeContext) Watch(f func()) (stop func() bool) {
+	if c.end.IsZero() {
+		return context.AfterFunc(c.Context, f)
+	}
+	a, ok := alarms.Get().(*alarm)
+	if !ok {
+		a = &alarm{}
+		a.ring, a.stop = a.call, a.end
+	}
+	return a.set(c, f)
+}
+
+// alarm calls a function when the time of a context is over or its client leaves. Those that rang are not used again.
+type alarm struct {
+	timer  *time.Timer
+	client func() bool // ends the watch over the client
+	once   sync.Once
+	f      func()
+
+	ring func()      // call, made once
+	stop func() bool // end, made once
+}
+
+var alarms sync.Pool
+
+func (a *alarm) set(c *exchangeContext, f func()) (stop func() bool) {
+	a.f = f
+	a.client = context.AfterFunc(c.Context, a.ring)
+	if a.timer == nil {
+		a.timer = time.AfterFunc(time.Until(c.end), a.ring)
+	} else {
+		a.timer.Reset(time.Until(c.end))
+	}
+	return a.stop
+}
+
+func (a *alarm) call() { a.once.Do(a.f) }
+
+// end lets the next request use an alarm that has not rung and never will.
+func (a *alarm) end() bool {
+	quiet := a.timer.Stop()
+	quiet = a.client() && quiet
+	if quiet {
+		a.f, a.client = nil, nil
+		alarms.Put(a)
+	}
+	return quiet
+}
