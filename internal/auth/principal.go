@@ -84,7 +84,8 @@ func Bearer(r *http.Request) (string, error) {
 		return "", invalidToken("more than one Authorization header")
 	}
 	scheme, token, found := strings.Cut(values[0], " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
+	if !found || !strings.EqualFold(scheme, "Bearer") || token == "" ||
+		strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0 { // faster than ContainsAny
 		return "", invalidToken("the Authorization header is not Bearer with one token")
 	}
 	return token, nil

@@ -29,11 +29,15 @@ func (f *Forwarder) passedOn(op *contract.Operation) []string {
 	if known, ok := f.names.Load(op); ok {
 		return known.([]string)
 	}
-	names := append(slices.Clone(everyService), op.RequestHeaders()...)
-	slices.Sort(names)
-	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return saidByUs[name] })
-	known, _ := f.names.LoadOrStore(op, names)
+	known, _ := f.names.LoadOrStore(op, withDeclared(op.RequestHeaders()))
 	return known.([]string)
+}
+
+// withDeclared returns the names for an operation that declares these headers. What the gateway writes itself is never among them.
+func withDeclared(declared []string) []string {
+	names := append(slices.Clone(everyService), declared...)
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return saidByUs[name] })
 }
 
 // usualFields is room for the fields that a request commonly has.
