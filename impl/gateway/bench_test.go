@@ -172,7 +172,7 @@ func TestGate_allocatesLittleForARequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		request func(authority, token string) string
 		most    float64
-	}{"get": {benchGet, 49}, "post": {benchPost, 58}} {
+	}{"get": {benchGet, 49}, "post": {benchPost, 57}} {
 		require.LessOrEqual(t, testing.AllocsPerRun(2000, h.client(t, true, c.request)), c.most, name)
 	}
 }

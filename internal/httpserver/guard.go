@@ -113,15 +113,14 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	if r.ContentLength > limit {
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
-	connection := http.NewResponseController(w)
 	patience := op.Policy.Timeout
 	if op.Public {
 		patience = min(patience, publicReadTime)
 	}
-	_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
+	setReadDeadline(w, time.Now().Add(patience))
 	body, err := readAll(w, r, limit)
 	if err == nil {
-		_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
+		setReadDeadline(w, time.Time{}) // else it would end the request's context while the handler works
 	} else {
 		hangUp(w)
 	}
@@ -143,6 +142,18 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 		return nil, nil
 	}
 	return body, nil
+}
+
+// setReadDeadline sets the connection's deadline for reading, without the http.ResponseController that would be allocated for each request.
+func setReadDeadline(w http.ResponseWriter, at time.Time) {
+	if outer, ok := w.(*response); ok {
+		w = outer.ResponseWriter
+	}
+	if connection, ok := w.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = connection.SetReadDeadline(at) // a connection that has ended needs none
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(at) // a test recorder has none to set
 }
 
 // heldBody is a body that has been read.
@@ -186,17 +197,21 @@ func (p peer) clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	if !p.proxy {
 		return p.address
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	hops := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	for {
+		last := strings.LastIndexByte(hops, ',')
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[last+1:]))
 		if err != nil {
 			return p.address
 		}
 		if hop = hop.Unmap(); !contains(trusted, hop) {
 			return hop
 		}
+		if last < 0 {
+			return p.address
+		}
+		hops = hops[:last]
 	}
-	return p.address
 }
 
 // TimeoutHeader tells a service how many milliseconds are left for a request. The gateway sets it.
