@@ -113,26 +113,18 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	if r.ContentLength > limit {
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
+	connection := http.NewResponseController(w)
 	patience := op.Policy.Timeout
 	if op.Public {
 		patience = min(patience, publicReadTime)
 	}
-	setReadDeadline(w, time.Now().Add(patience))
+	_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
 	body, err := readAll(w, r, limit)
-	if err == nil {
-		setReadDeadline(w, time.Time{}) // else it would end the request's context while the handler works
-	} else {
+	if err != nil {
 		hangUp(w)
+		return nil, unread(r, err)
 	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
-	case errors.Is(err, os.ErrDeadlineExceeded), err != nil && errors.Is(r.Context().Err(), context.DeadlineExceeded):
-		return nil, problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
-	case err != nil:
-		return nil, problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
-	}
+	_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
 	fresh := &heldBody{}
 	fresh.Reset(body)
 	r.Body, r.ContentLength = fresh, int64(len(body))
@@ -144,16 +136,16 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	return body, nil
 }
 
-// setReadDeadline sets the connection's deadline for reading, without the http.ResponseController that would be allocated for each request.
-func setReadDeadline(w http.ResponseWriter, at time.Time) {
-	if outer, ok := w.(*response); ok {
-		w = outer.ResponseWriter
+// unread says why a body could not be read.
+func unread(r *http.Request, err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		return problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
 	}
-	if connection, ok := w.(interface{ SetReadDeadline(time.Time) error }); ok {
-		_ = connection.SetReadDeadline(at) // a connection that has ended needs none
-		return
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(at) // a test recorder has none to set
+	return problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
 }
 
 // heldBody is a body that has been read.
