@@ -31,6 +31,8 @@ const (
 	probeEvery = 10 * time.Second
 	probeMost  = time.Second
 	probeWork  = 10
+	// firstProbes is how many probes a class gets soon, one after the other: each halves limits that it could not get below quiet.
+	firstProbes = 6
 )
 
 // Outcome is how admitted work ended.
@@ -74,6 +76,7 @@ type class struct {
 	strict  bool            // there is more than a burst
 	quiet   float64         // seconds; 0: not known yet
 	recent  float64         // duration now, a moving average in seconds
+	probes  int             // begun for it, up to firstProbes
 
 	window struct {
 		began time.Time
@@ -320,11 +323,16 @@ func (a *Adaptive) learn(c *class, now, began time.Time, o Outcome) {
 	w.began, w.work, w.took, w.felt = now, 0, 0, false
 }
 
-// considerProbe begins to hold all but a few back when a limit is felt and it is not known, or not lately, how long the work takes in quiet.
+// considerProbe begins to hold all but a few back when a limit is felt and it is not known, or not lately, how long the work takes in quiet. Work of
+// which that never gets known, because none of it is done, holds the others back soon after it has come and then no more often than any.
 func (a *Adaptive) considerProbe(c *class, now time.Time) {
-	if !a.probing && (c.quiet == 0 || now.Sub(a.learned) >= probeEvery) && now.Sub(a.learned) >= probeMost {
-		a.probing, a.probe, a.learning = true, now, 0
+	age := now.Sub(a.learned)
+	unknown := c.quiet == 0 && c.probes < firstProbes
+	if a.probing || age < probeMost || !unknown && age < probeEvery {
+		return
 	}
+	c.probes = min(c.probes+1, firstProbes)
+	a.probing, a.probe, a.learning = true, now, 0
 }
 
 // blend moves an average towards the latest value.

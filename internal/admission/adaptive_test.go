@@ -231,6 +231,29 @@ func TestAdaptive_opensAgainAfterAnOutage(t *testing.T) {
 	require.Greater(t, a.Limits()["x"], firstLimit)
 }
 
+// A class of which nothing is ever done does not hold the others back every second.
+func TestAdaptive_probesNoMoreThanNeededForWorkThatNeverGetsDone(t *testing.T) {
+	a := NewAdaptive()
+	now := time.Unix(0, 0)
+	a.now = func() time.Time { return now }
+	probes := 0
+	for range 120 { // seconds
+		for range firstLimit + 1 {
+			if turn, err := a.arrive("hangs"); err == nil && turn != nil {
+				a.abandon("hangs", turn)
+			}
+		}
+		before := a.probing
+		now = now.Add(time.Second)
+		if before {
+			probes++
+			a.endProbe()
+		}
+	}
+	require.LessOrEqual(t, probes, firstProbes+120/10+1)
+	require.Positive(t, probes)
+}
+
 // What fails at once, as a dial that is refused, says nothing of how much can be done.
 func TestAdaptive_learnsNothingFromFailures(t *testing.T) {
 	a := NewAdaptive()

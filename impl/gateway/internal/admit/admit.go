@@ -56,12 +56,13 @@ func (s *Station) Admit(x *httpserver.Exchange) error {
 	return nil
 }
 
-// outcome says what a status, or the error in its place, tells of how much the service can do.
+// outcome says what a status, or the error in its place, tells of how much the service can do. Refusals are quick, and would teach a quiet duration that the
+// operation's real work never has.
 func outcome(status int, err error) admission.Outcome {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, problem.UpstreamTimeout):
 		return admission.TooLate
-	case err != nil || status == 0 || status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
+	case err != nil || status == 0 || status >= http.StatusBadRequest:
 		return admission.Failed
 	}
 	return admission.Done
