@@ -974,7 +974,7 @@ type TokenResponse struct {
 
 	// ExpiresIn Seconds.
 	ExpiresIn    int64         `json:"expires_in"`
-	RateLimit    *KeyRateLimit `json:"rate_limit,omitempty"`
+	RateLimit    *KeyRateLimit `json:"rateLimit,omitempty"`
 	RefreshToken *string       `json:"refresh_token,omitempty"`
 
 	// Scope Space-separated.
@@ -1817,7 +1817,7 @@ type ClientInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes any type of body and a specified content type.
@@ -1832,7 +1832,7 @@ type ClientInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
@@ -2940,7 +2940,7 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 // the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes any type of body and a specified content type.
@@ -2965,7 +2965,7 @@ func (c *Client) IssueTokenWithBody(ctx context.Context, contentType string, bod
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 // the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
@@ -6827,7 +6827,7 @@ type ClientWithResponsesInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6842,7 +6842,7 @@ type ClientWithResponsesInterface interface {
 	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+	// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
@@ -15322,7 +15322,7 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 // the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -15343,7 +15343,7 @@ func (c *ClientWithResponses) IssueTokenWithBodyWithResponse(ctx context.Context
 // names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
 // for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
 // name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant. `rate_limit` tells the limit of a key that has one: each token issued for
+// refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
 // the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).

@@ -29,7 +29,7 @@ func TestExplain_worksOfflineAndExitsByTheVerdict(t *testing.T) {
 		"GET /kms/v1/nothing":                                         {1, "404 not_found"},
 		"GET http://fountain.example":                                 {1, "404 not_found"},
 		"get /kms/v1/health":                                          {1, "501 method_unknown"},
-		"GET /kms/v1/%zz":                                             {1, "400 malformed_request"},
+		"GET /kms/v1/%zz":                                             {1, "400 malformed_target"},
 		"GET /kms/v1/health --header Accept:image/png":                {1, "406 not_acceptable"},
 		"GET /kms/v1/health --header Connection:If-Match":             {1, "400 invalid_request"},
 		"PATCH /kms/v1/users/usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P":          {0, "these are needed: If-Match"},

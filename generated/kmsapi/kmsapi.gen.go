@@ -973,7 +973,7 @@ type TokenResponse struct {
 
 	// ExpiresIn Seconds.
 	ExpiresIn    int64         `json:"expires_in"`
-	RateLimit    *KeyRateLimit `json:"rate_limit,omitempty"`
+	RateLimit    *KeyRateLimit `json:"rateLimit,omitempty"`
 	RefreshToken *string       `json:"refresh_token,omitempty"`
 
 	// Scope Space-separated.

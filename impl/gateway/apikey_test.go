@@ -185,7 +185,7 @@ func TestAPIKey_aRefusedKeyCostsTheKmsLittle(t *testing.T) {
 // A key with a limit of its own counts with every request: its tokens are not kept.
 func TestAPIKey_withALimitCountsEveryRequest(t *testing.T) {
 	d := newKeyDesk(t)
-	d.issues(`,"rate_limit":{"limit":5,"windowSeconds":60}`, nil)
+	d.issues(`,"rateLimit":{"limit":5,"windowSeconds":60}`, nil)
 	_, key := keytext.New(keytext.Live)
 	var all sync.WaitGroup
 	for range 6 {

@@ -2,6 +2,8 @@ package httpserver
 
 import (
 	"bytes"
+	"net/http"
+	"net/url"
 
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -61,7 +63,19 @@ func checkRequestLine(line []byte) (minor byte, fault *problem.Error) {
 	if version[5] != '1' || version[7] > '1' {
 		return 0, problem.New(problem.VersionUnsupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
 	}
-	return version[7], nil
+	return version[7], checkTarget(method, target)
+}
+
+// checkTarget refuses the targets that net/http cannot read, and would answer by itself.
+func checkTarget(method, target []byte) *problem.Error {
+	path, _, _ := bytes.Cut(target, []byte("?"))
+	if target[0] == '/' && bytes.IndexByte(path, '%') < 0 || string(method) == http.MethodConnect {
+		return nil
+	}
+	if _, err := url.ParseRequestURI(string(target)); err != nil {
+		return problem.New(problem.MalformedTarget, "The request target cannot be read.") // the error holds the target
+	}
+	return nil
 }
 
 // fields are those of a head that frame the message or that net/http answers itself.

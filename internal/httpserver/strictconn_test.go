@@ -23,6 +23,10 @@ var badHeads = map[string]struct {
 	head, code string
 	status     int
 }{
+	"bad escape in the path":      {"GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
+	"escape cut off":              {"GET /a% HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
+	"no path":                     {"GET a/b HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
+	"bad port in a URL":           {"GET http://x:y/ HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
 	"length and chunked":          {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", "malformed_request", 400},
 	"chunked and length":          {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\ncontent-length: 0\r\n\r\n", "malformed_request", 400},
 	"length twice":                {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n", "malformed_request", 400},

@@ -22,6 +22,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
@@ -200,7 +201,7 @@ func mount(s *Service) func(chi.Router) {
 
 func TestServe_goesFromHealthToReadyToClosed(t *testing.T) {
 	c, log := settings(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := httpserver.Listen(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
 	ready, moon := make(chan struct{}), make(chan struct{})
 	c.Listener, c.OnReady = listener, func() { close(ready) }

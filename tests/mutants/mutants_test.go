@@ -50,7 +50,7 @@ var mutants = []mutant{
 	{"stepUp.for", "internal/auth/authorize.go", "!slices.Contains(s.For, p.Kind)", "p.Kind == KindService"},
 	{"apiKey", "impl/gateway/internal/apikey/apikey.go", "if x.Operation.Public || !x.Operation.Policy.APIKey {", "if x.Operation.Public {"},
 	{"audience of a known token", "internal/auth/cache.go", " || !known.principal.hasAudience(audience)", ""},
-	{"audience", "internal/auth/token.go", "if want.audience != AnyAudience {", "if false {"},
+	{"audience", "internal/auth/token.go", "if audience != AnyAudience {", "if false {"},
 	{"revocation", "internal/auth/verifier.go", "	if revoked {", "	if revoked && false {"},
 	{"code of a service", "impl/gateway/internal/stepup/stepup.go", " && x.Principal.Kind == auth.KindUser", ""},
 	{"raised token of low acr", "impl/gateway/internal/stepup/stepup.go", "	if err := auth.RequireStepUp(p, x.Operation, s.clock.Now()); err != nil {\n		return err\n	}\n	x.Principal = p", "	x.Principal = p"},
@@ -59,7 +59,7 @@ var mutants = []mutant{
 
 	// How much.
 	{"rate of a service", "impl/gateway/internal/limit/steps.go", "\"sub\", x.Operation.Word, x.Principal.Subject", "\"sub\", x.Principal.Subject"},
-	{"place given back", "impl/gateway/internal/limit/steps.go", "x.After(func() { running.Add(-1) })", "_ = running"},
+	{"place given back", "impl/gateway/internal/limit/steps.go", "	x.Hold(running)", "	_ = running"},
 	{"timeout", "internal/httpserver/httpserver.go", "allowed := op.Policy.Timeout\n", "allowed := op.Policy.Timeout + time.Hour\n"},
 	{"time of a trusted proxy", "internal/httpserver/httpserver.go", "if x.timeLeft > 0 {", "if false {"},
 	{"body.max", "internal/httpserver/guard.go", "	limit := op.Policy.Body.Max", "	limit := op.Policy.Body.Max + 1<<30"},

@@ -35,7 +35,7 @@ func newTokens(kmsURL string, client *http.Client) (*tokens, error) {
 type said struct {
 	AccessToken string          `json:"access_token"`
 	ExpiresIn   int64           `json:"expires_in"`
-	RateLimit   json.RawMessage `json:"rate_limit"`
+	RateLimit   json.RawMessage `json:"rateLimit"`
 	Error       string          `json:"error"`
 }
 
