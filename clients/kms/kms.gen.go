@@ -186,6 +186,24 @@ func (e APIKeyVerdictOwnerKind) Valid() bool {
 	}
 }
 
+// Defines values for ContractStatus.
+const (
+	ContractStatusActive   ContractStatus = "active"
+	ContractStatusDisabled ContractStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the ContractStatus enum.
+func (e ContractStatus) Valid() bool {
+	switch e {
+	case ContractStatusActive:
+		return true
+	case ContractStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionPrincipal.
 const (
 	IntrospectionPrincipalService IntrospectionPrincipal = "service"
@@ -575,6 +593,130 @@ type APIKeyWithSecret struct {
 	Key string `json:"key"`
 }
 
+// Contract What the kms knows of an adopted service's contract.
+type Contract struct {
+	ActiveContent bool      `json:"activeContent"`
+	CreatedAt     time.Time `json:"createdAt"`
+
+	// Digest SHA-256 of the files in hexadecimal.
+	Digest string `json:"digest"`
+
+	// DocumentVersion The document's `info.version`.
+	DocumentVersion string   `json:"documentVersion"`
+	Name            string   `json:"name"`
+	Public          []string `json:"public"`
+
+	// Shadow The document beside the live one.
+	Shadow *ContractShadow `json:"shadow,omitempty"`
+
+	// Status The service's.
+	Status    ContractStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updatedAt"`
+
+	// UpdatedBy The user who put the live document.
+	UpdatedBy string   `json:"updatedBy"`
+	Upstreams []string `json:"upstreams"`
+
+	// Version Of this description: every put raises it, of a shadow too.
+	Version      int64 `json:"version"`
+	WarningCount int64 `json:"warningCount"`
+
+	// Warnings The first 1000; absent in lists.
+	Warnings *[]ContractWarning `json:"warnings,omitempty"`
+}
+
+// ContractStatus The service's.
+type ContractStatus string
+
+// ContractChange defines model for ContractChange.
+type ContractChange struct {
+	Message string `json:"message"`
+
+	// Name What `accept` calls it.
+	Name string `json:"name"`
+}
+
+// ContractDocument defines model for ContractDocument.
+type ContractDocument struct {
+	// File The name of the document among the files.
+	File  string         `json:"file"`
+	Files []ContractFile `json:"files"`
+}
+
+// ContractFile defines model for ContractFile.
+type ContractFile struct {
+	// Name A relative path, as references name it.
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// ContractList defines model for ContractList.
+type ContractList struct {
+	Items      []Contract `json:"items"`
+	NextCursor *string    `json:"nextCursor,omitempty"`
+}
+
+// ContractPut defines model for ContractPut.
+type ContractPut struct {
+	// Accept The names of the breaking and looser changes that are wanted, as `contract_breaking` lists them.
+	Accept *[]string `json:"accept,omitempty"`
+
+	// ActiveContent Whether answers may be of a media type that a browser runs, such as text/html. Absent with `shadow`.
+	ActiveContent *bool `json:"activeContent,omitempty"`
+
+	// File A relative path, as references name it.
+	File string `json:"file"`
+
+	// Files The document and every file that it references, at most 8 MiB together; a reference elsewhere is refused.
+	Files []ContractFile `json:"files"`
+
+	// Public The operations that stay open to everybody, by operationId: what the document says with `security: []` stays closed without.
+	Public *[]string `json:"public,omitempty"`
+
+	// Shadow Keep the document beside the live one.
+	Shadow *bool `json:"shadow,omitempty"`
+
+	// Upstreams Where the service listens: the replicas of one service. Absent with `shadow`, else required.
+	Upstreams *[]string `json:"upstreams,omitempty"`
+}
+
+// ContractShadow The document beside the live one.
+type ContractShadow struct {
+	ChangeCount int64 `json:"changeCount"`
+
+	// Changes The first 1000 of those by which it breaks clients of the live document, or asks for less; absent in lists.
+	Changes *[]ContractChange `json:"changes,omitempty"`
+
+	// Digest SHA-256 of the files in hexadecimal.
+	Digest          string    `json:"digest"`
+	DocumentVersion string    `json:"documentVersion"`
+	Public          []string  `json:"public"`
+	UpdatedAt       time.Time `json:"updatedAt"`
+	UpdatedBy       string    `json:"updatedBy"`
+	WarningCount    int64     `json:"warningCount"`
+
+	// Warnings The first 1000; absent in lists.
+	Warnings *[]ContractWarning `json:"warnings,omitempty"`
+}
+
+// ContractWarning Something that the document has wrong, and that it is adopted around.
+type ContractWarning struct {
+	// At File and line.
+	At string `json:"at"`
+
+	// Hint What to write instead.
+	Hint    string `json:"hint"`
+	Message string `json:"message"`
+}
+
+// ContractWithFiles defines model for ContractWithFiles.
+type ContractWithFiles struct {
+	// Contract What the kms knows of an adopted service's contract.
+	Contract Contract          `json:"contract"`
+	Document ContractDocument  `json:"document"`
+	Shadow   *ContractDocument `json:"shadow,omitempty"`
+}
+
 // DataKey defines model for DataKey.
 type DataKey struct {
 	// Plaintext 32 random bytes.
@@ -745,7 +887,7 @@ type Revocation struct {
 	Epoch *int64 `json:"epoch,omitempty"`
 	ID    string `json:"id"`
 
-	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service). Others may come; pass them over.
+	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways). Others may come; pass them over.
 	Kind     string `json:"kind"`
 	Position int64  `json:"position"`
 
@@ -1055,6 +1197,9 @@ type WrappedDataKey struct {
 	Wrapped []byte `json:"wrapped"`
 }
 
+// ContractName defines model for ContractName.
+type ContractName = string
+
 // KeyID defines model for KeyId.
 type KeyID = string
 
@@ -1077,6 +1222,30 @@ type UserID = string
 type GetJwksParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListContractsParams defines parameters for ListContracts.
+type ListContractsParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetServiceContractParams defines parameters for GetServiceContract.
+type GetServiceContractParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutContractParams defines parameters for PutContract.
+type PutContractParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Only `*`, to adopt a service that has no contract yet.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListAPIKeysParams defines parameters for ListAPIKeys.
@@ -1308,6 +1477,9 @@ type CompleteStepUpJSONRequestBody = StepUp
 
 // BootstrapAdminJSONRequestBody defines body for BootstrapAdmin for application/json ContentType.
 type BootstrapAdminJSONRequestBody = AdminBootstrap
+
+// PutContractJSONRequestBody defines body for PutContract for application/json ContentType.
+type PutContractJSONRequestBody = ContractPut
 
 // CheckInvitationJSONRequestBody defines body for CheckInvitation for application/json ContentType.
 type CheckInvitationJSONRequestBody = InvitationCheck
@@ -1554,6 +1726,65 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 	BootstrapAdmin(ctx context.Context, body BootstrapAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListContracts List the contracts of adopted services by name
+	//
+	// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+	//
+	// Corresponds with GET /contracts (the `ListContracts` operationId).
+	ListContracts(ctx context.Context, params *ListContractsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetireContract End the adoption of a service
+	//
+	// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+	//
+	// Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
+	RetireContract(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetServiceContract Read the contract of an adopted service, with its documents
+	//
+	// Corresponds with GET /contracts/{contractName} (the `GetServiceContract` operationId).
+	GetServiceContract(ctx context.Context, contractName ContractName, params *GetServiceContractParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutContractWithBody Adopt a service by its OpenAPI document, or replace the document
+	//
+	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+	// within a second.
+	//
+	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	//
+	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+	PutContractWithBody(ctx context.Context, contractName ContractName, params *PutContractParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutContract Adopt a service by its OpenAPI document, or replace the document
+	//
+	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+	// within a second.
+	//
+	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	//
+	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+	PutContract(ctx context.Context, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetKmsHealth Tell that the process lives
 	//
@@ -2002,8 +2233,8 @@ type ClientInterface interface {
 
 	// DeleteService Delete a service
 	//
-	// Ends the service's keys and tokens for ever and withdraws its declared scopes. Its name stays taken, so that it never means another
-	// service. The family's services can't be deleted (403).
+	// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
+	// never means another service. The family's services can't be deleted (403).
 	//
 	// Corresponds with DELETE /services/{serviceId} (the `DeleteService` operationId).
 	DeleteService(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2018,7 +2249,7 @@ type ClientInterface interface {
 	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403).
+	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2030,7 +2261,7 @@ type ClientInterface interface {
 	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403).
+	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2388,6 +2619,115 @@ func (c *Client) BootstrapAdminWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 func (c *Client) BootstrapAdmin(ctx context.Context, body BootstrapAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewBootstrapAdminRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListContracts List the contracts of adopted services by name
+//
+// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+//
+// Corresponds with GET /contracts (the `ListContracts` operationId).
+func (c *Client) ListContracts(ctx context.Context, params *ListContractsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListContractsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetireContract End the adoption of a service
+//
+// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+//
+// Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
+func (c *Client) RetireContract(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetireContractRequest(c.Server, contractName)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetServiceContract Read the contract of an adopted service, with its documents
+//
+// Corresponds with GET /contracts/{contractName} (the `GetServiceContract` operationId).
+func (c *Client) GetServiceContract(ctx context.Context, contractName ContractName, params *GetServiceContractParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetServiceContractRequest(c.Server, contractName, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutContractWithBody Adopt a service by its OpenAPI document, or replace the document
+//
+// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+// within a second.
+//
+// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+// the document itself has wrong, and is adopted around, is told in `warnings`.
+//
+// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+func (c *Client) PutContractWithBody(ctx context.Context, contractName ContractName, params *PutContractParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutContractRequestWithBody(c.Server, contractName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutContract Adopt a service by its OpenAPI document, or replace the document
+//
+// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+// within a second.
+//
+// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+// the document itself has wrong, and is adopted around, is told in `warnings`.
+//
+// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+func (c *Client) PutContract(ctx context.Context, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutContractRequest(c.Server, contractName, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3335,8 +3675,8 @@ func (c *Client) EnrolService(ctx context.Context, body EnrolServiceJSONRequestB
 
 // DeleteService Delete a service
 //
-// Ends the service's keys and tokens for ever and withdraws its declared scopes. Its name stays taken, so that it never means another
-// service. The family's services can't be deleted (403).
+// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
+// never means another service. The family's services can't be deleted (403).
 //
 // Corresponds with DELETE /services/{serviceId} (the `DeleteService` operationId).
 func (c *Client) DeleteService(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3371,7 +3711,7 @@ func (c *Client) GetService(ctx context.Context, serviceID ServiceID, params *Ge
 // What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 // `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 // service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403).
+// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3393,7 +3733,7 @@ func (c *Client) UpdateServiceWithBody(ctx context.Context, serviceID ServiceID,
 // What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 // `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 // service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403).
+// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3983,6 +4323,228 @@ func NewBootstrapAdminRequestWithBody(server string, contentType string, body io
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListContractsRequest constructs an http.Request for the ListContracts method
+func NewListContractsRequest(server string, params *ListContractsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/contracts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRetireContractRequest constructs an http.Request for the RetireContract method
+func NewRetireContractRequest(server string, contractName ContractName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "contractName", contractName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/contracts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetServiceContractRequest constructs an http.Request for the GetServiceContract method
+func NewGetServiceContractRequest(server string, contractName ContractName, params *GetServiceContractParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "contractName", contractName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/contracts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutContractRequest calls the generic PutContract builder with application/json body
+func NewPutContractRequest(server string, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutContractRequestWithBody(server, contractName, params, "application/json", bodyReader)
+}
+
+// NewPutContractRequestWithBody constructs an http.Request for the PutContract method, with any body, and a specified content type
+func NewPutContractRequestWithBody(server string, contractName ContractName, params *PutContractParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "contractName", contractName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/contracts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -6553,6 +7115,71 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 	BootstrapAdminWithResponse(ctx context.Context, body BootstrapAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*BootstrapAdminResult, error)
 
+	// ListContractsWithResponse List the contracts of adopted services by name
+	//
+	// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /contracts (the `ListContracts` operationId).
+	ListContractsWithResponse(ctx context.Context, params *ListContractsParams, reqEditors ...RequestEditorFn) (*ListContractsResult, error)
+
+	// RetireContractWithResponse End the adoption of a service
+	//
+	// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
+	RetireContractWithResponse(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*RetireContractResult, error)
+
+	// GetServiceContractWithResponse Read the contract of an adopted service, with its documents
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /contracts/{contractName} (the `GetServiceContract` operationId).
+	GetServiceContractWithResponse(ctx context.Context, contractName ContractName, params *GetServiceContractParams, reqEditors ...RequestEditorFn) (*GetServiceContractResult, error)
+
+	// PutContractWithBodyWithResponse Adopt a service by its OpenAPI document, or replace the document
+	//
+	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+	// within a second.
+	//
+	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	//
+	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+	PutContractWithBodyWithResponse(ctx context.Context, contractName ContractName, params *PutContractParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutContractResult, error)
+
+	// PutContractWithResponse Adopt a service by its OpenAPI document, or replace the document
+	//
+	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+	// within a second.
+	//
+	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	//
+	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+	PutContractWithResponse(ctx context.Context, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody, reqEditors ...RequestEditorFn) (*PutContractResult, error)
+
 	// GetKmsHealthWithResponse Tell that the process lives
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7030,8 +7657,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteServiceWithResponse Delete a service
 	//
-	// Ends the service's keys and tokens for ever and withdraws its declared scopes. Its name stays taken, so that it never means another
-	// service. The family's services can't be deleted (403).
+	// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
+	// never means another service. The family's services can't be deleted (403).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7050,7 +7677,7 @@ type ClientWithResponsesInterface interface {
 	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403).
+	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7062,7 +7689,7 @@ type ClientWithResponsesInterface interface {
 	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403).
+	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8063,6 +8690,594 @@ func (r BootstrapAdminResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r BootstrapAdminResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListContractsResult401Headers the declared response headers of an HTTP 401 response for ListContracts
+type ListContractsResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ListContractsResult403Headers the declared response headers of an HTTP 403 response for ListContracts
+type ListContractsResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ListContractsResult429Headers the declared response headers of an HTTP 429 response for ListContracts
+type ListContractsResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ListContractsResultDefaultHeaders the declared response headers of an HTTP default response for ListContracts
+type ListContractsResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListContractsResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContractList
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListContractsResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListContractsResult403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListContractsResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListContractsResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListContractsResult) GetJSON200() *ContractList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListContractsResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListContractsResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListContractsResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListContractsResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListContractsResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListContractsResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListContractsResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListContractsResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetireContractResult401Headers the declared response headers of an HTTP 401 response for RetireContract
+type RetireContractResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RetireContractResult403Headers the declared response headers of an HTTP 403 response for RetireContract
+type RetireContractResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RetireContractResult404Headers the declared response headers of an HTTP 404 response for RetireContract
+type RetireContractResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RetireContractResult429Headers the declared response headers of an HTTP 429 response for RetireContract
+type RetireContractResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RetireContractResultDefaultHeaders the declared response headers of an HTTP default response for RetireContract
+type RetireContractResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RetireContractResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetireContractResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetireContractResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetireContractResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetireContractResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RetireContractResultDefaultHeaders
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetireContractResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetireContractResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetireContractResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetireContractResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetireContractResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetireContractResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetireContractResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetireContractResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetireContractResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetServiceContractResult200Headers the declared response headers of an HTTP 200 response for GetServiceContract
+type GetServiceContractResult200Headers struct {
+	ETag string
+}
+
+// GetServiceContractResult304Headers the declared response headers of an HTTP 304 response for GetServiceContract
+type GetServiceContractResult304Headers struct {
+	ETag string
+}
+
+// GetServiceContractResult401Headers the declared response headers of an HTTP 401 response for GetServiceContract
+type GetServiceContractResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetServiceContractResult403Headers the declared response headers of an HTTP 403 response for GetServiceContract
+type GetServiceContractResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetServiceContractResult404Headers the declared response headers of an HTTP 404 response for GetServiceContract
+type GetServiceContractResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetServiceContractResult429Headers the declared response headers of an HTTP 429 response for GetServiceContract
+type GetServiceContractResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetServiceContractResultDefaultHeaders the declared response headers of an HTTP default response for GetServiceContract
+type GetServiceContractResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetServiceContractResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContractWithFiles
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetServiceContractResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetServiceContractResult304Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetServiceContractResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetServiceContractResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetServiceContractResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetServiceContractResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetServiceContractResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetServiceContractResult) GetJSON200() *ContractWithFiles {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetServiceContractResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetServiceContractResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetServiceContractResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetServiceContractResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetServiceContractResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetServiceContractResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetServiceContractResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetServiceContractResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetServiceContractResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutContractResult200Headers the declared response headers of an HTTP 200 response for PutContract
+type PutContractResult200Headers struct {
+	ETag string
+}
+
+// PutContractResult201Headers the declared response headers of an HTTP 201 response for PutContract
+type PutContractResult201Headers struct {
+	ETag string
+}
+
+// PutContractResult401Headers the declared response headers of an HTTP 401 response for PutContract
+type PutContractResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResult403Headers the declared response headers of an HTTP 403 response for PutContract
+type PutContractResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResult404Headers the declared response headers of an HTTP 404 response for PutContract
+type PutContractResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResult409Headers the declared response headers of an HTTP 409 response for PutContract
+type PutContractResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResult412Headers the declared response headers of an HTTP 412 response for PutContract
+type PutContractResult412Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResult422Headers the declared response headers of an HTTP 422 response for PutContract
+type PutContractResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResult429Headers the declared response headers of an HTTP 429 response for PutContract
+type PutContractResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutContractResultDefaultHeaders the declared response headers of an HTTP default response for PutContract
+type PutContractResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContractResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contract
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Contract
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutContractResult200Headers
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutContractResult201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutContractResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutContractResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutContractResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutContractResult409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *PutContractResult412Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *PutContractResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PutContractResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutContractResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutContractResult) GetJSON200() *Contract {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutContractResult) GetJSON201() *Contract {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutContractResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutContractResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutContractResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutContractResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutContractResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14880,6 +16095,101 @@ func (c *ClientWithResponses) BootstrapAdminWithResponse(ctx context.Context, bo
 	return ParseBootstrapAdminResult(rsp)
 }
 
+// ListContractsWithResponse List the contracts of adopted services by name
+//
+// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /contracts (the `ListContracts` operationId).
+func (c *ClientWithResponses) ListContractsWithResponse(ctx context.Context, params *ListContractsParams, reqEditors ...RequestEditorFn) (*ListContractsResult, error) {
+	rsp, err := c.ListContracts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListContractsResult(rsp)
+}
+
+// RetireContractWithResponse End the adoption of a service
+//
+// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
+func (c *ClientWithResponses) RetireContractWithResponse(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*RetireContractResult, error) {
+	rsp, err := c.RetireContract(ctx, contractName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetireContractResult(rsp)
+}
+
+// GetServiceContractWithResponse Read the contract of an adopted service, with its documents
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /contracts/{contractName} (the `GetServiceContract` operationId).
+func (c *ClientWithResponses) GetServiceContractWithResponse(ctx context.Context, contractName ContractName, params *GetServiceContractParams, reqEditors ...RequestEditorFn) (*GetServiceContractResult, error) {
+	rsp, err := c.GetServiceContract(ctx, contractName, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetServiceContractResult(rsp)
+}
+
+// PutContractWithBodyWithResponse Adopt a service by its OpenAPI document, or replace the document
+//
+// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+// within a second.
+//
+// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+// the document itself has wrong, and is adopted around, is told in `warnings`.
+//
+// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+func (c *ClientWithResponses) PutContractWithBodyWithResponse(ctx context.Context, contractName ContractName, params *PutContractParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutContractResult, error) {
+	rsp, err := c.PutContractWithBody(ctx, contractName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutContractResult(rsp)
+}
+
+// PutContractWithResponse Adopt a service by its OpenAPI document, or replace the document
+//
+// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
+// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
+// within a second.
+//
+// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
+// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
+// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
+// the document itself has wrong, and is adopted around, is told in `warnings`.
+//
+// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
+// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
+// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
+func (c *ClientWithResponses) PutContractWithResponse(ctx context.Context, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody, reqEditors ...RequestEditorFn) (*PutContractResult, error) {
+	rsp, err := c.PutContract(ctx, contractName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutContractResult(rsp)
+}
+
 // GetKmsHealthWithResponse Tell that the process lives
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15651,8 +16961,8 @@ func (c *ClientWithResponses) EnrolServiceWithResponse(ctx context.Context, body
 
 // DeleteServiceWithResponse Delete a service
 //
-// Ends the service's keys and tokens for ever and withdraws its declared scopes. Its name stays taken, so that it never means another
-// service. The family's services can't be deleted (403).
+// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
+// never means another service. The family's services can't be deleted (403).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15683,7 +16993,7 @@ func (c *ClientWithResponses) GetServiceWithResponse(ctx context.Context, servic
 // What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 // `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 // service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403).
+// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15701,7 +17011,7 @@ func (c *ClientWithResponses) UpdateServiceWithBodyWithResponse(ctx context.Cont
 // What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
 // `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
 // service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403).
+// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17479,6 +18789,1158 @@ func ParseBootstrapAdminResult(rsp *http.Response) (*BootstrapAdminResult, error
 		response.Headers429 = &headers
 	case true:
 		var headers BootstrapAdminResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListContractsResult parses an HTTP response from a ListContractsWithResponse call
+func ParseListContractsResult(rsp *http.Response) (*ListContractsResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListContractsResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContractList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListContractsResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListContractsResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListContractsResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers ListContractsResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetireContractResult parses an HTTP response from a RetireContractWithResponse call
+func ParseRetireContractResult(rsp *http.Response) (*RetireContractResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetireContractResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RetireContractResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetireContractResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetireContractResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetireContractResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers RetireContractResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetServiceContractResult parses an HTTP response from a GetServiceContractWithResponse call
+func ParseGetServiceContractResult(rsp *http.Response) (*GetServiceContractResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetServiceContractResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContractWithFiles
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetServiceContractResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetServiceContractResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetServiceContractResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetServiceContractResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetServiceContractResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetServiceContractResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers GetServiceContractResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutContractResult parses an HTTP response from a PutContractWithResponse call
+func ParsePutContractResult(rsp *http.Response) (*PutContractResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutContractResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contract
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Contract
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutContractResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 201:
+		var headers PutContractResult201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutContractResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutContractResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutContractResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutContractResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers PutContractResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
+	case rsp.StatusCode == 422:
+		var headers PutContractResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers PutContractResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers PutContractResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -185,6 +185,24 @@ func (e APIKeyVerdictOwnerKind) Valid() bool {
 	}
 }
 
+// Defines values for ContractStatus.
+const (
+	ContractStatusActive   ContractStatus = "active"
+	ContractStatusDisabled ContractStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the ContractStatus enum.
+func (e ContractStatus) Valid() bool {
+	switch e {
+	case ContractStatusActive:
+		return true
+	case ContractStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionPrincipal.
 const (
 	IntrospectionPrincipalService IntrospectionPrincipal = "service"
@@ -574,6 +592,130 @@ type APIKeyWithSecret struct {
 	Key string `json:"key"`
 }
 
+// Contract What the kms knows of an adopted service's contract.
+type Contract struct {
+	ActiveContent bool      `json:"activeContent"`
+	CreatedAt     time.Time `json:"createdAt"`
+
+	// Digest SHA-256 of the files in hexadecimal.
+	Digest string `json:"digest"`
+
+	// DocumentVersion The document's `info.version`.
+	DocumentVersion string   `json:"documentVersion"`
+	Name            string   `json:"name"`
+	Public          []string `json:"public"`
+
+	// Shadow The document beside the live one.
+	Shadow *ContractShadow `json:"shadow,omitempty"`
+
+	// Status The service's.
+	Status    ContractStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updatedAt"`
+
+	// UpdatedBy The user who put the live document.
+	UpdatedBy string   `json:"updatedBy"`
+	Upstreams []string `json:"upstreams"`
+
+	// Version Of this description: every put raises it, of a shadow too.
+	Version      int64 `json:"version"`
+	WarningCount int64 `json:"warningCount"`
+
+	// Warnings The first 1000; absent in lists.
+	Warnings *[]ContractWarning `json:"warnings,omitempty"`
+}
+
+// ContractStatus The service's.
+type ContractStatus string
+
+// ContractChange defines model for ContractChange.
+type ContractChange struct {
+	Message string `json:"message"`
+
+	// Name What `accept` calls it.
+	Name string `json:"name"`
+}
+
+// ContractDocument defines model for ContractDocument.
+type ContractDocument struct {
+	// File The name of the document among the files.
+	File  string         `json:"file"`
+	Files []ContractFile `json:"files"`
+}
+
+// ContractFile defines model for ContractFile.
+type ContractFile struct {
+	// Name A relative path, as references name it.
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// ContractList defines model for ContractList.
+type ContractList struct {
+	Items      []Contract `json:"items"`
+	NextCursor *string    `json:"nextCursor,omitempty"`
+}
+
+// ContractPut defines model for ContractPut.
+type ContractPut struct {
+	// Accept The names of the breaking and looser changes that are wanted, as `contract_breaking` lists them.
+	Accept *[]string `json:"accept,omitempty"`
+
+	// ActiveContent Whether answers may be of a media type that a browser runs, such as text/html. Absent with `shadow`.
+	ActiveContent *bool `json:"activeContent,omitempty"`
+
+	// File A relative path, as references name it.
+	File string `json:"file"`
+
+	// Files The document and every file that it references, at most 8 MiB together; a reference elsewhere is refused.
+	Files []ContractFile `json:"files"`
+
+	// Public The operations that stay open to everybody, by operationId: what the document says with `security: []` stays closed without.
+	Public *[]string `json:"public,omitempty"`
+
+	// Shadow Keep the document beside the live one.
+	Shadow *bool `json:"shadow,omitempty"`
+
+	// Upstreams Where the service listens: the replicas of one service. Absent with `shadow`, else required.
+	Upstreams *[]string `json:"upstreams,omitempty"`
+}
+
+// ContractShadow The document beside the live one.
+type ContractShadow struct {
+	ChangeCount int64 `json:"changeCount"`
+
+	// Changes The first 1000 of those by which it breaks clients of the live document, or asks for less; absent in lists.
+	Changes *[]ContractChange `json:"changes,omitempty"`
+
+	// Digest SHA-256 of the files in hexadecimal.
+	Digest          string    `json:"digest"`
+	DocumentVersion string    `json:"documentVersion"`
+	Public          []string  `json:"public"`
+	UpdatedAt       time.Time `json:"updatedAt"`
+	UpdatedBy       string    `json:"updatedBy"`
+	WarningCount    int64     `json:"warningCount"`
+
+	// Warnings The first 1000; absent in lists.
+	Warnings *[]ContractWarning `json:"warnings,omitempty"`
+}
+
+// ContractWarning Something that the document has wrong, and that it is adopted around.
+type ContractWarning struct {
+	// At File and line.
+	At string `json:"at"`
+
+	// Hint What to write instead.
+	Hint    string `json:"hint"`
+	Message string `json:"message"`
+}
+
+// ContractWithFiles defines model for ContractWithFiles.
+type ContractWithFiles struct {
+	// Contract What the kms knows of an adopted service's contract.
+	Contract Contract          `json:"contract"`
+	Document ContractDocument  `json:"document"`
+	Shadow   *ContractDocument `json:"shadow,omitempty"`
+}
+
 // DataKey defines model for DataKey.
 type DataKey struct {
 	// Plaintext 32 random bytes.
@@ -744,7 +886,7 @@ type Revocation struct {
 	Epoch *int64 `json:"epoch,omitempty"`
 	ID    string `json:"id"`
 
-	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service). Others may come; pass them over.
+	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways). Others may come; pass them over.
 	Kind     string `json:"kind"`
 	Position int64  `json:"position"`
 
@@ -1054,6 +1196,9 @@ type WrappedDataKey struct {
 	Wrapped []byte `json:"wrapped"`
 }
 
+// ContractName defines model for ContractName.
+type ContractName = string
+
 // KeyID defines model for KeyId.
 type KeyID = string
 
@@ -1076,6 +1221,30 @@ type UserID = string
 type GetJwksParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListContractsParams defines parameters for ListContracts.
+type ListContractsParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetServiceContractParams defines parameters for GetServiceContract.
+type GetServiceContractParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutContractParams defines parameters for PutContract.
+type PutContractParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Only `*`, to adopt a service that has no contract yet.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListAPIKeysParams defines parameters for ListAPIKeys.
@@ -1308,6 +1477,9 @@ type CompleteStepUpJSONRequestBody = StepUp
 // BootstrapAdminJSONRequestBody defines body for BootstrapAdmin for application/json ContentType.
 type BootstrapAdminJSONRequestBody = AdminBootstrap
 
+// PutContractJSONRequestBody defines body for PutContract for application/json ContentType.
+type PutContractJSONRequestBody = ContractPut
+
 // CheckInvitationJSONRequestBody defines body for CheckInvitation for application/json ContentType.
 type CheckInvitationJSONRequestBody = InvitationCheck
 
@@ -1397,6 +1569,18 @@ type ServerInterface interface {
 	// BootstrapAdmin Make the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(w http.ResponseWriter, r *http.Request)
+	// ListContracts List the contracts of adopted services by name
+	// (GET /contracts)
+	ListContracts(w http.ResponseWriter, r *http.Request, params ListContractsParams)
+	// RetireContract End the adoption of a service
+	// (DELETE /contracts/{contractName})
+	RetireContract(w http.ResponseWriter, r *http.Request, contractName ContractName)
+	// GetServiceContract Read the contract of an adopted service, with its documents
+	// (GET /contracts/{contractName})
+	GetServiceContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params GetServiceContractParams)
+	// PutContract Adopt a service by its OpenAPI document, or replace the document
+	// (PUT /contracts/{contractName})
+	PutContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params PutContractParams)
 	// GetKmsHealth Tell that the process lives
 	// (GET /health)
 	GetKmsHealth(w http.ResponseWriter, r *http.Request)
@@ -1592,6 +1776,30 @@ func (_ Unimplemented) CompleteStepUp(w http.ResponseWriter, r *http.Request) {
 // BootstrapAdmin Make the first administrator
 // (POST /bootstrap/admin)
 func (_ Unimplemented) BootstrapAdmin(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListContracts List the contracts of adopted services by name
+// (GET /contracts)
+func (_ Unimplemented) ListContracts(w http.ResponseWriter, r *http.Request, params ListContractsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RetireContract End the adoption of a service
+// (DELETE /contracts/{contractName})
+func (_ Unimplemented) RetireContract(w http.ResponseWriter, r *http.Request, contractName ContractName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetServiceContract Read the contract of an adopted service, with its documents
+// (GET /contracts/{contractName})
+func (_ Unimplemented) GetServiceContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params GetServiceContractParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutContract Adopt a service by its OpenAPI document, or replace the document
+// (PUT /contracts/{contractName})
+func (_ Unimplemented) PutContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params PutContractParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2022,6 +2230,197 @@ func (siw *ServerInterfaceWrapper) BootstrapAdmin(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.BootstrapAdmin(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListContracts operation middleware
+func (siw *ServerInterfaceWrapper) ListContracts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContractsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListContracts(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RetireContract operation middleware
+func (siw *ServerInterfaceWrapper) RetireContract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "contractName" -------------
+	var contractName ContractName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contractName", chi.URLParam(r, "contractName"), &contractName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "contractName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RetireContract(w, r, contractName)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetServiceContract operation middleware
+func (siw *ServerInterfaceWrapper) GetServiceContract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "contractName" -------------
+	var contractName ContractName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contractName", chi.URLParam(r, "contractName"), &contractName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "contractName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetServiceContractParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetServiceContract(w, r, contractName, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutContract operation middleware
+func (siw *ServerInterfaceWrapper) PutContract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "contractName" -------------
+	var contractName ContractName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contractName", chi.URLParam(r, "contractName"), &contractName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "contractName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutContractParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutContract(w, r, contractName, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4065,6 +4464,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/services/{serviceId}/enrolment-tokens", wrapper.CreateEnrolmentToken)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/contracts", wrapper.ListContracts)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/contracts/{contractName}", wrapper.RetireContract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/contracts/{contractName}", wrapper.GetServiceContract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/contracts/{contractName}", wrapper.PutContract)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/scopes", wrapper.ListScopes)
 	})
 	r.Group(func(r chi.Router) {
@@ -5402,6 +5813,985 @@ type BootstrapAdmindefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BootstrapAdmindefaultApplicationProblemPlusJSONResponse) VisitBootstrapAdminResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContractsRequestObject struct {
+	Params ListContractsParams
+}
+
+type ListContractsResponseObject interface {
+	VisitListContractsResponse(w http.ResponseWriter) error
+}
+
+type ListContracts200JSONResponse ContractList
+
+func (response ListContracts200JSONResponse) VisitListContractsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContracts401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListContracts401ApplicationProblemPlusJSONResponse) VisitListContractsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContracts403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListContracts403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListContracts403ResponseHeaders
+}
+
+func (response ListContracts403ApplicationProblemPlusJSONResponse) VisitListContractsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContracts429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListContracts429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListContracts429ResponseHeaders
+}
+
+func (response ListContracts429ApplicationProblemPlusJSONResponse) VisitListContractsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContractsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListContractsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ListContractsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ListContractsdefaultApplicationProblemPlusJSONResponse) VisitListContractsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireContractRequestObject struct {
+	ContractName ContractName `json:"contractName"`
+}
+
+type RetireContractResponseObject interface {
+	VisitRetireContractResponse(w http.ResponseWriter) error
+}
+
+type RetireContract204Response struct {
+}
+
+func (response RetireContract204Response) VisitRetireContractResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetireContract401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response RetireContract401ApplicationProblemPlusJSONResponse) VisitRetireContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireContract403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RetireContract403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RetireContract403ResponseHeaders
+}
+
+func (response RetireContract403ApplicationProblemPlusJSONResponse) VisitRetireContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireContract404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RetireContract404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RetireContract404ResponseHeaders
+}
+
+func (response RetireContract404ApplicationProblemPlusJSONResponse) VisitRetireContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireContract429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RetireContract429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RetireContract429ResponseHeaders
+}
+
+func (response RetireContract429ApplicationProblemPlusJSONResponse) VisitRetireContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireContractdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RetireContractdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    RetireContractdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response RetireContractdefaultApplicationProblemPlusJSONResponse) VisitRetireContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceContractRequestObject struct {
+	ContractName ContractName `json:"contractName"`
+	Params       GetServiceContractParams
+}
+
+type GetServiceContractResponseObject interface {
+	VisitGetServiceContractResponse(w http.ResponseWriter) error
+}
+
+type GetServiceContract200ResponseHeaders struct {
+	ETag string
+}
+
+type GetServiceContract200JSONResponse struct {
+	Body    ContractWithFiles
+	Headers GetServiceContract200ResponseHeaders
+}
+
+func (response GetServiceContract200JSONResponse) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceContract304Response externalRef0.NotModifiedResponse
+
+func (response GetServiceContract304Response) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetServiceContract401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceContract401ApplicationProblemPlusJSONResponse) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceContract403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetServiceContract403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetServiceContract403ResponseHeaders
+}
+
+func (response GetServiceContract403ApplicationProblemPlusJSONResponse) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceContract404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetServiceContract404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetServiceContract404ResponseHeaders
+}
+
+func (response GetServiceContract404ApplicationProblemPlusJSONResponse) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceContract429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetServiceContract429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetServiceContract429ResponseHeaders
+}
+
+func (response GetServiceContract429ApplicationProblemPlusJSONResponse) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceContractdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetServiceContractdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetServiceContractdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetServiceContractdefaultApplicationProblemPlusJSONResponse) VisitGetServiceContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContractRequestObject struct {
+	ContractName ContractName `json:"contractName"`
+	Params       PutContractParams
+	Body         *PutContractJSONRequestBody
+}
+
+type PutContractResponseObject interface {
+	VisitPutContractResponse(w http.ResponseWriter) error
+}
+
+type PutContract200ResponseHeaders struct {
+	ETag string
+}
+
+type PutContract200JSONResponse struct {
+	Body    Contract
+	Headers PutContract200ResponseHeaders
+}
+
+func (response PutContract200JSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract201ResponseHeaders struct {
+	ETag string
+}
+
+type PutContract201JSONResponse struct {
+	Body    Contract
+	Headers PutContract201ResponseHeaders
+}
+
+func (response PutContract201JSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutContract401ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContract403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutContract403ResponseHeaders
+}
+
+func (response PutContract403ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContract404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutContract404ResponseHeaders
+}
+
+func (response PutContract404ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContract409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutContract409ResponseHeaders
+}
+
+func (response PutContract409ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContract412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutContract412ResponseHeaders
+}
+
+func (response PutContract412ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContract422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutContract422ResponseHeaders
+}
+
+func (response PutContract422ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContract429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContract429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutContract429ResponseHeaders
+}
+
+func (response PutContract429ApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutContractdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutContractdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutContractdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutContractdefaultApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -16368,6 +17758,18 @@ type StrictServerInterface interface {
 	// BootstrapAdmin Make the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(ctx context.Context, request BootstrapAdminRequestObject) (BootstrapAdminResponseObject, error)
+	// ListContracts List the contracts of adopted services by name
+	// (GET /contracts)
+	ListContracts(ctx context.Context, request ListContractsRequestObject) (ListContractsResponseObject, error)
+	// RetireContract End the adoption of a service
+	// (DELETE /contracts/{contractName})
+	RetireContract(ctx context.Context, request RetireContractRequestObject) (RetireContractResponseObject, error)
+	// GetServiceContract Read the contract of an adopted service, with its documents
+	// (GET /contracts/{contractName})
+	GetServiceContract(ctx context.Context, request GetServiceContractRequestObject) (GetServiceContractResponseObject, error)
+	// PutContract Adopt a service by its OpenAPI document, or replace the document
+	// (PUT /contracts/{contractName})
+	PutContract(ctx context.Context, request PutContractRequestObject) (PutContractResponseObject, error)
 	// GetKmsHealth Tell that the process lives
 	// (GET /health)
 	GetKmsHealth(ctx context.Context, request GetKmsHealthRequestObject) (GetKmsHealthResponseObject, error)
@@ -16775,6 +18177,119 @@ func (sh *strictHandler) BootstrapAdmin(w http.ResponseWriter, r *http.Request) 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(BootstrapAdminResponseObject); ok {
 		if err := validResponse.VisitBootstrapAdminResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListContracts operation middleware
+func (sh *strictHandler) ListContracts(w http.ResponseWriter, r *http.Request, params ListContractsParams) {
+	var request ListContractsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContracts(ctx, request.(ListContractsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContracts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListContractsResponseObject); ok {
+		if err := validResponse.VisitListContractsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetireContract operation middleware
+func (sh *strictHandler) RetireContract(w http.ResponseWriter, r *http.Request, contractName ContractName) {
+	var request RetireContractRequestObject
+
+	request.ContractName = contractName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RetireContract(ctx, request.(RetireContractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetireContract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RetireContractResponseObject); ok {
+		if err := validResponse.VisitRetireContractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetServiceContract operation middleware
+func (sh *strictHandler) GetServiceContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params GetServiceContractParams) {
+	var request GetServiceContractRequestObject
+
+	request.ContractName = contractName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetServiceContract(ctx, request.(GetServiceContractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetServiceContract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetServiceContractResponseObject); ok {
+		if err := validResponse.VisitGetServiceContractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutContract operation middleware
+func (sh *strictHandler) PutContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params PutContractParams) {
+	var request PutContractRequestObject
+
+	request.ContractName = contractName
+	request.Params = params
+
+	var body PutContractJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutContract(ctx, request.(PutContractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutContract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutContractResponseObject); ok {
+		if err := validResponse.VisitPutContractResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -22,6 +22,7 @@ const (
 	InvalidBody      Code = "invalid_body"      // a well-formed body that is not what the contract's schema says
 	ValidationFailed Code = "validation_failed" // fits the schema, but a rule of the domain refuses it
 	UnsupportedQuery Code = "unsupported_query" // the search engine in use cannot do what was asked
+	InvalidContract  Code = "invalid_contract"  // an OpenAPI document can't be adopted
 )
 
 // Requests about who is calling.
@@ -79,6 +80,7 @@ const (
 	WeakPassword        Code = "weak_password"      // the password is too short or known
 	ProofUsed           Code = "proof_used"         // a proof is good once
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
+	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
 )
 
 // Requests that are too much.
@@ -186,6 +188,7 @@ var definitions = map[Code]definition{
 	InvalidBody:      {KindUnprocessable, "Invalid body"},
 	ValidationFailed: {KindUnprocessable, "Validation failed"},
 	UnsupportedQuery: {KindUnprocessable, "Unsupported query"},
+	InvalidContract:  {KindUnprocessable, "Invalid contract"},
 
 	AuthenticationRequired:         {KindUnauthenticated, "Authentication required"},
 	InvalidToken:                   {KindUnauthenticated, "Invalid token"},
@@ -234,6 +237,7 @@ var definitions = map[Code]definition{
 	WeakPassword:        {KindUnprocessable, "Weak password"},
 	ProofUsed:           {KindConflict, "Proof used"},
 	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
+	ContractBreaking:    {KindConflict, "Contract breaking"},
 
 	BodyTooLarge:        {KindBodyTooLarge, "Body too large"},
 	TargetTooLong:       {KindTargetTooLong, "Request target too long"},

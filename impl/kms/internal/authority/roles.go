@@ -21,7 +21,7 @@ var own = []string{"session:manage", "factors:manage", "keys:read", "keys:write"
 // roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{
-		"users:read", "users:write", "services:read", "services:write", "keys:verify", "secrets:read", "secrets:write",
+		"users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write",
 		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search",
 	}),
 	RoleEditor: slices.Concat(own, []string{"elements:read", "elements:write", "documents:search", "collections:read"}),
@@ -83,6 +83,6 @@ func Family() []Member {
 		{Twofactor, []string{"invitations:use", "keyrings:use", "proofs:register", "revocations:read"}},
 		{"search", []string{"keyrings:use", "revocations:read", "secrets:read", "secrets:write"}},
 		{"sequence", []string{"collections:read", "collections:write", "documents:search", "documents:write", "keyrings:use", "revocations:read"}},
-		{"gateway", []string{"revocations:read"}},
+		{"gateway", []string{"contracts:read", "revocations:read"}},
 	}
 }
