@@ -61,6 +61,7 @@ type FieldError struct {
 	Pointer string // JSON Pointer into the body (RFC 6901), or the parameter's name
 	Keyword string // the rule
 	Message string
+	Name    string // of a change that the request may accept by it (contract_breaking)
 }
 
 // Error is a refusal: a problem document (RFC 9457) or an OAuth error (RFC 6749, section 5.2), or an answer that is neither
@@ -161,7 +162,7 @@ func (e *Error) fromProblem(body []byte) bool {
 		e.RequestID = p.RequestID
 	}
 	for _, f := range value(p.Errors) {
-		e.Errors = append(e.Errors, FieldError{In: string(f.In), Pointer: value(f.Pointer), Keyword: f.Keyword, Message: f.Message})
+		e.Errors = append(e.Errors, FieldError{In: string(f.In), Pointer: value(f.Pointer), Keyword: f.Keyword, Message: f.Message, Name: value(f.Name)})
 	}
 	e.Truncated = value(p.Truncated)
 	if e.Code == CodeInsufficientUserAuthentication && e.Challenge == nil {

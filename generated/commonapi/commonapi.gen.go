@@ -102,6 +102,9 @@ type ProblemError struct {
 	Keyword string `json:"keyword"`
 	Message string `json:"message"`
 
+	// Name With contract_breaking, the name of the change, by which the request may accept it.
+	Name *string `json:"name,omitempty"`
+
 	// Pointer JSON Pointer into the body (RFC 6901), or the parameter's name.
 	Pointer *string `json:"pointer,omitempty"`
 }

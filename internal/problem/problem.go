@@ -21,6 +21,7 @@ type Field struct {
 	Pointer string `json:"pointer"`
 	Keyword string `json:"keyword"`
 	Message string `json:"message"`
+	Name    string `json:"name,omitempty"` // by which a repeat of the request may accept it
 }
 
 // Error is an outward error. It is immutable: the With methods and Wrap return copies, so that a package may keep one
@@ -92,12 +93,17 @@ func (e *Error) Wrap(cause error) *Error {
 
 // WithField returns a copy with one more violation; from the seventeenth on it only says that there are more.
 func (e *Error) WithField(in, pointer, keyword, message string) *Error {
+	return e.With(Field{In: in, Pointer: pointer, Keyword: keyword, Message: message})
+}
+
+// With is WithField for a field with a name.
+func (e *Error) With(f Field) *Error {
 	c := e.clone()
 	if len(c.Fields) >= MaxFields {
 		c.Truncated = true
 		return c
 	}
-	c.Fields = append(c.Fields, Field{In: in, Pointer: pointer, Keyword: keyword, Message: message})
+	c.Fields = append(c.Fields, f)
 	return c
 }
 

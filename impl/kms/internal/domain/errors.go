@@ -10,11 +10,13 @@ type Kind string
 const (
 	AlreadyExists         Kind = "already exists"
 	BootstrapClosed       Kind = "bootstrap is closed"
+	ContractBreaking      Kind = "contract is breaking"
 	Ended                 Kind = "session, key or owner has ended"
 	Forbidden             Kind = "forbidden"
 	InsufficientScope     Kind = "insufficient scope"
 	InvalidBootstrapToken Kind = "invalid bootstrap token"
 	InvalidClient         Kind = "invalid client"
+	InvalidContract       Kind = "invalid contract"
 	InvalidCredentials    Kind = "invalid credentials"
 	InvalidEnrolmentToken Kind = "invalid enrolment token"
 	InvalidGrant          Kind = "invalid grant"
@@ -47,7 +49,8 @@ type Field struct {
 	In      string // body, path, query or header
 	Pointer string // JSON pointer in a body, else the parameter's name
 	Rule    string
-	Message string // never repeats what was sent
+	Message string // never repeats what was sent, but for places in a contract
+	Name    string // by which a repeat of the request may accept it; "" for most
 }
 
 // Refusal says that a rule does not allow what was asked.
@@ -64,7 +67,7 @@ func Refuse(kind Kind, sentence string) *Refusal { return &Refusal{Kind: kind, S
 
 // WithField names a wrong part of the request.
 func (r *Refusal) WithField(in, pointer, rule, message string) *Refusal {
-	r.Fields = append(r.Fields, Field{in, pointer, rule, message})
+	r.Fields = append(r.Fields, Field{In: in, Pointer: pointer, Rule: rule, Message: message})
 	return r
 }
 

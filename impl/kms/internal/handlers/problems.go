@@ -14,12 +14,14 @@ import (
 var codes = map[domain.Kind]problem.Code{
 	domain.AlreadyExists:         problem.AlreadyExists,
 	domain.BootstrapClosed:       problem.BootstrapClosed,
+	domain.ContractBreaking:      problem.ContractBreaking,
 	domain.Ended:                 problem.InvalidToken,
 	domain.Forbidden:             problem.Forbidden,
 	domain.InsufficientScope:     problem.InsufficientScope,
 	domain.InvalidBootstrapToken: problem.InvalidBootstrapToken,
 	domain.InvalidClient:         problem.InvalidClient,
 	domain.InvalidCredentials:    problem.InvalidCredentials,
+	domain.InvalidContract:       problem.InvalidContract,
 	domain.InvalidEnrolmentToken: problem.InvalidEnrolmentToken,
 	domain.InvalidGrant:          problem.InvalidGrant,
 	domain.InvalidInvitation:     problem.InvalidInvitation,
@@ -55,7 +57,7 @@ func refuse(err error) error {
 	}
 	p := problem.New(code, refusal.Sentence).Wrap(refusal)
 	for _, f := range refusal.Fields {
-		p = p.WithField(f.In, f.Pointer, f.Rule, f.Message)
+		p = p.With(problem.Field{In: f.In, Pointer: f.Pointer, Keyword: f.Rule, Message: f.Message, Name: f.Name})
 	}
 	if refusal.Retry > 0 {
 		p = p.WithRetryAfter(refusal.Retry)
