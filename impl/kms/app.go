@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fountainai/fountain/impl/kms/internal/adoption"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -134,7 +135,10 @@ func (p parts) domain() *handlers.Domain {
 	}
 	users := user.New(db, kmsdb.Users{}, roles, standing, p.feed, hasher, c.Clock)
 	apiKeys := apikey.New(db, kmsdb.APIKeys{}, standing, p.sets.pepper, p.feed, c.Clock)
-	services := service.New(db, kmsdb.Services{}, apiKeys, roles, standing, p.feed, p.mint.Catalogue, c.Clock)
+	adoptions := &adoption.Adoptions{
+		DB: db, Rows: kmsdb.Contracts{}, Services: kmsdb.Services{}, Standing: standing, Feed: p.feed, Judge: adoption.NewBench(judge{}), Clock: c.Clock,
+	}
+	services := service.New(db, kmsdb.Services{}, apiKeys, roles, adoptions, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
 	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, refusals, p.limiter, c.Clock, c.Log)
 	clients := &credential.Clients{Keys: presented, Mint: p.mint}
@@ -151,7 +155,7 @@ func (p parts) domain() *handlers.Domain {
 	return &handlers.Domain{
 		DB: db, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
-		Refusals:  refusals, Users: users, Roles: roles, Services: services, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
+		Refusals:  refusals, Users: users, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Feed: p.feed, Audit: audit,
 		},

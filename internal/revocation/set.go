@@ -9,13 +9,16 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// The kinds of what can be ended. What a Set does not know of a later release it passes over.
+// The kinds of entries. What a Set does not know of a later release it passes over.
 const (
 	Token   = "token"   // one access token, by its jti
 	Session = "session" // every token of a session, by its sid
 	Key     = "key"     // every token that was issued for an API key, by their client_id
 	Owner   = "owner"   // every token of a user or service of a lower epoch than the entry's, by their sub
 	Factors = "factors" // every second factor that a user enrolled before the entry; for the twofactor service, with a signed Record
+
+	// Contract says that the contract of an adopted service, by the service's name, or whether the service is active, has changed. It ends nothing.
+	Contract = "contract"
 )
 
 // Entry says that something was ended.

@@ -71,6 +71,9 @@ const RotateOwn = "keys:rotate-own"
 // Twofactor is the one service that may register proof keys.
 const Twofactor = "twofactor"
 
+// Gateway is the one service that may read the contracts of adopted services.
+const Gateway = "gateway"
+
 // Member is a service of the family: the kms registers it by itself.
 type Member struct {
 	Name   string
@@ -83,6 +86,6 @@ func Family() []Member {
 		{Twofactor, []string{"invitations:use", "keyrings:use", "proofs:register", "revocations:read"}},
 		{"search", []string{"keyrings:use", "revocations:read", "secrets:read", "secrets:write"}},
 		{"sequence", []string{"collections:read", "collections:write", "documents:search", "documents:write", "keyrings:use", "revocations:read"}},
-		{"gateway", []string{"contracts:read", "revocations:read"}},
+		{Gateway, []string{"contracts:read", "revocations:read"}},
 	}
 }

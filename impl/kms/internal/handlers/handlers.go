@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/adoption"
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
@@ -41,6 +42,7 @@ type Domain struct {
 	Refusals   *auditlog.Refusals
 	Sessions   *session.Sessions
 	Services   *service.Services
+	Adoptions  *adoption.Adoptions
 	TokenFiles *service.Files
 	APIKeys    *apikey.Keys
 	Presented  *credential.Keys // judges API keys

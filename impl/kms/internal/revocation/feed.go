@@ -25,6 +25,9 @@ const (
 	// FactorsMemory is how long the voiding of factors is told: a twofactor service that is away for longer does not learn of it.
 	FactorsMemory = 90 * 24 * time.Hour
 
+	// ContractMemory is how long the change of a contract is told: a gateway that was away for longer lists all contracts again.
+	ContractMemory = 24 * time.Hour
+
 	// MaxWait is how long a request may wait for the next ending.
 	MaxWait = 25 * time.Second
 	// MaxPage is the most endings that are told at once.
@@ -85,8 +88,11 @@ func Open(ctx context.Context, db *store.DB, rows Rows, c clock.Clock, log *slog
 func (f *Feed) Append(tx *store.Tx, kind, id string, epoch int64) {
 	now := domain.Now(f.clock)
 	entry := revocation.Entry{Kind: kind, ID: id, Epoch: epoch, At: now, Until: now.Add(Memory)}
-	if kind == revocation.Factors {
+	switch kind {
+	case revocation.Factors:
 		entry.Until = now.Add(FactorsMemory)
+	case revocation.Contract:
+		entry.Until = now.Add(ContractMemory)
 	}
 	tx.AtEnd(store.LastRevocations, func(ctx context.Context) (err error) {
 		if entry.Position, err = f.rows.Append(ctx, tx, entry); err != nil {

@@ -108,6 +108,11 @@ func (s *Services) applyConsequences(ctx context.Context, tx *store.Tx, before S
 			return err
 		}
 	}
+	if after.Status != before.Status {
+		if err := s.contracts.Switched(ctx, tx, after.Name); err != nil {
+			return err
+		}
+	}
 	if after.Status == Disabled {
 		if err := s.rows.EndAccess(ctx, tx, after.ID, after.UpdatedAt, "service disabled"); err != nil {
 			return fmt.Errorf("end the service's access: %w", err)
@@ -144,7 +149,7 @@ func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []s
 	return s.roles.Withdraw(ctx, tx, gone)
 }
 
-// Delete ends a service for ever: its keys, tokens and enrolment tokens, and the scopes that it declares. Its name stays taken. The family's
+// Delete ends a service for ever: its keys, tokens and enrolment tokens, its contract, and the scopes that it declares. Its name stays taken. The family's
 // services can't be deleted (domain.Forbidden).
 func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID string) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -164,6 +169,9 @@ func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID
 		}
 		if _, err := s.rows.Delete(ctx, tx, serviceID, now); err != nil {
 			return fmt.Errorf("delete service: %w", err)
+		}
+		if err := s.contracts.Ended(ctx, tx, before.Name); err != nil {
+			return err
 		}
 		if err := s.rows.EndAccess(ctx, tx, serviceID, now, "service deleted"); err != nil {
 			return fmt.Errorf("end the service's access: %w", err)

@@ -93,6 +93,7 @@ type Services struct {
 	rows      Rows
 	keys      Keys
 	roles     Roles
+	contracts Contracts
 	standing  *authority.Standing
 	feed      *revocation.Feed
 	catalogue *authority.Catalogue
@@ -101,14 +102,22 @@ type Services struct {
 }
 
 // New returns the domain of services.
-func New(db *store.DB, rows Rows, keys Keys, roles Roles, standing *authority.Standing, feed *revocation.Feed, catalogue *authority.Catalogue, c clock.Clock) *Services {
-	return &Services{db, rows, keys, roles, standing, feed, catalogue, auditlog.Log{Clock: c}, c}
+func New(db *store.DB, rows Rows, keys Keys, roles Roles, contracts Contracts, standing *authority.Standing, feed *revocation.Feed, catalogue *authority.Catalogue, c clock.Clock) *Services {
+	return &Services{db, rows, keys, roles, contracts, standing, feed, catalogue, auditlog.Log{Clock: c}, c}
 }
 
 // Roles is where scopes are taken from roles.
 type Roles interface {
 	// Withdraw takes scopes from every role, and ends the tokens of all who had them by a role.
 	Withdraw(ctx context.Context, tx *store.Tx, scopes []string) error
+}
+
+// Contracts is where the contracts of adopted services are kept. The service's row is held.
+type Contracts interface {
+	// Switched says that a service was enabled or disabled, which may have a contract.
+	Switched(ctx context.Context, tx *store.Tx, name string) error
+	// Ended says that a service was deleted, which may have a contract.
+	Ended(ctx context.Context, tx *store.Tx, name string) error
 }
 
 // Draft is a service to be registered.

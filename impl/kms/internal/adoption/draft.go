@@ -1,0 +1,91 @@
+package adoption
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+)
+
+// check refuses what no document could make good (domain.InvalidContract, domain.ValidationFailed), and brings files and lists into their order.
+func (d *Draft) check() error {
+	d.Files, d.Public, d.Upstreams = slices.Clone(d.Files), sorted(d.Public), unique(d.Upstreams)
+	slices.SortFunc(d.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	if err := checkFiles(d.Document); err != nil {
+		return err
+	}
+	if d.Shadow {
+		if len(d.Upstreams) > 0 || d.ActiveContent {
+			return wrong("/shadow", "exclusive", "excludes upstreams and activeContent: they are the live document's")
+		}
+		return nil
+	}
+	if len(d.Upstreams) == 0 {
+		return wrong("/upstreams", "required", "is missing: where the service listens")
+	}
+	for _, upstream := range d.Upstreams {
+		if !address(upstream) {
+			return wrong("/upstreams", "format", "must be http://host:port or https://host:port, with a port from 1 to 65535")
+		}
+	}
+	return nil
+}
+
+func checkFiles(d Document) error {
+	size, found := 0, false
+	for i, f := range d.Files {
+		if i > 0 && f.Name == d.Files[i-1].Name {
+			return wrong("/files", "unique", "holds two files of one name")
+		}
+		if strings.ContainsFunc(f.Text, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' }) {
+			return wrong("/files", "text", "holds a file with control characters")
+		}
+		found = found || f.Name == d.File
+		size += len(f.Text)
+	}
+	if !found {
+		return wrong("/file", "enum", "names none of the files")
+	}
+	if size > MaxText {
+		return wrong("/files", "maxLength", "has more than 8 MiB")
+	}
+	text, err := json.Marshal(d.Files)
+	if err != nil || len(text) > maxAnswer {
+		return wrong("/files", "maxLength", "has more than 12 MiB as JSON").Because(err)
+	}
+	return nil
+}
+
+func wrong(pointer, rule, message string) *domain.Refusal {
+	return domain.Refuse(domain.ValidationFailed, "The contract can't be put like this.").WithField("body", pointer, rule, message)
+}
+
+// address reports whether an upstream is a scheme, a host and a port, and nothing else.
+func address(upstream string) bool {
+	u, err := url.Parse(upstream)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Scheme+"://"+u.Host != upstream {
+		return false
+	}
+	port, err := strconv.Atoi(u.Port())
+	return err == nil && port >= 1 && port <= 65535
+}
+
+func sorted(words []string) []string {
+	words = slices.Clone(words)
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// unique keeps the first of equal words.
+func unique(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}

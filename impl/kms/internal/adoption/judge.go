@@ -1,0 +1,162 @@
+package adoption
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/service"
+)
+
+// maxWaiting is how many documents may wait for their turn to be judged.
+const maxWaiting = 8
+
+// Bench lets a Judge work on one document at a time. It is safe for concurrent use.
+type Bench struct {
+	judge   Judge
+	waiting chan struct{} // holds a value for each that waits or is judged
+	turn    chan struct{} // holds a value while one is judged
+}
+
+// NewBench returns the bench of a judge.
+func NewBench(j Judge) *Bench {
+	return &Bench{judge: j, waiting: make(chan struct{}, maxWaiting+1), turn: make(chan struct{}, 1)}
+}
+
+// Waiting returns how many documents wait or are judged.
+func (b *Bench) Waiting() int { return len(b.waiting) }
+
+// do runs f when it is its turn; domain.Overloaded when too many wait.
+func (b *Bench) do(ctx context.Context, f func(Judge) error) error {
+	select {
+	case b.waiting <- struct{}{}:
+	default:
+		return domain.Refuse(domain.Overloaded, "Too many documents wait to be judged.").After(2 * time.Second)
+	}
+	defer func() { <-b.waiting }()
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the judge: %w", ctx.Err())
+	}
+	defer func() { <-b.turn }()
+	return f(b.judge)
+}
+
+// judge returns the edition that the draft makes, and the scopes that its operations ask for. It refuses a document that can't be adopted
+// (domain.InvalidContract), and one whose changes from the live one are not accepted (domain.ContractBreaking); a shadow keeps those instead.
+func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, scopes []string, err error) {
+	var verdict Verdict
+	var changes []Change
+	err = a.Judge.do(ctx, func(j Judge) (err error) {
+		if verdict, err = j.Check(d.Document); err != nil {
+			return fmt.Errorf("judge document: %w", err)
+		}
+		if len(verdict.Faults) > 0 || !seen.found {
+			return nil
+		}
+		if changes, err = j.Compare(seen.before.Live.Document, d.Document); err != nil {
+			return fmt.Errorf("compare documents: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Edition{}, nil, err
+	}
+	if len(verdict.Faults) > 0 {
+		return Edition{}, nil, invalid(verdict.Faults)
+	}
+	if err := declares(seen.service, verdict.Scopes); err != nil {
+		return Edition{}, nil, err
+	}
+	if !d.Shadow {
+		if open := slices.DeleteFunc(changes, func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
+			return Edition{}, nil, breaking(open)
+		}
+		changes = nil
+	}
+	e, err = edition(d.Document, verdict, changes)
+	return e, verdict.Scopes, err
+}
+
+// edition is a document as it is stored.
+func edition(d Document, v Verdict, changes []Change) (Edition, error) {
+	e := Edition{
+		Document: d, Digest: digest(d), Version: cut(v.Version), WarningCount: len(v.Warnings), ChangeCount: len(changes),
+		Warnings: slices.Clone(v.Warnings[:min(len(v.Warnings), maxFindings)]), Changes: slices.Clone(changes[:min(len(changes), maxFindings)]),
+	}
+	for i, w := range e.Warnings {
+		e.Warnings[i] = Finding{cut(w.At), cut(w.Message), cut(w.Hint)}
+	}
+	for i, c := range e.Changes {
+		e.Changes[i].Message = cut(c.Message)
+	}
+	for _, part := range []any{e.Files, e.Public, e.Warnings, e.Changes} {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return Edition{}, fmt.Errorf("measure document: %w", err)
+		}
+		e.Size += int64(len(text))
+	}
+	return e, nil
+}
+
+// digest is the SHA-256 of the document's file names and texts, each with its length before it.
+func digest(d Document) string {
+	sum := sha256.New()
+	write := func(part string) { fmt.Fprintf(sum, "%d:%s", len(part), part) }
+	write(d.File)
+	for _, f := range d.Files {
+		write(f.Name)
+		write(f.Text)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// declares refuses scopes that the service does not declare.
+func declares(s service.Service, scopes []string) error {
+	r := domain.Refuse(domain.InvalidContract, "The document asks for scopes that the service does not declare.")
+	for _, scope := range scopes {
+		if !slices.Contains(s.Declared, scope) {
+			r = r.WithField("body", "/files", "scope", cut("the scope "+scope+" is not declared: add it to the service's declaredScopes, or take it from the document"))
+		}
+	}
+	if len(r.Fields) == 0 {
+		return nil
+	}
+	return r
+}
+
+func invalid(faults []Finding) error {
+	r := domain.Refuse(domain.InvalidContract, "The document can't be adopted.")
+	for _, f := range faults {
+		sentence := f.At + ": " + f.Message
+		if f.Hint != "" {
+			sentence += " " + f.Hint
+		}
+		r = r.WithField("body", "/files", "adoptable", cut(sentence))
+	}
+	return r
+}
+
+func breaking(changes []Change) error {
+	r := domain.Refuse(domain.ContractBreaking, "The document breaks clients of the live one, or asks for less.")
+	for _, c := range changes {
+		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: "compatible", Message: cut(c.Message), Name: c.Name})
+	}
+	return r
+}
+
+// cut shortens a sentence to what an answer takes.
+func cut(sentence string) string {
+	runes := []rune(sentence)
+	if len(runes) <= maxSentence {
+		return sentence
+	}
+	return string(runes[:maxSentence-1]) + "…"
+}
