@@ -75,7 +75,7 @@ func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, 
 		return Edition{}, nil, err
 	}
 	if !d.Shadow {
-		if open := slices.DeleteFunc(changes, func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
+		if open := slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
 			return Edition{}, nil, breaking(open)
 		}
 		changes = nil

@@ -52,7 +52,6 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 	if err != nil {
 		return Contract{}, false, err
 	}
-	made = !seen.found
 	if seen.found {
 		if seen.before, seen.found, err = a.Rows.Whole(ctx, a.DB.Read(ctx), d.Service); err != nil {
 			return Contract{}, false, fmt.Errorf("read live document: %w", err)
@@ -74,6 +73,7 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 		if err := declares(now.service, wanted); err != nil {
 			return err
 		}
+		made = !now.found
 		after, err = a.store(ctx, tx, now, d, edition)
 		return err
 	})
