@@ -209,6 +209,36 @@ func (tr *tour) roles() {
 	_, err = k.ListRoles(ctx, nil, fountain.WithBearer(token))
 	require.ErrorIs(tr.t, err, fountain.ErrUnauthenticated)
 	require.NoError(tr.t, k.DeleteRole(ctx, "navigator"))
+	tr.contracts()
+}
+
+// contracts adopts the resource server by a document, changes the document and retires it.
+func (tr *tour) contracts() {
+	ctx, k := context.Background(), tr.admin.KMS
+	body := func(summary string) kms.ContractPut {
+		return kms.ContractPut{File: "atlas.yaml", Upstreams: &[]string{"http://127.0.0.1:1"}, Files: []kms.ContractFile{{Name: "atlas.yaml", Text: `openapi: 3.0.3
+info: {title: Atlas, version: 1.0.0}
+paths:
+  /maps:
+    get: {operationId: listMaps, summary: ` + summary + `, responses: {'200': {description: All.}}}
+`}}}
+	}
+	made := ok[*kms.Contract](tr, "adopt")(k.PutContract(ctx, "atlas", body("Maps"), fountain.WithIfNoneMatch()))
+	require.NotEmpty(tr.t, *made.Warnings, "it has no security schemes")
+	_, err := k.PutContract(ctx, "atlas", body("Maps"), fountain.WithIfNoneMatch())
+	require.ErrorIs(tr.t, err, fountain.ErrStale)
+	ok[any](tr, "replace contract")(any2(k.PutContract(ctx, "atlas", body("All maps"), fountain.WithIfMatch(fountain.IfMatch(made.Version)))))
+	_, err = k.PutContract(ctx, "atlas", kms.ContractPut{File: "a.yaml", Upstreams: &[]string{"http://127.0.0.1:1"}, Files: []kms.ContractFile{{Name: "a.yaml", Text: "{}"}}})
+	require.ErrorIs(tr.t, err, fountain.CodeInvalidContract)
+	var names []string
+	for c, err := range k.Contracts(ctx) {
+		require.NoError(tr.t, err)
+		names = append(names, c.Name)
+	}
+	require.Equal(tr.t, []string{"atlas"}, names)
+	found := ok[*kms.ContractWithFiles](tr, "contract")(k.GetServiceContract(ctx, "atlas"))
+	require.Equal(tr.t, body("All maps").Files, found.Document.Files)
+	require.NoError(tr.t, k.RetireContract(ctx, "atlas"))
 }
 
 // account does what a user does with their own account, and an administrator for them.

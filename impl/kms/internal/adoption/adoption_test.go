@@ -25,21 +25,21 @@ import (
 // judge is a Judge that says what the test wants.
 type judge struct {
 	verdict adoption.Verdict
-	changes []adoption.Change
 	during  func()              // runs while a document is judged
-	against []adoption.Document // what was compared: before and after
+	against []adoption.Document // what was compared last: before and after
 }
 
-func (j *judge) Check(adoption.Document) (adoption.Verdict, error) {
+func (j *judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Verdict, error) {
 	if j.during != nil {
 		j.during()
 	}
-	return j.verdict, nil
-}
-
-func (j *judge) Compare(before, after adoption.Document) ([]adoption.Change, error) {
-	j.against = []adoption.Document{before, after}
-	return j.changes, nil
+	v := j.verdict
+	if before == nil {
+		v.Changes = nil
+	} else {
+		j.against = []adoption.Document{*before, d}
+	}
+	return v, nil
 }
 
 // room is the domain of adopted services with an administrator and a service "press".
@@ -144,7 +144,7 @@ func TestPut_keepsDocumentAndShadow(t *testing.T) {
 	require.Equal(t, r.judge.verdict.Warnings, c.Live.Warnings)
 
 	r.Clock.Advance(time.Minute)
-	r.judge.changes = []adoption.Change{{Name: "GET /x: gone", Message: "it is gone"}}
+	r.judge.verdict.Changes = []adoption.Change{{Name: "GET /x: gone", Message: "it is gone"}}
 	shadow := draft("two")
 	shadow.Upstreams, shadow.Shadow = nil, true
 	with, made, err := r.put(shadow, adoption.Over{})
@@ -154,7 +154,7 @@ func TestPut_keepsDocumentAndShadow(t *testing.T) {
 	require.Equal(t, with, r.get())
 	require.Equal(t, c.Live, with.Live, "the live document stays")
 	require.Equal(t, c.Upstreams, with.Upstreams)
-	require.Equal(t, r.judge.changes, with.Shadow.Changes)
+	require.Equal(t, r.judge.verdict.Changes, with.Shadow.Changes)
 	require.Equal(t, "one", r.judge.against[0].Files[1].Text)
 	require.Equal(t, "two", r.judge.against[1].Files[0].Text)
 
@@ -183,7 +183,7 @@ func TestPut_refusesWhatTheJudgeFinds(t *testing.T) {
 	r.declare("press:read", "press:print")
 	live := r.must(draft("one"))
 
-	r.judge.changes = []adoption.Change{{Name: "GET /x: gone", Message: "it is gone"}, {Name: "GET /y: looser", Message: "it asks for less"}}
+	r.judge.verdict.Changes = []adoption.Change{{Name: "GET /x: gone", Message: "it is gone"}, {Name: "GET /y: looser", Message: "it asks for less"}}
 	d := draft("two")
 	d.Accept = []string{"GET /y: looser", "GET /z: gone"}
 	refusal = r.refused(domain.ContractBreaking, d, adoption.Over{})
@@ -307,7 +307,7 @@ func TestPut_keepsAThousandFindingsAndCountsTheOthers(t *testing.T) {
 	r := newRoom(t)
 	for i := range 1500 {
 		r.judge.verdict.Warnings = append(r.judge.verdict.Warnings, adoption.Finding{At: fmt.Sprint(i), Message: strings.Repeat("m", 1000)})
-		r.judge.changes = append(r.judge.changes, adoption.Change{Name: fmt.Sprint(i)})
+		r.judge.verdict.Changes = append(r.judge.verdict.Changes, adoption.Change{Name: fmt.Sprint(i)})
 	}
 	r.must(draft("one"))
 	d := draft("two")

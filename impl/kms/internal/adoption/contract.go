@@ -56,14 +56,14 @@ type Verdict struct {
 	Scopes   []string  // that its operations ask for
 	Faults   []Finding // why it can't be adopted; none: it can
 	Warnings []Finding // what it is adopted around
+	Changes  []Change  // from the document before
 }
 
-// Judge knows OpenAPI. Both methods may take seconds of one core; they are called one at a time. An error is the judge's own.
+// Judge knows OpenAPI.
 type Judge interface {
-	// Check says whether a document can be adopted.
-	Check(d Document) (Verdict, error)
-	// Compare returns by what the document that is to come breaks clients of the one before, or asks for less. Check has found no fault with either.
-	Compare(before, after Document) ([]Change, error)
+	// Judge says whether a document can be adopted, and by what it breaks clients of the one before, or asks for less; before is nil when there
+	// is none. It may take seconds of one core, and is called once at a time. An error is the judge's own.
+	Judge(before *Document, d Document) (Verdict, error)
 }
 
 // Edition is a document as it was put: the live one of a contract, or its shadow.

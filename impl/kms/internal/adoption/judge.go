@@ -18,53 +18,48 @@ const maxWaiting = 8
 
 // Bench lets a Judge work on one document at a time. It is safe for concurrent use.
 type Bench struct {
-	judge   Judge
+	by      Judge
 	waiting chan struct{} // holds a value for each that waits or is judged
 	turn    chan struct{} // holds a value while one is judged
 }
 
 // NewBench returns the bench of a judge.
 func NewBench(j Judge) *Bench {
-	return &Bench{judge: j, waiting: make(chan struct{}, maxWaiting+1), turn: make(chan struct{}, 1)}
+	return &Bench{by: j, waiting: make(chan struct{}, maxWaiting+1), turn: make(chan struct{}, 1)}
 }
 
 // Waiting returns how many documents wait or are judged.
 func (b *Bench) Waiting() int { return len(b.waiting) }
 
-// do runs f when it is its turn; domain.Overloaded when too many wait.
-func (b *Bench) do(ctx context.Context, f func(Judge) error) error {
+// judge judges when it is its turn; domain.Overloaded when too many wait.
+func (b *Bench) judge(ctx context.Context, before *Document, d Document) (Verdict, error) {
 	select {
 	case b.waiting <- struct{}{}:
 	default:
-		return domain.Refuse(domain.Overloaded, "Too many documents wait to be judged.").After(2 * time.Second)
+		return Verdict{}, domain.Refuse(domain.Overloaded, "Too many documents wait to be judged.").After(2 * time.Second)
 	}
 	defer func() { <-b.waiting }()
 	select {
 	case b.turn <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the judge: %w", ctx.Err())
+		return Verdict{}, fmt.Errorf("wait for the judge: %w", ctx.Err())
 	}
 	defer func() { <-b.turn }()
-	return f(b.judge)
+	verdict, err := b.by.Judge(before, d)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("judge document: %w", err)
+	}
+	return verdict, nil
 }
 
 // judge returns the edition that the draft makes, and the scopes that its operations ask for. It refuses a document that can't be adopted
 // (domain.InvalidContract), and one whose changes from the live one are not accepted (domain.ContractBreaking); a shadow keeps those instead.
 func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, scopes []string, err error) {
-	var verdict Verdict
-	var changes []Change
-	err = a.Judge.do(ctx, func(j Judge) (err error) {
-		if verdict, err = j.Check(d.Document); err != nil {
-			return fmt.Errorf("judge document: %w", err)
-		}
-		if len(verdict.Faults) > 0 || !seen.found {
-			return nil
-		}
-		if changes, err = j.Compare(seen.before.Live.Document, d.Document); err != nil {
-			return fmt.Errorf("compare documents: %w", err)
-		}
-		return nil
-	})
+	var before *Document
+	if seen.found {
+		before = &seen.before.Live.Document
+	}
+	verdict, err := a.Judge.judge(ctx, before, d.Document)
 	if err != nil {
 		return Edition{}, nil, err
 	}
@@ -75,20 +70,20 @@ func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, 
 		return Edition{}, nil, err
 	}
 	if !d.Shadow {
-		if open := slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
+		if open := slices.DeleteFunc(slices.Clone(verdict.Changes), func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
 			return Edition{}, nil, breaking(open)
 		}
-		changes = nil
+		verdict.Changes = nil
 	}
-	e, err = edition(d.Document, verdict, changes)
+	e, err = edition(d.Document, verdict)
 	return e, verdict.Scopes, err
 }
 
 // edition is a document as it is stored.
-func edition(d Document, v Verdict, changes []Change) (Edition, error) {
+func edition(d Document, v Verdict) (Edition, error) {
 	e := Edition{
-		Document: d, Digest: digest(d), Version: cut(v.Version), WarningCount: len(v.Warnings), ChangeCount: len(changes),
-		Warnings: slices.Clone(v.Warnings[:min(len(v.Warnings), maxFindings)]), Changes: slices.Clone(changes[:min(len(changes), maxFindings)]),
+		Document: d, Digest: digest(d), Version: cut(v.Version), WarningCount: len(v.Warnings), ChangeCount: len(v.Changes),
+		Warnings: slices.Clone(v.Warnings[:min(len(v.Warnings), maxFindings)]), Changes: slices.Clone(v.Changes[:min(len(v.Changes), maxFindings)]),
 	}
 	for i, w := range e.Warnings {
 		e.Warnings[i] = Finding{cut(w.At), cut(w.Message), cut(w.Hint)}
@@ -135,7 +130,10 @@ func declares(s service.Service, scopes []string) error {
 func invalid(faults []Finding) error {
 	r := domain.Refuse(domain.InvalidContract, "The document can't be adopted.")
 	for _, f := range faults {
-		sentence := f.At + ": " + f.Message
+		sentence := f.Message
+		if f.At != "" {
+			sentence = f.At + ": " + sentence
+		}
 		if f.Hint != "" {
 			sentence += " " + f.Hint
 		}
