@@ -117,7 +117,7 @@ func (x *exchange) prepare(build builder) error {
 	return nil
 }
 
-// attempt sends once. Its error is an *Error for every answer that is not one of the operation's successes.
+// attempt sends once. Its error is an *Error for every answer that is not one of the operation's successes; the answer is returned with it.
 func (x *exchange) attempt(ctx context.Context) (*transport.Response, error) {
 	if err := x.authenticate(ctx); err != nil {
 		return nil, &finalError{fmt.Errorf("%s: authenticate: %w", x.op.id, err)}
@@ -134,8 +134,8 @@ func (x *exchange) attempt(ctx context.Context) (*transport.Response, error) {
 	if into := x.opts.into; into != nil {
 		*into = Response{Status: resp.Status, Header: resp.Header, ETag: ETag(resp.Header.Get("ETag")), Attempts: x.sent}
 	}
-	if !slices.Contains(x.op.success, resp.Status) {
-		return nil, decodeError(x.op, resp, x.client.now())
+	if !x.op.succeeded(resp.Status) {
+		return resp, decodeError(x.op, resp, x.client.now())
 	}
 	return resp, nil
 }

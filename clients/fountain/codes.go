@@ -49,6 +49,7 @@ const (
 	CodeGone                           Code = "gone"
 	CodeMethodNotAllowed               Code = "method_not_allowed"
 	CodeMethodUnknown                  Code = "method_unknown"
+	CodeUnsupported                    Code = "unsupported_operation"
 	CodeMisdirected                    Code = "misdirected_request"
 	CodeVersionUnsupported             Code = "http_version_unsupported"
 	CodeCodingUnsupported              Code = "transfer_coding_unsupported"

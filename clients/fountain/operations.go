@@ -22,7 +22,8 @@ type operation struct {
 	path             string // template below the service's base path
 	public           bool   // works without a token
 	repeat           repeat
-	success          []int
+	success          []int      // nil: every status below 400
+	asked            *operation // the one by which it is known whether a second factor is asked for; nil: itself
 }
 
 // basePath is the service's place below the gateway's address.

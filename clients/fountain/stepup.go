@@ -35,13 +35,21 @@ func newRaiser(c *Client, ask StepUpFunc, kept RaisedTokens) *raiser {
 // peek returns the raised token of the operation's service if the operation asked for one before and it still lives.
 func (r *raiser) peek(op *operation) (string, bool) {
 	r.mu.Lock()
-	challenged := r.challenged[op]
+	challenged := r.challenged[op.factorAsked()]
 	r.mu.Unlock()
 	if !challenged {
 		return "", false
 	}
 	token, ok := r.cache.Peek(op.word)
 	return token.Value, ok
+}
+
+// factorAsked is the operation by which challenges are known.
+func (op *operation) factorAsked() *operation {
+	if op.asked != nil {
+		return op.asked
+	}
+	return op
 }
 
 // drop forgets a raised token; false means that it is none.
@@ -60,7 +68,7 @@ type challengeKey struct{}
 // raise answers a challenge that the token refused got. Callers who are challenged at the same time share one code.
 func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge, refused string) error {
 	r.mu.Lock()
-	r.challenged[op] = true
+	r.challenged[op.factorAsked()] = true
 	r.mu.Unlock()
 	r.drop(refused)
 	_, err := r.cache.Get(context.WithValue(ctx, challengeKey{}, *challenge), op.word)

@@ -42,6 +42,8 @@ func (e ServiceStatusStatus) Valid() bool {
 
 // ServiceStatus defines model for ServiceStatus.
 type ServiceStatus struct {
+	// Adopted Whether it is a service of others.
+	Adopted  bool   `json:"adopted"`
 	BasePath string `json:"basePath"`
 
 	// Contract Where the contract can be read.
@@ -174,7 +176,9 @@ type ClientInterface interface {
 	// Corresponds with GET /gateway/v1/ready (the `GetGatewayReadiness` operationId).
 	GetGatewayReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListGatewayServices List the family's services and their health
+	// ListGatewayServices List the services behind the gateway and their health
+	//
+	// The family's and those that were adopted.
 	//
 	// Corresponds with GET /gateway/v1/services (the `ListGatewayServices` operationId).
 	ListGatewayServices(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -262,7 +266,9 @@ func (c *Client) GetGatewayReadiness(ctx context.Context, reqEditors ...RequestE
 	return c.Client.Do(req)
 }
 
-// ListGatewayServices List the family's services and their health
+// ListGatewayServices List the services behind the gateway and their health
+//
+// The family's and those that were adopted.
 //
 // Corresponds with GET /gateway/v1/services (the `ListGatewayServices` operationId).
 func (c *Client) ListGatewayServices(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -576,7 +582,9 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /gateway/v1/ready (the `GetGatewayReadiness` operationId).
 	GetGatewayReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetGatewayReadinessResult, error)
 
-	// ListGatewayServicesWithResponse List the family's services and their health
+	// ListGatewayServicesWithResponse List the services behind the gateway and their health
+	//
+	// The family's and those that were adopted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1154,7 +1162,9 @@ func (c *ClientWithResponses) GetGatewayReadinessWithResponse(ctx context.Contex
 	return ParseGetGatewayReadinessResult(rsp)
 }
 
-// ListGatewayServicesWithResponse List the family's services and their health
+// ListGatewayServicesWithResponse List the services behind the gateway and their health
+//
+// The family's and those that were adopted.
 //
 // Returns a wrapper object for the known response body format(s).
 //

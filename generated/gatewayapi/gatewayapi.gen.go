@@ -39,6 +39,8 @@ func (e ServiceStatusStatus) Valid() bool {
 
 // ServiceStatus defines model for ServiceStatus.
 type ServiceStatus struct {
+	// Adopted Whether it is a service of others.
+	Adopted  bool   `json:"adopted"`
 	BasePath string `json:"basePath"`
 
 	// Contract Where the contract can be read.
@@ -87,7 +89,7 @@ type ServerInterface interface {
 	// GetGatewayReadiness Tell whether the service can work
 	// (GET /gateway/v1/ready)
 	GetGatewayReadiness(w http.ResponseWriter, r *http.Request)
-	// ListGatewayServices List the family's services and their health
+	// ListGatewayServices List the services behind the gateway and their health
 	// (GET /gateway/v1/services)
 	ListGatewayServices(w http.ResponseWriter, r *http.Request)
 	// GetContract Read a contract
@@ -129,7 +131,7 @@ func (_ Unimplemented) GetGatewayReadiness(w http.ResponseWriter, r *http.Reques
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListGatewayServices List the family's services and their health
+// ListGatewayServices List the services behind the gateway and their health
 // (GET /gateway/v1/services)
 func (_ Unimplemented) ListGatewayServices(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1078,7 +1080,7 @@ type StrictServerInterface interface {
 	// GetGatewayReadiness Tell whether the service can work
 	// (GET /gateway/v1/ready)
 	GetGatewayReadiness(ctx context.Context, request GetGatewayReadinessRequestObject) (GetGatewayReadinessResponseObject, error)
-	// ListGatewayServices List the family's services and their health
+	// ListGatewayServices List the services behind the gateway and their health
 	// (GET /gateway/v1/services)
 	ListGatewayServices(ctx context.Context, request ListGatewayServicesRequestObject) (ListGatewayServicesResponseObject, error)
 	// GetContract Read a contract

@@ -231,12 +231,15 @@ func askIssuer(ctx context.Context, kmsURL string) (string, error) {
 func (h *house) awaitGateway(ctx context.Context) error {
 	for {
 		var list struct {
-			Items []struct{ Status string }
+			Items []struct {
+				Status  string
+				Adopted bool // and then of others, for whom nobody waits
+			}
 		}
 		err := getJSON(ctx, urlOf(h.front)+"/gateway/v1/services", &list)
 		ready := err == nil && len(list.Items) > 0
 		for _, s := range list.Items {
-			ready = ready && s.Status == "ready"
+			ready = ready && (s.Adopted || s.Status == "ready")
 		}
 		if ready {
 			return nil

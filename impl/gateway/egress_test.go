@@ -3,6 +3,7 @@ package gateway
 import (
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/egress"
@@ -18,6 +19,7 @@ func TestConfig_letsNoAdoptedServiceBeWhereTheFamilyIs(t *testing.T) {
 	require.NoError(t, c.Validate())
 	targets, err := c.targets()
 	require.NoError(t, err)
+	c.Registerer = prometheus.NewRegistry()
 	policy, err := egress.New(c.egress(targets))
 	require.NoError(t, err)
 	for _, target := range []string{

@@ -13,19 +13,21 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/apikey"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
+	"github.com/fountainai/fountain/impl/gateway/internal/member"
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
 	"github.com/fountainai/fountain/impl/gateway/internal/stepup"
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
 // gate is the running gateway.
 type gate struct {
 	config    Config
-	table     *contract.Table
+	members   *member.Registry
+	shadows   *member.Shadows
 	keys      *auth.JWKS
 	verifier  *auth.Verifier
 	traded    *apikey.Trader
@@ -56,10 +58,14 @@ func (g *gate) stations() httpserver.Stations {
 		if err := g.start.await(x); err != nil {
 			return err
 		}
-		if isKey, err := g.traded.Authenticate(x); isKey {
+		isKey, err := g.traded.Authenticate(x)
+		if !isKey {
+			err = byToken(x)
+		}
+		if err != nil {
 			return err
 		}
-		return byToken(x)
+		return forItAlone(x)
 	}
 	s.SubjectLimit = g.limits.Subject
 	s.Target = g.awaitTarget
@@ -77,13 +83,25 @@ func (g *gate) handler() http.Handler {
 			Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
 			Tracer: g.config.Tracer,
 		},
-		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer)...), CORS: g.cors, Routes: g.table, Stations: g.stations(),
+		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer)...), CORS: g.cors, Routes: g.members, Stations: g.stations(),
 	})
 }
 
-// awaitTarget lets a request for a service wait while that is being restarted.
+// forItAlone refuses a token that is also for other services where it would be handed to a service of others: that could use it there.
+func forItAlone(x *httpserver.Exchange) error {
+	if x.Operation.Mount == "" || x.Principal == nil || len(x.Principal.Audience) == 1 {
+		return nil
+	}
+	return problem.New(problem.InvalidToken, "This service takes tokens that are for it alone: ask for one with resource="+x.Operation.Word+".").
+		WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`)
+}
+
+// awaitTarget lets a request for a service wait while that is being restarted. It refuses an operation against whose contract nothing can be checked.
 func (g *gate) awaitTarget(x *httpserver.Exchange) error {
-	if x.Operation.Word == word {
+	switch {
+	case x.Operation.Unsupported != "":
+		return problem.New(problem.Unsupported, "The gateway can't check requests of this operation: "+x.Operation.Unsupported+".")
+	case x.Operation.Word == word:
 		return nil
 	}
 	return g.forwarder.Await(x)
@@ -91,6 +109,9 @@ func (g *gate) awaitTarget(x *httpserver.Exchange) error {
 
 // serve hands the request to the gateway's own operations or to the service.
 func (g *gate) serve(x *httpserver.Exchange) (err error) {
+	if x.Operation.Mount != "" {
+		g.shadows.Request(x)
+	}
 	if x.Operation.Word != word {
 		end := x.Call(g.config.Tracer)
 		defer func() { end(err) }()
@@ -102,7 +123,7 @@ func (g *gate) serve(x *httpserver.Exchange) (err error) {
 
 // ownHandler serves the gateway's own contract.
 func (g *gate) ownHandler(own *http.Client) http.Handler {
-	handlers := &services.Handlers{Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, Client: own}
+	handlers := &services.Handlers{Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, Client: own, Texts: &services.Texts{Adopted: g.members.Text}}
 	strict := gatewayapi.NewStrictHandlerWithOptions(handlers, nil, gatewayapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
@@ -125,16 +146,18 @@ func (g *gate) ready() error {
 	return nil
 }
 
-// becomeReady asks for the kms's keys until it has them, and waits until the revocation feed was read.
-func (g *gate) becomeReady(ctx context.Context, feedRead <-chan struct{}) error {
+// becomeReady asks for the kms's keys until it has them, and waits until the other things that it needs were read.
+func (g *gate) becomeReady(ctx context.Context, read ...<-chan struct{}) error {
 	if err := lifecycle.Retry(ctx, g.config.Log, "the keys of the kms", g.keys.Ready); err != nil {
 		return err
 	}
 	g.hasKeys.Store(true)
-	select {
-	case <-feedRead:
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, one := range read {
+		select {
+		case <-one:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	g.start.end()
 	g.config.Log.InfoContext(ctx, "service is ready")

@@ -37,11 +37,13 @@ const (
 type house struct {
 	t        testing.TB
 	gate     *httptest.Server
+	g        *gate
 	clock    *clock.Fake
 	key      ed25519.PrivateKey
 	log      *logBuffer
 	registry *prometheus.Registry
 	behind   string           // URL of the upstream
+	stranger string           // URL of the upstream of a member; "" without one
 	upstream http.HandlerFunc // what a service answers
 
 	mu   sync.Mutex
@@ -87,6 +89,7 @@ func newHouseWith(t testing.TB, change func(*Config)) *house {
 	change(&c)
 	g, err := build(c, family(t), &http.Client{Timeout: callTimeout}, h)
 	require.NoError(t, err)
+	h.g = g
 	h.gate = httptest.NewServer(g.handler())
 	t.Cleanup(h.gate.Close)
 	return h
@@ -485,7 +488,8 @@ func TestGate_servesItsOwnContract(t *testing.T) {
 	require.Contains(t, docs.Header.Get("Content-Security-Policy"), "default-src 'none'")
 	require.Equal(t, 200, h.do("GET", "/docs/init.js", "").StatusCode)
 	require.Equal(t, 404, h.do("GET", "/docs/nothing.js", "").StatusCode)
-	require.Equal(t, 400, h.do("GET", "/openapi/nothing.yaml", "").StatusCode)
+	require.Equal(t, 404, h.do("GET", "/openapi/nothing.yaml", "").StatusCode)
+	require.Equal(t, 400, h.do("GET", "/openapi/openapi.go", "").StatusCode)
 	head := h.do("HEAD", "/docs", "")
 	require.Equal(t, 200, head.StatusCode)
 	require.Empty(t, head.Text)

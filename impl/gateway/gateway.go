@@ -8,19 +8,24 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/admit"
 	"github.com/fountainai/fountain/impl/gateway/internal/apikey"
 	"github.com/fountainai/fountain/impl/gateway/internal/forward"
 	"github.com/fountainai/fountain/impl/gateway/internal/limit"
+	"github.com/fountainai/fountain/impl/gateway/internal/member"
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
 	"github.com/fountainai/fountain/impl/gateway/internal/stepup"
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/egress"
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
@@ -44,7 +49,8 @@ type Config struct {
 	TwofactorURL string   `env:"TWOFACTOR_URL"`
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
-	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
+	CORSOrigins  []string `env:"CORS_ORIGINS"`  // of pages that may call from a browser, scheme://host[:port]; none by default
+	ContractsDir string   `env:"CONTRACTS_DIR"` // with a folder for each adopted service that the kms does not keep; none by default
 	// UpstreamAllow says where the targets of adopted services may be: entries of package egress. Nowhere by default.
 	UpstreamAllow []string `env:"UPSTREAM_ALLOW"`
 	// UpstreamDeny are host:port of the family's listeners and stores beside those that the configuration names: no adopted service is there.
@@ -116,8 +122,9 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	announced := make(chan struct{}, 1)
 	feed := revocation.NewFollower(revocation.Config{
-		KMSURL: c.KMSURL, Client: client, Credential: who, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer,
+		KMSURL: c.KMSURL, Client: client, Credential: who, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer, Apply: member.Announce(announced),
 	})
 	contracts, err := contract.LoadAll()
 	if err != nil {
@@ -127,7 +134,11 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	g.require = []func() error{who.Ready, feed.Ready}
+	adopted, err := member.NewKMS(g.members, who, announced)
+	if err != nil {
+		return err
+	}
+	g.require = []func() error{who.Ready, feed.Ready, adopted.Ready}
 	g.start.begin()
 	listener := c.Listener
 	if listener == nil {
@@ -146,16 +157,23 @@ func Run(ctx context.Context, c Config) error {
 	group.Go("credential", who.Run)
 	group.Go("revocation feed", feed.Run)
 	group.Go("limits", g.limiter.Run)
-	group.Go("become ready", func(ctx context.Context) error { return g.becomeReady(ctx, feed.Heard()) })
+	group.Go("contracts of the kms", adopted.Run)
+	if c.ContractsDir != "" {
+		hangups := make(chan os.Signal, 1)
+		directory, err := member.NewDirectory(g.members, c.ContractsDir, hangups)
+		if err != nil {
+			return err
+		}
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		group.Go("contracts directory", directory.Run)
+	}
+	group.Go("become ready", func(ctx context.Context) error { return g.becomeReady(ctx, feed.Heard(), adopted.Heard()) })
 	return group.Run(ctx)
 }
 
 // build makes the gateway's parts. client fetches the kms's keys and asks targets whether they are ready.
 func build(c Config, contracts []*contract.Contract, client *http.Client, revocations auth.Revocations) (*gate, error) {
-	table, err := contract.NewTable(contracts...)
-	if err != nil {
-		return nil, fmt.Errorf("join the contracts: %w", err)
-	}
 	targets, err := c.targets()
 	if err != nil {
 		return nil, err
@@ -185,11 +203,22 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 		return nil, err
 	}
 	g := &gate{
-		config: c, table: table, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(contracts, word, c.Registerer),
+		config: c, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(nil, c.Registerer),
 		limiter: limiter, limits: limit.NewSteps(limiter), cors: cors,
-		forwarder: forward.New(forward.Options{Upstreams: upstreams, Log: c.Log, Registerer: c.Registerer}),
-		watcher:   services.NewWatcher(contracts, upstreams, client, c.Log, c.Registerer),
+		watcher: services.NewWatcher(contracts, upstreams, client, c.Log, c.Registerer),
 	}
+	allowed, err := egress.New(c.egress(targets))
+	if err != nil {
+		return nil, fmt.Errorf("addresses of adopted services: %w", err)
+	}
+	g.members, err = member.New(member.Options{
+		Family: contracts, Own: word, Upstreams: upstreams, Watcher: g.watcher, Admission: g.admit, Egress: allowed, Client: own, Log: c.Log, Registerer: c.Registerer,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	g.shadows = member.NewShadows(g.members)
+	g.forwarder = forward.New(forward.Options{Upstreams: upstreams, Active: g.members.Active, Passed: g.shadows.Answer, Log: c.Log, Registerer: c.Registerer})
 	g.own = g.ownHandler(own)
 	return g, nil
 }

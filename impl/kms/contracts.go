@@ -6,13 +6,12 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/impl/kms/internal/adoption"
 	"github.com/fountainai/fountain/internal/contract"
-	"github.com/fountainai/fountain/internal/contract/compat"
+	"github.com/fountainai/fountain/internal/contract/change"
 )
 
 // judge is the adoption.Judge by the compiler that the gateways have too.
@@ -39,8 +38,22 @@ func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Ver
 	if err != nil {
 		return adoption.Verdict{}, fmt.Errorf("compile the live document: %w", err)
 	}
-	v.Changes = compare(live, c)
+	changes, err := change.Compare(version(live, *before), version(c, d))
+	if errors.Is(err, change.ErrTooDifferent) {
+		v.Faults = append(v.Faults, adoption.Finding{Message: "The document has too little in common with the live one to be its next version.", Hint: "Retire the live one first."})
+		return v, nil
+	}
+	if err != nil {
+		return adoption.Verdict{}, fmt.Errorf("compare documents: %w", err)
+	}
+	for _, one := range changes {
+		v.Changes = append(v.Changes, adoption.Change{Name: one.Name, Message: one.Origin.String() + ": " + one.Text})
+	}
 	return v, nil
+}
+
+func version(c *contract.Contract, d adoption.Document) change.Version {
+	return change.Version{Contract: c, File: d.File, Files: texts(d)}
 }
 
 // needed returns the scopes that the operations ask for, sorted.
@@ -56,33 +69,16 @@ func needed(c *contract.Contract) []string {
 	return slices.Sorted(maps.Keys(scopes))
 }
 
-// compare returns what a client of the old contract would notice, and what the new one guards less.
-func compare(was, is *contract.Contract) []adoption.Change {
-	var changes []adoption.Change
-	for _, op := range was.Operations {
-		at := slices.IndexFunc(is.Operations, func(other *contract.Operation) bool { return other.Method == op.Method && other.Path == op.Path })
-		place := op.Method + " " + strings.TrimPrefix(op.Path, was.BasePath)
-		switch {
-		case at < 0:
-			changes = append(changes, adoption.Change{Name: place + ": operation-removed", Message: "the operation is gone"})
-		case op.Unsupported == "" && is.Operations[at].Unsupported != "":
-			changes = append(changes, adoption.Change{Name: place + ": operation-unsupported", Message: is.Operations[at].Unsupported})
-		}
-	}
-	for _, c := range compat.Compare(was, is) {
-		if c.Severity != compat.Harmless {
-			changes = append(changes, adoption.Change{Name: strings.TrimPrefix(c.Operation+": "+c.ID, ": "), Message: c.Text})
-		}
-	}
-	return changes
+func adopt(d adoption.Document) (*contract.Contract, []contract.Warning, error) {
+	return contract.Adopt(contract.Adoption{Name: d.Service, File: d.File, Files: texts(d), Public: d.Public})
 }
 
-func adopt(d adoption.Document) (*contract.Contract, []contract.Warning, error) {
+func texts(d adoption.Document) map[string][]byte {
 	files := map[string][]byte{}
 	for _, f := range d.Files {
 		files[f.Name] = []byte(f.Text)
 	}
-	return contract.Adopt(contract.Adoption{Name: d.Service, File: d.File, Files: files, Public: d.Public})
+	return files
 }
 
 // placed splits what the compiler says of one fault: file and line, and what is wrong there.

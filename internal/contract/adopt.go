@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,12 +106,10 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	return c, b.told(), nil
 }
 
-var memberName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-
 func (a *Adoption) check() error {
 	switch {
 	case !memberName.MatchString(a.Name):
-		return errors.New("adopt: the name must be one to 32 of a-z, 0-9 and \"-\", beginning with a letter")
+		return errors.New("adopt: a name has 2 to 63 small letters, digits and hyphens, and begins with a letter")
 	case slices.Contains(openapi.Words(), a.Name):
 		return fmt.Errorf("adopt: %s is a service of the family; choose another name", a.Name)
 	case len(a.Files) > MaxDocumentFiles:
@@ -333,6 +330,7 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 		op.Tags = append(op.Tags, tag.str())
 	}
 	op.ID = b.operationID(method, template, o)
+	op.Mount, op.label = b.made.Mount, op.Word+"."+op.ID
 	b.requirements(op, o)
 	var parts []error
 	var err error

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -17,6 +18,7 @@ type Operation struct {
 	Word         string // the service's word: the audience of the tokens accepted here
 	Method       string // as declared
 	Path         string // the template with the base path: /kms/v1/users/{userId}
+	Mount        string // "/<name>" of a member, which its service does not know; "" in the family
 	Tags         []string
 	Public       bool          // security: [] in the contract: no credentials are looked at
 	Requirements []Requirement // alternatives; empty when Public
@@ -33,6 +35,8 @@ type Operation struct {
 	accepts    []string                  // media types of the answers that are not problems
 	memory     int64
 	origins    map[string]Origin
+	kept       sync.Map // by owner; see Kept
+	label      string   // see Label; "" for the ID
 
 	adopted   bool     // of a document of others; see Adopt
 	route     string   // what the path is matched by, of an adopted operation
@@ -44,6 +48,14 @@ type Operation struct {
 type Requirement struct {
 	Scopes []string
 	OTP    bool
+}
+
+// Label is the operation's name among those of all services, for metrics and logs: the ID in the family, and "<name>.<ID>" of a service of others.
+func (op *Operation) Label() string {
+	if op.label != "" {
+		return op.label
+	}
+	return op.ID
 }
 
 // Scopes returns the scopes of the first alternative: what a caller without a code must have.

@@ -29,7 +29,7 @@ func (l *line) operation() string {
 	if l.x.Operation == nil {
 		return unmatched
 	}
-	return l.x.Operation.ID
+	return l.x.Operation.Label()
 }
 
 // level is debug for a probe or a long poll that was answered well (there is one every few seconds, whatever happens), error for a fault of ours or of a service behind

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,7 +34,7 @@ type observer struct {
 	ObserveOptions
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	known    sync.Map // *contract.Operation, nil where none was found -> *series
+	unrouted *series // of requests without an operation
 }
 
 func newObserver(o ObserveOptions) *observer {
@@ -46,7 +45,9 @@ func newObserver(o ObserveOptions) *observer {
 		Name: "fountain_http_request_duration_seconds", Help: "Time from the request's header to the end of its answer.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"operation"})
-	return &observer{ObserveOptions: o, requests: register(o.Registerer, requests), duration: register(o.Registerer, duration)}
+	made := &observer{ObserveOptions: o, requests: register(o.Registerer, requests), duration: register(o.Registerer, duration)}
+	made.unrouted = made.newSeries(unmatched)
+	return made
 }
 
 // observe makes the exchange of a request and has it served.

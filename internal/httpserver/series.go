@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/contract"
 )
 
 // series are the metrics of one operation. They are found once: looking for them by their labels costs more than to count.
@@ -18,14 +20,16 @@ type series struct {
 
 // series returns those of a request's operation.
 func (o *observer) series(l *line) *series {
-	if known, ok := o.known.Load(l.x.Operation); ok {
-		return known.(*series)
+	if l.x.Operation == nil {
+		return o.unrouted
 	}
-	name := l.operation()
-	known, _ := o.known.LoadOrStore(l.x.Operation, &series{
-		duration: o.duration.WithLabelValues(name), requests: o.requests.MustCurryWith(prometheus.Labels{"operation": name}), byStatus: map[int]prometheus.Counter{},
-	})
-	return known.(*series)
+	return contract.Kept(l.x.Operation, o, func() *series { return o.newSeries(l.operation()) })
+}
+
+func (o *observer) newSeries(operation string) *series {
+	return &series{
+		duration: o.duration.WithLabelValues(operation), requests: o.requests.MustCurryWith(prometheus.Labels{"operation": operation}), byStatus: map[int]prometheus.Counter{},
+	}
 }
 
 // answers returns the counter of a status.

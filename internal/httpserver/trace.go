@@ -45,7 +45,7 @@ func (x *Exchange) beginTrace(tracer *tracing.Tracer) {
 	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLScheme(x.Scheme),
 		semconv.ClientAddress(x.Client()), attribute.String("fountain.request_id", RequestID(ctx)))
 	if op != nil { // then the name that it was called by is one of ours
-		span.SetAttributes(semconv.HTTPRoute(op.Path), attribute.String("fountain.operation_id", op.ID), semconv.ServerAddress(hostname(x.Request.Host)))
+		span.SetAttributes(semconv.HTTPRoute(op.Path), attribute.String("fountain.operation_id", op.Label()), semconv.ServerAddress(hostname(x.Request.Host)))
 	}
 }
 
@@ -76,7 +76,7 @@ func (x *Exchange) Call(tracer *tracing.Tracer) (end func(err error)) {
 	}
 	before := x.Request
 	ctx, endSpan := tracer.Call(before.Context(), before.Method+" "+x.Operation.Path, semconv.HTTPRequestMethodKey.String(before.Method),
-		semconv.URLTemplate(x.Operation.Path), attribute.String("fountain.operation_id", x.Operation.ID))
+		semconv.URLTemplate(x.Operation.Path), attribute.String("fountain.operation_id", x.Operation.Label()))
 	x.Request = before.WithContext(ctx)
 	return func(err error) {
 		x.Request = before

@@ -61,7 +61,8 @@ const (
 	Gone                Code = "gone"
 	MethodNotAllowed    Code = "method_not_allowed"
 	MethodUnknown       Code = "method_unknown"
-	Misdirected         Code = "misdirected_request" // the Host is not one of this server's
+	Unsupported         Code = "unsupported_operation" // a contract of others has it, in a form that requests can't be checked against
+	Misdirected         Code = "misdirected_request"   // the Host is not one of this server's
 	VersionUnsupported  Code = "http_version_unsupported"
 	CodingUnsupported   Code = "transfer_coding_unsupported"
 	ExpectationFailed   Code = "expectation_failed"
@@ -218,6 +219,7 @@ var definitions = map[Code]definition{
 	Gone:                {KindGone, "Gone"},
 	MethodNotAllowed:    {KindMethodNotAllowed, "Method not allowed"},
 	MethodUnknown:       {KindNotImplemented, "Method unknown"},
+	Unsupported:         {KindNotImplemented, "Unsupported operation"},
 	Misdirected:         {KindMisdirected, "Misdirected request"},
 	VersionUnsupported:  {KindVersionNotSupported, "HTTP version unsupported"},
 	CodingUnsupported:   {KindNotImplemented, "Transfer coding unsupported"},

@@ -6,46 +6,55 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/internal/admission"
-	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Station admits requests. It is safe for concurrent use.
 type Station struct {
-	services map[string]*admission.Adaptive // by word
+	services atomic.Pointer[map[string]*admission.Adaptive] // by word; never changed in place
 	limit    *prometheus.Desc
 }
 
-// New returns a Station for the services of the contracts but the gateway's own, and registers the metric of its limits.
-func New(contracts []*contract.Contract, own string, to prometheus.Registerer) *Station {
+// New returns a Station for the services of these words, and registers the metric of its limits.
+func New(words []string, to prometheus.Registerer) *Station {
 	s := &Station{
-		services: map[string]*admission.Adaptive{},
 		limit: prometheus.NewDesc("fountain_gateway_admission_limit",
 			"How many requests of an operation the gateway lets through to its service at once.", []string{"operation"}, nil),
 	}
-	for _, c := range contracts {
-		if c.Word != own {
-			s.services[c.Word] = admission.NewAdaptive()
-		}
-	}
+	s.Keep(words)
 	to.MustRegister(s)
 	return s
+}
+
+// Keep makes these the services. What is known of those that were there before is kept. It is not called twice at the same time.
+func (s *Station) Keep(words []string) {
+	before := s.services.Load()
+	services := make(map[string]*admission.Adaptive, len(words))
+	for _, word := range words {
+		if before != nil && (*before)[word] != nil {
+			services[word] = (*before)[word]
+			continue
+		}
+		services[word] = admission.NewAdaptive()
+	}
+	s.services.Store(&services)
 }
 
 // Admit lets the request through, or refuses it as overloaded. The place is given back when the answer is known (Exchange.Answered), so that a client
 // which reads slowly holds none. A stream has none: it takes as long as it takes.
 func (s *Station) Admit(x *httpserver.Exchange) error {
-	service := s.services[x.Operation.Word]
+	service := (*s.services.Load())[x.Operation.Word]
 	if service == nil || x.Operation.Policy.Stream != nil {
 		return nil
 	}
-	place, err := service.Enter(x.Request.Context(), x.Operation.ID)
+	place, err := service.Enter(x.Request.Context(), x.Operation.Label())
 	if errors.Is(err, admission.ErrBusy) {
 		return problem.New(problem.Overloaded, "The service has more to do than it can. Try again later.").WithRetryAfter(time.Second)
 	}
@@ -73,7 +82,7 @@ func (s *Station) Describe(to chan<- *prometheus.Desc) { to <- s.limit }
 
 // Collect implements prometheus.Collector.
 func (s *Station) Collect(to chan<- prometheus.Metric) {
-	for _, service := range s.services {
+	for _, service := range *s.services.Load() {
 		for operation, limit := range service.Limits() {
 			to <- prometheus.MustNewConstMetric(s.limit, prometheus.GaugeValue, float64(limit), operation)
 		}

@@ -71,7 +71,7 @@ func TestAsset_namesNoSourceMap(t *testing.T) {
 
 func TestInit_listsEveryContract(t *testing.T) {
 	script, _, _ := Asset("init.js")
-	list := regexp.MustCompile(`(?s)contracts = \[(.*?)\]`).FindSubmatch(script)
+	list := regexp.MustCompile(`(?s)family = \[(.*?)\]`).FindSubmatch(script)
 	page, _, _ := Asset("")
 	if list == nil {
 		t.Fatal("init.js has no list of contracts")

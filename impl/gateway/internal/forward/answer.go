@@ -21,16 +21,17 @@ import (
 // judge holds the answers of services against their contracts.
 type judge struct {
 	log        *slog.Logger
+	active     func(member string) bool
 	violations *prometheus.CounterVec
 	places     places
 }
 
-func newJudge(log *slog.Logger, to prometheus.Registerer) *judge {
-	j := &judge{log: log, violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newJudge(o Options) *judge {
+	j := &judge{log: o.Log, active: o.Active, violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "fountain_contract_violations_total",
 		Help: "Violations in answers of services: by operation, where in the answer (items of lists as *), and the keyword of the contract.",
 	}, []string{"operation", "pointer", "keyword"})}
-	to.MustRegister(j.violations)
+	o.Registerer.MustRegister(j.violations)
 	return j
 }
 
@@ -39,6 +40,10 @@ func newJudge(log *slog.Logger, to prometheus.Registerer) *judge {
 func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	empty := res.Length == 0 || x.Request.Method == http.MethodHead
 	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
+	if err == nil && x.Operation.Mount != "" && active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
+		err = problem.New(problem.BadUpstream, "The answer is active content.").
+			WithField("header", "Content-Type", string(contract.RuleActiveContent), "is a media type that a browser runs, which the operator has not accepted")
+	}
 	if err == nil {
 		return nil
 	}
@@ -74,7 +79,7 @@ func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byt
 
 // found counts and logs violations, and returns what the client is told: not where, for that is between operator and service.
 func (j *judge) found(x *httpserver.Exchange, status int, err error) error {
-	ctx, operation := x.Request.Context(), x.Operation.ID
+	ctx, operation := x.Request.Context(), x.Operation.Label()
 	fields := problem.From(err).Fields
 	for _, field := range fields {
 		j.violations.WithLabelValues(operation, j.places.label(operation, field.Pointer), field.Keyword).Inc()

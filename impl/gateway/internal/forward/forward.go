@@ -21,7 +21,10 @@ import (
 
 // Options configure a Forwarder.
 type Options struct {
-	Upstreams  *upstream.Set
+	Upstreams *upstream.Set
+	Active    func(member string) bool // whether an operator lets the member answer with media types that a browser runs; nil: none may
+	// Passed is told every whole answer that a client has got of a member; nil: nobody is.
+	Passed     func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -30,12 +33,15 @@ type Options struct {
 type Forwarder struct {
 	upstreams *upstream.Set
 	judge     *judge
-	names     sync.Map // *contract.Operation -> []string, what passedOn returns
+	passed    func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 }
 
 // New makes a Forwarder.
 func New(o Options) *Forwarder {
-	return &Forwarder{upstreams: o.Upstreams, judge: newJudge(o.Log, o.Registerer)}
+	if o.Active == nil {
+		o.Active = func(string) bool { return false }
+	}
+	return &Forwarder{upstreams: o.Upstreams, judge: newJudge(o), passed: o.Passed}
 }
 
 // Await lets a request wait for a service that is being restarted, before it takes a place or a code is redeemed for it.
@@ -91,12 +97,15 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
-	responseHeader(x.Writer.Header(), res.Header, x.Operation, res.Status)
+	responseHeader(x.Writer.Header(), x.Operation, res)
 	if x.Request.Method != http.MethodHead && res.Status != http.StatusNoContent && res.Status != http.StatusNotModified {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.Writer.WriteHeader(res.Status)
 	_, _ = x.Writer.Write(body) // a client that does not read it has gone
+	if f.passed != nil && x.Operation.Mount != "" {
+		f.passed(x, res.Status, res.Header, body)
+	}
 	return nil
 }
 
@@ -140,11 +149,11 @@ func (b *sentBody) failed() error {
 	return b.err
 }
 
-// request makes what goes to the service: the target as it came, which is what was matched. sent is the client's body where it is passed on
+// request makes what goes to the service: to one of the family the target as it came, which is what was matched. sent is the client's body where it is passed on
 // as it comes.
 func (f *Forwarder) request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
-	out = &upstream.Request{Method: in.Method, Target: in.RequestURI, Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Repeats: 1}
+	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Repeats: 1}
 	out.Repeatable, out.Probe = repeatable(x), httpserver.Probe(x.Operation)
 	if retry := x.Operation.Policy.Retry; retry != nil {
 		out.Repeats = max(1, retry.Max)

@@ -19,18 +19,14 @@ var everyService = []string{"Accept", "Accept-Language", "Authorization", "Conte
 // saidByUs are the request headers that the gateway writes itself, whatever the client or the contract says of them.
 var saidByUs = map[string]bool{
 	"Accept-Encoding": true, "Cookie": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Request-Id": true,
-	httpserver.TimeoutHeader: true,
+	httpserver.TimeoutHeader: true, mountPrefix: true, "X-Otp": true,
 }
 
 const traceparent, tracestate = "Traceparent", "Tracestate"
 
 // passedOn returns the names of the request headers that an operation's service gets as the client sent them, each once.
 func (f *Forwarder) passedOn(op *contract.Operation) []string {
-	if known, ok := f.names.Load(op); ok {
-		return known.([]string)
-	}
-	known, _ := f.names.LoadOrStore(op, withDeclared(op.RequestHeaders()))
-	return known.([]string)
+	return contract.Kept(op, f, func() []string { return withDeclared(op.RequestHeaders()) })
 }
 
 // withDeclared returns the names for an operation that declares these headers. What the gateway writes itself is never among them.
@@ -50,6 +46,8 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 	out := make([]upstream.Field, 0, usualFields)
 	for _, name := range names {
 		switch {
+		case withheld(op, name):
+			continue
 		case name == "Content-Type" && x.Body == nil && !op.StreamsBody():
 			continue
 		case traced != nil && (name == traceparent || name == tracestate): // then the call is the parent, in place of what the client said
@@ -64,6 +62,9 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 			out = append(out, upstream.Field{Name: "Cookie", Value: pairs})
 		}
 	}
+	if op.Mount != "" {
+		out = append(out, upstream.Field{Name: mountPrefix, Value: op.Mount})
+	}
 	return append(append(out,
 		upstream.Field{Name: "Accept-Encoding", Value: "identity"}, // the answer is checked, so it must be plain
 		upstream.Field{Name: "X-Forwarded-For", Value: x.Client()},
@@ -77,6 +78,9 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 func declaredCookies(r *http.Request, names []string) string {
 	var pairs []string
 	for _, name := range names {
+		if familyCookie(name) {
+			continue
+		}
 		for _, cookie := range r.CookiesNamed(name) {
 			pairs = append(pairs, cookie.Name+"="+cookie.Value)
 		}
@@ -96,10 +100,11 @@ var ours = map[string]bool{"X-Request-Id": true, "X-Content-Type-Options": true,
 
 // responseHeader puts what the client may know of a service's header into the answer. What the gateway says of storing the answer holds,
 // unless the contract leaves that to the service.
-func responseHeader(to, from http.Header, op *contract.Operation, status int) {
+func responseHeader(to http.Header, op *contract.Operation, res *upstream.Response) {
+	status := res.Status
 	_, decided := to["Cache-Control"]
-	for name, values := range from {
-		if ours[name] || !passedBack[name] && !op.DeclaresResponseHeader(status, name) {
+	for name, values := range res.Header {
+		if ours[name] || !passedBack[name] && !op.DeclaresResponseHeader(status, name) || op.Mount != "" && dropped(name) {
 			continue
 		}
 		if name == "Cache-Control" && decided && !op.DeclaresResponseHeader(status, name) {
@@ -109,5 +114,8 @@ func responseHeader(to, from http.Header, op *contract.Operation, status int) {
 			values = append(to["Vary"], values...)
 		}
 		to[name] = values
+	}
+	if op.Mount != "" {
+		confine(to, op, res)
 	}
 }

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 // Steps are the gateway's limiting steps over one limiter.
 type Steps struct {
 	limiter *ratelimit.Limiter
-	flights sync.Map // *contract.Operation -> *atomic.Int64, how many run now
 }
 
 // NewSteps returns the steps.
@@ -81,7 +79,7 @@ func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	case "ip":
 		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, network(x)), true
 	case "operation":
-		return ratelimit.NewKey(p.Name, "operation", x.Operation.ID), true
+		return ratelimit.NewKey(p.Name, "operation", x.Operation.Word, x.Operation.ID), true
 	case "sub":
 		if x.Principal != nil {
 			return ratelimit.NewKey(p.Name, "sub", x.Operation.Word, x.Principal.Subject), true
@@ -127,9 +125,5 @@ func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 
 // flight returns how many requests of an operation run now.
 func (s *Steps) flight(op *contract.Operation) *atomic.Int64 {
-	held, known := s.flights.Load(op)
-	if !known {
-		held, _ = s.flights.LoadOrStore(op, new(atomic.Int64))
-	}
-	return held.(*atomic.Int64)
+	return contract.Kept(op, s, func() *atomic.Int64 { return new(atomic.Int64) })
 }

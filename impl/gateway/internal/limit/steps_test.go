@@ -37,7 +37,7 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 	require.ErrorIs(t, from("::ffff:192.0.2.1"), problem.RateLimited, "one address in two spellings")
 	require.NoError(t, from("192.0.2.2"))
 
-	other := *op
+	other := contract.Operation{ID: op.ID, Policy: op.Policy}
 	other.Word = "search"
 	require.NoError(t, steps.Preauth(&httpserver.Exchange{Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: &other, ClientIP: netip.MustParseAddr("192.0.2.1")}),
 		"a limit of the same name of another service")

@@ -24,6 +24,7 @@ type Handlers struct {
 	Version string
 	Ready   func() error // why the gateway cannot work, in public words
 	Client  *http.Client // calls services by their words
+	Texts   *Texts
 }
 
 var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
@@ -46,7 +47,7 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 	list := gatewayapi.ServiceStatusList{Items: []gatewayapi.ServiceStatus{}}
 	for _, s := range h.Watcher.List() {
 		list.Items = append(list.Items, gatewayapi.ServiceStatus{
-			Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State), Targets: int32(s.Targets), TargetsReady: int32(s.Ready), TargetsSkewed: int32(s.Skewed),
+			Adopted: s.Adopted, Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State), Targets: int32(s.Targets), TargetsReady: int32(s.Ready), TargetsSkewed: int32(s.Skewed),
 			Contract: "/openapi/" + s.Word + ".yaml", ContractVersion: s.ContractVersion, ContractDigest: s.Digest,
 		})
 	}
@@ -92,7 +93,7 @@ func (m metadata) VisitGetAuthorizationServerResponse(w http.ResponseWriter) err
 
 // GetContract serves a contract's text.
 func (h *Handlers) GetContract(_ context.Context, request gatewayapi.GetContractRequestObject) (gatewayapi.GetContractResponseObject, error) {
-	text, err := openapi.Read(strings.TrimSuffix(request.Document, ".yaml"))
+	text, err := h.Texts.Text(request.Document)
 	if err != nil {
 		return nil, problem.New(problem.NotFound, "There is no such contract.").Wrap(err)
 	}

@@ -67,3 +67,19 @@ func (s *skew) of(word string) int {
 	}
 	return n
 }
+
+// forget begins anew with the targets of a service.
+func (s *skew) forget(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, word)
+	s.targets.WithLabelValues(word).Set(0)
+}
+
+// drop takes a service out of the metric.
+func (s *skew) drop(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, word)
+	s.targets.DeleteLabelValues(word)
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sort"
 	"sync"
 	"syscall"
@@ -33,6 +32,7 @@ const (
 type Status struct {
 	Word, BasePath, State   string
 	ContractVersion, Digest string // info.version, and SHA-256 of the text as RFC 9530 writes digests
+	Adopted                 bool   // it is of others
 	Targets, Ready, Skewed  int    // how many targets there are, are ready, and keep another text of the contract
 }
 
@@ -40,52 +40,127 @@ type Status struct {
 type Watcher struct {
 	client    *http.Client
 	upstreams *upstream.Set
-	services  []Status // by word
 	skew      *skew
+
+	mu      sync.Mutex
+	watched map[string]*watched // by word
+	running context.Context     // nil: Run has not begun, or has ended
+	asking  sync.WaitGroup
 }
+
+// watched is a service whose targets are asked.
+type watched struct {
+	Status
+	service *upstream.Service
+	ask     Ask
+	leave   context.CancelFunc // nil: nobody asks yet
+}
+
+// Ask finds out how a target is. It returns the digest of the target's contract where it tells one, and why the target said nothing.
+type Ask func(ctx context.Context, target *upstream.Target) (state upstream.Health, digest string, err error)
 
 // NewWatcher returns a watcher of those services that have an address.
 func NewWatcher(contracts []*contract.Contract, upstreams *upstream.Set, client *http.Client, log *slog.Logger, to prometheus.Registerer) *Watcher {
-	w := &Watcher{client: client, upstreams: upstreams, skew: newSkew(log, to)}
+	w := &Watcher{client: client, upstreams: upstreams, skew: newSkew(log, to), watched: map[string]*watched{}}
 	for _, c := range contracts {
-		if upstreams.Service(c.Word) == nil {
-			continue
+		if upstreams.Service(c.Word) != nil {
+			w.Watch(c, w.readiness(c.BasePath))
 		}
-		w.services = append(w.services, Status{Word: c.Word, BasePath: c.BasePath, ContractVersion: c.Version, Digest: openapi.DigestOf(c.Document)})
-		w.skew.count(c.Word)
 	}
-	sort.Slice(w.services, func(i, j int) bool { return w.services[i].Word < w.services[j].Word })
 	return w
+}
+
+// Watch asks the targets that a contract's service has now, in place of those that were asked before.
+func (w *Watcher) Watch(c *contract.Contract, ask Ask) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	service := w.upstreams.Service(c.Word)
+	made := &watched{
+		Status:  Status{Word: c.Word, BasePath: c.BasePath, Adopted: c.Mount != "", ContractVersion: c.Version, Digest: openapi.DigestOf(c.Document)},
+		service: service, ask: ask,
+	}
+	before := w.watched[c.Word]
+	w.watched[c.Word] = made
+	if before != nil && before.service == service { // the same targets, whose health is known
+		before.Status, before.ask = made.Status, ask
+		w.watched[c.Word] = before
+		return
+	}
+	before.stop()
+	w.skew.forget(c.Word)
+	w.begin(made)
+}
+
+// Leave asks the targets of a service no more.
+func (w *Watcher) Leave(word string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watched[word].stop()
+	delete(w.watched, word)
+	w.skew.drop(word)
+}
+
+func (s *watched) stop() {
+	if s != nil && s.leave != nil {
+		s.leave()
+	}
+}
+
+// begin is called with the lock.
+func (w *Watcher) begin(s *watched) {
+	if w.running == nil {
+		return
+	}
+	ctx, leave := context.WithCancel(w.running)
+	s.leave = leave
+	for _, target := range s.service.Targets() {
+		w.asking.Go(func() { w.watch(ctx, s, target) })
+	}
 }
 
 // List returns the services by word. One is ready when any of its targets is.
 func (w *Watcher) List() []Status {
-	out := slices.Clone(w.services)
-	for i := range out {
-		service := w.upstreams.Service(out[i].Word)
-		best, ready := service.Health()
-		out[i].State, out[i].Targets, out[i].Ready, out[i].Skewed = best.String(), len(service.Targets()), ready, w.skew.count(out[i].Word)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make([]Status, 0, len(w.watched))
+	for word, s := range w.watched {
+		status := s.Status
+		best, ready := s.service.Health()
+		status.State, status.Targets, status.Ready, status.Skewed = best.String(), len(s.service.Targets()), ready, w.skew.count(word)
+		out = append(out, status)
 	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Word < out[j].Word })
 	return out
 }
 
 // Run asks until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
-	var all sync.WaitGroup
-	for _, s := range w.services {
-		for _, target := range w.upstreams.Service(s.Word).Targets() {
-			all.Go(func() { w.watch(ctx, s, target) })
-		}
+	w.mu.Lock()
+	w.running = ctx
+	for _, s := range w.watched {
+		w.begin(s)
 	}
-	all.Wait()
+	w.mu.Unlock()
+	<-ctx.Done()
+	w.mu.Lock()
+	w.running = nil
+	w.mu.Unlock()
+	w.asking.Wait()
 	return nil
 }
 
-func (w *Watcher) watch(ctx context.Context, s Status, target *upstream.Target) {
-	address := target.URL.JoinPath(s.BasePath, "ready").String()
+// now returns what is watched at this moment: a new version of the contract does not begin the asking anew.
+func (w *Watcher) now(s *watched) (Status, Ask) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return s.Status, s.ask
+}
+
+func (w *Watcher) watch(ctx context.Context, s *watched, target *upstream.Target) {
 	for missed := 0; ; {
+		status, ask := w.now(s)
 		asked := time.Now()
-		state, digest, err := w.ask(ctx, address)
+		state, digest, err := ask(ctx, target)
 		if ctx.Err() != nil {
 			return
 		}
@@ -98,7 +173,7 @@ func (w *Watcher) watch(ctx context.Context, s Status, target *upstream.Target) 
 			target.Report(state, asked)
 		}
 		if digest != "" {
-			w.skew.note(ctx, s, target, digest)
+			w.skew.note(ctx, status, target, digest)
 		}
 		pause := pollEvery
 		if state != upstream.Ready {
@@ -117,8 +192,25 @@ func (w *Watcher) watch(ctx context.Context, s Status, target *upstream.Target) 
 	}
 }
 
-// ask returns what a target says of itself, the digest of its contract where it tells one, and why it said nothing.
-func (w *Watcher) ask(ctx context.Context, address string) (state upstream.Health, digest string, err error) {
+// readiness asks the readiness operation that every service of the family has.
+func (w *Watcher) readiness(basePath string) Ask {
+	return func(ctx context.Context, target *upstream.Target) (upstream.Health, string, error) {
+		return w.get(ctx, target.URL.JoinPath(basePath, "ready").String())
+	}
+}
+
+// Connecting is the Ask for services of others: a target that accepts a connection is ready, for nothing more is known of it.
+func Connecting(ctx context.Context, target *upstream.Target) (upstream.Health, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	if err := target.Connect(ctx); err != nil {
+		return upstream.Down, "", err
+	}
+	return upstream.Ready, "", nil
+}
+
+// get returns what a target says of itself, the digest of its contract where it tells one, and why it said nothing.
+func (w *Watcher) get(ctx context.Context, address string) (state upstream.Health, digest string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -77,10 +77,10 @@ func TestWatcher_tellsOfTargetsThatKeepAnotherContract(t *testing.T) {
 	w := NewWatcher([]*contract.Contract{{Word: "sample", BasePath: "/sample/v1", Document: text}}, set, http.DefaultClient, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
 	target := set.Service("sample").Targets()[0]
 	look := func() {
-		state, said, err := w.ask(t.Context(), server.URL)
+		state, said, err := w.get(t.Context(), server.URL)
 		require.NoError(t, err)
 		require.Equal(t, upstream.Ready, state)
-		w.skew.note(t.Context(), w.services[0], target, said)
+		w.skew.note(t.Context(), w.watched["sample"].Status, target, said)
 	}
 	look()
 	require.Zero(t, w.List()[0].Skewed)
@@ -95,4 +95,42 @@ func TestWatcher_tellsOfTargetsThatKeepAnotherContract(t *testing.T) {
 	require.Zero(t, w.List()[0].Skewed)
 	require.Equal(t, 1, strings.Count(log.String(), "keeps another contract"))
 	require.Equal(t, 1, strings.Count(log.String(), "contract again"))
+}
+
+// A service of others comes and goes while the watcher runs. All that is known of it is whether it accepts connections.
+func TestWatch_followsServicesThatComeAndGo(t *testing.T) {
+	set := upstream.New(upstream.Options{Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	registry := prometheus.NewRegistry()
+	w := NewWatcher(nil, set, http.DefaultClient, slog.New(slog.DiscardHandler), registry)
+	ctx, stop := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { _ = w.Run(ctx) }) // it always succeeds
+	defer watching.Wait()
+	defer stop()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	is := func(state string) func() bool {
+		return func() bool { return len(w.List()) == 1 && w.List()[0].State == state }
+	}
+
+	notes := &contract.Contract{Word: "notes", Mount: "/notes", BasePath: "/notes/v1"}
+	set.Put("notes", []*url.URL{u}, nil)
+	w.Watch(notes, Connecting)
+	require.Eventually(t, is("ready"), 10*time.Second, 5*time.Millisecond)
+	require.True(t, w.List()[0].Adopted)
+
+	newer := *notes
+	newer.Version = "2.0.0"
+	w.Watch(&newer, Connecting)
+	require.Equal(t, "ready", w.List()[0].State, "a new contract says nothing of the health")
+	require.Equal(t, "2.0.0", w.List()[0].ContractVersion)
+
+	server.Close()
+	require.Eventually(t, is("down"), 20*time.Second, 5*time.Millisecond)
+
+	w.Leave("notes")
+	require.Empty(t, w.List())
+	w.Leave("notes") // there is none
 }

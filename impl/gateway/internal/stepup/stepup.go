@@ -53,7 +53,8 @@ func (s *Redeemer) Ask(x *httpserver.Exchange) error {
 	if op.Public || op.Policy.StepUp == nil {
 		return nil
 	}
-	may := x.Code != "" && op.AcceptsOTP() && x.Principal.Kind == auth.KindUser
+	// A token for a service of others is of no use at twofactor, so that no code can be redeemed with it.
+	may := x.Code != "" && op.AcceptsOTP() && op.Mount == "" && x.Principal.Kind == auth.KindUser
 	if op.Policy.StepUp.Dynamic {
 		x.Redeem = may
 		return nil

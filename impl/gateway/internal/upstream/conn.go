@@ -78,10 +78,18 @@ func (c *conn) drained() bool {
 // quiet reports whether the last request has left nothing behind.
 func (c *conn) quiet() bool { return c.r == c.w && (c.writing == nil || c.written.Load()) }
 
+// Connect reports whether the target accepts a connection, by making one and closing it.
+func (t *Target) Connect(ctx context.Context) error {
+	c, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
 // dial connects to a target. Its errors are *DialError, or the end of ctx.
 func (t *Target) dial(ctx context.Context) (*conn, error) {
-	dialer := net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}
-	plain, err := dialer.DialContext(ctx, "tcp", t.address)
+	plain, err := t.service.dial(ctx, "tcp", t.address)
 	if err != nil {
 		return nil, &DialError{err}
 	}

@@ -39,7 +39,7 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
-	for _, s := range c.set.services {
+	for _, s := range *c.set.services.Load() {
 		tell := func(d *prometheus.Desc, kind prometheus.ValueType, value int64, labels ...string) {
 			to <- prometheus.MustNewConstMetric(d, kind, float64(value), append([]string{s.word}, labels...)...)
 		}

@@ -60,7 +60,7 @@ func (p *pool) take() (*conn, error) {
 func (p *pool) put(c *conn) {
 	c.rest(time.Now())
 	p.mu.Lock()
-	if len(p.idle) < maxIdle && p.target.health().serves() {
+	if len(p.idle) < maxIdle && p.target.health().serves() && !p.target.retired.Load() {
 		p.idle = append(p.idle, c)
 		p.mu.Unlock()
 		return

@@ -3,6 +3,7 @@ package upstream
 import (
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // Response is an answer whose body has not been read. It is not safe for concurrent use.
@@ -22,6 +23,9 @@ type Response struct {
 	again  []byte      // of the body: read already, and to be read once more
 	closed bool
 }
+
+// From returns the address of the target that answered.
+func (r *Response) From() *url.URL { return r.target.URL }
 
 // unread puts body bytes back.
 func (r *Response) unread(body []byte) { r.again = body }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ type Service struct {
 	word    string
 	log     *slog.Logger
 	targets []*Target
+	dial    Dial
 	usable  atomic.Pointer[[]*Target] // those that get requests now
 	breaker breaker
 	budget  budget
@@ -26,8 +28,11 @@ type Service struct {
 	back  chan struct{} // closed when there is one again
 }
 
-func newService(word string, urls []*url.URL, config *tls.Config, log *slog.Logger) *Service {
-	s := &Service{word: word, log: log, back: make(chan struct{})}
+func newService(word string, urls []*url.URL, config *tls.Config, dial Dial, log *slog.Logger) *Service {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}).DialContext
+	}
+	s := &Service{word: word, log: log, dial: dial, back: make(chan struct{})}
 	s.breaker.told = s.breakerTold
 	s.budget.tenths.Store(budgetMost)
 	for _, u := range urls {
@@ -36,6 +41,17 @@ func newService(word string, urls []*url.URL, config *tls.Config, log *slog.Logg
 	all := s.targets
 	s.usable.Store(&all)
 	return s
+}
+
+// retire closes the connections without a request, and has the others closed after theirs. A nil service has none.
+func (s *Service) retire() {
+	if s == nil {
+		return
+	}
+	for _, t := range s.targets {
+		t.retired.Store(true)
+		t.pool.sweep(0)
+	}
 }
 
 // Targets returns all targets.

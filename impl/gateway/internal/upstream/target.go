@@ -45,6 +45,7 @@ type Target struct {
 	pending atomic.Int64 // requests that it works on
 	failed  atomic.Int64 // without a success between them
 	fading  atomic.Bool  // it was ready, says that it is not, and has refused nothing yet: it drains, or lacks something
+	retired atomic.Bool  // its service has other targets now, or is gone
 	asked   chan struct{}
 
 	mu        sync.Mutex

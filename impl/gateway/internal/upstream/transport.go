@@ -13,7 +13,7 @@ const maxOwnBody = 64 << 10
 // RoundTrip implements http.RoundTripper for the gateway's own calls: the host of the URL is a service's word, and whichever target is ready
 // answers.
 func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
-	service := s.services[r.URL.Host]
+	service := s.Service(r.URL.Host)
 	if service == nil {
 		return nil, fmt.Errorf("call %s: no such service", r.URL.Host)
 	}

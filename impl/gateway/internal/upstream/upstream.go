@@ -4,10 +4,16 @@
 package upstream
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
+	"net"
 	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,8 +83,17 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
+// Dial connects to an address; net.Dialer.DialContext is one.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // Set is all services. It is safe for concurrent use.
-type Set struct{ services map[string]*Service }
+type Set struct {
+	tls *tls.Config
+	log *slog.Logger
+
+	changing sync.Mutex
+	services atomic.Pointer[map[string]*Service] // by word; never changed in place
+}
 
 // New makes a Set. Its targets get requests until somebody reports that they are not ready.
 func New(o Options) *Set {
@@ -87,13 +102,48 @@ func New(o Options) *Set {
 		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	config.NextProtos = []string{"http/1.1"}
-	set := &Set{services: map[string]*Service{}}
+	set := &Set{tls: config, log: o.Log}
+	services := map[string]*Service{}
 	for word, urls := range o.Targets {
-		set.services[word] = newService(word, urls, config, o.Log)
+		services[word] = newService(word, urls, config, nil, o.Log)
 	}
+	set.services.Store(&services)
 	o.Registerer.MustRegister(collector{set})
 	return set
 }
 
 // Service returns the service of a word, or nil.
-func (s *Set) Service(word string) *Service { return s.services[word] }
+func (s *Set) Service(word string) *Service { return (*s.services.Load())[word] }
+
+// Put makes these the targets of a service. dial connects to them; nil is a plain net.Dialer. A service that has just these targets stays as it
+// is, with its connections and what is known of its health. Requests under way at the targets before are ended by nothing.
+func (s *Set) Put(word string, urls []*url.URL, dial Dial) *Service {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	before := s.Service(word)
+	if before != nil && slices.EqualFunc(before.targets, urls, func(t *Target, u *url.URL) bool { return t.URL.String() == u.String() }) {
+		return before
+	}
+	made := newService(word, urls, s.tls, dial, s.log)
+	s.replace(word, made)
+	before.retire()
+	return made
+}
+
+// Remove takes a service away. Requests under way there are ended by nothing.
+func (s *Set) Remove(word string) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	before := s.Service(word)
+	s.replace(word, nil)
+	before.retire()
+}
+
+// replace is called with the lock.
+func (s *Set) replace(word string, by *Service) {
+	services := maps.Clone(*s.services.Load())
+	if services[word] = by; by == nil {
+		delete(services, word)
+	}
+	s.services.Store(&services)
+}

@@ -12,6 +12,7 @@ import (
 // Catalogue knows every service of the contracts and which of them each scope belongs to. It is immutable.
 type Catalogue struct {
 	issuer string
+	family []*contract.Contract
 	words  map[string]string // word -> base path
 	owner  map[string]string // scope -> word
 	scopes []Scope           // sorted
@@ -26,7 +27,7 @@ type Scope struct {
 
 // NewCatalogue reads the contracts. A scope that two of them name is an error: a token could not say which one it is for.
 func NewCatalogue(issuer string, contracts []*contract.Contract) (*Catalogue, error) {
-	c := &Catalogue{issuer: issuer, words: map[string]string{}, owner: map[string]string{}}
+	c := &Catalogue{issuer: issuer, family: contracts, words: map[string]string{}, owner: map[string]string{}}
 	for _, one := range contracts {
 		c.words[one.Word] = one.BasePath
 		for scope, description := range one.Scopes {
@@ -47,17 +48,9 @@ func (c *Catalogue) Scopes() []Scope { return slices.Clone(c.scopes) }
 // Known reports whether some contract names the scope.
 func (c *Catalogue) Known(scope string) bool { return c.owner[scope] != "" }
 
-// paths are the first words of paths that the gateway serves itself, now or later.
-var paths = []string{"docs", "console", "openapi", "problems", "gateway", "health", "ready", "well-known", "metrics", "api"}
-
 // Reserved reports whether a name can't be that of a registered service: it is a service of the family or the beginning of its scopes, or
 // a path of the gateway.
-func (c *Catalogue) Reserved(name string) bool {
-	if _, family := c.words[name]; family || slices.Contains(paths, name) {
-		return true
-	}
-	return slices.ContainsFunc(c.scopes, func(s Scope) bool { return prefix(s.Name) == name })
-}
+func (c *Catalogue) Reserved(name string) bool { return contract.Reserved(name, c.family) }
 
 // prefix is what stands before the colon of a scope: for scopes of registered services the service's name.
 func prefix(scope string) string {

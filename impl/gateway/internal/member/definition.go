@@ -1,0 +1,48 @@
+// Package member keeps the services of others that the gateway guards beside the family: their contracts, where they are, and what an operator
+// has allowed them. They come and go while the gateway serves; a contract that can't be taken leaves the one before in force.
+package member
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+)
+
+// Definition is what an operator says of a member.
+type Definition struct {
+	Name          string            // its audience, the beginning of its scopes, and "/<name>" of its paths
+	File          string            // the name of its contract in Files
+	Files         map[string][]byte // the contract, and the files that it refers to
+	Upstreams     []string          // addresses: http://host:port or https://host:port
+	Public        []string          // operationIds that the contract opens to everybody, and the operator too
+	ActiveContent bool              // its answers may be of media types that a browser runs
+	Accept        []string          // names of changes that break clients, or are looser, and are accepted
+	Disabled      bool              // it gets no requests
+	Compared      bool              // the source has compared the contract with the one before
+	Shadow        *Text             // the next version, which refuses nothing and tells what it would
+}
+
+// Text is a contract with the files that it refers to.
+type Text struct {
+	File   string
+	Files  map[string][]byte
+	Public []string
+}
+
+// equal reports whether two definitions mean the same.
+func (d *Definition) equal(other *Definition) bool {
+	return d.Name == other.Name && d.sameText(other) && slices.Equal(d.Upstreams, other.Upstreams) && d.ActiveContent == other.ActiveContent &&
+		d.Disabled == other.Disabled && slices.Equal(d.Accept, other.Accept) && d.Shadow.equal(other.Shadow)
+}
+
+// sameText reports whether two definitions give the same contract.
+func (d *Definition) sameText(other *Definition) bool {
+	return d.File == other.File && maps.EqualFunc(d.Files, other.Files, bytes.Equal) && slices.Equal(d.Public, other.Public)
+}
+
+func (t *Text) equal(other *Text) bool {
+	if t == nil || other == nil {
+		return t == other
+	}
+	return t.File == other.File && maps.EqualFunc(t.Files, other.Files, bytes.Equal) && slices.Equal(t.Public, other.Public)
+}

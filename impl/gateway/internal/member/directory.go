@@ -1,0 +1,244 @@
+package member
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	directorySource = "the contracts directory"
+	sayingFile      = "member.yaml"   // in the folder of a member
+	lookEvery       = time.Second     // at the files of the directory
+	maxSaying       = 64 << 10        // bytes of member.yaml
+	maxFiles        = 32              // of one member
+	maxText         = 8 << 20         // bytes of them together
+	maxMembers      = 200             // folders
+	maxAcceptances  = 1000            // names of accepted changes, and of public operations
+	settle          = 2 * time.Second // how long files must have been left alone, so that none is read half written
+)
+
+// Directory reads members from the folders of a directory: each is a member's name, and holds member.yaml and the files of the contract. It looks
+// at them every second, and at once when it is told to.
+type Directory struct {
+	registry *Registry
+	root     *os.Root
+	log      *slog.Logger
+	now      <-chan os.Signal
+	seen     string // the mark of what was read; "": read what is there
+}
+
+// NewDirectory returns a source over a directory, which must be there. now has it read at once. Links that lead out of the directory are not followed.
+func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the contracts directory: %w", err)
+	}
+	return &Directory{registry: r, root: root, now: now, log: r.Log}, nil
+}
+
+// saying is member.yaml.
+type saying struct {
+	Contract      string   `yaml:"contract"`
+	Upstreams     []string `yaml:"upstreams"`
+	Public        []string `yaml:"public"`
+	ActiveContent bool     `yaml:"activeContent"`
+	Accept        []string `yaml:"accept"`
+	Disabled      bool     `yaml:"disabled"`
+	Shadow        string   `yaml:"shadow"`
+}
+
+// Run reads the directory, and again after each change, until ctx ends.
+func (d *Directory) Run(ctx context.Context) error {
+	defer d.root.Close()
+	ticks := time.NewTicker(lookEvery)
+	defer ticks.Stop()
+	failed := ""
+	for {
+		if err := d.read(); err == nil {
+			failed = ""
+		} else if err.Error() != failed {
+			failed = err.Error()
+			d.log.ErrorContext(ctx, "contracts directory can't be read; the members stay as they are", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+		case <-d.now:
+			d.seen = ""
+		}
+	}
+}
+
+// read makes what the directory says the members, when it has changed and nobody writes there now.
+func (d *Directory) read() error {
+	mark, youngest, err := d.mark()
+	if err != nil {
+		return err
+	}
+	if d.seen != "" && (mark == d.seen || time.Since(youngest) < settle) {
+		return nil
+	}
+	var definitions []Definition
+	names, err := d.names()
+	if err != nil {
+		return err
+	}
+	var wrong error
+	for _, name := range names {
+		definition, err := d.member(name)
+		if err != nil {
+			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", name, err))
+			definition = d.registry.Kept(directorySource, name)
+			if definition.Name == "" {
+				continue
+			}
+		}
+		definitions = append(definitions, definition)
+	}
+	d.seen = mark
+	_ = d.registry.Replace(directorySource, definitions) // it has told what is wrong with which
+	return wrong
+}
+
+// names returns the folders that hold a member.
+func (d *Directory) names() ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list the directory: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) > maxMembers {
+		return nil, fmt.Errorf("there are more than %d folders", maxMembers)
+	}
+	return names, nil
+}
+
+// mark tells one state of the files from another, and when the youngest was written.
+func (d *Directory) mark() (mark string, youngest time.Time, err error) {
+	var out strings.Builder
+	err = fs.WalkDir(d.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name != "." && strings.HasPrefix(path.Base(name), ".") {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if out.Len() > 1<<20 {
+			return errors.New("there are too many files")
+		}
+		info, err := d.root.Stat(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(&out, name, info.Size(), info.ModTime().UnixNano(), info.Mode())
+		if info.ModTime().After(youngest) && !info.ModTime().After(time.Now()) {
+			youngest = info.ModTime()
+		}
+		return nil
+	})
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("look at the files: %w", err)
+	}
+	return out.String(), youngest, nil
+}
+
+// member reads one folder.
+func (d *Directory) member(name string) (Definition, error) {
+	raw, err := d.file(path.Join(name, sayingFile), maxSaying)
+	if err != nil {
+		return Definition{}, err
+	}
+	var s saying
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&s); err != nil {
+		return Definition{}, fmt.Errorf("%s: %w", sayingFile, err)
+	}
+	if len(s.Accept) > maxAcceptances || len(s.Public) > maxAcceptances {
+		return Definition{}, fmt.Errorf("%s: accept and public have at most %d names", sayingFile, maxAcceptances)
+	}
+	files, err := d.texts(name)
+	if err != nil {
+		return Definition{}, err
+	}
+	for _, document := range []string{s.Contract, s.Shadow} {
+		if document != "" && files[document] == nil || document == "" && s.Contract == "" {
+			return Definition{}, fmt.Errorf("%s: contract and shadow name files of the folder", sayingFile)
+		}
+	}
+	definition := Definition{
+		Name: name, File: s.Contract, Files: files, Upstreams: s.Upstreams, Public: s.Public, ActiveContent: s.ActiveContent, Accept: s.Accept, Disabled: s.Disabled,
+	}
+	if s.Shadow != "" {
+		definition.Shadow = &Text{File: s.Shadow, Files: files, Public: s.Public}
+	}
+	return definition, nil
+}
+
+// texts reads the files of a folder, those of folders in it by their path.
+func (d *Directory) texts(name string) (map[string][]byte, error) {
+	files, left := map[string][]byte{}, int64(maxText)
+	err := fs.WalkDir(d.root.FS(), name, func(at string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		hidden := strings.HasPrefix(path.Base(at), ".")
+		switch {
+		case e.IsDir() && hidden:
+			return fs.SkipDir
+		case e.IsDir() || hidden || at == path.Join(name, sayingFile) || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(at)):
+			return nil
+		}
+		text, err := d.file(at, left)
+		if err != nil {
+			return err
+		}
+		if left -= int64(len(text)); len(files) == maxFiles {
+			return fmt.Errorf("there are more than %d files", maxFiles)
+		}
+		files[strings.TrimPrefix(at, name+"/")] = text
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the contract's files: %w", err)
+	}
+	return files, nil
+}
+
+// file reads a file of at most so many bytes.
+func (d *Directory) file(name string, most int64) ([]byte, error) {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(text)) > most {
+		return nil, fmt.Errorf("%s: the files are larger than %d bytes together", name, most)
+	}
+	return text, nil
+}

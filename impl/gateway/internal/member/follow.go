@@ -1,0 +1,30 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fountainai/fountain/internal/contract/change"
+)
+
+// mayFollow says why a contract can't take the place of the one before: it breaks that one's clients, or asks for less, and the operator has not
+// accepted that by name.
+func mayFollow(before, made *Member) error {
+	changes, err := change.Compare(before.version(), made.version())
+	if err != nil {
+		return fmt.Errorf("compare with the contract in force: %w", err)
+	}
+	refused, _ := change.Refused(changes, made.Accept) // a name that accepts nothing was for a change that is in force already
+	var errs []error
+	for _, c := range refused {
+		errs = append(errs, errors.New(c.String()))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("the contract differs from the one in force in what must be accepted by name: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+func (m *Member) version() change.Version {
+	return change.Version{Contract: m.Contract, File: m.File, Files: m.Files}
+}

@@ -1,0 +1,253 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/impl/gateway/internal/admit"
+	"github.com/fountainai/fountain/impl/gateway/internal/services"
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/egress"
+)
+
+// Options configure a Registry.
+type Options struct {
+	Family     []*contract.Contract
+	Own        string // the word of the gateway's own contract
+	Upstreams  *upstream.Set
+	Watcher    *services.Watcher
+	Admission  *admit.Station
+	Egress     *egress.Policy // where members may be
+	Client     *http.Client   // calls services of the family by their words
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Registry is the routes of the family and of the members. It is httpserver.Routes, and safe for concurrent use.
+type Registry struct {
+	Options
+	live    atomic.Pointer[state]
+	refused *prometheus.GaugeVec
+
+	mu      sync.Mutex
+	sources map[string]map[string]*Definition // what each source says, by the member's name
+	faults  map[string]error                  // by name: why the last definition is not in force
+}
+
+// state is what holds at one moment. It is immutable.
+type state struct {
+	table   *contract.Table
+	members map[string]*Member // by name
+}
+
+// New returns a Registry without members.
+func New(o Options) (*Registry, error) {
+	table, err := contract.NewTable(o.Family...)
+	if err != nil {
+		return nil, fmt.Errorf("join the contracts: %w", err)
+	}
+	r := &Registry{Options: o, sources: map[string]map[string]*Definition{}, faults: map[string]error{}}
+	r.live.Store(&state{table: table, members: map[string]*Member{}})
+	r.Admission.Keep(r.words(nil))
+	r.refused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fountain_gateway_member_refused", Help: "1 while the last contract of a member is not in force because it can't be taken.",
+	}, []string{"member"})
+	o.Registerer.MustRegister(r.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fountain_gateway_members", Help: "Services of others that the gateway guards.",
+	}, func() float64 { return float64(len(r.live.Load().members)) }))
+	return r, nil
+}
+
+// Match implements httpserver.Routes.
+func (r *Registry) Match(method, escapedPath string, m *contract.Match) error {
+	return r.live.Load().table.Match(method, escapedPath, m)
+}
+
+// Allow implements httpserver.Routes.
+func (r *Registry) Allow(escapedPath string) (string, error) {
+	return r.live.Load().table.Allow(escapedPath)
+}
+
+// Member returns the member of a name, or nil.
+func (r *Registry) Member(name string) *Member { return r.live.Load().members[name] }
+
+// Active reports whether a member may answer with media types that a browser runs.
+func (r *Registry) Active(name string) bool {
+	m := r.Member(name)
+	return m != nil && m.ActiveContent
+}
+
+// Text returns the document of a member as the gateway serves it; nil when there is no such member.
+func (r *Registry) Text(name string) []byte {
+	if m := r.Member(name); m != nil {
+		return m.text
+	}
+	return nil
+}
+
+// Members returns all members by name.
+func (r *Registry) Members() []*Member {
+	members := r.live.Load().members
+	out := make([]*Member, 0, len(members))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		out = append(out, members[name])
+	}
+	return out
+}
+
+// Replace makes these the members that a source says, in place of what it said before. A definition that can't be taken leaves the member of its
+// name as it is; the error names each with the reason. What another source says already is refused. The change is one step for requests.
+func (r *Registry) Replace(source string, definitions []Definition) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	said := map[string]*Definition{}
+	faults := map[string]error{}
+	for i := range definitions {
+		d := &definitions[i]
+		if other := r.saidElsewhere(source, d.Name); other != "" {
+			faults[d.Name] = fmt.Errorf("%s says a member of this name already", other)
+			continue
+		}
+		said[d.Name] = d
+	}
+	gone := r.sources[source]
+	r.sources[source] = said
+	next := maps.Clone(r.live.Load().members)
+	for name := range gone {
+		if said[name] == nil {
+			delete(next, name)
+		}
+	}
+	for name, d := range said {
+		if err := r.take(next, d); err != nil {
+			faults[name] = err
+		}
+	}
+	err := r.put(next)
+	r.tell(gone, said, faults)
+	for name, fault := range faults {
+		err = errors.Join(err, fmt.Errorf("member %s: %w", name, fault))
+	}
+	return err
+}
+
+// Kept returns what a source has said of a member, for a source that can't read it now; the zero value when it has said nothing.
+func (r *Registry) Kept(source, name string) Definition {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if d := r.sources[source][name]; d != nil {
+		return *d
+	}
+	return Definition{}
+}
+
+func (r *Registry) saidElsewhere(source, name string) string {
+	for other, said := range r.sources {
+		if other != source && said[name] != nil {
+			return other
+		}
+	}
+	return ""
+}
+
+// take puts what a definition says into next, or leaves next as it is.
+func (r *Registry) take(next map[string]*Member, d *Definition) error {
+	before := next[d.Name]
+	switch {
+	case d.Disabled:
+		delete(next, d.Name)
+		return nil
+	case before != nil && before.equal(d):
+		return nil
+	}
+	made, err := r.build(*d, before)
+	if err != nil {
+		return err
+	}
+	if before != nil && before.Contract != made.Contract && !d.Compared {
+		if err := mayFollow(before, made); err != nil {
+			return err
+		}
+	}
+	next[d.Name] = made
+	return nil
+}
+
+// put makes these the members: first what they need, then their routes, and then what is needed no more is taken away.
+func (r *Registry) put(next map[string]*Member) error {
+	before := r.live.Load()
+	contracts := slices.Clone(r.Family)
+	for _, name := range slices.Sorted(maps.Keys(next)) {
+		contracts = append(contracts, next[name].Contract)
+	}
+	table, err := contract.NewTable(contracts...)
+	if err != nil {
+		return fmt.Errorf("join the contracts: %w", err)
+	}
+	for name, m := range next {
+		if m != before.members[name] {
+			r.Upstreams.Put(name, m.targets, r.Egress.DialContext)
+			r.Watcher.Watch(m.Contract, services.Connecting)
+		}
+	}
+	r.Admission.Keep(r.words(next))
+	r.live.Store(&state{table, next})
+	for name := range before.members {
+		if next[name] == nil {
+			r.Watcher.Leave(name)
+			r.Upstreams.Remove(name)
+		}
+	}
+	return nil
+}
+
+// words returns the names of all services behind the gateway.
+func (r *Registry) words(members map[string]*Member) []string {
+	words := slices.Collect(maps.Keys(members))
+	for _, c := range r.Family {
+		if c.Word != r.Own {
+			words = append(words, c.Word)
+		}
+	}
+	return words
+}
+
+// tell writes what has changed into the log and the metric: each fault once, and each end of one.
+func (r *Registry) tell(gone, said map[string]*Definition, faults map[string]error) {
+	for name := range gone {
+		if said[name] == nil {
+			r.Log.Info("member is retired", "member", name)
+			r.settle(name)
+		}
+	}
+	for name, d := range said {
+		if faults[name] != nil {
+			continue
+		}
+		if old := gone[name]; old == nil || !old.equal(d) || r.faults[name] != nil {
+			r.Log.Info("member is guarded", "member", name, "targets", len(d.Upstreams), "disabled", d.Disabled)
+		}
+		r.settle(name)
+	}
+	for name, fault := range faults {
+		if known := r.faults[name]; known == nil || known.Error() != fault.Error() {
+			r.Log.Error("member's contract is not taken; what was in force stays", "member", name, "error", fault)
+		}
+		r.faults[name] = fault
+		r.refused.WithLabelValues(name).Set(1)
+	}
+}
+
+func (r *Registry) settle(name string) {
+	delete(r.faults, name)
+	r.refused.DeleteLabelValues(name)
+}

@@ -1,0 +1,348 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/gateway/internal/member"
+	"github.com/fountainai/fountain/internal/auth"
+)
+
+// notes is the document of a service of others, which knows nothing of the family.
+const notes = `openapi: 3.0.3
+info: {title: Notes, version: 1.0.0}
+servers: [{url: https://notes.example/v2}]
+paths:
+  /notes:
+    get:
+      operationId: listNotes
+      parameters:
+        - {name: page, in: query, schema: {type: integer, minimum: 1}}
+        - {name: session, in: cookie, schema: {type: string}}
+        - {name: fountain_session, in: cookie, schema: {type: string}}
+      responses:
+        '200': {description: All., content: {application/json: {schema: {type: array, items: {type: string}}}, text/html: {}}}
+    post:
+      operationId: createNote
+      requestBody:
+        required: true
+        content: {application/json: {schema: {type: object, required: [text], properties: {text: {type: string, maxLength: 20}}}}}
+      responses:
+        '201':
+          description: Made.
+          headers: {Location: {schema: {type: string}}, Set-Cookie: {schema: {type: string}}, Service-Worker-Allowed: {schema: {type: string}}}
+  /status:
+    get:
+      operationId: getStatus
+      security: []
+      responses: {'204': {description: It lives.}}
+`
+
+// definition is that of the member "notes" at the house's upstream.
+func (h *house) definition(text string) member.Definition {
+	return member.Definition{
+		Name: "notes", File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(text)}, Upstreams: []string{h.stranger}, Public: []string{"getStatus"},
+	}
+}
+
+// memberHouse is a gateway that guards notes.
+func memberHouse(t testing.TB) *house {
+	h := newHouseWith(t, func(c *Config) { c.UpstreamAllow = []string{"127.0.0.0/8"} })
+	stranger := httptest.NewServer(http.HandlerFunc(h.serve))
+	t.Cleanup(stranger.Close)
+	h.stranger = stranger.URL
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{h.definition(notes)}))
+	h.upstream = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		if r.URL.Path == "/v2/status" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`["a"]`))
+	}
+	return h
+}
+
+// notesToken is a token for notes alone.
+func (h *house) notesToken(change func(*auth.Claims)) string {
+	return "Bearer " + h.token(func(c *auth.Claims) {
+		c.Audience, c.Scope, c.Roles = jwt.ClaimStrings{"notes"}, "notes:read notes:write", nil
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+func TestMember_isReachedUnderItsMount(t *testing.T) {
+	h := memberHouse(t)
+	a := h.do("GET", "/notes/v2/notes?page=2&undeclared=1", "", "Authorization", h.notesToken(nil), "X-Forwarded-Prefix", "/evil")
+	require.Equal(t, 200, a.StatusCode, a.Text)
+	got := h.seen[0]
+	require.Equal(t, "/v2/notes?page=2", got.RequestURI, "without the mount and what the contract does not declare")
+	require.Equal(t, []string{"/notes"}, got.Header.Values("X-Forwarded-Prefix"))
+	a = h.do("POST", "/notes/v2/notes", `{"text":"This text has more than twenty characters."}`, "Authorization", h.notesToken(nil))
+	require.Equal(t, 422, a.StatusCode)
+	require.Equal(t, 404, h.do("GET", "/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode)
+	require.Len(t, h.seen, 1)
+}
+
+// What a member receives is of no use elsewhere: a token for itself alone, and none where its contract asks for none.
+func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
+	h := memberHouse(t)
+	for name, token := range map[string]string{
+		"of the family":            "Bearer " + h.token(nil),
+		"for itself and others":    h.notesToken(func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"notes", "sequence"} }),
+		"an API key":               "Bearer fk_live_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ",
+		"without its scope":        h.notesToken(func(c *auth.Claims) { c.Scope = "elements:read" }),
+		"basic credentials":        "Basic YWRhOnNlY3JldA==",
+		"a token of another issue": h.notesToken(func(c *auth.Claims) { c.Issuer = "http://else.test" }),
+	} {
+		a := h.do("GET", "/notes/v2/notes", "", "Authorization", token)
+		require.Contains(t, []int{401, 403}, a.StatusCode, name)
+	}
+	require.Empty(t, h.seen, "nothing may reach the service")
+
+	a := h.do("GET", "/notes/v2/status", "", "Authorization", "Bearer "+h.token(nil), "X-Otp", "123456", "Cookie", "session=a")
+	require.Equal(t, 204, a.StatusCode, a.Text)
+	require.Empty(t, h.seen[0].Header.Values("Authorization"), "a token for whom nobody has looked at it")
+	require.Empty(t, h.seen[0].Header.Values("X-Otp"))
+	require.Empty(t, h.seen[0].Header.Values("Cookie"))
+
+	a = h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil), "X-Otp", "123456", "Cookie", "session=a; fountain_session=b; other=c")
+	require.Equal(t, 200, a.StatusCode, a.Text)
+	require.Equal(t, h.notesToken(nil), h.seen[1].Header.Get("Authorization"))
+	require.Equal(t, []string{"session=a"}, h.seen[1].Header.Values("Cookie"), "its own, and none of the family's")
+	require.Empty(t, h.seen[1].Header.Values("X-Otp"))
+}
+
+// An operation that the document opens stays closed until the operator opens it by name.
+func TestMember_staysClosedUnlessItIsOpenedByName(t *testing.T) {
+	h := memberHouse(t)
+	d := h.definition(notes)
+	d.Public = nil
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
+	require.Equal(t, 401, h.do("GET", "/notes/v2/status", "").StatusCode)
+	require.Equal(t, 204, h.do("GET", "/notes/v2/status", "", "Authorization", h.notesToken(nil)).StatusCode)
+}
+
+// A member's answer can't act in the origin of the family's pages.
+func TestMember_answersActNotInTheFamilysOrigin(t *testing.T) {
+	h := memberHouse(t)
+	answer := func(mediaType string) answer {
+		h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", mediaType)
+			_, _ = w.Write([]byte(`["a"]`))
+		}
+		return h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil))
+	}
+	a := answer("application/json")
+	require.Equal(t, 200, a.StatusCode)
+	require.Contains(t, a.Header.Get("Content-Security-Policy"), "sandbox;")
+	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
+	a = answer("text/html; charset=utf-8")
+	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, "bad_upstream", a.Code)
+	require.Contains(t, h.log.String(), "activeContent")
+
+	d := h.definition(notes)
+	d.ActiveContent = true
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
+	a = answer("text/html; charset=utf-8")
+	require.Equal(t, 200, a.StatusCode, a.Text)
+	require.Equal(t, []string{"sandbox; default-src 'none'; frame-ancestors 'none'"}, a.Header.Values("Content-Security-Policy"))
+
+	for reference, reached := range map[string]string{
+		"/v2/notes/1":                         "/notes/v2/notes/1",
+		h.stranger + "/v2/notes/a%2Fb?x=1#y":  "/notes/v2/notes/a%2Fb?x=1#y",
+		"notes/1":                             "notes/1",
+		"https://elsewhere.example/v2/notes/": "https://elsewhere.example/v2/notes/",
+	} {
+		h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+			for name, value := range map[string]string{
+				"Location": reference, "Set-Cookie": "a=b", "Service-Worker-Allowed": "/", "Content-Security-Policy": "default-src *", "Clear-Site-Data": `"*"`,
+				"Access-Control-Allow-Origin": "*", "Www-Authenticate": "Basic", "Refresh": "0; url=/docs", "Link": "</x>; rel=preload",
+			} {
+				w.Header().Set(name, value)
+			}
+			w.WriteHeader(http.StatusCreated)
+		}
+		a := h.do("POST", "/notes/v2/notes", `{"text":"a"}`, "Authorization", h.notesToken(nil))
+		require.Equal(t, 201, a.StatusCode, a.Text)
+		require.Equal(t, reached, a.Header.Get("Location"))
+		require.Equal(t, []string{"sandbox; default-src 'none'; frame-ancestors 'none'"}, a.Header.Values("Content-Security-Policy"))
+		for _, name := range []string{"Set-Cookie", "Service-Worker-Allowed", "Clear-Site-Data", "Access-Control-Allow-Origin", "Www-Authenticate", "Refresh", "Link"} {
+			require.Empty(t, a.Header.Values(name), name)
+		}
+	}
+}
+
+// A definition that can't be taken leaves what is in force, and says why; the others are taken.
+func TestMember_aBrokenDefinitionLeavesWhatIsInForce(t *testing.T) {
+	h := memberHouse(t)
+	works := func() {
+		t.Helper()
+		require.Equal(t, 200, h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode)
+	}
+	works()
+	for why, change := range map[string]func(*member.Definition){
+		"no paths":             func(d *member.Definition) { d.Files = map[string][]byte{"notes.yaml": []byte("openapi: 3.0.3\n")} },
+		"not YAML":             func(d *member.Definition) { d.Files = map[string][]byte{"notes.yaml": []byte("{")} },
+		"no such file":         func(d *member.Definition) { d.File = "other.yaml" },
+		"not allowed":          func(d *member.Definition) { d.Upstreams = []string{"http://169.254.169.254:80"} },
+		"the family's own":     func(d *member.Definition) { d.Upstreams = []string{h.behind} },
+		"no upstream":          func(d *member.Definition) { d.Upstreams = nil },
+		"no such operation":    func(d *member.Definition) { d.Public = []string{"deleteEverything"} },
+		"not public elsewhere": func(d *member.Definition) { d.Public = []string{"listNotes"} },
+	} {
+		d := h.definition(notes)
+		change(&d)
+		other := h.definition(notes)
+		other.Name = "other"
+		err := h.g.members.Replace("test", []member.Definition{d, other})
+		require.ErrorContains(t, err, "member notes: ", why)
+		works()
+		require.NotNil(t, h.g.members.Member("other"), why)
+		require.NoError(t, h.g.members.Replace("test", []member.Definition{h.definition(notes)}))
+		require.Nil(t, h.g.members.Member("other"))
+	}
+	for _, name := range []string{"kms", "gateway", "docs", "elements", "Notes", "a/b", "", ".well-known", "users"} {
+		d := h.definition(notes)
+		d.Name = name
+		require.Error(t, h.g.members.Replace("test", []member.Definition{h.definition(notes), d}), name)
+		require.Len(t, h.g.members.Members(), 1)
+	}
+	require.ErrorContains(t, h.g.members.Replace("another source", []member.Definition{h.definition(notes)}), "already")
+	require.NoError(t, h.g.members.Replace("test", nil))
+	require.Equal(t, 404, h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode)
+}
+
+// Contracts come, change and go while others are asked without pause: nobody's request fails, and no operation is unknown between two versions.
+func TestMember_reloadsLoseNoRequest(t *testing.T) {
+	h := memberHouse(t)
+	h.upstream = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasPrefix(r.URL.Path, "/sequence/") {
+			_, _ = w.Write([]byte(`{"items":[]}`))
+			return
+		}
+		_, _ = w.Write([]byte(`["a"]`))
+	}
+	const limitless = "x-fountain: {rate: [{name: per-subject, key: sub, quota: 1000000, window: 1s, burst: 1000000}, {name: per-ip, key: ip, phase: preauth, quota: 1000000, window: 1s, burst: 1000000}]}\n"
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{h.definition(limitless + notes)}))
+	reloads := 40
+	if os.Getenv("FOUNTAIN_PROVE") != "" {
+		reloads = 1000
+	}
+	var stop atomic.Bool
+	var asked, failed atomic.Int64
+	var asking sync.WaitGroup
+	own := h.notesToken(nil)
+	for _, path := range []string{"/sequence/v1/scopes/s/line/elements", "/notes/v2/notes", "/notes/v2/notes?page=1"} {
+		asking.Go(func() {
+			token := own
+			for i := 0; !stop.Load(); i++ {
+				if i%100 == 0 && strings.HasPrefix(path, "/sequence/") { // which limits a caller
+					token = "Bearer " + h.token(func(c *auth.Claims) { c.Subject = fmt.Sprintf("usr_%026d", i) })
+				}
+				asked.Add(1)
+				if a := h.do("GET", path, "", "Authorization", token); a.StatusCode != 200 {
+					failed.Add(1)
+					t.Error(path, a.StatusCode, a.Text)
+				}
+				time.Sleep(time.Millisecond) // below the limit of an address
+			}
+		})
+	}
+	for i := range reloads {
+		changed := h.definition(limitless + strings.ReplaceAll(notes, "maxLength: 20", fmt.Sprint("maxLength: ", 20+i)))
+		comes := h.definition(notes)
+		comes.Name = fmt.Sprint("guest-", i%30)
+		require.NoError(t, h.g.members.Replace("test", []member.Definition{changed, comes}))
+	}
+	stop.Store(true)
+	asking.Wait()
+	t.Logf("%d reloads, %d requests, %d failed", reloads, asked.Load(), failed.Load())
+	require.Zero(t, failed.Load())
+	require.Len(t, h.g.members.Members(), 2)
+}
+
+// The next version refuses nothing, and tells what it would refuse.
+func TestMember_aShadowTellsWhatItWouldRefuse(t *testing.T) {
+	h := memberHouse(t)
+	d := h.definition(notes)
+	next := strings.ReplaceAll(strings.ReplaceAll(notes, "maxLength: 20", "maxLength: 3"), "items: {type: string}", "items: {type: integer}")
+	d.Shadow = &member.Text{File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(next)}}
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
+	for range 2 {
+		require.Equal(t, 201, h.do("POST", "/notes/v2/notes", `{"text":"longer"}`, "Authorization", h.notesToken(nil)).StatusCode)
+		require.Equal(t, 200, h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode)
+	}
+	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "invalid_body", "notes", "notes.createNote", "request"))
+	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "bad_upstream", "notes", "notes.listNotes", "answer"))
+	require.Equal(t, 2, strings.Count(h.log.String(), "would refuse what passes"), "each kind once")
+	require.Equal(t, 201, h.do("POST", "/notes/v2/notes", `{"text":"abc"}`, "Authorization", h.notesToken(nil)).StatusCode)
+	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "invalid_body", "notes", "notes.createNote", "request"))
+}
+
+// The contract that a member's clients read has the mounted address and the family's tokens in it.
+func TestMember_isInListAndDocuments(t *testing.T) {
+	h := memberHouse(t)
+	a := h.do("GET", "/openapi/notes.yaml", "")
+	require.Equal(t, 200, a.StatusCode)
+	for _, text := range []string{"openapi: 3.0.3\n", "url: /notes/v2\n", "tokenUrl: /kms/v1/oauth2/token", "notes:write"} {
+		require.Contains(t, a.Text, text)
+	}
+	require.NotContains(t, a.Text, "notes.example")
+	require.Equal(t, a.Text, h.do("GET", "/openapi/notes.bundled.yaml", "").Text)
+	bundled := h.do("GET", "/openapi/kms.bundled.yaml", "")
+	require.Equal(t, 200, bundled.StatusCode)
+	require.NotContains(t, bundled.Text, "common.yaml#")
+	require.Equal(t, 404, h.do("GET", "/openapi/other.yaml", "").StatusCode)
+	require.Contains(t, h.do("GET", "/gateway/v1/services", "").Text, `"adopted":true,"basePath":"/notes/v2"`)
+}
+
+// The operators' directory is read at the start, after changes and when it is asked for; what is broken there leaves what is in force.
+func TestMember_comesFromTheDirectory(t *testing.T) {
+	h := memberHouse(t)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("notes/notes.yaml", notes)
+	write("notes/member.yaml", "contract: notes.yaml\nupstreams: ["+h.stranger+"]\npublic: [getStatus]\n")
+	hangups := make(chan os.Signal)
+	source, err := member.NewDirectory(h.g.members, dir, hangups)
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = source.Run(t.Context()) }()
+	t.Cleanup(func() { <-done })
+	status := func() int { return h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode }
+	require.Eventually(t, func() bool { return status() == 200 }, 10*time.Second, 10*time.Millisecond)
+
+	write("notes/member.yaml", "contract: notes.yaml\nupstream: ["+h.stranger+"]\n")
+	hangups <- os.Interrupt
+	hangups <- os.Interrupt // when it takes the second one it has done what the first one asked for
+	require.Equal(t, 200, status())
+	require.Contains(t, h.log.String(), "field upstream not found")
+
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "notes")))
+	require.Eventually(t, func() bool { return status() == 404 }, 20*time.Second, 10*time.Millisecond, "it looks by itself")
+}
