@@ -80,6 +80,7 @@ func newRoot() *cobra.Command {
 		newKeygen(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newPermissions(), newKeys(), newOTP(),
+		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,47 +17,61 @@ type Source struct {
 	file   *File
 	client *fountain.Client // without credentials, for refreshing
 
-	mu    sync.Mutex
-	token string
+	mu     sync.Mutex
+	tokens map[string]token // by audience; "" for the family
+}
+
+// token is an access token with the time until which it is used.
+type token struct {
+	text  string
 	until time.Time
 }
 
+// family are the services that one login token is for.
+var family = []string{"kms", "twofactor", "search", "sequence", "gateway"}
+
 // NewSource returns the source of the file's session at the family of client.
 func NewSource(file *File, client *fountain.Client) *Source {
-	return &Source{file: file, client: client}
+	return &Source{file: file, client: client, tokens: map[string]token{}}
 }
 
-// Token returns the access token, renewed when a minute or less is left of it. A login token is for every service.
-func (s *Source) Token(ctx context.Context, _ string) (string, error) {
+// Token returns the access token for a service, renewed when a minute or less is left of it. A login token is for every service of the family; one
+// for a registered service is for that alone.
+func (s *Source) Token(ctx context.Context, audience string) (string, error) {
+	if slices.Contains(family, audience) {
+		audience = ""
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.token != "" && time.Now().Before(s.until) {
-		return s.token, nil
+	if known := s.tokens[audience]; known.text != "" && time.Now().Before(known.until) {
+		return known.text, nil
 	}
-	if err := s.file.locked(func() error { return s.renew(ctx) }); err != nil {
+	if err := s.file.locked(func() error { return s.renew(ctx, audience) }); err != nil {
 		return "", err
 	}
-	return s.token, nil
+	return s.tokens[audience].text, nil
 }
 
 // Invalidate forgets a token that was refused.
-func (s *Source) Invalidate(token string) {
+func (s *Source) Invalidate(refused string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.token == token {
-		s.token = ""
+	for audience, known := range s.tokens {
+		if known.text == refused {
+			delete(s.tokens, audience)
+		}
 	}
 }
 
 // renew uses the refresh token that the file holds now, which another process may have changed, and keeps its successor.
-func (s *Source) renew(ctx context.Context) error {
+func (s *Source) renew(ctx context.Context, audience string) error {
 	kept, err := s.file.Load()
 	if err != nil {
 		return err
 	}
 	asked := time.Now()
-	t, err := s.client.KMS.RefreshToken(ctx, kms.Refresh{RefreshToken: kept.RefreshToken})
-	if errors.Is(err, fountain.ErrUnauthenticated) {
+	t, err := s.refresh(ctx, kept.RefreshToken, audience)
+	if errors.Is(err, fountain.ErrUnauthenticated) || errors.Is(err, fountain.CodeInvalidGrant) {
 		return fmt.Errorf("the session has ended: sign in again with fountain login (%w)", err)
 	}
 	if err != nil {
@@ -68,8 +83,15 @@ func (s *Source) renew(ctx context.Context) error {
 			return err
 		}
 	}
-	s.token, s.until = t.AccessToken, asked.Add(time.Duration(t.ExpiresIn)*time.Second-time.Minute)
+	s.tokens[audience] = token{t.AccessToken, asked.Add(time.Duration(t.ExpiresIn)*time.Second - time.Minute)}
 	return nil
+}
+
+func (s *Source) refresh(ctx context.Context, refreshToken, audience string) (*kms.TokenResponse, error) {
+	if audience == "" {
+		return s.client.KMS.RefreshToken(ctx, kms.Refresh{RefreshToken: refreshToken})
+	}
+	return s.client.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "refresh_token", RefreshToken: &refreshToken, Resource: &[]string{audience}})
 }
 
 // End signs the file's session out at its family. client has no credentials; opts are those of further clients.

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/contract"
+)
+
+// maxDocuments is the most that is read of a document and its files, in bytes: what the kms takes.
+const maxDocuments = 8 << 20
+
+// document is what the commands that read an OpenAPI document share.
+type document struct {
+	name string
+	with []string
+	open []string // operationIds of --public
+}
+
+func (d *document) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.name, "name", "", "the service's name: its path, the audience of its tokens, and what its scopes begin with; default: the file's name")
+	cmd.Flags().StringArrayVar(&d.with, "with", nil, "a file that the document refers to; may be repeated")
+	cmd.Flags().StringArrayVar(&d.open, "public", nil, "an operationId that stays open to everybody, where the document says security: []; may be repeated")
+}
+
+// read reads a document with its files.
+func (d *document) read(file string) (contract.Adoption, error) {
+	a := contract.Adoption{Name: d.name, Files: map[string][]byte{}, Public: d.open}
+	if a.Name == "" {
+		a.Name = nameOf(file)
+	}
+	root, paths, err := commonFolder(append([]string{file}, d.with...))
+	if err != nil {
+		return a, err
+	}
+	left := int64(maxDocuments)
+	for i, path := range paths {
+		text, err := readBounded(path, left)
+		if err != nil {
+			return a, err
+		}
+		left -= int64(len(text))
+		inside, err := filepath.Rel(root, path)
+		if err != nil {
+			return a, fmt.Errorf("%s: %w", path, err)
+		}
+		if inside = filepath.ToSlash(inside); i == 0 {
+			a.File = inside
+		}
+		a.Files[inside] = text
+	}
+	return a, nil
+}
+
+// commonFolder returns the folder that holds all files, and their absolute paths.
+func commonFolder(files []string) (root string, paths []string, err error) {
+	for i, file := range files {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if paths = append(paths, path); i == 0 {
+			root = filepath.Dir(path)
+		}
+		for !strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/") {
+			root = filepath.Dir(root)
+		}
+	}
+	return root, paths, nil
+}
+
+func readBounded(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read document: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("read document: %w", err)
+	}
+	if int64(len(text)) > most {
+		return nil, fmt.Errorf("the document and its files are larger than %d MiB", maxDocuments>>20)
+	}
+	return text, nil
+}
+
+var notOfAName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// nameOf makes a name of the name of a file.
+func nameOf(file string) string {
+	base := strings.ToLower(filepath.Base(file))
+	base, _, _ = strings.Cut(base, ".")
+	return strings.Trim(notOfAName.ReplaceAllString(base, "-"), "-")
+}
+
+// compiled checks a document as the kms and the gateways will.
+func compiled(a contract.Adoption) (*contract.Contract, []contract.Warning, error) {
+	family, err := contract.LoadAll()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := contract.CheckMemberName(a.Name, family); err != nil {
+		return nil, nil, usagef("%q can't be the service's name: %w; --name gives another", a.Name, err)
+	}
+	return contract.Adopt(a)
+}
+
+// adopting is the adopt command.
+type adopting struct {
+	operator
+	document
+	upstreams, accept []string
+	active, shadow    bool
+	dryRun            bool
+}
+
+func newAdopt() *cobra.Command {
+	o := &adopting{}
+	cmd := o.command("adopt FILE", "Put a service of your own behind the gateway by its OpenAPI document", `  fountain adopt notes.yaml --upstream http://127.0.0.1:9000
+  fountain adopt openapi.json --name billing --upstream http://10.0.0.7:8080 --public getHealth --dry-run`, oneArg("the OpenAPI document"), nil)
+	cmd.Long = `adopt checks an OpenAPI 3.0 or 3.1 document, registers the service at the kms with the scopes that the
+document asks for, and hands the document to the kms, from where every gateway takes it within a second.
+From then on the service is reached through the gateway at /NAME, and only by requests that fit the document.
+
+Without x-fountain in the document a request needs a bearer token for the service alone, with the scope
+NAME:read (GET, HEAD) or NAME:write; limits, body sizes and time limits have safe defaults. The document's
+own security schemes are replaced by the family's tokens. What was adopted around is told with file and line.
+
+A document that breaks clients of the one in force, or asks for less than it, is refused: --accept takes
+the changes by the names that are told.`
+	o.document.flags(cmd)
+	cmd.Flags().StringArrayVar(&o.upstreams, "upstream", nil, "address of an instance of the service, http://host:port; may be repeated")
+	cmd.Flags().StringArrayVar(&o.accept, "accept", nil, "the name of a change that breaks clients or asks for less, and is wanted; may be repeated")
+	cmd.Flags().BoolVar(&o.active, "active-content", false, "answers may be of media types that a browser runs, such as text/html")
+	cmd.Flags().BoolVar(&o.shadow, "shadow", false, "keep the document beside the one in force, and only report what it would refuse")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check the document and print what would be reachable; change nothing")
+	cmd.RunE = o.run
+	return calling(cmd)
+}
+
+func (o *adopting) run(cmd *cobra.Command, args []string) error {
+	switch {
+	case o.output != "table" && o.output != "json":
+		return usagef("--output must be table or json")
+	case len(o.upstreams) == 0 && !o.dryRun && !o.shadow:
+		return usagef("fountain adopt takes --upstream, the address of the service")
+	case o.shadow && (len(o.upstreams) > 0 || o.active):
+		return usagef("--shadow leaves --upstream and --active-content as they are")
+	}
+	a, err := o.read(args[0])
+	if err != nil {
+		return err
+	}
+	c, warnings, err := compiled(a)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return o.report(cmd, adoptedAnswer{Name: a.Name, Operations: []adoptedOperation{}}, c, warnings)
+	}
+	client, err := o.client(o.code)
+	if err != nil {
+		return err
+	}
+	if err := o.register(cmd, client, c); err != nil {
+		return err
+	}
+	put, err := o.put(cmd, client, a)
+	if err != nil {
+		return err
+	}
+	return o.report(cmd, adoptedAnswer{Name: a.Name, Address: client.Service(a.Name).URL(), Contract: put}, c, warnings)
+}
+
+// register makes the service when there is none, and has it declare the scopes that the document asks for.
+func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *contract.Contract) error {
+	needed := slices.Sorted(maps.Keys(c.Scopes))
+	var known *kms.Service
+	for s, err := range client.KMS.Services(cmd.Context()) {
+		if err != nil {
+			return err
+		}
+		if s.Name == c.Word {
+			known = &s
+			break
+		}
+	}
+	if known == nil {
+		_, err := client.KMS.RegisterService(cmd.Context(), kms.ServiceCreate{Name: c.Word, Scopes: []string{}, DeclaredScopes: &needed})
+		return err
+	}
+	declared := slices.Clone(known.DeclaredScopes)
+	for _, scope := range needed {
+		if !slices.Contains(declared, scope) {
+			declared = append(declared, scope)
+		}
+	}
+	if len(declared) == len(known.DeclaredScopes) {
+		return nil
+	}
+	_, err := client.KMS.UpdateService(cmd.Context(), known.ID, fountain.IfMatch(known.Version), kms.ServiceUpdate{DeclaredScopes: &declared})
+	return err
+}
+
+func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.Adoption) (*kms.Contract, error) {
+	body := kms.ContractPut{File: a.File, Public: &a.Public, Accept: &o.accept}
+	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
+		body.Files = append(body.Files, kms.ContractFile{Name: name, Text: string(a.Files[name])})
+	}
+	if o.shadow {
+		body.Shadow = new(true)
+	} else {
+		body.Upstreams, body.ActiveContent = &o.upstreams, &o.active
+	}
+	if a.Public == nil {
+		body.Public = nil
+	}
+	if o.accept == nil {
+		body.Accept = nil
+	}
+	put, err := client.KMS.PutContract(cmd.Context(), a.Name, body)
+	var refusal *fountain.Error
+	if errors.As(err, &refusal) && refusal.Code == fountain.CodeContractBreaking {
+		fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or ask for less. Take each that is wanted by --accept:")
+		for _, f := range refusal.Errors {
+			fmt.Fprintf(cmd.ErrOrStderr(), "  --accept %q\t%s\n", f.Name, f.Message)
+		}
+	}
+	return put, err
+}
+
+// adoptedAnswer is what adopt prints as JSON.
+type adoptedAnswer struct {
+	Name       string             `json:"name"`
+	Path       string             `json:"path"`              // of its operations
+	Address    string             `json:"address,omitempty"` // of the service at the gateway; absent with --dry-run
+	Operations []adoptedOperation `json:"operations"`
+	Warnings   []string           `json:"warnings"`
+	Contract   *kms.Contract      `json:"contract,omitempty"` // absent with --dry-run
+}
+
+// adoptedOperation is an operation as it can be reached.
+type adoptedOperation struct {
+	Method      string   `json:"method"`
+	Path        string   `json:"path"`
+	ID          string   `json:"operationId"`
+	Public      bool     `json:"public"`
+	Scopes      []string `json:"scopes"`
+	Roles       []string `json:"roles,omitempty"`
+	StepUp      string   `json:"stepUp,omitempty"`
+	Limits      []string `json:"limits"`
+	Body        int64    `json:"bodyMax,omitempty"` // bytes
+	Unsupported string   `json:"unsupported,omitempty"`
+}
+
+// report prints what is reachable now, under which policy, and what was adopted around.
+func (o *adopting) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.Contract, warnings []contract.Warning) error {
+	answer.Path = c.BasePath
+	var rows [][]string
+	operations := slices.SortedStableFunc(slices.Values(c.Operations), func(a, b *contract.Operation) int { return strings.Compare(a.Path, b.Path) })
+	for _, op := range operations {
+		one := reachable(op)
+		answer.Operations = append(answer.Operations, one)
+		rows = append(rows, []string{one.Method, one.Path, one.ID, one.who(), one.asks(), strings.Join(one.Limits, ", ")})
+	}
+	for _, w := range warnings {
+		answer.Warnings = append(answer.Warnings, w.String())
+	}
+	if o.output == "json" {
+		return o.print(cmd, answer, nil, nil)
+	}
+	for _, w := range answer.Warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), w)
+	}
+	if err := o.print(cmd, nil, []string{"METHOD", "PATH", "OPERATION", "WHO", "BEYOND", "LIMITS"}, rows); err != nil {
+		return err
+	}
+	sum := fmt.Sprintf("%d operations, %d warnings", len(rows), len(answer.Warnings))
+	if o.dryRun {
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s would be guarded at /%s: %s.\n", answer.Name, answer.Name, sum)
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s is guarded at %s: %s. Who has its scopes calls it by fountain call, or with the token of fountain token %s.\n",
+		answer.Name, answer.Address, sum, answer.Name)
+	return err
+}
+
+func reachable(op *contract.Operation) adoptedOperation {
+	one := adoptedOperation{Method: op.Method, Path: op.Path, ID: op.ID, Public: op.Public, Scopes: op.Scopes(), Unsupported: op.Unsupported}
+	one.Roles = append(slices.Clone(op.Policy.Roles.AllOf), op.Policy.Roles.AnyOf...)
+	if s := op.Policy.StepUp; s != nil {
+		one.StepUp = fmt.Sprintf("%s within %s", s.ACR, s.MaxAge)
+	}
+	for _, r := range op.Policy.Rate {
+		if r.Preauth && op.Public || !op.Public && !r.Preauth {
+			one.Limits = append(one.Limits, fmt.Sprintf("%d in %s", r.Quota, r.Window))
+		}
+	}
+	if op.HasBody() {
+		one.Body = op.Policy.Body.Max
+	}
+	return one
+}
+
+func (op adoptedOperation) who() string {
+	switch {
+	case op.Unsupported != "":
+		return "nobody (501)"
+	case op.Public:
+		return "everybody"
+	}
+	return strings.Join(op.Scopes, " ")
+}
+
+func (op adoptedOperation) asks() string {
+	var all []string
+	if len(op.Roles) > 0 {
+		all = append(all, "role "+strings.Join(op.Roles, " or "))
+	}
+	if op.StepUp != "" {
+		all = append(all, op.StepUp)
+	}
+	return strings.Join(all, ", ")
+}
+
+var adoptedHead = []string{"NAME", "STATUS", "VERSION", "DOCUMENT", "UPSTREAMS", "WARNINGS", "SHADOW", "CHANGED"}
+
+func newAdopted() *cobra.Command {
+	o := &operator{}
+	return calling(o.command("adopted", "List the services that were adopted", "  fountain adopted\n  fountain adopted --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			var all []kms.Contract
+			var rows [][]string
+			for one, err := range c.KMS.Contracts(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				shadow := ""
+				if one.Shadow != nil {
+					shadow = one.Shadow.DocumentVersion
+				}
+				all, rows = append(all, one), append(rows, []string{one.Name, string(one.Status), fmt.Sprint(one.Version), one.DocumentVersion,
+					strings.Join(one.Upstreams, " "), fmt.Sprint(one.WarningCount), shadow, when(one.UpdatedAt)})
+			}
+			return o.print(cmd, all, adoptedHead, rows)
+		}))
+}
+
+func newRetire() *cobra.Command {
+	o := &operator{}
+	return calling(o.command("retire NAME", "Take an adopted service out of the gateway; it stays registered", "  fountain retire notes\n  fountain retire notes --code-file -", oneArg("an adopted service"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if err := c.KMS.RetireContract(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return o.done(cmd, args[0]+" is retired")
+		}))
+}

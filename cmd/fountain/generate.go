@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/cmd/fountain/internal/clientgen"
+	"github.com/fountainai/fountain/internal/contract"
+)
+
+func newGenerate() *cobra.Command {
+	return group("generate", "Write code for services of your own", newGenerateClient())
+}
+
+// newGenerateClient calls nobody: the generator is part of this program.
+func newGenerateClient() *cobra.Command {
+	d := &document{}
+	var out, name string
+	cmd := &cobra.Command{
+		Use:   "client FILE",
+		Short: "Write a typed Go client of a service by its OpenAPI document",
+		Long: `client writes two files into a folder: the client with its types, made with the settings of the family's own
+clients, and New, which opens it by the credentials of the SDK (github.com/fountainai/fountain/clients/fountain).
+The module that holds them needs that and github.com/oapi-codegen/runtime. It works without a running family.`,
+		Example: `  fountain generate client notes.yaml
+  fountain generate client openapi.json --name billing --package billingapi --out internal/billingapi`,
+		Args: oneArg("the OpenAPI document"),
+	}
+	d.flags(cmd)
+	cmd.Flags().StringVar(&out, "out", "", "the folder; default: the package's name")
+	cmd.Flags().StringVar(&name, "package", "", "the Go package; default: the service's name without hyphens")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		a, err := d.read(args[0])
+		if err != nil {
+			return err
+		}
+		c, _, err := compiled(a)
+		if err != nil {
+			return err
+		}
+		text, err := contract.Served(a, c)
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			name = strings.ReplaceAll(a.Name, "-", "")
+		}
+		if out == "" {
+			out = name
+		}
+		files, err := clientgen.Generate(clientgen.Options{Service: a.Name, BasePath: strings.TrimPrefix(c.BasePath, c.Mount), Package: name, Document: text})
+		if err != nil {
+			return err
+		}
+		return writeFiles(cmd, out, files)
+	}
+	return cmd
+}
+
+func writeFiles(cmd *cobra.Command, folder string, files map[string][]byte) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, files[name], 0o644); err != nil {
+			return fmt.Errorf("write file: %w", err)
+		}
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
