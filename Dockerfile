@@ -9,7 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w ${VERSION:+-X main.version=${VERSION}}" -o /out/fountain ./cmd/fountain
+RUN CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags="-s -w ${VERSION:+-X main.version=${VERSION}}" -o /out/fountain ./cmd/fountain
 # A volume takes its owner and mode from the directory that the image has in its place, when it is first mounted.
 RUN for dir in data root-key enrol enrol/gateway enrol/twofactor enrol/search enrol/sequence; do install -d -m 0700 "/out/root/$dir"; done
 

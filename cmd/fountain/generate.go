@@ -1,3 +1,5 @@
+//go:build !server
+
 package main
 
 import (
@@ -18,7 +20,8 @@ func newGenerate() *cobra.Command {
 	return group("generate", "Write code for services of your own", newGenerateClient())
 }
 
-// newGenerateClient calls nobody: the generator is part of this program.
+// newGenerateClient calls nobody: the generator is part of this program. Builds for servers (-tags server) are without it: its library makes a folder in
+// the cache of the user at each start, which a server does not have.
 func newGenerateClient() *cobra.Command {
 	d := &document{}
 	var out, name string

@@ -134,7 +134,7 @@ func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
 func TestMember_staysClosedUnlessItIsOpenedByName(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(notes)
-	d.Public = nil
+	d.Public, d.Compared = nil, true
 	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
 	require.Equal(t, 401, h.do("GET", "/notes/v2/status", "").StatusCode)
 	require.Equal(t, 204, h.do("GET", "/notes/v2/status", "", "Authorization", h.notesToken(nil)).StatusCode)
@@ -231,6 +231,29 @@ func TestMember_aBrokenDefinitionLeavesWhatIsInForce(t *testing.T) {
 	require.Equal(t, 404, h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode)
 }
 
+// A contract that breaks the clients of the one in force, or asks for less, takes its place only when the operator accepts each change by name.
+func TestMember_asksToAcceptWhatBreaksOrLoosens(t *testing.T) {
+	h := memberHouse(t)
+	looser := h.definition(strings.ReplaceAll(notes, "maxLength: 20", "maxLength: 3") + "x-fountain: {timeout: 20s, stepUp: {acr: aal2, maxAge: 60}}\n")
+	require.NoError(t, h.g.members.Replace("other", []member.Definition{{Name: "secured", File: looser.File, Files: looser.Files, Upstreams: looser.Upstreams}}))
+	relaxed := h.definition(notes)
+	relaxed.Name, relaxed.Public = "secured", nil
+	err := h.g.members.Replace("other", []member.Definition{relaxed})
+	require.ErrorContains(t, err, "looser: listNotes: step-up-loosened")
+	require.NotNil(t, h.g.members.Member("secured").Contract.Operation("listNotes").Policy.StepUp, "what was in force stays")
+
+	shorter := h.definition(strings.ReplaceAll(notes, "maxLength: 20", "maxLength: 3"))
+	err = h.g.members.Replace("test", []member.Definition{shorter})
+	require.ErrorContains(t, err, "breaking: createNote")
+	require.Equal(t, 201, h.do("POST", "/notes/v2/notes", `{"text":"longer"}`, "Authorization", h.notesToken(nil)).StatusCode)
+	_, name, _ := strings.Cut(err.Error(), "breaking: ")
+	name, _, _ = strings.Cut(name, ";")
+	shorter.Accept = []string{name}
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{shorter}))
+	require.Equal(t, 422, h.do("POST", "/notes/v2/notes", `{"text":"longer"}`, "Authorization", h.notesToken(nil)).StatusCode)
+	require.EqualValues(t, 1, metric(t, h.registry, "fountain_gateway_member_refused", "secured"))
+}
+
 // Contracts come, change and go while others are asked without pause: nobody's request fails, and no operation is unknown between two versions.
 func TestMember_reloadsLoseNoRequest(t *testing.T) {
 	h := memberHouse(t)
@@ -243,6 +266,7 @@ func TestMember_reloadsLoseNoRequest(t *testing.T) {
 		_, _ = w.Write([]byte(`["a"]`))
 	}
 	const limitless = "x-fountain: {rate: [{name: per-subject, key: sub, quota: 1000000, window: 1s, burst: 1000000}, {name: per-ip, key: ip, phase: preauth, quota: 1000000, window: 1s, burst: 1000000}]}\n"
+	require.NoError(t, h.g.members.Replace("test", nil)) // its limits are others
 	require.NoError(t, h.g.members.Replace("test", []member.Definition{h.definition(limitless + notes)}))
 	reloads := 40
 	if os.Getenv("FOUNTAIN_PROVE") != "" {

@@ -36,7 +36,9 @@ func TestExplore(t *testing.T) {
 		stem := strings.TrimSuffix(base, "_base.yaml")
 		others, _ := filepath.Glob(stem + "_*.yaml")
 		for _, other := range others {
-			if other == base { continue }
+			if other == base {
+				continue
+			}
 			for _, pair := range [][2]string{{base, other}, {other, base}} {
 				old, err1 := loadContract(pair[0])
 				now, err2 := loadContract(pair[1])
@@ -48,17 +50,23 @@ func TestExplore(t *testing.T) {
 					continue
 				}
 				difference, sources, err := diff.GetWithOperationsSourcesMap(diff.NewConfig(), old, now)
-				if err != nil { t.Fatal(err) }
+				if err != nil {
+					t.Fatal(err)
+				}
 				config := checker.NewConfig(checker.GetAllChecks(), checker.WithSeverityLevels(alsoBreaks))
 				var theirs []string
 				for _, c := range checker.CheckBackwardCompatibilityUntilLevel(config, difference, sources, checker.ERR) {
 					theirs = append(theirs, c.GetId())
 				}
 				changes, err := change.Compare(live, next)
-				if err != nil { t.Fatal(err) }
+				if err != nil {
+					t.Fatal(err)
+				}
 				switch {
-				case len(theirs) > 0 && len(changes) > 0: both++
-				case len(theirs) == 0 && len(changes) == 0: none++
+				case len(theirs) > 0 && len(changes) > 0:
+					both++
+				case len(theirs) == 0 && len(changes) == 0:
+					none++
 				case len(theirs) > 0:
 					onlyThem++
 					fmt.Println("THEM", filepath.Base(pair[0]), "->", filepath.Base(pair[1]), theirs)

@@ -113,16 +113,13 @@ func TestCompare_namesEveryChangeOfTheLaw(t *testing.T) {
 }
 
 func TestCompare_seesTheBasePath(t *testing.T) {
-	one, two := load(t, policy("timeout: 9s")), load(t, policy("timeout: 8s"))
-	moved := *two
+	one := load(t, policy("timeout: 9s"))
+	moved := load(t, policy("timeout: 8s"))
 	moved.BasePath = "/things/v2"
-	moved.Operations = nil
-	for _, op := range two.Operations {
-		other := *op
-		other.Path = strings.Replace(op.Path, "/v1", "/v2", 1)
-		moved.Operations = append(moved.Operations, &other)
+	for _, op := range moved.Operations {
+		op.Path = strings.Replace(op.Path, "/v1", "/v2", 1)
 	}
-	require.Equal(t, "tightens base-path-changed, tightens timeout-lowered", named(Compare(one, &moved)))
+	require.Equal(t, "tightens base-path-changed, tightens timeout-lowered", named(Compare(one, moved)))
 }
 
 // named joins the severities and names of changes.
