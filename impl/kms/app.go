@@ -92,15 +92,15 @@ func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Li
 	}
 	contracts, err := contract.LoadAll()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("load contracts: %w", err)
 	}
 	catalogue, err := authority.NewCatalogue(issuer, contracts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read scopes of the contracts: %w", err)
 	}
 	ring, err := signing.Open(ctx, db, kmsdb.SigningKeys{}, sets.signing, c.Clock)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open signing keys: %w", err)
 	}
 	feed, err := revocation.Open(ctx, db, kmsdb.Revocations{}, c.Clock, c.Log)
 	if err != nil {

@@ -53,7 +53,7 @@ func refuse(err error) error {
 	if !known {
 		return err
 	}
-	p := problem.New(code, refusal.Sentence).Wrap(refusal)
+	p := problem.New(code, refusal.Sentence).Wrap(err) // with what was tried, for the log
 	for _, f := range refusal.Fields {
 		p = p.WithField(f.In, f.Pointer, f.Rule, f.Message)
 	}

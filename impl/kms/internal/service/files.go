@@ -103,7 +103,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "createEnrolmentToken", Target: found.ID})
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("make enrolment token: %w", err)
 	}
 	return WriteFile(f.Path(name), made.Token)
 }
@@ -111,11 +111,18 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 // holds reports whether the file has a token that still works for a while.
 func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, error) {
 	text, err := readFile(f.Path(name))
-	if err != nil || text == "" {
-		return false, err
+	if err != nil {
+		return false, fmt.Errorf("read enrolment file: %w", err)
+	}
+	if text == "" {
+		return false, nil
 	}
 	s := f.services
-	return s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(checkInterval))
+	open, err := s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(checkInterval))
+	if err != nil {
+		return false, fmt.Errorf("look whether the token holds: %w", err)
+	}
+	return open, nil
 }
 
 // maxFile is more than any token has, in bytes.
@@ -165,7 +172,10 @@ func (f *Files) Used(ctx context.Context, serviceID string) {
 }
 
 func (f *Files) remove(name string) error {
-	return os.RemoveAll(f.Path(name)) // the service may have put anything there
+	if err := os.RemoveAll(f.Path(name)); err != nil { // the service may have put anything there
+		return fmt.Errorf("remove enrolment file: %w", err)
+	}
+	return nil
 }
 
 // WriteFile puts a secret's text into a file for its owner alone, whole or not at all. Missing directories are made 0700; one that is

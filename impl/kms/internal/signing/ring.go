@@ -149,12 +149,12 @@ func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c c
 func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.Time) error {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return err
+		return fmt.Errorf("generate signing key: %w", err)
 	}
 	kid := Thumbprint(public)
 	sealed, err := r.sealer.Seal(private.Seed(), []byte("signing-key:"+kid))
 	if err != nil {
-		return err
+		return fmt.Errorf("seal signing key: %w", err)
 	}
 	k := Key{KID: kid, Alg: EdDSA, Public: public, SealedPrivate: sealed, PublishedAt: published, ActiveAt: active}
 	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
@@ -273,5 +273,9 @@ func (r *Ring) sign(typ string, claims jwt.Claims) (string, error) {
 	if private == nil {
 		return "", fmt.Errorf("signing key %s has no private part", k.KID)
 	}
-	return auth.Sign(typ, k.KID, k.Alg, private, claims)
+	text, err := auth.Sign(typ, k.KID, k.Alg, private, claims)
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", k.KID, err)
+	}
+	return text, nil
 }
