@@ -10,7 +10,6 @@ import (
 	"time"
 
 	revoked "github.com/fountainai/fountain/internal/revocation"
-	"github.com/fountainai/fountain/internal/tried"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -23,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // The lives of a session.
