@@ -105,6 +105,8 @@ func TestStepUp_takesAProofOnce(t *testing.T) {
 	}
 	require.Equal(t, 1, raised)
 	p.Clock.Advance(auth.ProofLife + auth.Leeway - time.Second)
+	_, err := p.sessions.Sweep(t.Context())
+	require.NoError(t, err)
 	require.ErrorIs(t, p.stepUp(caller, proof), domain.ProofUsed, "until no clock takes it for alive")
 	require.NoError(t, p.stepUp(caller, p.sign(p.claims(caller))), "the next one is another proof")
 }
