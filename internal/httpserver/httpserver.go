@@ -52,9 +52,6 @@ func New(o Options) http.Handler {
 	stations.Ready = o.ready
 	stations.StepUp = o.stepUp
 	stations.Serve = func(x *Exchange) error {
-		if x.Principal != nil {
-			x.Request = x.Request.WithContext(auth.NewContext(x.Request.Context(), x.Principal))
-		}
 		x.Forward(router)
 		return nil
 	}

@@ -120,6 +120,7 @@ type Ring struct {
 	mu      sync.RWMutex
 	keys    []Key
 	private map[string]ed25519.PrivateKey
+	public  map[string]crypto.PublicKey // as Key gives them, made once: it is asked for with every token
 }
 
 // Open returns the ring; the first one ever makes an active and a next key.
@@ -169,8 +170,9 @@ func (r *Ring) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read signing keys: %w", err)
 	}
-	private := make(map[string]ed25519.PrivateKey, len(keys))
+	private, public := make(map[string]ed25519.PrivateKey, len(keys)), make(map[string]crypto.PublicKey, len(keys))
 	for _, k := range keys {
+		public[k.KID] = k.Public
 		if len(k.SealedPrivate) == 0 {
 			continue
 		}
@@ -182,7 +184,7 @@ func (r *Ring) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys, r.private = keys, private
+	r.keys, r.private, r.public = keys, private, public
 	return nil
 }
 
@@ -228,9 +230,13 @@ func (r *Ring) Published() []Key {
 
 // Key implements auth.KeySource.
 func (r *Ring) Key(_ context.Context, kid string) (string, crypto.PublicKey, error) {
-	for _, k := range r.Published() {
-		if k.KID == kid {
-			return k.Alg, k.Public, nil
+	now := r.clock.Now()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	keys, _ := begun(r.keys, now)
+	for i := range keys {
+		if k := &keys[i]; k.KID == kid && k.published(now) {
+			return k.Alg, r.public[kid], nil
 		}
 	}
 	return "", nil, auth.ErrUnknownKey
