@@ -223,7 +223,11 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 	group, ctx := errgroup.WithContext(ctx)
 	d := a.domain
 	for _, run := range []func(context.Context) error{
-		d.Feed.Run, d.TokenFiles.Run, d.Presented.RunFlush,
+		func(ctx context.Context) error {
+			return d.Feed.Run(ctx, func() { life.CountFailure("read the revocation feed") })
+		},
+		d.Presented.RunFlush,
+		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),

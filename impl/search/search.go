@@ -95,6 +95,7 @@ func (s *service) engineKey(client *http.Client) (*enginekey.Holder, error) {
 func (s *service) refreshKey(ctx context.Context) error {
 	return s.keys.Run(ctx, func(err error) {
 		s.config.Log.WarnContext(ctx, "key of the search engine was not refreshed", "error", err)
+		s.life.CountFailure("refresh the key of the search engine")
 	})
 }
 

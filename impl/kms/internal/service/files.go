@@ -21,12 +21,14 @@ import (
 )
 
 const (
-	fileTokenLife = time.Hour   // of a token that lies in a file; it is replaced when it is over
-	unusedGrace   = time.Minute // a key that was not used for so long after it was made is taken for lost: a service uses its at once
-	checkInterval = time.Minute
+	fileTokenLife = time.Hour               // of a token that lies in a file; it is replaced when it is over
+	unusedGrace   = time.Minute             // a key that was not used for so long after it was made is taken for lost: a service uses its at once
 	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in good time
 	usedMemory    = 30 * 24 * time.Hour     // how long after its end a token is known, so that a second use is noticed
 )
+
+// CheckInterval is between two times that the files are tended.
+const CheckInterval = time.Minute
 
 // Files puts enrolment tokens of family services where they find them: <dir>/<name>/token, for its owner alone.
 type Files struct {
@@ -44,20 +46,9 @@ func (s *Services) Files(dir string, log *slog.Logger) *Files {
 // Path returns where a service's token is put.
 func (f *Files) Path(name string) string { return filepath.Join(f.dir, name, "token") }
 
-// Run refreshes the files once a minute, and forgets tokens that are long over, until ctx ends.
-func (f *Files) Run(ctx context.Context) error {
-	ticker := time.NewTicker(checkInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			if err := errors.Join(f.Refresh(ctx), f.services.sweep(ctx)); err != nil && ctx.Err() == nil {
-				f.log.ErrorContext(ctx, "enrolment files could not be refreshed", "error", err)
-			}
-		}
-	}
+// Tend refreshes the files and forgets tokens that are long over; once in each CheckInterval.
+func (f *Files) Tend(ctx context.Context) error {
+	return errors.Join(f.Refresh(ctx), f.services.sweep(ctx))
 }
 
 // Refresh writes a token for every enabled family service that has no working key, and removes the files of the others. It is
@@ -118,7 +109,7 @@ func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, er
 		return false, nil
 	}
 	s := f.services
-	open, err := s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(checkInterval))
+	open, err := s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(CheckInterval))
 	if err != nil {
 		return false, fmt.Errorf("look whether the token holds: %w", err)
 	}
