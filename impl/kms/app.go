@@ -93,15 +93,15 @@ func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Li
 	}
 	contracts, err := contract.LoadAll()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("load contracts: %w", err)
 	}
 	catalogue, err := authority.NewCatalogue(issuer, contracts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read scopes of the contracts: %w", err)
 	}
 	ring, err := signing.Open(ctx, db, kmsdb.SigningKeys{}, sets.signing, c.Clock)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open signing keys: %w", err)
 	}
 	feed, err := revocation.Open(ctx, db, kmsdb.Revocations{}, c.Clock, c.Log)
 	if err != nil {
@@ -227,7 +227,11 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 	group, ctx := errgroup.WithContext(ctx)
 	d := a.domain
 	for _, run := range []func(context.Context) error{
-		d.Feed.Run, d.TokenFiles.Run, d.Presented.RunFlush,
+		func(ctx context.Context) error {
+			return d.Feed.Run(ctx, func() { life.CountFailure("read the revocation feed") })
+		},
+		d.Presented.RunFlush,
+		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),

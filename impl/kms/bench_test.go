@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/servicetest"
+	"github.com/fountainai/fountain/internal/telemetry"
 )
 
 // measured is a kms with one administrator, their token and a key of theirs.
@@ -31,10 +33,10 @@ type measured struct {
 	address, token, key, keyID string
 }
 
-func startMeasured(b *testing.B) measured {
+func startMeasured(b *testing.B, log *slog.Logger) measured {
 	b.Helper()
 	dir := b.TempDir()
-	c := kms.Config{Service: config.Service{DataDir: dir, Issuer: issuer, DrainDelay: time.Nanosecond}}
+	c := kms.Config{Service: config.Service{DataDir: dir, Issuer: issuer, DrainDelay: time.Nanosecond, Log: log}}
 	running := servicetest.Start(b, &c.Service, func(ctx context.Context) error { return kms.Run(ctx, c) })
 	running.WaitReady(b)
 	client, err := api.NewClientWithResponses(running.URL + "/kms/v1")
@@ -119,9 +121,20 @@ func request(b *testing.B, address, path, contentType string, body []byte, token
 }
 
 // BenchmarkVerifyAPIKey compares the check of a known key with a bare chi handler that reads the same body and gives the same answer. CPU
-// times are of client, kernel and server together; bare/kms is 1 where both are as good.
+// times are of client, kernel and server together; bare/kms is 1 where both are as good. The bare handler writes no log; logged is with the
+// kms's access log, a line into a file for each request.
 func BenchmarkVerifyAPIKey(b *testing.B) {
-	m := startMeasured(b)
+	b.Run("silent", func(b *testing.B) { compareVerify(b, slog.New(slog.DiscardHandler)) })
+	b.Run("logged", func(b *testing.B) {
+		file, err := os.Create(filepath.Join(b.TempDir(), "log"))
+		require.NoError(b, err)
+		b.Cleanup(func() { file.Close() })
+		compareVerify(b, telemetry.NewLogger(file, slog.LevelInfo))
+	})
+}
+
+func compareVerify(b *testing.B, log *slog.Logger) {
+	m := startMeasured(b, log)
 	body, err := json.Marshal(api.APIKeyVerify{Key: m.key, Scopes: &[]string{"elements:read"}})
 	require.NoError(b, err)
 	answer := newCaller(b, m.address, request(b, m.address, "/kms/v1/keys/verify", "application/json", body, m.token)).call()
@@ -162,7 +175,7 @@ func BenchmarkVerifyAPIKey(b *testing.B) {
 
 // BenchmarkIssueToken_clientCredentials is a token for an API key.
 func BenchmarkIssueToken_clientCredentials(b *testing.B) {
-	m := startMeasured(b)
+	m := startMeasured(b, slog.New(slog.DiscardHandler))
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {m.keyID}, "client_secret": {m.key}, "resource": {"sequence"}}
 	c := newCaller(b, m.address, request(b, m.address, "/kms/v1/oauth2/token", "application/x-www-form-urlencoded", []byte(form.Encode()), ""))
 	b.ResetTimer()

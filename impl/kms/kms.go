@@ -28,11 +28,11 @@ func Run(ctx context.Context, c Config) error {
 	}
 	life, err := lifecycle.New(handlers.Word, c.Service)
 	if err != nil {
-		return err
+		return fmt.Errorf("prepare kms: %w", err)
 	}
 	limiter, err := ratelimit.New(ratelimit.Options{Redis: c.Redis, CAFile: c.TLS.CAFile, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer})
 	if err != nil {
-		return err
+		return fmt.Errorf("make limits: %w", err)
 	}
 	s := &program{config: c, life: life, limiter: limiter}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}

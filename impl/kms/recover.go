@@ -59,7 +59,7 @@ func Recover(ctx context.Context, c Config, r Recovery) (Recovered, error) {
 		return Recovered{}, ErrRunning
 	}
 	if err != nil {
-		return Recovered{}, err
+		return Recovered{}, fmt.Errorf("open database of kms: %w", err)
 	}
 	done, err := recoverOn(ctx, c, db, r)
 	return done, errors.Join(explain(err), db.Close())
@@ -92,8 +92,11 @@ func recoverOn(ctx context.Context, c Config, db *store.DB, r Recovery) (done Re
 		return Recovered{}, err
 	}
 	head, err := audit.Head(ctx, db.Read(ctx))
+	if err != nil {
+		return Recovered{}, fmt.Errorf("read number of the audit event: %w", err)
+	}
 	done.AuditSeq = head.Seq
-	return done, err
+	return done, nil
 }
 
 func (r Recovery) do(ctx context.Context, tx *store.Tx, d *handlers.Domain) (Recovered, error) {

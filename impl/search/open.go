@@ -1,6 +1,7 @@
 package search
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
@@ -23,7 +24,7 @@ func (s *service) openEngine() error {
 	}
 	client, err := tsclient.New(address, doer, s.keys.Key, tsclient.Deadlines{})
 	if err != nil {
-		return err
+		return fmt.Errorf("make client of the search engine: %w", err)
 	}
 	s.engine = engine.New(client, s.keys)
 	return nil
@@ -34,7 +35,7 @@ func (s *service) openEmbedded() (tsclient.Doer, error) {
 		Dir: filepath.Join(s.config.DataDir, "engine"), Key: s.keys.Accepts, Log: s.config.Log, Limits: s.config.limits(), Clock: s.config.Clock,
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
 	s.close, s.stored = local.Close, local.Prove
 	return tsclient.InProcess(local), nil
@@ -43,7 +44,7 @@ func (s *service) openEmbedded() (tsclient.Doer, error) {
 func (s *service) remote() (tsclient.Doer, error) {
 	transport, err := httpclient.NewTransport(s.config.EngineCAFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare transport to the search engine: %w", err)
 	}
 	return tsclient.OverHTTP(s.config.Tracer.Transport(transport)), nil
 }

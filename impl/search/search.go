@@ -41,7 +41,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
 	if err != nil {
-		return err
+		return fmt.Errorf("make client: %w", err)
 	}
 	who, err := lifecycle.Enrol(handlers.Word, c.Service, client)
 	if err != nil {
@@ -95,6 +95,7 @@ func (s *service) engineKey(client *http.Client) (*enginekey.Holder, error) {
 func (s *service) refreshKey(ctx context.Context) error {
 	return s.keys.Run(ctx, func(err error) {
 		s.config.Log.WarnContext(ctx, "key of the search engine was not refreshed", "error", err)
+		s.life.CountFailure("refresh the key of the search engine")
 	})
 }
 
@@ -130,10 +131,10 @@ func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, 
 	}
 	dataKey, err := s.identity.DataKey(ctx, db)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("get the data key: %w", err)
 	}
 	if err := s.keys.Refresh(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("get the key of the search engine: %w", err)
 	}
 	if err := s.engine.Healthy(ctx); err != nil {
 		return nil, err

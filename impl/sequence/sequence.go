@@ -43,7 +43,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
 	if err != nil {
-		return err
+		return fmt.Errorf("make client: %w", err)
 	}
 	source, err := lifecycle.Enrol(word, c.Service, client)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *service) work(ctx context.Context) error {
 		DB: db, Store: elements, URL: s.SearchURL, Client: s.client, Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("prepare the search collection: %w", err)
 	}
 	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Clock: s.Clock, Log: s.Log}, s.traced(syncer.Deliver))
 	s.Registerer.MustRegister(lag{deliverer})

@@ -46,7 +46,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
 	if err != nil {
-		return err
+		return fmt.Errorf("make client: %w", err)
 	}
 	source, err := lifecycle.Enrol(handlers.Word, c.Service, client)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *service) work(ctx context.Context) error {
 func (s *service) start(ctx context.Context, db *store.DB) (*factor.Service, *idempotency.Store, error) {
 	dataKey, err := s.identity.DataKey(ctx, db)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("get the data key: %w", err)
 	}
 	rows := factorstore.New(db)
 	proofKey, err := rows.ProofKey(ctx, dataKey, s.config.Clock.Now())

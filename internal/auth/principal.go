@@ -56,16 +56,17 @@ func (p *Principal) hasAudience(word string) bool {
 // HasRole reports whether the user has a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }
 
-type principalKey struct{}
+// PrincipalKey is under which a context keeps the *Principal of the request.
+type PrincipalKey struct{}
 
 // NewContext returns a context that carries the principal.
 func NewContext(ctx context.Context, p *Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, p)
+	return context.WithValue(ctx, PrincipalKey{}, p)
 }
 
 // FromContext returns the principal of the request; false at public operations.
 func FromContext(ctx context.Context) (*Principal, bool) {
-	p, ok := ctx.Value(principalKey{}).(*Principal)
+	p, ok := ctx.Value(PrincipalKey{}).(*Principal)
 	return p, ok
 }
 

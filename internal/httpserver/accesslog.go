@@ -89,7 +89,9 @@ func (l *line) write(log *slog.Logger, keep config.AccessLog) {
 			attrs = append(attrs, slog.String("err", p.Error()))
 		}
 	}
-	log.LogAttrs(l.ctx, level, "request", attrs...)
+	record := slog.NewRecord(time.Now(), level, "request", 0) // without the place in the code, which Logger would look for
+	record.AddAttrs(attrs...)
+	_ = log.Handler().Handle(l.ctx, record) // a log that can't be written can't be told either
 }
 
 // knownMethod is a request's method, or "unknown": a stranger chooses its text.

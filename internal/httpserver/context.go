@@ -5,12 +5,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
 type exchangeKey struct{}
 
-// exchangeContext is the context of a request. It leads to the exchange and to the request's id. Inside is net/http's context, which ends when the
+// exchangeContext is the context of a request. It leads to the exchange, the principal and the request's id. Inside is net/http's context, which ends when the
 // client leaves. Once the operation is known it ends with the operation's time, too. Many requests never ask for the channel that tells it, and
 // are done without what it costs.
 type exchangeContext struct {
@@ -74,6 +75,10 @@ func (c *exchangeContext) Value(key any) any {
 		return c.x
 	case problem.RequestIDKey:
 		return &c.x.requestID[0]
+	case auth.PrincipalKey:
+		if c.x.Principal != nil {
+			return c.x.Principal
+		}
 	}
 	c.mu.Lock()
 	inside := c.timed

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/http"
 	"net/url"
 
@@ -95,10 +96,8 @@ func (f *fields) add(line []byte) *problem.Error {
 		return malformed("A header line is not NAME: VALUE.")
 	}
 	value = bytes.Trim(value, " \t")
-	for _, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return malformed("A header field has control characters.")
-		}
+	if hasControl(value) {
+		return malformed("A header field has control characters.")
 	}
 	switch {
 	case named(name, "host"):
@@ -139,6 +138,29 @@ func (f *fields) framing(minor byte) (framing, *problem.Error) {
 		return framing{}, problem.New(problem.CodingUnsupported, "The only transfer coding here is chunked.")
 	}
 	return framing{chunked: f.chunked, length: f.length}, nil
+}
+
+// hasControl reports whether a field value has a control character that is no tab (RFC 9110, section 5.5). Most values, tokens above all, are
+// long and have none: eight bytes are looked at in one step, as one number, and by themselves only where one of them may be one.
+func hasControl(value []byte) bool {
+	const ones = 0x0101010101010101
+	for ; len(value) >= 8; value = value[8:] {
+		eight := binary.LittleEndian.Uint64(value)
+		deleted := eight ^ 0x7f*ones // a byte of it is 0 where one of value is 0x7f
+		if ((eight-' '*ones)&^eight|(deleted-ones)&^deleted)&(0x80*ones) != 0 && anyControl(value[:8]) {
+			return true
+		}
+	}
+	return anyControl(value)
+}
+
+func anyControl(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 // named compares without regard to case; lower is in lower case.

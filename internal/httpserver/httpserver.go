@@ -51,11 +51,9 @@ func New(o Options) http.Handler {
 	stations := Checks(o.Verifier)
 	stations.Ready = o.ready
 	stations.StepUp = o.stepUp
+	to := direct(router)
 	stations.Serve = func(x *Exchange) error {
-		if x.Principal != nil {
-			x.Request = x.Request.WithContext(auth.NewContext(x.Request.Context(), x.Principal))
-		}
-		x.Forward(router)
+		x.Forward(to)
 		return nil
 	}
 	return NewDoor(DoorOptions{
@@ -64,6 +62,16 @@ func New(o Options) http.Handler {
 		},
 		Hosts: o.Hosts, Routes: o.Contract, Stations: stations,
 	})
+}
+
+// direct returns what a router leads to when that is one handler for everything, which routes by itself, and else the router.
+func direct(router *chi.Mux) http.Handler {
+	if routes := router.Routes(); len(routes) == 1 && routes[0].Pattern == "/*" {
+		if all := routes[0].Handlers["*"]; all != nil {
+			return all
+		}
+	}
+	return router
 }
 
 func (o *Options) ready(x *Exchange) error {

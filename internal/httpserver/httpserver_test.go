@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/auth"
@@ -433,4 +434,20 @@ func TestGuard_refusesWhatNoContractAllows(t *testing.T) {
 		c.change(r)
 		require.Equal(t, c.code, code(t, w.do(r)), name)
 	}
+}
+
+// A service that routes by itself is not routed to twice; its router makes the context of the routes.
+func TestNew_leadsStraightToAHandlerOfEverything(t *testing.T) {
+	w := newWorld(t)
+	o := w.options()
+	routed := true
+	o.Mount = func(r chi.Router) {
+		r.Handle("/*", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			routed = chi.RouteContext(r.Context()) != nil
+			rw.WriteHeader(http.StatusNoContent)
+		}))
+	}
+	w.Handler = New(o)
+	require.Equal(t, http.StatusNoContent, w.do(w.creation(strings.NewReader(`{"name":"x"}`))).Code)
+	require.False(t, routed)
 }

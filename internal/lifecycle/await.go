@@ -62,6 +62,7 @@ func (s *Service) Every(pause time.Duration, what string, do func(ctx context.Co
 		for {
 			if err := do(ctx); err != nil && ctx.Err() == nil {
 				s.config.Log.WarnContext(ctx, "periodic work failed", "work", what, "error", err)
+				s.CountFailure(what)
 			}
 			if !rest(ctx, pause) {
 				return nil
@@ -69,6 +70,9 @@ func (s *Service) Every(pause time.Duration, what string, do func(ctx context.Co
 		}
 	}
 }
+
+// CountFailure counts a failure of work that no request waits for, by what was to be done; whoever calls it has logged it.
+func (s *Service) CountFailure(what string) { s.failures.WithLabelValues(what).Inc() }
 
 // rest waits and reports whether ctx goes on.
 func rest(ctx context.Context, d time.Duration) bool {

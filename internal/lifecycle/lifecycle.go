@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/fountainai/fountain/internal/auth"
@@ -52,6 +53,7 @@ type Service struct {
 	why        atomic.Pointer[string] // why the service can't work yet; nil once it has started
 	draining   atomic.Bool
 	db         *store.DB // set by Database, closed after every part has ended
+	failures   *prometheus.CounterVec
 
 	revocations auth.Revocations // set by Identify
 	feedRead    <-chan struct{}  // closed when revocations first knows something; nil without Identify
@@ -67,6 +69,10 @@ func New(word string, c config.Service) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Contract: compiled, word: word, config: c}
+	s.failures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fountain_background_failures_total", Help: "Failures of work that no request waits for, by what was to be done.",
+	}, []string{"work"})
+	register(c, s.failures)
 	s.waitsBecause("it is starting")
 	s.Cleanup("database", s.closeDatabase)
 	return s, nil

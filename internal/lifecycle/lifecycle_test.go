@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/auth"
@@ -129,6 +131,10 @@ func TestEvery_repeatsWhateverFails(t *testing.T) {
 		require.Equal(t, 3, done, "at once, and after one and two minutes")
 	})
 	require.Equal(t, 3, strings.Count(log.String(), `"msg":"periodic work failed","work":"sweep","error":"disk full"`))
+	require.EqualValues(t, 3, testutil.ToFloat64(s.failures.WithLabelValues("sweep")))
+	count, err := testutil.GatherAndCount(c.Registerer.(*prometheus.Registry), "fountain_background_failures_total")
+	require.NoError(t, err)
+	require.Equal(t, 1, count)
 }
 
 func TestUnlessUnavailable_waitsForNothingElse(t *testing.T) {

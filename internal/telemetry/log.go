@@ -31,7 +31,8 @@ var secretText = regexp.MustCompile(`fk_[a-z]+_[0-9A-Za-z_]{20,}|\b[re]t_[0-9A-Z
 // NewLogger returns a JSON logger that writes records of at least level to w, replaces the value of every attribute whose key
 // names a secret, and what looks like one anywhere else.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
+	w = &lockedWriter{w: w}
+	return slog.New(&plainHandler{any: slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}), w: w})
 }
 
 func redact(_ []string, a slog.Attr) slog.Attr {
@@ -80,10 +81,15 @@ func secretKey(key string) bool {
 
 // Scrub replaces what has the form of a secret in a text: an error of another library may hold one.
 func Scrub(s string) string {
-	if !strings.Contains(s, "fk_") && !strings.Contains(s, "t_") && !strings.Contains(s, "eyJ") && !strings.Contains(s, "://") {
+	if !suspicious(s) {
 		return s
 	}
 	return secretText.ReplaceAllString(s, "${1}"+Redacted)
+}
+
+// suspicious reports whether secretText has to look at a text: it may, and need not, find something.
+func suspicious(s string) bool {
+	return strings.Contains(s, "fk_") || strings.Contains(s, "t_") || strings.Contains(s, "eyJ") || strings.Contains(s, "://")
 }
 
 // Secret reports whether a log key, header or field of this name holds a secret.

@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/page"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 const (
@@ -187,7 +188,8 @@ func permit(c Caller, now authority.Owner, act authority.Act, owner authority.Ow
 
 // Create makes a key for its owner, as far as the table of grants allows; its scopes are a part of the owner's. The owner's row is locked, so
 // that the bound on its keys holds and no key is made beside the owner's end.
-func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft) (Key, string, error) {
+func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft) (_ Key, _ string, err error) {
+	defer tried.To(&err, "create key")
 	owner, err := s.MayCreate(ctx, tx, caller, &d)
 	if err != nil {
 		return Key{}, "", err
@@ -287,7 +289,8 @@ func beyond() error {
 
 // Grant makes the key of a service that has just enrolled: it has whatever scopes its owner has at the time, and may be rotated by the
 // service until EnrolledLife is over. The caller holds the service's row.
-func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (Key, string, error) {
+func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (_ Key, _ string, err error) {
+	defer tried.To(&err, "grant key")
 	now := domain.Now(s.clock)
 	k, text, err := s.make(ctx, tx, Key{
 		Name: name, Owner: owner.Ref, Tenant: owner.Tenant, Start: keytext.Live.Prefix(), FollowsOwner: true, CreatedAt: now, ExpiresAt: now.Add(DefaultLife),
@@ -344,7 +347,8 @@ func (s *Keys) shown(ctx context.Context, q store.Querier, k Key) (Key, error) {
 }
 
 // Get returns a key that the caller may see; domain.NotFound otherwise.
-func (s *Keys) Get(ctx context.Context, caller Caller, keyID string) (Key, error) {
+func (s *Keys) Get(ctx context.Context, caller Caller, keyID string) (_ Key, err error) {
+	defer tried.To(&err, "get key")
 	q := s.db.Read(ctx)
 	k, found, err := s.rows.Get(ctx, q, keyID)
 	if err != nil {
@@ -373,7 +377,8 @@ const listName = "keys"
 
 // List returns a page of the keys that the caller may see, newest first, and the cursor of the next one, or "". An administrator who does not
 // ask for their own alone sees all, with a second factor.
-func (s *Keys) List(ctx context.Context, caller Caller, ownAlone bool, cursor string, limit int) ([]Key, string, error) {
+func (s *Keys) List(ctx context.Context, caller Caller, ownAlone bool, cursor string, limit int) (_ []Key, _ string, err error) {
+	defer tried.To(&err, "list keys")
 	var before string
 	if cursor != "" {
 		if err := page.Decode(listName, cursor, &before); err != nil {
@@ -428,6 +433,7 @@ func (s *Keys) hold(ctx context.Context, tx *store.Tx, caller Caller, act author
 // Revoke ends a key, every key that descends from it, and all their tokens, at once and for ever; the keys that it descends from go on. It
 // returns how many keys were ended; repeating is safe. A key that the caller may not see is domain.NotFound.
 func (s *Keys) Revoke(ctx context.Context, caller Caller, keyID string) (n int, err error) {
+	defer tried.To(&err, "revoke key")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, _, err := s.hold(ctx, tx, caller, authority.RevokeKey, keyID); err != nil {
 			return err
@@ -444,7 +450,8 @@ func (s *Keys) Revoke(ctx context.Context, caller Caller, keyID string) (n int, 
 
 // Retire ends one key that was rotated, before its overlap is over; its successors go on. A key that was not rotated is
 // domain.StateConflict. Repeating is safe.
-func (s *Keys) Retire(ctx context.Context, caller Caller, keyID string) error {
+func (s *Keys) Retire(ctx context.Context, caller Caller, keyID string) (err error) {
+	defer tried.To(&err, "retire key")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		k, _, err := s.hold(ctx, tx, caller, authority.RevokeKey, keyID)
 		if err != nil {
@@ -483,6 +490,7 @@ const (
 
 // Sweep deletes keys that ended longer than Retention ago and returns how many.
 func (s *Keys) Sweep(ctx context.Context) (deleted int64, err error) {
+	defer tried.To(&err, "delete old keys")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		deleted, err = s.rows.Sweep(ctx, tx, s.clock.Now().Add(-Retention), sweepLimit)
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 const (
@@ -50,7 +51,8 @@ func (s *Keys) MayRotate(ctx context.Context, tx *store.Tx, caller Caller, keyID
 // overlap. Only a working key that was not replaced before can be replaced (domain.StateConflict), or one whose successor nobody has used,
 // which then is revoked: an answer that was lost must not lock a client out. The successor ends when its lineage was to end; a later end is
 // for a caller who could make such a key now.
-func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller Caller, keyID string, o Order) (Rotation, error) {
+func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller Caller, keyID string, o Order) (_ Rotation, err error) {
+	defer tried.To(&err, "rotate key")
 	k, held, err := s.MayRotate(ctx, tx, caller, keyID)
 	if err != nil {
 		return Rotation{}, err
@@ -88,7 +90,8 @@ func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Tim
 }
 
 // RotateCurrent replaces the key by which the calling service got its token, within what was granted at its enrolment.
-func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller Caller, overlap time.Duration) (Rotation, error) {
+func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller Caller, overlap time.Duration) (_ Rotation, err error) {
+	defer tried.To(&err, "rotate own key")
 	held, err := s.standing.Hold(ctx, tx, caller.Principal, caller.ref())
 	if err != nil {
 		return Rotation{}, err

@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Change is what an update asks for; nil leaves as it is.
@@ -20,9 +21,10 @@ type Change struct {
 
 // Update changes a working key over a version that match holds for. Another one is domain.PreconditionFailed, a key that has ended
 // domain.StateConflict. The limit is changed by whoever is signed in: the token of a key can't lift it (domain.Forbidden).
-func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, match etag.Match, c Change) (Key, error) {
+func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, match etag.Match, c Change) (_ Key, err error) {
+	defer tried.To(&err, "update key")
 	var after Key
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before, _, err := s.hold(ctx, tx, caller, authority.UpdateKey, keyID)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // The outcomes of an event.
@@ -32,7 +33,8 @@ type Event struct {
 }
 
 // Append writes one event.
-func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) error {
+func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) (err error) {
+	defer tried.To(&err, "record event")
 	if p, ok := auth.FromContext(ctx); ok {
 		e.Actor, e.Kind = p.Subject, p.Kind
 	}

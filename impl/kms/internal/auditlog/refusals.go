@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // maxRefusals is how many refusals of an action are recorded one by one in a minute at a replica.
@@ -65,7 +66,8 @@ func (r *Refusals) admit(action string) (record bool, skipped int64) {
 }
 
 // Flush records how many refusals of past minutes were not recorded one by one.
-func (r *Refusals) Flush(ctx context.Context, db *store.DB) error {
+func (r *Refusals) Flush(ctx context.Context, db *store.DB) (err error) {
+	defer tried.To(&err, "record skipped refusals")
 	r.mu.Lock()
 	minute, skipped := r.Clock.Now().Truncate(time.Minute), map[string]int64{}
 	for action, c := range r.counts {

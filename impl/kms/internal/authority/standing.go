@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // StandingRows is what Standing asks of the database.
@@ -49,7 +50,8 @@ func (h Held) Owner(ref Ref) (Owner, bool) {
 // So what ends them waits for this transaction, or this transaction sees their end. The caller is refused (domain.Ended) when its owner is
 // not active, its session or key is over, or its token was made before the owner's epoch. Whatever is decided about the caller is decided
 // by the roles and scopes returned here, not by those in the token.
-func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) (Held, error) {
+func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) (_ Held, err error) {
+	defer tried.To(&err, "hold caller")
 	own := Ref{caller.Kind, caller.Subject}
 	refs := append(slices.Clone(acts), own)
 	slices.SortFunc(refs, func(a, b Ref) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })

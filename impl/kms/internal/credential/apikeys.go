@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/keytext"
 	"github.com/fountainai/fountain/internal/ratelimit"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Code says what a presented key is.
@@ -239,7 +240,8 @@ func (u *uses) take() map[string]Use {
 
 // Flush writes the uses that are not written yet, and forgets what is not known for sure any more. What a failed flush held is lost: uses are
 // information, not a guarantee.
-func (s *Keys) Flush(ctx context.Context) error {
+func (s *Keys) Flush(ctx context.Context) (err error) {
+	defer tried.To(&err, "write uses of keys")
 	s.known.sweep()
 	of := s.uses.take()
 	if len(of) == 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Clients issues tokens to clients that present an API key (RFC 6749, section 4.4).
@@ -36,6 +37,7 @@ func (c *Clients) Authenticate(ctx context.Context, id, secret string) (Verdict,
 // Grant issues a token for an API key. It carries the owner's epoch and the key's id, by which the revocation feed ends it: a key that is
 // revoked beside this call leaves no token behind that works. limit is the key's own, against which the token was counted.
 func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Request) (issued signing.Issued, limit apikey.RateLimit, err error) {
+	defer tried.To(&err, "grant token to client")
 	v, err := c.Authenticate(ctx, id, secret)
 	if err != nil {
 		return signing.Issued{}, apikey.RateLimit{}, err

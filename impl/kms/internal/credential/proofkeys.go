@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Rows is what the domain asks of the database. Keys from before a restore and of disabled services do not exist in its eyes.
@@ -40,7 +41,8 @@ func NewProofKeys(db *store.DB, rows ProofRows, standing *authority.Standing, c 
 
 // Register accepts a key from the twofactor service alone (forbidden). The kid must be the key's own thumbprint
 // (validation_failed), so that a kid never changes its key. Repeating is safe.
-func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid string, public ed25519.PublicKey) error {
+func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid string, public ed25519.PublicKey) (err error) {
+	defer tried.To(&err, "register proof key")
 	if len(public) != ed25519.PublicKeySize || subtle.ConstantTimeCompare([]byte(signing.Thumbprint(public)), []byte(kid)) != 1 {
 		return domain.Refuse(domain.ValidationFailed, "The kid is not the key's RFC 7638 thumbprint.").
 			WithField("path", "kid", "thumbprint", "is not the thumbprint of the key")

@@ -13,6 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Sessions revokes refresh tokens.
@@ -41,7 +42,8 @@ type Introspection struct {
 
 // Introspect answers a client that presents an API key about a token. The rows that the token stands on are read under locks, so that the
 // answer is true at one moment: a session that was ended before is not active. A token that is not the client's to ask about is not active.
-func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (Introspection, error) {
+func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (_ Introspection, err error) {
+	defer tried.To(&err, "introspect token")
 	client, err := t.Clients.Authenticate(ctx, id, secret)
 	if err != nil {
 		return Introspection{}, err
@@ -59,7 +61,7 @@ func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (Intr
 		return Introspection{}, nil
 	}
 	if err != nil {
-		return Introspection{}, fmt.Errorf("introspect token: %w", err)
+		return Introspection{}, err
 	}
 	return Introspection{Principal: p, Owner: held.Caller, Scopes: authority.Both(p.Scopes, held.Caller.Scopes)}, nil
 }
@@ -70,12 +72,16 @@ func (t *Tokens) verify(ctx context.Context, token string) (*auth.Principal, err
 	if auth.IsInvalid(err) {
 		return nil, nil
 	}
-	return p, err
+	if err != nil {
+		return nil, fmt.Errorf("verify token: %w", err)
+	}
+	return p, nil
 }
 
 // Revoke ends a token (RFC 7009): of a refresh token the session, of an access token that token alone. The public client that signs people in
 // has no secret; it revokes refresh tokens, and whoever holds one may. A token that is unknown, or another client's, is passed over.
-func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) error {
+func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) (err error) {
+	defer tried.To(&err, "revoke token")
 	if strings.HasPrefix(token, "rt_") {
 		if secret != "" {
 			return domain.Refuse(domain.InvalidClient, "A refresh token is not this client's.")
@@ -94,8 +100,5 @@ func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) error {
 		t.Feed.Append(tx, ended.Token, p.TokenID, 0)
 		return t.Audit.Append(ctx, tx, auditlog.Event{Action: "revokeToken", Actor: p.Subject, Kind: p.Kind, Target: p.TokenID})
 	})
-	if err != nil {
-		return fmt.Errorf("revoke token: %w", err)
-	}
-	return nil
+	return err
 }

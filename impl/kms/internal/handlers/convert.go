@@ -144,18 +144,25 @@ func rotationBody(r apikey.Rotation, now time.Time) kmsapi.APIKeyRotation {
 	return kmsapi.APIKeyRotation{APIKey: keyBody(r.Key, now), Key: r.Text, Replaces: r.Replaces, ReplacedExpiresAt: r.OldExpires}
 }
 
-func verdictBody(v credential.Verdict) kmsapi.APIKeyVerdict {
+func verdictBody(v *credential.Verdict) kmsapi.APIKeyVerdict {
 	body := kmsapi.APIKeyVerdict{Valid: v.Code == credential.Valid, Code: kmsapi.APIKeyVerdictCode(v.Code)}
 	if v.Key.ID == "" {
 		return body
 	}
-	kind, scopes, expires := kmsapi.APIKeyVerdictOwnerKind(v.Key.Owner.Kind), list(v.Scopes), v.Key.ExpiresAt
-	environment := kmsapi.APIKeyVerdictEnvironment(v.Key.Environment())
-	body.Tenant, body.Environment, body.Metadata = present(v.Key.Tenant), &environment, wordsOf(v.Key.Metadata)
+	of := &struct { // in one piece: this is the busiest answer
+		keyID, ownerID string
+		kind           kmsapi.APIKeyVerdictOwnerKind
+		environment    kmsapi.APIKeyVerdictEnvironment
+		scopes         []string
+		expires        time.Time
+	}{
+		v.Key.ID, v.Key.Owner.ID, kmsapi.APIKeyVerdictOwnerKind(v.Key.Owner.Kind), kmsapi.APIKeyVerdictEnvironment(v.Key.Environment()), list(v.Scopes), v.Key.ExpiresAt,
+	}
+	body.KeyID, body.OwnerID, body.OwnerKind, body.Environment, body.Scopes, body.ExpiresAt = &of.keyID, &of.ownerID, &of.kind, &of.environment, &of.scopes, &of.expires
+	body.Tenant, body.Metadata = present(v.Key.Tenant), wordsOf(v.Key.Metadata)
 	if v.Rate.Limit > 0 {
 		body.RateLimit = &kmsapi.KeyRateState{Limit: v.Rate.Limit, Remaining: v.Rate.Remaining, ResetAt: v.Rate.ResetAt}
 	}
-	body.KeyID, body.OwnerKind, body.OwnerID, body.Scopes, body.ExpiresAt = &v.Key.ID, &kind, &v.Key.Owner.ID, &scopes, &expires
 	return body
 }
 

@@ -65,6 +65,7 @@ type Handlers struct {
 	Ready    func(ctx context.Context) error // nil when the service can work
 
 	router atomic.Pointer[chi.Mux]
+	date   atomic.Pointer[date]
 }
 
 // api implements the generated strict server. Its Domain is nil before the service has started; then the door lets nothing through but health
@@ -82,7 +83,10 @@ func (h *Handlers) Start(d *Domain) { h.router.Store(h.routes(d)) }
 // Mount puts the operations under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	h.Start(nil)
-	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.router.Load().ServeHTTP(w, r) }))
+	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = h.dateNow()
+		h.router.Load().ServeHTTP(w, r)
+	}))
 }
 
 func (h *Handlers) routes(d *Domain) *chi.Mux {
@@ -92,17 +96,25 @@ func (h *Handlers) routes(d *Domain) *chi.Mux {
 	router := chi.NewRouter()
 	kmsapi.HandlerWithOptions(strict, kmsapi.ChiServerOptions{
 		BaseRouter: router, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
-		Middlewares: []kmsapi.MiddlewareFunc{h.date},
 	})
 	return router
 }
 
-// date answers with the time by which tokens and codes are judged here: services compare their own clock with it.
-func (h *Handlers) date(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Date", h.Clock.Now().Format(http.TimeFormat))
-		next.ServeHTTP(w, r)
-	})
+// date is a second as the Date header has it.
+type date struct {
+	second int64
+	header []string
+}
+
+// dateNow is the time by which tokens and codes are judged here: services compare their own clock with it. Nobody writes into the slice.
+func (h *Handlers) dateNow() []string {
+	now := h.Clock.Now()
+	known := h.date.Load()
+	if known == nil || known.second != now.Unix() {
+		known = &date{now.Unix(), []string{now.UTC().Format(http.TimeFormat)}}
+		h.date.Store(known)
+	}
+	return known.header
 }
 
 // received is what a handler needs of the request beside the decoded parts.
@@ -117,15 +129,18 @@ type receivedKey struct{}
 
 func receive(next kmsapi.StrictHandlerFunc, _ string) kmsapi.StrictHandlerFunc {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
-		in := received{target: r.URL.RequestURI()}
-		in.id, in.secret, in.basic = r.BasicAuth()
-		in.unreadable = !in.basic && len(r.Header.Values("Authorization")) > 0
-		return next(context.WithValue(ctx, receivedKey{}, in), w, r, request)
+		return next(context.WithValue(ctx, receivedKey{}, r), w, r, request)
 	}
 }
 
-func receivedFrom(ctx context.Context) received {
-	in, _ := ctx.Value(receivedKey{}).(received)
+func receivedFrom(ctx context.Context) (in received) {
+	r, ok := ctx.Value(receivedKey{}).(*http.Request)
+	if !ok {
+		return received{}
+	}
+	in.target = r.URL.RequestURI()
+	in.id, in.secret, in.basic = r.BasicAuth()
+	in.unreadable = !in.basic && len(r.Header.Values("Authorization")) > 0
 	return in
 }
 

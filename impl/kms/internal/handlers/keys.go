@@ -175,5 +175,5 @@ func (h api) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.VerifyAPIKey200JSONResponse(verdictBody(verdict)), nil
+	return kmsapi.VerifyAPIKey200JSONResponse(verdictBody(&verdict)), nil
 }

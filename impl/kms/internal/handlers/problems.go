@@ -55,7 +55,7 @@ func refuse(err error) error {
 	if !known {
 		return err
 	}
-	p := problem.New(code, refusal.Sentence).Wrap(refusal)
+	p := problem.New(code, refusal.Sentence).Wrap(err) // with what was tried, for the log
 	for _, f := range refusal.Fields {
 		p = p.With(problem.Field{In: f.In, Pointer: f.Pointer, Keyword: f.Rule, Message: f.Message, Name: f.Name})
 	}

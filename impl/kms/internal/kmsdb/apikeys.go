@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // APIKeys implements apikey.Rows.
@@ -79,12 +80,13 @@ func metadata(words map[string]string) string {
 }
 
 // Insert adds a key with the sum of its text. An id or a sum that is there is the database's error.
-func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []byte) error {
+func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []byte) (err error) {
+	defer tried.To(&err, "insert key")
 	var parent *string
 	if k.ParentID != "" {
 		parent = &k.ParentID
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO api_keys (id, hash, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at,
+	_, err = tx.Exec(ctx, `INSERT INTO api_keys (id, hash, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at,
 			parent_id, root_id, granted_until, life, tenant, metadata, rate_limit, rate_window)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.ID, hash, k.Name, k.Start, k.Owner.Kind, k.Owner.ID, join(k.Scopes), flag(k.FollowsOwner),
 		k.CreatedAt.UnixMicro(), k.ExpiresAt.UnixMicro(), parent, k.RootID, k.GrantedUntil.UnixMicro(), k.Life.Microseconds(), k.Tenant,
@@ -93,20 +95,23 @@ func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []by
 }
 
 // Update writes name, metadata and limit over the version from; false when the key is not there or at another version.
-func (APIKeys) Update(ctx context.Context, tx *store.Tx, k apikey.Key, from int64) (bool, error) {
+func (APIKeys) Update(ctx context.Context, tx *store.Tx, k apikey.Key, from int64) (_ bool, err error) {
+	defer tried.To(&err, "update key row")
 	return changed(ctx, tx, "UPDATE api_keys SET name = ?, metadata = ?, rate_limit = ?, rate_window = ?, version = ? WHERE id = ? AND version = ?",
 		k.Name, metadata(k.Metadata), k.Limit.Uses, int64(k.Limit.Window/time.Second), k.Version, k.ID, from)
 }
 
 // Get implements apikey.Rows: the key, whatever its state; false when there is none.
-func (APIKeys) Get(ctx context.Context, q store.Querier, id string) (apikey.Key, bool, error) {
+func (APIKeys) Get(ctx context.Context, q store.Querier, id string) (_ apikey.Key, _ bool, err error) {
+	defer tried.To(&err, "read key")
 	var r keyRow
 	found, err := one(ctx, q, &r, "SELECT "+keyColumns+" FROM api_keys WHERE id = ?", id)
 	return r.key(), found, err
 }
 
 // ByHash implements credential.KeyRows: the key, whatever its state; false when none has one of the sums, of which there must be one at least.
-func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (apikey.Key, bool, error) {
+func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (_ apikey.Key, _ bool, err error) {
+	defer tried.To(&err, "read key by its sum")
 	args := make([]any, len(hashes))
 	for i, hash := range hashes {
 		args[i] = hash
@@ -117,7 +122,8 @@ func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (ap
 }
 
 // List implements apikey.Rows: at most limit keys, whatever their state; none is no error.
-func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) ([]apikey.Key, error) {
+func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) (_ []apikey.Key, err error) {
+	defer tried.To(&err, "read keys")
 	query, args := "SELECT "+keyColumns+" FROM api_keys WHERE 1 = 1", []any{}
 	if owner.ID != "" {
 		query, args = query+" AND owner_kind = ? AND owner_id = ?", append(args, owner.Kind, owner.ID)
@@ -126,7 +132,7 @@ func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, b
 		query, args = query+" AND id < ?", append(args, before)
 	}
 	var rows []keyRow
-	err := q.Select(ctx, &rows, query+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
+	err = q.Select(ctx, &rows, query+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
 	keys := make([]apikey.Key, len(rows))
 	for i, r := range rows {
 		keys[i] = r.key()
@@ -138,7 +144,8 @@ func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, b
 const works = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore
 
 // Replace implements apikey.Rows. The row's lock makes two at once come one after the other, and the second sees the first.
-func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, at, expires, patience time.Time) (apikey.Replacement, bool, error) {
+func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, at, expires, patience time.Time) (_ apikey.Replacement, _ bool, err error) {
+	defer tried.To(&err, "mark key as replaced")
 	var done apikey.Replacement
 	var prior *string
 	if _, err := one(ctx, tx, &prior, "SELECT replaced_by FROM api_keys WHERE id = ?", id); err != nil {
@@ -159,6 +166,7 @@ func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, 
 
 // Working counts the owner's keys that work at the time.
 func (APIKeys) Working(ctx context.Context, q store.Querier, owner authority.Ref, at time.Time) (n int, err error) {
+	defer tried.To(&err, "count working keys")
 	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM api_keys WHERE owner_kind = ? AND owner_id = ? AND"+works, owner.Kind, owner.ID, at.UnixMicro())
 	return n, err
 }
@@ -166,6 +174,7 @@ func (APIKeys) Working(ctx context.Context, q store.Querier, owner authority.Ref
 // RevokeLineage ends a key and all that descend from it, and returns the ids of those that were not revoked before; none is no error. The
 // owner's row is locked, so that no successor is made meanwhile.
 func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (ids []string, err error) {
+	defer tried.To(&err, "mark lineage as revoked")
 	err = tx.Select(ctx, &ids, `WITH RECURSIVE lineage (id) AS (
 			SELECT id FROM api_keys WHERE id = ?
 			UNION
@@ -178,19 +187,22 @@ func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at ti
 
 // Sweep deletes keys that ended before the time, at most limit of them, and returns how many. Whatever a key descends from has ended by
 // then, because a replaced key works for a week at the most.
-func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit int) (int64, error) {
+func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit int) (_ int64, err error) {
+	defer tried.To(&err, "delete old keys")
 	end := before.UnixMicro()
 	return tx.Exec(ctx, `DELETE FROM api_keys WHERE id IN (SELECT k.id FROM api_keys k
 		WHERE k.expires_at < ? OR k.revoked_at < ? ORDER BY k.id LIMIT ?)`, end, end, limit)
 }
 
 // Revoke implements apikey.Rows: false when the key was revoked before or is not there.
-func (APIKeys) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
+func (APIKeys) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (_ bool, err error) {
+	defer tried.To(&err, "mark key as revoked")
 	return changed(ctx, tx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE id = ? AND revoked_at IS NULL", at.UnixMicro(), reason, id)
 }
 
 // RevokeUnused implements apikey.Rows: false when the key was used or is not there. A key that was revoked already stays revoked since then.
-func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
+func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (_ bool, err error) {
+	defer tried.To(&err, "mark unused key as revoked")
 	return changed(ctx, tx, `UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?), revoked_for = COALESCE(revoked_for, ?)
 		WHERE id = ? AND last_used_at IS NULL`, at.UnixMicro(), reason, id)
 }
@@ -203,12 +215,14 @@ func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, a
 }
 
 // FirstUse implements credential.KeyRows: false when the key is revoked, expired, from before a restore or not there.
-func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
+func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "write first use of key")
 	return changed(ctx, tx, "UPDATE api_keys SET last_used_at = ?, uses = uses + 1 WHERE id = ? AND"+works, at.UnixMicro(), id, at.UnixMicro())
 }
 
 // Used implements credential.KeyRows. Keys that are not there any more are passed over; a last use never goes back.
-func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]credential.Use) error {
+func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]credential.Use) (err error) {
+	defer tried.To(&err, "write uses of keys")
 	for _, id := range slices.Sorted(maps.Keys(uses)) { // in one order, so that two replicas never wait for each other
 		u := uses[id]
 		if _, err := tx.Exec(ctx, `UPDATE api_keys SET uses = uses + ?, last_used_at = CASE WHEN last_used_at > ? THEN last_used_at ELSE ? END WHERE id = ?`,

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // InsertInvitation stores an invitation by the hash of its token; older unused ones of the user stop working. An id, a hash or a user that does not
 // fit is the database's error.
-func (Users) InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE invitations SET superseded_at = ? WHERE user_id = ? AND used_for IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
+func (Users) InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) (err error) {
+	defer tried.To(&err, "insert invitation")
+	_, err = tx.Exec(ctx, "UPDATE invitations SET superseded_at = ? WHERE user_id = ? AND used_for IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
 	if err != nil {
 		return fmt.Errorf("supersede invitations: %w", err)
 	}
@@ -25,12 +27,14 @@ const invitationOpen = " superseded_at IS NULL AND expires_at > ? AND" + afterRe
 // OpenInvitation returns the id of the user's invitation with this hash; false when it was used, superseded, has expired, is from before a restore,
 // another user's or unknown.
 func (Users) OpenInvitation(ctx context.Context, q store.Querier, hash []byte, userID string, at time.Time) (id string, open bool, err error) {
+	defer tried.To(&err, "read invitation")
 	open, err = one(ctx, q, &id, "SELECT id FROM invitations WHERE hash = ? AND user_id = ? AND used_for IS NULL AND"+invitationOpen, hash, userID, at.UnixMicro())
 	return id, open, err
 }
 
 // UseInvitation uses an invitation up for a factor; true again for the same factor, false for another one and for an invitation that is over.
-func (Users) UseInvitation(ctx context.Context, tx *store.Tx, id, userID, factorID string, at time.Time) (bool, error) {
+func (Users) UseInvitation(ctx context.Context, tx *store.Tx, id, userID, factorID string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark invitation as used")
 	return changed(ctx, tx, "UPDATE invitations SET used_for = ? WHERE id = ? AND user_id = ? AND (used_for IS NULL OR used_for = ?) AND"+invitationOpen,
 		factorID, id, userID, factorID, at.UnixMicro())
 }

@@ -1,5 +1,5 @@
 // Package kmsdb holds the tables of the kms and the statements on them. Each guarantee is one statement here; what it is good for
-// is said where the domain asks for it.
+// is said where the domain asks for it. Where a method says nothing else, its only error is the database's, with what was tried.
 package kmsdb
 
 import (
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 //go:embed migrations/*.sql
@@ -78,9 +79,10 @@ func join(words []string) string { return strings.Join(words, " ") }
 // Settings is what is fixed at the first start, and the restore mark.
 type Settings struct{}
 
-// Fix stores a setting unless it is there and returns what is stored.
-func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (string, error) {
-	_, err := tx.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, value)
+// Fix stores a setting unless it is there and returns what is stored: the first value that was fixed.
+func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (_ string, err error) {
+	defer tried.To(&err, "fix setting")
+	_, err = tx.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, value)
 	if err != nil {
 		return "", err
 	}
@@ -89,15 +91,17 @@ func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (stri
 	return stored, err
 }
 
-// Setting returns a setting, or "" when it is not there. Its only error is the database's.
+// Setting returns a setting, or "" when it is not there.
 func (Settings) Setting(ctx context.Context, q store.Querier, name string) (value string, err error) {
+	defer tried.To(&err, "read setting")
 	_, err = one(ctx, q, &value, "SELECT value FROM settings WHERE name = ?", name)
 	return value, err
 }
 
 // MarkRestored ends the life of everything that was made before at.
-func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE restore_mark SET not_before = ? WHERE id = 1 AND not_before < ?", at.UnixMicro(), at.UnixMicro())
+func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
+	defer tried.To(&err, "write restore mark")
+	_, err = tx.Exec(ctx, "UPDATE restore_mark SET not_before = ? WHERE id = 1 AND not_before < ?", at.UnixMicro(), at.UnixMicro())
 	return err
 }
 
@@ -106,18 +110,22 @@ type Keysets struct{}
 
 // Roots implements vault.Rows: at most 100 ids, none in an empty database.
 func (Keysets) Roots(ctx context.Context, q store.Querier) (ids []string, err error) {
-	return ids, q.Select(ctx, &ids, "SELECT DISTINCT root_id FROM keysets ORDER BY root_id LIMIT 100")
+	defer tried.To(&err, "read ids of root keys")
+	err = q.Select(ctx, &ids, "SELECT DISTINCT root_id FROM keysets ORDER BY root_id LIMIT 100")
+	return ids, err
 }
 
 // Keyset implements vault.Rows: the sealed keyset, false when there is none of the name.
 func (Keysets) Keyset(ctx context.Context, q store.Querier, name string) (sealed []byte, found bool, err error) {
+	defer tried.To(&err, "read keyset")
 	found, err = one(ctx, q, &sealed, "SELECT sealed FROM keysets WHERE name = ?", name)
 	return sealed, found, err
 }
 
 // InsertKeyset implements vault.Rows. A name that is taken is no error: the keyset that is there stays.
-func (Keysets) InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) error {
-	_, err := tx.Exec(ctx, "INSERT INTO keysets (name, root_id, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+func (Keysets) InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) (err error) {
+	defer tried.To(&err, "insert keyset")
+	_, err = tx.Exec(ctx, "INSERT INTO keysets (name, root_id, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
 		name, rootID, sealed, at)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Roles implements role.Rows.
@@ -29,6 +30,7 @@ func (r roleRow) role() role.Role {
 
 // Definitions returns what authority.ScopesOf needs for a user with the roles. A role that is not there has no scopes.
 func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (d authority.Definitions, err error) {
+	defer tried.To(&err, "read what roles carry")
 	d.Roles = map[string][]string{}
 	for _, name := range roles {
 		if authority.BuiltIn(name) {
@@ -50,9 +52,10 @@ func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (
 }
 
 // Declared returns every scope that a service declares, by name.
-func (Roles) Declared(ctx context.Context, q store.Querier) ([]authority.Scope, error) {
+func (Roles) Declared(ctx context.Context, q store.Querier) (_ []authority.Scope, err error) {
+	defer tried.To(&err, "read declared scopes")
 	var rows []struct{ Scope, Service string }
-	err := q.Select(ctx, &rows, "SELECT d.scope AS scope, s.name AS service FROM declared_scopes d JOIN services s ON s.id = d.service_id ORDER BY d.scope")
+	err = q.Select(ctx, &rows, "SELECT d.scope AS scope, s.name AS service FROM declared_scopes d JOIN services s ON s.id = d.service_id ORDER BY d.scope")
 	scopes := make([]authority.Scope, len(rows))
 	for i, r := range rows {
 		scopes[i] = authority.Scope{Name: r.Scope, Service: r.Service}
@@ -66,9 +69,10 @@ func (Roles) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]str
 }
 
 // List returns every role, by name; none is no error. There are 200 at the most.
-func (Roles) List(ctx context.Context, q store.Querier) ([]role.Role, error) {
+func (Roles) List(ctx context.Context, q store.Querier) (_ []role.Role, err error) {
+	defer tried.To(&err, "read roles")
 	var rows []roleRow
-	err := q.Select(ctx, &rows, "SELECT "+roleColumns+" FROM roles ORDER BY name")
+	err = q.Select(ctx, &rows, "SELECT "+roleColumns+" FROM roles ORDER BY name")
 	roles := make([]role.Role, len(rows))
 	for i, r := range rows {
 		roles[i] = r.role()
@@ -77,31 +81,37 @@ func (Roles) List(ctx context.Context, q store.Querier) ([]role.Role, error) {
 }
 
 // Get reads a role and locks it as asked for until the transaction ends; false when there is none.
-func (Roles) Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (role.Role, bool, error) {
+func (Roles) Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (_ role.Role, _ bool, err error) {
+	defer tried.To(&err, "read role")
 	var r roleRow
 	found, err := one(ctx, q, &r, "SELECT "+roleColumns+" FROM roles WHERE name = ?"+locking(q, lock), name)
 	return r.role(), found, err
 }
 
 // Insert adds a role; false when there is one of the name.
-func (Roles) Insert(ctx context.Context, tx *store.Tx, r role.Role) (bool, error) {
+func (Roles) Insert(ctx context.Context, tx *store.Tx, r role.Role) (_ bool, err error) {
+	defer tried.To(&err, "insert role")
 	return changed(ctx, tx, "INSERT INTO roles ("+roleColumns+") VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
 		r.Name, join(r.Scopes), r.Version, r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
 }
 
 // Update writes a role's scopes and version; its row is locked. A role that is not there is no error.
-func (Roles) Update(ctx context.Context, tx *store.Tx, r role.Role) error {
-	_, err := tx.Exec(ctx, "UPDATE roles SET scopes = ?, version = ?, updated_at = ? WHERE name = ?", join(r.Scopes), r.Version, r.UpdatedAt.UnixMicro(), r.Name)
+func (Roles) Update(ctx context.Context, tx *store.Tx, r role.Role) (err error) {
+	defer tried.To(&err, "update role row")
+	_, err = tx.Exec(ctx, "UPDATE roles SET scopes = ?, version = ?, updated_at = ? WHERE name = ?", join(r.Scopes), r.Version, r.UpdatedAt.UnixMicro(), r.Name)
 	return err
 }
 
 // Delete removes a role; its row is locked. A role that is not there is no error.
-func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) error {
-	_, err := tx.Exec(ctx, "DELETE FROM roles WHERE name = ?", name)
+func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) (err error) {
+	defer tried.To(&err, "delete role row")
+	_, err = tx.Exec(ctx, "DELETE FROM roles WHERE name = ?", name)
 	return err
 }
 
 // Holders returns the ids of the users who have the role, in their order; none is no error.
 func (Roles) Holders(ctx context.Context, q store.Querier, name string) (ids []string, err error) {
-	return ids, q.Select(ctx, &ids, "SELECT id FROM users WHERE ' ' || roles || ' ' LIKE ? ORDER BY id", "% "+name+" %")
+	defer tried.To(&err, "read who has a role")
+	err = q.Select(ctx, &ids, "SELECT id FROM users WHERE ' ' || roles || ' ' LIKE ? ORDER BY id", "% "+name+" %")
+	return ids, err
 }

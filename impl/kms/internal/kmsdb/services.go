@@ -11,6 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Services implements service.Rows.
@@ -39,32 +40,37 @@ func (r serviceRow) service() service.Service {
 }
 
 // Insert implements service.Rows: false when the name is taken, by a deleted service too. An id that is taken is the database's error.
-func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (bool, error) {
+func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (_ bool, err error) {
+	defer tried.To(&err, "insert service")
 	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
 		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro(), s.Tenant)
 }
 
 // SetFamilyScopes implements service.Rows: false when the service has these scopes, is not there or not of the family.
-func (Services) SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (bool, error) {
+func (Services) SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "write scopes of family service")
 	return changed(ctx, tx, "UPDATE services SET scopes = ?, version = version + 1, updated_at = ? WHERE name = ? AND family = 1 AND scopes <> ?",
 		join(scopes), at.UnixMicro(), name, join(scopes))
 }
 
 // Update implements service.Rows: false when the service is not there, deleted or at another version.
-func (Services) Update(ctx context.Context, tx *store.Tx, s service.Service, from int64) (bool, error) {
+func (Services) Update(ctx context.Context, tx *store.Tx, s service.Service, from int64) (_ bool, err error) {
+	defer tried.To(&err, "update service row")
 	return changed(ctx, tx, "UPDATE services SET status = ?, scopes = ?, version = ?, updated_at = ? WHERE id = ? AND version = ? AND deleted_at IS NULL",
 		s.Status, join(s.Scopes), s.Version, s.UpdatedAt.UnixMicro(), s.ID, from)
 }
 
 // Delete marks a service as deleted and disables it; false when it was deleted before.
-func (Services) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
+func (Services) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark service as deleted")
 	return changed(ctx, tx, `UPDATE services SET deleted_at = ?, status = 'disabled', scopes = '', version = version + 1, updated_at = ?
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }
 
 // Declare makes the scopes of a service the given ones; false when another service declares one of them. Then some are written: the
 // transaction must be rolled back.
-func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (bool, error) {
+func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (_ bool, err error) {
+	defer tried.To(&err, "write declared scopes")
 	if _, err := tx.Exec(ctx, "DELETE FROM declared_scopes WHERE service_id = ?", id); err != nil {
 		return false, err
 	}
@@ -78,7 +84,8 @@ func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []s
 }
 
 // Declares returns which of the scopes some service declares, in the order given; it locks their rows (shared) until the transaction ends.
-func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error) {
+func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) (_ []string, err error) {
+	defer tried.To(&err, "read declared scopes")
 	var declared []string
 	for _, scope := range scopes {
 		var found string
@@ -94,7 +101,8 @@ func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]
 }
 
 // Details fills in what services declare and when their keys were last used (zero: never).
-func (Services) Details(ctx context.Context, q store.Querier, services []service.Service) error {
+func (Services) Details(ctx context.Context, q store.Querier, services []service.Service) (err error) {
+	defer tried.To(&err, "read details of service")
 	for i := range services {
 		s := &services[i]
 		if err := q.Select(ctx, &s.Declared, "SELECT scope FROM declared_scopes WHERE service_id = ? ORDER BY scope", s.ID); err != nil {
@@ -110,7 +118,8 @@ func (Services) Details(ctx context.Context, q store.Querier, services []service
 }
 
 // Carriers returns the services that carry one of the scopes, by id; none is no error.
-func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]service.Service, error) {
+func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) (_ []service.Service, err error) {
+	defer tried.To(&err, "read services with a scope")
 	found := map[string]service.Service{}
 	for _, scope := range scopes {
 		var rows []serviceRow
@@ -126,23 +135,26 @@ func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]
 }
 
 // Get implements service.Rows: false when there is none or it is deleted.
-func (Services) Get(ctx context.Context, q store.Querier, id string) (service.Service, bool, error) {
+func (Services) Get(ctx context.Context, q store.Querier, id string) (_ service.Service, _ bool, err error) {
+	defer tried.To(&err, "read service")
 	var r serviceRow
 	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE id = ? AND deleted_at IS NULL", id)
 	return r.service(), found, err
 }
 
 // ByName implements service.Rows: false when there is none of exactly this name or it is deleted.
-func (Services) ByName(ctx context.Context, q store.Querier, name string) (service.Service, bool, error) {
+func (Services) ByName(ctx context.Context, q store.Querier, name string) (_ service.Service, _ bool, err error) {
+	defer tried.To(&err, "read service by name")
 	var r serviceRow
 	found, err := one(ctx, q, &r, "SELECT "+serviceColumns+" FROM services WHERE name = ? AND deleted_at IS NULL", name)
 	return r.service(), found, err
 }
 
 // List implements service.Rows: at most limit services by name, those after the given one, without the deleted ones; none is no error.
-func (Services) List(ctx context.Context, q store.Querier, after string, limit int) ([]service.Service, error) {
+func (Services) List(ctx context.Context, q store.Querier, after string, limit int) (_ []service.Service, err error) {
+	defer tried.To(&err, "read services")
 	var rows []serviceRow
-	err := q.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE name > ? AND deleted_at IS NULL ORDER BY name LIMIT ?", after, limit)
+	err = q.Select(ctx, &rows, "SELECT "+serviceColumns+" FROM services WHERE name > ? AND deleted_at IS NULL ORDER BY name LIMIT ?", after, limit)
 	services := make([]service.Service, len(rows))
 	for i, r := range rows {
 		services[i] = r.service()
@@ -151,7 +163,8 @@ func (Services) List(ctx context.Context, q store.Querier, after string, limit i
 }
 
 // EndAccess implements service.Rows. A service without keys and tokens is no error.
-func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
+func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (err error) {
+	defer tried.To(&err, "end access of service")
 	if err := s.SupersedeTokens(ctx, tx, id, at); err != nil {
 		return err
 	}
@@ -159,15 +172,17 @@ func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at tim
 }
 
 // InsertToken implements service.Rows. A hash that is there or a service that is not is the database's error.
-func (Services) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) error {
-	_, err := tx.Exec(ctx, "INSERT INTO enrolment_tokens (hash, service_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+func (Services) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) (err error) {
+	defer tried.To(&err, "insert enrolment token")
+	_, err = tx.Exec(ctx, "INSERT INTO enrolment_tokens (hash, service_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
 		hash, serviceID, at.UnixMicro(), expires.UnixMicro())
 	return err
 }
 
 // SupersedeTokens implements service.Rows. A service without unused tokens is no error.
-func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE enrolment_tokens SET superseded_at = ? WHERE service_id = ? AND used_at IS NULL AND superseded_at IS NULL",
+func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) (err error) {
+	defer tried.To(&err, "supersede enrolment tokens")
+	_, err = tx.Exec(ctx, "UPDATE enrolment_tokens SET superseded_at = ? WHERE service_id = ? AND used_at IS NULL AND superseded_at IS NULL",
 		at.UnixMicro(), serviceID)
 	return err
 }
@@ -178,6 +193,7 @@ const tokenOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND e
 
 // UseToken implements service.Rows: the token's service; false when TokenOpen is. Of several at once the first alone is true.
 func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error) {
+	defer tried.To(&err, "mark enrolment token as used")
 	used, err = one(ctx, tx, &serviceID, "UPDATE enrolment_tokens SET used_at = ? WHERE"+tokenOpen+"RETURNING service_id",
 		at.UnixMicro(), hash, at.UnixMicro())
 	return serviceID, used, err
@@ -185,30 +201,36 @@ func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time
 
 // RaiseEpoch ends every access token that the service has, and returns the new epoch; sql.ErrNoRows when there is no such service.
 func (Services) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
-	return epoch, tx.Get(ctx, &epoch, "UPDATE services SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
+	defer tried.To(&err, "raise epoch of service")
+	err = tx.Get(ctx, &epoch, "UPDATE services SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
+	return epoch, err
 }
 
 // TokenService returns the service of a token, whatever its state; false when the token is unknown.
 func (Services) TokenService(ctx context.Context, q store.Querier, hash []byte) (serviceID string, found bool, err error) {
+	defer tried.To(&err, "read service of enrolment token")
 	found, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ?", hash)
 	return serviceID, found, err
 }
 
 // TokenUsed implements service.Rows: the token's service; false when the token is unused or unknown.
 func (Services) TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error) {
+	defer tried.To(&err, "read used enrolment token")
 	used, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ? AND used_at IS NOT NULL", hash)
 	return serviceID, used, err
 }
 
 // TokenOpen implements service.Rows: false when the token was used, superseded, has expired, is from before a restore or unknown, or its
 // service is not active.
-func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error) {
+func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read open enrolment token")
 	var n int64
 	return one(ctx, q, &n, "SELECT 1 FROM enrolment_tokens WHERE"+tokenOpen, hash, at.UnixMicro())
 }
 
 // HasCredential implements service.Rows. A key from before a restore does not work.
-func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (bool, error) {
+func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read working key of service")
 	var n int64
 	return one(ctx, q, &n, `SELECT 1 FROM api_keys WHERE owner_kind = 'service' AND owner_id = ? AND revoked_at IS NULL AND expires_at > ?
 		AND (last_used_at IS NOT NULL OR created_at > ?) AND granted_until > ? AND`+afterRestore+`LIMIT 1`,
@@ -216,7 +238,8 @@ func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID st
 }
 
 // SweepTokens implements service.Rows. Nothing to forget is no error.
-func (Services) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error {
-	_, err := tx.Exec(ctx, "DELETE FROM enrolment_tokens WHERE expires_at < ?", before.UnixMicro())
+func (Services) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
+	defer tried.To(&err, "delete old enrolment tokens")
+	_, err = tx.Exec(ctx, "DELETE FROM enrolment_tokens WHERE expires_at < ?", before.UnixMicro())
 	return err
 }

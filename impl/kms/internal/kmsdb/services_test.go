@@ -132,6 +132,11 @@ func TestServices_declareScopesThatNoOtherDeclares(t *testing.T) {
 		}
 		require.Equal(s, "shared", s.whatIsLocked("shared", "SELECT 1 FROM declared_scopes", declares))
 		s.write(func(ctx context.Context, tx *store.Tx) error {
+			found, err := kmsdb.Roles{}.Declares(ctx, tx, []string{"press:read", "press:print"})
+			require.Equal(s, []string{"press:print"}, found, "roles ask for the same")
+			return err
+		})
+		s.write(func(ctx context.Context, tx *store.Tx) error {
 			carriers, err := rows.Carriers(ctx, tx, []string{"press:print", "press:printer", "print"})
 			require.Len(s, carriers, 1)
 			require.Equal(s, "svc_2", carriers[0].ID)

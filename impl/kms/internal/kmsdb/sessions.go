@@ -8,6 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Sessions implements session.Rows.
@@ -15,7 +16,8 @@ type Sessions struct{}
 
 // Admit implements session.Rows. The attempt that reaches the limit sets the lock itself, so that of many at once no more than the
 // limit are ever judged. A lock that ends later than the longest one can was set by a clock that was ahead, and locks nobody out.
-func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (bool, error) {
+func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (_ bool, err error) {
+	defer tried.To(&err, "write sign-in attempt")
 	now := at.UnixMicro()
 	var lock strings.Builder
 	lock.WriteString("CASE login_guard.failures + 1")
@@ -46,8 +48,9 @@ func typed(q store.Querier, expression string) string {
 }
 
 // Forgive implements session.Rows. An identity without failures is no error.
-func (Sessions) Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE login_guard SET failures = 0, locked_until = 0, updated_at = ? WHERE identity = ?", at.UnixMicro(), identity)
+func (Sessions) Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) (err error) {
+	defer tried.To(&err, "clear failed sign-ins")
+	_, err = tx.Exec(ctx, "UPDATE login_guard SET failures = 0, locked_until = 0, updated_at = ? WHERE identity = ?", at.UnixMicro(), identity)
 	return err
 }
 
@@ -72,14 +75,16 @@ const familyLive = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND EXISTS (SELECT 1 FROM users u WHERE u.id = refresh_families.user_id AND u.status = 'active') "
 
 // InsertFamily begins a session. The user's row is held by the transaction. An id that is there or a user who is not is the database's error.
-func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) error {
-	_, err := tx.Exec(ctx, "INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) (err error) {
+	defer tried.To(&err, "insert session")
+	_, err = tx.Exec(ctx, "INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
 		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro())
 	return err
 }
 
 // Holder returns the session of a refresh token and its user, whatever their state; false when the token is unknown.
 func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error) {
+	defer tried.To(&err, "read session of refresh token")
 	var r struct {
 		SID    string `db:"sid"`
 		UserID string `db:"user_id"`
@@ -89,15 +94,17 @@ func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (famil
 }
 
 // InsertToken implements session.Rows. A hash that is there or a session that is not is the database's error.
-func (Sessions) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error {
-	_, err := tx.Exec(ctx, "INSERT INTO refresh_tokens (hash, sid, created_at, expires_at) VALUES (?, ?, ?, ?)",
+func (Sessions) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) (err error) {
+	defer tried.To(&err, "insert refresh token")
+	_, err = tx.Exec(ctx, "INSERT INTO refresh_tokens (hash, sid, created_at, expires_at) VALUES (?, ?, ?, ?)",
 		hash, familyID, at.UnixMicro(), expires.UnixMicro())
 	return err
 }
 
 // Use implements session.Rows: false, and nothing is used, when the token was used, has expired or is unknown, or its session is over. Of several at
 // once the first alone is true.
-func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (session.Family, bool, error) {
+func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (_ session.Family, _ bool, err error) {
+	defer tried.To(&err, "mark refresh token as used")
 	now := at.UnixMicro()
 	var sid string
 	used, err := one(ctx, tx, &sid, `UPDATE refresh_tokens SET used_at = ?, successor_sealed = ?, successor_until = ?
@@ -113,7 +120,8 @@ func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, a
 }
 
 // Shown implements session.Rows: false when the token is unknown.
-func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (session.Shown, bool, error) {
+func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (_ session.Shown, _ bool, err error) {
+	defer tried.To(&err, "read refresh token")
 	var r struct {
 		SID       string `db:"sid"`
 		Successor []byte `db:"successor_sealed"`
@@ -127,7 +135,8 @@ func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time
 }
 
 // Family implements session.Rows: false when the session is over, its user is not active, or there is none.
-func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.Time) (session.Family, bool, error) {
+func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.Time) (_ session.Family, _ bool, err error) {
+	defer tried.To(&err, "read session")
 	var r familyRow
 	found, err := one(ctx, q, &r, "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE sid = ? AND"+familyLive,
 		id, at.UnixMicro())
@@ -136,14 +145,15 @@ func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.
 
 // Families implements session.Rows: at most limit sessions of an active user that have not ended at the time, newest first, those before the given
 // id; none is no error.
-func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) ([]session.Family, error) {
+func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) (_ []session.Family, err error) {
+	defer tried.To(&err, "read sessions")
 	query := "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE user_id = ? AND" + familyLive
 	args := []any{userID, at.UnixMicro()}
 	if before != "" {
 		query, args = query+"AND sid < ?", append(args, before)
 	}
 	var rows []familyRow
-	err := q.Select(ctx, &rows, query+" ORDER BY sid DESC LIMIT ?", append(args, limit)...)
+	err = q.Select(ctx, &rows, query+" ORDER BY sid DESC LIMIT ?", append(args, limit)...)
 	families := make([]session.Family, len(rows))
 	for i, r := range rows {
 		families[i] = r.family()
@@ -153,12 +163,14 @@ func (Sessions) Families(ctx context.Context, q store.Querier, userID, before st
 
 // UserOf returns the user of a session, whatever its state; false when there is none.
 func (Sessions) UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error) {
+	defer tried.To(&err, "read user of session")
 	found, err = one(ctx, q, &userID, "SELECT user_id FROM refresh_families WHERE sid = ?", id)
 	return userID, found, err
 }
 
 // Revoke implements session.Rows: false when the session was revoked before or is not there.
-func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error) {
+func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (_ bool, err error) {
+	defer tried.To(&err, "mark session as revoked")
 	return changed(ctx, tx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE sid = ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, id)
 }
@@ -175,6 +187,7 @@ const guardMemory = 24 * time.Hour
 
 // Sweep implements session.Rows: it returns how many locks were taken away because they end later than the longest lock can.
 func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error) {
+	defer tried.To(&err, "delete ended sessions")
 	now := at.UnixMicro()
 	for _, s := range []struct {
 		statement string
@@ -204,6 +217,7 @@ func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest t
 }
 
 // UseProof implements session.Rows: false when the proof was taken before. Of several at once the first alone is true.
-func (Sessions) UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (bool, error) {
+func (Sessions) UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (_ bool, err error) {
+	defer tried.To(&err, "insert proof")
 	return changed(ctx, tx, "INSERT INTO proofs (jti, expires_at) VALUES (?, ?) ON CONFLICT (jti) DO NOTHING", jti, expires.UnixMicro())
 }

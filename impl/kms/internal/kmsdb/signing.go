@@ -6,6 +6,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // SigningKeys implements signing.Rows.
@@ -23,9 +24,10 @@ type signingRow struct {
 }
 
 // SigningKeys implements signing.Rows: at most 100 keys by the time they were published; none is no error.
-func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Time) ([]signing.Key, error) {
+func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Time) (_ []signing.Key, err error) {
+	defer tried.To(&err, "read signing keys")
 	var rows []signingRow
-	err := q.Select(ctx, &rows, `SELECT kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at FROM signing_keys
+	err = q.Select(ctx, &rows, `SELECT kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at FROM signing_keys
 		WHERE gone_at IS NULL OR gone_at > ? ORDER BY published_at, kid LIMIT 100`, at.UnixMicro())
 	keys := make([]signing.Key, len(rows))
 	for i, r := range rows {
@@ -39,8 +41,9 @@ func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Tim
 }
 
 // InsertSigningKey implements signing.Rows. A key id that is there is the database's error.
-func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) error {
-	_, err := tx.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at)
+func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) (err error) {
+	defer tried.To(&err, "insert signing key")
+	_, err = tx.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, k.KID, k.Alg, []byte(k.Public), k.SealedPrivate,
 		column(k.PublishedAt), column(k.ActiveAt), column(k.RetiringAt), column(k.GoneAt))
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Standing implements authority.StandingRows.
@@ -61,21 +62,24 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 }
 
 // LiveSession locks a session of the user (shared); false when it is revoked, expired, from before a restore, another user's or not there.
-func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error) {
+func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read live session")
 	var n int64
 	return one(ctx, tx, &n, "SELECT 1 FROM refresh_families WHERE sid = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ? AND"+afterRestore+
 		locking(tx, authority.Shared), sid, userID, at.UnixMicro())
 }
 
 // WorkingKey locks a key of the owner (shared); false when it is revoked, expired, from before a restore, another owner's or not there.
-func (Standing) WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner authority.Ref, at time.Time) (bool, error) {
+func (Standing) WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner authority.Ref, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read working key")
 	var n int64
 	return one(ctx, tx, &n, "SELECT 1 FROM api_keys WHERE id = ? AND owner_kind = ? AND owner_id = ? AND"+works+locking(tx, authority.Shared),
 		keyID, owner.Kind, owner.ID, at.UnixMicro())
 }
 
 // TokenEnded reports whether the feed holds the end of this one token.
-func (Standing) TokenEnded(ctx context.Context, q store.Querier, jti string) (bool, error) {
+func (Standing) TokenEnded(ctx context.Context, q store.Querier, jti string) (_ bool, err error) {
+	defer tried.To(&err, "read end of token")
 	var n int64
 	return one(ctx, q, &n, "SELECT 1 FROM revocations WHERE id = ? AND kind = ?", jti, revocation.Token)
 }

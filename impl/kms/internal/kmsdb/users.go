@@ -8,6 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Users implements user.Rows and session.Users.
@@ -36,19 +37,22 @@ func (r userRow) user() user.User {
 }
 
 // Insert implements user.Rows: false when the name is taken, by a deleted user too. An id that is taken is the database's error.
-func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (bool, error) {
+func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (_ bool, err error) {
+	defer tried.To(&err, "insert user")
 	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (username) DO NOTHING",
 		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro(), u.Tenant)
 }
 
 // Update implements user.Rows: false when the user is not there or at another version.
-func (Users) Update(ctx context.Context, tx *store.Tx, u user.User, from int64) (bool, error) {
+func (Users) Update(ctx context.Context, tx *store.Tx, u user.User, from int64) (_ bool, err error) {
+	defer tried.To(&err, "update user row")
 	return changed(ctx, tx, "UPDATE users SET roles = ?, status = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
 		join(u.Roles), u.Status, u.Version, u.UpdatedAt.UnixMicro(), u.ID, from)
 }
 
 // Get implements user.Rows and session.Users: false when there is none or the user is deleted.
-func (Users) Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error) {
+func (Users) Get(ctx context.Context, q store.Querier, id string) (_ user.User, _ bool, err error) {
+	defer tried.To(&err, "read user")
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE id = ? AND deleted_at IS NULL", id)
 	return r.user(), found, err
@@ -56,23 +60,26 @@ func (Users) Get(ctx context.Context, q store.Querier, id string) (user.User, bo
 
 // Credentials implements session.Users: the user and the hash of the password; false, with an empty hash, when there is none of exactly this
 // name or the user is deleted.
-func (Users) Credentials(ctx context.Context, q store.Querier, username string) (user.User, string, bool, error) {
+func (Users) Credentials(ctx context.Context, q store.Querier, username string) (_ user.User, _ string, _ bool, err error) {
+	defer tried.To(&err, "read credentials of user")
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
 	return r.user(), r.PasswordHash, found, err
 }
 
 // ByName implements user.Rows: false when there is none of exactly this name or the user is deleted.
-func (Users) ByName(ctx context.Context, q store.Querier, username string) (user.User, bool, error) {
+func (Users) ByName(ctx context.Context, q store.Querier, username string) (_ user.User, _ bool, err error) {
+	defer tried.To(&err, "read user by name")
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
 	return r.user(), found, err
 }
 
 // List implements user.Rows: at most limit users by name, those after the given one, without the deleted ones; none is no error.
-func (Users) List(ctx context.Context, q store.Querier, after string, limit int) ([]user.User, error) {
+func (Users) List(ctx context.Context, q store.Querier, after string, limit int) (_ []user.User, err error) {
+	defer tried.To(&err, "read users")
 	var rows []userRow
-	err := q.Select(ctx, &rows, "SELECT "+userColumns+" FROM users WHERE username > ? AND deleted_at IS NULL ORDER BY username LIMIT ?", after, limit)
+	err = q.Select(ctx, &rows, "SELECT "+userColumns+" FROM users WHERE username > ? AND deleted_at IS NULL ORDER BY username LIMIT ?", after, limit)
 	users := make([]user.User, len(rows))
 	for i, r := range rows {
 		users[i] = r.user()
@@ -81,49 +88,58 @@ func (Users) List(ctx context.Context, q store.Querier, after string, limit int)
 }
 
 // FirstAdministrator implements user.Rows: false when there is an administrator already. The count's row stays locked until the transaction ends.
-func (Users) FirstAdministrator(ctx context.Context, tx *store.Tx) (bool, error) {
+func (Users) FirstAdministrator(ctx context.Context, tx *store.Tx) (_ bool, err error) {
+	defer tried.To(&err, "count first administrator")
 	return changed(ctx, tx, "UPDATE administration SET active = 1 WHERE id = 1 AND active = 0")
 }
 
 // MoreAdministrators implements user.Rows. The count's row stays locked until the transaction ends.
-func (Users) MoreAdministrators(ctx context.Context, tx *store.Tx) error {
-	_, err := tx.Exec(ctx, "UPDATE administration SET active = active + 1 WHERE id = 1")
+func (Users) MoreAdministrators(ctx context.Context, tx *store.Tx) (err error) {
+	defer tried.To(&err, "count one more administrator")
+	_, err = tx.Exec(ctx, "UPDATE administration SET active = active + 1 WHERE id = 1")
 	return err
 }
 
 // FewerAdministrators implements user.Rows: false, and nothing is counted, when one is all there are. The count's row stays locked until the
 // transaction ends.
-func (Users) FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error) {
+func (Users) FewerAdministrators(ctx context.Context, tx *store.Tx) (_ bool, err error) {
+	defer tried.To(&err, "count one administrator fewer")
 	return changed(ctx, tx, "UPDATE administration SET active = active - 1 WHERE id = 1 AND active > 1")
 }
 
 // Administrators implements user.Rows and user.BootstrapRows: how many active administrators there are.
 func (Users) Administrators(ctx context.Context, q store.Querier) (n int64, err error) {
-	return n, q.Get(ctx, &n, "SELECT active FROM administration WHERE id = 1")
+	defer tried.To(&err, "read number of administrators")
+	err = q.Get(ctx, &n, "SELECT active FROM administration WHERE id = 1")
+	return n, err
 }
 
 // EndSessions revokes every session of the user but one and returns how many it has ended. Their access tokens end by the user's epoch.
-func (Users) EndSessions(ctx context.Context, tx *store.Tx, id, but string, at time.Time, reason string) (int64, error) {
+func (Users) EndSessions(ctx context.Context, tx *store.Tx, id, but string, at time.Time, reason string) (_ int64, err error) {
+	defer tried.To(&err, "mark sessions as revoked")
 	return tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE user_id = ? AND sid <> ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, id, but)
 }
 
 // SetPassword implements user.Rows: it replaces the hash and keeps the version. A user who is not there is no error.
-func (Users) SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", hash, at.UnixMicro(), id)
+func (Users) SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at time.Time) (err error) {
+	defer tried.To(&err, "write password hash")
+	_, err = tx.Exec(ctx, "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", hash, at.UnixMicro(), id)
 	return err
 }
 
 // Delete marks a user as deleted and disables them; false when they were deleted before.
-func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error) {
+func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark user as deleted")
 	return changed(ctx, tx, `UPDATE users SET deleted_at = ?, status = 'disabled', password_hash = '', roles = '', version = version + 1, updated_at = ?
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }
 
 // InsertReset stores a reset by the hash of its token; older unused ones of the user stop working. A hash or a user that does not fit is the
 // database's error.
-func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE password_resets SET superseded_at = ? WHERE user_id = ? AND used_at IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
+func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) (err error) {
+	defer tried.To(&err, "insert password reset")
+	_, err = tx.Exec(ctx, "UPDATE password_resets SET superseded_at = ? WHERE user_id = ? AND used_at IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
 	if err != nil {
 		return err
 	}
@@ -135,17 +151,20 @@ const resetOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND e
 
 // ResetUser returns the user of a reset; false when it was used, superseded, has expired, is from before a restore or unknown.
 func (Users) ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error) {
+	defer tried.To(&err, "read password reset")
 	open, err = one(ctx, q, &userID, "SELECT user_id FROM password_resets WHERE"+resetOpen, hash, at.UnixMicro())
 	return userID, open, err
 }
 
 // UseReset uses a reset up; false when ResetUser would not find it. Of several at once the first alone is true.
-func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error) {
+func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark password reset as used")
 	return changed(ctx, tx, "UPDATE password_resets SET used_at = ? WHERE"+resetOpen, at.UnixMicro(), hash, at.UnixMicro())
 }
 
 // SweepTokens deletes resets and invitations that ended before the time.
-func (Users) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error {
+func (Users) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
+	defer tried.To(&err, "delete old resets and invitations")
 	for _, table := range []string{"password_resets", "invitations"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE expires_at < ?", before.UnixMicro()); err != nil {
 			return err
@@ -155,18 +174,22 @@ func (Users) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) er
 }
 
 // EndKeys revokes every API key of the user. Their access tokens end by the user's epoch.
-func (Users) EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error {
+func (Users) EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (err error) {
+	defer tried.To(&err, "mark keys of user as revoked")
 	return revokeOwned(ctx, tx, auth.KindUser, id, at, reason)
 }
 
 // RaiseEpoch ends every access token that the user has, and returns the new epoch; sql.ErrNoRows when there is no such user.
 func (Users) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
-	return epoch, tx.Get(ctx, &epoch, "UPDATE users SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
+	defer tried.To(&err, "raise epoch of user")
+	err = tx.Get(ctx, &epoch, "UPDATE users SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
+	return epoch, err
 }
 
 // InsertToken implements user.BootstrapRows: it deletes the unused token that is replaced and those that are over, and stores the new one.
-func (Users) InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) error {
-	_, err := tx.Exec(ctx, "DELETE FROM bootstrap_tokens WHERE used_at IS NULL AND (hash = ? OR expires_at <= ?)", replaces, at.UnixMicro())
+func (Users) InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) (err error) {
+	defer tried.To(&err, "insert bootstrap token")
+	_, err = tx.Exec(ctx, "DELETE FROM bootstrap_tokens WHERE used_at IS NULL AND (hash = ? OR expires_at <= ?)", replaces, at.UnixMicro())
 	if err != nil {
 		return err
 	}
@@ -178,12 +201,14 @@ func (Users) InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byt
 const bootstrapOpen = " hash = ? AND used_at IS NULL AND expires_at > ? AND" + afterRestore
 
 // TokenOpen implements user.BootstrapRows: false when the token was used, has expired, is from before a restore or unknown.
-func (Users) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error) {
+func (Users) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read bootstrap token")
 	var n int64
 	return one(ctx, q, &n, "SELECT 1 FROM bootstrap_tokens WHERE"+bootstrapOpen, hash, at.UnixMicro())
 }
 
 // UseToken implements user.BootstrapRows: false when TokenOpen is. Of several at once the first alone is true.
-func (Users) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error) {
+func (Users) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark bootstrap token as used")
 	return changed(ctx, tx, "UPDATE bootstrap_tokens SET used_at = ? WHERE"+bootstrapOpen, at.UnixMicro(), hash, at.UnixMicro())
 }

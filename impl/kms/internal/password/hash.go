@@ -53,7 +53,7 @@ func (h *Hasher) Acquire(ctx context.Context) (release func(), err error) {
 	case <-wait.C:
 		return nil, Overloaded()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("wait for a turn to hash: %w", ctx.Err())
 	}
 }
 

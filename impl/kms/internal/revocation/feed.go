@@ -180,8 +180,9 @@ func (f *Feed) waiting() (more <-chan struct{}, open bool) {
 	return f.more, !f.closed
 }
 
-// Run follows the endings of other replicas and deletes old ones until ctx ends; then nobody waits any more.
-func (f *Feed) Run(ctx context.Context) error {
+// Run follows the endings of other replicas and deletes old ones until ctx ends; then nobody waits any more. It logs when it begins to fail
+// and when it no longer does, and calls failed each time.
+func (f *Feed) Run(ctx context.Context, failed func()) error {
 	defer f.close()
 	failing, swept := false, time.Now()
 	for {
@@ -197,6 +198,9 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		if err != nil {
+			failed()
 		}
 		if (err != nil) != failing {
 			failing = err != nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,7 +142,7 @@ func TestFeed_letsGoOfWhoWaitsWhenItCloses(t *testing.T) {
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
 		run, waited := make(chan error, 1), make(chan error, 1)
-		go func() { run <- feed.Run(ctx) }()
+		go func() { run <- feed.Run(ctx, func() {}) }()
 		go func() {
 			_, err := feed.After(context.Background(), empty.Feed, empty.Position, 10, 20*time.Second)
 			waited <- err
@@ -154,5 +155,41 @@ func TestFeed_letsGoOfWhoWaitsWhenItCloses(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("a restart would wait for it")
 		}
+	})
+}
+
+// away is a database that can't be read any more.
+type away struct {
+	kmsdb.Revocations
+	gone atomic.Bool
+}
+
+func (a *away) Head(ctx context.Context, q store.Querier) (int64, error) {
+	if a.gone.Load() {
+		return 0, store.ErrUnavailable
+	}
+	return a.Revocations.Head(ctx, q)
+}
+
+func TestFeed_tellsEachTimeThatItCannotBeRead(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB, _ *revocation.Feed, _ func() (*store.DB, *revocation.Feed)) {
+		rows := &away{}
+		feed, err := revocation.Open(t.Context(), db, rows, clock.System, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		rows.gone.Store(true)
+		ctx, stop := context.WithCancel(t.Context())
+		failed, run := make(chan struct{}), make(chan error, 1)
+		go func() {
+			run <- feed.Run(ctx, func() {
+				select {
+				case failed <- struct{}{}:
+				case <-ctx.Done():
+				}
+			})
+		}()
+		<-failed
+		<-failed
+		stop()
+		require.NoError(t, <-run)
 	})
 }

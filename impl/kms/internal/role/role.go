@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/page"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // MaxRoles is how many roles can be defined.
@@ -86,7 +87,8 @@ func (s *Roles) Scopes(ctx context.Context) ([]authority.Scope, error) {
 }
 
 // ListScopes returns a page of Scopes and the cursor of the next one, or "".
-func (s *Roles) ListScopes(ctx context.Context, cursor string, limit int) ([]authority.Scope, string, error) {
+func (s *Roles) ListScopes(ctx context.Context, cursor string, limit int) (_ []authority.Scope, _ string, err error) {
+	defer tried.To(&err, "list scopes")
 	all, err := s.Scopes(ctx)
 	if err != nil {
 		return nil, "", err
@@ -95,7 +97,8 @@ func (s *Roles) ListScopes(ctx context.Context, cursor string, limit int) ([]aut
 }
 
 // List returns a page of roles by name and the cursor of the next one, or "".
-func (s *Roles) List(ctx context.Context, cursor string, limit int) ([]Role, string, error) {
+func (s *Roles) List(ctx context.Context, cursor string, limit int) (_ []Role, _ string, err error) {
+	defer tried.To(&err, "list roles")
 	q := s.DB.Read(ctx)
 	all, err := s.Rows.List(ctx, q)
 	if err != nil {
@@ -145,7 +148,8 @@ func cut[T any](name string, all []T, key func(T) string, cursor string, limit i
 }
 
 // Get returns a role; domain.NotFound when there is none.
-func (s *Roles) Get(ctx context.Context, name string) (Role, error) {
+func (s *Roles) Get(ctx context.Context, name string) (_ Role, err error) {
+	defer tried.To(&err, "get role")
 	q := s.DB.Read(ctx)
 	if authority.BuiltIn(name) {
 		declared, err := s.declared(ctx, q)
@@ -162,7 +166,8 @@ func (s *Roles) Get(ctx context.Context, name string) (Role, error) {
 }
 
 // Check refuses (domain.ValidationFailed) a role that is not there, and keeps those that are there until the transaction ends.
-func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) error {
+func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err error) {
+	defer tried.To(&err, "check roles")
 	for _, name := range names {
 		if authority.BuiltIn(name) {
 			continue
@@ -187,6 +192,7 @@ type Over struct {
 
 // Put makes or changes a role. Taking scopes away ends the access tokens of all who have the role. made is true for a new one.
 func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, scopes []string, over Over) (after Role, made bool, err error) {
+	defer tried.To(&err, "put role")
 	if err := mayChange(name); err != nil {
 		return Role{}, false, err
 	}
@@ -267,7 +273,8 @@ func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, name string) error 
 }
 
 // Withdraw takes scopes from every role, and ends the tokens of all who had them by a role; administrators have every declared scope.
-func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) error {
+func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (err error) {
+	defer tried.To(&err, "withdraw scopes from roles")
 	roles, err := s.Rows.List(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("list roles: %w", err)
@@ -291,7 +298,8 @@ func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) err
 }
 
 // Delete removes a role that no user has (else domain.StateConflict).
-func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string) error {
+func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string) (err error) {
+	defer tried.To(&err, "delete role")
 	if err := mayChange(name); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Keyrings is the domain of keyrings.
@@ -31,7 +32,8 @@ func NewKeyrings(db *store.DB, v *vault.Vault, standing *authority.Standing, c c
 type DataKey struct{ Plain, Wrapped []byte }
 
 // Create makes a data key. A service uses only the keyring of its own name (forbidden).
-func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name string) (DataKey, error) {
+func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name string) (_ DataKey, err error) {
+	defer tried.To(&err, "create data key")
 	keyset, err := s.keyset(ctx, caller, name)
 	if err != nil {
 		return DataKey{}, err
@@ -48,7 +50,8 @@ func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name stri
 }
 
 // Unwrap opens a wrapped data key; validation_failed when this keyring has not wrapped it.
-func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name string, wrapped []byte) (DataKey, error) {
+func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name string, wrapped []byte) (_ DataKey, err error) {
+	defer tried.To(&err, "unwrap data key")
 	keyset, err := s.keyset(ctx, caller, name)
 	if err != nil {
 		return DataKey{}, err

@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Secret describes a secret's current version.
@@ -74,9 +75,10 @@ type Precondition struct {
 
 // Put stores the next version of a secret. A precondition that does not hold is precondition_failed; a service reaches only the
 // secret of its own name and those below it (forbidden).
-func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value string, p Precondition) (Secret, error) {
+func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value string, p Precondition) (_ Secret, err error) {
+	defer tried.To(&err, "put secret")
 	var made Secret
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		allowed, err := s.reaches(ctx, tx, caller, name)
 		if err != nil {
 			return err
@@ -137,9 +139,10 @@ func (s *Secrets) seal(at Secret, value string) (wrapped, sealed []byte, err err
 func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Name, s.Version) }
 
 // Get opens the current version. Absent and not allowed are the same not_found. Reading by a person is recorded.
-func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (Secret, string, error) {
+func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
+	defer tried.To(&err, "get secret")
 	var found Sealed
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		allowed, err := s.reaches(ctx, tx, caller, name)
 		if err != nil {
 			return err
@@ -182,7 +185,8 @@ func (s *Secrets) open(found Sealed) (string, error) {
 const listName = "secrets"
 
 // List returns a page of the descriptions that the caller may see, by name, and the cursor of the next one, or "".
-func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) ([]Secret, string, error) {
+func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) (_ []Secret, _ string, err error) {
+	defer tried.To(&err, "list secrets")
 	var after, owner string
 	if cursor != "" {
 		if err := page.Decode(listName, cursor, &after); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Change is what an update asks for; nil leaves as it is.
@@ -26,9 +27,10 @@ type Change struct {
 // unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService). A scope that is taken away ends the service's
 // tokens; one that is no longer declared is taken from all who carry it. The scopes of the family's services are the release's
 // (domain.Forbidden).
-func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID string, match etag.Match, c Change) (Service, error) {
+func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID string, match etag.Match, c Change) (_ Service, err error) {
+	defer tried.To(&err, "update service")
 	var after Service
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before, err := s.administered(ctx, tx, caller, serviceID)
 		if err != nil {
 			return err
@@ -151,7 +153,8 @@ func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []s
 
 // Delete ends a service for ever: its keys, tokens and enrolment tokens, its contract, and the scopes that it declares. Its name stays taken. The family's
 // services can't be deleted (domain.Forbidden).
-func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID string) error {
+func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID string) (err error) {
+	defer tried.To(&err, "delete service")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before, err := s.administered(ctx, tx, caller, serviceID)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // TokenLife is how long an enrolment token lives that an administrator asked for.
@@ -33,7 +34,8 @@ type Keys interface {
 }
 
 // NewEnrolment makes a token; older unused ones of the service stop working. A disabled service gets none (state_conflict).
-func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (Enrolment, error) {
+func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (_ Enrolment, err error) {
+	defer tried.To(&err, "make enrolment token")
 	if err := s.standing.HoldAdministrator(ctx, tx, caller, serviceRef(serviceID)); err != nil {
 		return Enrolment{}, err
 	}
@@ -78,6 +80,7 @@ func tokenHash(token string) []byte {
 // Enrol trades a token for the service's key. A token that is unknown, expired, superseded or used before is
 // invalid_enrolment_token; the second use is also a security event, since somebody else had the token.
 func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, text string, err error) {
+	defer tried.To(&err, "enrol service")
 	hash := tokenHash(token)
 	refused := false
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

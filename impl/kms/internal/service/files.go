@@ -21,12 +21,14 @@ import (
 )
 
 const (
-	fileTokenLife = time.Hour   // of a token that lies in a file; it is replaced when it is over
-	unusedGrace   = time.Minute // a key that was not used for so long after it was made is taken for lost: a service uses its at once
-	checkInterval = time.Minute
+	fileTokenLife = time.Hour               // of a token that lies in a file; it is replaced when it is over
+	unusedGrace   = time.Minute             // a key that was not used for so long after it was made is taken for lost: a service uses its at once
 	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in good time
 	usedMemory    = 30 * 24 * time.Hour     // how long after its end a token is known, so that a second use is noticed
 )
+
+// CheckInterval is between two times that the files are tended.
+const CheckInterval = time.Minute
 
 // Files puts enrolment tokens of family services where they find them: <dir>/<name>/token, for its owner alone.
 type Files struct {
@@ -44,20 +46,9 @@ func (s *Services) Files(dir string, log *slog.Logger) *Files {
 // Path returns where a service's token is put.
 func (f *Files) Path(name string) string { return filepath.Join(f.dir, name, "token") }
 
-// Run refreshes the files once a minute, and forgets tokens that are long over, until ctx ends.
-func (f *Files) Run(ctx context.Context) error {
-	ticker := time.NewTicker(checkInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			if err := errors.Join(f.Refresh(ctx), f.services.sweep(ctx)); err != nil && ctx.Err() == nil {
-				f.log.ErrorContext(ctx, "enrolment files could not be refreshed", "error", err)
-			}
-		}
-	}
+// Tend refreshes the files and forgets tokens that are long over; once in each CheckInterval.
+func (f *Files) Tend(ctx context.Context) error {
+	return errors.Join(f.Refresh(ctx), f.services.sweep(ctx))
 }
 
 // Refresh writes a token for every enabled family service that has no working key, and removes the files of the others. It is
@@ -103,7 +94,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "createEnrolmentToken", Target: found.ID})
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("make enrolment token: %w", err)
 	}
 	return WriteFile(f.Path(name), made.Token)
 }
@@ -111,11 +102,18 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 // holds reports whether the file has a token that still works for a while.
 func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, error) {
 	text, err := readFile(f.Path(name))
-	if err != nil || text == "" {
-		return false, err
+	if err != nil {
+		return false, fmt.Errorf("read enrolment file: %w", err)
+	}
+	if text == "" {
+		return false, nil
 	}
 	s := f.services
-	return s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(checkInterval))
+	open, err := s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(CheckInterval))
+	if err != nil {
+		return false, fmt.Errorf("look whether the token holds: %w", err)
+	}
+	return open, nil
 }
 
 // maxFile is more than any token has, in bytes.
@@ -165,7 +163,10 @@ func (f *Files) Used(ctx context.Context, serviceID string) {
 }
 
 func (f *Files) remove(name string) error {
-	return os.RemoveAll(f.Path(name)) // the service may have put anything there
+	if err := os.RemoveAll(f.Path(name)); err != nil { // the service may have put anything there
+		return fmt.Errorf("remove enrolment file: %w", err)
+	}
+	return nil
 }
 
 // WriteFile puts a secret's text into a file for its owner alone, whole or not at all. Missing directories are made 0700; one that is

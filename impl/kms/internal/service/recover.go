@@ -8,10 +8,12 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // RecoverEnable enables a service, for an operator on the machine.
-func (s *Services) RecoverEnable(ctx context.Context, tx *store.Tx, name string) error {
+func (s *Services) RecoverEnable(ctx context.Context, tx *store.Tx, name string) (err error) {
+	defer tried.To(&err, "enable service")
 	found, err := s.held(ctx, tx, name)
 	if err != nil {
 		return err
@@ -26,7 +28,8 @@ func (s *Services) RecoverEnable(ctx context.Context, tx *store.Tx, name string)
 
 // RecoverEnrolment makes an enrolment token of an active service, for an operator on the machine: the only way for a further instance of
 // twofactor.
-func (s *Services) RecoverEnrolment(ctx context.Context, tx *store.Tx, name string) (Enrolment, error) {
+func (s *Services) RecoverEnrolment(ctx context.Context, tx *store.Tx, name string) (_ Enrolment, err error) {
+	defer tried.To(&err, "make enrolment token")
 	found, err := s.held(ctx, tx, name)
 	if err != nil {
 		return Enrolment{}, err

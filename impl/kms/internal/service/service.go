@@ -13,6 +13,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/internal/auth"
 	ended "github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/tried"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/internal/clock"
@@ -130,7 +131,8 @@ type Draft struct {
 
 // Register makes a service and its first enrolment token. A taken or reserved name is already_exists; a scope that it can't have or declare
 // validation_failed.
-func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Service, Enrolment, error) {
+func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Service, _ Enrolment, err error) {
+	defer tried.To(&err, "register service")
 	if err := s.standing.HoldAdministrator(ctx, tx, caller); err != nil {
 		return Service{}, Enrolment{}, err
 	}
@@ -270,7 +272,8 @@ func (s *Services) Name(ctx context.Context, serviceID string) (string, error) {
 const listName = "services"
 
 // List returns a page of services by name and the cursor of the next one, or "".
-func (s *Services) List(ctx context.Context, cursor string, limit int) ([]Service, string, error) {
+func (s *Services) List(ctx context.Context, cursor string, limit int) (_ []Service, _ string, err error) {
+	defer tried.To(&err, "list services")
 	var after string
 	if cursor != "" {
 		if err := page.Decode(listName, cursor, &after); err != nil {

@@ -11,11 +11,13 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // ChangePassword gives the caller a new password. The current one is asked for, and a wrong one counts as a failed sign-in. The token of an API
 // key can't change it (domain.Forbidden), and nobody somebody else's (domain.NotFound).
-func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, userID, current, next string) error {
+func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, userID, current, next string) (err error) {
+	defer tried.To(&err, "change password")
 	switch {
 	case userID != caller.Subject:
 		return user.NotFound()
@@ -55,7 +57,8 @@ func (s *Sessions) ResetPassword(ctx context.Context, token, next string) error 
 }
 
 // Unlock forgives a user's failed sign-ins, for administrators.
-func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID string) error {
+func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID string) (err error) {
+	defer tried.To(&err, "unlock user")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.Accounts.MayAdminister(ctx, tx, caller); err != nil {
 			return err
@@ -95,7 +98,8 @@ func (c Caller) may(now authority.Owner, userID string) error {
 const listName = "sessions"
 
 // List returns a page of a user's sessions that have not ended, newest first, and the cursor of the next one, or "".
-func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor string, limit int) ([]Family, string, error) {
+func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor string, limit int) (_ []Family, _ string, err error) {
+	defer tried.To(&err, "list sessions")
 	var before string
 	if cursor != "" {
 		if err := page.Decode(listName, cursor, &before); err != nil {
@@ -120,7 +124,8 @@ func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor strin
 }
 
 // RevokeOne ends one session of a user; one that the user does not have is domain.NotFound. Repeating is safe.
-func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid string) error {
+func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid string) (err error) {
+	defer tried.To(&err, "revoke session")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.act(ctx, tx, caller, userID); err != nil {
 			return err
@@ -138,6 +143,7 @@ func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid str
 
 // RevokeAll ends all sessions of a user and returns how many.
 func (s *Sessions) RevokeAll(ctx context.Context, caller Caller, userID string) (n int64, err error) {
+	defer tried.To(&err, "revoke sessions")
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.act(ctx, tx, caller, userID); err != nil {
 			return err

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -62,7 +63,7 @@ func (t *loginQueue) wait(ctx context.Context, identity []byte) (release func(),
 	case <-timer.C:
 		return nil, password.Overloaded()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("wait for the turn of a name: %w", ctx.Err())
 	}
 }
 

@@ -11,11 +11,13 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Login signs a user in by name and password. Every refusal is the same invalid_credentials after the same work, whether the user is
 // unknown, disabled or locked or the password wrong. More sign-ins than can be judged are overloaded.
-func (s *Sessions) Login(ctx context.Context, username, secret string) (signing.Issued, error) {
+func (s *Sessions) Login(ctx context.Context, username, secret string) (_ signing.Issued, err error) {
+	defer tried.To(&err, "sign in")
 	who := identity(username)
 	release, err := s.queue.wait(ctx, who)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	revoked "github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/tried"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
@@ -17,7 +18,8 @@ import (
 // Refresh trades a refresh token for new tokens. The token is used once; shown again within the grace it gives the same
 // successor (the answer may have been lost), later it is taken as stolen: the session is revoked, and that is a security event. Every
 // refusal is session_ended. A request can only narrow the access token.
-func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) (signing.Issued, error) {
+func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) (_ signing.Issued, err error) {
+	defer tried.To(&err, "refresh session")
 	now := domain.Now(s.Clock)
 	hash := refreshHash(text)
 	successor := newRefresh()

@@ -22,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // The lives of a session.
@@ -154,7 +155,8 @@ func (s *Sessions) hold(ctx context.Context, tx *store.Tx, userID string) (autho
 }
 
 // Logout ends the session of the caller's token. A token that an API key gave has none (domain.Forbidden). Repeating is safe.
-func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
+func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err error) {
+	defer tried.To(&err, "sign out")
 	if caller.SessionID == "" {
 		return domain.Refuse(domain.Forbidden, "This token belongs to no session.")
 	}
@@ -167,7 +169,8 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) error {
 }
 
 // RevokeRefresh ends the session of a refresh token, for whoever holds it (RFC 7009). Unknown ones are passed over.
-func (s *Sessions) RevokeRefresh(ctx context.Context, text string) error {
+func (s *Sessions) RevokeRefresh(ctx context.Context, text string) (err error) {
+	defer tried.To(&err, "revoke refresh token")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		sid, userID, found, err := s.Rows.Holder(ctx, tx, refreshHash(text))
 		if err != nil {
@@ -200,6 +203,7 @@ func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason st
 // Sweep deletes sessions, proofs and marks of failed sign-ins that are long over. Locks that a clock set which was ahead are taken away, and
 // counted.
 func (s *Sessions) Sweep(ctx context.Context) (ahead int64, err error) {
+	defer tried.To(&err, "delete ended sessions")
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		ahead, err = s.Rows.Sweep(ctx, tx, s.Clock.Now(), longestLock)
 		return err

@@ -14,11 +14,13 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // StepUp trades a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof
 // must be of the caller's user, session and client (invalid_proof) and is used once (proof_used).
-func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (signing.Issued, error) {
+func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (_ signing.Issued, err error) {
+	defer tried.To(&err, "step up")
 	word, family := s.Mint.Catalogue.Resource(resource)
 	if !family {
 		word = resource // a registered service by its name, or nothing that a scope reaches

@@ -120,6 +120,7 @@ type Ring struct {
 	mu      sync.RWMutex
 	keys    []Key
 	private map[string]ed25519.PrivateKey
+	public  map[string]crypto.PublicKey // as Key gives them, made once: it is asked for with every token
 }
 
 // Open returns the ring; the first one ever makes an active and a next key.
@@ -149,12 +150,12 @@ func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c c
 func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.Time) error {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return err
+		return fmt.Errorf("generate signing key: %w", err)
 	}
 	kid := Thumbprint(public)
 	sealed, err := r.sealer.Seal(private.Seed(), []byte("signing-key:"+kid))
 	if err != nil {
-		return err
+		return fmt.Errorf("seal signing key: %w", err)
 	}
 	k := Key{KID: kid, Alg: EdDSA, Public: public, SealedPrivate: sealed, PublishedAt: published, ActiveAt: active}
 	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
@@ -169,8 +170,9 @@ func (r *Ring) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read signing keys: %w", err)
 	}
-	private := make(map[string]ed25519.PrivateKey, len(keys))
+	private, public := make(map[string]ed25519.PrivateKey, len(keys)), make(map[string]crypto.PublicKey, len(keys))
 	for _, k := range keys {
+		public[k.KID] = k.Public
 		if len(k.SealedPrivate) == 0 {
 			continue
 		}
@@ -182,7 +184,7 @@ func (r *Ring) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys, r.private = keys, private
+	r.keys, r.private, r.public = keys, private, public
 	return nil
 }
 
@@ -228,9 +230,13 @@ func (r *Ring) Published() []Key {
 
 // Key implements auth.KeySource.
 func (r *Ring) Key(_ context.Context, kid string) (string, crypto.PublicKey, error) {
-	for _, k := range r.Published() {
-		if k.KID == kid {
-			return k.Alg, k.Public, nil
+	now := r.clock.Now()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	keys, _ := begun(r.keys, now)
+	for i := range keys {
+		if k := &keys[i]; k.KID == kid && k.published(now) {
+			return k.Alg, r.public[kid], nil
 		}
 	}
 	return "", nil, auth.ErrUnknownKey
@@ -273,5 +279,9 @@ func (r *Ring) sign(typ string, claims jwt.Claims) (string, error) {
 	if private == nil {
 		return "", fmt.Errorf("signing key %s has no private part", k.KID)
 	}
-	return auth.Sign(typ, k.KID, k.Alg, private, claims)
+	text, err := auth.Sign(typ, k.KID, k.Alg, private, claims)
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", k.KID, err)
+	}
+	return text, nil
 }

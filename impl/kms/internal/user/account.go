@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // ResetLife is how long a token for choosing a new password works.
@@ -41,7 +42,8 @@ type ResetRows interface {
 func userRef(id string) authority.Ref { return authority.Ref{Kind: auth.KindUser, ID: id} }
 
 // SetOwnPassword gives the caller a new password and ends their other sessions. The current one was verified by the caller of this method.
-func (s *Users) SetOwnPassword(ctx context.Context, caller *auth.Principal, hash string) error {
+func (s *Users) SetOwnPassword(ctx context.Context, caller *auth.Principal, hash string) (err error) {
+	defer tried.To(&err, "set own password")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := s.standing.Hold(ctx, tx, caller, userRef(caller.Subject)); err != nil {
 			return err
@@ -75,7 +77,8 @@ func (s *Users) EndSessions(ctx context.Context, tx *store.Tx, userID, reason st
 }
 
 // HashFor checks a new password of a user and hashes it. One that is too short or too well known is domain.WeakPassword.
-func (s *Users) HashFor(ctx context.Context, username, secret string) (string, error) {
+func (s *Users) HashFor(ctx context.Context, username, secret string) (_ string, err error) {
+	defer tried.To(&err, "hash new password")
 	if err := password.Check(secret, username); err != nil {
 		var refusal *domain.Refusal
 		if errors.As(err, &refusal) {
@@ -89,7 +92,8 @@ func (s *Users) HashFor(ctx context.Context, username, secret string) (string, e
 }
 
 // CreateReset makes a reset token for an active user.
-func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (Reset, error) {
+func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (_ Reset, err error) {
+	defer tried.To(&err, "create password reset")
 	if err := s.MayAdminister(ctx, tx, caller, userRef(userID)); err != nil {
 		return Reset{}, err
 	}
@@ -121,7 +125,8 @@ func resetHash(token string) []byte {
 
 // ResetPassword gives the user of a reset token a new password, ends their sessions and forgives their failed sign-ins. A token that does not
 // hold is domain.InvalidResetToken, before a password is hashed.
-func (s *Users) ResetPassword(ctx context.Context, token, secret string, forgive func(ctx context.Context, tx *store.Tx, username string) error) error {
+func (s *Users) ResetPassword(ctx context.Context, token, secret string, forgive func(ctx context.Context, tx *store.Tx, username string) error) (err error) {
+	defer tried.To(&err, "reset password")
 	hash := resetHash(token)
 	userID, open, err := s.rows.ResetUser(ctx, s.db.Read(ctx), hash, domain.Now(s.clock))
 	if err != nil {
@@ -166,7 +171,8 @@ func invalidReset() error {
 
 // Delete ends every session, key and token of a user for ever; the row stays, so that the username never means somebody else. The last active
 // administrator can't be deleted (domain.LastAdministrator).
-func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID string) error {
+func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID string) (err error) {
+	defer tried.To(&err, "delete user")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.MayAdminister(ctx, tx, caller, userRef(userID)); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // BootstrapLife is how long a bootstrap token lives.
@@ -52,6 +53,7 @@ func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, r
 // Issue writes a new token in the place of the old one while there is no administrator, and removes the file when there is one. It
 // returns the file's path, or "" where none is needed.
 func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
+	defer tried.To(&err, "issue bootstrap token")
 	administrators, err := b.rows.Administrators(ctx, b.db.Read(ctx))
 	if err != nil {
 		return "", fmt.Errorf("count administrators: %w", err)
@@ -97,7 +99,8 @@ func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
 
 // Admin makes the first administrator. A token that does not hold is invalid_bootstrap_token; when there is an administrator,
 // bootstrap_closed, whoever asks.
-func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (Created, error) {
+func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (_ Created, err error) {
+	defer tried.To(&err, "bootstrap administrator")
 	q := b.db.Read(ctx)
 	administrators, err := b.rows.Administrators(ctx, q)
 	if err != nil {

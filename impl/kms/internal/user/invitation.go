@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // InvitationLife is how long an invitation can be used.
@@ -37,7 +38,8 @@ type InvitationRows interface {
 }
 
 // Invite makes an invitation for an administrator (domain.StateConflict for others, who need none).
-func (s *Users) Invite(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (Invitation, error) {
+func (s *Users) Invite(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (_ Invitation, err error) {
+	defer tried.To(&err, "invite administrator")
 	if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
 		return Invitation{}, err
 	}
@@ -77,6 +79,7 @@ func invitationHash(token string) []byte {
 
 // CheckInvitation returns the id of a user's open invitation, for the twofactor service alone (domain.Forbidden).
 func (s *Users) CheckInvitation(ctx context.Context, caller *auth.Principal, userID, token string) (id string, err error) {
+	defer tried.To(&err, "check invitation")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.onlyTwofactor(ctx, tx, caller); err != nil {
 			return err
@@ -95,7 +98,8 @@ func (s *Users) CheckInvitation(ctx context.Context, caller *auth.Principal, use
 }
 
 // UseInvitation uses a user's invitation up for one factor, for the twofactor service alone (domain.Forbidden). Repeating is safe.
-func (s *Users) UseInvitation(ctx context.Context, caller *auth.Principal, invitationID, userID, factorID string) error {
+func (s *Users) UseInvitation(ctx context.Context, caller *auth.Principal, invitationID, userID, factorID string) (err error) {
+	defer tried.To(&err, "use invitation")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.onlyTwofactor(ctx, tx, caller); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Recovery is what an operator on the machine does for a user. Every recovery ends the user's sessions, keys and tokens.
@@ -23,7 +24,8 @@ type Recovery struct {
 
 // Recover does it. An administrator gets a new invitation, because they may have no factor any more. A user that does not exist is
 // domain.NotFound.
-func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (Created, error) {
+func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (_ Created, err error) {
+	defer tried.To(&err, "recover user")
 	u, found, err := s.rows.ByName(ctx, tx, r.Username)
 	if err != nil {
 		return Created{}, fmt.Errorf("read user: %w", err)

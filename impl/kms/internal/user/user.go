@@ -11,6 +11,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/etag"
 	ended "github.com/fountainai/fountain/internal/revocation"
+	"github.com/fountainai/fountain/internal/tried"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -111,7 +112,8 @@ type Draft struct {
 
 // Draft checks name and password and hashes it. A name that ends with a dot is validation_failed, a password that is too well known
 // weak_password; too many hashes at once are overloaded. An administrator is of the default tenant ("").
-func (s *Users) Draft(ctx context.Context, username, secret, tenant string, roles []string) (Draft, error) {
+func (s *Users) Draft(ctx context.Context, username, secret, tenant string, roles []string) (_ Draft, err error) {
+	defer tried.To(&err, "draft user")
 	if err := tenantFits(tenant, roles); err != nil {
 		return Draft{}, err
 	}
@@ -154,7 +156,8 @@ type Created struct {
 }
 
 // Create makes a user; a taken name is domain.AlreadyExists. An administrator gets an invitation to enrol a second factor.
-func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (Created, error) {
+func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Created, err error) {
+	defer tried.To(&err, "create user")
 	if err := s.MayAdminister(ctx, tx, caller); err != nil {
 		return Created{}, err
 	}
@@ -174,7 +177,8 @@ func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal
 }
 
 // CreateFirst makes the first administrator; domain.BootstrapClosed when there is one already.
-func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (Created, error) {
+func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (_ Created, err error) {
+	defer tried.To(&err, "create first administrator")
 	first, err := s.rows.FirstAdministrator(ctx, tx)
 	if err != nil {
 		return Created{}, fmt.Errorf("count the first administrator: %w", err)
@@ -231,7 +235,8 @@ func NotFound() error { return domain.Refuse(domain.NotFound, "There is no such 
 const listName = "users"
 
 // List returns a page of users by name and the cursor of the next one, or "".
-func (s *Users) List(ctx context.Context, cursor string, limit int) ([]User, string, error) {
+func (s *Users) List(ctx context.Context, cursor string, limit int) (_ []User, _ string, err error) {
+	defer tried.To(&err, "list users")
 	var after string
 	if cursor != "" {
 		if err := page.Decode(listName, cursor, &after); err != nil {
@@ -258,9 +263,10 @@ type Change struct {
 // Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed; the last active administrator can be
 // neither disabled nor demoted (domain.LastAdministrator). Disabling ends every session and key of the user; a change of roles ends the
 // access tokens, so that the next ones carry the new roles.
-func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change) (User, error) {
+func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change) (_ User, err error) {
+	defer tried.To(&err, "update user")
 	var after User
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
 			return err
 		}

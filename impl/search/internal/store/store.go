@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 //go:embed migrations/*.sql
@@ -48,6 +49,7 @@ var errNew = errors.New("the key is new")
 // the collection begins now; begun says that an earlier attempt with the key had begun it and left no answer. Problems are
 // those of idempotency.Store.Do.
 func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection string) (answer idempotency.Answer, known, begun bool, err error) {
+	defer tried.To(&err, "begin creation")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var err error
 		answer, known, err = s.answers.Do(ctx, tx, key, false, func(context.Context, *store.Tx) (int, map[string]string, []byte, error) {
@@ -77,8 +79,9 @@ func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection strin
 
 // Finish stores the answer to a keyed creation with its audit event, or returns the one that another request with the key stored
 // first. A nil key stores the event alone.
-func (s *Store) Finish(ctx context.Context, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (idempotency.Answer, error) {
-	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+func (s *Store) Finish(ctx context.Context, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (_ idempotency.Answer, err error) {
+	defer tried.To(&err, "finish creation")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if key == nil {
 			return audit.Append(ctx, tx, e)
 		}
@@ -95,7 +98,8 @@ func (s *Store) Finish(ctx context.Context, key *idempotency.Key, answer idempot
 }
 
 // Abandon forgets a keyed creation that the engine refused: its repeat is a new attempt.
-func (s *Store) Abandon(ctx context.Context, key idempotency.Key) error {
+func (s *Store) Abandon(ctx context.Context, key idempotency.Key) (err error) {
+	defer tried.To(&err, "abandon creation")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM creations WHERE principal = ? AND key = ?`, key.Principal, key.Value)
 		return err
@@ -109,7 +113,8 @@ func (s *Store) Note(ctx context.Context, e audit.Event) error {
 }
 
 // Sweep removes what nobody may ask for any more.
-func (s *Store) Sweep(ctx context.Context) error {
+func (s *Store) Sweep(ctx context.Context) (err error) {
+	defer tried.To(&err, "delete old creations")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before := s.clock.Now().Add(-2 * idempotency.Life)
 		if _, err := tx.Exec(ctx, `DELETE FROM creations WHERE begun_at < ?`, before.Truncate(time.Microsecond).UnixMicro()); err != nil {

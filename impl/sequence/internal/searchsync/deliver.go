@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/outbox"
 	database "github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 const (
@@ -63,7 +64,8 @@ func New(o Options) (*Syncer, error) {
 }
 
 // Enqueue marks elements as changed, in the transaction that changes them.
-func Enqueue(ctx context.Context, tx *database.Tx, touched []domain.Ref) error {
+func Enqueue(ctx context.Context, tx *database.Tx, touched []domain.Ref) (err error) {
+	defer tried.To(&err, "mark elements for search")
 	keys := make([]string, len(touched))
 	for i, r := range touched {
 		keys[i] = Key(r)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // errLost says that another attempt took the step, or that the factor changed, between the check and the mark.
@@ -13,7 +14,8 @@ var errLost = errors.New("step is used or factor has changed")
 
 // Confirm makes a pending factor active with its first code, whose step counts as used. A factor that was enrolled without a
 // code, before another became active, needs one now.
-func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (Factor, error) {
+func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Factor, err error) {
+	defer tried.To(&err, "confirm factor")
 	now := s.Clock.Now().Truncate(time.Microsecond)
 	standing, err := s.standing(ctx, c)
 	if err != nil {

@@ -8,11 +8,13 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Enrol adds a pending TOTP factor and returns its seed. Beside an active factor it asks for a code of one, else for a
 // fresh sign-in, and an administrator for an invitation too ("" is none). once may be nil.
-func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Parameters, invitation string, once Once) (Enrolment, error) {
+func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Parameters, invitation string, once Once) (_ Enrolment, err error) {
+	defer tried.To(&err, "enrol factor")
 	now := s.Clock.Now().Truncate(time.Microsecond)
 	standing, err := s.standing(ctx, c)
 	if err != nil {
@@ -102,7 +104,8 @@ func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.
 
 // URI returns the otpauth URI of a factor that waits for its confirmation; not_found once it does not. It holds the seed, so the
 // caller must have shown what adding a factor asks for: whoever could not have added it could copy it.
-func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) {
+func (s *Service) URI(ctx context.Context, c Caller, id string) (_ string, err error) {
+	defer tried.To(&err, "show enrolment")
 	now := s.Clock.Now()
 	standing, err := s.standing(ctx, c)
 	if err != nil {
@@ -127,7 +130,8 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (string, error) 
 }
 
 // Revoke ends a factor of the caller, who has shown a second factor.
-func (s *Service) Revoke(ctx context.Context, c Caller, id string) error {
+func (s *Service) Revoke(ctx context.Context, c Caller, id string) (err error) {
+	defer tried.To(&err, "revoke factor")
 	if _, err := s.standing(ctx, c); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Sealer encrypts seeds; *seal.Key is one.
@@ -66,7 +67,8 @@ func (s *Service) seed(r *Record) ([]byte, error) {
 }
 
 // List returns a page of the subject's factors, oldest first.
-func (s *Service) List(ctx context.Context, subject string, after Cursor, limit int) ([]Factor, error) {
+func (s *Service) List(ctx context.Context, subject string, after Cursor, limit int) (_ []Factor, err error) {
+	defer tried.To(&err, "list factors")
 	now := s.Clock.Now()
 	records, err := s.Repository.List(ctx, subject, after, limit, now)
 	if err != nil {
@@ -82,7 +84,8 @@ func (s *Service) List(ctx context.Context, subject string, after Cursor, limit 
 }
 
 // Sweep removes what nobody asks for any more.
-func (s *Service) Sweep(ctx context.Context) error {
+func (s *Service) Sweep(ctx context.Context) (err error) {
+	defer tried.To(&err, "remove old factors")
 	ahead, err := s.Repository.Sweep(ctx, s.Clock.Now())
 	if ahead > 0 {
 		s.Log.WarnContext(ctx, "locks or last codes of factors lay in the future and were taken away: the clock was ahead", "factors", ahead)

@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Verify accepts a code of any active factor of the caller, once, and returns a proof for the caller's session. A wrong, used
@@ -17,7 +18,8 @@ import (
 //
 // The attempt is counted and durable before the code is looked at; the step is marked by one statement that only one of
 // many contenders can win. Nothing in between is kept in memory, so that a crash costs an attempt and opens nothing.
-func (s *Service) Verify(ctx context.Context, c Caller, code string) (Proof, error) {
+func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, err error) {
+	defer tried.To(&err, "verify code")
 	if c.Session == "" {
 		return Proof{}, problem.New(problem.Forbidden, "A code raises a session, and this token belongs to none.")
 	}

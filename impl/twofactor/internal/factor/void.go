@@ -2,22 +2,24 @@ package factor
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Void ends every factor that a subject enrolled up to a time, on the kms's word: an operator has recovered the account. Repeating it does no
 // harm.
-func (s *Service) Void(ctx context.Context, subject string, before time.Time) error {
+func (s *Service) Void(ctx context.Context, subject string, before time.Time) (err error) {
+	defer tried.To(&err, "void factors of subject")
 	now := s.Clock.Now()
 	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.Lock(ctx, subject, now); err != nil {
-			return fmt.Errorf("lock subject: %w", err)
+			return err
 		}
 		n, err := tx.RevokeAll(ctx, subject, before, now)
 		if err != nil {
-			return fmt.Errorf("void factors: %w", err)
+			return err
 		}
 		if n == 0 {
 			return nil

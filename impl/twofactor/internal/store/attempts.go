@@ -9,12 +9,14 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // Admit implements factor.Repository. Factors are admitted in the order of their ids, in one transaction.
-func (s *Store) Admit(ctx context.Context, subject string, digits int, now time.Time) (factor.Admission, error) {
+func (s *Store) Admit(ctx context.Context, subject string, digits int, now time.Time) (_ factor.Admission, err error) {
+	defer tried.To(&err, "admit attempt")
 	var ids []string
-	err := s.db.Read(ctx).Select(ctx, &ids,
+	err = s.db.Read(ctx).Select(ctx, &ids,
 		`SELECT id FROM factors WHERE subject = ? AND status = 'active' AND digits = ? ORDER BY id LIMIT ?`,
 		subject, digits, factor.MaxFactors)
 	if err != nil {
@@ -82,7 +84,8 @@ func admitDecoy(ctx context.Context, t *store.Tx, digits int) (factor.Admission,
 }
 
 // KeepDecoy implements factor.Repository.
-func (s *Store) KeepDecoy(ctx context.Context, r factor.Record) error {
+func (s *Store) KeepDecoy(ctx context.Context, r factor.Record) (err error) {
+	defer tried.To(&err, "keep decoy")
 	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		_, err := t.Exec(ctx, `INSERT INTO decoys (id, sealed_seed, attempts) VALUES (?, ?, 0) ON CONFLICT DO NOTHING`, r.ID, r.SealedSeed)
 		return err
@@ -90,10 +93,11 @@ func (s *Store) KeepDecoy(ctx context.Context, r factor.Record) error {
 }
 
 // AdmitPending implements factor.Repository.
-func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.Time) (factor.Record, error) {
+func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.Time) (_ factor.Record, err error) {
+	defer tried.To(&err, "admit attempt at pending factor")
 	var r row
 	var refusal error
-	err := s.write(ctx, func(ctx context.Context, t *store.Tx) error {
+	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		refusal = nil
 		err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+
 			` WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
@@ -135,7 +139,8 @@ var unused = "(last_step < ? OR " + aheadOfTime + ") AND NOT EXISTS (SELECT 1 FR
 var aheadOfTime = fmt.Sprintf("last_step > CAST(? AS BIGINT) / (period * 1000000) + drift + %d", factor.FurthestStep)
 
 // Use implements factor.Tx: exactly one winner for each step, and forward only.
-func (t tx) Use(ctx context.Context, id string, step int64, now time.Time) (bool, error) {
+func (t tx) Use(ctx context.Context, id string, step int64, now time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark step as used")
 	n, err := t.Exec(ctx, `UPDATE factors SET last_step = ?, attempts = 0, locked_until = 0, last_used_at = ?
 		WHERE id = ? AND status = 'active' AND `+unused+` AND `+notRestored,
 		step, micros(now), id, step, micros(now), step, step)
@@ -152,7 +157,8 @@ func (t tx) spend(ctx context.Context, id string, step int64, now time.Time) err
 }
 
 // Refund implements factor.Tx. When the attempt was the one that locked the factor, the lock goes with it.
-func (t tx) Refund(ctx context.Context, id string) error {
-	_, err := t.Exec(ctx, refund, id)
+func (t tx) Refund(ctx context.Context, id string) (err error) {
+	defer tried.To(&err, "refund attempt")
+	_, err = t.Exec(ctx, refund, id)
 	return err
 }

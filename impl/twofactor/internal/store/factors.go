@@ -7,6 +7,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // refund takes back one attempt of a factor that is still active.
@@ -15,8 +16,9 @@ var refund = fmt.Sprintf(`UPDATE factors SET attempts = attempts - 1,
 	WHERE id = ? AND status = 'active' AND attempts > 0`, factor.RoundCap)
 
 // Lock implements factor.Tx.
-func (t tx) Lock(ctx context.Context, subject string, now time.Time) (factor.Counts, error) {
-	_, err := t.Exec(ctx, `INSERT INTO subjects (subject, changes) VALUES (?, 1)
+func (t tx) Lock(ctx context.Context, subject string, now time.Time) (_ factor.Counts, err error) {
+	defer tried.To(&err, "lock subject")
+	_, err = t.Exec(ctx, `INSERT INTO subjects (subject, changes) VALUES (?, 1)
 		ON CONFLICT (subject) DO UPDATE SET changes = subjects.changes + 1`, subject)
 	if err != nil {
 		return factor.Counts{}, err
@@ -25,7 +27,8 @@ func (t tx) Lock(ctx context.Context, subject string, now time.Time) (factor.Cou
 }
 
 // Count implements factor.Repository.
-func (s *Store) Count(ctx context.Context, subject string, now time.Time) (factor.Counts, error) {
+func (s *Store) Count(ctx context.Context, subject string, now time.Time) (_ factor.Counts, err error) {
+	defer tried.To(&err, "count factors")
 	c, err := count(ctx, s.db.Read(ctx), subject, now)
 	return c, outward(err)
 }
@@ -41,12 +44,13 @@ func count(ctx context.Context, q store.Querier, subject string, now time.Time) 
 }
 
 // Insert implements factor.Tx.
-func (t tx) Insert(ctx context.Context, r factor.Record) error {
+func (t tx) Insert(ctx context.Context, r factor.Record) (err error) {
+	defer tried.To(&err, "insert factor")
 	steppedUp := 0
 	if r.SteppedUp {
 		steppedUp = 1
 	}
-	_, err := t.Exec(ctx, `INSERT INTO factors (`+columns+`, revoked_at)
+	_, err = t.Exec(ctx, `INSERT INTO factors (`+columns+`, revoked_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
 		r.ID, r.Subject, r.Type, r.Label, string(r.Status), r.SealedSeed, string(r.Parameters.Algorithm), r.Parameters.Digits,
 		r.Parameters.Period, r.LastStep, r.Drift, r.Attempts, micros(r.LockedUntil), steppedUp,
@@ -55,7 +59,8 @@ func (t tx) Insert(ctx context.Context, r factor.Record) error {
 }
 
 // Activate implements factor.Tx.
-func (t tx) Activate(ctx context.Context, subject, id string, step int64, now time.Time) (bool, error) {
+func (t tx) Activate(ctx context.Context, subject, id string, step int64, now time.Time) (_ bool, err error) {
+	defer tried.To(&err, "activate factor")
 	n, err := t.Exec(ctx, `UPDATE factors SET status = 'active', last_step = ?, attempts = 0, locked_until = 0, confirmed_at = ?, last_used_at = ?
 		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+unused+` AND `+notRestored,
 		step, micros(now), micros(now), id, subject, micros(now), step, micros(now), step, step)
@@ -66,7 +71,8 @@ func (t tx) Activate(ctx context.Context, subject, id string, step int64, now ti
 }
 
 // Revoke implements factor.Tx.
-func (t tx) Revoke(ctx context.Context, subject, id string, now time.Time) (bool, error) {
+func (t tx) Revoke(ctx context.Context, subject, id string, now time.Time) (_ bool, err error) {
+	defer tried.To(&err, "mark factor as revoked")
 	n, err := t.Exec(ctx, `UPDATE factors SET status = 'revoked', sealed_seed = ?, revoked_at = ?
 		WHERE id = ? AND subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?))`,
 		[]byte{}, micros(now), id, subject, micros(now))
@@ -74,15 +80,17 @@ func (t tx) Revoke(ctx context.Context, subject, id string, now time.Time) (bool
 }
 
 // RevokeAll implements factor.Tx.
-func (t tx) RevokeAll(ctx context.Context, subject string, before, now time.Time) (int64, error) {
+func (t tx) RevokeAll(ctx context.Context, subject string, before, now time.Time) (_ int64, err error) {
+	defer tried.To(&err, "mark factors as revoked")
 	return t.Exec(ctx, `UPDATE factors SET status = 'revoked', sealed_seed = ?, revoked_at = ? WHERE subject = ? AND status <> 'revoked' AND created_at <= ?`,
 		[]byte{}, micros(now), subject, micros(before))
 }
 
 // Pending implements factor.Repository.
-func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) (factor.Record, error) {
+func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) (_ factor.Record, err error) {
+	defer tried.To(&err, "read pending factor")
 	var r row
-	err := s.db.Read(ctx).Get(ctx, &r, `SELECT `+columns+` FROM factors
+	err = s.db.Read(ctx).Get(ctx, &r, `SELECT `+columns+` FROM factors
 		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ?`, id, subject, micros(now))
 	if none(err) {
 		return factor.Record{}, factor.NotFound()
@@ -91,10 +99,11 @@ func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) 
 }
 
 // List implements factor.Repository.
-func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, limit int, now time.Time) ([]factor.Record, error) {
+func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, limit int, now time.Time) (_ []factor.Record, err error) {
+	defer tried.To(&err, "read factors")
 	var rows []row
 	created := micros(after.Created)
-	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT `+columns+` FROM factors
+	err = s.db.Read(ctx).Select(ctx, &rows, `SELECT `+columns+` FROM factors
 		WHERE subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?))
 		AND (created_at > ? OR (created_at = ? AND id > ?)) ORDER BY created_at, id LIMIT ?`,
 		subject, micros(now), created, created, after.ID, limit)
@@ -119,6 +128,7 @@ const (
 
 // Sweep implements factor.Repository.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err error) {
+	defer tried.To(&err, "delete old factors")
 	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		ahead, err = t.Exec(ctx, `UPDATE factors SET locked_until = CASE WHEN locked_until > ? THEN 0 ELSE locked_until END,
 			last_step = CASE WHEN `+aheadOfTime+` THEN -1 ELSE last_step END

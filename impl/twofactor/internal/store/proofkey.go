@@ -18,7 +18,7 @@ func proofAAD(kid string) []byte { return []byte("twofactor proof key\x00" + kid
 func (s *Store) ProofKey(ctx context.Context, sealer factor.Sealer, now time.Time) (*proof.Key, error) {
 	fresh, err := proof.NewKey(rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make proof key: %w", err)
 	}
 	sealed, err := sealer.Seal(fresh.Seed(), proofAAD(fresh.ID()))
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) ProofKey(ctx context.Context, sealer factor.Sealer, now time.Tim
 	}
 	key, err := proof.FromSeed(seed)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read proof key: %w", err)
 	}
 	if key.ID() != current.ID {
 		return nil, fmt.Errorf("proof key %s has another key's seed", current.ID)

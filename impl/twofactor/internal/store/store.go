@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 //go:embed migrations/*.sql
@@ -140,7 +141,8 @@ var open = fmt.Sprintf("(locked_until <= ? OR locked_until > CAST(? AS BIGINT) +
 func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
 // Audit implements factor.Tx.
-func (t tx) Audit(ctx context.Context, e factor.Event) error {
+func (t tx) Audit(ctx context.Context, e factor.Event) (err error) {
+	defer tried.To(&err, "record event")
 	outcome := "ok"
 	if e.Denied {
 		outcome = "denied"

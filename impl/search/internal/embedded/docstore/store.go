@@ -12,6 +12,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/fountainai/fountain/internal/tried"
 )
 
 // ErrLocked says that another process uses the directory.
@@ -106,7 +108,10 @@ func (s *Store) Prove() error {
 }
 
 // Close ends the use of the directory.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() (err error) {
+	defer tried.To(&err, "close store")
+	return s.db.Close()
+}
 
 // Collection is one collection as stored, in the order of creation.
 type Collection struct {
@@ -115,9 +120,10 @@ type Collection struct {
 }
 
 // Collections lists all collections.
-func (s *Store) Collections() ([]Collection, error) {
+func (s *Store) Collections() (_ []Collection, err error) {
+	defer tried.To(&err, "read collections")
 	var out []Collection
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		root := tx.Bucket(bucketCollections)
 		return root.ForEachBucket(func(k []byte) error {
 			out = append(out, Collection{Key: binary.BigEndian.Uint64(k), Schema: append([]byte(nil), root.Bucket(k).Get(keySchema)...)})
@@ -128,9 +134,10 @@ func (s *Store) Collections() ([]Collection, error) {
 }
 
 // Create stores a new collection and returns its key.
-func (s *Store) Create(schema []byte) (uint64, error) {
+func (s *Store) Create(schema []byte) (_ uint64, err error) {
+	defer tried.To(&err, "create collection")
 	var n uint64
-	err := s.update(func(tx *bbolt.Tx) error {
+	err = s.update(func(tx *bbolt.Tx) error {
 		root := tx.Bucket(bucketCollections)
 		var err error
 		if n, err = root.NextSequence(); err != nil {
@@ -151,7 +158,8 @@ func (s *Store) Create(schema []byte) (uint64, error) {
 }
 
 // Drop removes a collection with its documents.
-func (s *Store) Drop(key uint64) error {
+func (s *Store) Drop(key uint64) (err error) {
+	defer tried.To(&err, "drop collection")
 	return s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketCollections).DeleteBucket(number(key)) })
 }
 
