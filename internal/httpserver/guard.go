@@ -247,7 +247,7 @@ func (p peer) scheme(r *http.Request) string {
 	if said := r.Header.Values("X-Forwarded-Proto"); p.proxy && len(said) == 1 && (said[0] == "http" || said[0] == "https") {
 		return said[0]
 	}
-	if secured, _ := r.Context().Value(securedKey{}).(bool); secured || r.TLS != nil {
+	if line, _ := r.Context().Value(lineKey{}).(*oneLine); line != nil && line.secured || r.TLS != nil {
 		return "https"
 	}
 	return "http"
