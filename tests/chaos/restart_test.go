@@ -143,6 +143,8 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 	_, err := h.admin.Search.CreateCollection(t.Context(), search.CollectionCreate{Name: "chaos", Fields: []search.Field{{Name: "text", Type: "string"}}})
 	require.NoError(t, err)
 	c := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token)))
+	_, err = c.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"who is there"}`)})
+	require.NoError(t, err)
 	load := harness.StartCalls(t, 4, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
 		ctx := context.Background()
 		id := fmt.Sprintf("w%d-%d", worker, round)
@@ -159,6 +161,10 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 			return err
 		})
 		one(func() error { _, err := c.Search.GetCollection(ctx, "chaos"); return err })
+		one(func() error {
+			_, err := c.Sequence.SearchElements(ctx, "chaos", sequence.ElementSearch{Q: "there"})
+			return err
+		})
 	})
 	restartInTurn(t, load, []*replica{h.parts["search"]}, 3*time.Second)
 	h.stop()
