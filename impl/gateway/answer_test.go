@@ -93,7 +93,7 @@ func (h *house) violations() map[string]float64 {
 func TestGate_passesDeclaredAnswersWithoutOtherHeaders(t *testing.T) {
 	h := newHouse(t)
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
-		for _, name := range []string{"X-Internal-Node", "X-Powered-By", "Server", "Via", "Location", "Refresh", "Access-Control-Allow-Origin", "Trailer"} {
+		for _, name := range []string{"X-Internal-Node", "X-Powered-By", "Server", "Via", "Location", "Refresh", "Access-Control-Allow-Origin", "Trailer", "RateLimit", "RateLimit-Policy"} {
 			w.Header().Set(name, "hunter2")
 		}
 		w.Header().Set("Cache-Control", "public, max-age=1000")

@@ -23,8 +23,10 @@ type keyDesk struct {
 	answer func(w http.ResponseWriter, form map[string][]string)
 }
 
-func newKeyDesk(t *testing.T) *keyDesk {
-	d := &keyDesk{house: newHouse(t)}
+func newKeyDesk(t *testing.T) *keyDesk { return newKeyDeskWith(t, func(*Config) {}) }
+
+func newKeyDeskWith(t *testing.T, change func(*Config)) *keyDesk {
+	d := &keyDesk{house: newHouseWith(t, change)}
 	d.upstream = func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/kms/v1/oauth2/token" {
 			element(w)
@@ -184,6 +186,40 @@ func TestAPIKey_aRefusedKeyCostsTheKmsLittle(t *testing.T) {
 	d.issues("", nil)
 	d.clock.Advance(time.Second)
 	require.Equal(t, 201, d.create(key).StatusCode)
+}
+
+// A client with many unknown keys, each of which the kms takes long to judge, leaves room for the keys of others.
+func TestAPIKey_aFloodOfUnknownKeysLeavesRoomForOthers(t *testing.T) {
+	d := newKeyDeskWith(t, func(c *Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })
+	_, good := keytext.New(keytext.Live)
+	d.issues("", nil)
+	issue, judged := d.answer, make(chan struct{})
+	judge := sync.OnceFunc(func() { close(judged) })
+	defer judge()
+	d.answer = func(w http.ResponseWriter, form map[string][]string) {
+		if form["client_secret"][0] == good {
+			issue(w, form)
+			return
+		}
+		<-judged
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = fmt.Fprint(w, `{"error":"invalid_client"}`)
+	}
+	var all sync.WaitGroup
+	var refused atomic.Int64
+	for range 300 {
+		_, unknown := keytext.New(keytext.Live)
+		all.Go(func() {
+			if a := d.create(unknown); a.Code == "overloaded" {
+				refused.Add(1)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return refused.Load() == 300-64 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, "overloaded", d.create(good).Code, "it comes from the same address")
+	require.Equal(t, 201, d.do("POST", createPath, createBody, "Authorization", "Bearer "+good, "X-Forwarded-For", "192.0.2.9").StatusCode)
+	judge()
+	all.Wait()
 }
 
 // A key with a limit of its own counts with every request: its tokens are not kept.

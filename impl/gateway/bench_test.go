@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -22,9 +24,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/gateway/internal/admit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
@@ -39,6 +44,12 @@ func BenchmarkGate_post(b *testing.B) { newBenchHouse(b).run(b, true, benchPost)
 func BenchmarkGate_nothing(b *testing.B) {
 	b.Run("get", func(b *testing.B) { newBenchHouse(b).run(b, false, benchGet) })
 	b.Run("post", func(b *testing.B) { newBenchHouse(b).run(b, false, benchPost) })
+}
+
+// What a refusal by admission costs: all that comes before it, for a caller who may call, and the answer.
+func BenchmarkGate_refused(b *testing.B) {
+	b.Run("get", func(b *testing.B) { newBenchHouse(b).runRefused(b, "listElements", benchGet) })
+	b.Run("post", func(b *testing.B) { newBenchHouse(b).runRefused(b, "createElement", benchPost) })
 }
 
 const (
@@ -74,12 +85,14 @@ type benchHouse struct {
 	gate, behind string // host:port
 	token        string
 	clock        benchClock
+	admit        *admit.Station // of the gateway
+	status       string         // how every answer begins
 }
 
 func newBenchHouse(b testing.TB) *benchHouse {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(b, err)
-	h := &benchHouse{}
+	h := &benchHouse{status: "HTTP/1.1 20"}
 	h.clock.nanoseconds.Store(time.Now().UnixNano())
 	h.behind = benchService(b, fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public)))
 	h.token = h.sign(b, private)
@@ -111,6 +124,7 @@ func (h *benchHouse) serve(b testing.TB) string {
 	require.NoError(b, c.Validate())
 	g, err := build(c, family(b), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
 	require.NoError(b, err)
+	h.admit = g.admit
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -136,6 +150,67 @@ func (h *benchHouse) run(b *testing.B, through bool, request func(authority, tok
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }
 
+// refillAfter is how often the places are filled anew: what waits for one gives up after two seconds.
+const refillAfter = time.Second
+
+// runRefused sends one request after the other to an operation of which as many run and as many wait as may before anything is known of it, none of
+// which ever ends.
+func (h *benchHouse) runRefused(b *testing.B, operation string, request func(authority, token string) string) {
+	contracts, err := contract.LoadAll()
+	require.NoError(b, err)
+	var op *contract.Operation
+	for _, c := range contracts {
+		if op == nil {
+			op = c.Operation(operation)
+		}
+	}
+	for range 64 {
+		require.NoError(b, h.admit.Admit(&httpserver.Exchange{Operation: op, Request: &http.Request{}}))
+	}
+	h.status = "HTTP/1.1 503"
+	leave := h.fill(b, op)
+	roundTrip := h.client(b, true, request)
+	b.ReportAllocs()
+	var used time.Duration
+	before, filled := cpuTime(b), time.Now()
+	for b.Loop() {
+		if time.Since(filled) > refillAfter {
+			b.StopTimer()
+			used += cpuTime(b) - before
+			leave()
+			leave = h.fill(b, op)
+			before, filled = cpuTime(b), time.Now()
+			b.StartTimer()
+		}
+		roundTrip()
+	}
+	used += cpuTime(b) - before
+	leave()
+	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// fill lets others wait for a place until there is no room for one more; leave has them go.
+func (h *benchHouse) fill(b *testing.B, op *contract.Operation) (leave func()) {
+	ctx, cancel := context.WithCancel(b.Context())
+	exchange := func() *httpserver.Exchange {
+		return &httpserver.Exchange{Operation: op, Request: (&http.Request{}).WithContext(ctx)}
+	}
+	var all sync.WaitGroup
+	var refused atomic.Int64
+	for range 8*64 + 1 {
+		all.Go(func() {
+			if err := h.admit.Admit(exchange()); errors.As(err, new(*problem.Error)) && ctx.Err() == nil {
+				refused.Add(1)
+			}
+		})
+	}
+	require.Eventually(b, func() bool { return refused.Load() > 0 }, 5*time.Second, time.Millisecond, "more than there is room for")
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
 // client returns what sends one request and reads its answer, over a connection that has been used before.
 func (h *benchHouse) client(b testing.TB, through bool, request func(authority, token string) string) (roundTrip func()) {
 	address := h.behind
@@ -152,7 +227,7 @@ func (h *benchHouse) client(b testing.TB, through bool, request func(authority, 
 			b.Fatal(err)
 		}
 		n, err := readMessage(conn, buffer)
-		if err != nil || !bytes.HasPrefix(buffer[:n], []byte("HTTP/1.1 20")) {
+		if err != nil || !bytes.HasPrefix(buffer[:n], []byte(h.status)) {
 			b.Fatalf("%v: %s", err, buffer[:n])
 		}
 	}

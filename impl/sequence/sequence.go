@@ -85,7 +85,7 @@ func (s *service) work(ctx context.Context) error {
 	}
 	elements := store.New(db)
 	syncer, err := searchsync.New(searchsync.Options{
-		DB: db, Store: elements, URL: s.SearchURL, Client: s.client, Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
+		DB: db, Store: elements, URL: s.SearchURL, Client: httpclient.Patient(s.client), Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the search collection: %w", err)

@@ -3,6 +3,7 @@ package admission
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -302,6 +303,21 @@ func BenchmarkAdaptive(b *testing.B) {
 			b.Fatal(err)
 		}
 		place.Leave(Done)
+	}
+}
+
+// What is refused is refused by a few comparisons, so that a flood costs next to nothing.
+func BenchmarkAdaptive_refuses(b *testing.B) {
+	a := NewAdaptive()
+	for range 9 * firstLimit { // as many as run and as wait before anything is known
+		_, err := a.arrive("get")
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := a.Enter(context.Background(), "get"); !errors.Is(err, ErrBusy) {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -77,6 +77,22 @@ func (x *Exchange) Client() string {
 	return x.clientText
 }
 
+// ipv6Network is how many bits of an IPv6 address name the network that one customer gets at the least (RFC 6177): who has one address
+// has all of those below them.
+const ipv6Network = 64
+
+// Network returns what clients are counted by: an IPv4 address, or the network of an IPv6 one.
+func (x *Exchange) Network() string {
+	ip := x.ClientIP
+	if ip.Is4() {
+		return x.Client()
+	}
+	if ip = ip.Unmap().WithZone(""); !ip.Is6() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, ipv6Network).Masked().String()
+}
+
 // Hold says that the exchange has taken one of the operation's places, which taken counts. It is given back in the end.
 func (x *Exchange) Hold(taken *atomic.Int64) { x.place = taken }
 

@@ -50,6 +50,7 @@ func Guard(r *http.Request) error {
 	if !knownMethods[r.Method] {
 		return problem.New(problem.MethodUnknown, "The method is not known here.")
 	}
+	originForm(r)
 	if r.URL.Host != "" || !strings.HasPrefix(r.URL.Path, "/") {
 		return problem.New(problem.MalformedTarget, "The request target must be a path.")
 	}
@@ -57,6 +58,25 @@ func Guard(r *http.Request) error {
 		return problem.New(problem.MalformedTarget, "The path has characters that must be escaped.") // or net/http read it otherwise
 	}
 	return nil
+}
+
+// originForm turns a target that is a whole URL into its path and query: a server must take both forms (RFC 9112, section 3.2.2). net/http has made
+// the URL's host the request's Host, which is checked as any other; checkHead has refused one that the Host header contradicts. What is no http or
+// https URL of a host, and a pseudo-header of HTTP/2 that is no path, stay as they are.
+func originForm(r *http.Request) {
+	u := r.URL
+	if r.ProtoMajor != 1 || u.Host == "" || u.Host != r.Host || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return
+	}
+	_, behind, _ := strings.Cut(r.RequestURI, "://")
+	path := "/"
+	if at := strings.IndexAny(behind, "/?"); at >= 0 {
+		path = "/" + strings.TrimPrefix(behind[at:], "/")
+	}
+	r.RequestURI, u.Scheme, u.Host = path, "", ""
+	if u.Path == "" {
+		u.Path = "/"
+	}
 }
 
 // hopByHop are the options that Connection may name (RFC 9110, section 7.6.1). Upgrade and HTTP2-Settings come from clients that offer h2c
@@ -227,7 +247,7 @@ func (p peer) scheme(r *http.Request) string {
 	if said := r.Header.Values("X-Forwarded-Proto"); p.proxy && len(said) == 1 && (said[0] == "http" || said[0] == "https") {
 		return said[0]
 	}
-	if secured, _ := r.Context().Value(securedKey{}).(bool); secured || r.TLS != nil {
+	if line, _ := r.Context().Value(lineKey{}).(*oneLine); line != nil && line.secured || r.TLS != nil {
 		return "https"
 	}
 	return "http"

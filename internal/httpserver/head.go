@@ -28,11 +28,11 @@ func CheckHead(head []byte) error {
 // refuses, as a problem, what net/http would answer by itself. All lines end with CRLF.
 func checkHead(head []byte) (framing, *problem.Error) {
 	line, rest := cutLine(head)
-	minor, fault := checkRequestLine(line)
+	minor, authority, fault := checkRequestLine(line)
 	if fault != nil {
 		return framing{}, fault
 	}
-	var f fields
+	f := fields{authority: authority}
 	for {
 		if line, rest = cutLine(rest); len(line) == 0 {
 			break
@@ -51,20 +51,35 @@ func cutLine(text []byte) (line, rest []byte) {
 
 func malformed(detail string) *problem.Error { return problem.New(problem.MalformedRequest, detail) }
 
-// checkRequestLine checks "METHOD SP target SP HTTP/1.x" and returns x.
-func checkRequestLine(line []byte) (minor byte, fault *problem.Error) {
+// checkRequestLine checks "METHOD SP target SP HTTP/1.x" and returns x, and the authority of a target that is a whole URL.
+func checkRequestLine(line []byte) (minor byte, authority []byte, fault *problem.Error) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, _ := bytes.Cut(rest, []byte(" "))
 	if !isToken(method) || len(target) == 0 || bytes.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return 0, malformed("The request line is not METHOD TARGET VERSION.")
+		return 0, nil, malformed("The request line is not METHOD TARGET VERSION.")
 	}
 	if len(version) != len("HTTP/1.1") || !bytes.HasPrefix(version, []byte("HTTP/")) || !isDigit(version[5]) || version[6] != '.' || !isDigit(version[7]) {
-		return 0, malformed("The request line does not end with a version of HTTP.")
+		return 0, nil, malformed("The request line does not end with a version of HTTP.")
 	}
 	if version[5] != '1' || version[7] > '1' {
-		return 0, problem.New(problem.VersionUnsupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
+		return 0, nil, problem.New(problem.VersionUnsupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
 	}
-	return version[7], checkTarget(method, target)
+	return version[7], authorityOf(target), checkTarget(method, target)
+}
+
+// authorityOf returns the authority of a target in absolute form (RFC 9112, section 3.2.2); nil: it is in another form.
+func authorityOf(target []byte) []byte {
+	if target[0] == '/' {
+		return nil
+	}
+	_, behind, found := bytes.Cut(target, []byte("://"))
+	if !found {
+		return nil
+	}
+	if end := bytes.IndexAny(behind, "/?"); end >= 0 {
+		behind = behind[:end]
+	}
+	return behind
 }
 
 // checkTarget refuses the targets that net/http cannot read, and would answer by itself.
@@ -81,6 +96,7 @@ func checkTarget(method, target []byte) *problem.Error {
 
 // fields are those of a head that frame the message or that net/http answers itself.
 type fields struct {
+	authority               []byte // of the target; nil: it has none
 	hosts, lengths, codings int
 	length                  int64
 	chunked                 bool
@@ -104,6 +120,9 @@ func (f *fields) add(line []byte) *problem.Error {
 		f.hosts++
 		if !isHost(value) {
 			return malformed("The Host header is not a host.")
+		}
+		if f.authority != nil && !bytes.EqualFold(f.authority, value) { // the target's counts, and a reader before us may have gone by the other
+			return malformed("The Host header is not that of the request target.")
 		}
 	case named(name, "content-length"):
 		f.lengths++

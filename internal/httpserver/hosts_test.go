@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -54,6 +55,54 @@ func TestDoor_refusesWhatWasSentToAnotherHost(t *testing.T) {
 		}
 	}
 	require.Equal(t, "host", w.lines()[1]["refusedBy"])
+}
+
+// A target that is a whole URL of this server is its path (RFC 9112, section 3.2.2); that of another one is not served.
+func TestDoor_takesTargetsInAbsoluteForm(t *testing.T) {
+	w := newWorld(t)
+	o := w.options()
+	o.Hosts = NewHosts(false, "https://fountain.example")
+	w.Handler = New(o)
+	var seen []string
+	w.handlers["getThing"] = func(rw http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.RequestURI+" "+r.URL.String()+" "+r.Host)
+		rw.WriteHeader(http.StatusNoContent)
+	}
+	s := serve(t, w, ServeOptions{})
+	for _, c := range []struct {
+		target, host string
+		status       int
+		code         string
+	}{
+		{"http://fountain.example/sample/v1/things/a", "fountain.example", 204, ""},
+		{"HTTP://Fountain.example/sample/v1/things/a", "fountain.example", 204, ""},
+		{"https://fountain.example:8443/sample/v1/things/a", "fountain.example:8443", 204, ""},
+		{"http://fountain.example", "fountain.example", 404, "not_found"},
+		{"http://fountain.example?x=1", "fountain.example", 404, "not_found"},
+		{"http://evil.example/sample/v1/things/a", "evil.example", 421, "misdirected_request"},
+		{"http://evil.example/sample/v1/things/a", "fountain.example", 400, "malformed_request"},
+		{"http://fountain.example/sample/v1/things/a", "evil.example", 400, "malformed_request"},
+		{"http://fountain.example:80/sample/v1/things/a", "fountain.example", 400, "malformed_request"},
+		{"http://u@fountain.example/sample/v1/things/a", "fountain.example", 400, "malformed_request"},
+		{"ftp://fountain.example/sample/v1/things/a", "fountain.example", 400, "malformed_target"},
+		{"http:/sample/v1/things/a", "fountain.example", 400, "malformed_target"},
+		{"http:///sample/v1/things/a", "fountain.example", 400, "malformed_request"},
+		{"http://fountain.example/sample/v1/%74hings/a", "fountain.example", 404, "not_found"},
+		{"http://fountain.example//sample/v1/things/a", "fountain.example", 404, "not_found"},
+		{"//fountain.example/sample/v1/things/a", "fountain.example", 404, "not_found"},
+	} {
+		conn, r := s.dial(t)
+		_, err := io.WriteString(conn, "GET "+c.target+" HTTP/1.1\r\nHost: "+c.host+"\r\nAuthorization: "+w.token()+"\r\n\r\n")
+		require.NoError(t, err)
+		res, body := answer(t, r)
+		require.Equal(t, c.status, res.StatusCode, "%s %s", c.target, body)
+		if c.code != "" {
+			require.Contains(t, body, `"code":"`+c.code+`"`, c.target)
+		}
+		require.NoError(t, conn.Close())
+	}
+	const path = "/sample/v1/things/a"
+	require.Equal(t, []string{path + " " + path + " fountain.example", path + " " + path + " Fountain.example", path + " " + path + " fountain.example:8443"}, seen)
 }
 
 // Only the proxy that is trusted tells how the client is connected.

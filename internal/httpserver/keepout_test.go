@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -31,6 +32,32 @@ func TestServe_endsConnectionsWithAnAnswerWhileItDrains(t *testing.T) {
 		require.Equal(t, 204, res.StatusCode)
 		require.Equal(t, last, res.Close)
 	}
+	require.NoError(t, <-s.ended)
+}
+
+// A request that began before the end is answered in it, and its connection is not used again either.
+func TestServe_endsTheConnectionOfARequestThatBeganBefore(t *testing.T) {
+	w := newWorld(t)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	w.handlers["getHealth"] = func(rw http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-leave
+		rw.WriteHeader(http.StatusNoContent)
+	}
+	draining := make(chan struct{})
+	s := serve(t, w, ServeOptions{DrainDelay: time.Second, Draining: func() { close(draining) }})
+	conn, r := s.dial(t)
+	_, err := fmt.Fprint(conn, "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	<-entered
+	s.stop()
+	<-draining
+	close(leave)
+	res, _ := answer(t, r)
+	require.Equal(t, 204, res.StatusCode)
+	require.True(t, res.Close)
+	_, err = r.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
 	require.NoError(t, <-s.ended)
 }
 

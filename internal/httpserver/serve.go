@@ -36,12 +36,18 @@ type ServeOptions struct {
 	Grace             time.Duration // for requests in flight
 }
 
-type securedKey struct{}
+type lineKey struct{}
 
-// connContext tells the requests of a connection whether it is TLS: net/http sees only the strictConn.
+// oneLine is what the requests of an HTTP/1 connection, which come one after the other, know of it.
+type oneLine struct {
+	secured bool // net/http sees only the strictConn, and not whether that is TLS
+	parting parting
+}
+
+// connContext tells the requests of a connection of it.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	if strict, ok := c.(*strictConn); ok && strict.secured {
-		return context.WithValue(ctx, securedKey{}, true)
+	if strict, ok := c.(*strictConn); ok {
+		return context.WithValue(ctx, lineKey{}, &oneLine{secured: strict.secured})
 	}
 	return ctx
 }
@@ -55,15 +61,34 @@ func refusal(h http.Handler) func(*strictConn, *problem.Error) {
 }
 
 // farewell has every answer tell its client not to use the connection again while drains is set, so that none is left idle when the server
-// closes the idle ones: a request that a client sends at that moment is lost (RFC 9112, section 9.6). HTTP/2 says it by GOAWAY.
+// closes the idle ones: a request that a client sends at that moment is lost (RFC 9112, section 9.6). What was begun before, and is answered now,
+// says it too. HTTP/2 says it by GOAWAY.
 func farewell(h http.Handler, drains *atomic.Bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if drains.Load() && r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
+		if line, ok := r.Context().Value(lineKey{}).(*oneLine); ok {
+			line.parting = parting{w, drains}
+			w = &line.parting
 		}
 		h.ServeHTTP(w, r)
 	})
 }
+
+// parting writes the answers of one HTTP/1 connection. It lies with that, so that a request costs no allocation.
+type parting struct {
+	http.ResponseWriter
+	drains *atomic.Bool
+}
+
+// WriteHeader implements http.ResponseWriter. A door's answers all begin with it.
+func (p *parting) WriteHeader(status int) {
+	if p.drains.Load() {
+		p.Header().Set("Connection", "close")
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (p *parting) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // Serve answers requests from the listener until ctx ends; then it drains: not ready, wait, finish what is in flight, close. It
 // returns nil after a drain that ended in its grace.

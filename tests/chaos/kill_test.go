@@ -37,8 +37,14 @@ func rounds() int {
 
 func client(t *testing.T, p *harness.Process, opts ...fountain.Option) *fountain.Client {
 	t.Helper()
+	return clientOf(t, p.URL, opts...)
+}
+
+// clientOf returns a client of a gateway that repeats no request.
+func clientOf(t *testing.T, gateway string, opts ...fountain.Option) *fountain.Client {
+	t.Helper()
 	opts = append([]fountain.Option{recorder.Option(t), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})}, opts...)
-	c, err := fountain.New(p.URL, opts...)
+	c, err := fountain.New(gateway, opts...)
 	require.NoError(t, err)
 	return c
 }

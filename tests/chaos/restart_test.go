@@ -2,16 +2,25 @@ package chaos
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/search"
+	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -61,6 +70,16 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 	gateway := serve(t, "gateway", services["kms"], metadata.Issuer, harness.EnrolmentToken(t, admin, "gateway"), "ADDR=127.0.0.1:0", "DRAIN_DELAY=1ms",
 		"TWOFACTOR_URL="+services["twofactor"], "SEARCH_URL="+services["search"], "SEQUENCE_URL="+strings.Join(addresses, ","))
 	load := harness.StartTraffic(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), workers)
+	restartInTurn(t, load, replicas, away)
+	gateway.stop()
+	for _, r := range replicas {
+		r.stop()
+	}
+}
+
+// restartInTurn restarts one after the other under load. They stay away for a while every other time.
+func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, away time.Duration) {
+	t.Helper()
 	var longest time.Duration
 	for round := range restarts() {
 		load.AwaitMore(50)
@@ -76,8 +95,108 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 	load.AwaitMore(50)
 	done, slowest := load.Stop()
 	t.Logf("%d restarts, the longest took %s; %d requests, the slowest took %s", restarts(), longest, done, slowest)
-	gateway.stop()
-	for _, r := range replicas {
-		r.stop()
+}
+
+// The only kms is restarted while users make keys, use each at once as the bearer token of another service, trade it for a token, end it, and sign in:
+// what needs the kms waits for it, whether the client called it or the gateway did for a client.
+func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
+	h := newHousehold(t)
+	users := h.editors(4)
+	_, err := h.admin.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
+	require.NoError(t, err)
+	load := harness.StartCalls(t, len(users), 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+		ctx, user := context.Background(), users[worker]
+		var key *kms.APIKeyWithSecret
+		one(func() (err error) {
+			key, err = user.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: fmt.Sprint("round ", round), Scopes: []string{"elements:read"}})
+			return err
+		})
+		one(func() error { _, err := user.KMS.GetJwks(ctx); return err })
+		if key == nil {
+			return // it has failed, and the test with it
+		}
+		one(func() error {
+			bearer := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(func(context.Context, string) (string, error) { return key.Key, nil })))
+			defer bearer.CloseIdle()
+			_, err := bearer.Sequence.ListElements(ctx, "chaos", "line", nil)
+			return err
+		})
+		one(func() error {
+			_, err := user.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "client_credentials", ClientID: &key.APIKey.ID, ClientSecret: &key.Key, Resource: &[]string{"sequence"}})
+			return err
+		})
+		one(func() error { _, err := user.KMS.RevokeAPIKey(ctx, key.APIKey.ID); return err })
+		if round%40 == 20 { // sign-ins are limited by address
+			one(func() error {
+				_, err := user.KMS.LoginUser(ctx, kms.Login{Username: fmt.Sprint("grace", worker), Password: password})
+				return err
+			})
+		}
+	})
+	restartInTurn(t, load, []*replica{h.parts["kms"]}, 3*time.Second)
+	h.stop()
+}
+
+// The only search service, with the embedded engine, is restarted while documents are written and found.
+func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
+	h := newHousehold(t)
+	_, err := h.admin.Search.CreateCollection(t.Context(), search.CollectionCreate{Name: "chaos", Fields: []search.Field{{Name: "text", Type: "string"}}})
+	require.NoError(t, err)
+	c := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token)))
+	_, err = c.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"who is there"}`)})
+	require.NoError(t, err)
+	load := harness.StartCalls(t, 4, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+		ctx := context.Background()
+		id := fmt.Sprintf("w%d-%d", worker, round)
+		document := json.RawMessage(fmt.Sprintf(`{"id":%q,"text":"who is there"}`, id))
+		one(func() error {
+			done, err := c.Search.SyncDocuments(ctx, "chaos", search.DocumentSync{Items: []search.SyncItem{{Op: search.SyncItemOpUpsert, ID: id, Document: &document}}})
+			if err == nil && done.Failed > 0 {
+				err = errors.New("the document was not taken")
+			}
+			return err
+		})
+		one(func() error {
+			_, err := c.Search.SearchDocuments(ctx, "chaos", search.DocumentSearch{Q: "there", QueryBy: []string{"text"}})
+			return err
+		})
+		one(func() error { _, err := c.Search.GetCollection(ctx, "chaos"); return err })
+		one(func() error {
+			_, err := c.Sequence.SearchElements(ctx, "chaos", sequence.ElementSearch{Q: "there"})
+			return err
+		})
+	})
+	restartInTurn(t, load, []*replica{h.parts["search"]}, 3*time.Second)
+	h.stop()
+}
+
+// The only twofactor service is restarted while users look at their factors and give codes, each of which works once.
+func TestRestart_ofTheTwofactorServiceFailsNoRequest(t *testing.T) {
+	h := newHousehold(t)
+	users := h.editors(8)
+	var seeds []string
+	for _, user := range users {
+		seeds = append(seeds, harness.Enrol(t, user, nil))
 	}
+	last := make([]int64, len(users)) // the time step of each user's last code
+	var codes atomic.Int64
+	load := harness.StartCalls(t, len(users), 200*time.Millisecond, func(worker, _ int, one func(func() error)) {
+		ctx, user := context.Background(), users[worker]
+		one(func() error { _, err := user.Twofactor.ListFactors(ctx, nil); return err })
+		now := time.Now()
+		if step := now.Unix() / 30; step > last[worker] {
+			last[worker] = step
+			one(func() error {
+				code, err := totp.GenerateCode(seeds[worker], now)
+				if err == nil {
+					_, err = user.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code})
+				}
+				return err
+			})
+			codes.Add(1)
+		}
+	})
+	restartInTurn(t, load, []*replica{h.parts["twofactor"]}, 3*time.Second)
+	t.Logf("%d codes", codes.Load())
+	h.stop()
 }

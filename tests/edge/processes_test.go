@@ -162,10 +162,10 @@ type family struct {
 	data    string
 }
 
-func startFamily(t *testing.T) family {
+func startFamily(t *testing.T, args ...string) family {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
-	p := start(t, nil, program, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	p := start(t, nil, program, append([]string{"up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, args...)...)
 	line, ok := p.stdout.line("ready ")
 	if !ok {
 		t.Fatal("fountain up ended before it was ready")

@@ -72,6 +72,11 @@ func TestRestart_ofTheOnlyGatewayFailsNoRequest(t *testing.T) {
 	restartUnderLoad(t, 1, 2*time.Second)
 }
 
+// One of two gateways is restarted after the other, and stays away for a while every other time: the other one takes the requests, and none fails.
+func TestRestart_ofTwoGatewaysInTurnFailsNoRequest(t *testing.T) {
+	restartUnderLoad(t, 2, 2*time.Second)
+}
+
 func restartUnderLoad(t *testing.T, n int, away time.Duration) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := harness.StartProcess(t, dir)

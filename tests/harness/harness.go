@@ -142,7 +142,9 @@ func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client 
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 256
 	f.tb.Cleanup(transport.CloseIdleConnections)
-	opts = append([]fountain.Option{fountain.WithHTTPClient(recorder.New(f.tb, transport).Client())}, opts...)
+	answers := recorder.New(f.tb, transport)
+	answers.Limits = url == f.Info.GatewayURL
+	opts = append([]fountain.Option{fountain.WithHTTPClient(answers.Client())}, opts...)
 	c, err := fountain.New(url, opts...)
 	require.NoError(f.tb, err)
 	return c

@@ -152,23 +152,36 @@ func (p *Process) admin(path string) []byte {
 // one before.
 func (p *Process) Bootstrap(dir, username, password string, opts ...fountain.Option) *fountain.Client {
 	p.tb.Helper()
+	return Bootstrap(p.tb, p.URL, filepath.Join(dir, "kms", "bootstrap.token"), username, password, opts...)
+}
+
+// Bootstrap does that at any gateway, with the file that the kms behind it has written.
+func Bootstrap(tb testing.TB, gateway, tokenFile, username, password string, opts ...fountain.Option) *fountain.Client {
+	tb.Helper()
 	ctx := context.Background()
-	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
-	require.NoError(p.tb, err)
+	token, err := os.ReadFile(tokenFile)
+	require.NoError(tb, err)
 	var seed string
-	opts = append([]fountain.Option{recorder.Option(p.tb), fountain.WithUser(username, password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
+	opts = append([]fountain.Option{recorder.Option(tb), fountain.WithUser(username, password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
 		return totp.GenerateCode(seed, time.Now())
 	})}, opts...)
-	c, err := fountain.New(p.URL, opts...)
-	require.NoError(p.tb, err)
+	c, err := fountain.New(gateway, opts...)
+	require.NoError(tb, err)
 	made, err := c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: username, Password: password})
-	require.NoError(p.tb, err)
-	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Invitation: &made.Invitation.Token})
-	require.NoError(p.tb, err)
-	seed = enrolment.Secret
-	before, err := totp.GenerateCode(seed, time.Now().Add(-30*time.Second))
-	require.NoError(p.tb, err)
-	_, err = c.Twofactor.ConfirmTotp(ctx, enrolment.FactorID, twofactor.TotpConfirm{Code: before})
-	require.NoError(p.tb, err)
+	require.NoError(tb, err)
+	seed = Enrol(tb, c, &made.Invitation.Token)
 	return c
+}
+
+// Enrol gives the client's user an authenticator, and returns its seed. The code that confirms it is that of the step before, so that the one of
+// this step can still be used.
+func Enrol(tb testing.TB, c *fountain.Client, invitation *string) (seed string) {
+	tb.Helper()
+	enrolment, err := c.Twofactor.EnrolTotp(context.Background(), twofactor.TotpEnrol{Invitation: invitation})
+	require.NoError(tb, err)
+	before, err := totp.GenerateCode(enrolment.Secret, time.Now().Add(-30*time.Second))
+	require.NoError(tb, err)
+	_, err = c.Twofactor.ConfirmTotp(context.Background(), enrolment.FactorID, twofactor.TotpConfirm{Code: before})
+	require.NoError(tb, err)
+	return enrolment.Secret
 }

@@ -28,22 +28,30 @@ type Traffic struct {
 // StartTraffic begins, in the scope chaos and with so many callers. What is written is sent with an Idempotency-Key, as the SDK does.
 func StartTraffic(t testing.TB, c *fountain.Client, workers int) *Traffic {
 	t.Helper()
+	return StartCalls(t, workers, 20*time.Millisecond, func(worker, round int, one func(call func() error)) { // the pause keeps it below the limit by address
+		id := fmt.Sprintf("w%d-%d", worker, round)
+		one(func() error {
+			_, err := c.Sequence.CreateElement(context.Background(), "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
+			return err
+		})
+		one(func() error {
+			_, err := c.Sequence.GetElement(context.Background(), "chaos", "line", id)
+			return err
+		})
+	})
+}
+
+// StartCalls begins with so many callers, each of which makes rounds of calls with a pause after each. A round makes its calls through one.
+func StartCalls(t testing.TB, workers int, pause time.Duration, round func(worker, round int, one func(call func() error))) *Traffic {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Traffic{t: t, cancel: cancel, failed: make(chan error, 1000)}
 	t.Cleanup(cancel)
 	for i := range workers {
 		l.all.Go(func() {
 			for j := 0; ctx.Err() == nil; j++ {
-				id := fmt.Sprintf("w%d-%d", i, j)
-				l.one(func() error {
-					_, err := c.Sequence.CreateElement(context.Background(), "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
-					return err
-				})
-				l.one(func() error {
-					_, err := c.Sequence.GetElement(context.Background(), "chaos", "line", id)
-					return err
-				})
-				time.Sleep(20 * time.Millisecond) // stay below the limit by address
+				round(i, j, l.one)
+				time.Sleep(pause)
 			}
 		})
 	}

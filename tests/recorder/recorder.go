@@ -33,6 +33,9 @@ var gateStatuses = []int{400, 404, 405, 406, 408, 413, 414, 415, 422, 429, 431, 
 type Recorder struct {
 	tb   testing.TB
 	base http.RoundTripper
+
+	// Limits demands of every success that it tells how the caller stands, as answers of the gateway do: all operations of the family have a limit.
+	Limits bool
 }
 
 // New returns a recorder over base; nil means http.DefaultTransport.
@@ -67,6 +70,13 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	if err := Check(req, res.StatusCode, res.Header, body); err != nil {
 		r.tb.Errorf("%s %s answered %d outside its contract: %v", req.Method, req.URL.Path, res.StatusCode, err)
+	}
+	if r.Limits && res.StatusCode < http.StatusBadRequest && req.Method != http.MethodOptions {
+		for _, name := range []string{"RateLimit", "RateLimit-Policy"} {
+			if res.Header.Get(name) == "" {
+				r.tb.Errorf("%s %s answered %d without %s", req.Method, req.URL.Path, res.StatusCode, name)
+			}
+		}
 	}
 	return res, nil
 }

@@ -92,5 +92,5 @@ func TestFixtures_eachHasItsRule(t *testing.T) {
 func TestFinding_saysWhere(t *testing.T) {
 	found := Check(files(t, change{"      summary: Make a thing\n", ""}), words...)
 	require.Len(t, found, 1)
-	require.Equal(t, "good.yaml:31: documented: createThing: has no summary", found[0].String())
+	require.Equal(t, "good.yaml:34: documented: createThing: has no summary", found[0].String())
 }

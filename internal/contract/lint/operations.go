@@ -11,6 +11,9 @@ import (
 // problemRef is the one problem response of the family.
 const problemRef = "common.yaml#/components/responses/Problem"
 
+// limitHeaders are the headers by which the gateway tells callers how they stand, each with its component in common.yaml.
+var limitHeaders = map[string]string{"RateLimit": "#/components/headers/RateLimit", "RateLimit-Policy": "#/components/headers/RateLimitPolicy"}
+
 var operationRules = []Rule{
 	{"security", "Every operation says its security aloud: [] when it is public.", func(f *family, r reporter) {
 		f.each(func(op operation) {
@@ -92,6 +95,21 @@ var operationRules = []Rule{
 			for _, status := range wanted {
 				if op.responses()[status] == nil {
 					op.report(r, "does not declare %s", status)
+				}
+			}
+		})
+	}},
+	{"limits-declared", "Every answer of an operation with a limit declares the common RateLimit and RateLimit-Policy, which the gateway writes.", func(f *family, r reporter) {
+		f.each(func(op operation) {
+			if op.compiled == nil || len(op.compiled.Policy.Rate) == 0 {
+				return
+			}
+			for _, status := range sortedKeys(op.responses()) {
+				ref := op.responses()[status]
+				for name, component := range limitHeaders {
+					if ref.Value != nil && (ref.Value.Headers[name] == nil || !strings.HasSuffix(ref.Value.Headers[name].Ref, component)) {
+						op.report(r, "%s must declare %s as common.yaml%s", status, name, component)
+					}
 				}
 			}
 		})

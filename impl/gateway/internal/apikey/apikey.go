@@ -25,8 +25,6 @@ const (
 	// refusalLife is how long a refused key is refused without asking again, so that a caller who does not stop costs the kms one request
 	// in this time. A key that begins to work waits no longer.
 	refusalLife = time.Second
-	// maxTrades bounds how many keys are traded at the same time.
-	maxTrades = 64
 )
 
 // Options configure a Trader. All are required.
@@ -45,7 +43,7 @@ type Trader struct {
 	clock    clock.Clock
 	kept     kept
 	running  singleflight.Group
-	places   chan struct{}
+	places   places
 	trades   *prometheus.CounterVec
 }
 
@@ -56,7 +54,7 @@ func New(o Options) (*Trader, error) {
 		return nil, err
 	}
 	t := &Trader{
-		tokens: to, verifier: o.Verifier, clock: o.Clock, places: make(chan struct{}, maxTrades),
+		tokens: to, verifier: o.Verifier, clock: o.Clock,
 		trades: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fountain_gateway_key_trades_total", Help: "API keys that the gateway traded at the kms for a token, by outcome: issued, refused, limited or failed.",
 		}, []string{"outcome"}),
@@ -81,10 +79,10 @@ func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 		return true, refusal(errors.New("the text is not that of a key"))
 	}
 	what := trade{id: id, text: text, audience: x.Operation.Word}
-	p, err := t.principal(x.Request.Context(), what)
+	p, err := t.principal(x.Request.Context(), what, x.Network())
 	if auth.IsInvalid(err) { // what the token stood on has changed since it was issued; the key may be good all the same
 		if t.kept.drop(what) {
-			p, err = t.principal(x.Request.Context(), what)
+			p, err = t.principal(x.Request.Context(), what, x.Network())
 		}
 	}
 	if err != nil {
@@ -99,12 +97,12 @@ func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 type trade struct{ id, text, audience string }
 
 // principal returns that of a kept token, or of a new one. A kept token is verified like any other, so a key, an owner or a service that was
-// ended is refused as soon as the revocation feed tells it.
-func (t *Trader) principal(ctx context.Context, what trade) (*auth.Principal, error) {
+// ended is refused as soon as the revocation feed tells it. network is the client's.
+func (t *Trader) principal(ctx context.Context, what trade, network string) (*auth.Principal, error) {
 	result, known := t.kept.get(what, t.clock.Now())
 	if !known {
 		var err error
-		if result, err = t.ask(ctx, what); err != nil {
+		if result, err = t.ask(ctx, what, network); err != nil {
 			return nil, err
 		}
 	}
@@ -122,15 +120,15 @@ func (t *Trader) principal(ctx context.Context, what trade) (*auth.Principal, er
 }
 
 // ask trades the key. Requests of one key wait for one trade, unless the key has a limit of its own: then each counts.
-func (t *Trader) ask(ctx context.Context, what trade) (outcome, error) {
+func (t *Trader) ask(ctx context.Context, what trade, network string) (outcome, error) {
 	if t.kept.counted(what) {
-		return t.once(ctx, what)
+		return t.once(ctx, what, network)
 	}
 	led := false
 	done := t.running.DoChan(what.audience+" "+what.text, func() (any, error) {
 		led = true
 		// It goes on for the others when the first one leaves; the client's timeout bounds it.
-		return t.once(context.WithoutCancel(ctx), what)
+		return t.once(context.WithoutCancel(ctx), what, network)
 	})
 	select {
 	case r := <-done:
@@ -139,7 +137,7 @@ func (t *Trader) ask(ctx context.Context, what trade) (outcome, error) {
 		}
 		result := r.Val.(outcome)
 		if result.counted && !led {
-			return t.once(ctx, what) // one token counts for one request
+			return t.once(ctx, what, network) // one token counts for one request
 		}
 		return result, nil
 	case <-ctx.Done():
@@ -148,13 +146,11 @@ func (t *Trader) ask(ctx context.Context, what trade) (outcome, error) {
 }
 
 // once asks the kms and keeps what it says.
-func (t *Trader) once(ctx context.Context, what trade) (outcome, error) {
-	select {
-	case t.places <- struct{}{}:
-		defer func() { <-t.places }()
-	default:
+func (t *Trader) once(ctx context.Context, what trade, network string) (outcome, error) {
+	if !t.places.take(network) {
 		return outcome{}, problem.New(problem.Overloaded, "Too many API keys are being checked right now.").WithRetryAfter(time.Second)
 	}
+	defer t.places.leave(network)
 	result, err := t.tokens.issue(ctx, what)
 	t.trades.WithLabelValues(label(result, err)).Inc()
 	if err != nil {

@@ -98,6 +98,10 @@ var passedBack = map[string]bool{
 // ours are the response headers that the gateway sets itself.
 var ours = map[string]bool{"X-Request-Id": true, "X-Content-Type-Options": true, "Content-Length": true, "Date": true}
 
+// limits tell the caller how it stands with the gateway's limits, where there are any. Every contract of the family declares them, so that a
+// service could write over them.
+var limits = map[string]bool{"Ratelimit": true, "Ratelimit-Policy": true}
+
 // responseHeader puts what the client may know of a service's header into the answer. What the gateway says of storing the answer holds,
 // unless the contract leaves that to the service.
 func responseHeader(to http.Header, op *contract.Operation, res *upstream.Response) {
@@ -105,6 +109,9 @@ func responseHeader(to http.Header, op *contract.Operation, res *upstream.Respon
 	_, decided := to["Cache-Control"]
 	for name, values := range res.Header {
 		if ours[name] || !passedBack[name] && !op.DeclaresResponseHeader(status, name) || op.Mount != "" && dropped(name) {
+			continue
+		}
+		if to[name] != nil && limits[name] {
 			continue
 		}
 		if name == "Cache-Control" && decided && !op.DeclaresResponseHeader(status, name) {

@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -77,7 +76,7 @@ func set(x *httpserver.Exchange, name, value string) {
 func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	switch p.Key {
 	case "ip":
-		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, network(x)), true
+		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, x.Network()), true
 	case "operation":
 		return ratelimit.NewKey(p.Name, "operation", x.Operation.Word, x.Operation.ID), true
 	case "sub":
@@ -90,22 +89,6 @@ func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 		}
 	}
 	return ratelimit.Key{}, false
-}
-
-// ipv6Network is how many bits of an IPv6 address name the network that one customer gets at the least (RFC 6177): who has one address
-// has all of those below them.
-const ipv6Network = 64
-
-// network returns what a limit by address counts by: an IPv4 address, or the network of an IPv6 one.
-func network(x *httpserver.Exchange) string {
-	ip := x.ClientIP
-	if ip.Is4() {
-		return x.Client()
-	}
-	if ip = ip.Unmap().WithZone(""); !ip.Is6() {
-		return ip.String()
-	}
-	return netip.PrefixFrom(ip, ipv6Network).Masked().String()
 }
 
 // Concurrency admits as many requests of an operation at a time as its contract says.

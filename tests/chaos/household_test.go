@@ -1,0 +1,76 @@
+package chaos
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// household is a family of which every service is a process of its own, one of each, as the compose file has it.
+type household struct {
+	t       *testing.T
+	parts   map[string]*replica
+	gateway string // URL
+	admin   *fountain.Client
+}
+
+// newHousehold starts all, and makes the first administrator. Services drain for longer than the gateway takes to see that.
+func newHousehold(t *testing.T) *household {
+	t.Helper()
+	h := &household{t: t, parts: map[string]*replica{}}
+	addresses := map[string]string{}
+	for _, word := range []string{"kms", "twofactor", "search", "sequence", "gateway"} {
+		addresses[word] = "http://" + freeAddress(t)
+	}
+	h.gateway = addresses["gateway"]
+	data := t.TempDir()
+	start := func(word string, settings ...string) {
+		at, err := url.Parse(addresses[word])
+		require.NoError(t, err)
+		h.parts[word] = serve(t, word, addresses["kms"], h.gateway, "", append([]string{
+			"ADDR=" + at.Host, "DRAIN_DELAY=2500ms", "TRUSTED_PROXIES=127.0.0.0/8", "DATA_DIR=" + filepath.Join(data, word),
+			"ENROL_TOKEN_FILE=" + filepath.Join(data, "kms", "enrol", word, "token"),
+		}, settings...)...)
+	}
+	start("kms")
+	start("twofactor")
+	start("search")
+	start("sequence", "SEARCH_URL="+addresses["search"])
+	start("gateway", "TWOFACTOR_URL="+addresses["twofactor"], "SEARCH_URL="+addresses["search"], "SEQUENCE_URL="+addresses["sequence"])
+	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(data, "kms", "bootstrap.token"), "ada", password)
+	return h
+}
+
+// editors are clients of as many users, none of which repeats a request.
+func (h *household) editors(n int) []*fountain.Client {
+	h.t.Helper()
+	var out []*fountain.Client
+	for i := range n {
+		name := fmt.Sprintf("grace%d", i)
+		_, err := h.admin.KMS.CreateUser(h.t.Context(), kms.UserCreate{Username: name, Password: password, Roles: []string{"editor"}})
+		require.NoError(h.t, err)
+		out = append(out, h.client(fountain.WithUser(name, password)))
+	}
+	return out
+}
+
+// client reaches the household through its gateway, and repeats no request.
+func (h *household) client(opts ...fountain.Option) *fountain.Client {
+	h.t.Helper()
+	return clientOf(h.t, h.gateway, opts...)
+}
+
+// stop ends all, the gateway first.
+func (h *household) stop() {
+	h.t.Helper()
+	for _, word := range []string{"gateway", "sequence", "search", "twofactor", "kms"} {
+		h.parts[word].stop()
+	}
+}
