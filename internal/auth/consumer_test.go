@@ -22,7 +22,7 @@ import (
 
 // consumer is what a service of others uses (clients/fountain/verify), with the keys of the world published. It may share no code with this
 // package, so the tests below hold them against each other.
-func (w *world) consumer(t testing.TB) *verify.Verifier {
+func (w *world) consumer(t testing.TB, audience string) *verify.Verifier {
 	t.Helper()
 	set := map[string]any{"keys": []map[string]string{
 		{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1", "x": base64.RawURLEncoding.EncodeToString(w.key.Public().(ed25519.PublicKey))},
@@ -30,7 +30,7 @@ func (w *world) consumer(t testing.TB) *verify.Verifier {
 	}}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(rw).Encode(set) }))
 	t.Cleanup(server.Close)
-	v, err := verify.New(verify.Config{Issuer: issuer, Audience: "kms", JWKSURL: server.URL, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)})
+	v, err := verify.New(verify.Config{Issuer: issuer, Audience: audience, JWKSURL: server.URL, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	require.NoError(t, v.Ready(t.Context()))
 	return v
@@ -118,7 +118,7 @@ func fine(t testing.TB, w *world) map[string]string {
 
 func TestConsumer_judgesAsTheFamilyDoes(t *testing.T) {
 	w := newWorld(t)
-	v := w.consumer(t)
+	v := w.consumer(t, "kms")
 	for name, token := range single(t, w) {
 		_, ours := w.verifier.Verify(t.Context(), token, "kms")
 		require.ErrorIs(t, ours, problem.InvalidToken, name)
@@ -154,7 +154,7 @@ func TestConsumer_acceptsNoTokenThatIsForOthersToo(t *testing.T) {
 	token := w.sign(t, header(), claims())
 	_, err := w.verifier.Verify(t.Context(), token, "kms")
 	require.NoError(t, err)
-	_, err = w.consumer(t).Verify(t.Context(), token)
+	_, err = w.consumer(t, "kms").Verify(t.Context(), token)
 	var refusal *verify.Problem
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, "invalid_token", refusal.Code)
@@ -163,7 +163,7 @@ func TestConsumer_acceptsNoTokenThatIsForOthersToo(t *testing.T) {
 // Headers and claims of any text, signed as they are, get the same verdict of both.
 func FuzzConsumer(f *testing.F) {
 	w := newWorld(f)
-	v := w.consumer(f)
+	v := w.consumer(f, "kms")
 	for _, token := range single(f, w) {
 		parts := strings.Split(token, ".")
 		if len(parts) != 3 || len(token) > 4096 {
