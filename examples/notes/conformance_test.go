@@ -40,14 +40,18 @@ const (
 	none   = ""
 )
 
-// TestConformance_given asks the service at NOTES_URL, with the tokens of the environment variables above; NOTES_GUARD names what stands before it (nobody,
-// verifier, gateway; default: gateway). Without NOTES_URL it asks the server in Go, as TestConformance_go does.
-func TestConformance_given(t *testing.T) {
-	url := os.Getenv("NOTES_URL")
-	if url == "" {
-		conform(t, startGo(t))
-		return
+// The servers in Go and in Node do what the contract says. With NOTES_URL one that runs elsewhere is asked too, behind a gateway for example, with the tokens of
+// the environment variables above; NOTES_GUARD says what stands before it (nobody, verifier or gateway, which is the default).
+func TestConformance(t *testing.T) {
+	t.Run("go", func(t *testing.T) { conform(t, startGo(t)) })
+	t.Run("node", func(t *testing.T) { conform(t, startNode(t)) })
+	if url := os.Getenv("NOTES_URL"); url != "" {
+		t.Run("given", func(t *testing.T) { conform(t, given(t, url)) })
 	}
+}
+
+func given(t *testing.T, url string) target {
+	t.Helper()
 	to := target{url: strings.TrimSuffix(url, "/"), tokens: map[string]string{}, guard: gateway}
 	if name := os.Getenv("NOTES_GUARD"); name != "" {
 		to.guard = guard(slices.Index([]string{"nobody", "verifier", "gateway"}, name))
@@ -57,12 +61,8 @@ func TestConformance_given(t *testing.T) {
 		to.tokens[who] = os.Getenv(who)
 		require.NotEmpty(t, to.tokens[who], who)
 	}
-	conform(t, to)
+	return to
 }
-
-func TestConformance_go(t *testing.T) { conform(t, startGo(t)) }
-
-func TestConformance_node(t *testing.T) { conform(t, startNode(t)) }
 
 // exchange is a request and what must come of it.
 type exchange struct {
