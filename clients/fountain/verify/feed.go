@@ -96,8 +96,8 @@ func (f *follower) silent() bool {
 }
 
 func (f *follower) silentLocked() bool {
-	age := f.config.Now().Sub(f.heard) // by the monotonic clock, where Now has one
-	return f.heard.IsZero() || age > MaxSilence || age < -leeway
+	age := f.config.Now().Sub(f.heard)       // by the monotonic clock, where Now has one
+	return age > MaxSilence || age < -leeway // never heard: a long time ago
 }
 
 // ended reports whether the principal's token was ended; errSilent when it can't be told.

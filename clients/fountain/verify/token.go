@@ -20,45 +20,42 @@ const (
 	typ      = "at+jwt"         // RFC 9068, section 2.1
 )
 
-// tokenHeader is the JOSE header as the family writes it.
-type tokenHeader struct{ algorithm, keyID string }
-
 // readHeader splits a token and reads its header strictly, before any key is looked for: what can't be an access token causes no call.
-func readHeader(token string) (tokenHeader, error) {
+func readHeader(token string) (kid string, err error) {
 	if len(token) > maxToken {
-		return tokenHeader{}, errors.New("the token is too long")
+		return "", errors.New("the token is too long")
 	}
 	if strings.Count(token, ".") != 2 || strings.ContainsFunc(token, notTokenCharacter) {
-		return tokenHeader{}, errors.New("the token is not three parts of base64url") // Go's decoder passes over line ends
+		return "", errors.New("the token is not three parts of base64url") // Go's decoder passes over line ends
 	}
 	parts := strings.Split(token, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
 	if err != nil {
-		return tokenHeader{}, errors.New("the header is not base64url")
+		return "", errors.New("the header is not base64url")
 	}
 	claims, err := base64.RawURLEncoding.Strict().DecodeString(parts[1])
 	if err != nil {
-		return tokenHeader{}, errors.New("the claims are not base64url")
+		return "", errors.New("the claims are not base64url")
 	}
-	h, err := decodeHeader(raw)
+	kid, err = decodeHeader(raw)
 	if err != nil {
-		return h, fmt.Errorf("header: %w", err)
+		return "", fmt.Errorf("header: %w", err)
 	}
 	if err := checkObject(claims, plainClaim); err != nil {
-		return h, fmt.Errorf("claims: %w", err)
+		return "", fmt.Errorf("claims: %w", err)
 	}
-	return h, nil
+	return kid, nil
 }
 
 func notTokenCharacter(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
 }
 
-// decodeHeader reads exactly three members. Any further one is refused: jwk, jku, x5u and x5c would offer the caller's own key, crit would ask for
-// rules that nobody here keeps.
-func decodeHeader(raw []byte) (tokenHeader, error) {
+// decodeHeader reads exactly three members: alg, kid and typ. Any further one is refused: jwk, jku, x5u and x5c would offer the caller's own key, crit
+// would ask for rules that nobody here keeps.
+func decodeHeader(raw []byte) (kid string, err error) {
 	found := map[string]string{}
-	err := checkObject(raw, func(member string, value json.RawMessage) error {
+	err = checkObject(raw, func(member string, value json.RawMessage) error {
 		var text *string
 		if json.Unmarshal(value, &text) != nil || text == nil {
 			return errors.New("a member is no text")
@@ -67,13 +64,13 @@ func decodeHeader(raw []byte) (tokenHeader, error) {
 		return nil
 	})
 	if err != nil {
-		return tokenHeader{}, err
+		return "", err
 	}
-	h := tokenHeader{found["alg"], found["kid"]}
-	if len(found) != 3 || found["typ"] != typ || h.keyID == "" || len(h.keyID) > maxKeyID || h.algorithm != "EdDSA" && h.algorithm != "ES256" {
-		return h, errors.New("it is not alg, kid and typ of the family's access tokens")
+	kid = found["kid"]
+	if len(found) != 3 || found["typ"] != typ || kid == "" || len(kid) > maxKeyID || found["alg"] != "EdDSA" && found["alg"] != "ES256" {
+		return "", errors.New("it is not alg, kid and typ of the family's access tokens")
 	}
-	return h, nil
+	return kid, nil
 }
 
 // plainClaim refuses a name that encoding/json would take for another, for it ignores case, and a time that is no number (RFC 7519, section 2; the
@@ -109,11 +106,8 @@ type claims struct {
 	Tenant    string   `json:"tenant"`
 }
 
-// readClaims verifies the signature with the key that the header names, and the claims.
-func readClaims(token string, h tokenHeader, key publicKey, c Config) (*Principal, error) {
-	if h.algorithm != key.algorithm {
-		return nil, errors.New("alg is not that of the key")
-	}
+// readClaims verifies the signature with the key that the header names and that key's algorithm, and the claims.
+func readClaims(token string, key publicKey, c Config) (*Principal, error) {
 	switch key.key.(type) {
 	case ed25519.PublicKey, *ecdsa.PublicKey:
 	default:

@@ -142,18 +142,18 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Principal, error)
 		p.Detail = "This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials)."
 		return nil, p
 	}
-	h, err := readHeader(token)
+	kid, err := readHeader(token)
 	if err != nil {
 		return nil, v.invalidToken(err)
 	}
-	key, err := v.keys.find(ctx, h.keyID)
+	key, err := v.keys.find(ctx, kid)
 	if errors.Is(err, errUnknownKey) {
 		return nil, v.invalidToken(err)
 	}
 	if err != nil {
 		return nil, v.unavailable("The keys that verify tokens cannot be had.", err)
 	}
-	p, err := readClaims(token, h, key, v.config)
+	p, err := readClaims(token, key, v.config)
 	if err != nil {
 		return nil, v.invalidToken(err)
 	}
