@@ -37,7 +37,7 @@ var (
 // Feed says how the revocation feed is read. APIKey is required.
 type Feed struct {
 	// APIKey returns the text of the API key of the service itself, which has the scope revocations:read. It is called whenever a token is needed, so
-	// that a key in a file can be replaced.
+	// that a key in a file can be replaced: one that was got by enrolment ends after a year.
 	APIKey func() (string, error)
 	// KMSURL is the address of the kms or of a gateway before it, without /kms/v1; default: the issuer.
 	KMSURL string

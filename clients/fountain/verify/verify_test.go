@@ -88,6 +88,19 @@ func TestNew_saysAloudThatTheFeedIsNotFollowed(t *testing.T) {
 	require.Empty(t, out.String())
 }
 
+// BenchmarkVerify is what a request costs: each verifies its signature anew.
+func BenchmarkVerify(b *testing.B) {
+	i := newIssuer(b, "k1")
+	v := i.verifier()
+	token := i.token("k1", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(b.Context(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	i := newIssuer(f, "k1")
 	v := i.verifier()
