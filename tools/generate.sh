@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes generated/*api and clients/* from openapi/*.yaml, and the stubs of examples/notes from its contract, with the pinned oapi-codegen. Run it by `make generate`.
+# Makes generated/*api and clients/* from openapi/*.yaml, and the stubs of examples/notes, with the pinned oapi-codegen. Run it by `make generate`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -10,8 +10,8 @@ import (
 )
 
 // ReadPolicy makes the policy that an OpenAPI 3.0 document says, as the gateway reads it: scopes from security (the scheme of type oauth2; an X-OTP header
-// beside it asks for nothing), and principals, roles and stepUp from x-fountain, which an operation inherits from its path and the root. The
-// document is JSON in one text; YAML is turned into it when the service is built.
+// beside it asks for nothing), and principals, roles and stepUp from x-fountain, which an operation inherits from its path and the root. A dynamic
+// stepUp is left to the handler (Verifier.StepUp). The document is JSON in one text; a service whose contract is YAML turns it into JSON.
 //
 // The paths of the policy have the base path of the first server before them.
 func ReadPolicy(openapi []byte) (Policy, error) {

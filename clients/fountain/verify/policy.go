@@ -16,8 +16,7 @@ type Policy map[string]Rule
 // 405: nothing is reachable that it does not name. HEAD needs an entry of its own.
 //
 // The router behind it must mean the same by a path. So a path that two routers could read differently is 404: escapes of characters that need none,
-// encoded slashes, empty and dot segments. Of several templates the one whose first differing segment is literal is meant, as with net/http and
-// chi.
+// encoded slashes, empty and dot segments. Of several templates the one whose first differing segment is literal is meant, as with net/http and chi.
 func (v *Verifier) Guard(p Policy) (func(http.Handler) http.Handler, error) {
 	t, err := newTable(p)
 	if err != nil {
@@ -85,17 +84,20 @@ func newTable(p Policy) (table, error) {
 	return t, nil
 }
 
-// compile splits a template into segments.
+// compile splits a template into segments; "/" has none.
 func compile(path string) ([]string, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, errors.New("a path begins with a slash")
+	}
+	if path == "/" {
+		return nil, nil
 	}
 	segments := strings.Split(path[1:], "/")
 	for i, s := range segments {
 		switch {
 		case len(s) > 2 && s[0] == '{' && s[len(s)-1] == '}' && !strings.ContainsAny(s[1:len(s)-1], "{}.*"):
 			segments[i] = ""
-		case s == "" && len(segments) > 1, s == ".", s == "..", strings.ContainsFunc(s, needsEscape):
+		case s == "", s == ".", s == "..", strings.ContainsFunc(s, needsEscape):
 			return nil, errors.New("a segment is literal text or one {parameter}")
 		}
 	}
@@ -173,9 +175,12 @@ func split(path string) ([]string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, false
 	}
+	if path == "/" {
+		return nil, true
+	}
 	segments := strings.Split(path[1:], "/")
 	for _, s := range segments {
-		if s == "" && len(segments) > 1 || s == "." || s == ".." || !plainlyEscaped(s) {
+		if s == "" || s == "." || s == ".." || !plainlyEscaped(s) {
 			return nil, false
 		}
 	}
@@ -214,7 +219,7 @@ func (t template) fits(segments []string) bool {
 		return false
 	}
 	for i, s := range t.segments {
-		if s == "" && segments[i] == "" || s != "" && s != segments[i] {
+		if s != "" && s != segments[i] {
 			return false
 		}
 	}

@@ -139,12 +139,16 @@ func TestGuard_refusesPathsThatTwoRoutersReadDifferently(t *testing.T) {
 
 // What the guard calls a path, net/http and chi call it too: else a request would be judged by the rule of another operation.
 func FuzzGuard(f *testing.F) {
-	templates := []string{"/notes", "/notes/{id}", "/notes/recent", "/notes/{id}/tags", "/notes/{id}/tags/{tag}", "/a:b", "/{x}"}
+	templates := []string{"/notes", "/notes/{id}", "/notes/recent", "/notes/{id}/tags", "/notes/{id}/tags/{tag}", "/a:b", "/{x}", "/"}
 	p, mux, router := Policy{}, http.NewServeMux(), chi.NewRouter()
 	for _, path := range templates {
 		p["GET "+path] = Public()
 		named := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(path)) })
-		mux.Handle("GET "+path, named)
+		pattern := path
+		if path == "/" { // for net/http a slash at the end is everything below
+			pattern = "/{$}"
+		}
+		mux.Handle("GET "+pattern, named)
 		router.Get(path, named.ServeHTTP)
 	}
 	t, err := newTable(p)
@@ -202,6 +206,14 @@ func TestGuard_refusesAPolicyThatIsUnclear(t *testing.T) {
 		_, err := v.Guard(p)
 		require.Error(t, err, name)
 	}
+	t.Run("but the root is a path", func(t *testing.T) {
+		root, err := newTable(Policy{"GET /": Public()})
+		require.NoError(t, err)
+		for path, found := range map[string]bool{"/": true, "/a": false, "//": false} {
+			_, refusal := root.find(&http.Request{Method: "GET", URL: &url.URL{Path: path}})
+			require.Equal(t, found, refusal == nil, path)
+		}
+	})
 	_, err := v.Guard(Policy{"GET /a/{x}": Require(), "POST /a/{y}": Require(), "GET /": Require()})
 	require.NoError(t, err)
 	require.Panics(t, func() { v.Protect(Rule{}, http.NotFoundHandler()) })

@@ -27,7 +27,8 @@ type Config struct {
 	// Feed is how the service learns what has ended before its time; nil: it does not.
 	Feed *Feed
 
-	// Client makes the calls for keys and feed. It follows no redirect, whatever it says of them. Default: one of its own.
+	// Client makes the calls for keys and feed. It follows no redirect, and a call ends after at most 9 seconds, whatever it says of both. Default: one of
+	// its own.
 	Client *http.Client
 	// Refuse writes a refusal; default: WriteProblem.
 	Refuse func(w http.ResponseWriter, r *http.Request, p *Problem)
@@ -44,8 +45,8 @@ type Verifier struct {
 	feed   *follower // nil: without
 }
 
-// name is the form of a registered service's name (openapi/kms.yaml, ServiceCreate).
-var name = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
+// serviceName is the form of a registered service's name (openapi/kms.yaml, ServiceCreate).
+var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
 
 // New returns a verifier. It makes no call: keys are fetched when the first token comes, the feed is read by Run.
 func New(c Config) (*Verifier, error) {
@@ -54,7 +55,7 @@ func New(c Config) (*Verifier, error) {
 			return nil, fmt.Errorf("verify: %s is not an http or https URL", what)
 		}
 	}
-	if !name.MatchString(c.Audience) {
+	if !serviceName.MatchString(c.Audience) {
 		return nil, errors.New("verify: Audience is not the name of a registered service")
 	}
 	if c.Log == nil {
@@ -66,10 +67,11 @@ func New(c Config) (*Verifier, error) {
 	if c.Refuse == nil {
 		c.Refuse = WriteProblem
 	}
-	client := http.Client{Timeout: time.Minute}
+	var client http.Client
 	if c.Client != nil {
 		client = *c.Client
 	}
+	client.Timeout = 0 // every call has its own; the feed's is long
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.Client = &client
 	v := &Verifier{config: c, keys: newKeySet(c)}
@@ -78,8 +80,10 @@ func New(c Config) (*Verifier, error) {
 		return v, nil
 	}
 	var err error
-	v.feed, err = newFollower(*c.Feed, c)
-	return v, err
+	if v.feed, err = newFollower(*c.Feed, c); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 func isHTTP(text string) bool {
