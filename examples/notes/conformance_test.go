@@ -102,6 +102,7 @@ var life = []exchange{
 		challenge: `acr_values="aal2"`},
 	{name: "unknown path", as: author, method: "GET", path: "/other", status: 404, code: "not_found"},
 	{name: "unknown method", as: author, method: "PATCH", path: "/notes", needs: verifier, status: 405, code: "method_not_allowed"},
+	{name: "body too large", as: author, method: "POST", path: "/notes", body: `{"title":"a","text":"` + strings.Repeat("x", 70_000) + `"}`, status: 413, code: "body_too_large"},
 	{name: "no title", as: author, method: "POST", path: "/notes", body: `{"text":""}`, needs: verifier, status: 422, code: "invalid_body"},
 	{name: "title too long", as: author, method: "POST", path: "/notes", body: `{"title":"` + strings.Repeat("é", 201) + `","text":""}`, needs: verifier, status: 422, code: "invalid_body"},
 	{name: "unknown property", as: author, method: "POST", path: "/notes", body: `{"title":"a","text":"b","owner":"usr_2"}`, needs: gateway, status: 422, code: "invalid_body"},

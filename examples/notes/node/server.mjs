@@ -39,9 +39,9 @@ async function draft(request) {
   const parts = []
   let size = 0
   for await (const part of request) {
-    if ((size += part.length) > maxBody) throw new Problem(413, 'body_too_large', 'Body too large', 'The body is too large.')
-    parts.push(part)
+    if ((size += part.length) <= maxBody) parts.push(part) // the rest is read and dropped: leaving here would cut the connection before the answer
   }
+  if (size > maxBody) throw new Problem(413, 'body_too_large', 'Body too large', 'The body is larger than this operation accepts.')
   const { title, text } = JSON.parse(Buffer.concat(parts).toString()) // the gateway has held it against the contract
   return { title, text }
 }

@@ -31,6 +31,8 @@ const columns = "seq, id, title, text, version, created_at, updated_at"
 
 // Store keeps notes. It is safe for concurrent use.
 type Store struct {
+	Max int // notes of one owner; Open sets domain.MaxNotes
+
 	db  *sql.DB
 	now func() time.Time
 }
@@ -46,7 +48,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (*Store, error
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, errors.Join(fmt.Errorf("make tables: %w", err), db.Close())
 	}
-	return &Store{db, now}, nil
+	return &Store{Max: domain.MaxNotes, db: db, now: now}, nil
 }
 
 // Close ends the connections.
@@ -57,7 +59,7 @@ func (s *Store) Create(ctx context.Context, owner string, d domain.Draft) (domai
 	now := s.now().UnixMicro()
 	row := s.db.QueryRowContext(ctx, `INSERT INTO notes (id, owner, title, text, version, created_at, updated_at)
 		SELECT ?, ?, ?, ?, 1, ?, ? WHERE (SELECT count(*) FROM notes WHERE owner = ?) < ? RETURNING `+columns,
-		domain.NewID(), owner, d.Title, d.Text, now, now, owner, domain.MaxNotes)
+		domain.NewID(), owner, d.Title, d.Text, now, now, owner, s.Max)
 	return scanned(row, "create note", domain.ErrFull)
 }
 

@@ -69,6 +69,20 @@ func TestStore_keepsOwnersApart(t *testing.T) {
 	require.Equal(t, []domain.Note{n}, mine)
 }
 
+// What one owner keeps is bounded, and does not concern another.
+func TestCreate_isBounded(t *testing.T) {
+	s := open(t)
+	s.Max = 2
+	for range 2 {
+		_, err := s.Create(t.Context(), "usr_1", domain.Draft{Title: "a"})
+		require.NoError(t, err)
+	}
+	_, err := s.Create(t.Context(), "usr_1", domain.Draft{Title: "a"})
+	require.ErrorIs(t, err, domain.ErrFull)
+	_, err = s.Create(t.Context(), "usr_2", domain.Draft{Title: "a"})
+	require.NoError(t, err)
+}
+
 func TestDraft_isBounded(t *testing.T) {
 	require.NoError(t, domain.Draft{Title: "é"}.Check())
 	require.ErrorIs(t, domain.Draft{}.Check(), domain.ErrInvalid)
