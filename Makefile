@@ -46,6 +46,10 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone (needs Node and npm)
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
 
+.PHONY: examples
+examples: ## Build and test the services of one's own in examples/, in Go and in Node (needs Node)
+	cd examples/notes && $(GO) build -o /dev/null . && $(GO) test -count=1 -timeout 5m ./... && node --test node/server.test.mjs
+
 .PHONY: bench
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
@@ -74,7 +78,7 @@ generate: ## Make generated/ and the clients from openapi/ again
 check: check-generated lint breaking race ## Run every check: generated files, style, contracts, tests with -race
 
 # Compared with the index, so that a change in progress passes once it is added.
-GENERATED := generated ':(glob)clients/**/*.gen.go'
+GENERATED := generated ':(glob)clients/**/*.gen.go' ':(glob)examples/**/*.gen.go'
 .PHONY: check-generated
 check-generated: generate
 	@git --no-pager diff --stat --exit-code -- $(GENERATED) && \
@@ -94,6 +98,7 @@ lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
 	cd tests/bench/peers && $(GO) vet ./...
+	cd examples/notes && $(GO) vet ./... && $(GO) tool -modfile=../../tools/lint/go.mod staticcheck . ./internal/domain ./internal/handlers ./internal/store
 
 .PHONY: breaking
 breaking: ## Refuse a contract change that breaks clients of the last release

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes generated/*api and clients/* from openapi/*.yaml with the pinned oapi-codegen. Run it by `make generate`.
+# Makes generated/*api and clients/* from openapi/*.yaml, and the stubs of examples/notes, with the pinned oapi-codegen. Run it by `make generate`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,3 +30,7 @@ for word in gateway kms search sequence twofactor; do
   generate oapi-config.yaml "${word}api" types,chi-server,strict-server "generated/${word}api/${word}api.gen.go" "$work/$word.yaml"
   generate "$client_config" "$word" types,client "clients/$word/$word.gen.go" "$work/$word.yaml"
 done
+
+# The example has a contract and a module of its own.
+cd examples/notes
+go tool -modfile=../../tools/codegen/go.mod oapi-codegen -config oapi-config.yaml notes.yaml

@@ -21,6 +21,10 @@ import (
 
 const module = "github.com/fountainai/fountain"
 
+// consumer is the package by which services of others verify tokens. It is the exception among the clients: golang-jwt and the standard library are all
+// that it imports, and the SDK does not import it.
+const consumer = "clients/fountain/verify"
+
 // pkg is what go list says about one package.
 type pkg struct {
 	ImportPath   string
@@ -78,8 +82,10 @@ func mayImport(from, to string) bool {
 			return service(to) == service(from)
 		}
 		return within(to, "internal") || within(to, "generated") || within(to, "clients") || to == "openapi"
+	case from == consumer:
+		return false
 	case within(from, "clients"):
-		return within(to, "clients")
+		return within(to, "clients") && to != consumer
 	case within(from, "generated"):
 		return to == "generated/commonapi"
 	case within(from, "internal"):
@@ -90,13 +96,19 @@ func mayImport(from, to string) bool {
 	return false
 }
 
-// mayTest says what a test may import beyond what its package may: for the contracts the lint, and for the commands the
-// recorder, which every test that talks to a family uses.
+// mayTest says what a test may import beyond what its package may: for the contracts the lint, for package auth what services of others verify tokens
+// with, and for the commands the recorder, which every test that talks to a family uses.
 func mayTest(from, to string) bool {
 	if mayImport(from, to) || from == to {
 		return true
 	}
-	return from == "openapi" && within(to, "internal/contract") || within(from, "cmd") && to == "tests/recorder"
+	switch {
+	case from == "openapi":
+		return within(to, "internal/contract")
+	case from == "internal/auth": // the same attacks for both
+		return to == consumer
+	}
+	return within(from, "cmd") && to == "tests/recorder"
 }
 
 func TestImports_keepTheHouse(t *testing.T) {
@@ -126,9 +138,20 @@ func TestClients_dependOnNothingServerSide(t *testing.T) {
 			inside, isLocal := local(dep)
 			switch {
 			case isLocal && !within(inside, "clients"),
-				strings.Contains(dep, "go-chi/chi"), strings.Contains(dep, "kin-openapi"), strings.Contains(dep, "golang-jwt"), strings.Contains(dep, "sqlx"):
+				strings.Contains(dep, "go-chi/chi"), strings.Contains(dep, "kin-openapi"), strings.Contains(dep, "sqlx"),
+				strings.Contains(dep, "golang-jwt") && p.ImportPath != module+"/"+consumer:
 				t.Errorf("%s depends on %s", p.ImportPath, dep)
 			}
+		}
+	}
+}
+
+func TestConsumer_dependsOnGolangJWTAlone(t *testing.T) {
+	packages := list(t, "-deps", "./"+consumer)
+	require.NotEmpty(t, packages)
+	for _, p := range packages {
+		if !p.Standard && p.ImportPath != module+"/"+consumer && !within(p.ImportPath, "github.com/golang-jwt/jwt/v5") {
+			t.Errorf("%s depends on %s", consumer, p.ImportPath)
 		}
 	}
 }
@@ -200,7 +223,7 @@ func TestMayImport_refusesWhatTheDesignForbids(t *testing.T) {
 	for _, c := range [][2]string{
 		{"impl/kms", "impl/search"}, {"impl/kms/internal/a", "impl/search/internal/b"}, {"clients/kms", "internal/auth"}, {"cmd/fountain", "impl/kms/internal/user"},
 		{"internal/store", "clients/kms"}, {"internal/auth", "impl/kms"}, {"generated/kmsapi", "internal/problem"}, {"tests/e2e", "internal/store"}, {"tests/e2e", "impl/kms/internal/user"},
-		{"openapi", "internal/contract"}, {"impl/family", "generated/kmsapi"},
+		{"openapi", "internal/contract"}, {"impl/family", "generated/kmsapi"}, {"clients/fountain", consumer}, {consumer, "clients/kms"}, {"internal/auth", consumer},
 	} {
 		require.False(t, mayImport(c[0], c[1]), "%s -> %s", c[0], c[1])
 	}

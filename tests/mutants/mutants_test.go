@@ -73,6 +73,32 @@ var mutants = []mutant{
 	// What a message may be.
 	{"host", "internal/httpserver/stations.go", "if calling == byOther {", "if false {"},
 	{"Connection", "internal/httpserver/guard.go", "if err := connectionOptions(r.Header); err != nil {", "if err := connectionOptions(nil); err != nil {"},
+
+	// What services of others check (clients/fountain/verify).
+	{"consumer: audience", "clients/fountain/verify/token.go", ", jwt.WithAudience(c.Audience)", ""},
+	{"consumer: one audience", "clients/fountain/verify/token.go", "if len(c.Audience) != 1 {", "if false {"},
+	{"consumer: issuer", "clients/fountain/verify/token.go", "jwt.WithIssuer(c.Issuer), ", ""},
+	{"consumer: expiry", "clients/fountain/verify/token.go", "jwt.WithExpirationRequired(), ", ""},
+	{"consumer: typ", "clients/fountain/verify/token.go", "found[\"typ\"] != typ || ", ""},
+	{"consumer: header members", "clients/fountain/verify/token.go", "len(found) != 3 || ", ""},
+	{"consumer: members named twice", "clients/fountain/verify/object.go", "if strings.EqualFold(earlier, name) {", "if strings.EqualFold(earlier, name) && false {"},
+	{"consumer: escaped names", "clients/fountain/verify/object.go", "if len(written) < 2 || strings.Contains(written, `\\`) {", "if len(written) < 2 {"},
+	{"consumer: text after", "clients/fountain/verify/object.go", "!errors.Is(err, io.EOF) {", "errors.Is(err, io.ErrUnexpectedEOF) {"},
+	{"consumer: issuer of metadata", "clients/fountain/verify/keys.go", " || m.Issuer != c.Issuer", ""},
+	{"consumer: unknown kids", "clients/fountain/verify/keys.go", "since >= interval:", "since >= interval, true:"},
+	{"consumer: keys too old", "clients/fountain/verify/keys.go", "s.keys != nil && now.Sub(s.fetched) < keysMaxStale", "s.keys != nil"},
+	{"consumer: redirects", "clients/fountain/verify/verify.go", "return http.ErrUseLastResponse", "return nil"},
+	{"consumer: scopes", "clients/fountain/verify/rule.go", "if !slices.ContainsFunc(r.Scopes, func", "if false && !slices.ContainsFunc(r.Scopes, func"},
+	{"consumer: principals", "clients/fountain/verify/rule.go", "if len(r.Principals) > 0 && !slices.Contains(r.Principals, p.Kind) {", "if false {"},
+	{"consumer: roles", "clients/fountain/verify/rule.go", "none := len(r.AnyRole) > 0 && ", "none := false && "},
+	{"consumer: acr", "clients/fountain/verify/rule.go", "have < want || ", "have < 0 || "},
+	{"consumer: age of the factor", "clients/fountain/verify/rule.go", "age > s.MaxAge || ", ""},
+	{"consumer: two headers", "clients/fountain/verify/rule.go", "len(values) > 1 || ", ""},
+	{"consumer: ambiguous paths", "clients/fountain/verify/policy.go", " || !plainlyEscaped(s) {", " {"},
+	{"consumer: silent feed", "clients/fountain/verify/feed.go", "age > MaxSilence ||", "age > time.Hour ||"},
+	{"consumer: epochs", "clients/fountain/verify/feed.go", "p.Epoch < end.epoch", "end.epoch < 0"},
+	{"consumer: another page", "clients/fountain/verify/feed.go", "if len(page.Items) < pageSize {", "if len(page.Items) <= pageSize {"},
+	{"consumer: public by default", "clients/fountain/verify/openapi.go", "} else if security == nil {", "} else if false {"},
 }
 
 // suites are the packages in the order in which they are asked: first the mutant's own.

@@ -1,0 +1,301 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// MaxSilence is how long the revocation feed may be silent: then no token is accepted, for it could have ended.
+const MaxSilence = 30 * time.Second
+
+const (
+	longPoll     = 5 * time.Second // for which the kms holds a request open
+	callTimeout  = 4 * time.Second // beyond that
+	shortestPoll = 200 * time.Millisecond
+	pageSize     = 1000
+	maxPage      = 1 << 20 // bytes of a page
+	maxEnded     = 1 << 20 // endings that are held, of about 200 bytes
+	firstPause   = 100 * time.Millisecond
+	lastPause    = 2 * time.Second
+	sweepPause   = time.Minute
+)
+
+var (
+	errSilent  = fmt.Errorf("the revocation feed was not read for %s", MaxSilence)
+	errTooMany = errors.New("more has ended than can be held")
+)
+
+// Feed says how the revocation feed is read. APIKey is required.
+type Feed struct {
+	// APIKey returns the text of the API key of the service itself, which has the scope revocations:read. It is called whenever a token is needed, so
+	// that a key in a file can be replaced: one that was got by enrolment ends after a year.
+	APIKey func() (string, error)
+	// KMSURL is the address of the kms or of a gateway before it, without /kms/v1; default: the issuer.
+	KMSURL string
+	// TokenURL is where the key is traded for a token; default: what the issuer's metadata says.
+	TokenURL string
+}
+
+// follower keeps up to date by the kms's feed what has ended before its time (openapi/kms.yaml, listRevocations).
+type follower struct {
+	config     Config
+	url        string
+	credential *credential
+
+	mu       sync.Mutex
+	feed     string
+	position int64
+	heard    time.Time                       // of the last good answer; zero: none yet
+	byID     map[string]map[string]time.Time // kind -> id -> until
+	owners   map[string]ownerEnd
+}
+
+// ownerEnd says that a subject's tokens of lower epochs have ended.
+type ownerEnd struct {
+	epoch int64
+	until time.Time
+}
+
+func newFollower(f Feed, c Config) (*follower, error) {
+	if f.APIKey == nil {
+		return nil, errors.New("verify: the feed needs the service's own API key")
+	}
+	for what, text := range map[string]string{"KMSURL": f.KMSURL, "TokenURL": f.TokenURL} {
+		if text != "" && !isHTTP(text) {
+			return nil, fmt.Errorf("verify: Feed.%s is not an http or https URL", what)
+		}
+	}
+	base := f.KMSURL
+	if base == "" {
+		base = c.Issuer
+	}
+	out := &follower{config: c, url: strings.TrimSuffix(base, "/") + "/kms/v1/revocations", credential: &credential{config: c, apiKey: f.APIKey, tokenURL: f.TokenURL}}
+	out.forget()
+	return out, nil
+}
+
+// forget empties what is known. Outside New it is called with the lock.
+func (f *follower) forget() {
+	f.byID = map[string]map[string]time.Time{"token": {}, "session": {}, "key": {}}
+	f.owners = map[string]ownerEnd{}
+}
+
+func (f *follower) silent() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.silentLocked()
+}
+
+func (f *follower) silentLocked() bool {
+	age := f.config.Now().Sub(f.heard)       // by the monotonic clock, where Now has one
+	return age > MaxSilence || age < -leeway // never heard: a long time ago
+}
+
+// ended reports whether the principal's token was ended; errSilent when it can't be told.
+func (f *follower) ended(p *Principal) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silentLocked() {
+		return false, errSilent
+	}
+	if end, known := f.owners[p.Subject]; known && p.Epoch < end.epoch {
+		return true, nil
+	}
+	_, token := f.byID["token"][p.TokenID]
+	_, key := f.byID["key"][p.ClientID]
+	_, session := f.byID["session"][p.SessionID]
+	return token || key || session && p.SessionID != "", nil
+}
+
+// run follows the feed until ctx ends.
+func (f *follower) run(ctx context.Context) error {
+	pause, failing, swept := firstPause, false, time.Now()
+	for ctx.Err() == nil {
+		err := f.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			if !failing {
+				failing = true
+				f.config.Log.WarnContext(ctx, "the revocation feed can't be read; after 30 s of it no token is accepted", "error", err)
+			}
+			if !rest(ctx, pause/2+rand.N(pause/2)) {
+				return nil
+			}
+			pause = min(2*pause, lastPause)
+		default:
+			if failing {
+				f.config.Log.InfoContext(ctx, "the revocation feed is read again")
+			}
+			pause, failing = firstPause, false
+		}
+		if time.Since(swept) > sweepPause {
+			f.sweep(f.config.Now())
+			swept = time.Now()
+		}
+	}
+	return nil
+}
+
+// ending says that something has ended: openapi/kms.yaml, Revocation.
+type ending struct {
+	Kind  string    `json:"kind"`
+	ID    string    `json:"id"`
+	Epoch int64     `json:"epoch"`
+	Until time.Time `json:"until"` // after that no token can exist that it ends
+}
+
+type feedPage struct {
+	Feed     string   `json:"feed"`
+	Position int64    `json:"position"`
+	Items    []ending `json:"items"`
+}
+
+// read asks for what came after the position that is known, and waits for it at the kms when there is nothing.
+func (f *follower) read(ctx context.Context) error {
+	f.mu.Lock()
+	feed, position, first := f.feed, f.position, f.heard.IsZero()
+	f.mu.Unlock()
+	wait, asked := longPoll, time.Now()
+	if first {
+		wait = 0 // to be ready at once
+	}
+	page, err := f.fetch(ctx, feed, position, wait)
+	if err != nil {
+		return fmt.Errorf("read the revocation feed: %w", err)
+	}
+	if !first && len(page.Items) == 0 && time.Since(asked) < shortestPoll {
+		rest(ctx, shortestPoll) // a kms that is stopping, or something in between, does not hold requests open
+	}
+	return f.apply(ctx, page, feed, position)
+}
+
+// apply takes a page in that was asked for from a position of a feed.
+func (f *follower) apply(ctx context.Context, page feedPage, feed string, position int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if page.Feed != feed || page.Position < position {
+		if feed != "" {
+			f.config.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?")
+		}
+		f.forget() // the page begins at the feed's beginning
+	}
+	for _, e := range page.Items {
+		f.add(e)
+	}
+	f.feed, f.position = page.Feed, page.Position
+	if f.held() > maxEnded {
+		return fmt.Errorf("read the revocation feed: %w", errTooMany) // and it counts as not heard
+	}
+	if len(page.Items) < pageSize { // else there is more that must be known first
+		f.heard = f.config.Now()
+	}
+	return nil
+}
+
+// add takes an ending in; kinds of a later release, and those that concern no token, are passed over.
+func (f *follower) add(e ending) {
+	if e.Kind == "owner" {
+		if known := f.owners[e.ID]; e.Epoch >= known.epoch {
+			f.owners[e.ID] = ownerEnd{e.Epoch, e.Until}
+		}
+		return
+	}
+	if ids := f.byID[e.Kind]; ids != nil && e.Until.After(ids[e.ID]) {
+		ids[e.ID] = e.Until
+	}
+}
+
+func (f *follower) held() int {
+	n := len(f.owners)
+	for _, ids := range f.byID {
+		n += len(ids)
+	}
+	return n
+}
+
+// sweep forgets what ends nothing any more.
+func (f *follower) sweep(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, ids := range f.byID {
+		for id, until := range ids {
+			if now.After(until) {
+				delete(ids, id)
+			}
+		}
+	}
+	for id, end := range f.owners {
+		if now.After(end.until) {
+			delete(f.owners, id)
+		}
+	}
+}
+
+func (f *follower) fetch(ctx context.Context, feed string, after int64, wait time.Duration) (feedPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
+	defer cancel()
+	token, err := f.credential.token(ctx)
+	if err != nil {
+		return feedPage{}, err
+	}
+	query := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(pageSize)}}
+	if feed != "" {
+		query.Set("feed", feed)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+"?"+query.Encode(), nil)
+	if err != nil {
+		return feedPage{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Accept", "application/json")
+	if wait > 0 {
+		req.Header.Set("Prefer", "wait="+strconv.Itoa(int(wait/time.Second))) // RFC 7240, section 4.3
+	}
+	answer, err := f.config.Client.Do(req)
+	if err != nil {
+		return feedPage{}, err
+	}
+	defer answer.Body.Close()
+	switch answer.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		f.credential.drop()
+		return feedPage{}, errors.New("the kms does not accept the service's token")
+	case http.StatusForbidden:
+		f.credential.drop() // the scope may be given meanwhile
+		return feedPage{}, errors.New("the service lacks the scope revocations:read")
+	default:
+		return feedPage{}, fmt.Errorf("the kms answered %d", answer.StatusCode)
+	}
+	raw, err := readBounded(answer.Body, maxPage)
+	if err != nil {
+		return feedPage{}, err
+	}
+	var page feedPage
+	if json.Unmarshal(raw, &page) != nil || page.Feed == "" {
+		return feedPage{}, errors.New("the kms's answer is not a page of the feed")
+	}
+	return page, nil
+}
+
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

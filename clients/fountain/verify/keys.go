@@ -1,0 +1,283 @@
+package verify
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	keysMaxAge   = 5 * time.Minute        // a set is fetched again when it is older
+	keysMaxStale = 24 * time.Hour         // a set that can't be fetched again still counts for so long
+	keysInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
+	keysFirst    = 250 * time.Millisecond // between two that failed before there was any set
+	keysTimeout  = 5 * time.Second
+	maxKeys      = 32
+	maxDocument  = 64 << 10 // bytes of metadata, key set, or a token's answer
+)
+
+// errUnknownKey is of a kid that the issuer does not publish.
+var errUnknownKey = errors.New("kid is unknown")
+
+// publicKey is a key with its algorithm (RFC 7518, RFC 8037).
+type publicKey struct {
+	algorithm string
+	key       crypto.PublicKey
+}
+
+// keySet reads the issuer's key set (RFC 7517) and keeps it. A kid that it holds is answered without waiting, however many unknown ones are asked
+// for beside it; who asks for an unknown one while a fetch runs waits for that fetch.
+type keySet struct {
+	config Config
+
+	mu       sync.Mutex
+	keys     map[string]publicKey
+	fetched  time.Time     // of the set that is held
+	tried    time.Time     // of the last fetch
+	lastFail error         // of the last fetch
+	flight   chan struct{} // closed when the fetch that runs has ended; nil when none runs
+}
+
+func newKeySet(c Config) *keySet { return &keySet{config: c} }
+
+// find returns the key of kid. errUnknownKey means that there is none; any other error that it could not be found out.
+func (s *keySet) find(ctx context.Context, kid string) (publicKey, error) {
+	key, known, flight, err := s.look(ctx, kid)
+	if known || err != nil {
+		return key, err
+	}
+	select {
+	case <-flight:
+	case <-ctx.Done():
+		return publicKey{}, fmt.Errorf("wait for the key set: %w", ctx.Err())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.usable(s.config.Now()) {
+		return publicKey{}, s.failure()
+	}
+	if key, known = s.keys[kid]; !known {
+		return publicKey{}, errUnknownKey
+	}
+	return key, nil
+}
+
+// look answers from what is held, or else returns the fetch to wait for.
+func (s *keySet) look(ctx context.Context, kid string) (key publicKey, known bool, flight chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Now()
+	usable := s.usable(now)
+	key, known = s.keys[kid]
+	known = known && usable
+	if age := now.Sub(s.fetched); known && age >= 0 && age < keysMaxAge {
+		return key, true, nil, nil
+	}
+	if s.flight != nil {
+		return key, known, s.flight, nil
+	}
+	interval := keysInterval
+	if s.keys == nil {
+		interval = keysFirst
+	}
+	switch since := now.Sub(s.tried); {
+	case since < 0, since >= interval:
+		s.depart(ctx, now)
+	case known:
+	case usable:
+		return key, false, nil, errUnknownKey
+	default:
+		return key, false, nil, s.failure()
+	}
+	return key, known, s.flight, nil
+}
+
+// usable reports whether the set that is held still counts. It is called with the lock.
+func (s *keySet) usable(now time.Time) bool {
+	return s.keys != nil && now.Sub(s.fetched) < keysMaxStale
+}
+
+// failure says why there is no set that counts; it is never nil. It is called with the lock.
+func (s *keySet) failure() error {
+	if s.lastFail == nil {
+		return errors.New("no key set is held")
+	}
+	return s.lastFail
+}
+
+// ready fetches the set when there is none that counts, and says whether there is one now.
+func (s *keySet) ready(ctx context.Context) error {
+	s.mu.Lock()
+	usable := s.usable(s.config.Now())
+	s.mu.Unlock()
+	if usable {
+		return nil
+	}
+	if _, err := s.find(ctx, ""); !errors.Is(err, errUnknownKey) {
+		return err
+	}
+	return nil
+}
+
+// depart starts the one fetch, which no caller's leaving ends. It is called with the lock.
+func (s *keySet) depart(ctx context.Context, now time.Time) {
+	done := make(chan struct{})
+	s.flight, s.tried = done, now
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
+		defer cancel()
+		keys, err := s.fetch(ctx)
+		if err != nil {
+			s.config.Log.WarnContext(ctx, "the keys that verify tokens can't be fetched", "error", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.lastFail = err; err == nil {
+			s.keys, s.fetched = keys, now
+		}
+		s.flight = nil
+		close(done)
+	}()
+}
+
+func (s *keySet) fetch(ctx context.Context) (map[string]publicKey, error) {
+	address := s.config.JWKSURL
+	if address == "" {
+		m, err := readMetadata(ctx, s.config)
+		if err != nil {
+			return nil, err
+		}
+		address = m.JWKSURL
+	}
+	raw, err := get(ctx, s.config.Client, address)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the key set: %w", err)
+	}
+	return decodeKeySet(raw)
+}
+
+// metadata is what we read of the issuer's (RFC 8414, section 2).
+type metadata struct {
+	Issuer   string `json:"issuer"`
+	JWKSURL  string `json:"jwks_uri"`
+	TokenURL string `json:"token_endpoint"`
+}
+
+// readMetadata refuses a document that is another issuer's (RFC 8414, section 3.3).
+func readMetadata(ctx context.Context, c Config) (metadata, error) {
+	address := c.MetadataURL
+	if address == "" {
+		address = metadataURL(c.Issuer)
+	}
+	raw, err := get(ctx, c.Client, address)
+	if err != nil {
+		return metadata{}, fmt.Errorf("fetch the issuer's metadata: %w", err)
+	}
+	var m metadata
+	if json.Unmarshal(raw, &m) != nil || m.Issuer != c.Issuer {
+		return metadata{}, errors.New("fetch the issuer's metadata: it is not that of this issuer")
+	}
+	if !isHTTP(m.JWKSURL) || !isHTTP(m.TokenURL) {
+		return metadata{}, errors.New("fetch the issuer's metadata: it does not say where keys and tokens are")
+	}
+	return m, nil
+}
+
+// get reads a document of bounded size.
+func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", res.StatusCode)
+	}
+	return readBounded(res.Body, maxDocument)
+}
+
+func readBounded(r io.Reader, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, errors.New("the answer is too large")
+	}
+	return raw, nil
+}
+
+// jwk is a key as it is published (RFC 7517, section 4).
+type jwk struct {
+	Type      string `json:"kty"`
+	Curve     string `json:"crv"`
+	Algorithm string `json:"alg"`
+	Use       string `json:"use"`
+	KeyID     string `json:"kid"`
+	X         string `json:"x"`
+	Y         string `json:"y"`
+}
+
+// decodeKeySet keeps the keys that can verify the family's tokens; others, of algorithms to come, are passed over.
+func decodeKeySet(raw []byte) (map[string]publicKey, error) {
+	var set struct {
+		Keys []jwk `json:"keys"`
+	}
+	if err := json.Unmarshal(raw, &set); err != nil {
+		return nil, errors.New("fetch the key set: not a JWK set")
+	}
+	if len(set.Keys) > maxKeys {
+		return nil, errors.New("fetch the key set: too many keys")
+	}
+	keys := make(map[string]publicKey, len(set.Keys))
+	for _, k := range set.Keys {
+		if k.KeyID == "" || k.Use != "" && k.Use != "sig" {
+			continue
+		}
+		if key, ok := k.publicKey(); ok {
+			keys[k.KeyID] = key
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("fetch the key set: no usable key")
+	}
+	return keys, nil
+}
+
+func (k jwk) publicKey() (publicKey, bool) {
+	x, err := base64.RawURLEncoding.Strict().DecodeString(k.X)
+	if err != nil {
+		return publicKey{}, false
+	}
+	switch {
+	case k.Type == "OKP" && k.Curve == "Ed25519" && k.Algorithm == "EdDSA" && len(x) == ed25519.PublicKeySize:
+		return publicKey{"EdDSA", ed25519.PublicKey(x)}, true
+	case k.Type == "EC" && k.Curve == "P-256" && k.Algorithm == "ES256" && len(x) == 32:
+		y, err := base64.RawURLEncoding.Strict().DecodeString(k.Y)
+		if err != nil || len(y) != 32 {
+			return publicKey{}, false
+		}
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+		if err != nil { // not a point of the curve
+			return publicKey{}, false
+		}
+		return publicKey{"ES256", key}, true
+	}
+	return publicKey{}, false
+}

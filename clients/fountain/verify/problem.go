@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Problem is a refusal (RFC 9457), in the form of the family's. It is an error; its text is for logs and holds no token.
+type Problem struct {
+	Status    int
+	Code      string // a code of the family's table: docs/problems has a page for each
+	Title     string
+	Detail    string   // one sentence for whoever called
+	ACRValues []string // with insufficient_user_authentication: the levels that would do (RFC 9470)
+	MaxAge    int64    // with insufficient_user_authentication: how old the second factor may be, in seconds
+	Header    http.Header
+
+	cause error
+}
+
+// Error implements error.
+func (p *Problem) Error() string {
+	text := p.Code + ": " + p.Detail
+	if p.cause != nil {
+		text += ": " + p.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause, which is not sent.
+func (p *Problem) Unwrap() error { return p.cause }
+
+// document is the JSON form of a Problem.
+type document struct {
+	Type      string   `json:"type"`
+	Title     string   `json:"title"`
+	Status    int      `json:"status"`
+	Detail    string   `json:"detail,omitempty"`
+	Instance  string   `json:"instance"`
+	Code      string   `json:"code"`
+	RequestID string   `json:"requestId"`
+	ACRValues []string `json:"acrValues,omitempty"`
+	MaxAge    int64    `json:"maxAge,omitempty"`
+}
+
+// requestID is the form of an id that is repeated.
+var requestID = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
+
+// RequestID returns the request's X-Request-Id, which the gateway sends, or a new one where there is none.
+func RequestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); requestID.MatchString(id) {
+		return id
+	}
+	return "req_" + rand.Text()
+}
+
+// WriteProblem answers with a refusal. It must be the first write of the answer.
+func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
+	id := RequestID(r)
+	body, err := json.Marshal(document{
+		Type: "https://github.com/fountainai/fountain/blob/main/docs/problems/" + p.Code + ".md", Title: p.Title, Status: p.Status, Detail: p.Detail,
+		Instance: "urn:fountain:request:" + id, Code: p.Code, RequestID: id, ACRValues: p.ACRValues, MaxAge: p.MaxAge,
+	})
+	if err != nil { // texts and numbers alone: cannot happen
+		body = []byte(`{"type":"about:blank","title":"Internal error","status":500}`)
+	}
+	h := w.Header()
+	for key, values := range p.Header {
+		h[key] = values
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // whoever asked is gone; nobody is left to tell
+	}
+}
+
+// challenge is a WWW-Authenticate header of the Bearer scheme (RFC 6750, section 3): pairs of names and values, which hold no quotes.
+func (v *Verifier) challenge(pairs ...string) http.Header {
+	var out strings.Builder
+	out.WriteString(`Bearer realm="` + v.config.Audience + `"`)
+	for i := 0; i < len(pairs); i += 2 {
+		out.WriteString(`, ` + pairs[i] + `="` + pairs[i+1] + `"`)
+	}
+	return http.Header{"Www-Authenticate": {out.String()}}
+}
+
+func (v *Verifier) noCredentials() *Problem {
+	return &Problem{Status: http.StatusUnauthorized, Code: "authentication_required", Title: "Authentication required",
+		Detail: "This operation needs a bearer token.", Header: v.challenge()}
+}
+
+func (v *Verifier) invalidToken(cause error) *Problem {
+	return &Problem{Status: http.StatusUnauthorized, Code: "invalid_token", Title: "Invalid token",
+		Detail: "The access token does not hold.", Header: v.challenge("error", "invalid_token"), cause: cause}
+}
+
+func (v *Verifier) insufficientScope(scopes []string) *Problem {
+	return &Problem{Status: http.StatusForbidden, Code: "insufficient_scope", Title: "Insufficient scope",
+		Detail: "The access token lacks a scope that this operation needs.",
+		Header: v.challenge("error", "insufficient_scope", "scope", strings.Join(scopes, " "))}
+}
+
+func (v *Verifier) stepUpNeeded(s StepUp) *Problem {
+	seconds := int64(s.MaxAge / time.Second)
+	text := strconv.FormatInt(seconds, 10)
+	return &Problem{Status: http.StatusUnauthorized, Code: "insufficient_user_authentication", Title: "Stronger authentication required",
+		Detail: "A second factor within the last " + text + " seconds is needed.", ACRValues: []string{s.ACR}, MaxAge: seconds,
+		Header: v.challenge("error", "insufficient_user_authentication", "error_description", "A second factor is needed", "acr_values", s.ACR, "max_age", text)}
+}
+
+func (v *Verifier) unavailable(detail string, cause error) *Problem {
+	return &Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Unavailable", Detail: detail,
+		Header: http.Header{"Retry-After": {"1"}}, cause: cause}
+}
+
+func forbidden(code, title, detail string) *Problem {
+	return &Problem{Status: http.StatusForbidden, Code: code, Title: title, Detail: detail}
+}
