@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // denied is the deny list.
@@ -16,34 +18,38 @@ type denied struct {
 	resolver  Resolver
 }
 
+// parseDenied takes more forms of an address than the list of what is allowed: they are the settings of the family's own services.
 func parseDenied(entries []string, resolver Resolver) (denied, error) {
 	d := denied{addresses: map[netip.AddrPort]bool{}, names: map[uint16][]string{}, machine: map[uint16]bool{}, resolver: resolver}
 	var errs []error
 	for i, entry := range entries {
-		h, port, err := parseHostPort(entry)
+		text, portText, err := net.SplitHostPort(entry)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("denied address %d: it is no host:port", i+1))
+			continue
+		}
+		number, err := net.LookupPort("tcp", portText)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("denied address %d: its port is none", i+1))
+			continue
+		}
+		port := uint16(number)
+		addr, err := netip.ParseAddr(text)
 		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("denied address %d: %w", i+1, err))
-		case h.name != "":
-			d.names[port] = append(d.names[port], h.name)
-		case h.addr.IsUnspecified():
+		case port == 0: // a listener that has yet to get its port is reached by no connection
+		case text == "" || err == nil && addr.Unmap().IsUnspecified():
 			d.machine[port] = true
+		case err == nil:
+			d.addresses[netip.AddrPortFrom(addr.Unmap().WithZone(""), port)] = true
 		default:
-			d.addresses[netip.AddrPortFrom(h.addr, port)] = true
+			d.names[port] = append(d.names[port], strings.ToLower(strings.TrimSuffix(text, ".")))
 		}
 	}
 	return d, errors.Join(errs...)
 }
 
 // hasName reports whether a name with its port is in the list as it is.
-func (d denied) hasName(name string, port uint16) bool {
-	for _, other := range d.names[port] {
-		if other == name {
-			return true
-		}
-	}
-	return false
-}
+func (d denied) hasName(name string, port uint16) bool { return slices.Contains(d.names[port], name) }
 
 // check refuses an address of the list. Names of the list on the same port are resolved each time: an answer that was kept could be outdated. When
 // that is not possible, the address may be one of theirs and is refused.

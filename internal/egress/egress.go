@@ -63,7 +63,7 @@ type Options struct {
 	Purpose string   // of the connections, for the log and the metric: "upstream"
 	Allow   []string // entries; see the package comment. None allows nothing
 	// Deny are host:port of the family's own listeners and stores. A name stands for the addresses that it has when a connection is made,
-	// 0.0.0.0 and [::] for all addresses of this machine.
+	// 0.0.0.0, [::] and no host for all addresses of this machine.
 	Deny       []string
 	Resolver   Resolver // nil: net.DefaultResolver
 	Log        *slog.Logger
@@ -108,10 +108,10 @@ func New(o Options) (*Policy, error) {
 	return p, nil
 }
 
-// Validate reports whether the lists are well-formed. Its errors name the faulty entry by its place.
-func Validate(allow, deny []string) error {
-	_, err := parseRules(allow)
-	_, denyErr := parseDenied(deny, nil)
+// Validate reports whether the lists are well-formed, and touches nothing outside. Its errors name the faulty entry by its place.
+func (o Options) Validate() error {
+	_, err := parseRules(o.Allow)
+	_, denyErr := parseDenied(o.Deny, nil)
 	return errors.Join(err, denyErr)
 }
 

@@ -138,6 +138,9 @@ var tricks = []struct {
 	{"a listener of the family, by a mapped address", []string{"127.0.0.0/8"}, []string{"127.0.0.1:PORT"}, map[string][]string{"a.example": {"::ffff:127.0.0.1"}}, "http://a.example:PORT", Denied},
 	{"a listener of the family at all addresses", []string{"127.0.0.0/8"}, []string{"0.0.0.0:PORT"}, nil, "http://127.0.0.1:PORT", Denied},
 	{"a listener of the family at all addresses of IPv6", []string{"127.0.0.0/8"}, []string{"[::]:PORT"}, nil, "http://127.9.9.9:PORT", Denied},
+	{"a listener of the family without a host", []string{"127.0.0.0/8"}, []string{":PORT"}, nil, "http://127.0.0.1:PORT", Denied},
+	{"a listener of the family in another form", []string{"127.0.0.0/8"}, []string{"[::ffff:127.0.0.1]:PORT"}, nil, "http://127.0.0.1:PORT", Denied},
+	{"a store of the family, named with a dot", []string{"store:PORT@127.0.0.0/8"}, []string{"Store.:PORT"}, map[string][]string{"store": {"127.0.0.1"}}, "http://store:PORT", Denied},
 	{"a store of the family, by its own name", []string{"store:PORT@127.0.0.0/8"}, []string{"store:PORT"}, map[string][]string{"store": {"127.0.0.1"}}, "http://store:PORT", Denied},
 	{"a store of the family, by its own name in capitals", []string{"store:PORT@127.0.0.0/8"}, []string{"store:PORT"}, map[string][]string{"store": {"127.0.0.1"}}, "http://STORE:PORT", Denied},
 	{"a store of the family, by another name", []string{"a.example:PORT@127.0.0.0/8"}, []string{"store:PORT"}, map[string][]string{"a.example": {"127.0.0.1"}, "store": {"127.0.0.1"}}, "http://a.example:PORT", Denied},
@@ -409,7 +412,7 @@ func TestNew_refusesFaultyEntriesByTheirPlace(t *testing.T) {
 		"[10.0.0.1]:80", "[10.0.0.0/8]:80", "fd00::/8:80", "[fd00::/8]", "fd00::1/8", "FD00::/8", "[fe80::1%lo]:80", "notes:80@", "notes:80@10.0.0.1", "notes:80@10.0.0.0/8@x",
 		"0.0.0.0:80", "[::]:80", "224.0.0.0/4", "239.1.2.3:80", "ff02::1/128", "255.255.255.255/32", "0.0.0.0/8", strings.Repeat("a", 64) + ":80", strings.Repeat("a.", 200) + "a:80",
 	} {
-		err := Validate([]string{"10.0.0.0/8", entry}, nil)
+		err := Options{Allow: []string{"10.0.0.0/8", entry}}.Validate()
 		require.Error(t, err, entry)
 		require.Equal(t, Malformed, reasonOf(t, err), entry)
 		require.True(t, strings.HasPrefix(err.Error(), "entry 2: "), "%s: %v", entry, err)
@@ -417,8 +420,11 @@ func TestNew_refusesFaultyEntriesByTheirPlace(t *testing.T) {
 			require.NotContains(t, err.Error(), entry)
 		}
 	}
-	require.Error(t, Validate(make([]string, maxEntries+1), nil))
-	require.ErrorContains(t, Validate(nil, []string{"127.0.0.1:80", "127.0.0.1"}), "denied address 2")
+	require.Error(t, Options{Allow: make([]string, maxEntries+1)}.Validate())
+	for _, entry := range []string{"127.0.0.1", "127.0.0.1:65536", "127.0.0.1:no-such-service"} {
+		require.ErrorContains(t, Options{Deny: []string{"127.0.0.1:80", entry}}.Validate(), "denied address 2", entry)
+	}
+	require.NoError(t, Options{Deny: []string{"127.0.0.1:0", ":80", "[0:0::1]:80", "service_a:8000"}}.Validate())
 	registry := prometheus.NewRegistry()
 	_, err := New(Options{Purpose: "a", Log: slog.Default(), Registerer: registry})
 	require.NoError(t, err)
