@@ -67,7 +67,7 @@ func Compare(live, next Version) ([]Change, error) {
 		return nil, fmt.Errorf("compare contracts: the next one: %w", err)
 	}
 	c := &comparer{live: live.Contract, next: next.Contract, pairs: map[pairKey]*result{}, views: map[*node]*view{}, told: map[link]bool{}, found: map[string]*Change{}}
-	c.law()
+	c.law(new.root)
 	c.operations(old.root, new.root)
 	if c.steps > maxSteps || len(c.found) > maxChanges {
 		return nil, ErrTooDifferent

@@ -2,6 +2,8 @@ package change
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -37,6 +40,8 @@ type node struct {
 	text  string   // of a scalar
 	names []string // of the members of a map
 	items []*node  // of a list, or the members of a map
+
+	digest string // of a list or a map; "" while nobody has asked
 }
 
 // file is one text of a version.
@@ -177,11 +182,14 @@ func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*no
 	if y.Kind == yaml.AliasNode {
 		y = y.Alias
 	}
-	if n, done := made[y]; done {
+	if n, begun := made[y]; begun {
+		if n == nil {
+			return nil, fmt.Errorf("line %d: an alias is within what it stands for", y.Line)
+		}
 		return n, nil
 	}
+	made[y] = nil
 	n := &node{file: f, line: y.Line, text: y.Value}
-	made[y] = n
 	step := 1
 	switch y.Kind {
 	case yaml.MappingNode:
@@ -207,6 +215,7 @@ func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*no
 		}
 		n.items = append(n.items, item)
 	}
+	made[y] = n
 	return n, nil
 }
 
@@ -283,54 +292,41 @@ func (n *node) number() *big.Rat {
 	return r
 }
 
-// canonical writes a value so that equal values have equal texts: members by name, numbers by value. What is longer than maxCanonical is cut, and ends
-// in a text that equals no other.
+// canonical returns a text that equal values have alone: scalars are readable, numbers by value; lists and maps, whose members have no order, are digests.
 func (n *node) canonical() string {
-	var b strings.Builder
-	n.write(&b)
-	return b.String()
-}
-
-const maxCanonical = 64 << 10
-
-func (n *node) write(b *strings.Builder) {
 	switch {
 	case n == nil || n.kind == isNull:
-		b.WriteString("null")
-	case b.Len() > maxCanonical:
-		fmt.Fprintf(b, "%p", n)
+		return "null"
 	case n.kind == isBool:
-		b.WriteString(strings.ToLower(n.text))
+		return strings.ToLower(n.text)
 	case n.kind == isNumber:
 		if r := n.number(); r != nil {
-			b.WriteString(r.RatString())
-			return
+			return r.RatString()
 		}
-		b.WriteString(n.text)
+		return n.text
 	case n.kind == isString:
-		fmt.Fprintf(b, "%q", n.text)
-	default:
-		n.writeInside(b)
+		return strconv.Quote(n.text)
+	case n.digest == "":
+		n.digest = n.digestOf()
 	}
+	return n.digest
 }
 
-func (n *node) writeInside(b *strings.Builder) {
-	order := make([]int, len(n.items))
-	for i := range order {
-		order[i] = i
-	}
-	if n.kind == isMap {
-		slices.SortFunc(order, func(i, j int) int { return strings.Compare(n.names[i], n.names[j]) })
-	}
-	b.WriteByte("[{"[map[bool]int{true: 1}[n.kind == isMap]])
-	for _, i := range order {
+func (n *node) digestOf() string {
+	parts := make([]string, len(n.items))
+	for i, item := range n.items {
+		parts[i] = item.canonical()
 		if n.kind == isMap {
-			fmt.Fprintf(b, "%q:", n.names[i])
+			parts[i] = strconv.Quote(n.names[i]) + ":" + parts[i]
 		}
-		n.items[i].write(b)
-		b.WriteByte(',')
 	}
-	b.WriteByte(']')
+	kind := "list "
+	if n.kind == isMap {
+		kind = "map "
+		slices.Sort(parts)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, ",")))
+	return kind + hex.EncodeToString(sum[:])
 }
 
 // maxHops is how many references may lead to one another.

@@ -16,7 +16,7 @@ var places = map[string]string{
 }
 
 // law compares who may call and under which limits.
-func (c *comparer) law() {
+func (c *comparer) law(next *node) {
 	for _, found := range compat.Compare(c.live, c.next) {
 		kind := Breaking
 		switch found.Severity {
@@ -25,7 +25,7 @@ func (c *comparer) law() {
 		case compat.Loosens:
 			kind = Looser
 		}
-		change := Change{Name: "contract: " + found.ID, Kind: kind, Text: found.Text}
+		change := Change{Name: "contract: " + found.ID, Kind: kind, Origin: or(next.get("servers"), next).origin(), Text: found.Text}
 		if found.Old != nil {
 			change.OperationID, change.Name = found.Old.ID, found.Old.ID+": "+found.ID
 			if found.New.ID != found.Old.ID && compat.Route(c.next, found.New) != compat.Route(c.live, found.Old) {
