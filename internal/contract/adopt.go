@@ -87,7 +87,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	if err := a.check(); err != nil {
 		return nil, nil, err
 	}
-	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]*element{}, schemas: map[*element]*schema{},
+	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]resolution{}, schemas: map[*element]*schema{},
 		patterns: map[string]*pattern{}, said: map[Warning]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		file, err := readElements(name, a.Files[name])
@@ -97,6 +97,9 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 		b.files[name] = file
 	}
 	b.root = b.files[a.File].root
+	if !b.root.isMap() {
+		return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, wrong(b.root, "the file must hold an object, as every OpenAPI document does"))
+	}
 	c, err := b.contract()
 	if err != nil {
 		return nil, b.told(), fmt.Errorf("adopt %s: %w", a.Name, err)
@@ -135,7 +138,7 @@ type adopter struct {
 	security adoptedSecurity
 	made     *Contract
 
-	resolved     map[reference]*element
+	resolved     map[reference]resolution
 	schemas      map[*element]*schema
 	all          []*schema // in the order in which they were begun
 	depth        int       // of the schema that is being compiled
@@ -225,7 +228,7 @@ func (b *adopter) version() error {
 	}
 	version := said.text
 	switch {
-	case strings.HasPrefix(version, "3.0"):
+	case strings.HasPrefix(version, "3.0"), version == "3":
 	case strings.HasPrefix(version, "3.1"), strings.HasPrefix(version, "3.2"):
 		b.later = true
 	default:

@@ -127,18 +127,12 @@ func (p *parameter) finishStyle() {
 	s.plain = flat && types == p.types && (types == typeString || types&typeString == 0)
 	if s.name == "form" && s.explode && types&typeObject != 0 {
 		s.members = map[string]bool{}
-		s.gather(p.schema)
-	}
-}
-
-// gather collects the names that the object of an exploded form may have.
-func (s *style) gather(of *schema) {
-	for name := range of.properties {
-		s.members[name] = true
-	}
-	s.free = s.free || of.open
-	for _, part := range slices.Concat(of.allOf, of.anyOf, of.oneOf) {
-		s.gather(part)
+		for _, part := range p.schema.flat() {
+			for name := range part.properties {
+				s.members[name] = true
+			}
+			s.free = s.free || part.open
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type adoptedSchema struct {
 	asserts  bool    // some keyword of the above is there, so that the shorter way of check does not do
 	texts    typeSet // the types that a text of a parameter or a form may stand for
 	work     int     // of checking one value by composition; 0: not known yet
+	again    bool    // the schema is part of itself: a value that is being held against it is not held against it within
 	forms    bool    // the schema, or one that it needs, compares canonical forms
 	repeated int64   // the most items that are compared with each other
 }

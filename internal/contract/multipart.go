@@ -138,7 +138,7 @@ func (s *schema) bytes() bool {
 	if s.items != nil && s.types == typeArray {
 		return s.items.bytes()
 	}
-	return slices.ContainsFunc(slices.Concat(s.allOf, s.anyOf, s.oneOf), (*schema).bytes)
+	return slices.ContainsFunc(s.flat()[1:], func(part *schema) bool { return part.adopted.at.get("format").str() == "binary" })
 }
 
 // structured reports whether the values of s are objects or lists alone.
