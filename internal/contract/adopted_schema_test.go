@@ -29,7 +29,9 @@ func bodyOf(t testing.TB, version, schema string, components ...string) (*Operat
 	return c.Operation("send"), warnings
 }
 
-func fitsBody(op *Operation, value string) error { return op.CheckBody("application/json", []byte(value)) }
+func fitsBody(op *Operation, value string) error {
+	return op.CheckBody("application/json", []byte(value))
+}
 
 func TestAdoptedSchemas_meanWhatJSONSchemaSays(t *testing.T) {
 	for _, one := range []struct {

@@ -56,11 +56,14 @@ func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) e
 		}
 		parts = append(parts, one)
 	}
-	if _, err := io.Copy(io.Discard, from); err != nil { // an epilogue is nobody's, but has to be read to its end
-		return unreadable(err)
-	}
 	if m.schema != nil {
 		c.checkParts(m, parts)
+	}
+	if len(c.found) > 0 {
+		return nil // before anything after the parts is read: see checkedStream
+	}
+	if _, err := io.Copy(io.Discard, from); err != nil { // an epilogue is nobody's, but has to be read to its end
+		return unreadable(err)
 	}
 	return nil
 }
@@ -242,61 +245,58 @@ func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.Rea
 			err = c.problem(problem.InvalidBody, "The body does not fit the contract.")
 		}
 		s.verdict <- err
-		checked.CloseWithError(errChecked)
+		_ = checked.CloseWithError(errChecked)
 	}()
 	return s, nil
 }
 
 var errChecked = errors.New("the check has ended")
 
-// checkedStream gives out what it reads one read behind, so that the end comes after the verdict.
+// checkedStream gives out what it reads some bytes behind the check, so that the boundary at the end comes after the verdict: until then the check has
+// taken no more than multipart.Reader's buffer beyond the boundary, which is less than keptBack.
 type checkedStream struct {
 	body    io.ReadCloser
 	passed  *io.PipeWriter
 	verdict chan error
-	held    []byte // read and checked, but not given out
-	buffer  [16 << 10]byte
+	held    []byte // given to the check, but not given out; in buffer
+	buffer  [2 * keptBack]byte
 	ended   bool
 	err     error
 }
+
+// keptBack is how many bytes are not given out before the verdict.
+const keptBack = 16 << 10
 
 // Read implements io.Reader.
 func (s *checkedStream) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	for !s.ended {
+	for !s.ended && len(s.held) <= keptBack {
 		n, err := s.body.Read(s.buffer[len(s.held):])
-		if n > 0 {
-			fresh := s.buffer[len(s.held) : len(s.held)+n]
-			if _, failed := s.passed.Write(fresh); failed != nil {
-				return 0, s.end(<-s.verdict)
-			}
-			s.held = s.buffer[:len(s.held)+n]
+		if _, refused := s.passed.Write(s.buffer[len(s.held) : len(s.held)+n]); refused != nil {
+			return 0, s.end(<-s.verdict)
 		}
-		if err != nil {
+		s.held = s.buffer[:len(s.held)+n]
+		switch {
+		case errors.Is(err, io.EOF):
 			s.ended = true
-			if !errors.Is(err, io.EOF) {
-				return 0, s.end(err)
-			}
-			s.passed.Close()
+			_ = s.passed.Close()
 			if verdict := <-s.verdict; verdict != nil {
 				return 0, s.end(verdict)
 			}
-			break
-		}
-		if len(s.held) > lastBytes {
-			return s.give(p, len(s.held)-lastBytes), nil
+		case err != nil:
+			return 0, s.end(err)
 		}
 	}
-	if len(s.held) == 0 {
+	switch {
+	case !s.ended:
+		return s.give(p, len(s.held)-keptBack), nil
+	case len(s.held) == 0:
 		return 0, s.end(io.EOF)
 	}
 	return s.give(p, len(s.held)), nil
 }
-
-// lastBytes is how many bytes are kept back until all is checked: more than the end of a multipart body takes.
-const lastBytes = 128
 
 // give gives out the first bytes that are held.
 func (s *checkedStream) give(p []byte, most int) int {
@@ -307,12 +307,12 @@ func (s *checkedStream) give(p []byte, most int) int {
 
 func (s *checkedStream) end(err error) error {
 	s.err = err
-	s.passed.CloseWithError(err)
+	_ = s.passed.CloseWithError(err)
 	return err
 }
 
 // Close implements io.Closer.
 func (s *checkedStream) Close() error {
-	s.passed.CloseWithError(errChecked)
+	_ = s.passed.CloseWithError(errChecked)
 	return s.body.Close()
 }
