@@ -17,6 +17,7 @@ type bodyContract struct {
 	required bool
 	streams  bool // has a media type that is read line by line
 	media    map[string]*mediaContract
+	ranges   []*mediaContract // of a document of others: the media that are ranges, the narrower first
 }
 
 // mediaContract is one media type of a body.
@@ -24,6 +25,8 @@ type mediaContract struct {
 	name   string
 	kind   mediaKind
 	schema *schema // nil: anything of this type
+
+	encoding map[string]partEncoding // of fields or parts, in a document of others
 }
 
 func (b *bodyContract) types() []string {
@@ -90,6 +93,9 @@ func (op *Operation) CheckBody(contentType string, body []byte) error {
 			return nil
 		}
 		return problem.New(problem.UnexpectedBody, "This operation takes no body.").WithField("body", "", string(RuleUnexpectedBody), "must not be sent")
+	}
+	if op.adopted {
+		return op.checkAdoptedBody(contentType, body)
 	}
 	if len(body) == 0 && contentType == "" {
 		if op.body.required {
@@ -221,6 +227,7 @@ var bodyMessages = map[Rule]string{
 	RuleJSONSyntax: "is not JSON", RuleJSONTrailing: "has text after the JSON value", RuleJSONDuplicateKey: "has the same key twice in one object",
 	RuleJSONUTF8: "is not valid UTF-8", RuleJSONDepth: "is nested too deeply", RuleJSONNumber: "has a number out of all bounds",
 	RuleJSONNUL: "has the character NUL", RuleTextUTF8: "is not valid UTF-8", RuleFormSyntax: "is not a form",
+	RuleMultipart: "is not multipart/form-data with a boundary and parts that have names, or has too many of them",
 }
 
 func malformedBody(rule Rule, pointer string) *problem.Error {

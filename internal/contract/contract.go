@@ -22,7 +22,8 @@ import (
 type Contract struct {
 	Word       string            // the service's word, which is also the audience of its tokens
 	Version    string            // info.version (semver)
-	BasePath   string            // path of the only servers entry without a trailing slash: "/kms/v1", or "" for "/"
+	BasePath   string            // path of the only servers entry without a trailing slash: "/kms/v1", or "" for "/"; after Mount, where there is one
+	Mount      string            // "/<name>" of an adopted document, which its service does not know; "" of the family's own
 	Operations []*Operation      // sorted by ID
 	Scopes     map[string]string // every scope of the oauth2 scheme, with its description
 	Document   []byte            // the YAML text

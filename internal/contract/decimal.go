@@ -100,6 +100,14 @@ func newExact(f float64) exact {
 	return e
 }
 
+// newExactLiteral returns the number that a literal says, which numberLiteral accepts and which is in range.
+func newExactLiteral(literal string) exact {
+	e := exact{decimal: newDecimal(literal)}
+	e.float, _ = strconv.ParseFloat(literal, 64)
+	e.short, e.isShort = newShort(literal)
+	return e
+}
+
 // compare compares a literal in range with e: exactly, and rounded to float64 as others read it. low and high: it is below or above e by either;
 // same: it is e by either.
 func (e *exact) compare(literal string) (low, same, high bool) {

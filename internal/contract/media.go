@@ -18,8 +18,9 @@ const (
 	mediaForm
 	mediaText
 	mediaBinary
-	mediaLines  // application/x-ndjson
-	mediaEvents // text/event-stream
+	mediaLines     // application/x-ndjson
+	mediaEvents    // text/event-stream
+	mediaMultipart // multipart/form-data, of documents of others
 )
 
 func kindOf(mediaType string) (mediaKind, bool) {
@@ -68,6 +69,10 @@ func (op *Operation) CheckMedia(r *http.Request) error {
 				WithHeader("Accept-Encoding", "identity").WithField("header", "Content-Encoding", string(RuleContentEncoding), "must be identity or absent")
 		}
 	}
+	if op.adopted {
+		_, _, err := op.adoptedMedia(r.Header.Values("Content-Type"))
+		return err
+	}
 	_, err := op.mediaType(r.Header.Values("Content-Type"))
 	return err
 }
@@ -110,6 +115,9 @@ func (op *Operation) mediaType(header []string) (*mediaContract, error) {
 // is not_acceptable (406).
 func (op *Operation) CheckAccept(h http.Header) error {
 	accept := strings.Join(h.Values("Accept"), ",")
+	if op.adopted {
+		return nil // the service chooses, from what the document declares and what it does not
+	}
 	if strings.TrimSpace(accept) == "" || len(op.accepts) == 0 {
 		return nil
 	}

@@ -34,6 +34,8 @@ func (op *Operation) computeMemory() {
 	var held, checking int64 // the body is held until the answer has been written
 	switch {
 	case op.body == nil:
+	case op.adopted && op.body.onlyUploads():
+		held, checking = streamMemory, checkMemory(op.body.media, op.Policy.Body.Max)
 	case op.StreamsBody():
 		held, checking = streamMemory, op.Policy.Stream.LineMax+checkMemory(op.body.media, op.Policy.Stream.LineMax)
 	default:
@@ -58,6 +60,8 @@ func checkMemory(media map[string]*mediaContract, size int64) int64 {
 		switch m.kind {
 		case mediaJSON, mediaLines:
 			most = max(most, tapeMemory(size)+m.schema.comparing(size))
+		case mediaMultipart:
+			most = max(most, 8*maxPartsText+m.schema.comparing(maxPartsText))
 		case mediaForm:
 			most = max(most, 4*size+m.schema.comparing(size)) // the pairs decoded, and once more on the tape, which grows
 		}
@@ -76,6 +80,9 @@ func tapeMemory(size int64) int64 {
 func (s *schema) comparing(size int64) int64 {
 	var forms bool
 	var items int64
+	if s != nil && s.adopted != nil {
+		return s.adopted.comparing(size)
+	}
 	s.walk(map[*schema]bool{}, func(one *schema) {
 		forms = forms || one.uniqueItems || one.enum != nil && len(one.enum.others) > 0
 		if one.uniqueItems {
@@ -89,8 +96,10 @@ func (s *schema) comparing(size int64) int64 {
 	if !forms {
 		return 0
 	}
-	return size + formOverhead*(size/2+1) + itemMemory*items
+	return formsMemory(size, items)
 }
+
+func formsMemory(size, items int64) int64 { return size + formOverhead*(size/2+1) + itemMemory*items }
 
 // walk visits s and every schema that it reaches, once.
 func (s *schema) walk(seen map[*schema]bool, visit func(*schema)) {

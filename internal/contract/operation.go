@@ -22,6 +22,9 @@ type Operation struct {
 	Requirements []Requirement // alternatives; empty when Public
 	Policy       Policy
 	Origin       Origin // where it begins in the contract; see OriginOf
+	// Unsupported says why requests of this operation cannot be checked: the gateway answers them with 501. It is "" but for operations of
+	// adopted documents.
+	Unsupported string
 
 	template   string // the path as the contract has it, without the base path
 	parameters []*parameter
@@ -30,6 +33,10 @@ type Operation struct {
 	accepts    []string                  // media types of the answers that are not problems
 	memory     int64
 	origins    map[string]Origin
+
+	adopted   bool     // of a document of others; see Adopt
+	route     string   // what the path is matched by, of an adopted operation
+	pathNames []string // of the parameters of the path, in their order, of an adopted operation
 }
 
 // Requirement is one alternative of an operation's security: the scopes a token must have, and whether the alternative is
@@ -292,7 +299,7 @@ func repeatContradictions(op *Operation) []error {
 	switch {
 	case wants && header == nil:
 		say("idempotency is %s, but the Idempotency-Key header is not declared", p.Idempotency)
-	case !wants && header != nil:
+	case !wants && header != nil && !op.adopted:
 		say("the Idempotency-Key header is declared, but idempotency is not required or optional")
 	case header != nil && header.required && p.Idempotency == IdempotencyOptional:
 		say("the Idempotency-Key header is required, idempotency is optional")

@@ -32,6 +32,7 @@ type parameter struct {
 	types     typeSet // all types of scalar
 	form      string  // the keyword of a text that is of none of the types
 	say       string  // and its message
+	style     *style  // of a document of others
 }
 
 // finish fills in what follows from the schema.
@@ -135,6 +136,12 @@ func scalarOnly(s *schema) bool {
 
 // types of all parts of a scalar schema.
 func allTypes(s *schema) typeSet {
+	if s.adopted != nil {
+		if s.adopted.texts == anyText {
+			return 0
+		}
+		return s.adopted.texts
+	}
 	t := s.types
 	for _, part := range slices.Concat(s.oneOf, s.anyOf, s.allOf) {
 		t |= allTypes(part)
@@ -147,6 +154,9 @@ func allTypes(s *schema) typeSet {
 func (op *Operation) CheckParameters(r *http.Request, m *Match) error {
 	c := newChecker(inbound, "query")
 	defer c.release()
+	if op.adopted {
+		return op.checkAdoptedParameters(c, r, m)
+	}
 	if rule := c.pairs.read(r.URL.RawQuery); rule != "" {
 		return problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
 	}
@@ -243,11 +253,8 @@ func (c *checker) sentQuery(p *parameter) bool {
 }
 
 func (c *checker) sentHeader(p *parameter, values []string) bool {
-	for _, v := range values {
-		if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
-			c.failAt(p.name, string(RuleHeaderText), "must be printable text")
-			return true
-		}
+	if !c.printable(p, values) {
+		return true
 	}
 	if len(values) != 1 || !p.list {
 		value := ""
@@ -258,6 +265,16 @@ func (c *checker) sentHeader(p *parameter, values []string) bool {
 	}
 	c.begin(p)
 	c.separated(p, strings.TrimSpace(values[0]))
+	return true
+}
+
+// printable checks that the lines of a header are text.
+func (c *checker) printable(p *parameter, values []string) bool {
+	for _, v := range values {
+		if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+			return c.failAt(p.name, string(RuleHeaderText), "must be printable text")
+		}
+	}
 	return true
 }
 

@@ -5,6 +5,8 @@ import (
 	"regexp/syntax"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/dlclark/regexp2"
 )
 
 // pattern is a regular expression for the whole of a string. The form that contracts use most, a row of character sets each repeated some times,
@@ -12,6 +14,8 @@ import (
 type pattern struct {
 	expression *regexp.Regexp
 	runs       []run // nil: only the expression knows
+
+	backtracking *regexp2.Regexp // in place of expression, of a document of others
 }
 
 // run is a set of characters that is repeated. What follows a run of varying length has no character of its set, so that it ends where the set ends.
@@ -153,6 +157,10 @@ func (r *run) has(c rune) bool {
 // match reports whether the string matches.
 func (p *pattern) match(s string) bool {
 	if p.runs == nil {
+		if p.backtracking != nil {
+			ok, err := p.backtracking.MatchString(s)
+			return ok && err == nil // an error is a match that took too long
+		}
 		return p.expression.MatchString(s)
 	}
 	at := 0

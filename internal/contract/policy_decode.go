@@ -81,6 +81,11 @@ func decodePolicy(extensions map[string]any) (*policyText, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", extension, err)
 	}
+	return decodePolicyText(text)
+}
+
+// decodePolicyText reads x-fountain as JSON.
+func decodePolicyText(text []byte) (*policyText, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	var p policyText

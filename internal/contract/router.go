@@ -14,7 +14,10 @@ import (
 
 // Table is the route table of one or several contracts: a tree over escaped path segments. A static segment beats a
 // segment with literal parts around a parameter, which beats a bare parameter. It is immutable.
-type Table struct{ root *node }
+type Table struct {
+	root    *node
+	slashed bool // some path ends with a slash; of the family's none does
+}
 
 // node is one position in a path.
 type node struct {
@@ -36,6 +39,7 @@ type route struct {
 // templateNode is a segment with one parameter: prefix{name}suffix.
 type templateNode struct {
 	prefix, suffix, name string
+	between              []string // texts between several parameters; nil where there is one
 	next                 *node
 }
 
@@ -97,9 +101,18 @@ func (t *Table) add(op *Operation) error {
 	}
 	at := t.root
 	var names []string
-	if op.Path != "/" {
-		for _, segment := range strings.Split(op.Path[1:], "/") {
-			next, name, err := at.child(segment)
+	path := op.Path
+	if op.adopted {
+		path = op.route
+		t.slashed = t.slashed || strings.HasSuffix(path, "/")
+	}
+	if path != "/" {
+		for _, segment := range strings.Split(path[1:], "/") {
+			child := at.child
+			if op.adopted {
+				child = at.adoptedChild
+			}
+			next, name, err := child(segment)
 			if err != nil {
 				return err
 			}
@@ -107,6 +120,9 @@ func (t *Table) add(op *Operation) error {
 				names = append(names, name)
 			}
 		}
+	}
+	if op.adopted {
+		names = op.pathNames
 	}
 	if len(names) > maxPathParameters {
 		return fmt.Errorf("path must have at most %d parameters", maxPathParameters)
@@ -161,6 +177,62 @@ func (n *node) child(segment string) (next *node, name string, err error) {
 	return tn.next, name, nil
 }
 
+// adoptedChild is child for a segment of adoptedRoute, which may have several parameters, and is empty after the last slash.
+func (n *node) adoptedChild(segment string) (next *node, name string, err error) {
+	texts := strings.Split(segment, anyName)
+	if len(texts) == 1 {
+		if n.static == nil {
+			n.static = map[string]*node{}
+		}
+		if n.static[segment] == nil {
+			n.static[segment] = &node{}
+		}
+		return n.static[segment], "", nil
+	}
+	tn := &templateNode{prefix: texts[0], suffix: texts[len(texts)-1], name: anyName, next: &node{}}
+	if len(texts) > 2 {
+		tn.between = texts[1 : len(texts)-1]
+	}
+	for _, have := range n.templates {
+		if have.prefix == tn.prefix && have.suffix == tn.suffix && slices.Equal(have.between, tn.between) {
+			return have.next, anyName, nil
+		}
+	}
+	n.templates = append(n.templates, tn)
+	return tn.next, anyName, nil
+}
+
+// literal is how much of a segment is text.
+func (t *templateNode) literal() int {
+	n := len(t.prefix) + len(t.suffix)
+	for _, text := range t.between {
+		n += len(text)
+	}
+	return n
+}
+
+// split divides what is between prefix and suffix, from at to end, among several parameters, each of which has a character at least. Where a text
+// between them is there more than once, the last one divides.
+func (t *templateNode) split(m *Match, path string, at, end int) bool {
+	first := m.count
+	for i := len(t.between) - 1; i >= 0; i-- {
+		text := t.between[i]
+		if end-at < len(text)+2 {
+			return false
+		}
+		found := strings.LastIndex(path[at+1:end-1], text)
+		if found < 0 {
+			return false
+		}
+		found += at + 1
+		m.spans[first+i+1] = span{found + len(text), end}
+		end = found
+	}
+	m.spans[first] = span{at, end}
+	m.count = first + len(t.between) + 1
+	return true
+}
+
 // plainSegment reports whether s has only characters that need no escape in a path.
 func plainSegment(s string) bool {
 	for i := range len(s) {
@@ -179,7 +251,7 @@ func unreserved(c byte) bool {
 func (n *node) finish() {
 	sort.SliceStable(n.templates, func(i, j int) bool {
 		a, b := n.templates[i], n.templates[j]
-		if d := len(a.prefix) + len(a.suffix) - len(b.prefix) - len(b.suffix); d != 0 {
+		if d := a.literal() - b.literal(); d != 0 {
 			return d > 0
 		}
 		return a.prefix > b.prefix
@@ -228,6 +300,9 @@ func (t *Table) Match(method, escapedPath string, m *Match) error {
 		return n.refused
 	}
 	m.Operation = op
+	if op.pathNames != nil {
+		m.names = op.pathNames
+	}
 	return nil
 }
 
@@ -254,7 +329,11 @@ func knownMethod(method string) bool {
 
 func (t *Table) find(path string, m *Match) (*node, error) {
 	m.path, m.names, m.count = path, nil, 0
-	if err := checkPath(path); err != nil {
+	checked := path
+	if t.slashed && len(path) > 1 {
+		checked = strings.TrimSuffix(path, "/")
+	}
+	if err := checkPath(checked); err != nil {
 		return nil, err
 	}
 	at := len("/")
@@ -296,12 +375,19 @@ func (n *node) walk(path string, at int, m *Match) *node {
 		if len(segment) <= len(t.prefix)+len(t.suffix) || !strings.HasPrefix(segment, t.prefix) || !strings.HasSuffix(segment, t.suffix) {
 			continue
 		}
-		m.spans[m.count] = span{at + len(t.prefix), end - len(t.suffix)}
-		m.count++
+		before := m.count
+		if t.between != nil {
+			if !t.split(m, path, at+len(t.prefix), end-len(t.suffix)) {
+				continue
+			}
+		} else {
+			m.spans[m.count] = span{at + len(t.prefix), end - len(t.suffix)}
+			m.count++
+		}
 		if found := t.next.walk(path, then, m); found != nil {
 			return found
 		}
-		m.count--
+		m.count = before
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ const (
 	RuleQueryControl   Rule = "queryControl"   // NUL
 	RuleQuerySemicolon Rule = "querySemicolon" // ";" as a separator, which programs read differently
 	RuleQueryEmpty     Rule = "queryEmpty"     // "&&" or a pair without a name
+	RuleQueryBrackets  Rule = "queryBrackets"  // name[a]=1 with brackets that are not well formed; for documents of others
 	RuleUndeclared     Rule = "undeclared"     // a query parameter, a form field, or an answer's property, header or cookie that the contract does not know
 	RuleRepeated       Rule = "repeated"       // a scalar parameter sent twice
 	RuleHeaderText     Rule = "headerText"     // a header parameter with bytes that are not printable UTF-8
@@ -32,9 +33,11 @@ const (
 	RuleJSONNUL          Rule = "jsonNul"          // the character U+0000
 	RuleTextUTF8         Rule = "textUtf8"         // a text body that is not UTF-8
 	RuleFormSyntax       Rule = "formSyntax"       // a form body that cannot be decoded
+	RuleMultipart        Rule = "multipart"        // a multipart body that cannot be read; for documents of others
 	RuleCaseVariant      Rule = "caseVariant"      // a key that differs from a declared one in case only
 	RuleIntegerExact     Rule = "integerExact"     // an integer not written as digits, or out of its format's range
 	RuleFormat           Rule = "format"           // the closed list of formats
+	RuleWork             Rule = "work"             // a value that would take too many steps to check; for documents of others
 	RuleCharset          Rule = "charset"          // a charset other than utf-8
 	RuleMediaParameter   Rule = "mediaParameter"   // a media type parameter nobody declared
 	RuleContentEncoding  Rule = "contentEncoding"  // a content coding

@@ -48,6 +48,8 @@ type schema struct {
 	open               bool // additionalProperties: true or a schema
 	additional         *schema
 	listed             *names[bool] // all properties that s and the parts of its composition list; nil: it may have any other
+
+	adopted *adoptedSchema // of a document of others; nil of the family's
 }
 
 type property struct {
@@ -90,6 +92,7 @@ type enum struct {
 type discriminator struct {
 	property string
 	choice   map[string]int // value -> index in the alternatives
+	unnamed  bool           // of a document of others: some alternative has no name, so that a value unknown here may be of that
 }
 
 type typeSet uint8
@@ -101,6 +104,7 @@ const (
 	typeString
 	typeArray
 	typeObject
+	typeNull // of documents of others alone
 )
 
 var typeNames = map[string]typeSet{
@@ -113,6 +117,9 @@ func (t typeSet) String() string {
 		if t&typeNames[name] != 0 {
 			names = append(names, name)
 		}
+	}
+	if t&typeNull != 0 {
+		names = append(names, "null")
 	}
 	return strings.Join(names, " or ")
 }

@@ -35,6 +35,7 @@ type token struct {
 	kind       kind
 	decoded    bool // the text is in scratch
 	wide       bool // the text has characters beyond ASCII
+	opaque     bool // the text stands for bytes that are not held: only its type is known
 }
 
 // tokenSize is the memory of a token in bytes.
@@ -55,7 +56,7 @@ const (
 
 // kindTypes says for each kind by which types of a schema it is admitted.
 var kindTypes = [...]typeSet{
-	kindTrue: typeBoolean, kindFalse: typeBoolean, kindNumber: typeInteger | typeNumber, kindString: typeString, kindArray: typeArray, kindObject: typeObject,
+	kindNull: typeNull, kindTrue: typeBoolean, kindFalse: typeBoolean, kindNumber: typeInteger | typeNumber, kindString: typeString, kindArray: typeArray, kindObject: typeObject,
 }
 
 // aliased returns the bytes as a string without copying them. It is for bytes that nobody writes as long as the string is used.

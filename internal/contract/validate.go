@@ -30,6 +30,8 @@ type checker struct {
 	more      bool
 	forms     []byte // canonical forms of values that are compared
 	pairs     pairs  // of the query or the form
+	steps     int    // schemas of documents of others that values were held against
+	within    []held // those of them that are part of themselves, which are being checked
 }
 
 var checkers = sync.Pool{New: func() any { return &checker{} }}
@@ -156,6 +158,9 @@ func (c *checker) check(s *schema, v int) bool {
 
 // part checks a value against s, beside which other parts of a composition may list properties too.
 func (c *checker) part(s *schema, v int) bool {
+	if s.adopted != nil {
+		return c.adoptedPart(s, v)
+	}
 	k, ok := c.tokens[v].kind, true
 	if k == kindNull && s.nullable {
 		return true
@@ -234,6 +239,9 @@ func (c *checker) integer(s *schema, v int, literal string) bool {
 	}
 	if d := newDecimal(literal); d.sign() != 0 && len(d.digits) > d.exponent {
 		return c.fail(v, "type", "must be of type integer")
+	}
+	if s.adopted != nil {
+		return true // by its value, however it is written
 	}
 	return c.fail(v, string(RuleIntegerExact), s.say.integer)
 }
@@ -365,6 +373,9 @@ func (c *checker) composition(s *schema, v int) bool {
 
 // alternatives checks oneOf or anyOf; none is what is said when no alternative fits.
 func (c *checker) alternatives(d *discriminator, list []*schema, keyword, none string, v int) bool {
+	if list[0].adopted != nil {
+		return c.adoptedAlternatives(d, list, keyword, none, v)
+	}
 	if d != nil && c.tokens[v].kind == kindObject {
 		return c.discriminated(d, list, v)
 	}

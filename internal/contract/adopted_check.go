@@ -1,0 +1,347 @@
+package contract
+
+import (
+	"slices"
+	"strconv"
+)
+
+// maxSteps is how many schemas the values of one request may be held against: so many, and stepsPerValue more for each value.
+const maxSteps, stepsPerValue = 1 << 17, 32
+
+// held is a value that is being held against a schema which is part of itself.
+type held struct {
+	schema *schema
+	value  int
+}
+
+// adoptedPart is part for schemas of documents of others, where null is a value like others.
+func (c *checker) adoptedPart(s *schema, v int) bool {
+	a := s.adopted
+	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) {
+		c.quiet, c.more = false, c.more || len(c.found) > 0
+		return c.fail(v, string(RuleWork), "is too much work to check")
+	}
+	if a.never {
+		return c.fail(v, "false", "must not be sent")
+	}
+	ok := true
+	if a.again {
+		if slices.Contains(c.within, held{s, v}) {
+			return true
+		}
+		c.within = append(c.within, held{s, v})
+		defer func() { c.within = c.within[:len(c.within)-1] }()
+	}
+	if s.composed {
+		if ok = c.composition(s, v); c.full(ok) {
+			return false
+		}
+	}
+	if s.enum != nil && !c.listed(s.enum, v) {
+		ok = c.fail(v, "enum", s.say.enum)
+	}
+	k := c.tokens[v].kind
+	if s.types != 0 && s.types&kindTypes[k] == 0 {
+		return c.fail(v, "type", s.say.types)
+	}
+	switch k {
+	case kindNumber:
+		ok = c.numeric(s, v) && ok
+	case kindString:
+		ok = (c.tokens[v].opaque || c.textual(s, v)) && ok
+	case kindArray:
+		ok = c.adoptedItems(s, v) && ok
+	case kindObject:
+		ok = c.adoptedMembers(s, v) && ok
+	}
+	if !a.asserts || c.full(ok) {
+		return ok
+	}
+	return c.later(s, v) && ok
+}
+
+// later checks what JSON Schema 2020-12 has beside the keywords of OpenAPI 3.0.
+func (c *checker) later(s *schema, v int) bool {
+	a, k, ok := s.adopted, c.tokens[v].kind, true
+	if a.constant != nil && !c.listed(a.constant, v) {
+		ok = c.fail(v, "const", "is not the one value that is allowed")
+	}
+	if k == kindNumber {
+		ok = c.bounds(a.bounds, v) && ok
+	}
+	if a.when != nil {
+		then := a.other
+		if c.matches(a.when, v) {
+			then = a.then
+		}
+		if then != nil {
+			ok = c.part(then, v) && ok
+		}
+	}
+	switch k {
+	case kindArray:
+		ok = c.contains(a, v) && c.unevaluatedItems(s, v) && ok
+	case kindObject:
+		ok = c.dependencies(a, v) && c.unevaluatedMembers(s, v) && ok
+	}
+	return ok
+}
+
+func (c *checker) bounds(bounds []*bound, v int) bool {
+	ok := true
+	for _, b := range bounds {
+		low, same, high := b.compare(c.text(v))
+		outside := high
+		if b.keyword == "minimum" || b.keyword == "exclusiveMinimum" {
+			outside = low
+		}
+		if outside || same && b.exclusive {
+			ok = c.fail(v, b.keyword, b.message)
+		}
+	}
+	return ok
+}
+
+// adoptedItems is items with prefixItems, behind which items begins.
+func (c *checker) adoptedItems(s *schema, v int) bool {
+	prefix := s.adopted.prefixItems
+	if prefix == nil {
+		return c.items(s, v)
+	}
+	ok, item := c.items(s, v), v+1
+	for i := range c.count(v) {
+		one := s.adopted.restItems
+		if i < len(prefix) {
+			one = prefix[i]
+		}
+		if one != nil {
+			ok = c.part(one, item) && ok
+			if c.full(ok) {
+				return false
+			}
+		}
+		item = c.after(item)
+	}
+	return ok
+}
+
+func (c *checker) contains(a *adoptedSchema, v int) bool {
+	if a.contains == nil {
+		return true
+	}
+	count, item := 0, v+1
+	for range c.count(v) {
+		if c.matches(a.contains, item) {
+			count++
+		}
+		item = c.after(item)
+	}
+	if count < a.minContains || a.maxContains >= 0 && count > a.maxContains {
+		return c.fail(v, "contains", "has too few or too many of the items that it must have")
+	}
+	return true
+}
+
+// adoptedMembers is members with patternProperties and propertyNames, which additionalProperties takes into account.
+func (c *checker) adoptedMembers(s *schema, v int) bool {
+	a := s.adopted
+	if a.patternProperties == nil && a.propertyNames == nil {
+		return c.members(s, v)
+	}
+	ok, key := c.members(s, v), v+1
+	for range c.count(v) {
+		ok = c.named(s, key) && ok
+		if c.full(ok) {
+			return false
+		}
+		key = c.after(key + 1)
+	}
+	return ok
+}
+
+// named checks a member by its name.
+func (c *checker) named(s *schema, key int) bool {
+	a, ok, known := s.adopted, true, s.properties[c.text(key)] != nil
+	if a.propertyNames != nil && !c.matches(a.propertyNames, key) {
+		ok = c.fail(key+1, "propertyNames", "has a name that is not allowed")
+	}
+	for _, p := range a.patternProperties {
+		if p.pattern.match(c.text(key)) {
+			known = true
+			ok = c.part(p.schema, key+1) && ok
+		}
+	}
+	switch {
+	case known:
+	case a.closed:
+		ok = c.fail(key+1, "additionalProperties", "is not a property of this object")
+	case a.restMembers != nil:
+		ok = c.part(a.restMembers, key+1) && ok
+	}
+	return ok
+}
+
+func (c *checker) dependencies(a *adoptedSchema, v int) bool {
+	ok := true
+	for _, d := range a.dependentRequired {
+		if c.get(v, d.name) < 0 {
+			continue
+		}
+		for _, name := range d.required {
+			if c.get(v, name) < 0 {
+				ok = c.fail(v, "dependentRequired", "is required beside "+d.name, name)
+			}
+		}
+	}
+	for _, d := range a.dependentSchemas {
+		if c.get(v, d.name) >= 0 {
+			ok = c.part(d.schema, v) && ok
+		}
+	}
+	return ok
+}
+
+// unevaluatedMembers holds the members that no part of s has looked at against unevaluatedProperties.
+func (c *checker) unevaluatedMembers(s *schema, v int) bool {
+	rest := s.adopted.unevaluatedProperties
+	if rest == nil {
+		return true
+	}
+	ok, key := true, v+1
+	for range c.count(v) {
+		if !c.looksAt(s, v, key, true) {
+			if rest.adopted.never {
+				ok = c.fail(key+1, "unevaluatedProperties", "is not a property of this object")
+			} else {
+				ok = c.part(rest, key+1) && ok
+			}
+			if c.full(ok) {
+				return false
+			}
+		}
+		key = c.after(key + 1)
+	}
+	return ok
+}
+
+// looksAt reports whether s, which v fits, or a part of it that v fits, says something of the member at key. Of s itself, its own unevaluatedProperties
+// does not count.
+func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bool {
+	a := s.adopted
+	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
+		return false
+	}
+	if s.closed || a.closed || s.open || !itself && a.unevaluatedProperties != nil || s.properties[c.text(key)] != nil {
+		return true
+	}
+	for _, p := range a.patternProperties {
+		if p.pattern.match(c.text(key)) {
+			return true
+		}
+	}
+	return c.applies(s, v, func(part *schema) bool { return c.looksAt(part, v, key, false, append(way, s)...) })
+}
+
+// applies visits the parts of s that v fits, until one of them answers true.
+func (c *checker) applies(s *schema, v int, visit func(*schema) bool) bool {
+	a := s.adopted
+	for _, part := range s.allOf {
+		if visit(part) {
+			return true
+		}
+	}
+	for _, list := range [][]*schema{s.anyOf, s.oneOf} {
+		for _, part := range list {
+			if c.matches(part, v) && visit(part) {
+				return true
+			}
+		}
+	}
+	if a.when != nil {
+		then := a.other
+		if c.matches(a.when, v) {
+			if visit(a.when) {
+				return true
+			}
+			then = a.then
+		}
+		if then != nil && visit(then) {
+			return true
+		}
+	}
+	for _, d := range a.dependentSchemas {
+		if c.tokens[v].kind == kindObject && c.get(v, d.name) >= 0 && visit(d.schema) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) unevaluatedItems(s *schema, v int) bool {
+	rest := s.adopted.unevaluatedItems
+	if rest == nil {
+		return true
+	}
+	ok, item := true, v+1
+	for i := range c.count(v) {
+		if !c.looksAtItem(s, v, i, item, true) {
+			if rest.adopted.never {
+				ok = c.fail(item, "unevaluatedItems", "item "+strconv.Itoa(i)+" is one too many")
+			} else {
+				ok = c.part(rest, item) && ok
+			}
+			if c.full(ok) {
+				return false
+			}
+		}
+		item = c.after(item)
+	}
+	return ok
+}
+
+// looksAtItem is looksAt for items.
+func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool, way ...*schema) bool {
+	a := s.adopted
+	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
+		return false
+	}
+	if i < len(a.prefixItems) || s.items != nil || a.restItems != nil || !itself && a.unevaluatedItems != nil || a.contains != nil && c.matches(a.contains, item) {
+		return true
+	}
+	return c.applies(s, v, func(part *schema) bool { return c.looksAtItem(part, v, i, item, false, append(way, s)...) })
+}
+
+// adoptedAlternatives checks oneOf or anyOf of a document of others. A discriminator chooses the alternative that its value names; where it says
+// nothing, the value is held against all of them, as JSON Schema says.
+func (c *checker) adoptedAlternatives(d *discriminator, list []*schema, keyword, none string, v int) bool {
+	if d != nil && c.tokens[v].kind == kindObject {
+		if named := c.get(v, d.property); named >= 0 && c.tokens[named].kind == kindString {
+			i, known := d.choice[c.text(named)]
+			switch {
+			case known && i >= 0 && i < len(list):
+				return c.part(list[i], v)
+			case !known && !d.unnamed:
+				return c.fail(v, "discriminator", "names no alternative", d.property)
+			}
+		}
+	}
+	if len(list) == 1 {
+		return c.part(list[0], v)
+	}
+	count := 0
+	for _, one := range list {
+		if !c.matches(one, v) {
+			continue
+		}
+		if count++; keyword == "anyOf" {
+			return true
+		}
+	}
+	switch count {
+	case 0:
+		return c.fail(v, keyword, none)
+	case 1:
+		return true
+	}
+	return c.fail(v, keyword, "fits more than one alternative")
+}

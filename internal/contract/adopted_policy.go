@@ -1,0 +1,91 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// What holds for an operation of a document of others as long as x-fountain says nothing else. Besides, users and services may call, answers are
+// checked and faults of them reported (validate.response: report), nothing is retried, and an Idempotency-Key is a header like others.
+const (
+	// AdoptedTimeout is for a whole request.
+	AdoptedTimeout = "30s"
+	// AdoptedBody is the largest body that is held and checked.
+	AdoptedBody = "1MiB"
+	// AdoptedUpload is the largest body where the operation takes bytes or multipart/form-data, which are checked while they pass.
+	AdoptedUpload = "16MiB"
+	// AdoptedResponse is the largest answer.
+	AdoptedResponse = "8MiB"
+	// AdoptedConcurrency is how many requests of one operation are under way at once.
+	AdoptedConcurrency = 64
+	// AdoptedPerIP is how many requests a minute one address may send before it is known who it is, and AdoptedPerIPBurst how many of them at once.
+	AdoptedPerIP, AdoptedPerIPBurst = 3000, 500
+	// AdoptedPerSubject is how many requests a minute one caller may send, and AdoptedPerSubjectBurst how many of them at once.
+	AdoptedPerSubject, AdoptedPerSubjectBurst = 1200, 200
+	// AdoptedStepUpAge is how old a second factor may be, in seconds, where the document accepts X-OTP and says no stepUp.
+	AdoptedStepUpAge = 300
+)
+
+// adoptedDefaults are the values above as the outermost level of x-fountain.
+func adoptedDefaults(op *Operation, own *policyText) *policyText {
+	timeout, concurrency, body := AdoptedTimeout, AdoptedConcurrency, AdoptedBody
+	if op.body.uploads() {
+		body = AdoptedUpload
+	}
+	p := &policyText{Timeout: &timeout, Concurrency: &concurrency, Body: &sizeText{body}, Response: &sizeText{AdoptedResponse}, Rate: []rateText{
+		{Name: "per-ip", Key: "ip", Phase: "preauth", Quota: AdoptedPerIP, Window: "60s", Burst: AdoptedPerIPBurst},
+		{Name: "per-subject", Key: "sub", Quota: AdoptedPerSubject, Window: "60s", Burst: AdoptedPerSubjectBurst},
+	}}
+	if slices.Contains(op.accepts, "text/event-stream") && own.Timeout == nil && own.Response == nil {
+		p.Stream = &streamText{Kind: StreamSSE} // events are passed on as they come, and not checked
+	}
+	if op.AcceptsOTP() {
+		p.StepUp = &stepUpText{ACR: ACRSecondFactor, MaxAge: AdoptedStepUpAge}
+	}
+	return p
+}
+
+// decodeAdoptedPolicy reads x-fountain of an element, which has one or not.
+func decodeAdoptedPolicy(e *element) (*policyText, error) {
+	at := e.get(extension)
+	if at == nil {
+		return &policyText{}, nil
+	}
+	text, err := at.json(nil)
+	if err != nil {
+		return nil, wrong(at, "%s: %w", extension, err)
+	}
+	p, err := decodePolicyText(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; docs/architecture.md tells what x-fountain may say", at.place(), err)
+	}
+	return p, nil
+}
+
+// policy fills in the policy of an operation. Its errors are those of x-fountain, each with its place: what an operator sharpens must hold as it is said.
+func (b *adopter) policy(op *Operation, item, o *element) error {
+	onPath, err := decodeAdoptedPolicy(item)
+	if err != nil {
+		return err
+	}
+	own, err := decodeAdoptedPolicy(o)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if op.Policy, err = resolvePolicy(adoptedDefaults(op, own), b.rootText, onPath, own); err != nil {
+		errs = append(errs, err)
+	}
+	op.Policy.APIKey = op.Policy.APIKey && !op.Public // nothing is looked at there
+	if op.Public && own.StepUp == nil {
+		op.Policy.StepUp = nil
+	}
+	if op.Unsupported == "" {
+		errs = append(errs, contradictions(op, b.rootText, onPath, own)...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return errors.Join(located(err, b.operation+": ", op.Origin, op.nearest)...)
+	}
+	return nil
+}

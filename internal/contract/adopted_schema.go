@@ -1,0 +1,562 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// adoptedSchema is what a schema of a document of others has beside what contracts of the family have: JSON Schema 2020-12, and null as a type like
+// others.
+type adoptedSchema struct {
+	at     *element
+	broken error // why it cannot be checked, itself or a schema that it needs
+	never  bool  // the schema false
+
+	constant          *enum
+	bounds            []*bound // beside minimum and maximum
+	prefixItems       []*schema
+	restItems         *schema // items, behind prefixItems; schema.items is nil then
+	restMembers       *schema // additionalProperties beside patternProperties or propertyNames; schema.additional is nil then
+	closed            bool    // additionalProperties: false beside them; schema.closed is false then
+	contains          *schema
+	minContains       int
+	maxContains       int // -1: none
+	patternProperties []patternProperty
+	propertyNames     *schema
+	dependentRequired []dependency
+	dependentSchemas  []dependency
+	when, then, other *schema // if, then and else
+
+	unevaluatedProperties, unevaluatedItems *schema
+
+	asserts  bool    // some keyword of the above is there, so that the shorter way of check does not do
+	texts    typeSet // the types that a text of a parameter or a form may stand for
+	work     int     // of checking one value by composition; 0: not known yet
+	again    bool    // the schema is part of itself: a value that is being held against it is not held against it within
+	forms    bool    // the schema, or one that it needs, compares canonical forms
+	repeated int64   // the most items that are compared with each other
+}
+
+type patternProperty struct {
+	pattern *pattern
+	schema  *schema
+}
+
+// dependency is what holds where an object has a member.
+type dependency struct {
+	name     string
+	required []string
+	schema   *schema
+}
+
+// Bounds of the schemas of a document of others.
+const (
+	// maxSchemas is how many are compiled.
+	maxSchemas = 60_000
+	// maxSchemaDepth is how deep schemas may be within, or refer to, one another on the way from an operation.
+	maxSchemaDepth = 1_000
+	// maxComposition is how many schemas one value may have to be held against: those that a schema joins by allOf, anyOf, oneOf and the like.
+	maxComposition = 20_000
+)
+
+// annotations are keywords beside a $ref that change nothing about which values fit.
+var annotations = []string{"$ref", "description", "title", "summary", "example", "examples", "default", "deprecated", "$comment", "readOnly", "writeOnly", "externalDocs", "xml"}
+
+// schema compiles a schema once. A schema that cannot be checked is told by its adoptedSchema.broken when all are compiled, so that others can refer to it.
+func (b *adopter) schema(e *element) (*schema, error) {
+	if e == nil {
+		return nil, nil
+	}
+	for hop := 0; ; hop++ {
+		ref := e.get("$ref")
+		if ref == nil || ref.kind != elementString || b.later && asserting(e) {
+			break
+		}
+		if asserting(e) {
+			b.warn(WarnVersion, e, "write allOf with the $ref as one part", "what stands beside $ref does not count in OpenAPI 3.0")
+		}
+		if hop == maxHops {
+			return nil, wrong(e, "references lead to one another without an end")
+		}
+		target, err := b.target(ref)
+		if err != nil {
+			return nil, err
+		}
+		e = target
+	}
+	if s, begun := b.schemas[e]; begun {
+		return s, nil
+	}
+	if len(b.all) >= maxSchemas {
+		return nil, wrong(e, "the document has more than %d schemas that operations need", maxSchemas)
+	}
+	s := &schema{maxLength: -1, maxItems: -1, maxProperties: -1, adopted: &adoptedSchema{at: e, maxContains: -1}}
+	b.schemas[e] = s
+	b.all = append(b.all, s)
+	b.depth++
+	defer func() { b.depth-- }()
+	if b.depth > maxSchemaDepth {
+		s.adopted.broken = wrong(e, "schemas are nested deeper than %d", maxSchemaDepth)
+		return s, nil
+	}
+	s.adopted.broken = b.fillAdopted(s, e)
+	return s, nil
+}
+
+// asserting reports whether a schema has keywords beside $ref that change which values fit.
+func asserting(e *element) bool {
+	return slices.ContainsFunc(e.names, func(name string) bool { return !slices.Contains(annotations, name) && !strings.HasPrefix(name, "x-") })
+}
+
+func (b *adopter) fillAdopted(s *schema, e *element) error {
+	switch {
+	case e.kind == elementBool:
+		s.adopted.never = e.is(false)
+		return nil
+	case e.kind != elementMap:
+		return wrong(e, "a schema must be an object; write {} for one that takes anything")
+	}
+	if !b.later {
+		b.laterKeywords(e)
+	}
+	b.fillAdoptedTypes(s, e)
+	b.fillAdoptedNumber(s, e)
+	b.fillAdoptedString(s, e)
+	err := errors.Join(b.fillValues(s, e), b.fillAdoptedArray(s, e), b.fillAdoptedObject(s, e), b.fillAdoptedComposition(s, e), b.fillConditions(s, e))
+	a := s.adopted
+	a.asserts = a.constant != nil || a.bounds != nil || a.prefixItems != nil || a.contains != nil || a.patternProperties != nil || a.propertyNames != nil ||
+		a.dependentRequired != nil || a.dependentSchemas != nil || a.when != nil || a.unevaluatedProperties != nil || a.unevaluatedItems != nil
+	return err
+}
+
+// laterKeywords warns of keywords that OpenAPI 3.0 does not have; they are checked all the same.
+func (b *adopter) laterKeywords(e *element) {
+	for _, keyword := range []string{"const", "prefixItems", "contains", "patternProperties", "propertyNames", "if", "dependentRequired", "dependentSchemas",
+		"unevaluatedProperties", "unevaluatedItems"} {
+		if at := e.get(keyword); at != nil {
+			b.warn(WarnVersion, at, "write openapi: 3.1.0", "%s is not of OpenAPI 3.0; it is checked all the same", keyword)
+		}
+	}
+}
+
+// part compiles the schema of a keyword; what is wrong with it makes s broken, by its error.
+func (b *adopter) part(keyword string, e *element) (*schema, error) {
+	s, err := b.schema(e)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyword, err)
+	}
+	return s, nil
+}
+
+func (b *adopter) fillAdoptedTypes(s *schema, e *element) {
+	said := e.get("type")
+	names := said.list()
+	if said != nil && said.kind != elementList {
+		names = []*element{said}
+	}
+	if len(names) > 1 && !b.later {
+		b.warn(WarnVersion, said, "write openapi: 3.1.0", "a list of types is not of OpenAPI 3.0; it is checked all the same")
+	}
+	for _, name := range names {
+		t, known := typeNames[name.str()]
+		switch {
+		case known:
+			s.types |= t
+		case name.str() == "null" || name.kind == elementNull:
+			s.types |= typeNull
+		default:
+			s.types = 0
+			b.warn(WarnSchema, name, "write string, number, integer, boolean, array, object or no type", "%s is not a type; the type is not checked", shortened(name.text))
+			return
+		}
+	}
+	if e.get("nullable").is(true) {
+		if b.later {
+			b.warn(WarnVersion, e.get("nullable"), `write type: [..., "null"]`, "nullable is not of OpenAPI 3.1; null is taken all the same")
+		}
+		if s.types != 0 { // without a type beside it nullable does nothing (OpenAPI 3.0.3, proposal "clarify nullable")
+			s.types |= typeNull
+		}
+	}
+	s.say.types = sentence("must be of type %s", s.types)
+}
+
+func (b *adopter) fillAdoptedNumber(s *schema, e *element) {
+	if s.integer = s.types&typeInteger != 0 && s.types&typeNumber == 0; s.integer {
+		s.bits = 64
+		s.say.integer = "must be an integer"
+	}
+	put := func(to **bound, keyword, phrase string, exclusive bool, at *element) {
+		made := &bound{newExactLiteral(at.text), exclusive, keyword, sentence("must be %s %s", phrase, at.text)}
+		if *to != nil {
+			s.adopted.bounds = append(s.adopted.bounds, made)
+			return
+		}
+		*to = made
+	}
+	for _, side := range []struct {
+		to                                   **bound
+		keyword, exclusive, phrase, strictly string
+	}{{&s.minimum, "minimum", "exclusiveMinimum", "at least", "more than"}, {&s.maximum, "maximum", "exclusiveMaximum", "at most", "less than"}} {
+		limit, exclusive := b.number(e, side.keyword), e.get(side.exclusive)
+		strict := exclusive.is(true)
+		if exclusive != nil && (exclusive.kind == elementBool) == b.later {
+			b.warn(WarnVersion, exclusive, "", "%s is written as in another version of OpenAPI; it is read as that says", side.exclusive)
+		}
+		switch {
+		case limit != nil && strict:
+			put(side.to, side.exclusive, side.strictly, true, limit)
+		case limit != nil:
+			put(side.to, side.keyword, side.phrase, false, limit)
+		}
+		if exclusive != nil && exclusive.kind == elementNumber {
+			put(side.to, side.exclusive, side.strictly, true, exclusive)
+		}
+	}
+	if step := b.number(e, "multipleOf"); step != nil {
+		if m := newExactLiteral(step.text); m.sign() > 0 {
+			s.multiple = &m
+		} else {
+			b.warn(WarnSchema, step, "write a number above zero", "multipleOf is not above zero; it is not checked")
+		}
+	}
+}
+
+// number returns a keyword's number, or nil.
+func (b *adopter) number(e *element, keyword string) *element {
+	at := e.get(keyword)
+	if at == nil || at.kind == elementNumber {
+		return at
+	}
+	b.warn(WarnSchema, at, "write it without quotes", "%s is not a number; it is not checked", keyword)
+	return nil
+}
+
+// count returns a keyword's whole number, or none.
+func (b *adopter) count(e *element, keyword string, none int) int {
+	at := e.get(keyword)
+	if at == nil {
+		return none
+	}
+	if n := at.count(); n >= 0 {
+		return n
+	}
+	b.warn(WarnSchema, at, "write a whole number that is not negative", "%s is no whole number; it is not checked", keyword)
+	return none
+}
+
+func (b *adopter) fillAdoptedString(s *schema, e *element) {
+	s.minLength, s.maxLength = b.count(e, "minLength", 0), b.count(e, "maxLength", -1)
+	s.say.minLength, s.say.maxLength = sentence("must have at least %d characters", s.minLength), sentence("must have at most %d characters", s.maxLength)
+	if at := e.get("pattern"); at != nil {
+		if s.pattern = b.pattern(at); s.pattern != nil {
+			s.say.pattern = sentence("must match %s", at.text)
+		}
+	}
+	if format := e.get("format"); format != nil {
+		check, known := adoptedFormats[format.str()]
+		switch {
+		case known && (s.types == 0 || s.types&typeString != 0):
+			s.isFormat, s.say.format = check, sentence("must be of format %s", format.text)
+		case !known && !quietFormats[format.str()]:
+			b.warn(WarnFormat, format, "describe the form by a pattern where it matters", "the format %s is not checked", shortened(format.text))
+		}
+	}
+}
+
+// fillValues compiles enum and const.
+func (b *adopter) fillValues(s *schema, e *element) error {
+	if at := e.get("enum"); at != nil {
+		if at.kind != elementList || len(at.items) == 0 {
+			b.warn(WarnSchema, at, "list the values", "enum is no list of values; it is not checked")
+		} else {
+			var err error
+			if s.enum, s.say.enum, err = newEnum(at.items); err != nil {
+				return wrong(at, "enum: %w", err)
+			}
+		}
+	}
+	if at := e.get("const"); at != nil {
+		var err error
+		if s.adopted.constant, _, err = newEnum([]*element{at}); err != nil {
+			return wrong(at, "const: %w", err)
+		}
+	}
+	return nil
+}
+
+// newEnum writes values down in the forms in which they are compared, with what is said of one that is none of them.
+func newEnum(values []*element) (*enum, string, error) {
+	e := &enum{}
+	var say []string
+	for _, v := range values {
+		text, err := v.json(nil)
+		if err != nil {
+			return nil, "", err
+		}
+		var t tape
+		if fault := t.read(text); fault != nil {
+			return nil, "", fault
+		}
+		e.values = append(e.values, string(text))
+		if v.kind == elementString {
+			e.texts = append(e.texts, v.text)
+			say = append(say, v.text)
+			continue
+		}
+		e.others = append(e.others, string(t.canonical(nil, 0)))
+		say = append(say, string(text))
+	}
+	return e, sentence("must be one of %s", strings.Join(say, ", ")), nil
+}
+
+func (b *adopter) fillAdoptedArray(s *schema, e *element) error {
+	a := s.adopted
+	s.minItems, s.maxItems = b.count(e, "minItems", 0), b.count(e, "maxItems", -1)
+	s.say.minItems, s.say.maxItems = sentence("must have at least %d items", s.minItems), sentence("must have at most %d items", s.maxItems)
+	s.uniqueItems = e.get("uniqueItems").is(true)
+	var err error
+	prefix, items := e.get("prefixItems"), e.get("items")
+	if items != nil && items.kind == elementList {
+		b.warn(WarnSchema, items, "write prefixItems", "items is a list, as in old versions of JSON Schema; it is read as prefixItems")
+		prefix, items = items, e.get("additionalItems")
+	}
+	for _, one := range prefix.list() {
+		made, err := b.part("prefixItems", one)
+		if err != nil {
+			return err
+		}
+		a.prefixItems = append(a.prefixItems, made)
+	}
+	if s.items, err = b.part("items", items); err != nil {
+		return err
+	}
+	if a.prefixItems != nil {
+		a.restItems, s.items = s.items, nil
+	}
+	if a.contains, err = b.part("contains", e.get("contains")); err != nil {
+		return err
+	}
+	a.minContains, a.maxContains = b.count(e, "minContains", 1), b.count(e, "maxContains", -1)
+	a.unevaluatedItems, err = b.part("unevaluatedItems", e.get("unevaluatedItems"))
+	return err
+}
+
+func (b *adopter) fillAdoptedObject(s *schema, e *element) error {
+	s.minProperties, s.maxProperties = b.count(e, "minProperties", 0), b.count(e, "maxProperties", -1)
+	s.say.minProperties = sentence("must have at least %d properties", s.minProperties)
+	s.say.maxProperties = sentence("must have at most %d properties", s.maxProperties)
+	properties := e.get("properties")
+	if properties.isMap() {
+		s.properties = make(map[string]*property, len(properties.items))
+		for i, name := range properties.names {
+			at := properties.items[i]
+			made, err := b.part("properties."+shortened(name), at)
+			if err != nil {
+				return err
+			}
+			s.properties[name] = &property{schema: made, readOnly: b.flag(at, "readOnly"), writeOnly: b.flag(at, "writeOnly")}
+		}
+	}
+	s.fillMembers(b.requiredNames(e.get("required")))
+	s.spelt = nil // a document of others may have names that differ in case alone
+	switch additional := e.get("additionalProperties"); {
+	case additional == nil:
+	case additional.is(false):
+		s.closed = true
+	case additional.is(true):
+		s.open = true
+	default:
+		made, err := b.part("additionalProperties", additional)
+		if err != nil {
+			return err
+		}
+		s.open, s.additional = true, made
+	}
+	return b.fillNames(s, e)
+}
+
+// flag returns whether a property is readOnly or writeOnly: by itself, or by what it refers to.
+func (b *adopter) flag(e *element, name string) bool {
+	if e.get("$ref") == nil || b.later {
+		if e.get(name).is(true) {
+			return true
+		}
+	}
+	target, err := b.deref(e)
+	return err == nil && target.get(name).is(true)
+}
+
+func (b *adopter) requiredNames(at *element) []string {
+	if at != nil && at.kind != elementList {
+		b.warn(WarnSchema, at, "list the required names beside properties", "required is no list of names; it is not checked")
+	}
+	var names []string
+	for _, name := range at.list() {
+		if name.kind == elementString && !slices.Contains(names, name.text) {
+			names = append(names, name.text)
+		}
+	}
+	return names
+}
+
+// fillNames compiles the keywords that look at the names of an object's members.
+func (b *adopter) fillNames(s *schema, e *element) error {
+	a := s.adopted
+	var errs []error
+	keep := func(to **schema, keyword string) {
+		made, err := b.part(keyword, e.get(keyword))
+		*to = made
+		errs = append(errs, err)
+	}
+	keep(&a.propertyNames, "propertyNames")
+	keep(&a.unevaluatedProperties, "unevaluatedProperties")
+	e.get("patternProperties").each(func(text string, at *element) {
+		made, err := b.part("patternProperties", at)
+		errs = append(errs, err)
+		p := b.pattern(&element{kind: elementString, file: at.file, line: at.line, text: text})
+		if p == nil {
+			errs = append(errs, wrong(at, "patternProperties: the pattern cannot be read"))
+		}
+		a.patternProperties = append(a.patternProperties, patternProperty{p, made})
+	})
+	e.get("dependentRequired").each(func(name string, at *element) {
+		a.dependentRequired = append(a.dependentRequired, dependency{name: name, required: b.requiredNames(at)})
+	})
+	e.get("dependentSchemas").each(func(name string, at *element) {
+		made, err := b.part("dependentSchemas", at)
+		errs = append(errs, err)
+		a.dependentSchemas = append(a.dependentSchemas, dependency{name: name, schema: made})
+	})
+	if a.patternProperties != nil || a.propertyNames != nil {
+		a.restMembers, a.closed, s.additional, s.closed = s.additional, s.closed, nil, false
+	}
+	return errors.Join(errs...)
+}
+
+func (b *adopter) fillAdoptedComposition(s *schema, e *element) error {
+	if ref := e.get("$ref"); ref != nil && ref.kind == elementString {
+		target, err := b.target(ref)
+		if err != nil {
+			return err
+		}
+		made, err := b.schema(target)
+		if err != nil {
+			return err
+		}
+		s.allOf = append(s.allOf, made)
+	}
+	for _, part := range []struct {
+		name string
+		to   *[]*schema
+	}{{"oneOf", &s.oneOf}, {"anyOf", &s.anyOf}, {"allOf", &s.allOf}} {
+		for i, one := range e.get(part.name).list() {
+			made, err := b.part(part.name+" "+strconv.Itoa(i), one)
+			if err != nil {
+				return err
+			}
+			*part.to = append(*part.to, made)
+		}
+	}
+	var err error
+	if s.not, err = b.part("not", e.get("not")); err != nil {
+		return err
+	}
+	s.say.oneOf, s.say.anyOf = sentence("fits none of the %d alternatives", len(s.oneOf)), sentence("fits none of the %d alternatives", len(s.anyOf))
+	s.composed = s.not != nil || len(s.oneOf)+len(s.anyOf)+len(s.allOf) > 0
+	b.fillAdoptedDiscriminator(s, e)
+	return b.dynamicReference(s, e)
+}
+
+// dynamicReference reads $dynamicRef as a $ref, which it is in a document without schemas of others, and warns of what is ignored.
+func (b *adopter) dynamicReference(s *schema, e *element) error {
+	if at := e.get("$dynamicRef"); at != nil && at.kind == elementString {
+		target, err := b.target(at)
+		if err != nil {
+			return err
+		}
+		made, err := b.schema(target)
+		if err != nil {
+			return err
+		}
+		s.allOf, s.composed = append(s.allOf, made), true
+	}
+	if at := e.get("$recursiveRef"); at != nil {
+		b.warn(WarnVersion, at, "write $ref", "$recursiveRef is not of OpenAPI 3; it is ignored")
+	}
+	return nil
+}
+
+func (b *adopter) fillConditions(s *schema, e *element) error {
+	var err error
+	if s.adopted.when, err = b.part("if", e.get("if")); err != nil || s.adopted.when == nil {
+		return err
+	}
+	if s.adopted.then, err = b.part("then", e.get("then")); err != nil {
+		return err
+	}
+	s.adopted.other, err = b.part("else", e.get("else"))
+	return err
+}
+
+// elsewhere is the choice of a discriminator's value that names no alternative of this list: the value is held against all of them.
+const elsewhere = -1
+
+// fillAdoptedDiscriminator reads a discriminator: by its mapping, and by the names of the alternatives. It never widens what the alternatives allow.
+func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
+	at := e.get("discriminator")
+	alternatives := e.get("oneOf").list()
+	if len(alternatives) == 0 {
+		alternatives = e.get("anyOf").list()
+	}
+	name := at.get("propertyName").str()
+	if at != nil && at.kind == elementString {
+		name = at.text
+	}
+	if at == nil || len(alternatives) == 0 || name == "" {
+		return // on a schema without alternatives it is for those who generate code
+	}
+	d := &discriminator{property: name, choice: map[string]int{}}
+	places := make([]*element, len(alternatives))
+	for i, one := range alternatives {
+		ref := one.get("$ref")
+		places[i], _ = b.deref(one)
+		if ref == nil {
+			d.unnamed = true
+			continue
+		}
+		d.choice[lastSegment(ref.str())] = i
+	}
+	at.get("mapping").each(func(value string, target *element) {
+		i := elsewhere
+		if found := b.mapped(target); found != nil {
+			i = slices.Index(places, found)
+		}
+		if i == elsewhere {
+			b.warn(WarnDiscriminator, target, "name one of the alternatives", "the mapping of %s names none of the alternatives; such values are held against all of them", shortened(value))
+		}
+		d.choice[value] = i
+	})
+	s.discriminator = d
+}
+
+// mapped returns the schema that a mapping's target names: by a reference, or by its name under components.
+func (b *adopter) mapped(target *element) *element {
+	text := target.str()
+	if text == "" {
+		return nil
+	}
+	if found := target.file.root.get("components", "schemas", text); found != nil {
+		found, _ = b.deref(found)
+		return found
+	}
+	found, err := b.lookUp(target.file, text)
+	if err != nil {
+		return nil
+	}
+	found, _ = b.deref(found)
+	return found
+}

@@ -1,0 +1,256 @@
+package contract
+
+import (
+	"slices"
+	"strings"
+)
+
+// reading is how texts are read for which the schema leaves a choice.
+type reading struct {
+	asText bool // a text that may be a number, a boolean or a string is a string
+	asList bool // a text that may be one value or a list of one is a list
+}
+
+// readings in the order in which they are tried. A value fits when it fits in one of them; the violations told are those of the first.
+var readings = []reading{{}, {asText: true}, {asList: true}, {asText: true, asList: true}}
+
+// values makes the value of a parameter, a form or a multipart body on the tape of its checker.
+type values struct {
+	*checker
+	reading
+	textChoice, listChoice bool // what the reading has decided
+}
+
+// checkReadings checks the value that build makes against s, read in each way that the schema leaves open. build reports false when there is no such
+// value, after a violation; it is called again for each reading.
+func (c *checker) checkReadings(name string, s *schema, build func(*values) bool) {
+	first := values{checker: c}
+	c.reset("")
+	c.name = name
+	if !build(&first) {
+		return
+	}
+	if !first.textChoice && !first.listChoice {
+		c.check(s, 0)
+		return
+	}
+	for _, r := range readings {
+		if r.asText && !first.textChoice || r.asList && !first.listChoice {
+			continue
+		}
+		c.reset("")
+		if build(&values{checker: c, reading: r}) && c.matches(s, 0) {
+			return
+		}
+	}
+	c.reset("")
+	if build(&values{checker: c}) {
+		c.check(s, 0)
+	}
+}
+
+// textTypes are the types that a text may be read as for s; all of them where there is no schema.
+func textTypes(s *schema) typeSet {
+	if s == nil {
+		return anyText
+	}
+	return s.adopted.texts
+}
+
+// scalar adds a text as a value of the types that s allows.
+func (b *values) scalar(s *schema, text string) {
+	types := textTypes(s)
+	k := b.kindOf(types, text)
+	if k != kindString && types&typeString != 0 {
+		if b.textChoice = true; b.asText {
+			k = kindString
+		}
+	}
+	b.add(k, text)
+}
+
+func (b *values) kindOf(types typeSet, text string) kind {
+	if k, _ := scalarKind(types, text); k != kindString {
+		return k
+	}
+	if types&typeNull != 0 && (text == "null" || text == "" && types&typeString == 0) {
+		return kindNull
+	}
+	return kindString
+}
+
+// listOf adds texts as a list.
+func (b *values) listOf(s *schema, texts []string) {
+	list := b.open(kindArray)
+	for i, text := range texts {
+		b.scalar(itemOf(s, i), text)
+	}
+	b.close(list, len(texts))
+}
+
+// objectOf adds names and texts in turn as an object; a name that comes twice is a violation.
+func (b *values) objectOf(s *schema, texts []string) bool {
+	object := b.open(kindObject)
+	for i := 0; i+1 < len(texts); i += 2 {
+		if i > 0 && slices.Contains(everySecond(texts[:i]), texts[i]) {
+			return b.failAt(b.name, string(RuleRepeated), "has a name twice")
+		}
+		b.add(kindString, texts[i])
+		b.scalar(memberOf(s, texts[i]), texts[i+1])
+	}
+	b.close(object, len(texts)/2)
+	return true
+}
+
+func everySecond(texts []string) []string {
+	var out []string
+	for i := 0; i < len(texts); i += 2 {
+		out = append(out, texts[i])
+	}
+	return out
+}
+
+// itemOf returns the schema of an item, of s or of the first of its parts that has one; nil where any item goes.
+func itemOf(s *schema, i int) *schema {
+	if s == nil {
+		return nil
+	}
+	for _, part := range s.flat() {
+		switch a := part.adopted; {
+		case i < len(a.prefixItems):
+			return a.prefixItems[i]
+		case a.restItems != nil:
+			return a.restItems
+		case part.items != nil:
+			return part.items
+		}
+	}
+	return nil
+}
+
+// memberOf returns the schema of an object's member, of s or of the first of its parts that has one; nil where any value goes.
+func memberOf(s *schema, name string) *schema {
+	if s == nil {
+		return nil
+	}
+	parts := s.flat()
+	for _, part := range parts {
+		if p := part.properties[name]; p != nil {
+			return p.schema
+		}
+	}
+	for _, part := range parts {
+		for _, p := range part.adopted.patternProperties {
+			if p.pattern.match(name) {
+				return p.schema
+			}
+		}
+		if part.additional != nil {
+			return part.additional
+		}
+		if part.adopted.restMembers != nil {
+			return part.adopted.restMembers
+		}
+	}
+	return nil
+}
+
+// branch is a value of bracketed names: filter[a][b]=1.
+type branch struct {
+	name   string
+	texts  []string // what was sent for it
+	inner  []*branch
+	listed bool // by name[]
+}
+
+// maxBranches is how deep brackets may be nested.
+const maxBranches = 8
+
+// put adds what was sent for the brackets after a name: "[a][b]". It reports false when they are not well formed.
+func (b *branch) put(brackets, text string) bool {
+	for depth := 0; brackets != ""; depth++ {
+		end := strings.IndexByte(brackets, ']')
+		if brackets[0] != '[' || end < 0 || depth == maxBranches {
+			return false
+		}
+		name := brackets[1:end]
+		if brackets = brackets[end+1:]; name == "" {
+			b.listed = true
+			continue
+		}
+		i := slices.IndexFunc(b.inner, func(have *branch) bool { return have.name == name })
+		if i < 0 {
+			i = len(b.inner)
+			b.inner = append(b.inner, &branch{name: strings.Clone(name)})
+		}
+		b = b.inner[i]
+	}
+	b.texts = append(b.texts, text)
+	return true
+}
+
+// tree adds a branch as a value.
+func (b *values) tree(s *schema, of *branch) bool {
+	types := textTypes(s)
+	if len(of.inner) > 0 {
+		if len(of.texts) > 0 {
+			return b.failAt(b.name, string(RuleRepeated), "has a name that stands for a value and for an object")
+		}
+		kind := kindObject
+		if types&typeArray != 0 && types&typeObject == 0 {
+			kind = kindArray
+		}
+		at := b.open(kind)
+		for i, one := range of.inner {
+			member := itemOf(s, i)
+			if kind == kindObject {
+				b.add(kindString, one.name)
+				member = memberOf(s, one.name)
+			}
+			if !b.tree(member, one) {
+				return false
+			}
+		}
+		b.close(at, len(of.inner))
+		return true
+	}
+	return b.several(s, of.texts, of.listed)
+}
+
+// several adds what was sent under one name: a list where the schema has one, or a single value.
+func (b *values) several(s *schema, texts []string, listed bool) bool {
+	types := textTypes(s)
+	list := types&typeArray != 0
+	if list && !listed && len(texts) == 1 && types&^(typeArray|typeNull) != 0 {
+		b.listChoice = true
+		list = b.asList
+	}
+	switch {
+	case list || listed:
+		b.listOf(s, texts)
+	case len(texts) == 1:
+		b.scalar(s, texts[0])
+	default:
+		return b.failAt(b.name, string(RuleRepeated), "must be sent once")
+	}
+	return true
+}
+
+// graft adds the value of another tape.
+func (t *tape) graft(other *tape) {
+	first, source := len(t.tokens), len(t.scratch)
+	t.scratch = append(t.scratch, other.source...)
+	decoded := len(t.scratch)
+	t.scratch = append(t.scratch, other.scratch...)
+	for _, k := range other.tokens {
+		k.next += uint32(first)
+		if k.kind < kindArray {
+			base := uint32(source)
+			if k.decoded {
+				base = uint32(decoded)
+			}
+			k.start, k.end, k.decoded = k.start+base, k.end+base, true
+		}
+		t.tokens = append(t.tokens, k)
+	}
+}

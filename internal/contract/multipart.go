@@ -1,0 +1,318 @@
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Bounds of a multipart body. The parts that are files are not held.
+const (
+	maxParts = 256
+	// maxPartsText is how much of parts that are not files is held, in bytes, all of them together.
+	maxPartsText = 1 << 20
+)
+
+// part is one part of a multipart/form-data body.
+type part struct {
+	name string
+	text string // of a part that is no file
+	json *tape  // of a part of JSON
+	file bool
+}
+
+func newBytesReader(body []byte) io.Reader { return bytes.NewReader(body) }
+
+// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so is
+// one that the reader fails with.
+func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) error {
+	if boundary == "" || len(boundary) > 70 {
+		return malformedBody(RuleMultipart, "")
+	}
+	reader := multipart.NewReader(from, boundary)
+	var parts []part
+	held := 0
+	for {
+		next, err := reader.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return unreadable(err)
+		}
+		one, err := c.readPart(m, next, maxPartsText-held)
+		if err != nil {
+			return err
+		}
+		if held += len(one.text) + len(one.name); len(parts) >= maxParts || held > maxPartsText {
+			return malformedBody(RuleMultipart, "")
+		}
+		parts = append(parts, one)
+	}
+	if m.schema != nil {
+		c.checkParts(m, parts)
+	}
+	if len(c.found) > 0 {
+		return nil // before anything after the parts is read: see checkedStream
+	}
+	if _, err := io.Copy(io.Discard, from); err != nil { // an epilogue is nobody's, but has to be read to its end
+		return unreadable(err)
+	}
+	return nil
+}
+
+// unreadable returns the error of a reader that failed, if it is one for the client, or else that the body cannot be read.
+func unreadable(err error) error {
+	if said := (*problem.Error)(nil); errors.As(err, &said) {
+		return err
+	}
+	return malformedBody(RuleMultipart, "")
+}
+
+// readPart reads one part; of a file no more than how it begins is held. room is how many bytes may still be held.
+func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (part, error) {
+	one := part{name: from.FormName()}
+	if one.name == "" || !utf8.ValidString(one.name) || len(one.name) > 256 {
+		return one, malformedBody(RuleMultipart, "")
+	}
+	s, encoding := memberOf(m.schema, one.name), m.encoding[one.name]
+	mediaType, _, err := mime.ParseMediaType(from.Header.Get("Content-Type"))
+	if err != nil {
+		mediaType = ""
+	}
+	if mediaType != "" && len(encoding.types) > 0 && !slices.ContainsFunc(encoding.types, func(t string) bool { return covers(t, mediaType) }) {
+		c.reset("")
+		c.name = ""
+		c.fail(0, "contentType", "must be "+strings.Join(encoding.types, " or "), one.name)
+	}
+	kind, _ := kindOf(mediaType)
+	if s.bytes() || kind != mediaJSON && mediaType != "" && kind != mediaText || from.FileName() != "" && kind != mediaJSON {
+		one.file = true
+		_, err := io.Copy(io.Discard, from)
+		if err != nil {
+			return one, unreadable(err)
+		}
+		return one, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(from, int64(room)+1))
+	if err != nil {
+		return one, unreadable(err)
+	}
+	if !utf8.Valid(text) {
+		return one, malformedBody(RuleTextUTF8, joinPointer([]string{one.name}))
+	}
+	one.text = string(text)
+	if kind == mediaJSON || mediaType == "" && s.structured() {
+		one.json = &tape{}
+		if fault := one.json.read([]byte(one.text)); fault != nil {
+			if kind != mediaJSON {
+				one.json = nil // perhaps one item of a list
+				return one, nil
+			}
+			return one, malformedBody(fault.rule, joinPointer([]string{one.name}))
+		}
+	}
+	return one, nil
+}
+
+// covers reports whether a media type or range covers a media type.
+func covers(declared, mediaType string) bool {
+	declared, _, _ = strings.Cut(declared, ";")
+	declared = strings.TrimSpace(declared)
+	return declared == mediaType || declared == "*/*" || strings.HasSuffix(declared, "/*") && strings.HasPrefix(mediaType, strings.TrimSuffix(declared, "*"))
+}
+
+// bytes reports whether a part with this schema is a file: its schema says that it is bytes.
+func (s *schema) bytes() bool {
+	if s == nil {
+		return false
+	}
+	e := s.adopted.at
+	if e.get("format").str() == "binary" || e.get("contentMediaType") != nil && e.get("type").str() == "string" {
+		return true
+	}
+	if s.items != nil && s.types == typeArray {
+		return s.items.bytes()
+	}
+	return slices.ContainsFunc(s.flat()[1:], func(part *schema) bool { return part.adopted.at.get("format").str() == "binary" })
+}
+
+// structured reports whether the values of s are objects or lists alone.
+func (s *schema) structured() bool {
+	types := textTypes(s)
+	return types&(typeObject|typeArray) != 0 && types&^(typeObject|typeArray|typeNull) == 0
+}
+
+// checkParts checks the parts as the members of an object; parts of the same name are a list.
+func (c *checker) checkParts(m *mediaContract, parts []part) {
+	c.checkReadings("", m.schema, func(b *values) bool {
+		object, count := b.open(kindObject), 0
+		for i, one := range parts {
+			same := func(other part) bool { return other.name == one.name }
+			if slices.ContainsFunc(parts[:i], same) {
+				continue
+			}
+			count++
+			b.add(kindString, one.name)
+			s := memberOf(m.schema, one.name)
+			all := []part{one}
+			for _, other := range parts[i+1:] {
+				if same(other) {
+					all = append(all, other)
+				}
+			}
+			if !b.parts(s, all) {
+				return false
+			}
+		}
+		b.close(object, count)
+		return true
+	})
+}
+
+// parts adds what was sent under one name.
+func (b *values) parts(s *schema, all []part) bool {
+	types := textTypes(s)
+	listed := types&typeArray != 0 && (len(all) > 1 || all[0].json == nil || b.kindOfTape(all[0].json) != kindArray)
+	if listed && len(all) == 1 && types&^(typeArray|typeNull) != 0 {
+		b.listChoice = true
+		listed = b.asList
+	}
+	if !listed && len(all) > 1 {
+		return b.failAt(b.name, string(RuleRepeated), "has a part twice that must be sent once")
+	}
+	if !listed {
+		b.onePart(s, all[0])
+		return true
+	}
+	list := b.open(kindArray)
+	for i, one := range all {
+		b.onePart(itemOf(s, i), one)
+	}
+	b.close(list, len(all))
+	return true
+}
+
+func (b *values) kindOfTape(t *tape) kind { return t.tokens[0].kind }
+
+func (b *values) onePart(s *schema, one part) {
+	switch {
+	case one.json != nil:
+		b.graft(one.json)
+	case one.file:
+		b.add(kindString, "")
+		b.tokens[len(b.tokens)-1].opaque = true
+	default:
+		b.scalar(s, one.text)
+	}
+}
+
+// StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody: bytes
+// and multipart/form-data of documents of others, and what StreamsBody says of the family's.
+func (op *Operation) StreamsBodyOf(contentType string) bool {
+	if !op.adopted || op.body == nil {
+		return op.StreamsBody()
+	}
+	m, _, err := op.adoptedMedia([]string{contentType})
+	return err == nil && m.streams()
+}
+
+// CheckStream returns a reader of a body for which StreamsBodyOf is true, which checks what passes. It holds no more than the parts that are no files,
+// together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets it whole; the error then is
+// one of CheckBody. Close ends the check; it closes body.
+func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
+	m, parameters, err := op.adoptedMedia([]string{contentType})
+	if err != nil {
+		return nil, err
+	}
+	if m.kind != mediaMultipart {
+		return body, nil
+	}
+	checked, passed := io.Pipe()
+	s := &checkedStream{body: body, passed: passed, verdict: make(chan error, 1)}
+	go func() {
+		c := newChecker(inbound, "body")
+		defer c.release()
+		err := c.multipart(m, parameters["boundary"], checked)
+		if err == nil {
+			err = c.problem(problem.InvalidBody, "The body does not fit the contract.")
+		}
+		s.verdict <- err
+		_ = checked.CloseWithError(errChecked)
+	}()
+	return s, nil
+}
+
+var errChecked = errors.New("the check has ended")
+
+// checkedStream gives out what it reads some bytes behind the check, so that the boundary at the end comes after the verdict: until then the check has
+// taken no more than multipart.Reader's buffer beyond the boundary, which is less than keptBack.
+type checkedStream struct {
+	body    io.ReadCloser
+	passed  *io.PipeWriter
+	verdict chan error
+	held    []byte // given to the check, but not given out; in buffer
+	buffer  [2 * keptBack]byte
+	ended   bool
+	err     error
+}
+
+// keptBack is how many bytes are not given out before the verdict.
+const keptBack = 16 << 10
+
+// Read implements io.Reader.
+func (s *checkedStream) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	for !s.ended && len(s.held) <= keptBack {
+		n, err := s.body.Read(s.buffer[len(s.held):])
+		if _, refused := s.passed.Write(s.buffer[len(s.held) : len(s.held)+n]); refused != nil {
+			return 0, s.end(<-s.verdict)
+		}
+		s.held = s.buffer[:len(s.held)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			s.ended = true
+			_ = s.passed.Close()
+			if verdict := <-s.verdict; verdict != nil {
+				return 0, s.end(verdict)
+			}
+		case err != nil:
+			return 0, s.end(err)
+		}
+	}
+	switch {
+	case !s.ended:
+		return s.give(p, len(s.held)-keptBack), nil
+	case len(s.held) == 0:
+		return 0, s.end(io.EOF)
+	}
+	return s.give(p, len(s.held)), nil
+}
+
+// give gives out the first bytes that are held.
+func (s *checkedStream) give(p []byte, most int) int {
+	n := copy(p, s.held[:most])
+	s.held = s.buffer[:copy(s.buffer[:], s.held[n:])]
+	return n
+}
+
+func (s *checkedStream) end(err error) error {
+	s.err = err
+	_ = s.passed.CloseWithError(err)
+	return err
+}
+
+// Close implements io.Closer.
+func (s *checkedStream) Close() error {
+	_ = s.passed.CloseWithError(errChecked)
+	return s.body.Close()
+}
