@@ -115,8 +115,8 @@ var narrowings = []struct {
 	{"3.1.0", "{type: object}", "{type: object, patternProperties: {'^x-': {type: string}}}", "patternProperties changed", "patternProperties changed"},
 	{"3.1.0", "{type: object}", "{type: object, if: {required: [a]}, then: {required: [b]}}", "if changed, then changed", "if changed, then changed"},
 	{"3.1.0", "{type: array}", "{type: array, contains: {type: string}}", "contains changed", "contains changed"},
-	{"3.0.3", "{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}]}", "{oneOf: [{$ref: '#/components/schemas/Other'}]}", "/third: removed", "/size: removed"},
-	{"3.0.3", "{oneOf: [{type: string}, {$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}]}", "{oneOf: [{type: string}, {$ref: '#/components/schemas/Other'}]}", "alternative Third removed", "alternative Third added"},
+	{"3.0.3", "{anyOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}]}", "{anyOf: [{$ref: '#/components/schemas/Other'}]}", "/third: removed", "/size: removed"},
+	{"3.0.3", "{anyOf: [{type: string}, {$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}]}", "{anyOf: [{type: string}, {$ref: '#/components/schemas/Other'}]}", "alternative Third removed", "alternative Third added"},
 	{"3.0.3", "{anyOf: [{type: string}, {type: integer}]}", "{oneOf: [{type: string}, {type: integer}]}", "anyOf became oneOf", "oneOf became anyOf"},
 	{"3.0.3", "{type: object}", "{oneOf: [{type: object, required: [a]}, {type: object, required: [b]}]}", "alternatives added", "alternatives removed"},
 	{"3.0.3", "{type: string}", "{allOf: [{type: string}, {maxLength: 3}]}", "maxLength lowered", "maxLength raised"},
@@ -170,6 +170,16 @@ var others = []struct {
 	{"3.0.3", "{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other', t: '#/components/schemas/Third'}}}",
 		"{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other'}}}",
 		`Note in requests: discriminator value t removed`, `Note in answers: discriminator value t added`},
+	// A value that fits two alternatives of oneOf is refused.
+	{"3.0.3", "{type: object, required: [a, b]}", "{oneOf: [{type: object, required: [a]}, {type: object, required: [b]}]}",
+		"Note in requests: oneOf may fit twice, Note in answers: /a: became optional, Note in answers: /b: became optional", "Note in requests: /a: became required, Note in requests: /b: became required"},
+	{"3.0.3", "{oneOf: [{type: object, required: [a]}, {type: string}]}", "{oneOf: [{type: object, required: [a]}, {type: string}, {type: object, required: [b]}]}",
+		"Note in requests: oneOf may fit twice, Note in answers: alternative 3 added", "Note in requests: alternative 3 removed"},
+	{"3.0.3", "{oneOf: [{type: object, required: [a]}, {type: string}]}", "{oneOf: [{type: object, required: [a]}, {type: string}, {type: boolean}]}",
+		"Note in answers: type widened, Note in answers: alternative 3 added", "Note in requests: type narrowed, Note in requests: alternative 3 removed"},
+	{"3.0.3", "{oneOf: [{type: object, required: [k], properties: {k: {enum: [a]}}}, {type: string}]}",
+		"{oneOf: [{type: object, required: [k], properties: {k: {enum: [a]}}}, {type: string}, {type: object, required: [k], properties: {k: {enum: [b]}}}]}",
+		"Note in answers: alternative 3 added", "Note in requests: alternative 3 removed"},
 	// What means the same.
 	{"3.0.3", "{type: object, properties: {a: {type: string}}}", "{allOf: [{type: object}, {properties: {a: {type: string}}}]}", "", ""},
 	{"3.0.3", "{type: object, properties: {size: {type: integer}}}", "{$ref: '#/components/schemas/Other'}", "", ""},
@@ -358,4 +368,41 @@ func TestCompare_readsFilesThatAreGivenAlone(t *testing.T) {
 	alone := routed(t, text)
 	require.Empty(t, names(t, alone, alone))
 	require.NotEmpty(t, names(t, with("{type: string}"), alone)) // nobody knows what it is now
+}
+
+// adopted compiles a document of others.
+func adopted(t *testing.T, text string) Version {
+	t.Helper()
+	files := map[string][]byte{"pets.yaml": []byte(text)}
+	c, _, err := contract.Adopt(contract.Adoption{Name: "pets", File: "pets.yaml", Files: files})
+	require.NoError(t, err)
+	return Version{Contract: c, File: "pets.yaml", Files: files}
+}
+
+const pets = `openapi: 3.1.0
+info: {title: Pets, version: "1"}
+servers: [{url: https://pets.example.com/api}]
+paths:
+  pets/{id}#read:
+    get: {operationId: readPet, responses: {"200": {description: A pet., content: {application/json: {schema: {type: [object, "null"], properties: {name: {type: string}}}}}}}}
+    put: {operationId: writePet, x-fountain: {stepUp: {acr: aal2, maxAge: 300}}, requestBody: {content: {application/json: {schema: {type: object}}}}, responses: {"204": {description: Done.}}}
+`
+
+func TestCompare_comparesAdoptedDocuments(t *testing.T) {
+	live := adopted(t, pets)
+	require.Empty(t, names(t, live, live))
+	for _, s := range []struct{ from, to, there, back string }{
+		{", properties: {name: {type: string}}", "", "readPet: answer 200 application/json /name: removed", ""},
+		{`type: [object, "null"]`, "type: object", "", "readPet: answer 200 application/json: null added"},
+		{"x-fountain: {stepUp: {acr: aal2, maxAge: 300}}, ", "", "writePet: step-up-loosened", "writePet: step-up-tightened"},
+		{"/api}", "/v2}", "contract: base-path-changed", "contract: base-path-changed"},
+		{"pets/{id}#read:", "/pets/{pet}:", "", ""},
+		{"requestBody: {content", "requestBody: {$ref: '#/nowhere', content", "writePet: no longer supported", ""},
+	} {
+		text := strings.Replace(pets, s.from, s.to, 1)
+		require.NotEqual(t, pets, text, "%q is not in the document", s.from)
+		next := adopted(t, text)
+		require.ElementsMatch(t, list(s.there), names(t, live, next), "from %s\nto   %s", s.from, s.to)
+		require.ElementsMatch(t, list(s.back), names(t, next, live), "from %s\nto   %s", s.to, s.from)
+	}
 }

@@ -59,6 +59,15 @@ func (c *comparer) operations(live, next *node) {
 			continue
 		}
 		o.at = is.operation
+		if new.Unsupported != "" {
+			if old.Unsupported == "" {
+				o.say("", "no longer supported", is.operation, "requests are answered with 501: %s", new.Unsupported)
+			}
+			continue
+		}
+		if old.Unsupported != "" {
+			continue // nothing of it was ever answered
+		}
 		if old.ID != new.ID {
 			o.say("", "operationId changed", is.operation, "it is called %s: generated clients have another method", new.ID)
 		}
