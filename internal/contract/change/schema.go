@@ -152,9 +152,32 @@ func (c *comparer) compare(r *result, path string, sub, super *view, d direction
 		p.say(words{"alternatives added", "alternatives removed"}, "no alternative has all of the values of the other version")
 	}
 	p.keywords(c)
-	for i, g := range super.groups {
-		if i < len(sub.groups) {
-			c.alternatives(p, sub.groups[i], g)
+	if len(sub.groups) > 0 {
+		c.groups(p)
+	}
+}
+
+// groups compares alternatives with those of the same keyword, else with any, else all values with them.
+func (c *comparer) groups(p *place) {
+	left := slices.Clone(p.sub.groups)
+	for _, g := range p.super.groups {
+		at := slices.IndexFunc(left, func(other group) bool { return other.keyword == g.keyword })
+		if at < 0 {
+			at = len(left) - 1
+		}
+		if at >= 0 {
+			c.alternatives(p, left[at], g)
+			left = slices.Delete(left, at, at+1)
+			continue
+		}
+		all := *p.sub
+		all.groups = nil
+		if !slices.ContainsFunc(g.parts, func(part *node) bool {
+			try := &result{}
+			c.compare(try, "", &all, c.view(part.through()), p.direction)
+			return c.clean(try, map[*result]bool{})
+		}) {
+			p.say(words{"alternatives added", "alternatives removed"}, "no alternative has all of the values of the other version")
 		}
 	}
 }
@@ -328,7 +351,7 @@ func rat(r *big.Rat) string {
 }
 
 func (p *place) texts() {
-	if p.sub.types&p.super.types&typeString != 0 && p.sub.enum == nil {
+	if p.sub.types&p.super.types&typeString != 0 {
 		for pattern := range p.super.patterns {
 			if !p.sub.patterns[pattern] {
 				p.say(words{"pattern changed", "pattern changed"}, "texts must match another pattern")

@@ -164,18 +164,9 @@ func (v *view) fillTypes(n *node) {
 	if n.get("nullable").isTrue() {
 		v.null, v.nullable = true, true
 	}
-	values := n.get("enum").list()
+	v.fillEnum(n.get("enum").list())
 	if constant := n.get("const"); constant != nil {
-		values = []*node{constant}
-	}
-	if len(values) > 0 {
-		v.enum = map[string]bool{}
-		null := false
-		for _, value := range values {
-			null = null || value.kindOf() == isNull
-			v.enum[value.canonical()] = true
-		}
-		v.null = v.null && (null || v.nullable)
+		v.fillEnum([]*node{constant})
 	}
 	v.readOnly, v.writeOnly = n.get("readOnly").isTrue(), n.get("writeOnly").isTrue()
 	if preset := n.get("default"); preset != nil {
@@ -183,18 +174,31 @@ func (v *view) fillTypes(n *node) {
 	}
 }
 
-func (v *view) fillNumbers(n *node) {
-	limit := func(plain, exclusive string) *bound {
-		var out *bound
-		if value := n.get(plain).number(); value != nil {
-			out = &bound{value, n.get(exclusive).isTrue()}
-		}
-		if value := n.get(exclusive).number(); value != nil { // of 3.1; the stricter of both is near enough to one of them
-			out = &bound{value, true}
-		}
-		return out
+func (v *view) fillEnum(values []*node) {
+	if len(values) == 0 {
+		return
 	}
-	v.min, v.max = limit("minimum", "exclusiveMinimum"), limit("maximum", "exclusiveMaximum")
+	all, null := map[string]bool{}, false
+	for _, value := range values {
+		null = null || value.kindOf() == isNull
+		all[value.canonical()] = true
+	}
+	v.takeEnum(all)
+	v.null = v.null && (null || v.nullable)
+}
+
+func (v *view) fillNumbers(n *node) {
+	limit := func(plain, exclusive string, sign int) *bound {
+		var one, other *bound
+		if value := n.get(plain).number(); value != nil {
+			one = &bound{value, n.get(exclusive).isTrue()}
+		}
+		if value := n.get(exclusive).number(); value != nil { // of 3.1
+			other = &bound{value, true}
+		}
+		return tighter(one, other, sign)
+	}
+	v.min, v.max = limit("minimum", "exclusiveMinimum", 1), limit("maximum", "exclusiveMaximum", -1)
 	if step := n.get("multipleOf").number(); step != nil && step.Sign() > 0 {
 		v.steps = []*big.Rat{step}
 	}
@@ -318,8 +322,11 @@ func (v *view) take(w *view) {
 }
 
 func (v *view) takeEnum(values map[string]bool) {
-	if v.enum == nil || values == nil {
-		v.enum = union(v.enum, values)
+	if values == nil {
+		return
+	}
+	if v.enum == nil {
+		v.enum = values
 		return
 	}
 	common := map[string]bool{}
