@@ -1,6 +1,7 @@
 package change
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -404,5 +405,29 @@ func TestCompare_comparesAdoptedDocuments(t *testing.T) {
 		next := adopted(t, text)
 		require.ElementsMatch(t, list(s.there), names(t, live, next), "from %s\nto   %s", s.from, s.to)
 		require.ElementsMatch(t, list(s.back), names(t, next, live), "from %s\nto   %s", s.to, s.from)
+	}
+}
+
+// Each of these would take minutes, or more memory than there is, without a bound of the work.
+func TestCompare_endsOnHostileDocuments(t *testing.T) {
+	many := func(n int, one func(i int) string) string {
+		out := make([]string, n)
+		for i := range out {
+			out[i] = one(i)
+		}
+		return strings.Join(out, ", ")
+	}
+	parts := func(name string) string {
+		return "{oneOf: [" + many(3000, func(i int) string { return fmt.Sprintf("{type: object, required: [%s%d]}", name, i) }) + "]}"
+	}
+	groups := "{allOf: [" + many(40, func(i int) string { return fmt.Sprintf("{oneOf: [{required: [a%d]}, {required: [b%d]}]}", i, i) }) + "]}"
+	nested := "{type: string}"
+	for i := range 24 {
+		nested = fmt.Sprintf("{anyOf: [%s, {required: [a%d]}], oneOf: [{minLength: 1}, {maxLength: 3}]}", nested, i)
+	}
+	for _, pair := range [][2]string{{parts("a"), parts("b")}, {groups, "{required: [z]}"}, {nested, "{type: string, maxLength: 2}"}} {
+		one, two := routed(t, withSchema("3.1.0", pair[0])), routed(t, withSchema("3.1.0", pair[1]))
+		_, err := Compare(one, two)
+		require.ErrorIs(t, err, ErrTooDifferent)
 	}
 }

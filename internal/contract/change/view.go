@@ -164,18 +164,9 @@ func (v *view) fillTypes(n *node) {
 	if n.get("nullable").isTrue() {
 		v.null, v.nullable = true, true
 	}
-	values := n.get("enum").list()
+	v.fillEnum(n.get("enum").list())
 	if constant := n.get("const"); constant != nil {
-		values = []*node{constant}
-	}
-	if len(values) > 0 {
-		v.enum = map[string]bool{}
-		null := false
-		for _, value := range values {
-			null = null || value.kindOf() == isNull
-			v.enum[value.canonical()] = true
-		}
-		v.null = v.null && (null || v.nullable)
+		v.fillEnum([]*node{constant})
 	}
 	v.readOnly, v.writeOnly = n.get("readOnly").isTrue(), n.get("writeOnly").isTrue()
 	if preset := n.get("default"); preset != nil {
@@ -183,18 +174,31 @@ func (v *view) fillTypes(n *node) {
 	}
 }
 
-func (v *view) fillNumbers(n *node) {
-	limit := func(plain, exclusive string) *bound {
-		var out *bound
-		if value := n.get(plain).number(); value != nil {
-			out = &bound{value, n.get(exclusive).isTrue()}
-		}
-		if value := n.get(exclusive).number(); value != nil { // of 3.1; the stricter of both is near enough to one of them
-			out = &bound{value, true}
-		}
-		return out
+func (v *view) fillEnum(values []*node) {
+	if len(values) == 0 {
+		return
 	}
-	v.min, v.max = limit("minimum", "exclusiveMinimum"), limit("maximum", "exclusiveMaximum")
+	all, null := map[string]bool{}, false
+	for _, value := range values {
+		null = null || value.kindOf() == isNull
+		all[value.canonical()] = true
+	}
+	v.takeEnum(all)
+	v.null = v.null && (null || v.nullable)
+}
+
+func (v *view) fillNumbers(n *node) {
+	limit := func(plain, exclusive string, sign int) *bound {
+		var one, other *bound
+		if value := n.get(plain).number(); value != nil {
+			one = &bound{value, n.get(exclusive).isTrue()}
+		}
+		if value := n.get(exclusive).number(); value != nil { // of 3.1
+			other = &bound{value, true}
+		}
+		return tighter(one, other, sign)
+	}
+	v.min, v.max = limit("minimum", "exclusiveMinimum", 1), limit("maximum", "exclusiveMaximum", -1)
 	if step := n.get("multipleOf").number(); step != nil && step.Sign() > 0 {
 		v.steps = []*big.Rat{step}
 	}
@@ -292,14 +296,9 @@ func (v *view) take(w *view) {
 	if len(v.first) == 0 {
 		v.first = w.first
 	}
-	for name, member := range w.members {
-		v.members = put(v.members, name, both(v.members[name], member))
-	}
+	v.takeMembers(w)
 	for name, at := range w.required {
 		v.required = put(v.required, name, at)
-	}
-	if v.additional == nil || w.additional.isFalse() {
-		v.additional = w.additional
 	}
 	v.groups = append(slices.Clip(v.groups), w.groups...)
 	for keyword, text := range w.others {
@@ -317,9 +316,39 @@ func (v *view) take(w *view) {
 	}
 }
 
+// takeMembers takes over what w says of properties. What one of the two says of further properties it says also of those that the other alone lists.
+func (v *view) takeMembers(w *view) {
+	bounded := func(of *view) *node {
+		if of.additional.isTrue() || of.others["patternProperties"] != "" {
+			return nil
+		}
+		return of.additional
+	}
+	mine, theirs := bounded(v), bounded(w)
+	for name, member := range v.members {
+		if w.members[name] == nil && theirs != nil {
+			v.members[name] = both(member, theirs)
+		}
+	}
+	for name, member := range w.members {
+		have := v.members[name]
+		if have == nil {
+			have = mine
+		}
+		v.members = put(v.members, name, both(have, member))
+	}
+	v.additional = both(v.additional, w.additional)
+	if mine.isFalse() || theirs.isFalse() {
+		v.additional = &node{kind: isBool, text: "false"}
+	}
+}
+
 func (v *view) takeEnum(values map[string]bool) {
-	if v.enum == nil || values == nil {
-		v.enum = union(v.enum, values)
+	if values == nil {
+		return
+	}
+	if v.enum == nil {
+		v.enum = values
 		return
 	}
 	common := map[string]bool{}
