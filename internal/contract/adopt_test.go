@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // plainPets is a document as a team has it that never heard of us.
@@ -426,6 +428,25 @@ paths:
 	require.Equal(t, StreamSSE, c.Operation("events").Policy.Stream.Kind)
 	require.Nil(t, op.Policy.Stream)
 	require.Equal(t, []string{"X-Ids", "X-Total"}, slices.Sorted(slices.Values(op.ResponseHeaders())))
+}
+
+// adoptedFaults are requests that break the rules which are of documents of others alone.
+func adoptedFaults(t *testing.T) map[Rule]error {
+	brackets, _ := parametersOf(t, "/p", `{name: a, in: query, style: deepObject, schema: {type: object}}`)
+	upload, _ := contentOf(t, "3.0.3", `multipart/form-data: {}`)
+	web, _ := bodyOf(t, "3.0.3", `{$ref: "#/components/schemas/Deep"}`, `Deep: {anyOf: [`+strings.Repeat(`{properties: {n: {$ref: "#/components/schemas/Deep"}}, required: [n, x]}, `, 8)+`{type: string}]}`)
+	return map[Rule]error{
+		RuleQueryBrackets: sent(brackets, "/p?a[x=1"),
+		RuleMultipart:     upload.CheckBody("multipart/form-data; boundary=x", []byte("--y")),
+		RuleWork:          fitsBody(web, strings.Repeat(`{"n":`, 60)+`1`+strings.Repeat(`}`, 60)),
+	}
+}
+
+func TestAdoptedRules_areToldByName(t *testing.T) {
+	for rule, err := range adoptedFaults(t) {
+		require.Error(t, err)
+		require.Equal(t, string(rule), problem.From(err).Fields[0].Keyword)
+	}
 }
 
 func TestAdopt_joinsTheFamilysTable(t *testing.T) {
