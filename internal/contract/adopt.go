@@ -276,13 +276,21 @@ func (b *adopter) operations(c *Contract) error {
 				continue
 			}
 			key := op.Method + " " + op.route
-			if other := taken[key]; other != nil {
-				b.warn(WarnPath, o, "give it a path of its own", "requests cannot be told from those of %s, by which they are checked", other.ID)
+			b.places[op] = o
+			other := taken[key]
+			if other == nil {
+				taken[key] = op
+				c.Operations = append(c.Operations, op)
 				continue
 			}
-			taken[key] = op
-			b.places[op] = o
-			c.Operations = append(c.Operations, op)
+			main, joined := join(other, op)
+			taken[key] = main
+			c.Operations[slices.Index(c.Operations, other)] = main
+			if joined {
+				b.warn(WarnPath, o, "give it a path of its own", "requests of %s cannot be told from those of %s; they fit when they fit one of the two", op.ID, other.ID)
+			} else {
+				b.warn(WarnPath, o, "give it a path of its own, or ask the same of callers", "requests of %s cannot be told from those of %s, which asks something else of callers; %s holds", op.ID, other.ID, main.ID)
+			}
 		}
 	})
 	b.operation = ""

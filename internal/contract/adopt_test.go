@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -219,7 +220,7 @@ paths:
 `)
 	for target, want := range map[string]string{
 		"GET /img.png": "two", "GET /a.tar.gz": "two", "POST /x/1:verb": "verb", "POST /x/1": "plain", "GET /x/1/y": "nested", "GET /files/7/thumbnail.jpg": "thumbnail",
-		"GET /compare/a...b": "compare", "GET /users/": "slash", "GET /": "root", "POST /tokens": "refresh", "GET /old": "beta", "GET /bare": "bare",
+		"GET /compare/a...b": "compare", "GET /users/": "slash", "GET /": "root", "POST /tokens": "late", "GET /old": "beta", "GET /bare": "bare",
 		"GET /a%20b": "space", "GET /@me": "me", "HEAD /@me": "me",
 		"GET /users": "", "GET /img.": "", "GET /.png": "", "GET /files/7/thumbnail.": "", "GET /double/slash": "", "GET /x/1/y/": "", "GET /users//": "", "GET ": "",
 	} {
@@ -243,11 +244,58 @@ paths:
 	require.Equal(t, "1", name, "parameters of one position may have different names")
 	told := fmt.Sprint(warnings)
 	require.Contains(t, told, "/tokens#refresh has a fragment or a query")
-	require.Contains(t, told, "requests cannot be told from those of refresh")
+	require.Contains(t, told, "requests of late cannot be told from those of refresh; they fit when they fit one of the two")
 	require.Contains(t, told, "the path bare does not begin with /")
 	require.Contains(t, told, "empty segment")
 	require.Contains(t, told, "two parameters stand side by side")
 	require.Nil(t, c.Operation("double"))
+}
+
+func TestAdopt_takesWhatOneOfTheOperationsOfAPathTakes(t *testing.T) {
+	c, warnings := adopt(t, `
+openapi: 3.0.3
+info: {title: Files, version: 1.0.0}
+paths:
+  /files/{id}#share:
+    put:
+      operationId: share
+      parameters: [{name: fields, in: query, required: true, schema: {type: integer}}, {name: X-Share, in: header, schema: {type: string}}]
+      requestBody: {required: true, content: {application/json: {schema: {type: object, required: [link], properties: {link: {type: object, nullable: true}}}}}}
+      responses: {'200': {description: Done.}}
+  /files/{id}:
+    put:
+      operationId: change
+      requestBody: {content: {application/json: {schema: {type: object, additionalProperties: false, properties: {name: {type: string}}}}, text/plain: {schema: {type: string}}}}
+      responses: {'204': {description: Done.}}
+  /files/{id}#lock:
+    put: {operationId: lock, x-fountain: {roles: {anyOf: [admin]}}, responses: {'204': {description: Done.}}}
+`)
+	require.Len(t, c.Operations, 1)
+	op := c.Operation("change")
+	for value, fits := range map[string]bool{`{"name":"a"}`: true, `{"link":null}`: true, `{"name":1}`: false, `{"link":1}`: false, ``: true} {
+		require.Equal(t, fits, fitsBody(op, value) == nil, value)
+	}
+	require.NoError(t, op.CheckBody("text/plain", []byte("a")))
+	head := func(method, contentType, body string) error {
+		r := httptest.NewRequest(method, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		return op.CheckMedia(r)
+	}
+	require.NoError(t, head("PUT", "text/plain", "a"))
+	require.NoError(t, head("PUT", "", ""))
+	require.Error(t, head("PUT", "text/html", "a"))
+	var m Match
+	require.NoError(t, c.Match("PUT", "/pets/files/7", &m))
+	for query, fits := range map[string]bool{"": true, "fields=1": true, "fields=x": true} {
+		r := httptest.NewRequest("PUT", "/pets/files/7?"+query, nil)
+		require.Equal(t, fits, op.CheckParameters(r, &m) == nil, query)
+	}
+	require.Equal(t, "fields=1", op.DeclaredQuery("fields=1&other=2"))
+	require.Equal(t, []string{"X-Share"}, op.RequestHeaders())
+	require.NoError(t, op.CheckResponse(200, http.Header{}, nil))
+	require.Error(t, op.CheckResponse(201, http.Header{}, nil))
+	require.Empty(t, op.Policy.Roles.AnyOf)
+	require.Contains(t, fmt.Sprint(warnings), "requests of lock cannot be told from those of change, which asks something else of callers; change holds")
 }
 
 func TestAdopt_namesOperationsThatHaveNoName(t *testing.T) {

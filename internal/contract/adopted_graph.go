@@ -38,8 +38,11 @@ func (b *adopter) finish(c *Contract) {
 	}
 	b.spread()
 	for _, op := range c.Operations {
-		b.finishOperation(op)
-		op.computeMemory()
+		for _, one := range op.all() {
+			b.finishOperation(one)
+			one.computeMemory()
+			op.memory = max(op.memory, one.memory)
+		}
 	}
 }
 

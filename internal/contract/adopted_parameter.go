@@ -147,8 +147,10 @@ func (p *parameter) claims(name string) bool {
 	return name == p.name
 }
 
-// checkAdoptedParameters is CheckParameters for documents of others, which do not forbid what they do not declare.
-func (op *Operation) checkAdoptedParameters(c *checker, r *http.Request, m *Match) error {
+// ownParameters checks the parameters of the operation without its variants.
+func (op *Operation) ownParameters(r *http.Request, m *Match) error {
+	c := newChecker(inbound, "query")
+	defer c.release()
 	if rule := c.pairs.readOpen(r.URL.RawQuery); rule != "" {
 		return problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
 	}

@@ -217,10 +217,14 @@ func (b *values) onePart(s *schema, one part) {
 // StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody: bytes
 // and multipart/form-data of documents of others, and what StreamsBody says of the family's.
 func (op *Operation) StreamsBodyOf(contentType string) bool {
-	if !op.adopted || op.body == nil {
+	if !op.adopted {
 		return op.StreamsBody()
 	}
-	m, _, err := op.adoptedMedia([]string{contentType})
+	header := []string{contentType}
+	if op = op.withBody(header); op.body == nil {
+		return false
+	}
+	m, _, err := op.adoptedMedia(header)
 	return err == nil && m.streams()
 }
 
@@ -228,7 +232,8 @@ func (op *Operation) StreamsBodyOf(contentType string) bool {
 // together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets it whole; the error then is
 // one of CheckBody. Close ends the check; it closes body.
 func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
-	m, parameters, err := op.adoptedMedia([]string{contentType})
+	header := []string{contentType}
+	m, parameters, err := op.withBody(header).adoptedMedia(header)
 	if err != nil {
 		return nil, err
 	}
