@@ -71,6 +71,8 @@ func (w Warning) String() string {
 const (
 	// MaxOperations is how many operations a document may have.
 	MaxOperations = 2000
+	// maxID is how long an operationId may be, which goes into metrics.
+	maxID = 128
 	// maxWarnings is how many warnings are told.
 	maxWarnings = 2000
 	// maxAdoptedParameters is how many parameters an operation may have.
@@ -140,8 +142,8 @@ type adopter struct {
 
 	resolved     map[reference]resolution
 	schemas      map[*element]*schema
-	all          []*schema // in the order in which they were begun
-	depth        int       // of the schema that is being compiled
+	all          []*schema  // in the order in which they were begun
+	open         []*element // the schemas that are being compiled, outermost first
 	patterns     map[string]*pattern
 	patternSizes int
 
@@ -300,9 +302,10 @@ func (b *adopter) operations(c *Contract) error {
 // operationID returns the document's operationId, or one that is made of method and path.
 func (b *adopter) operationID(method, template string, o *element) string {
 	id := o.get("operationId").str()
-	if id == "" {
+	if id == "" || len(id) > maxID {
 		id = derivedID(method, template)
-		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId; it is called %s", id)
+		id = id[:min(len(id), maxID)]
+		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId, or a very long one; it is called %s", id)
 	}
 	unique := id
 	for n := 2; b.ids[unique] != ""; n++ {

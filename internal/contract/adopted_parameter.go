@@ -124,7 +124,7 @@ func (p *parameter) finishStyle() {
 	p.types = types &^ (typeArray | typeObject | typeNull)
 	p.form, p.say = numberOrType(p.types), sentence("must be of type %s", p.types)
 	flat := s.name == "simple" || s.name == "form" || s.name == "spaceDelimited" || s.name == "pipeDelimited"
-	s.plain = flat && types == p.types && (types == typeString || types&typeString == 0)
+	s.plain = flat && (types&^typeNull == typeString || types == p.types && types&typeString == 0)
 	if s.name == "form" && s.explode && types&typeObject != 0 {
 		s.members = map[string]bool{}
 		for _, part := range p.schema.flat() {
@@ -140,7 +140,7 @@ func (p *parameter) finishStyle() {
 func (p *parameter) claims(name string) bool {
 	switch {
 	case p.style.name == "deepObject":
-		return strings.HasPrefix(name, p.name+"[")
+		return name == p.name || strings.HasPrefix(name, p.name+"[")
 	case p.style.members != nil && p.style.members[name]:
 		return true
 	}
@@ -263,8 +263,8 @@ func (c *checker) deepObject(p *parameter, sent pairs) bool {
 	root := &branch{}
 	for _, one := range sent {
 		brackets, mine := strings.CutPrefix(one.name, p.name)
-		if !mine || !strings.HasPrefix(brackets, "[") {
-			continue
+		if !mine || brackets != "" && brackets[0] != '[' {
+			continue // without brackets it is the value itself, where the schema takes one beside an object
 		}
 		if !root.put(brackets, one.value) {
 			c.failAt(p.name, string(RuleQueryBrackets), "has brackets that are not well formed")

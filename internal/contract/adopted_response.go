@@ -68,7 +68,7 @@ func (r *responseContract) adoptedMediaType(header string) *mediaContract {
 	}
 	var best *mediaContract
 	for _, one := range r.media {
-		if strings.HasSuffix(one.name, "*") && covers(one.name, name) && (best == nil || len(one.name) > len(best.name)) {
+		if strings.Contains(one.name, "*") && covers(one.name, name) && (best == nil || len(one.name) > len(best.name)) {
 			best = one
 		}
 	}

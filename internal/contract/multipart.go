@@ -122,11 +122,13 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 	return one, nil
 }
 
-// covers reports whether a media type or range covers a media type.
+// covers reports whether a media type or range covers a media type: text/plain, image/*, application/*+json, */*.
 func covers(declared, mediaType string) bool {
 	declared, _, _ = strings.Cut(declared, ";")
 	declared = strings.TrimSpace(declared)
-	return declared == mediaType || declared == "*/*" || strings.HasSuffix(declared, "/*") && strings.HasPrefix(mediaType, strings.TrimSuffix(declared, "*"))
+	before, after, ranged := strings.Cut(declared, "*")
+	return declared == mediaType || declared == "*/*" ||
+		ranged && len(mediaType) > len(before)+len(after) && strings.HasPrefix(mediaType, before) && strings.HasSuffix(mediaType, after)
 }
 
 // bytes reports whether a part with this schema is a file: its schema says that it is bytes.
