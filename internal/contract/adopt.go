@@ -124,7 +124,7 @@ func (a *Adoption) check() error {
 	}
 	for name := range a.Files {
 		if name == "" || path.IsAbs(name) || path.Clean(name) != name || strings.HasPrefix(name, "../") {
-			return fmt.Errorf("adopt %s: the file name %q must be relative, without . and ..", a.Name, shortened(name))
+			return fmt.Errorf("adopt %s: the file name %q must be relative, without dot segments", a.Name, shortened(name))
 		}
 	}
 	return nil
