@@ -35,6 +35,7 @@ type Warning struct {
 	Operation string // "GET /pets/{id}" where it is about one operation, else ""
 	Cause     string // what the document says and what became of it
 	Hint      string // what to write instead, or ""
+	More      int    // of how many other places the same is so; Origin is the first one that was met
 }
 
 // Kinds of warnings.
@@ -60,6 +61,9 @@ func (w Warning) String() string {
 	s := w.Origin.String() + ": " + w.Cause
 	if w.Operation != "" {
 		s = w.Origin.String() + ": " + w.Operation + ": " + w.Cause
+	}
+	if w.More > 0 {
+		s += fmt.Sprintf(" (here and %d times more)", w.More)
 	}
 	if w.Hint != "" {
 		s += "; " + w.Hint
@@ -90,7 +94,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 		return nil, nil, err
 	}
 	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]resolution{}, schemas: map[*element]*schema{},
-		patterns: map[string]*pattern{}, said: map[Warning]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
+		patterns: map[string]*pattern{}, first: map[Warning]int{}, said: map[told]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		file, err := readElements(name, a.Files[name])
 		if err != nil {
@@ -151,26 +155,40 @@ type adopter struct {
 	ids       map[string]string
 	mentioned map[string]bool // operationIds of Public that were found
 	warnings  []Warning
-	said      map[Warning]bool
+	first     map[Warning]int // where in warnings one is, without its place
+	said      map[told]bool
 	places    map[*Operation]*element
 	unsaid    int // warnings beyond maxWarnings
 }
 
 // warn notes a warning about the element, once.
 func (b *adopter) warn(kind string, at *element, hint, format string, args ...any) {
-	w := Warning{Kind: kind, Origin: at.origin(), Cause: fmt.Sprintf(format, args...), Hint: hint}
+	w := Warning{Kind: kind, Cause: fmt.Sprintf(format, args...), Hint: hint}
 	if kind == WarnUnsupported || kind == WarnOperation {
 		w.Operation = b.operation
 	}
-	if b.said[w] {
+	place := told{w, at.origin()}
+	if b.said[place] {
+		return
+	}
+	if i, told := b.first[w]; told {
+		b.said[place] = true
+		b.warnings[i].More++
 		return
 	}
 	if len(b.warnings) >= maxWarnings {
 		b.unsaid++
 		return
 	}
-	b.said[w] = true
+	b.said[place], b.first[w] = true, len(b.warnings)
+	w.Origin = at.origin()
 	b.warnings = append(b.warnings, w)
+}
+
+// told is a warning, without its place, at a place.
+type told struct {
+	what  Warning
+	place Origin
 }
 
 // told returns the warnings in the order of the document.

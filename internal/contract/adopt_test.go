@@ -106,6 +106,8 @@ paths:
     post: {operationId: feed, security: [{oauth: ['pets:feed'], code: []}], responses: {}}
     put: {operationId: change, security: [{other: []}], responses: {}}
     delete: {operationId: free, security: [{}, {oauth: ['pets:feed']}], responses: {}}
+    patch: {operationId: both, security: [{oauth: ['pets:feed'], other: []}], responses: {}}
+    options: {operationId: rare, security: [{oauth: ['pets:rare']}], responses: {}}
 `
 	c, warnings := adopt(t, document)
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, c.Operation("list").Requirements)
@@ -113,7 +115,11 @@ paths:
 	require.Equal(t, &StepUp{ACR: ACRSecondFactor, MaxAge: AdoptedStepUpAge * time.Second, For: []string{"user"}}, c.Operation("feed").Policy.StepUp)
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:write"}}}, c.Operation("change").Requirements, "an alternative that does not hold opens nothing")
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:feed"}}}, c.Operation("free").Requirements, "no credentials are no alternative")
-	require.Equal(t, 3, kinds(warnings)[WarnSecurity], warnings)
+	require.Equal(t, []Requirement{{Scopes: []string{"pets:feed"}}}, c.Operation("both").Requirements, "a token stands for the other scheme beside it")
+	require.Equal(t, []Requirement{{Scopes: []string{"pets:rare"}}}, c.Operation("rare").Requirements, "a scope that is not listed is asked for")
+	require.Contains(t, c.Scopes, "pets:rare")
+	require.Equal(t, 2, kinds(warnings)[WarnSecurity], warnings)
+	require.Contains(t, warnings[1].String(), "(here and 1 times more)")
 	foreign, _ := adopt(t, strings.ReplaceAll(document, "'pets:read'", "'kms:read'"))
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, foreign.Operation("list").Requirements, "scopes of others are never asked for")
 	require.NotContains(t, foreign.Scopes, "kms:read")

@@ -116,6 +116,17 @@ func TestAdoptedParameters_ofHeadersAndCookies(t *testing.T) {
 	require.Error(t, sent(c, "/p", "X-N: 1", "Cookie: cs=x"))
 }
 
+func TestAdoptedParameters_areNeverWhatFramesAMessageOrCarriesCredentials(t *testing.T) {
+	var all []string
+	for _, name := range append([]string{"Accept", "Content-Type", "Authorization", "X-Plain"}, gatewayHeaders...) {
+		all = append(all, `{name: `+name+`, in: header, required: true, schema: {type: integer}}`)
+	}
+	c, warnings := parametersOf(t, "/p", strings.Join(all, ", "))
+	require.Equal(t, []string{"X-Plain"}, c.Operation("find").RequestHeaders(), "the gateway forwards what is declared")
+	require.NoError(t, sent(c, "/p", "X-Plain: 1", "Cookie: a=b"))
+	require.Equal(t, len(gatewayHeaders), kinds(warnings)[WarnParameter])
+}
+
 func TestAdoptedParameters_tellWhereAndWhich(t *testing.T) {
 	c, _ := parametersOf(t, "/p", `{name: a, in: query, style: deepObject, schema: `+point+`}, {name: n, in: query, schema: {type: integer}}`)
 	e := problem.From(sent(c, "/p?a[x]=z&n=x"))

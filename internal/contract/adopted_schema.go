@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // adoptedSchema is what a schema of a document of others has beside what contracts of the family have: JSON Schema 2020-12, and null as a type like
@@ -35,9 +36,12 @@ type adoptedSchema struct {
 	asserts  bool    // some keyword of the above is there, so that the shorter way of check does not do
 	texts    typeSet // the types that a text of a parameter or a form may stand for
 	work     int     // of checking one value by composition; 0: not known yet
+	binary   bool    // a part with this schema is a file
 	again    bool    // the schema is part of itself: a value that is being held against it is not held against it within
 	forms    bool    // the schema, or one that it needs, compares canonical forms
 	repeated int64   // the most items that are compared with each other
+
+	flattened atomic.Pointer[[]*schema] // what flat has found
 }
 
 type patternProperty struct {

@@ -118,6 +118,9 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 			}
 			return one, malformedBody(fault.rule, joinPointer([]string{one.name}))
 		}
+		if kind != mediaJSON && one.json.tokens[0].kind < kindArray {
+			one.json = nil // one item of a list, as text
+		}
 	}
 	return one, nil
 }
@@ -136,14 +139,7 @@ func (s *schema) bytes() bool {
 	if s == nil {
 		return false
 	}
-	e := s.adopted.at
-	if e.get("format").str() == "binary" || e.get("contentMediaType") != nil && e.get("type").str() == "string" {
-		return true
-	}
-	if s.items != nil && s.types == typeArray {
-		return s.items.bytes()
-	}
-	return slices.ContainsFunc(s.flat()[1:], func(part *schema) bool { return part.adopted.at.get("format").str() == "binary" })
+	return slices.ContainsFunc(s.flat(), func(part *schema) bool { return part.adopted.binary || part.items != nil && part.items.adopted.binary })
 }
 
 // structured reports whether the values of s are objects or lists alone.
