@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -520,4 +521,35 @@ func TestAdopt_joinsTheFamilysTable(t *testing.T) {
 	path := family[0].Operations[plain].Path
 	require.NoError(t, table.Match("GET", path, &m))
 	require.Error(t, table.Match("GET", path+"/", &m), "a slash more is another path there, as ever")
+}
+
+func TestAdopt_takesWhatTheStrictCompilerTakes(t *testing.T) {
+	doc, _, err := LoadModel(sampleFiles, "sample")
+	require.NoError(t, err)
+	files := map[string][]byte{}
+	for _, name := range []string{"sample.yaml", "common.yaml"} {
+		files[name], err = fs.ReadFile(sampleFiles, name)
+		require.NoError(t, err)
+	}
+	lenient, _, err := Adopt(Adoption{Name: "other", File: "sample.yaml", Files: files})
+	require.NoError(t, err)
+	strict, g := sample(t), newGenerator(17)
+	taken := 0
+	for _, op := range strict.Operations {
+		body := doc.Paths.Value(op.template).GetOperation(op.Method).RequestBody
+		if body == nil || body.Value.Content["application/json"] == nil {
+			continue
+		}
+		other := lenient.Operation(op.ID)
+		require.Empty(t, other.Unsupported)
+		for range 3000 {
+			text := g.text(body.Value.Content["application/json"].Schema)
+			if op.CheckBody("application/json", text) != nil {
+				continue
+			}
+			taken++
+			require.NoError(t, other.CheckBody("application/json", text), "%s: %s", op.ID, text)
+		}
+	}
+	require.Greater(t, taken, 3000)
 }
