@@ -95,10 +95,14 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	}
 	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]resolution{}, schemas: map[*element]*schema{},
 		patterns: map[string]*pattern{}, first: map[Warning]int{}, said: map[told]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
+	values := 0
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		file, err := readElements(name, a.Files[name])
 		if err != nil {
 			return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, err)
+		}
+		if values += int(file.root.size); values > maxElements {
+			return nil, nil, fmt.Errorf("adopt %s: %s: the files have more than %d values together", a.Name, file.root.place(), maxElements)
 		}
 		b.files[name] = file
 	}

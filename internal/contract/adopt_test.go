@@ -375,6 +375,9 @@ func TestAdopt_readsYAMLWithinBounds(t *testing.T) {
 	}
 	_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: files})
 	require.ErrorContains(t, err, "at most 32")
+	half := []byte("x: [" + strings.Repeat("a,", maxElements/2) + "]\n")
+	_, _, err = Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets), "a.yaml": half, "b.yaml": half}})
+	require.ErrorContains(t, err, "values together")
 	var many strings.Builder
 	for i := range MaxOperations + 1 {
 		fmt.Fprintf(&many, "  /p%d: {get: {responses: {}}}\n", i)

@@ -89,7 +89,7 @@ func TestDiscriminators_chooseWithAndWithoutMapping(t *testing.T) {
 		fits, not []string
 		warns     bool
 	}{
-		{`{` + alternatives + `, discriminator: {propertyName: kind}}`, []string{`{"kind":"Cat","lives":9}`, `{"kind":"Dog"}`}, []string{`{"kind":"Cat","lives":"x"}`, `{"kind":"Fish"}`, `{"lives":9}`}, false},
+		{`{` + alternatives + `, discriminator: {propertyName: kind}}`, []string{`{"kind":"Cat","lives":9}`, `{"kind":"Dog"}`}, []string{`{"kind":"Cat","lives":"x"}`, `{"kind":"Fish","lives":9}`, `{"lives":9}`}, false},
 		{`{` + alternatives + `, discriminator: {propertyName: kind, mapping: {meow: "#/components/schemas/Cat", woof: Dog}}}`,
 			[]string{`{"kind":"meow","lives":9}`, `{"kind":"woof","lives":"x"}`, `{"kind":"Cat","lives":9}`}, []string{`{"kind":"meow","lives":"x"}`, `{"kind":"Fish"}`}, false},
 		{`{` + alternatives + `, discriminator: {propertyName: kind, mapping: {tweet: "#/components/schemas/Bird"}}}`, []string{`{"kind":"tweet","lives":9}`}, []string{`{"kind":"tweet","lives":true}`}, true},
