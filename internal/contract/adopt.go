@@ -34,6 +34,7 @@ type Warning struct {
 	Operation string // "GET /pets/{id}" where it is about one operation, else ""
 	Cause     string // what the document says and what became of it
 	Hint      string // what to write instead, or ""
+	More      int    // of how many other places the same is so; Origin is the first one that was met
 }
 
 // Kinds of warnings.
@@ -60,6 +61,9 @@ func (w Warning) String() string {
 	if w.Operation != "" {
 		s = w.Origin.String() + ": " + w.Operation + ": " + w.Cause
 	}
+	if w.More > 0 {
+		s += fmt.Sprintf(" (here and %d times more)", w.More)
+	}
 	if w.Hint != "" {
 		s += "; " + w.Hint
 	}
@@ -70,6 +74,8 @@ func (w Warning) String() string {
 const (
 	// MaxOperations is how many operations a document may have.
 	MaxOperations = 2000
+	// maxID is how long an operationId may be, which goes into metrics.
+	maxID = 128
 	// maxWarnings is how many warnings are told.
 	maxWarnings = 2000
 	// maxAdoptedParameters is how many parameters an operation may have.
@@ -87,11 +93,15 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 		return nil, nil, err
 	}
 	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]resolution{}, schemas: map[*element]*schema{},
-		patterns: map[string]*pattern{}, said: map[Warning]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
+		patterns: map[string]*pattern{}, first: map[Warning]int{}, said: map[told]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
+	values := 0
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		file, err := readElements(name, a.Files[name])
 		if err != nil {
 			return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, err)
+		}
+		if values += int(file.root.size); values > maxElements {
+			return nil, nil, fmt.Errorf("adopt %s: %s: the files have more than %d values together", a.Name, file.root.place(), maxElements)
 		}
 		b.files[name] = file
 	}
@@ -119,7 +129,7 @@ func (a *Adoption) check() error {
 	}
 	for name := range a.Files {
 		if name == "" || path.IsAbs(name) || path.Clean(name) != name || strings.HasPrefix(name, "../") {
-			return fmt.Errorf("adopt %s: the file name %q must be relative and clean", a.Name, shortened(name))
+			return fmt.Errorf("adopt %s: the file name %q must be relative, without dot segments", a.Name, shortened(name))
 		}
 	}
 	return nil
@@ -137,8 +147,8 @@ type adopter struct {
 
 	resolved     map[reference]resolution
 	schemas      map[*element]*schema
-	all          []*schema // in the order in which they were begun
-	depth        int       // of the schema that is being compiled
+	all          []*schema  // in the order in which they were begun
+	open         []*element // the schemas that are being compiled, outermost first
 	patterns     map[string]*pattern
 	patternSizes int
 
@@ -146,26 +156,40 @@ type adopter struct {
 	ids       map[string]string
 	mentioned map[string]bool // operationIds of Public that were found
 	warnings  []Warning
-	said      map[Warning]bool
+	first     map[Warning]int // where in warnings one is, without its place
+	said      map[told]bool
 	places    map[*Operation]*element
 	unsaid    int // warnings beyond maxWarnings
 }
 
 // warn notes a warning about the element, once.
 func (b *adopter) warn(kind string, at *element, hint, format string, args ...any) {
-	w := Warning{Kind: kind, Origin: at.origin(), Cause: fmt.Sprintf(format, args...), Hint: hint}
+	w := Warning{Kind: kind, Cause: fmt.Sprintf(format, args...), Hint: hint}
 	if kind == WarnUnsupported || kind == WarnOperation {
 		w.Operation = b.operation
 	}
-	if b.said[w] {
+	place := told{w, at.origin()}
+	if b.said[place] {
+		return
+	}
+	if i, told := b.first[w]; told {
+		b.said[place] = true
+		b.warnings[i].More++
 		return
 	}
 	if len(b.warnings) >= maxWarnings {
 		b.unsaid++
 		return
 	}
-	b.said[w] = true
+	b.said[place], b.first[w] = true, len(b.warnings)
+	w.Origin = at.origin()
 	b.warnings = append(b.warnings, w)
+}
+
+// told is a warning, without its place, at a place.
+type told struct {
+	what  Warning
+	place Origin
 }
 
 // told returns the warnings in the order of the document.
@@ -273,13 +297,21 @@ func (b *adopter) operations(c *Contract) error {
 				continue
 			}
 			key := op.Method + " " + op.route
-			if other := taken[key]; other != nil {
-				b.warn(WarnPath, o, "give it a path of its own", "requests cannot be told from those of %s, by which they are checked", other.ID)
+			b.places[op] = o
+			other := taken[key]
+			if other == nil {
+				taken[key] = op
+				c.Operations = append(c.Operations, op)
 				continue
 			}
-			taken[key] = op
-			b.places[op] = o
-			c.Operations = append(c.Operations, op)
+			main, joined := join(other, op)
+			taken[key] = main
+			c.Operations[slices.Index(c.Operations, other)] = main
+			if joined {
+				b.warn(WarnPath, o, "give it a path of its own", "requests of %s cannot be told from those of %s; they fit when they fit one of the two", op.ID, other.ID)
+			} else {
+				b.warn(WarnPath, o, "give it a path of its own, or ask the same of callers", "requests of %s cannot be told from those of %s, which asks something else of callers; %s holds", op.ID, other.ID, main.ID)
+			}
 		}
 	})
 	b.operation = ""
@@ -289,9 +321,10 @@ func (b *adopter) operations(c *Contract) error {
 // operationID returns the document's operationId, or one that is made of method and path.
 func (b *adopter) operationID(method, template string, o *element) string {
 	id := o.get("operationId").str()
-	if id == "" {
+	if id == "" || len(id) > maxID {
 		id = derivedID(method, template)
-		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId; it is called %s", id)
+		id = id[:min(len(id), maxID)]
+		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId, or a very long one; it is called %s", id)
 	}
 	unique := id
 	for n := 2; b.ids[unique] != ""; n++ {

@@ -161,7 +161,7 @@ func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]s
 	}
 	m := op.body.media[name]
 	for _, one := range op.body.ranges {
-		if m == nil && (one.name == "*/*" || strings.HasPrefix(name, strings.TrimSuffix(one.name, "*"))) {
+		if m == nil && covers(one.name, name) {
 			m = one
 		}
 	}
@@ -257,7 +257,7 @@ func (b *values) field(m *mediaContract, one *branch) bool {
 	case len(one.texts) == 1 && types&typeArray != 0 && encoding.separator() != "":
 		b.listOf(s, strings.Split(one.texts[0], encoding.separator()))
 		return true
-	case len(one.texts) == 1 && types&typeString == 0 && types&(typeObject|typeArray) != 0:
+	case len(one.texts) == 1 && (types&typeString == 0 && types&(typeObject|typeArray) != 0 || slices.Contains(encoding.types, "application/json")):
 		var inner tape // objects are written as JSON unless encoding says otherwise (OpenAPI 3.0.3, "Encoding Object")
 		if text := one.texts[0]; (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) && inner.read([]byte(text)) == nil {
 			b.graft(&inner)
