@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	api "github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 // documentOf returns an OpenAPI document of a service whose operations are the lines of paths.
@@ -130,6 +132,19 @@ func TestPutContract_asksForAnAdministratorWithASecondFactor(t *testing.T) {
 			require.Equal(t, one.get, code(all.Body))
 		})
 	}
+}
+
+// The gateway of a family from before contracts reads them with the key that it has.
+func TestGateway_readsContractsAfterAnUpgrade(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	key := h.enrol("gateway")
+	h.offline(func(db *store.DB) {
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "UPDATE services SET scopes = 'revocations:read' WHERE name = 'gateway'")
+			return err
+		}))
+	})
+	require.Equal(t, http.StatusOK, h.listContracts(h.token(key, "kms"), nil).StatusCode())
 }
 
 func TestContracts_areAdoptedReplacedAndRetired(t *testing.T) {
