@@ -320,6 +320,38 @@ func TestPutContract_opensOnlyWhatIsNamed(t *testing.T) {
 	require.Equal(t, []string{"getThing"}, got.JSON200.Public)
 }
 
+// Whoever calls the live contract is not broken, and nothing that it guards is guarded less, without a word of the administrator's.
+func TestPutContract_namesWhatBreaksOrGuardsLess(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	_, raised := h.administrator()
+	h.resourceServer("orders", raised, []string{}, "orders:read", "orders:write")
+	require.Equal(t, http.StatusCreated, h.putContract("orders", raised, nil, contractPut("orders", listThings+getThing)).StatusCode())
+	one := func(rest string) string {
+		return listThings + "  /things/one:\n    get: {operationId: getThing, responses: {'200': {description: One.}}, " + rest + "}\n"
+	}
+	for want, paths := range map[string]string{
+		"GET /things/one: operation-removed":     listThings,
+		"GET /things/one: operation-unsupported": one("parameters: [{$ref: '#/components/parameters/none'}]"),
+		"GET /things/one: security-tightened":    one("security: [{oauth: ['orders:write']}]"),
+		"GET /things/one: timeout-lowered":       one("x-fountain: {timeout: 1s}"),
+		"":                                       one("summary: Read one"),
+	} {
+		t.Run(want, func(t *testing.T) {
+			got := h.putContract("orders", raised, nil, contractPut("orders", paths))
+			if want == "" {
+				require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+				return
+			}
+			require.Equal(t, "contract_breaking", code(got.Body), string(got.Body))
+			var names []string
+			for _, e := range *got.ApplicationProblemJSON409.Errors {
+				names = append(names, *e.Name)
+			}
+			require.Contains(t, names, want)
+		})
+	}
+}
+
 func TestListContracts_pagesByNameWithoutTexts(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
