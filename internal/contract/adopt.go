@@ -71,6 +71,8 @@ func (w Warning) String() string {
 const (
 	// MaxOperations is how many operations a document may have.
 	MaxOperations = 2000
+	// maxID is how long an operationId may be, which goes into metrics.
+	maxID = 128
 	// maxWarnings is how many warnings are told.
 	maxWarnings = 2000
 	// maxAdoptedParameters is how many parameters an operation may have.
@@ -87,7 +89,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	if err := a.check(); err != nil {
 		return nil, nil, err
 	}
-	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]*element{}, schemas: map[*element]*schema{},
+	b := &adopter{adoption: a, files: map[string]*elementFile{}, resolved: map[reference]resolution{}, schemas: map[*element]*schema{},
 		patterns: map[string]*pattern{}, said: map[Warning]bool{}, ids: map[string]string{}, mentioned: map[string]bool{}, places: map[*Operation]*element{}}
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		file, err := readElements(name, a.Files[name])
@@ -97,6 +99,9 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 		b.files[name] = file
 	}
 	b.root = b.files[a.File].root
+	if !b.root.isMap() {
+		return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, wrong(b.root, "the file must hold an object, as every OpenAPI document does"))
+	}
 	c, err := b.contract()
 	if err != nil {
 		return nil, b.told(), fmt.Errorf("adopt %s: %w", a.Name, err)
@@ -119,7 +124,7 @@ func (a *Adoption) check() error {
 	}
 	for name := range a.Files {
 		if name == "" || path.IsAbs(name) || path.Clean(name) != name || strings.HasPrefix(name, "../") {
-			return fmt.Errorf("adopt %s: the file name %q must be relative, without . and ..", a.Name, shortened(name))
+			return fmt.Errorf("adopt %s: the file name %q must be relative, without dot segments", a.Name, shortened(name))
 		}
 	}
 	return nil
@@ -135,10 +140,10 @@ type adopter struct {
 	security adoptedSecurity
 	made     *Contract
 
-	resolved     map[reference]*element
+	resolved     map[reference]resolution
 	schemas      map[*element]*schema
-	all          []*schema // in the order in which they were begun
-	depth        int       // of the schema that is being compiled
+	all          []*schema  // in the order in which they were begun
+	open         []*element // the schemas that are being compiled, outermost first
 	patterns     map[string]*pattern
 	patternSizes int
 
@@ -225,7 +230,7 @@ func (b *adopter) version() error {
 	}
 	version := said.text
 	switch {
-	case strings.HasPrefix(version, "3.0"):
+	case strings.HasPrefix(version, "3.0"), version == "3":
 	case strings.HasPrefix(version, "3.1"), strings.HasPrefix(version, "3.2"):
 		b.later = true
 	default:
@@ -273,13 +278,21 @@ func (b *adopter) operations(c *Contract) error {
 				continue
 			}
 			key := op.Method + " " + op.route
-			if other := taken[key]; other != nil {
-				b.warn(WarnPath, o, "give it a path of its own", "requests cannot be told from those of %s, by which they are checked", other.ID)
+			b.places[op] = o
+			other := taken[key]
+			if other == nil {
+				taken[key] = op
+				c.Operations = append(c.Operations, op)
 				continue
 			}
-			taken[key] = op
-			b.places[op] = o
-			c.Operations = append(c.Operations, op)
+			main, joined := join(other, op)
+			taken[key] = main
+			c.Operations[slices.Index(c.Operations, other)] = main
+			if joined {
+				b.warn(WarnPath, o, "give it a path of its own", "requests of %s cannot be told from those of %s; they fit when they fit one of the two", op.ID, other.ID)
+			} else {
+				b.warn(WarnPath, o, "give it a path of its own, or ask the same of callers", "requests of %s cannot be told from those of %s, which asks something else of callers; %s holds", op.ID, other.ID, main.ID)
+			}
 		}
 	})
 	b.operation = ""
@@ -289,9 +302,10 @@ func (b *adopter) operations(c *Contract) error {
 // operationID returns the document's operationId, or one that is made of method and path.
 func (b *adopter) operationID(method, template string, o *element) string {
 	id := o.get("operationId").str()
-	if id == "" {
+	if id == "" || len(id) > maxID {
 		id = derivedID(method, template)
-		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId; it is called %s", id)
+		id = id[:min(len(id), maxID)]
+		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId, or a very long one; it is called %s", id)
 	}
 	unique := id
 	for n := 2; b.ids[unique] != ""; n++ {

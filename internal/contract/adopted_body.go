@@ -161,7 +161,7 @@ func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]s
 	}
 	m := op.body.media[name]
 	for _, one := range op.body.ranges {
-		if m == nil && (one.name == "*/*" || strings.HasPrefix(name, strings.TrimSuffix(one.name, "*"))) {
+		if m == nil && covers(one.name, name) {
 			m = one
 		}
 	}

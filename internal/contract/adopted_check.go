@@ -1,11 +1,18 @@
 package contract
 
 import (
+	"slices"
 	"strconv"
 )
 
 // maxSteps is how many schemas the values of one request may be held against: so many, and stepsPerValue more for each value.
 const maxSteps, stepsPerValue = 1 << 17, 32
+
+// held is a value that is being held against a schema which is part of itself.
+type held struct {
+	schema *schema
+	value  int
+}
 
 // adoptedPart is part for schemas of documents of others, where null is a value like others.
 func (c *checker) adoptedPart(s *schema, v int) bool {
@@ -18,6 +25,13 @@ func (c *checker) adoptedPart(s *schema, v int) bool {
 		return c.fail(v, "false", "must not be sent")
 	}
 	ok := true
+	if a.again {
+		if slices.Contains(c.within, held{s, v}) {
+			return true
+		}
+		c.within = append(c.within, held{s, v})
+		defer func() { c.within = c.within[:len(c.within)-1] }()
+	}
 	if s.composed {
 		if ok = c.composition(s, v); c.full(ok) {
 			return false
@@ -212,9 +226,9 @@ func (c *checker) unevaluatedMembers(s *schema, v int) bool {
 
 // looksAt reports whether s, which v fits, or a part of it that v fits, says something of the member at key. Of s itself, its own unevaluatedProperties
 // does not count.
-func (c *checker) looksAt(s *schema, v, key int, itself bool) bool {
+func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bool {
 	a := s.adopted
-	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) {
+	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
 		return false
 	}
 	if s.closed || a.closed || s.open || !itself && a.unevaluatedProperties != nil || s.properties[c.text(key)] != nil {
@@ -225,7 +239,7 @@ func (c *checker) looksAt(s *schema, v, key int, itself bool) bool {
 			return true
 		}
 	}
-	return c.applies(s, v, func(part *schema) bool { return c.looksAt(part, v, key, false) })
+	return c.applies(s, v, func(part *schema) bool { return c.looksAt(part, v, key, false, append(way, s)...) })
 }
 
 // applies visits the parts of s that v fits, until one of them answers true.
@@ -286,15 +300,15 @@ func (c *checker) unevaluatedItems(s *schema, v int) bool {
 }
 
 // looksAtItem is looksAt for items.
-func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool) bool {
+func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool, way ...*schema) bool {
 	a := s.adopted
-	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) {
+	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
 		return false
 	}
 	if i < len(a.prefixItems) || s.items != nil || a.restItems != nil || !itself && a.unevaluatedItems != nil || a.contains != nil && c.matches(a.contains, item) {
 		return true
 	}
-	return c.applies(s, v, func(part *schema) bool { return c.looksAtItem(part, v, i, item, false) })
+	return c.applies(s, v, func(part *schema) bool { return c.looksAtItem(part, v, i, item, false, append(way, s)...) })
 }
 
 // adoptedAlternatives checks oneOf or anyOf of a document of others. A discriminator chooses the alternative that its value names; where it says

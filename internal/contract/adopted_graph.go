@@ -33,24 +33,29 @@ func (s *schema) needs() []*schema {
 func (b *adopter) finish(c *Contract) {
 	for _, s := range b.all {
 		if b.measure(s) > maxComposition && s.adopted.broken == nil {
-			s.adopted.broken = wrong(s.adopted.at, "one value would be held against more than %d schemas, or the schema is part of itself", maxComposition)
+			s.adopted.broken = wrong(s.adopted.at, "one value would be held against more than %d schemas", maxComposition)
 		}
 	}
 	b.spread()
 	for _, op := range c.Operations {
-		b.finishOperation(op)
-		op.computeMemory()
+		for _, one := range op.all() {
+			b.finishOperation(one)
+			one.computeMemory()
+			op.memory = max(op.memory, one.memory)
+		}
 	}
 }
 
 // measuring is the work of a schema while it is being measured: it is part of itself when it is met again.
 const measuring = -1
 
-// measure returns how many schemas a value is held against when it is held against s; too many when s is part of itself.
+// measure returns how many schemas a value is held against when it is held against s. A schema that is part of itself is marked: Pet is oneOf Cat and
+// Dog, and Cat is allOf Pet and something more, as generators write inheritance.
 func (b *adopter) measure(s *schema) int {
 	a := s.adopted
 	if a.work == measuring {
-		return maxComposition + 1
+		a.again = true
+		return 1
 	}
 	if a.work > 0 {
 		return a.work
@@ -69,6 +74,24 @@ func (b *adopter) measure(s *schema) int {
 
 // anyText are all types that a text can be read as.
 const anyText = typeBoolean | typeInteger | typeNumber | typeString | typeArray | typeObject | typeNull
+
+// maxFlat bounds the work of flat.
+const maxFlat = 1000
+
+// flat returns s and the schemas that it joins by allOf, anyOf and oneOf, each once.
+func (s *schema) flat() []*schema {
+	all := []*schema{s}
+	for i := 0; i < len(all) && len(all) < maxFlat; i++ {
+		for _, list := range [][]*schema{all[i].allOf, all[i].anyOf, all[i].oneOf} {
+			for _, part := range list {
+				if !slices.Contains(all, part) {
+					all = append(all, part)
+				}
+			}
+		}
+	}
+	return all
+}
 
 // textsOf returns the types that values of a schema without types of its own may have by its parts; rather too many than too few.
 func textsOf(s *schema) typeSet {

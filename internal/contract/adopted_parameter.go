@@ -124,21 +124,15 @@ func (p *parameter) finishStyle() {
 	p.types = types &^ (typeArray | typeObject | typeNull)
 	p.form, p.say = numberOrType(p.types), sentence("must be of type %s", p.types)
 	flat := s.name == "simple" || s.name == "form" || s.name == "spaceDelimited" || s.name == "pipeDelimited"
-	s.plain = flat && types == p.types && (types == typeString || types&typeString == 0)
+	s.plain = flat && (types&^typeNull == typeString || types == p.types && types&typeString == 0)
 	if s.name == "form" && s.explode && types&typeObject != 0 {
 		s.members = map[string]bool{}
-		s.gather(p.schema)
-	}
-}
-
-// gather collects the names that the object of an exploded form may have.
-func (s *style) gather(of *schema) {
-	for name := range of.properties {
-		s.members[name] = true
-	}
-	s.free = s.free || of.open
-	for _, part := range slices.Concat(of.allOf, of.anyOf, of.oneOf) {
-		s.gather(part)
+		for _, part := range p.schema.flat() {
+			for name := range part.properties {
+				s.members[name] = true
+			}
+			s.free = s.free || part.open
+		}
 	}
 }
 
@@ -146,15 +140,17 @@ func (s *style) gather(of *schema) {
 func (p *parameter) claims(name string) bool {
 	switch {
 	case p.style.name == "deepObject":
-		return strings.HasPrefix(name, p.name+"[")
+		return name == p.name || strings.HasPrefix(name, p.name+"[")
 	case p.style.members != nil && p.style.members[name]:
 		return true
 	}
 	return name == p.name
 }
 
-// checkAdoptedParameters is CheckParameters for documents of others, which do not forbid what they do not declare.
-func (op *Operation) checkAdoptedParameters(c *checker, r *http.Request, m *Match) error {
+// ownParameters checks the parameters of the operation without its variants.
+func (op *Operation) ownParameters(r *http.Request, m *Match) error {
+	c := newChecker(inbound, "query")
+	defer c.release()
 	if rule := c.pairs.readOpen(r.URL.RawQuery); rule != "" {
 		return problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
 	}
@@ -267,8 +263,8 @@ func (c *checker) deepObject(p *parameter, sent pairs) bool {
 	root := &branch{}
 	for _, one := range sent {
 		brackets, mine := strings.CutPrefix(one.name, p.name)
-		if !mine || !strings.HasPrefix(brackets, "[") {
-			continue
+		if !mine || brackets != "" && brackets[0] != '[' {
+			continue // without brackets it is the value itself, where the schema takes one beside an object
 		}
 		if !root.put(brackets, one.value) {
 			c.failAt(p.name, string(RuleQueryBrackets), "has brackets that are not well formed")

@@ -48,8 +48,9 @@ func serverPath(server *element) (string, error) {
 	if missing != "" {
 		return "", fmt.Errorf("variable %s has no default", shortened(missing))
 	}
-	if i := strings.Index(text, "://"); i >= 0 {
-		text = strings.TrimLeft(text[i+3:], "/")
+	if scheme, rest, found := strings.Cut(text, "//"); found && (scheme == "" || strings.HasSuffix(scheme, ":")) {
+		text = strings.TrimLeft(rest, "/")
+		i := 0
 		if i = strings.IndexAny(text, "/?#"); i < 0 {
 			return "", nil
 		}
@@ -68,10 +69,8 @@ func serverPath(server *element) (string, error) {
 	if strings.ContainsAny(text, "{}") {
 		return "", errors.New("it has braces")
 	}
-	if _, _, err := adoptedRoute(text); err != nil {
-		return "", err
-	}
-	return text, nil
+	route, _, err := adoptedRoute(text)
+	return route, err
 }
 
 // cleanPath returns a path of the document as requests carry it.

@@ -3,6 +3,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // What holds for an operation of a document of others as long as x-fountain says nothing else. Besides, users and services may call, answers are
@@ -27,7 +28,7 @@ const (
 )
 
 // adoptedDefaults are the values above as the outermost level of x-fountain.
-func adoptedDefaults(op *Operation) *policyText {
+func adoptedDefaults(op *Operation, own *policyText) *policyText {
 	timeout, concurrency, body := AdoptedTimeout, AdoptedConcurrency, AdoptedBody
 	if op.body.uploads() {
 		body = AdoptedUpload
@@ -36,6 +37,9 @@ func adoptedDefaults(op *Operation) *policyText {
 		{Name: "per-ip", Key: "ip", Phase: "preauth", Quota: AdoptedPerIP, Window: "60s", Burst: AdoptedPerIPBurst},
 		{Name: "per-subject", Key: "sub", Quota: AdoptedPerSubject, Window: "60s", Burst: AdoptedPerSubjectBurst},
 	}}
+	if slices.Contains(op.accepts, "text/event-stream") && own.Timeout == nil && own.Response == nil {
+		p.Stream = &streamText{Kind: StreamSSE} // events are passed on as they come, and not checked
+	}
 	if op.AcceptsOTP() {
 		p.StepUp = &stepUpText{ACR: ACRSecondFactor, MaxAge: AdoptedStepUpAge}
 	}
@@ -70,7 +74,7 @@ func (b *adopter) policy(op *Operation, item, o *element) error {
 		return err
 	}
 	var errs []error
-	if op.Policy, err = resolvePolicy(adoptedDefaults(op), b.rootText, onPath, own); err != nil {
+	if op.Policy, err = resolvePolicy(adoptedDefaults(op, own), b.rootText, onPath, own); err != nil {
 		errs = append(errs, err)
 	}
 	op.Policy.APIKey = op.Policy.APIKey && !op.Public // nothing is looked at there

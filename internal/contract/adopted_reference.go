@@ -11,6 +11,12 @@ import (
 // reference is a $ref with the file in which it stands.
 type reference struct{ file, ref string }
 
+// resolution is what a reference leads to, or why it leads nowhere.
+type resolution struct {
+	*element
+	err error
+}
+
 // maxHops is how many references may lead to one another.
 const maxHops = 32
 
@@ -33,18 +39,15 @@ func (b *adopter) deref(e *element) (*element, error) {
 // target returns what the text of a $ref refers to: a place in one of the files that were given, never anything else.
 func (b *adopter) target(ref *element) (*element, error) {
 	key := reference{ref.file.name, ref.text}
-	if found, done := b.resolved[key]; done {
-		if found == nil {
-			return nil, wrong(ref, "$ref %s leads nowhere", shortened(ref.text))
-		}
-		return found, nil
+	found, done := b.resolved[key]
+	if !done {
+		found.element, found.err = b.lookUp(ref.file, ref.text)
+		b.resolved[key] = found
 	}
-	found, err := b.lookUp(ref.file, ref.text)
-	b.resolved[key] = found
-	if err != nil {
-		return nil, wrong(ref, "$ref %s %w", shortened(ref.text), err)
+	if found.err != nil {
+		return nil, wrong(ref, "$ref %s %w", shortened(ref.text), found.err)
 	}
-	return found, nil
+	return found.element, nil
 }
 
 var errNowhere = errors.New("leads nowhere; define it under components, or correct the name")
@@ -53,6 +56,9 @@ func (b *adopter) lookUp(from *elementFile, ref string) (*element, error) {
 	name, fragment, _ := strings.Cut(ref, "#")
 	file := from
 	if name != "" {
+		if named := from.anchors[ref]; named != nil {
+			return named, nil // by its $id, in this file
+		}
 		if strings.Contains(name, ":") || strings.HasPrefix(name, "/") {
 			return nil, errors.New("is a URL or an absolute path, which is never followed; give the file beside the document and refer to it by its name")
 		}

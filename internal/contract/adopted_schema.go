@@ -35,6 +35,7 @@ type adoptedSchema struct {
 	asserts  bool    // some keyword of the above is there, so that the shorter way of check does not do
 	texts    typeSet // the types that a text of a parameter or a form may stand for
 	work     int     // of checking one value by composition; 0: not known yet
+	again    bool    // the schema is part of itself: a value that is being held against it is not held against it within
 	forms    bool    // the schema, or one that it needs, compares canonical forms
 	repeated int64   // the most items that are compared with each other
 }
@@ -95,9 +96,9 @@ func (b *adopter) schema(e *element) (*schema, error) {
 	s := &schema{maxLength: -1, maxItems: -1, maxProperties: -1, adopted: &adoptedSchema{at: e, maxContains: -1}}
 	b.schemas[e] = s
 	b.all = append(b.all, s)
-	b.depth++
-	defer func() { b.depth-- }()
-	if b.depth > maxSchemaDepth {
+	b.open = append(b.open, e)
+	defer func() { b.open = b.open[:len(b.open)-1] }()
+	if len(b.open) > maxSchemaDepth {
 		s.adopted.broken = wrong(e, "schemas are nested deeper than %d", maxSchemaDepth)
 		return s, nil
 	}
@@ -484,7 +485,13 @@ func (b *adopter) dynamicReference(s *schema, e *element) error {
 		s.allOf, s.composed = append(s.allOf, made), true
 	}
 	if at := e.get("$recursiveRef"); at != nil {
-		b.warn(WarnVersion, at, "write $ref", "$recursiveRef is not of OpenAPI 3; it is ignored")
+		b.warn(WarnVersion, at, "write $ref", "$recursiveRef is not of OpenAPI 3; it is read as a $ref to the next schema around it with $recursiveAnchor")
+		for i := len(b.open) - 1; i >= 0; i-- {
+			if b.open[i].get("$recursiveAnchor").is(true) {
+				s.allOf, s.composed = append(s.allOf, b.schemas[b.open[i]]), true
+				break
+			}
+		}
 	}
 	return nil
 }

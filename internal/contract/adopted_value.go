@@ -115,18 +115,14 @@ func itemOf(s *schema, i int) *schema {
 	if s == nil {
 		return nil
 	}
-	a := s.adopted
-	switch {
-	case i < len(a.prefixItems):
-		return a.prefixItems[i]
-	case a.restItems != nil:
-		return a.restItems
-	case s.items != nil:
-		return s.items
-	}
-	for _, part := range slices.Concat(s.allOf, s.anyOf, s.oneOf) {
-		if item := itemOf(part, i); item != nil {
-			return item
+	for _, part := range s.flat() {
+		switch a := part.adopted; {
+		case i < len(a.prefixItems):
+			return a.prefixItems[i]
+		case a.restItems != nil:
+			return a.restItems
+		case part.items != nil:
+			return part.items
 		}
 	}
 	return nil
@@ -137,23 +133,26 @@ func memberOf(s *schema, name string) *schema {
 	if s == nil {
 		return nil
 	}
-	if p := s.properties[name]; p != nil {
-		return p.schema
-	}
-	for _, part := range slices.Concat(s.allOf, s.anyOf, s.oneOf) {
-		if member := memberOf(part, name); member != nil {
-			return member
-		}
-	}
-	for _, p := range s.adopted.patternProperties {
-		if p.pattern.match(name) {
+	parts := s.flat()
+	for _, part := range parts {
+		if p := part.properties[name]; p != nil {
 			return p.schema
 		}
 	}
-	if s.additional != nil {
-		return s.additional
+	for _, part := range parts {
+		for _, p := range part.adopted.patternProperties {
+			if p.pattern.match(name) {
+				return p.schema
+			}
+		}
+		if part.additional != nil {
+			return part.additional
+		}
+		if part.adopted.restMembers != nil {
+			return part.adopted.restMembers
+		}
 	}
-	return s.adopted.restMembers
+	return nil
 }
 
 // branch is a value of bracketed names: filter[a][b]=1.

@@ -43,7 +43,7 @@ type element struct {
 type elementFile struct {
 	name    string
 	root    *element
-	anchors map[string]*element // $anchor and $dynamicAnchor
+	anchors map[string]*element // by $anchor, $dynamicAnchor and $id
 }
 
 // Bounds of documents of others.
@@ -89,9 +89,6 @@ func readElements(name string, text []byte) (*elementFile, error) {
 
 // finish counts the values and finds the anchors.
 func (f *elementFile) finish() error {
-	if f.root.kind != elementMap {
-		return fmt.Errorf("%s:%d: the file must hold an object, as every OpenAPI document does", f.name, f.root.line)
-	}
 	if err := f.root.measure(0); err != nil {
 		return err
 	}
@@ -130,7 +127,7 @@ func (f *elementFile) collectAnchors(e *element, seen map[*element]bool) {
 		return
 	}
 	seen[e] = true
-	for _, keyword := range []string{"$anchor", "$dynamicAnchor"} {
+	for _, keyword := range []string{"$anchor", "$dynamicAnchor", "$id"} {
 		if name := e.get(keyword).str(); name != "" {
 			f.anchors[name] = e
 		}

@@ -41,7 +41,7 @@ func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) e
 	held := 0
 	for {
 		next, err := reader.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // and none that wraps it, by which a body without a last boundary is told
 			break
 		}
 		if err != nil {
@@ -56,11 +56,14 @@ func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) e
 		}
 		parts = append(parts, one)
 	}
-	if _, err := io.Copy(io.Discard, from); err != nil { // an epilogue is nobody's, but has to be read to its end
-		return unreadable(err)
-	}
 	if m.schema != nil {
 		c.checkParts(m, parts)
+	}
+	if len(c.found) > 0 {
+		return nil // before anything after the parts is read: see checkedStream
+	}
+	if _, err := io.Copy(io.Discard, from); err != nil { // an epilogue is nobody's, but has to be read to its end
+		return unreadable(err)
 	}
 	return nil
 }
@@ -119,11 +122,13 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 	return one, nil
 }
 
-// covers reports whether a media type or range covers a media type.
+// covers reports whether a media type or range covers a media type: text/plain, image/*, application/*+json, */*.
 func covers(declared, mediaType string) bool {
 	declared, _, _ = strings.Cut(declared, ";")
 	declared = strings.TrimSpace(declared)
-	return declared == mediaType || declared == "*/*" || strings.HasSuffix(declared, "/*") && strings.HasPrefix(mediaType, strings.TrimSuffix(declared, "*"))
+	before, after, ranged := strings.Cut(declared, "*")
+	return declared == mediaType || declared == "*/*" ||
+		ranged && len(mediaType) > len(before)+len(after) && strings.HasPrefix(mediaType, before) && strings.HasSuffix(mediaType, after)
 }
 
 // bytes reports whether a part with this schema is a file: its schema says that it is bytes.
@@ -138,7 +143,7 @@ func (s *schema) bytes() bool {
 	if s.items != nil && s.types == typeArray {
 		return s.items.bytes()
 	}
-	return slices.ContainsFunc(slices.Concat(s.allOf, s.anyOf, s.oneOf), (*schema).bytes)
+	return slices.ContainsFunc(s.flat()[1:], func(part *schema) bool { return part.adopted.at.get("format").str() == "binary" })
 }
 
 // structured reports whether the values of s are objects or lists alone.
@@ -214,10 +219,14 @@ func (b *values) onePart(s *schema, one part) {
 // StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody: bytes
 // and multipart/form-data of documents of others, and what StreamsBody says of the family's.
 func (op *Operation) StreamsBodyOf(contentType string) bool {
-	if !op.adopted || op.body == nil {
+	if !op.adopted {
 		return op.StreamsBody()
 	}
-	m, _, err := op.adoptedMedia([]string{contentType})
+	header := []string{contentType}
+	if op = op.withBody(header); op.body == nil {
+		return false
+	}
+	m, _, err := op.adoptedMedia(header)
 	return err == nil && m.streams()
 }
 
@@ -225,7 +234,8 @@ func (op *Operation) StreamsBodyOf(contentType string) bool {
 // together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets it whole; the error then is
 // one of CheckBody. Close ends the check; it closes body.
 func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
-	m, parameters, err := op.adoptedMedia([]string{contentType})
+	header := []string{contentType}
+	m, parameters, err := op.withBody(header).adoptedMedia(header)
 	if err != nil {
 		return nil, err
 	}
@@ -242,61 +252,58 @@ func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.Rea
 			err = c.problem(problem.InvalidBody, "The body does not fit the contract.")
 		}
 		s.verdict <- err
-		checked.CloseWithError(errChecked)
+		_ = checked.CloseWithError(errChecked)
 	}()
 	return s, nil
 }
 
 var errChecked = errors.New("the check has ended")
 
-// checkedStream gives out what it reads one read behind, so that the end comes after the verdict.
+// checkedStream gives out what it reads some bytes behind the check, so that the boundary at the end comes after the verdict: until then the check has
+// taken no more than multipart.Reader's buffer beyond the boundary, which is less than keptBack.
 type checkedStream struct {
 	body    io.ReadCloser
 	passed  *io.PipeWriter
 	verdict chan error
-	held    []byte // read and checked, but not given out
-	buffer  [16 << 10]byte
+	held    []byte // given to the check, but not given out; in buffer
+	buffer  [2 * keptBack]byte
 	ended   bool
 	err     error
 }
+
+// keptBack is how many bytes are not given out before the verdict.
+const keptBack = 16 << 10
 
 // Read implements io.Reader.
 func (s *checkedStream) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	for !s.ended {
+	for !s.ended && len(s.held) <= keptBack {
 		n, err := s.body.Read(s.buffer[len(s.held):])
-		if n > 0 {
-			fresh := s.buffer[len(s.held) : len(s.held)+n]
-			if _, failed := s.passed.Write(fresh); failed != nil {
-				return 0, s.end(<-s.verdict)
-			}
-			s.held = s.buffer[:len(s.held)+n]
+		if _, refused := s.passed.Write(s.buffer[len(s.held) : len(s.held)+n]); refused != nil {
+			return 0, s.end(<-s.verdict)
 		}
-		if err != nil {
+		s.held = s.buffer[:len(s.held)+n]
+		switch {
+		case errors.Is(err, io.EOF):
 			s.ended = true
-			if !errors.Is(err, io.EOF) {
-				return 0, s.end(err)
-			}
-			s.passed.Close()
+			_ = s.passed.Close()
 			if verdict := <-s.verdict; verdict != nil {
 				return 0, s.end(verdict)
 			}
-			break
-		}
-		if len(s.held) > lastBytes {
-			return s.give(p, len(s.held)-lastBytes), nil
+		case err != nil:
+			return 0, s.end(err)
 		}
 	}
-	if len(s.held) == 0 {
+	switch {
+	case !s.ended:
+		return s.give(p, len(s.held)-keptBack), nil
+	case len(s.held) == 0:
 		return 0, s.end(io.EOF)
 	}
 	return s.give(p, len(s.held)), nil
 }
-
-// lastBytes is how many bytes are kept back until all is checked: more than the end of a multipart body takes.
-const lastBytes = 128
 
 // give gives out the first bytes that are held.
 func (s *checkedStream) give(p []byte, most int) int {
@@ -307,12 +314,12 @@ func (s *checkedStream) give(p []byte, most int) int {
 
 func (s *checkedStream) end(err error) error {
 	s.err = err
-	s.passed.CloseWithError(err)
+	_ = s.passed.CloseWithError(err)
 	return err
 }
 
 // Close implements io.Closer.
 func (s *checkedStream) Close() error {
-	s.passed.CloseWithError(errChecked)
+	_ = s.passed.CloseWithError(errChecked)
 	return s.body.Close()
 }

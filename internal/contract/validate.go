@@ -31,6 +31,7 @@ type checker struct {
 	forms     []byte // canonical forms of values that are compared
 	pairs     pairs  // of the query or the form
 	steps     int    // schemas of documents of others that values were held against
+	within    []held // those of them that are part of themselves, which are being checked
 }
 
 var checkers = sync.Pool{New: func() any { return &checker{} }}
