@@ -83,6 +83,8 @@ func (h *house) start(ctx context.Context) error {
 	g.TrustedProxies = h.TrustedProxies
 	g.CORSOrigins = h.CORSOrigins
 	g.Redis = h.Redis
+	g.UpstreamAllow = []string{"127.0.0.0/8", "::1/128"} // services of this machine
+	g.UpstreamDeny = addressesOf(h.admin, listeners)
 	g.Hosts = append([]string{urlOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
@@ -104,6 +106,15 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 	}
 	h.launch("kms", s.KMSURL, &k.Service, func(ctx context.Context) error { return kms.Run(ctx, k) })
 	return h.await(ctx, h.member("kms").ready)
+}
+
+// addressesOf are the addresses on which this process listens: its own, which no adopted service has.
+func addressesOf(admin net.Listener, listeners map[string]net.Listener) []string {
+	out := []string{admin.Addr().String()}
+	for _, l := range listeners {
+		out = append(out, l.Addr().String())
+	}
+	return out
 }
 
 func (h *house) enrolDir() string { return filepath.Join(h.DataDir, "enrol") }

@@ -45,6 +45,10 @@ type Config struct {
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
 	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
+	// UpstreamAllow says where the targets of adopted services may be: entries of package egress. Nowhere by default.
+	UpstreamAllow []string `env:"UPSTREAM_ALLOW"`
+	// UpstreamDeny are host:port of the family's listeners and stores beside those that the configuration names: no adopted service is there.
+	UpstreamDeny []string `env:"-"`
 
 	Redis   config.Redis `env:"-"` // over which gateways share their limits; config.RedisPrefix has its names
 	Version string       `env:"-"` // of the program, told by health
@@ -59,8 +63,12 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: is required", name))
 		}
 	}
-	if _, err := c.targets(); err != nil {
+	targets, err := c.targets()
+	if err != nil {
 		errs = append(errs, err)
+	}
+	if err := c.egress(targets).Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("UPSTREAM_ALLOW: %w", err))
 	}
 	if _, err := httpserver.NewCORS(c.CORSOrigins); err != nil {
 		errs = append(errs, fmt.Errorf("CORS_ORIGINS: %w", err))

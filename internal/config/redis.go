@@ -50,6 +50,15 @@ func (r Redis) Target() (RedisTarget, error) {
 	return target, err
 }
 
+// Addr returns host:port; "" when there is none or the URL is malformed.
+func (r Redis) Addr() string {
+	target, err := r.parse()
+	if r.URL == "" || err != nil {
+		return ""
+	}
+	return target.Addr
+}
+
 func (r Redis) parse() (RedisTarget, error) {
 	malformed := fmt.Errorf("%sURL: must be redis:// or rediss://[user[:password]@]host[:port][/database], without query and fragment", RedisPrefix)
 	u, err := url.Parse(r.URL)

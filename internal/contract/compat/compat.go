@@ -28,44 +28,94 @@ func (s Severity) String() string {
 
 // Change is one difference.
 type Change struct {
-	Operation string // "METHOD /path" of the contract, without its base path; "" for the contract as a whole
+	Operation string // "METHOD /path" of the old contract, without its base path; "" for the contract as a whole
 	ID        string // its name: the key of the policy, and what happened to it
 	Severity  Severity
-	Text      string // one sentence with the old and the new value
+	Text      string              // one sentence with the old and the new value
+	Old, New  *contract.Operation // nil for the contract as a whole
 }
 
-// Compare returns the changes from old to new, by operation. Operations that are in one of them only are not compared.
+// Compare returns the changes from old to new, by operation. An operation that is in one of them only is not compared, but where a new one takes a
+// part of the paths of an old one: what loosens the guard there is told.
 func Compare(old, new *contract.Contract) []Change {
 	d := &differ{}
 	if old.BasePath != new.BasePath {
 		d.say(Tightens, "base-path-changed", "the base path is %s instead of %s", new.BasePath, old.BasePath)
 	}
-	for _, before := range old.Operations {
-		i := slices.IndexFunc(new.Operations, func(op *contract.Operation) bool {
-			return op.Method == before.Method && relative(new, op) == relative(old, before)
-		})
-		if i >= 0 {
-			d.operation = before.Method + " " + relative(old, before)
-			d.compare(before, new.Operations[i])
+	had, parts := map[string]*contract.Operation{}, make([][]string, len(old.Operations))
+	for i, op := range old.Operations {
+		route := Route(old, op)
+		had[route], parts[i] = op, strings.Split(route, "/")
+	}
+	for _, op := range new.Operations {
+		route := Route(new, op)
+		if was := had[route]; was != nil {
+			d.between(old, was, op)
+			continue
+		}
+		own := strings.Split(route, "/")
+		for i, wide := range old.Operations {
+			if takesPartOf(own, parts[i]) {
+				d.between(old, wide, op)
+				d.changes = slices.DeleteFunc(d.changes, func(c Change) bool { return c.New == op && c.Severity != Loosens })
+			}
 		}
 	}
 	slices.SortStableFunc(d.changes, func(a, b Change) int { return strings.Compare(a.Operation+" "+a.ID, b.Operation+" "+b.ID) })
 	return d.changes
 }
 
-// relative returns the path without the base path.
-func relative(c *contract.Contract, op *contract.Operation) string {
-	return strings.TrimPrefix(op.Path, c.BasePath)
+// Route returns the method and the path without the base path, with every parameter as {}: how a parameter is called does not tell two paths apart.
+func Route(c *contract.Contract, op *contract.Operation) string {
+	return RouteOf(op.Method, strings.TrimPrefix(op.Path, c.BasePath))
+}
+
+// RouteOf is Route for a method and a path without the base path.
+func RouteOf(method, path string) string {
+	rest := method + " " + path
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(rest, "{")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		out.WriteString("{}")
+		_, rest, _ = strings.Cut(after, "}")
+	}
+}
+
+// takesPartOf reports whether every path of a route is one of a wider route, part by part: /notes/mine of /notes/{}.
+func takesPartOf(parts, wider []string) bool {
+	if len(parts) != len(wider) {
+		return false
+	}
+	for i, part := range parts {
+		prefix, suffix, open := strings.Cut(wider[i], "{}")
+		if part == wider[i] {
+			continue
+		}
+		if !open || len(part) < len(prefix)+len(suffix) || !strings.HasPrefix(part, prefix) || !strings.HasSuffix(part, suffix) {
+			return false
+		}
+	}
+	return true
 }
 
 // differ collects the changes of one operation after the other.
 type differ struct {
 	operation string
+	was, is   *contract.Operation
 	changes   []Change
 }
 
+func (d *differ) between(c *contract.Contract, was, is *contract.Operation) {
+	d.operation, d.was, d.is = was.Method+" "+strings.TrimPrefix(was.Path, c.BasePath), was, is
+	d.compare(was, is)
+}
+
 func (d *differ) say(s Severity, id, format string, args ...any) {
-	d.changes = append(d.changes, Change{d.operation, id, s, fmt.Sprintf(format, args...)})
+	d.changes = append(d.changes, Change{d.operation, id, s, fmt.Sprintf(format, args...), d.was, d.is})
 }
 
 // either says tightens when worse, loosens when better.

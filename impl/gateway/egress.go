@@ -1,0 +1,31 @@
+package gateway
+
+import (
+	"net"
+	"net/url"
+
+	"github.com/fountainai/fountain/internal/egress"
+)
+
+// egress says where the targets of adopted services may be: what UpstreamAllow allows, and never where the family itself is, whose services have
+// these targets.
+func (c *Config) egress(family map[string][]*url.URL) egress.Options {
+	own := c.Addr
+	if c.Listener != nil {
+		own = c.Listener.Addr().String()
+	}
+	deny := append([]string{own}, c.UpstreamDeny...)
+	for _, urls := range family {
+		for _, u := range urls {
+			port := u.Port()
+			if port == "" {
+				port = u.Scheme // its well-known one
+			}
+			deny = append(deny, net.JoinHostPort(u.Hostname(), port))
+		}
+	}
+	if shared := c.Redis.Addr(); shared != "" {
+		deny = append(deny, shared)
+	}
+	return egress.Options{Purpose: "upstream", Allow: c.UpstreamAllow, Deny: deny, Log: c.Log, Registerer: c.Registerer}
+}

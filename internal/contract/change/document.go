@@ -1,0 +1,419 @@
+package change
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fountainai/fountain/internal/contract"
+)
+
+// kind is what a value of a document is.
+type kind uint8
+
+const (
+	isNull kind = iota
+	isBool
+	isNumber
+	isString
+	isList
+	isMap
+)
+
+// node is a value of a document, with its place. A nil node is no value; its methods return nothing.
+type node struct {
+	kind  kind
+	line  int
+	file  *file
+	text  string   // of a scalar
+	names []string // of the members of a map
+	items []*node  // of a list, or the members of a map
+
+	digest string // of a list or a map; "" while nobody has asked
+}
+
+// file is one text of a version.
+type file struct {
+	name    string
+	version *document
+	root    *node
+}
+
+// document is the texts of one version.
+type document struct {
+	files map[string]*file
+	root  *node
+}
+
+// maxNesting is how deep values may be nested. Contracts are less deep already when they are compiled.
+const maxNesting = 256
+
+func readDocument(v Version) (*document, error) {
+	d := &document{files: map[string]*file{}}
+	for name, text := range v.Files {
+		f := &file{name: name, version: d}
+		var err error
+		if f.root, err = f.read(text); err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		d.files[name] = f
+	}
+	main := d.files[v.File]
+	if main == nil {
+		return nil, fmt.Errorf("the document %s is not among its files", v.File)
+	}
+	d.root = main.root
+	return d, nil
+}
+
+// read reads JSON as JSON, and all else as YAML.
+func (f *file) read(text []byte) (*node, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n\xEF\xBB\xBF"), []byte("{")) {
+		r := jsonReader{file: f, text: text, decoder: json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF")))), line: 1}
+		r.decoder.UseNumber()
+		root, err := r.value(0)
+		if err == nil {
+			return root, nil
+		}
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, errors.New("it is neither JSON nor YAML")
+	}
+	if len(document.Content) != 1 {
+		return nil, errors.New("it holds no value")
+	}
+	return f.fromYAML(document.Content[0], map[*yaml.Node]*node{}, 0)
+}
+
+// jsonReader makes nodes of the tokens of a JSON text.
+type jsonReader struct {
+	file    *file
+	text    []byte
+	decoder *json.Decoder
+	line    int
+	at      int
+}
+
+func (r *jsonReader) value(depth int) (*node, error) {
+	t, err := r.decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	return r.from(t, depth)
+}
+
+// place returns the line at which the last token ends.
+func (r *jsonReader) place() int {
+	offset := min(int(r.decoder.InputOffset()), len(r.text))
+	r.line += bytes.Count(r.text[r.at:offset], []byte("\n"))
+	r.at = offset
+	return r.line
+}
+
+func (r *jsonReader) from(t json.Token, depth int) (*node, error) {
+	n := &node{file: r.file, line: r.place()}
+	if depth > maxNesting {
+		return nil, errNesting
+	}
+	switch t := t.(type) {
+	case bool:
+		n.kind, n.text = isBool, fmt.Sprint(t)
+	case json.Number:
+		n.kind, n.text = isNumber, t.String()
+	case string:
+		n.kind, n.text = isString, t
+	case json.Delim:
+		return r.inside(n, t, depth)
+	}
+	return n, nil
+}
+
+// inside reads the members of a map or the items of a list, and its end.
+func (r *jsonReader) inside(n *node, open json.Delim, depth int) (*node, error) {
+	n.kind = isList
+	if open == '{' {
+		n.kind = isMap
+	}
+	for r.decoder.More() {
+		line := 0
+		if n.kind == isMap {
+			key, err := r.decoder.Token()
+			if err != nil {
+				return nil, err
+			}
+			line = r.place()
+			n.names = append(n.names, key.(string))
+		}
+		item, err := r.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		if line > 0 {
+			item.line = line
+		}
+		n.items = append(n.items, item)
+	}
+	if _, err := r.decoder.Token(); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return n, nil
+}
+
+var errNesting = fmt.Errorf("it is nested deeper than %d", maxNesting)
+
+// fromYAML makes nodes. The value of an alias is the one node that its anchor has, so that nothing is multiplied.
+func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*node, error) {
+	if depth > maxNesting {
+		return nil, errNesting
+	}
+	if y.Kind == yaml.AliasNode {
+		y = y.Alias
+	}
+	if n, begun := made[y]; begun {
+		if n == nil {
+			return nil, fmt.Errorf("line %d: an alias is within what it stands for", y.Line)
+		}
+		return n, nil
+	}
+	made[y] = nil
+	n := &node{file: f, line: y.Line, text: y.Value}
+	step := 1
+	switch y.Kind {
+	case yaml.MappingNode:
+		n.kind, step = isMap, 2
+	case yaml.SequenceNode:
+		n.kind = isList
+	default:
+		n.kind = map[string]kind{"!!null": isNull, "!!bool": isBool, "!!int": isNumber, "!!float": isNumber}[y.ShortTag()]
+		if n.kind == isNull && y.ShortTag() != "!!null" {
+			n.kind = isString
+		}
+	}
+	for i := step - 1; i < len(y.Content); i += step {
+		item, err := f.fromYAML(y.Content[i], made, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if step == 2 {
+			n.names = append(n.names, y.Content[i-1].Value)
+			if y.Content[i].Kind != yaml.AliasNode {
+				item.line = y.Content[i-1].Line
+			}
+		}
+		n.items = append(n.items, item)
+	}
+	made[y] = n
+	return n, nil
+}
+
+func (n *node) origin() contract.Origin {
+	if n == nil || n.file == nil {
+		return contract.Origin{}
+	}
+	return contract.Origin{File: n.file.name, Line: n.line}
+}
+
+// get follows keys.
+func (n *node) get(keys ...string) *node {
+	for _, key := range keys {
+		if n == nil || n.kind != isMap {
+			return nil
+		}
+		at := slices.Index(n.names, key)
+		if at < 0 {
+			return nil
+		}
+		n = n.items[at]
+	}
+	return n
+}
+
+// str returns a scalar's text.
+func (n *node) str() string {
+	if n == nil {
+		return ""
+	}
+	return n.text
+}
+
+func (n *node) isTrue() bool {
+	return n != nil && n.kind == isBool && strings.EqualFold(n.text, "true")
+}
+
+func (n *node) isFalse() bool {
+	return n != nil && n.kind == isBool && strings.EqualFold(n.text, "false")
+}
+
+// list returns the items of a list.
+func (n *node) list() []*node {
+	if n == nil || n.kind != isList {
+		return nil
+	}
+	return n.items
+}
+
+// members visits the members of a map, but not those that are extensions.
+func (n *node) members(visit func(name string, value *node)) {
+	if n == nil || n.kind != isMap {
+		return
+	}
+	for i, name := range n.names {
+		if !strings.HasPrefix(name, "x-") {
+			visit(name, n.items[i])
+		}
+	}
+}
+
+// number returns a number; nil when there is none. Exponents that would make it enormous are none.
+func (n *node) number() *big.Rat {
+	if n == nil || n.kind != isNumber || len(n.text) > 64 {
+		return nil
+	}
+	if at := strings.IndexAny(n.text, "eE"); at >= 0 && len(strings.TrimLeft(n.text[at+1:], "+-0")) > 3 {
+		return nil
+	}
+	r, ok := new(big.Rat).SetString(n.text)
+	if !ok {
+		return nil
+	}
+	return r
+}
+
+// canonical returns a text that equal values have alone: scalars are readable, numbers by value; lists and maps, whose members have no order, are digests.
+func (n *node) canonical() string {
+	switch {
+	case n == nil || n.kind == isNull:
+		return "null"
+	case n.kind == isBool:
+		return strings.ToLower(n.text)
+	case n.kind == isNumber:
+		if r := n.number(); r != nil {
+			return r.RatString()
+		}
+		return n.text
+	case n.kind == isString:
+		return strconv.Quote(n.text)
+	case n.digest == "":
+		n.digest = n.digestOf()
+	}
+	return n.digest
+}
+
+func (n *node) digestOf() string {
+	parts := make([]string, len(n.items))
+	for i, item := range n.items {
+		parts[i] = item.canonical()
+		if n.kind == isMap {
+			parts[i] = strconv.Quote(n.names[i]) + ":" + parts[i]
+		}
+	}
+	kind := "list "
+	if n.kind == isMap {
+		kind = "map "
+		slices.Sort(parts)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, ",")))
+	return kind + hex.EncodeToString(sum[:])
+}
+
+// maxHops is how many references may lead to one another.
+const maxHops = 32
+
+// resolve follows the reference of a node that is nothing but one, and what that leads to. What leads nowhere stays the reference.
+func (n *node) resolve() *node {
+	for range maxHops {
+		ref := n.get("$ref")
+		if ref == nil || ref.kind != isString {
+			return n
+		}
+		next := n.file.target(ref.text)
+		if next == nil {
+			return n
+		}
+		n = next
+	}
+	return n
+}
+
+// through follows a reference that stands alone, as a schema: in 3.0 nothing beside it counts, in 3.1 what is beside it must describe only.
+func (n *node) through() *node {
+	for range maxHops {
+		ref := n.get("$ref")
+		if ref == nil {
+			return n
+		}
+		for _, name := range n.names {
+			if n.file.version.later() && !describes[name] && !strings.HasPrefix(name, "x-") {
+				return n
+			}
+		}
+		next := n.file.target(ref.text)
+		if next == nil {
+			return n
+		}
+		n = next
+	}
+	return n
+}
+
+// describes are the keywords that may stand beside a reference and say nothing of values.
+var describes = map[string]bool{"$ref": true, "description": true, "summary": true, "title": true, "example": true, "examples": true, "deprecated": true, "$comment": true}
+
+// target returns what a reference refers to, in the files of the version alone.
+func (f *file) target(ref string) *node {
+	name, pointer, _ := strings.Cut(ref, "#")
+	if name != "" {
+		plain, err := url.PathUnescape(name)
+		if err != nil {
+			return nil
+		}
+		if f = f.version.files[path.Join(path.Dir(f.name), plain)]; f == nil {
+			return nil
+		}
+	}
+	at := f.root
+	if pointer == "" {
+		return at
+	}
+	if pointer, err := url.PathUnescape(pointer); err == nil && strings.HasPrefix(pointer, "/") {
+		for key := range strings.SplitSeq(pointer[1:], "/") {
+			key = strings.ReplaceAll(strings.ReplaceAll(key, "~1", "/"), "~0", "~")
+			if at.kindOf() == isList {
+				at = at.index(key)
+				continue
+			}
+			at = at.get(key)
+		}
+		return at
+	}
+	return nil
+}
+
+func (n *node) kindOf() kind {
+	if n == nil {
+		return isNull
+	}
+	return n.kind
+}
+
+func (n *node) index(key string) *node {
+	for i, item := range n.items {
+		if fmt.Sprint(i) == key {
+			return item
+		}
+	}
+	return nil
+}

@@ -1,0 +1,345 @@
+package change
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/contract/compat"
+)
+
+// written is an operation as a document writes it.
+type written struct {
+	path            string
+	item, operation *node
+}
+
+// writtenIn returns the operations of a document by their routes. Of two that no request tells apart the first counts, as where contracts are compiled.
+func writtenIn(root *node) map[string]written {
+	out := map[string]written{}
+	root.get("paths").members(func(path string, item *node) {
+		item = item.resolve()
+		if end := strings.IndexAny(path, "?#"); end >= 0 { // no request's path carries what follows
+			path = path[:end]
+		}
+		path = "/" + strings.TrimPrefix(path, "/")
+		for _, method := range []string{"get", "head", "post", "put", "patch", "delete", "options", "trace"} {
+			operation := item.get(method)
+			if operation == nil {
+				continue
+			}
+			route := compat.RouteOf(strings.ToUpper(method), path)
+			if _, taken := out[route]; !taken {
+				out[route] = written{path, item, operation}
+			}
+		}
+	})
+	return out
+}
+
+// operations compares what the operations of the live version take and answer.
+func (c *comparer) operations(live, next *node) {
+	olds, news := writtenIn(live), writtenIn(next)
+	now := map[string]*contract.Operation{}
+	for _, op := range c.next.Operations {
+		now[compat.Route(c.next, op)] = op
+	}
+	ordered := slices.Clone(c.live.Operations)
+	slices.SortFunc(ordered, func(a, b *contract.Operation) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	for _, old := range ordered {
+		route := compat.Route(c.live, old)
+		new, was, is := now[route], olds[route], news[route]
+		o := &operation{comparer: c, old: old, at: next.get("paths")}
+		if new == nil || is.operation == nil {
+			o.say("", "operation removed", o.at, "%s is not in the next contract", route)
+			continue
+		}
+		o.at = is.operation
+		if new.Unsupported != "" {
+			if old.Unsupported == "" {
+				o.say("", "no longer supported", is.operation, "requests are answered with 501: %s", new.Unsupported)
+			}
+			continue
+		}
+		if old.Unsupported != "" {
+			continue // nothing of it was ever answered
+		}
+		if old.ID != new.ID {
+			o.say("", "operationId changed", is.operation, "it is called %s: generated clients have another method", new.ID)
+		}
+		o.parameters(parametersOf(was), parametersOf(is))
+		o.body(was.operation.get("requestBody").resolve(), is.operation.get("requestBody").resolve())
+		o.answers(was.operation.get("responses"), is.operation.get("responses"))
+		if !c.step(1) {
+			return
+		}
+	}
+}
+
+// operation is one operation that is compared.
+type operation struct {
+	*comparer
+	old *contract.Operation
+	at  *node // in the next version
+}
+
+// say tells a break of the operation.
+func (o *operation) say(place, what string, at *node, format string, args ...any) {
+	name := o.old.ID + ": " + what
+	if place != "" {
+		name = o.old.ID + ": " + place + ": " + what
+	}
+	o.note(Change{Name: name, Kind: Breaking, OperationID: o.old.ID, Origin: or(at, o.at).origin(), Text: fmt.Sprintf(format, args...)})
+}
+
+// schemas compares what a request may hold, or what an answer may, at a place of the operation.
+func (o *operation) schemas(place string, old, new *node, d direction) {
+	top := &result{}
+	if d == request {
+		o.within(top, "", old, new, d)
+	} else {
+		o.within(top, "", new, old, d)
+	}
+	o.tell(o.old.ID+": "+place, " ", top)
+	o.tellInside(top, d)
+}
+
+// tell tells findings by the name of where they are.
+func (o *operation) tell(where, join string, r *result) {
+	for _, f := range r.findings {
+		name := where
+		if f.path != "" {
+			name += join + f.path
+		}
+		o.note(Change{Name: name + ": " + f.what, Kind: Breaking, OperationID: o.old.ID, Origin: or(f.at, o.at).origin(), Text: f.text})
+	}
+}
+
+// tellInside tells what was found in schemas with a name, once.
+func (o *operation) tellInside(r *result, d direction) {
+	for _, l := range r.inside {
+		if o.told[l] {
+			continue
+		}
+		o.told[l] = true
+		if l.name != "" {
+			o.tell(l.name+" in "+d.String(), ": ", l.to)
+		}
+		o.tellInside(l.to, d)
+	}
+}
+
+// parameter is a declared parameter, or a header of an answer.
+type parameter struct {
+	place string // "query limit"
+	node  *node
+}
+
+// parametersOf returns the parameters of an operation and its path by their place: those of the path by their position in it, for their name does not
+// matter. The operation's win.
+func parametersOf(w written) map[string]parameter {
+	out := map[string]parameter{}
+	for _, level := range []*node{w.item, w.operation} {
+		for _, at := range level.get("parameters").list() {
+			p := at.resolve()
+			in, name := p.get("in").str(), p.get("name").str()
+			key := in + " " + name
+			switch in {
+			case "header":
+				if slices.Contains([]string{"accept", "content-type", "authorization"}, strings.ToLower(name)) {
+					continue // described elsewhere, says OpenAPI
+				}
+				key = strings.ToLower(key)
+			case "path":
+				before, _, _ := strings.Cut(w.path, "{"+name+"}")
+				key = fmt.Sprint("path ", strings.Count(before, "{"))
+			}
+			out[key] = parameter{in + " " + name, p}
+		}
+	}
+	return out
+}
+
+func (o *operation) parameters(olds, news map[string]parameter) {
+	for key, old := range olds {
+		new, still := news[key]
+		switch {
+		case !still && strings.HasPrefix(key, "path "):
+			continue // the path has it, and nobody says what it is
+		case !still:
+			o.say(old.place, "removed", nil, "the parameter is not declared any more")
+			continue
+		case new.node.get("required").isTrue() && !old.node.get("required").isTrue():
+			o.say(old.place, "became required", new.node, "a request without it was taken")
+		}
+		if was, is := serialisation(old.node), serialisation(new.node); was != is {
+			o.say(old.place, "written otherwise", new.node, "it is written as %s instead of %s", is, was)
+		}
+		if old.node.get("allowEmptyValue").isTrue() && !new.node.get("allowEmptyValue").isTrue() {
+			o.say(old.place, "empty value refused", new.node, "allowEmptyValue is gone")
+		}
+		o.schemas(old.place, schemaOf(old.node), schemaOf(new.node), request)
+	}
+	for key, new := range news {
+		if _, had := olds[key]; !had && new.node.get("required").isTrue() && !strings.HasPrefix(key, "path ") {
+			o.say(new.place, "added as required", new.node, "requests of the live contract do not have it")
+		}
+	}
+}
+
+// schemaOf returns the schema of a parameter or a header, also of one that has a media type.
+func schemaOf(p *node) *node {
+	var schema *node
+	p.get("content").members(func(_ string, media *node) { schema = media.get("schema") })
+	if own := p.get("schema"); own != nil {
+		return own
+	}
+	return schema
+}
+
+// serialisation tells how a parameter's value is written.
+func serialisation(p *node) string {
+	if content := p.get("content"); content != nil && len(content.names) > 0 {
+		return content.names[0]
+	}
+	style := p.get("style").str()
+	if style == "" {
+		style = map[string]string{"query": "form", "cookie": "form"}[p.get("in").str()]
+	}
+	if style == "" {
+		style = "simple"
+	}
+	explode := style == "form"
+	if said := p.get("explode"); said != nil {
+		explode = said.isTrue()
+	}
+	return fmt.Sprintf("%s, explode %t", style, explode)
+}
+
+func (o *operation) body(old, new *node) {
+	const place = "body"
+	required := new.get("required").isTrue()
+	switch {
+	case old == nil && new == nil:
+		return
+	case old == nil:
+		if required {
+			o.say(place, "added as required", new, "requests of the live contract have none")
+		}
+		return
+	case new == nil:
+		o.say(place, "removed", nil, "the next contract takes no body")
+		return
+	case required && !old.get("required").isTrue():
+		o.say(place, "became required", new, "a request without a body was taken")
+	}
+	old.get("content").members(func(name string, was *node) {
+		is := mediaOf(new.get("content"), name)
+		if is == nil {
+			o.say(place+" "+name, "removed", new, "bodies of this media type are not taken any more")
+			return
+		}
+		if had, has := was.get("encoding"), is.get("encoding"); had.canonical() != has.canonical() {
+			o.say(place+" "+name, "encoding changed", is, "parts are written otherwise")
+		}
+		o.schemas(place+" "+name, was.get("schema"), is.get("schema"), request)
+	})
+}
+
+// mediaOf returns what a content says of a media type: by its name, else by a range that has it.
+func mediaOf(content *node, name string) *node {
+	name = mediaName(name)
+	main, _, _ := strings.Cut(name, "/")
+	for _, wanted := range []string{name, main + "/*", "*/*"} {
+		var found *node
+		content.members(func(has string, media *node) {
+			if mediaName(has) == wanted {
+				found = media
+			}
+		})
+		if found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// mediaName is a media type without parameters, in lower case.
+func mediaName(s string) string {
+	name, _, _ := strings.Cut(s, ";")
+	return strings.ToLower(strings.TrimSpace(name))
+}
+
+func (o *operation) answers(olds, news *node) {
+	olds.members(func(status string, was *node) {
+		was = was.resolve()
+		is, exact := answerOf(news, status)
+		place := "answer " + status
+		if is == nil {
+			o.say(place, "removed", news, "the next contract does not declare this answer")
+			return
+		}
+		o.headers(place, was.get("headers"), is.get("headers"), is)
+		had := was.get("content")
+		if had != nil && len(had.names) > 0 && is.get("content") == nil {
+			o.say(place, "body removed", is, "the answer has no body any more")
+			return
+		}
+		had.members(func(name string, media *node) {
+			now := mediaOf(is.get("content"), name)
+			if now == nil {
+				if !strings.Contains(name, "*") || !exact {
+					o.say(place+" "+name, "removed", is, "the answer has no body of this media type any more")
+				}
+				return
+			}
+			o.schemas(place+" "+name, media.get("schema"), now.get("schema"), answer)
+		})
+	})
+}
+
+// answerOf returns the declaration that covers a status: itself, its class, or default.
+func answerOf(answers *node, status string) (found *node, exact bool) {
+	for _, wanted := range []string{status, status[:min(1, len(status))] + "XX", "default"} {
+		answers.members(func(has string, at *node) {
+			if strings.EqualFold(has, wanted) && found == nil {
+				found, exact = at.resolve(), strings.EqualFold(has, status)
+			}
+		})
+		if found != nil || strings.EqualFold(status, "default") {
+			return found, exact
+		}
+	}
+	return nil, false
+}
+
+func (o *operation) headers(place string, olds, news, at *node) {
+	olds.members(func(name string, was *node) {
+		if strings.EqualFold(name, "Content-Type") {
+			return // described by the media types, says OpenAPI
+		}
+		was = was.resolve()
+		var is *node
+		news.members(func(has string, header *node) {
+			if strings.EqualFold(has, name) {
+				is = header.resolve()
+			}
+		})
+		place := place + " header " + name
+		switch {
+		case is == nil:
+			o.say(place, "removed", at, "the header is not declared any more, and does not reach the caller")
+			return
+		case was.get("required").isTrue() && !is.get("required").isTrue():
+			o.say(place, "became optional", is, "the answer had it always")
+		}
+		if had, has := serialisation(was), serialisation(is); had != has {
+			o.say(place, "written otherwise", is, "it is written as %s instead of %s", has, had)
+		}
+		o.schemas(place, schemaOf(was), schemaOf(is), answer)
+	})
+}

@@ -1,0 +1,154 @@
+// Package egress decides where a program of the family may connect to when somebody else than its operator names the target: upstreams of
+// adopted services, and whatever else is called at an address that comes in by a request.
+//
+// Nothing is allowed that the operator's list does not allow. The deny list (the family's own listeners and stores) wins over it. The rule, for
+// every address that is really connected, after names were resolved:
+//
+//   - An entry NAME:PORT allows the name on that port, at public addresses.
+//   - An entry NAME:PORT@CIDR allows it at the addresses of the CIDR. localhost:PORT stands for loopback addresses.
+//   - An entry ADDRESS:PORT, CIDR or CIDR:PORT allows addresses, whichever name they have. PORT is a number or a range FROM-TO.
+//   - Addresses that are not public (private networks, loopback, link-local, the metadata services of clouds, addresses of IPv6 in which one of
+//     IPv4 is hidden, what is reserved) are allowed by a CIDR only that lies within their range: 10.0.0.0/8 allows private addresses,
+//     0.0.0.0/0 does not, and no name does.
+//   - The unspecified address, multicast and broadcast are never allowed.
+//
+// An IPv4 address mapped into IPv6 is that of IPv4. Names are ASCII: programs disagree on how others are converted, so their xn-- form is given.
+// Whoever controls the DNS of a listed name chooses among the addresses that its entry allows, and no others.
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The reasons of refusals, which are the values of the metric's label.
+const (
+	Malformed = "malformed" // not a target that is written as one
+	Unlisted  = "unlisted"  // no entry allows it
+	Special   = "special"   // not public, and no CIDR names its range
+	Denied    = "denied"    // a listener or a store of the family
+)
+
+// RefusedError says that a target is not connected to. Its text names no address, so that it may be told to whoever named the target.
+type RefusedError struct {
+	Reason string // one of the reasons above
+	text   string
+}
+
+func (e *RefusedError) Error() string { return e.text }
+
+func malformed(format string, args ...any) *RefusedError {
+	return &RefusedError{Malformed, fmt.Sprintf(format, args...)}
+}
+
+var (
+	errUnlisted = &RefusedError{Unlisted, "the operator's list of targets does not allow this address"}
+	errSpecial  = &RefusedError{Special, "the address is not public, and the operator's list of targets does not name its range"}
+	errDenied   = &RefusedError{Denied, "the address belongs to the family itself"}
+)
+
+// Resolver looks up the addresses of names; *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Options configure a Policy.
+type Options struct {
+	Purpose string   // of the connections, for the log and the metric: "upstream"
+	Allow   []string // entries; see the package comment. None allows nothing
+	// Deny are host:port of the family's own listeners and stores. A name stands for the addresses that it has when a connection is made,
+	// 0.0.0.0, [::] and no host for all addresses of this machine.
+	Deny       []string
+	Resolver   Resolver // nil: net.DefaultResolver
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Policy decides about targets. It is safe for concurrent use.
+type Policy struct {
+	purpose  string
+	rules    []rule
+	deny     denied
+	resolver Resolver
+	log      *slog.Logger
+	refused  *prometheus.CounterVec
+}
+
+// New makes a Policy. Its errors name the faulty entry by its place.
+func New(o Options) (*Policy, error) {
+	rules, err := parseRules(o.Allow)
+	if err != nil {
+		return nil, err
+	}
+	resolver := o.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	deny, err := parseDenied(o.Deny, resolver)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{purpose: o.Purpose, rules: rules, deny: deny, resolver: resolver, log: o.Log}
+	p.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fountain_egress_refused_total", Help: "Targets that were not connected to, by reason: malformed, unlisted, special or denied.",
+		ConstLabels: prometheus.Labels{"purpose": o.Purpose},
+	}, []string{"reason"})
+	for _, reason := range []string{Malformed, Unlisted, Special, Denied} {
+		p.refused.WithLabelValues(reason)
+	}
+	if err := o.Registerer.Register(p.refused); err != nil {
+		return nil, fmt.Errorf("register the metric of refused targets: %w", err)
+	}
+	return p, nil
+}
+
+// Validate reports whether the lists are well-formed, and touches nothing outside. Its errors name the faulty entry by its place.
+func (o Options) Validate() error {
+	_, err := parseRules(o.Allow)
+	_, denyErr := parseDenied(o.Deny, nil)
+	return errors.Join(err, denyErr)
+}
+
+// judge decides about one address that is to be connected, by the name that it was found under; "" for none.
+func (p *Policy) judge(ctx context.Context, name string, to netip.AddrPort) error {
+	addr := to.Addr().Unmap()
+	to = netip.AddrPortFrom(addr, to.Port())
+	if addr.Zone() != "" || never(addr) {
+		return errSpecial
+	}
+	if err := p.deny.check(ctx, to); err != nil {
+		return err
+	}
+	for _, r := range p.rules {
+		if r.allows(name, to) {
+			return nil
+		}
+	}
+	if rangeOf(addr).IsValid() {
+		return errSpecial
+	}
+	return errUnlisted
+}
+
+// mayName reports whether any entry could allow a name on a port, before it is resolved: a name that none could is not asked for.
+func (p *Policy) mayName(name string, port uint16) bool {
+	for _, r := range p.rules {
+		if r.ports.has(port) && (r.name == "" || r.name == name) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse counts and logs a refusal. The target is told when it is well-formed: else it may be anything, a password too.
+func (p *Policy) refuse(ctx context.Context, target, address string, why *RefusedError) error {
+	p.refused.WithLabelValues(why.Reason).Inc()
+	p.log.WarnContext(ctx, "a target is refused", "purpose", p.purpose, "reason", why.Reason, "target", target, "address", address, "why", why.text)
+	return why
+}
