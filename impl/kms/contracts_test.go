@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	api "github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 // documentOf returns an OpenAPI document of a service whose operations are the lines of paths.
@@ -130,6 +132,19 @@ func TestPutContract_asksForAnAdministratorWithASecondFactor(t *testing.T) {
 			require.Equal(t, one.get, code(all.Body))
 		})
 	}
+}
+
+// The gateway of a family from before contracts reads them with the key that it has.
+func TestGateway_readsContractsAfterAnUpgrade(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	key := h.enrol("gateway")
+	h.offline(func(db *store.DB) {
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "UPDATE services SET scopes = 'revocations:read' WHERE name = 'gateway'")
+			return err
+		}))
+	})
+	require.Equal(t, http.StatusOK, h.listContracts(h.token(key, "kms"), nil).StatusCode())
 }
 
 func TestContracts_areAdoptedReplacedAndRetired(t *testing.T) {
@@ -303,6 +318,38 @@ func TestPutContract_opensOnlyWhatIsNamed(t *testing.T) {
 	got = h.putContract("orders", raised, nil, open)
 	require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
 	require.Equal(t, []string{"getThing"}, got.JSON200.Public)
+}
+
+// Whoever calls the live contract is not broken, and nothing that it guards is guarded less, without a word of the administrator's.
+func TestPutContract_namesWhatBreaksOrGuardsLess(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	_, raised := h.administrator()
+	h.resourceServer("orders", raised, []string{}, "orders:read", "orders:write")
+	require.Equal(t, http.StatusCreated, h.putContract("orders", raised, nil, contractPut("orders", listThings+getThing)).StatusCode())
+	one := func(rest string) string {
+		return listThings + "  /things/one:\n    get: {operationId: getThing, responses: {'200': {description: One.}}, " + rest + "}\n"
+	}
+	for want, paths := range map[string]string{
+		"GET /things/one: operation-removed":     listThings,
+		"GET /things/one: operation-unsupported": one("parameters: [{$ref: '#/components/parameters/none'}]"),
+		"GET /things/one: security-tightened":    one("security: [{oauth: ['orders:write']}]"),
+		"GET /things/one: timeout-lowered":       one("x-fountain: {timeout: 1s}"),
+		"":                                       one("summary: Read one"),
+	} {
+		t.Run(want, func(t *testing.T) {
+			got := h.putContract("orders", raised, nil, contractPut("orders", paths))
+			if want == "" {
+				require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+				return
+			}
+			require.Equal(t, "contract_breaking", code(got.Body), string(got.Body))
+			var names []string
+			for _, e := range *got.ApplicationProblemJSON409.Errors {
+				names = append(names, *e.Name)
+			}
+			require.Contains(t, names, want)
+		})
+	}
 }
 
 func TestListContracts_pagesByNameWithoutTexts(t *testing.T) {

@@ -322,6 +322,23 @@ func TestPut_keepsAThousandFindingsAndCountsTheOthers(t *testing.T) {
 	require.Equal(t, 1500, c.Shadow.ChangeCount)
 }
 
+// Whatever paths a document has, each change can be accepted by its name.
+func TestPut_givesEachChangeANameThatARequestCanSay(t *testing.T) {
+	r := newRoom(t)
+	r.must(draft("one"))
+	long := "GET /" + strings.Repeat("a", 300)
+	r.judge.verdict.Changes = []adoption.Change{{Name: "GET /é\n"}, {Name: long + "b: gone"}, {Name: long + "c: gone"}}
+	refusal := r.refused(domain.ContractBreaking, draft("two"), adoption.Over{})
+	d := draft("two")
+	for _, f := range refusal.Fields {
+		require.Regexp(t, `^[ -~]{1,256}$`, f.Name)
+		require.NotContains(t, d.Accept, f.Name)
+		d.Accept = append(d.Accept, f.Name)
+	}
+	require.Equal(t, "GET /%C3%A9%0A", d.Accept[0])
+	r.must(d)
+}
+
 // No version comes again, so that whoever has an old one notices what was adopted anew.
 func TestRetire_endsTheContractAlone(t *testing.T) {
 	r := newRoom(t)

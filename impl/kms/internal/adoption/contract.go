@@ -19,6 +19,8 @@ const (
 	maxAnswer = 12 << 20
 	// maxFindings is how many warnings and changes are kept of a document; what is more is only counted.
 	maxFindings = 1000
+	// maxName bounds the name of a change, in characters: what a request may say (accept).
+	maxName = 256
 	// maxSentence bounds each text of a finding, in characters.
 	maxSentence = 240
 )

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
@@ -69,8 +70,12 @@ func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, 
 	if err := declares(seen.service, verdict.Scopes); err != nil {
 		return Edition{}, nil, err
 	}
+	verdict.Changes = slices.Clone(verdict.Changes)
+	for i := range verdict.Changes {
+		verdict.Changes[i].Name = callable(verdict.Changes[i].Name)
+	}
 	if !d.Shadow {
-		if open := slices.DeleteFunc(slices.Clone(verdict.Changes), func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
+		if open := slices.DeleteFunc(verdict.Changes, func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
 			return Edition{}, nil, breaking(open)
 		}
 		verdict.Changes = nil
@@ -118,7 +123,8 @@ func declares(s service.Service, scopes []string) error {
 	r := domain.Refuse(domain.InvalidContract, "The document asks for scopes that the service does not declare.")
 	for _, scope := range scopes {
 		if !slices.Contains(s.Declared, scope) {
-			r = r.WithField("body", "/files", "scope", cut("the scope "+scope+" is not declared: add it to the service's declaredScopes, or take it from the document"))
+			r = r.WithField("body", "/files", "scope",
+				cut("the scope "+scope+" is not declared: add it to the service's declaredScopes, or take it from the document"))
 		}
 	}
 	if len(r.Fields) == 0 {
@@ -148,6 +154,23 @@ func breaking(changes []Change) error {
 		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: "compatible", Message: cut(c.Message), Name: c.Name})
 	}
 	return r
+}
+
+// callable makes a name that a request can say: printable ASCII of at most maxName characters, and no other change's.
+func callable(name string) string {
+	var plain strings.Builder
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c > '~' {
+			fmt.Fprintf(&plain, "%%%02X", c)
+		} else {
+			plain.WriteByte(c)
+		}
+	}
+	if plain.Len() <= maxName {
+		return plain.String()
+	}
+	sum := sha256.Sum256([]byte(name))
+	return plain.String()[:maxName-17] + "~" + hex.EncodeToString(sum[:8])
 }
 
 // cut shortens a sentence to what an answer takes.

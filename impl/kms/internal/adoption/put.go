@@ -67,7 +67,7 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 		if err != nil {
 			return err
 		}
-		if now.found != seen.found || now.before.Live.Digest != seen.before.Live.Digest || !slices.Equal(now.before.Live.Public, seen.before.Live.Public) {
+		if now.before.Live.Digest != seen.before.Live.Digest || !slices.Equal(now.before.Live.Public, seen.before.Live.Public) {
 			return domain.Refuse(domain.StateConflict, "The live contract was changed while the document was judged; put it again.")
 		}
 		if err := declares(now.service, wanted); err != nil {

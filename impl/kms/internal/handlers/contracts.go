@@ -35,7 +35,8 @@ func draft(name string, b *kmsapi.PutContractJSONRequestBody) adoption.Draft {
 		Document: adoption.Document{Service: name, File: b.File, Public: words(b.Public), Files: bodies(b.Files, func(f kmsapi.ContractFile) adoption.File {
 			return adoption.File{Name: f.Name, Text: f.Text}
 		})},
-		Upstreams: words(b.Upstreams), ActiveContent: b.ActiveContent != nil && *b.ActiveContent, Accept: words(b.Accept), Shadow: b.Shadow != nil && *b.Shadow,
+		Upstreams: words(b.Upstreams), ActiveContent: b.ActiveContent != nil && *b.ActiveContent, Accept: words(b.Accept),
+		Shadow: b.Shadow != nil && *b.Shadow,
 	}
 }
 

@@ -22,7 +22,7 @@ var Tables = []store.Table{
 	{Name: "refresh_tokens", Bound: "go with their session; the newest thousand used ones of each"},
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "revocation_head", Bound: "one row"},
-	{Name: "revocations", Bound: "deleted when no token can exist any more that they end; records of voided factors after 90 days"},
+	{Name: "revocations", Bound: "deleted when no token can exist any more that they end; records of voided factors after 90 days, changes of contracts after a day"},
 	{Name: "roles", Bound: "200"},
 	{Name: "secret_versions", Bound: "written by administrators and services alone"},
 	{Name: "secrets", Bound: "written by administrators and services alone"},
