@@ -125,11 +125,10 @@ func TestCompare_seesTheBasePath(t *testing.T) {
 // A path is the same whatever its parameters are called, and requests that an operation guarded stay guarded when another takes a part of its paths.
 func TestCompare_followsThePathsOfRequests(t *testing.T) {
 	at := func(path, operation string) *contract.Contract {
-		c := *load(t, operation)
-		op := *c.Operations[0]
-		op.Path = "/things/v1" + path
-		c.Operations = []*contract.Operation{&op}
-		return &c
+		c := load(t, operation)
+		c.Operations = c.Operations[:1]
+		c.Operations[0].Path = "/things/v1" + path
+		return c
 	}
 	guarded, open := policy("stepUp: {acr: aal2, maxAge: 300}"), policy("")
 	require.Equal(t, "loosens step-up-loosened", named(Compare(at("/things/{id}", guarded), at("/things/{name}", open))))
