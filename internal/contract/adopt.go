@@ -16,7 +16,7 @@ import (
 
 // Adoption is what an operator said when a document of others is adopted.
 type Adoption struct {
-	// Name is the member's word: the audience of its tokens, its mount "/<name>", and what its scopes begin with. It is one to 32 of a-z, 0-9
+	// Name is the member's word: the audience of its tokens, its mount "/<name>", and what its scopes begin with. It is two to 63 of a-z, 0-9
 	// and "-", beginning with a letter, and no word of the family.
 	Name string
 	// File is the name of the document in Files.

@@ -47,5 +47,4 @@ const (
 	RuleResponseMedia  Rule = "responseMedia"  // a media type the contract does not declare
 	RuleResponseHeader Rule = "responseHeader" // a required header is missing or wrong
 	RuleResponseError  Rule = "responseError"  // a 5xx that is no problem document
-	RuleActiveContent  Rule = "activeContent"  // a media type that a browser runs, of a service of others
 )

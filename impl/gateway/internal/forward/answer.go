@@ -42,7 +42,7 @@ func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
 	if err == nil && x.Operation.Mount != "" && active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
 		err = problem.New(problem.BadUpstream, "The answer is active content.").
-			WithField("header", "Content-Type", string(contract.RuleActiveContent), "is a media type that a browser runs, which the operator has not accepted")
+			WithField("header", "Content-Type", activeContent, "is a media type that a browser runs, which the operator has not accepted")
 	}
 	if err == nil {
 		return nil

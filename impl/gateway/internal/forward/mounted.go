@@ -95,6 +95,9 @@ func confine(to http.Header, op *contract.Operation, res *upstream.Response) {
 	}
 }
 
+// activeContent is the keyword of the violation that an answer of these types is, where the operator has not accepted it.
+const activeContent = "activeContent"
+
 // activeTypes are the media types of documents in which a browser runs scripts or styles.
 var activeTypes = []string{
 	"text/html", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/xml", "text/xsl", "text/css", "multipart/x-mixed-replace",
