@@ -120,7 +120,7 @@ paths:
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:rare"}}}, c.Operation("rare").Requirements, "a scope that is not listed is asked for")
 	require.Contains(t, c.Scopes, "pets:rare")
 	require.Equal(t, 2, kinds(warnings)[WarnSecurity], warnings)
-	require.Contains(t, warnings[1].String(), "(here and 1 times more)")
+	require.Contains(t, warnings[1].String(), "(and 1 more like it)")
 	foreign, _ := adopt(t, strings.ReplaceAll(document, "'pets:read'", "'kms:read'"))
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, foreign.Operation("list").Requirements, "scopes of others are never asked for")
 	require.NotContains(t, foreign.Scopes, "kms:read")

@@ -41,7 +41,7 @@ func (w Warning) String() string {
 		s = w.Origin.String() + ": " + w.Operation + ": " + w.Cause
 	}
 	if w.More > 0 {
-		s += fmt.Sprintf(" (here and %d times more)", w.More)
+		s += fmt.Sprintf(" (and %d more like it)", w.More)
 	}
 	if w.Hint != "" {
 		s += "; " + w.Hint
