@@ -16,7 +16,7 @@ import (
 // Adoption is what an operator said when a document of others is adopted.
 type Adoption struct {
 	// Name is the member's word: the audience of its tokens, its mount "/<name>", and what its scopes begin with. It is one to 32 of a-z, 0-9
-	// and "-", beginning with a letter, and no word of the family.
+	// and "-", beginning with a letter, and nothing with which paths or scopes of the family begin.
 	Name string
 	// File is the name of the document in Files.
 	File string
@@ -71,14 +71,20 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	return c, b.told(), nil
 }
 
+// reservedNames begin paths of the family or its scopes, now or later, beside its words.
+var reservedNames = []string{
+	"docs", "console", "openapi", "problems", "health", "ready", "well-known", "metrics", "api", "jwks",
+	"collections", "documents", "elements", "factors", "invitations", "keyrings", "keys", "proofs", "revocations", "secrets", "services", "session", "users",
+}
+
 var memberName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 func (a *Adoption) check() error {
 	switch {
 	case !memberName.MatchString(a.Name):
 		return errors.New("adopt: the name must be one to 32 of a-z, 0-9 and \"-\", beginning with a letter")
-	case slices.Contains(openapi.Words(), a.Name):
-		return fmt.Errorf("adopt: %s is a service of the family; choose another name", a.Name)
+	case slices.Contains(openapi.Words(), a.Name) || slices.Contains(reservedNames, a.Name):
+		return fmt.Errorf("adopt: %s is a service of the family, the beginning of its paths or of its scopes; choose another name", a.Name)
 	case len(a.Files) > MaxDocumentFiles:
 		return fmt.Errorf("adopt %s: %d files are given; a document and its files are at most %d", a.Name, len(a.Files), MaxDocumentFiles)
 	case a.Files[a.File] == nil:

@@ -179,6 +179,26 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 	require.ErrorContains(t, err, "not among the files")
 }
 
+func TestAdopt_givesNobodyAPathOrAScopeOfTheFamily(t *testing.T) {
+	family, err := LoadAll()
+	require.NoError(t, err)
+	var names []string
+	for _, c := range family {
+		names = append(names, c.Word)
+		for scope := range c.Scopes {
+			prefix, _, _ := strings.Cut(scope, ":")
+			names = append(names, prefix)
+		}
+		for _, op := range c.Operations {
+			names = append(names, strings.Split(op.Path, "/")[1])
+		}
+	}
+	for _, name := range names {
+		_, _, err := Adopt(Adoption{Name: name, File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets)}})
+		require.Error(t, err, name)
+	}
+}
+
 func TestAdopt_takesServersOfAnyForm(t *testing.T) {
 	for servers, base := range map[string]string{
 		"":                                      "",
