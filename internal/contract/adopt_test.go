@@ -120,7 +120,7 @@ paths:
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:rare"}}}, c.Operation("rare").Requirements, "a scope that is not listed is asked for")
 	require.Contains(t, c.Scopes, "pets:rare")
 	require.Equal(t, 2, kinds(warnings)[WarnSecurity], warnings)
-	require.Contains(t, warnings[1].String(), "(here and 1 times more)")
+	require.Contains(t, warnings[1].String(), "(and 1 more like it)")
 	foreign, _ := adopt(t, strings.ReplaceAll(document, "'pets:read'", "'kms:read'"))
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, foreign.Operation("list").Requirements, "scopes of others are never asked for")
 	require.NotContains(t, foreign.Scopes, "kms:read")
@@ -177,6 +177,26 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 	}
 	_, _, err := Adopt(Adoption{Name: "pets", File: "other.yaml", Files: files})
 	require.ErrorContains(t, err, "not among the files")
+}
+
+func TestAdopt_givesNobodyAPathOrAScopeOfTheFamily(t *testing.T) {
+	family, err := LoadAll()
+	require.NoError(t, err)
+	var names []string
+	for _, c := range family {
+		names = append(names, c.Word)
+		for scope := range c.Scopes {
+			prefix, _, _ := strings.Cut(scope, ":")
+			names = append(names, prefix)
+		}
+		for _, op := range c.Operations {
+			names = append(names, strings.Split(op.Path, "/")[1])
+		}
+	}
+	for _, name := range names {
+		_, _, err := Adopt(Adoption{Name: name, File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets)}})
+		require.Error(t, err, name)
+	}
 }
 
 func TestAdopt_takesServersOfAnyForm(t *testing.T) {

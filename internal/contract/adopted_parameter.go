@@ -77,8 +77,8 @@ func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []
 }
 
 // gatewayHeaders frame messages or carry credentials: they are never a parameter.
-var gatewayHeaders = []string{"connection", "content-length", "cookie", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-	"transfer-encoding", "upgrade", "x-otp"}
+var gatewayHeaders = []string{"connection", "content-length", "cookie", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+	"te", "trailer", "transfer-encoding", "upgrade", "x-otp"}
 
 // parameter compiles one; nil when OpenAPI says that it is ignored.
 func (b *adopter) parameter(at *element) (*parameter, error) {
@@ -114,7 +114,8 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		if kind, _ := kindOf(strings.ToLower(content.names[0])); kind == mediaJSON {
 			p.style.name = "json"
 		} else {
-			b.warn(WarnParameter, content, "describe it by a schema", "parameter %s is written as %s; it is read as text", shortened(name), shortened(content.names[0]))
+			b.warn(WarnParameter, content, "describe it by a schema",
+				"parameter %s is written as %s; it is read as text", shortened(name), shortened(content.names[0]))
 		}
 	}
 	if described == nil {

@@ -86,7 +86,8 @@ func (b *adopter) requirements(op *Operation, o *element) {
 			b.mentioned[op.ID], op.Public = true, true
 			return
 		}
-		b.warn(WarnSecurity, said, "accept it by its name, "+shortened(op.ID)+", to leave it open", "%s is open in the document; a token is required all the same", b.operation)
+		b.warn(WarnSecurity, said, "accept it by its name, "+shortened(op.ID)+", to leave it open",
+			"%s is open in the document; a token is required all the same", b.operation)
 	}
 	for _, alternative := range said.list() {
 		if r, ok := b.requirement(alternative); ok && b.security.kinds != nil {
@@ -125,8 +126,8 @@ func (b *adopter) ownScope(scope string) bool {
 	return true
 }
 
-// requirement reads one alternative; false when it would ask for no token, or for a scope of others. Schemes beside the member's own are replaced by its
-// token.
+// requirement reads one alternative; false when it would ask for no token, or for a scope of others. Schemes beside the member's own are replaced by
+// its token.
 func (b *adopter) requirement(alternative *element) (r Requirement, ok bool) {
 	withToken, held := false, true
 	alternative.each(func(name string, scopes *element) {
@@ -142,7 +143,8 @@ func (b *adopter) requirement(alternative *element) (r Requirement, ok bool) {
 		}
 	})
 	if b.security.kinds != nil && (!withToken || !held) {
-		b.warn(WarnSecurity, alternative, "name the oauth2 scheme with scopes of "+b.adoption.Name, "an alternative of security does not hold: it asks for no token of the member's own scopes")
+		b.warn(WarnSecurity, alternative, "name the oauth2 scheme with scopes of "+b.adoption.Name,
+			"an alternative of security does not hold: it asks for no token of the member's own scopes")
 	}
 	sort.Strings(r.Scopes)
 	return r, withToken && held

@@ -7,16 +7,13 @@ import (
 	"strings"
 )
 
-// reservedPaths are the first words of paths that the gateway serves itself, now or later.
-var reservedPaths = []string{"docs", "console", "openapi", "problems", "gateway", "health", "ready", "well-known", "metrics", "api"}
-
 // memberName is what a service of others may be called.
 var memberName = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
 
 // Reserved reports whether a name can't be that of a service of others: it is a word of the family or the beginning of its scopes, or the
 // first word of a path that the gateway serves itself.
 func Reserved(name string, family []*Contract) bool {
-	if slices.Contains(reservedPaths, name) {
+	if slices.Contains(reservedNames, name) {
 		return true
 	}
 	return slices.ContainsFunc(family, func(c *Contract) bool {
