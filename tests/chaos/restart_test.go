@@ -97,14 +97,18 @@ func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, awa
 	t.Logf("%d restarts, the longest took %s; %d requests, the slowest took %s", restarts(), longest, done, slowest)
 }
 
-// The only kms is restarted while users make keys, use each at once as the bearer token of another service, trade it for a token, end it, and sign in:
-// what needs the kms waits for it, whether the client called it or the gateway did for a client.
+// The only kms is restarted while users make keys, use each at once as the bearer token of another service, trade it for a token, end it, and sign in,
+// and while new users enrol an authenticator: what needs the kms waits for it, whether the client called it or the gateway or a service did for a client.
 func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
 	users := h.editors(4)
 	_, err := h.admin.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
 	require.NoError(t, err)
-	load := harness.StartCalls(t, len(users), 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+	load := harness.StartCalls(t, len(users)+1, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+		if worker == len(users) {
+			h.welcome(round, one)
+			return
+		}
 		ctx, user := context.Background(), users[worker]
 		var key *kms.APIKeyWithSecret
 		one(func() (err error) {
