@@ -77,6 +77,9 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 	}
 }
 
+// awayAlone is how long the only instance of a service stays away every other time, beside what its start takes: requests wait for 5 s in all.
+const awayAlone = 2 * time.Second
+
 // restartInTurn restarts one after the other under load. They stay away for a while every other time.
 func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, away time.Duration) {
 	t.Helper()
@@ -137,7 +140,7 @@ func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
 			})
 		}
 	})
-	restartInTurn(t, load, []*replica{h.parts["kms"]}, 3*time.Second)
+	restartInTurn(t, load, []*replica{h.parts["kms"]}, awayAlone)
 	h.stop()
 }
 
@@ -170,7 +173,7 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 			return err
 		})
 	})
-	restartInTurn(t, load, []*replica{h.parts["search"]}, 3*time.Second)
+	restartInTurn(t, load, []*replica{h.parts["search"]}, awayAlone)
 	h.stop()
 }
 
@@ -200,7 +203,7 @@ func TestRestart_ofTheTwofactorServiceFailsNoRequest(t *testing.T) {
 			codes.Add(1)
 		}
 	})
-	restartInTurn(t, load, []*replica{h.parts["twofactor"]}, 3*time.Second)
+	restartInTurn(t, load, []*replica{h.parts["twofactor"]}, awayAlone)
 	t.Logf("%d codes", codes.Load())
 	h.stop()
 }
