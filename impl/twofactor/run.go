@@ -73,7 +73,7 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 		return err
 	}
 	s := &service{config: c, life: life, identity: who}
-	s.kms, err = kms.NewClient(c.KMSURL+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
+	s.kms, err = kms.NewClient(c.KMSURL+"/kms/v1", kms.WithHTTPClient(httpclient.Patient(client)), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
 	if err != nil {
 		return fmt.Errorf("client of the kms: %w", err)
 	}

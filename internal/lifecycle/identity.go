@@ -6,6 +6,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
@@ -25,10 +26,11 @@ type Identity interface {
 	DataKey(ctx context.Context, db *store.DB) (*seal.Key, error)
 }
 
-// Enrol returns the credential of the service of a word, which calls the kms with client. It asks nobody yet.
+// Enrol returns the credential of the service of a word, which calls the kms with client, and waits for a kms that
+// is restarted. It asks nobody yet.
 func Enrol(word string, c config.Service, client *http.Client) (*credential.Source, error) {
 	return credential.Open(credential.Config{
-		Word: word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL, HTTPClient: client, Clock: c.Clock, Log: c.Log,
+		Word: word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL, HTTPClient: httpclient.Patient(client), Clock: c.Clock, Log: c.Log,
 	})
 }
 

@@ -1,15 +1,18 @@
 package chaos
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -21,7 +24,7 @@ type household struct {
 	admin   *fountain.Client
 }
 
-// newHousehold starts all, and makes the first administrator. Services drain for longer than the gateway takes to see that.
+// newHousehold starts all, and makes the first administrator, whose client repeats no request either. Services drain for longer than the gateway takes to see that.
 func newHousehold(t *testing.T) *household {
 	t.Helper()
 	h := &household{t: t, parts: map[string]*replica{}}
@@ -44,7 +47,7 @@ func newHousehold(t *testing.T) *household {
 	start("search")
 	start("sequence", "SEARCH_URL="+addresses["search"])
 	start("gateway", "TWOFACTOR_URL="+addresses["twofactor"], "SEARCH_URL="+addresses["search"], "SEQUENCE_URL="+addresses["sequence"])
-	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(data, "kms", "bootstrap.token"), "ada", password)
+	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(data, "kms", "bootstrap.token"), "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	return h
 }
 
@@ -59,6 +62,22 @@ func (h *household) editors(n int) []*fountain.Client {
 		out = append(out, h.client(fountain.WithUser(name, password)))
 	}
 	return out
+}
+
+// welcome makes a user, who signs in and enrols an authenticator, which the twofactor service asks the kms about.
+func (h *household) welcome(n int, one func(func() error)) {
+	name := fmt.Sprint("ada", n)
+	one(func() error {
+		_, err := h.admin.KMS.CreateUser(context.Background(), kms.UserCreate{Username: name, Password: password, Roles: []string{"reader"}})
+		return err
+	})
+	user := h.client(fountain.WithUser(name, password))
+	defer user.CloseIdle()
+	one(func() error {
+		_, err := user.Twofactor.EnrolTotp(context.Background(), twofactor.TotpEnrol{})
+		return err
+	})
+	time.Sleep(time.Second) // sign-ins are limited by address
 }
 
 // client reaches the household through its gateway, and repeats no request.

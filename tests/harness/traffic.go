@@ -76,11 +76,15 @@ func (l *Traffic) one(call func() error) {
 	}
 }
 
-// AwaitMore waits until so many more requests were answered.
+// AwaitMore waits until so many more requests were answered. A request that has failed ends the test.
 func (l *Traffic) AwaitMore(n int64) {
 	l.t.Helper()
 	from := l.done.Load()
 	require.Eventually(l.t, func() bool { return l.done.Load() >= from+n || len(l.failed) > 0 }, time.Minute, time.Millisecond)
+	if len(l.failed) > 0 {
+		l.Stop()
+		l.t.FailNow()
+	}
 }
 
 // Stop ends the traffic. It returns how many requests were answered and how long the slowest took; those that failed fail the test.

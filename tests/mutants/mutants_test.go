@@ -72,6 +72,9 @@ var mutants = []mutant{
 
 	// What a message may be.
 	{"host", "internal/httpserver/stations.go", "if calling == byOther {", "if false {"},
+	{"host of the target", "internal/httpserver/head.go", "if f.authority != nil && !bytes.EqualFold(f.authority, value) {", "if false {"},
+	{"trades of one network", "impl/gateway/internal/apikey/places.go", " || p.of[network] >= maxOfNetwork", ""},
+	{"limits that a service tells", "impl/gateway/internal/forward/headers.go", "if to[name] != nil && limits[name] {", "if false {"},
 	{"Connection", "internal/httpserver/guard.go", "if err := connectionOptions(r.Header); err != nil {", "if err := connectionOptions(nil); err != nil {"},
 
 	// What services of others check (clients/fountain/verify).
