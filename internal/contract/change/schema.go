@@ -455,6 +455,16 @@ func (c *comparer) objects(p *place) {
 	}
 	sub, super := p.sub.additional, p.super.additional
 	switch {
+	case p.direction == request && !sub.isFalse() && (sub != nil || len(p.sub.members) == 0):
+		p.newMembers(c)
+	case p.direction == answer && super.kindOf() == isMap:
+		for _, name := range slices.Sorted(maps.Keys(p.sub.members)) {
+			if p.super.members[name] == nil {
+				c.within(p.result, p.path+"/"+name, p.sub.members[name], super, answer)
+			}
+		}
+	}
+	switch {
 	case p.direction == request && super.isFalse() && !sub.isFalse():
 		p.say(words{"further properties refused"}, "a request with other properties was taken")
 	case super.kindOf() == isMap && sub.isFalse():
@@ -466,6 +476,20 @@ func (c *comparer) objects(p *place) {
 			sub = nil
 		}
 		c.within(p.result, p.path+"/{}", sub, super, p.direction)
+	}
+}
+
+// newMembers compares properties that are new in a request with what was taken by any name, where the live contract says that any is taken, or lists
+// none. Elsewhere nobody is expected to have sent one before it was declared.
+func (p *place) newMembers(c *comparer) {
+	further := p.sub.additional
+	if further.isTrue() {
+		further = nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.super.members)) {
+		if is := p.super.members[name]; p.sub.members[name] == nil && !c.view(is.through()).readOnly {
+			c.within(p.result, p.path+"/"+name, further, is, request)
+		}
 	}
 }
 
