@@ -53,6 +53,10 @@ bench: ## Run the benchmarks
 bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (installs Debian packages; FLAGS="-rounds 3 -seconds 2"; PROFILE=1)
 	tests/bench/peers/run.sh $(FLAGS)
 
+.PHONY: adopt-corpus
+adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, and print what each gets and how its requests are judged (FOUNTAIN_SHARED names another folder)
+	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -v -run 'AdoptCorpus' ./internal/contract
+
 .PHONY: prove
 prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_' ./tests/chaos ./impl/sequence/internal/writer

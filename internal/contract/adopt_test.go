@@ -2,13 +2,17 @@ package contract
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // plainPets is a document as a team has it that never heard of us.
@@ -103,6 +107,8 @@ paths:
     post: {operationId: feed, security: [{oauth: ['pets:feed'], code: []}], responses: {}}
     put: {operationId: change, security: [{other: []}], responses: {}}
     delete: {operationId: free, security: [{}, {oauth: ['pets:feed']}], responses: {}}
+    patch: {operationId: both, security: [{oauth: ['pets:feed'], other: []}], responses: {}}
+    options: {operationId: rare, security: [{oauth: ['pets:rare']}], responses: {}}
 `
 	c, warnings := adopt(t, document)
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, c.Operation("list").Requirements)
@@ -110,7 +116,11 @@ paths:
 	require.Equal(t, &StepUp{ACR: ACRSecondFactor, MaxAge: AdoptedStepUpAge * time.Second, For: []string{"user"}}, c.Operation("feed").Policy.StepUp)
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:write"}}}, c.Operation("change").Requirements, "an alternative that does not hold opens nothing")
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:feed"}}}, c.Operation("free").Requirements, "no credentials are no alternative")
-	require.Equal(t, 3, kinds(warnings)[WarnSecurity], warnings)
+	require.Equal(t, []Requirement{{Scopes: []string{"pets:feed"}}}, c.Operation("both").Requirements, "a token stands for the other scheme beside it")
+	require.Equal(t, []Requirement{{Scopes: []string{"pets:rare"}}}, c.Operation("rare").Requirements, "a scope that is not listed is asked for")
+	require.Contains(t, c.Scopes, "pets:rare")
+	require.Equal(t, 2, kinds(warnings)[WarnSecurity], warnings)
+	require.Contains(t, warnings[1].String(), "(and 1 more like it)")
 	foreign, _ := adopt(t, strings.ReplaceAll(document, "'pets:read'", "'kms:read'"))
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, foreign.Operation("list").Requirements, "scopes of others are never asked for")
 	require.NotContains(t, foreign.Scopes, "kms:read")
@@ -169,6 +179,26 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 	require.ErrorContains(t, err, "not among the files")
 }
 
+func TestAdopt_givesNobodyAPathOrAScopeOfTheFamily(t *testing.T) {
+	family, err := LoadAll()
+	require.NoError(t, err)
+	var names []string
+	for _, c := range family {
+		names = append(names, c.Word)
+		for scope := range c.Scopes {
+			prefix, _, _ := strings.Cut(scope, ":")
+			names = append(names, prefix)
+		}
+		for _, op := range c.Operations {
+			names = append(names, strings.Split(op.Path, "/")[1])
+		}
+	}
+	for _, name := range names {
+		_, _, err := Adopt(Adoption{Name: name, File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets)}})
+		require.Error(t, err, name)
+	}
+}
+
 func TestAdopt_takesServersOfAnyForm(t *testing.T) {
 	for servers, base := range map[string]string{
 		"":                                      "",
@@ -217,7 +247,7 @@ paths:
 `)
 	for target, want := range map[string]string{
 		"GET /img.png": "two", "GET /a.tar.gz": "two", "POST /x/1:verb": "verb", "POST /x/1": "plain", "GET /x/1/y": "nested", "GET /files/7/thumbnail.jpg": "thumbnail",
-		"GET /compare/a...b": "compare", "GET /users/": "slash", "GET /": "root", "POST /tokens": "refresh", "GET /old": "beta", "GET /bare": "bare",
+		"GET /compare/a...b": "compare", "GET /users/": "slash", "GET /": "root", "POST /tokens": "late", "GET /old": "beta", "GET /bare": "bare",
 		"GET /a%20b": "space", "GET /@me": "me", "HEAD /@me": "me",
 		"GET /users": "", "GET /img.": "", "GET /.png": "", "GET /files/7/thumbnail.": "", "GET /double/slash": "", "GET /x/1/y/": "", "GET /users//": "", "GET ": "",
 	} {
@@ -241,11 +271,58 @@ paths:
 	require.Equal(t, "1", name, "parameters of one position may have different names")
 	told := fmt.Sprint(warnings)
 	require.Contains(t, told, "/tokens#refresh has a fragment or a query")
-	require.Contains(t, told, "requests cannot be told from those of refresh")
+	require.Contains(t, told, "requests of late cannot be told from those of refresh; they fit when they fit one of the two")
 	require.Contains(t, told, "the path bare does not begin with /")
 	require.Contains(t, told, "empty segment")
 	require.Contains(t, told, "two parameters stand side by side")
 	require.Nil(t, c.Operation("double"))
+}
+
+func TestAdopt_takesWhatOneOfTheOperationsOfAPathTakes(t *testing.T) {
+	c, warnings := adopt(t, `
+openapi: 3.0.3
+info: {title: Files, version: 1.0.0}
+paths:
+  /files/{id}#share:
+    put:
+      operationId: share
+      parameters: [{name: fields, in: query, required: true, schema: {type: integer}}, {name: X-Share, in: header, schema: {type: string}}]
+      requestBody: {required: true, content: {application/json: {schema: {type: object, required: [link], properties: {link: {type: object, nullable: true}}}}}}
+      responses: {'200': {description: Done.}}
+  /files/{id}:
+    put:
+      operationId: change
+      requestBody: {content: {application/json: {schema: {type: object, additionalProperties: false, properties: {name: {type: string}}}}, text/plain: {schema: {type: string}}}}
+      responses: {'204': {description: Done.}}
+  /files/{id}#lock:
+    put: {operationId: lock, x-fountain: {roles: {anyOf: [admin]}}, responses: {'204': {description: Done.}}}
+`)
+	require.Len(t, c.Operations, 1)
+	op := c.Operation("change")
+	for value, fits := range map[string]bool{`{"name":"a"}`: true, `{"link":null}`: true, `{"name":1}`: false, `{"link":1}`: false, ``: true} {
+		require.Equal(t, fits, fitsBody(op, value) == nil, value)
+	}
+	require.NoError(t, op.CheckBody("text/plain", []byte("a")))
+	head := func(method, contentType, body string) error {
+		r := httptest.NewRequest(method, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		return op.CheckMedia(r)
+	}
+	require.NoError(t, head("PUT", "text/plain", "a"))
+	require.NoError(t, head("PUT", "", ""))
+	require.Error(t, head("PUT", "text/html", "a"))
+	var m Match
+	require.NoError(t, c.Match("PUT", "/pets/files/7", &m))
+	for query, fits := range map[string]bool{"": true, "fields=1": true, "fields=x": true} {
+		r := httptest.NewRequest("PUT", "/pets/files/7?"+query, nil)
+		require.Equal(t, fits, op.CheckParameters(r, &m) == nil, query)
+	}
+	require.Equal(t, "fields=1", op.DeclaredQuery("fields=1&other=2"))
+	require.Equal(t, []string{"X-Share"}, op.RequestHeaders())
+	require.NoError(t, op.CheckResponse(200, http.Header{}, nil))
+	require.Error(t, op.CheckResponse(201, http.Header{}, nil))
+	require.Empty(t, op.Policy.Roles.AnyOf)
+	require.Contains(t, fmt.Sprint(warnings), "requests of lock cannot be told from those of change, which asks something else of callers; change holds")
 }
 
 func TestAdopt_namesOperationsThatHaveNoName(t *testing.T) {
@@ -318,6 +395,9 @@ func TestAdopt_readsYAMLWithinBounds(t *testing.T) {
 	}
 	_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: files})
 	require.ErrorContains(t, err, "at most 32")
+	half := []byte("x: [" + strings.Repeat("a,", maxElements/2) + "]\n")
+	_, _, err = Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets), "a.yaml": half, "b.yaml": half}})
+	require.ErrorContains(t, err, "values together")
 	var many strings.Builder
 	for i := range MaxOperations + 1 {
 		fmt.Fprintf(&many, "  /p%d: {get: {responses: {}}}\n", i)
@@ -428,6 +508,25 @@ paths:
 	require.Equal(t, []string{"X-Ids", "X-Total"}, slices.Sorted(slices.Values(op.ResponseHeaders())))
 }
 
+// adoptedFaults are requests that break the rules which are of documents of others alone.
+func adoptedFaults(t *testing.T) map[Rule]error {
+	brackets, _ := parametersOf(t, "/p", `{name: a, in: query, style: deepObject, schema: {type: object}}`)
+	upload, _ := contentOf(t, "3.0.3", `multipart/form-data: {}`)
+	web, _ := bodyOf(t, "3.0.3", `{$ref: "#/components/schemas/Deep"}`, `Deep: {anyOf: [`+strings.Repeat(`{properties: {n: {$ref: "#/components/schemas/Deep"}}, required: [n, x]}, `, 8)+`{type: string}]}`)
+	return map[Rule]error{
+		RuleQueryBrackets: sent(brackets, "/p?a[x=1"),
+		RuleMultipart:     upload.CheckBody("multipart/form-data; boundary=x", []byte("--y")),
+		RuleWork:          fitsBody(web, strings.Repeat(`{"n":`, 60)+`1`+strings.Repeat(`}`, 60)),
+	}
+}
+
+func TestAdoptedRules_areToldByName(t *testing.T) {
+	for rule, err := range adoptedFaults(t) {
+		require.Error(t, err)
+		require.Equal(t, string(rule), problem.From(err).Fields[0].Keyword)
+	}
+}
+
 func TestAdopt_joinsTheFamilysTable(t *testing.T) {
 	family, err := LoadAll()
 	require.NoError(t, err)
@@ -445,4 +544,35 @@ func TestAdopt_joinsTheFamilysTable(t *testing.T) {
 	path := family[0].Operations[plain].Path
 	require.NoError(t, table.Match("GET", path, &m))
 	require.Error(t, table.Match("GET", path+"/", &m), "a slash more is another path there, as ever")
+}
+
+func TestAdopt_takesWhatTheStrictCompilerTakes(t *testing.T) {
+	doc, _, err := LoadModel(sampleFiles, "sample")
+	require.NoError(t, err)
+	files := map[string][]byte{}
+	for _, name := range []string{"sample.yaml", "common.yaml"} {
+		files[name], err = fs.ReadFile(sampleFiles, name)
+		require.NoError(t, err)
+	}
+	lenient, _, err := Adopt(Adoption{Name: "other", File: "sample.yaml", Files: files})
+	require.NoError(t, err)
+	strict, g := sample(t), newGenerator(17)
+	taken := 0
+	for _, op := range strict.Operations {
+		body := doc.Paths.Value(op.template).GetOperation(op.Method).RequestBody
+		if body == nil || body.Value.Content["application/json"] == nil {
+			continue
+		}
+		other := lenient.Operation(op.ID)
+		require.Empty(t, other.Unsupported)
+		for range 3000 {
+			text := g.text(body.Value.Content["application/json"].Schema)
+			if op.CheckBody("application/json", text) != nil {
+				continue
+			}
+			taken++
+			require.NoError(t, other.CheckBody("application/json", text), "%s: %s", op.ID, text)
+		}
+	}
+	require.Greater(t, taken, 3000)
 }

@@ -61,6 +61,10 @@ func TestAdoptedMedia_knowsRangesAndPassesBytes(t *testing.T) {
 	require.True(t, op.StreamsBodyOf("image/png"))
 	require.False(t, op.StreamsBodyOf("application/vnd.a+json"))
 	require.False(t, op.StreamsBodyOf("video/mp4"))
+	suffix, _ := contentOf(t, "3.0.3", `"application/*+json": {schema: {type: integer}}`)
+	require.NoError(t, suffix.CheckBody("application/vnd.b+json", []byte("1")))
+	require.Error(t, suffix.CheckBody("application/vnd.b+json", []byte(`"x"`)))
+	require.Error(t, suffix.CheckBody("text/plain", []byte("1")))
 	any, _ := contentOf(t, "3.0.3", `"*/*": {}`)
 	require.NoError(t, any.CheckBody("", []byte("x")))
 	require.NoError(t, any.CheckBody("a/b", []byte("x")))
@@ -122,6 +126,7 @@ func uploads() (fits, not map[string][][4]string) {
 			"JSON without its type": {goodFile, {"meta", "", "", `{"name":"a"}`}},
 			"an integer":            with([4]string{"count", "", "", "7"}),
 			"a list of one":         with([4]string{"tags", "", "", "a"}),
+			"a list of one digit":   with([4]string{"tags", "", "", "7"}),
 			"a list":                with([4]string{"tags", "", "", "a"}, [4]string{"tags", "", "text/plain", "b"}),
 			"a list as JSON":        with([4]string{"tags", "", "application/json", `["a","b"]`}),
 			"several files":         with([4]string{"images", "1.png", "image/png", "x"}, [4]string{"images", "2.png", "", "y"}),

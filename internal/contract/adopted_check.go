@@ -305,7 +305,10 @@ func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool, way ...*sc
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
 		return false
 	}
-	if i < len(a.prefixItems) || s.items != nil || a.restItems != nil || !itself && a.unevaluatedItems != nil || a.contains != nil && c.matches(a.contains, item) {
+	if i < len(a.prefixItems) || s.items != nil || a.restItems != nil || !itself && a.unevaluatedItems != nil {
+		return true
+	}
+	if a.contains != nil && c.matches(a.contains, item) {
 		return true
 	}
 	return c.applies(s, v, func(part *schema) bool { return c.looksAtItem(part, v, i, item, false, append(way, s)...) })

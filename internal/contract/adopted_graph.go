@@ -37,9 +37,17 @@ func (b *adopter) finish(c *Contract) {
 		}
 	}
 	b.spread()
+	defer func() {
+		for _, s := range b.all {
+			s.adopted.at = nil // the text is not needed any more
+		}
+	}()
 	for _, op := range c.Operations {
-		b.finishOperation(op)
-		op.computeMemory()
+		for _, one := range op.all() {
+			b.finishOperation(one)
+			one.computeMemory()
+			op.memory = max(op.memory, one.memory)
+		}
 	}
 }
 
@@ -66,6 +74,9 @@ func (b *adopter) measure(s *schema) int {
 		texts = textsOf(s)
 	}
 	a.work, a.texts = work, texts
+	if e := a.at; e != nil {
+		a.binary = e.get("format").str() == "binary" || e.get("contentMediaType") != nil && e.get("contentEncoding") == nil
+	}
 	return work
 }
 
@@ -73,11 +84,15 @@ func (b *adopter) measure(s *schema) int {
 const anyText = typeBoolean | typeInteger | typeNumber | typeString | typeArray | typeObject | typeNull
 
 // maxFlat bounds the work of flat.
-const maxFlat = 1000
+const maxFlat = 200
 
 // flat returns s and the schemas that it joins by allOf, anyOf and oneOf, each once.
 func (s *schema) flat() []*schema {
+	if known := s.adopted.flattened.Load(); known != nil {
+		return *known
+	}
 	all := []*schema{s}
+	defer func() { s.adopted.flattened.Store(&all) }()
 	for i := 0; i < len(all) && len(all) < maxFlat; i++ {
 		for _, list := range [][]*schema{all[i].allOf, all[i].anyOf, all[i].oneOf} {
 			for _, part := range list {

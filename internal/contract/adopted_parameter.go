@@ -76,6 +76,10 @@ func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []
 	return all
 }
 
+// gatewayHeaders frame messages or carry credentials: they are never a parameter.
+var gatewayHeaders = []string{"connection", "content-length", "cookie", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+	"te", "trailer", "transfer-encoding", "upgrade", "x-otp"}
+
 // parameter compiles one; nil when OpenAPI says that it is ignored.
 func (b *adopter) parameter(at *element) (*parameter, error) {
 	e, err := b.deref(at)
@@ -87,6 +91,10 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		return nil, wrong(e, "a parameter needs a name, and in: path, query, header or cookie")
 	}
 	if in == "header" && slices.ContainsFunc(ignoredHeaders, func(h string) bool { return strings.EqualFold(h, name) }) {
+		return nil, nil
+	}
+	if in == "header" && slices.Contains(gatewayHeaders, strings.ToLower(name)) {
+		b.warn(WarnParameter, e, "", "header %s is between the gateway and its neighbours; the service does not get it from callers", shortened(name))
 		return nil, nil
 	}
 	p := &parameter{name: name, in: in, canonical: textproto.CanonicalMIMEHeaderKey(name), required: e.get("required").is(true),
@@ -106,7 +114,8 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		if kind, _ := kindOf(strings.ToLower(content.names[0])); kind == mediaJSON {
 			p.style.name = "json"
 		} else {
-			b.warn(WarnParameter, content, "describe it by a schema", "parameter %s is written as %s; it is read as text", shortened(name), shortened(content.names[0]))
+			b.warn(WarnParameter, content, "describe it by a schema",
+				"parameter %s is written as %s; it is read as text", shortened(name), shortened(content.names[0]))
 		}
 	}
 	if described == nil {
@@ -124,7 +133,7 @@ func (p *parameter) finishStyle() {
 	p.types = types &^ (typeArray | typeObject | typeNull)
 	p.form, p.say = numberOrType(p.types), sentence("must be of type %s", p.types)
 	flat := s.name == "simple" || s.name == "form" || s.name == "spaceDelimited" || s.name == "pipeDelimited"
-	s.plain = flat && types == p.types && (types == typeString || types&typeString == 0)
+	s.plain = flat && (types&^typeNull == typeString || types == p.types && types&typeString == 0)
 	if s.name == "form" && s.explode && types&typeObject != 0 {
 		s.members = map[string]bool{}
 		for _, part := range p.schema.flat() {
@@ -140,15 +149,17 @@ func (p *parameter) finishStyle() {
 func (p *parameter) claims(name string) bool {
 	switch {
 	case p.style.name == "deepObject":
-		return strings.HasPrefix(name, p.name+"[")
+		return name == p.name || strings.HasPrefix(name, p.name+"[")
 	case p.style.members != nil && p.style.members[name]:
 		return true
 	}
 	return name == p.name
 }
 
-// checkAdoptedParameters is CheckParameters for documents of others, which do not forbid what they do not declare.
-func (op *Operation) checkAdoptedParameters(c *checker, r *http.Request, m *Match) error {
+// ownParameters checks the parameters of the operation without its variants.
+func (op *Operation) ownParameters(r *http.Request, m *Match) error {
+	c := newChecker(inbound, "query")
+	defer c.release()
 	if rule := c.pairs.readOpen(r.URL.RawQuery); rule != "" {
 		return problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
 	}
@@ -183,9 +194,6 @@ func (op *Operation) checkAdoptedParameters(c *checker, r *http.Request, m *Matc
 
 func (c *checker) adoptedHeader(p *parameter, r *http.Request) bool {
 	lines := r.Header[p.canonical]
-	if p.canonical == "Host" {
-		lines = []string{r.Host}
-	}
 	if len(lines) == 0 || p.style.plain {
 		return c.sentHeader(p, lines)
 	}
@@ -261,8 +269,8 @@ func (c *checker) deepObject(p *parameter, sent pairs) bool {
 	root := &branch{}
 	for _, one := range sent {
 		brackets, mine := strings.CutPrefix(one.name, p.name)
-		if !mine || !strings.HasPrefix(brackets, "[") {
-			continue
+		if !mine || brackets != "" && brackets[0] != '[' {
+			continue // without brackets it is the value itself, where the schema takes one beside an object
 		}
 		if !root.put(brackets, one.value) {
 			c.failAt(p.name, string(RuleQueryBrackets), "has brackets that are not well formed")

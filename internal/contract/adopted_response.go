@@ -19,7 +19,8 @@ func (b *adopter) responses(op *Operation, e *element) {
 		}
 		answer, err := b.deref(at)
 		if err != nil || !statusForm.MatchString(status) {
-			b.warn(WarnResponse, at, "write a status such as 200, 4XX or default, and define what it refers to", "the answer %s of %s cannot be read; it is not checked", shortened(status), b.operation)
+			b.warn(WarnResponse, at, "write a status such as 200, 4XX or default, and define what it refers to",
+				"the answer %s of %s cannot be read; it is not checked", shortened(status), b.operation)
 			return
 		}
 		r := &responseContract{media: map[string]*mediaContract{}}
@@ -68,15 +69,22 @@ func (r *responseContract) adoptedMediaType(header string) *mediaContract {
 	}
 	var best *mediaContract
 	for _, one := range r.media {
-		if strings.HasSuffix(one.name, "*") && covers(one.name, name) && (best == nil || len(one.name) > len(best.name)) {
+		if strings.Contains(one.name, "*") && covers(one.name, name) && (best == nil || len(one.name) > len(best.name)) {
 			best = one
 		}
 	}
 	return best
 }
 
-// checkAdoptedResponse checks a whole answer of a document of others.
-func (op *Operation) checkAdoptedResponse(c *checker, h Head, body []byte, head bool) {
+// ownResponse checks a whole answer without the operation's variants.
+func (op *Operation) ownResponse(h Head, body []byte, head bool) error {
+	c := newChecker(outbound, "header")
+	defer c.release()
+	op.answer(c, h, body, head)
+	return c.violations()
+}
+
+func (op *Operation) answer(c *checker, h Head, body []byte, head bool) {
 	r := op.response(h.Status)
 	if r == nil {
 		c.fail(0, string(RuleResponseStatus), fmt.Sprintf("status %d is not declared", h.Status))

@@ -86,6 +86,7 @@ func TestAdoptedSchemas_readOtherVersionsKeywordsWithAWarning(t *testing.T) {
 		{"3.1.0", `{type: string, nullable: true}`, `null`, `1`, "nullable is not of OpenAPI 3.1"},
 		{"3.1.0", `{type: array, items: [{type: string}]}`, `["a"]`, `[1]`, "items is a list"},
 		{"3.1.0", `{$recursiveRef: "#", type: string}`, `"a"`, `1`, "$recursiveRef"},
+		{"3.1.0", `{$recursiveAnchor: true, type: object, properties: {in: {type: array, items: {oneOf: [{type: string}, {$recursiveRef: "#"}]}}}}`, `{"in":["a",{"in":[]}]}`, `{"in":[{"in":[1]}]}`, "$recursiveAnchor"},
 		{"3.0.1", `{type: strin}`, `1`, ``, "strin is not a type"},
 		{"3.0.1", `{type: string, minLength: "2"}`, `"a"`, `1`, "minLength is no whole number"},
 		{"3.0.1", `{type: object, required: true}`, `{}`, `1`, "required is no list"},

@@ -56,16 +56,32 @@ func family(b *testing.B) *Contract {
 	return c
 }
 
+// adopted is the same contract as if it were of others.
+func adopted(t testing.TB) *Contract {
+	files := map[string][]byte{}
+	for _, name := range []string{"sequence", "common"} {
+		text, err := openapi.Read(name)
+		require.NoError(t, err)
+		files[name+".yaml"] = text
+	}
+	c, _, err := Adopt(Adoption{Name: "lines", File: "sequence.yaml", Files: files})
+	require.NoError(t, err)
+	return c
+}
+
 func BenchmarkCheckParameters_ofAList(b *testing.B) {
-	c := family(b)
-	r := httptest.NewRequest(http.MethodGet, "/sequence/v1/scopes/hamlet/line/elements?limit=50&cursor=abcdefghijklmnop", nil)
-	m, err := match(c, r.Method, r.URL.EscapedPath())
-	require.NoError(b, err)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := m.Operation.CheckParameters(r, m); err != nil {
-			b.Fatal(err)
-		}
+	for name, c := range map[string]*Contract{"family": family(b), "adopted": adopted(b)} {
+		b.Run(name, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, c.BasePath+"/scopes/hamlet/line/elements?limit=50&cursor=abcdefghijklmnop", nil)
+			m, err := match(c, r.Method, r.URL.EscapedPath())
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := m.Operation.CheckParameters(r, m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -73,6 +89,15 @@ func BenchmarkCheckBody_of300Bytes(b *testing.B) {
 	body := []byte(fmt.Sprintf(`{"id":"line-1","data":{"text":%q,"scene":"ACT I, SCENE 1","speaker":"BERNARDO"},"comment":"as it was"}`, strings.Repeat("Who's there? ", 15)))
 	b.Run("ours", func(b *testing.B) {
 		op := family(b).Operation("createElement")
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := op.CheckBody("application/json", body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("adopted", func(b *testing.B) {
+		op := adopted(b).Operation("createElement")
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := op.CheckBody("application/json", body); err != nil {
@@ -113,13 +138,17 @@ func BenchmarkCheckResponse(b *testing.B) {
 		{"200 elements", "listElements", `{"items":[` + strings.Repeat(element+",", 199) + element + `]}`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			op, body := family(b).Operation(c.operation), []byte(c.body)
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := op.CheckResponse(200, header, body); err != nil {
-					b.Fatal(err)
-				}
+			for name, from := range map[string]*Contract{"family": family(b), "adopted": adopted(b)} {
+				b.Run(name, func(b *testing.B) {
+					op, body := from.Operation(c.operation), []byte(c.body)
+					b.SetBytes(int64(len(body)))
+					b.ReportAllocs()
+					for b.Loop() {
+						if err := op.CheckResponse(200, header, body); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
 			}
 		})
 	}

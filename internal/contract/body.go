@@ -88,6 +88,14 @@ func (b *builder) media(content openapi3.Content) (map[string]*mediaContract, er
 // CheckBody checks a whole body of the given Content-Type. Errors: malformed_body (400) when it cannot be read,
 // invalid_body (422) when it does not fit the schema, and those of CheckMedia.
 func (op *Operation) CheckBody(contentType string, body []byte) error {
+	if op.variants != nil {
+		return op.either(func(one *Operation) error { return one.ownBody(contentType, body) })
+	}
+	return op.ownBody(contentType, body)
+}
+
+// ownBody checks a body without the operation's variants.
+func (op *Operation) ownBody(contentType string, body []byte) error {
 	if op.body == nil {
 		if len(body) == 0 {
 			return nil

@@ -35,6 +35,8 @@ type element struct {
 	names []string   // of the members of a map
 	items []*element // of a list, or the members of a map
 
+	index map[string]int32 // of the names, where there are many
+
 	size   int32 // values in it, aliases expanded; 0: not counted yet, -1: while it is being counted
 	height int32 // how deep its values are nested
 }
@@ -364,13 +366,30 @@ func (e *element) get(names ...string) *element {
 		if e == nil || e.kind != elementMap {
 			return nil
 		}
-		i := slices.Index(e.names, name)
+		i := e.find(name)
 		if i < 0 {
 			return nil
 		}
 		e = e.items[i]
 	}
 	return e
+}
+
+// find returns where a member is, or -1.
+func (e *element) find(name string) int {
+	if len(e.names) < 32 {
+		return slices.Index(e.names, name)
+	}
+	if e.index == nil {
+		e.index = make(map[string]int32, len(e.names))
+		for i, one := range e.names {
+			e.index[one] = int32(i)
+		}
+	}
+	if i, found := e.index[name]; found {
+		return int(i)
+	}
+	return -1
 }
 
 // each visits the members of a map in their order.

@@ -49,16 +49,20 @@ func (op *Operation) CheckMedia(r *http.Request) error {
 	if err := op.CheckAccept(r.Header); err != nil {
 		return err
 	}
+	declared := op.body
+	if op.variants != nil {
+		declared = op.anyBody()
+	}
 	hasBody := r.ContentLength != 0 || len(r.TransferEncoding) > 0
 	if r.Body == http.NoBody && r.ContentLength <= 0 && len(r.TransferEncoding) == 0 {
 		hasBody = false
 	}
 	switch {
-	case op.body == nil && hasBody:
+	case declared == nil && hasBody:
 		return problem.New(problem.UnexpectedBody, "This operation takes no body.").WithField("body", "", string(RuleUnexpectedBody), "must not be sent")
-	case op.body == nil:
+	case declared == nil:
 		return nil
-	case !hasBody && op.body.required:
+	case !hasBody && declared.required:
 		return errBodyRequired
 	case !hasBody:
 		return nil
@@ -70,7 +74,8 @@ func (op *Operation) CheckMedia(r *http.Request) error {
 		}
 	}
 	if op.adopted {
-		_, _, err := op.adoptedMedia(r.Header.Values("Content-Type"))
+		header := r.Header.Values("Content-Type")
+		_, _, err := op.withBody(header).adoptedMedia(header)
 		return err
 	}
 	_, err := op.mediaType(r.Header.Values("Content-Type"))

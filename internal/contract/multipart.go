@@ -30,8 +30,8 @@ type part struct {
 
 func newBytesReader(body []byte) io.Reader { return bytes.NewReader(body) }
 
-// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so is
-// one that the reader fails with.
+// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so
+// is one that the reader fails with.
 func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) error {
 	if boundary == "" || len(boundary) > 70 {
 		return malformedBody(RuleMultipart, "")
@@ -41,7 +41,7 @@ func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) e
 	held := 0
 	for {
 		next, err := reader.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // and none that wraps it, by which a body without a last boundary is told
 			break
 		}
 		if err != nil {
@@ -118,15 +118,20 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 			}
 			return one, malformedBody(fault.rule, joinPointer([]string{one.name}))
 		}
+		if kind != mediaJSON && one.json.tokens[0].kind < kindArray {
+			one.json = nil // one item of a list, as text
+		}
 	}
 	return one, nil
 }
 
-// covers reports whether a media type or range covers a media type.
+// covers reports whether a media type or range covers a media type: text/plain, image/*, application/*+json, */*.
 func covers(declared, mediaType string) bool {
 	declared, _, _ = strings.Cut(declared, ";")
 	declared = strings.TrimSpace(declared)
-	return declared == mediaType || declared == "*/*" || strings.HasSuffix(declared, "/*") && strings.HasPrefix(mediaType, strings.TrimSuffix(declared, "*"))
+	before, after, ranged := strings.Cut(declared, "*")
+	return declared == mediaType || declared == "*/*" ||
+		ranged && len(mediaType) > len(before)+len(after) && strings.HasPrefix(mediaType, before) && strings.HasSuffix(mediaType, after)
 }
 
 // bytes reports whether a part with this schema is a file: its schema says that it is bytes.
@@ -134,14 +139,7 @@ func (s *schema) bytes() bool {
 	if s == nil {
 		return false
 	}
-	e := s.adopted.at
-	if e.get("format").str() == "binary" || e.get("contentMediaType") != nil && e.get("type").str() == "string" {
-		return true
-	}
-	if s.items != nil && s.types == typeArray {
-		return s.items.bytes()
-	}
-	return slices.ContainsFunc(s.flat()[1:], func(part *schema) bool { return part.adopted.at.get("format").str() == "binary" })
+	return slices.ContainsFunc(s.flat(), func(part *schema) bool { return part.adopted.binary || part.items != nil && part.items.adopted.binary })
 }
 
 // structured reports whether the values of s are objects or lists alone.
@@ -214,21 +212,26 @@ func (b *values) onePart(s *schema, one part) {
 	}
 }
 
-// StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody: bytes
-// and multipart/form-data of documents of others, and what StreamsBody says of the family's.
+// StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody:
+// bytes and multipart/form-data of documents of others, and what StreamsBody says of the family's.
 func (op *Operation) StreamsBodyOf(contentType string) bool {
-	if !op.adopted || op.body == nil {
+	if !op.adopted {
 		return op.StreamsBody()
 	}
-	m, _, err := op.adoptedMedia([]string{contentType})
+	header := []string{contentType}
+	if op = op.withBody(header); op.body == nil {
+		return false
+	}
+	m, _, err := op.adoptedMedia(header)
 	return err == nil && m.streams()
 }
 
-// CheckStream returns a reader of a body for which StreamsBodyOf is true, which checks what passes. It holds no more than the parts that are no files,
-// together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets it whole; the error then is
-// one of CheckBody. Close ends the check; it closes body.
+// CheckStream returns a reader of a body for which StreamsBodyOf is true, of a document of others, which checks what passes. It holds no more than the
+// parts that are no files, together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets
+// it whole; the error then is one of CheckBody. Close ends the check; it closes body.
 func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
-	m, parameters, err := op.adoptedMedia([]string{contentType})
+	header := []string{contentType}
+	m, parameters, err := op.withBody(header).adoptedMedia(header)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ type Operation struct {
 	adopted   bool     // of a document of others; see Adopt
 	route     string   // what the path is matched by, of an adopted operation
 	pathNames []string // of the parameters of the path, in their order, of an adopted operation
+	variants  []*Operation
 }
 
 // Requirement is one alternative of an operation's security: the scopes a token must have, and whether the alternative is
@@ -108,6 +109,9 @@ func (op *Operation) declared(in string) []string {
 		default:
 			names = append(names, p.name)
 		}
+	}
+	for _, one := range op.variants {
+		names = append(names, one.declared(in)...)
 	}
 	return names
 }

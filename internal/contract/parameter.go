@@ -152,11 +152,11 @@ func allTypes(s *schema) typeSet {
 // CheckParameters checks path, query, header and cookie parameters, all at once. Errors: malformed_query (400),
 // invalid_parameter (400), and for an absent required header idempotency_missing (400) or precondition_missing (428).
 func (op *Operation) CheckParameters(r *http.Request, m *Match) error {
+	if op.adopted {
+		return op.checkAdoptedParameters(r, m)
+	}
 	c := newChecker(inbound, "query")
 	defer c.release()
-	if op.adopted {
-		return op.checkAdoptedParameters(c, r, m)
-	}
 	if rule := c.pairs.read(r.URL.RawQuery); rule != "" {
 		return problem.New(problem.MalformedQuery, "The query cannot be decoded.").WithField("query", "", string(rule), pairMessages[rule])
 	}

@@ -53,5 +53,7 @@ func (op *Operation) DeclaredQuery(raw string) string {
 }
 
 func (op *Operation) declaresQuery(name string) bool {
-	return slices.ContainsFunc(op.parameters, func(p *parameter) bool { return p.in == "query" && (p.claims(name) || p.style.free) })
+	return slices.ContainsFunc(op.all(), func(one *Operation) bool {
+		return slices.ContainsFunc(one.parameters, func(p *parameter) bool { return p.in == "query" && (p.claims(name) || p.style.free) })
+	})
 }

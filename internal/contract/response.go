@@ -199,10 +199,10 @@ func (op *Operation) checkResponse(h Head, body []byte, head bool) error {
 	c := newChecker(outbound, "header")
 	defer c.release()
 	if op.adopted {
-		if c.plainCoding(h) {
-			op.checkAdoptedResponse(c, h, body, head)
+		if !c.plainCoding(h) {
+			return c.violations()
 		}
-		return c.violations()
+		return op.either(func(one *Operation) error { return one.ownResponse(h, body, head) })
 	}
 	r := op.envelope(c, h)
 	if r == nil {
