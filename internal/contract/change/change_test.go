@@ -171,6 +171,11 @@ var others = []struct {
 	{"3.0.3", "{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other', t: '#/components/schemas/Third'}}}",
 		"{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other'}}}",
 		`Note in requests: discriminator value t removed`, `Note in answers: discriminator value t added`},
+	// A property that is new, where any was taken.
+	{"3.0.3", "{type: object}", "{type: object, properties: {a: {type: string}}}", "Note in requests: /a: type narrowed, Note in requests: /a: null refused", "Note in requests: /a: removed, Note in answers: /a: removed"},
+	{"3.0.3", "{type: object, properties: {b: {}}, additionalProperties: {type: integer}}", "{type: object, properties: {b: {}, a: {type: string}}, additionalProperties: {type: integer}}",
+		"Note in requests: /a: type narrowed, Note in answers: /a: type widened", "Note in requests: /a: type narrowed, Note in answers: /a: type widened"},
+	{"3.0.3", "{type: object, properties: {b: {}}}", "{type: object, properties: {b: {}, a: {type: string}}}", "", "Note in requests: /a: removed, Note in answers: /a: removed"},
 	// A value that fits two alternatives of oneOf is refused.
 	{"3.0.3", "{type: object, required: [a, b]}", "{oneOf: [{type: object, required: [a]}, {type: object, required: [b]}]}",
 		"Note in requests: oneOf may fit twice, Note in answers: /a: became optional, Note in answers: /b: became optional", "Note in requests: /a: became required, Note in requests: /b: became required"},

@@ -151,7 +151,7 @@ func (c *comparer) compare(r *result, path string, sub, super *view, d direction
 		return
 	case len(sub.groups) == 0 && len(super.groups) > 0:
 		for i, part := range super.groups[0].parts {
-			if c.none(sub, c.with(super, part), d) {
+			if c.none(p, sub, c.with(super, part)) {
 				c.once(p, sub, super, i)
 				return
 			}
@@ -179,7 +179,7 @@ func (c *comparer) groups(p *place) {
 		}
 		all := *p.sub
 		all.groups = nil
-		if !slices.ContainsFunc(g.parts, func(part *node) bool { return c.none(&all, c.view(part.through()), p.direction) }) {
+		if !slices.ContainsFunc(g.parts, func(part *node) bool { return c.none(p, &all, c.view(part.through())) }) {
 			p.say(words{"alternatives added", "alternatives removed"}, "no alternative has all of the values of the other version")
 		}
 	}
@@ -188,13 +188,21 @@ func (c *comparer) groups(p *place) {
 // tryCost is the work of a comparison that only asks whether there is a difference, in steps.
 const tryCost = 20
 
-// none reports whether there is no difference.
-func (c *comparer) none(sub, super *view, d direction) bool {
+// none reports whether there is no difference. What that rests on is linked to the place: a pair that is still under way may yet find one.
+func (c *comparer) none(p *place, sub, super *view) bool {
 	try := &result{quick: true}
 	if c.step(tryCost) {
-		c.compare(try, "", sub, super, d)
+		c.compare(try, "", sub, super, p.direction)
 	}
-	return c.clean(try, map[*result]bool{})
+	return c.rests(p, try)
+}
+
+func (c *comparer) rests(p *place, on *result) bool {
+	if !c.clean(on, map[*result]bool{}) {
+		return false
+	}
+	p.inside = append(p.inside, link{on, ""})
+	return true
 }
 
 // with returns what a schema says with one of the alternatives of its first group.
@@ -455,6 +463,16 @@ func (c *comparer) objects(p *place) {
 	}
 	sub, super := p.sub.additional, p.super.additional
 	switch {
+	case p.direction == request && !sub.isFalse() && (sub != nil || len(p.sub.members) == 0):
+		p.newMembers(c)
+	case p.direction == answer && super.kindOf() == isMap:
+		for _, name := range slices.Sorted(maps.Keys(p.sub.members)) {
+			if p.super.members[name] == nil {
+				c.within(p.result, p.path+"/"+name, p.sub.members[name], super, answer)
+			}
+		}
+	}
+	switch {
 	case p.direction == request && super.isFalse() && !sub.isFalse():
 		p.say(words{"further properties refused"}, "a request with other properties was taken")
 	case super.kindOf() == isMap && sub.isFalse():
@@ -466,6 +484,20 @@ func (c *comparer) objects(p *place) {
 			sub = nil
 		}
 		c.within(p.result, p.path+"/{}", sub, super, p.direction)
+	}
+}
+
+// newMembers compares properties that are new in a request with what was taken by any name, where the live contract says that any is taken, or lists
+// none. Elsewhere nobody is expected to have sent one before it was declared.
+func (p *place) newMembers(c *comparer) {
+	further := p.sub.additional
+	if further.isTrue() {
+		further = nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.super.members)) {
+		if is := p.super.members[name]; p.sub.members[name] == nil && !c.view(is.through()).readOnly {
+			c.within(p.result, p.path+"/"+name, further, is, request)
+		}
 	}
 }
 
@@ -541,7 +573,7 @@ func (c *comparer) alternatives(p *place, sub, super group) {
 			c.within(p.result, p.path, part, super.parts[same], p.direction)
 			continue
 		}
-		kept[i] = slices.IndexFunc(super.parts, func(other *node) bool { return c.fits(part.through(), other.through(), p.direction) })
+		kept[i] = slices.IndexFunc(super.parts, func(other *node) bool { return c.fits(p, part.through(), other.through()) })
 		if kept[i] >= 0 {
 			continue
 		}
@@ -637,11 +669,7 @@ func disjoint(a, b map[string]bool) bool {
 	return true
 }
 
-// fits reports whether every value of sub is one of super.
-func (c *comparer) fits(sub, super *node, d direction) bool {
-	if !c.step(tryCost) {
-		return false
-	}
-	r := c.pair(sub, super, d, true)
-	return r.busy || c.clean(r, map[*result]bool{})
+// fits is none for two nodes.
+func (c *comparer) fits(p *place, sub, super *node) bool {
+	return c.step(tryCost) && c.rests(p, c.pair(sub, super, p.direction, true))
 }
