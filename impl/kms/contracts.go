@@ -6,13 +6,12 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/impl/kms/internal/adoption"
 	"github.com/fountainai/fountain/internal/contract"
-	"github.com/fountainai/fountain/internal/contract/compat"
+	"github.com/fountainai/fountain/internal/contract/change"
 )
 
 // judge is the adoption.Judge by the compiler that the gateways have too.
@@ -20,11 +19,11 @@ type judge struct{}
 
 // Judge implements adoption.Judge.
 func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Verdict, error) {
-	c, warnings, err := adopt(d)
+	next, warnings, err := adopt(d)
 	if err != nil {
 		return adoption.Verdict{Faults: faults(err)}, nil
 	}
-	v := adoption.Verdict{Version: c.Version, Scopes: needed(c)}
+	v := adoption.Verdict{Version: next.Contract.Version, Scopes: needed(next.Contract)}
 	for _, w := range warnings {
 		cause := w.Cause
 		if w.Operation != "" {
@@ -39,8 +38,8 @@ func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Ver
 	if err != nil {
 		return adoption.Verdict{}, fmt.Errorf("compile the live document: %w", err)
 	}
-	v.Changes = compare(live, c)
-	return v, nil
+	v.Changes, err = compare(live, next)
+	return v, err
 }
 
 // needed returns the scopes that the operations ask for, sorted.
@@ -56,33 +55,31 @@ func needed(c *contract.Contract) []string {
 	return slices.Sorted(maps.Keys(scopes))
 }
 
-// compare returns what a client of the old contract would notice, and what the new one guards less.
-func compare(was, is *contract.Contract) []adoption.Change {
-	var changes []adoption.Change
-	for _, op := range was.Operations {
-		at := slices.IndexFunc(is.Operations, func(other *contract.Operation) bool { return other.Method == op.Method && other.Path == op.Path })
-		place := op.Method + " " + strings.TrimPrefix(op.Path, was.BasePath)
-		switch {
-		case at < 0:
-			changes = append(changes, adoption.Change{Name: place + ": operation-removed", Message: "the operation is gone"})
-		case op.Unsupported == "" && is.Operations[at].Unsupported != "":
-			changes = append(changes, adoption.Change{Name: place + ": operation-unsupported", Message: is.Operations[at].Unsupported})
-		}
+// compare returns what a client of the live document would notice, and what the next one guards less.
+func compare(live, next change.Version) ([]adoption.Change, error) {
+	found, err := change.Compare(live, next)
+	if errors.Is(err, change.ErrTooDifferent) {
+		return []adoption.Change{{Name: "another document", Kind: change.Breaking, Message: "it differs in too many places from the live one to be compared"}}, nil
 	}
-	for _, c := range compat.Compare(was, is) {
-		if c.Severity != compat.Harmless {
-			changes = append(changes, adoption.Change{Name: strings.TrimPrefix(c.Operation+": "+c.ID, ": "), Message: c.Text})
-		}
+	if err != nil {
+		return nil, fmt.Errorf("compare documents: %w", err)
 	}
-	return changes
+	changes := make([]adoption.Change, len(found))
+	for i, c := range found {
+		changes[i] = adoption.Change{Name: c.Name, Kind: c.Kind, Message: c.Origin.String() + ": " + c.Text}
+	}
+	return changes, nil
 }
 
-func adopt(d adoption.Document) (*contract.Contract, []contract.Warning, error) {
-	files := map[string][]byte{}
+// adopt compiles a document.
+func adopt(d adoption.Document) (change.Version, []contract.Warning, error) {
+	v := change.Version{File: d.File, Files: map[string][]byte{}}
 	for _, f := range d.Files {
-		files[f.Name] = []byte(f.Text)
+		v.Files[f.Name] = []byte(f.Text)
 	}
-	return contract.Adopt(contract.Adoption{Name: d.Service, File: d.File, Files: files, Public: d.Public})
+	c, warnings, err := contract.Adopt(contract.Adoption{Name: d.Service, File: d.File, Files: v.Files, Public: d.Public})
+	v.Contract = c
+	return v, warnings, err
 }
 
 // placed splits what the compiler says of one fault: file and line, and what is wrong there.
