@@ -630,6 +630,8 @@ type ContractStatus string
 
 // ContractChange defines model for ContractChange.
 type ContractChange struct {
+	// Kind `breaking`: a request that was taken is refused, or an answer tells what it did not. `looser`: who was refused may call, or more often.
+	Kind    string `json:"kind"`
 	Message string `json:"message"`
 
 	// Name What `accept` calls it.

@@ -19,11 +19,11 @@ type judge struct{}
 
 // Judge implements adoption.Judge.
 func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Verdict, error) {
-	c, warnings, err := adopt(d)
+	next, warnings, err := adopt(d)
 	if err != nil {
 		return adoption.Verdict{Faults: faults(err)}, nil
 	}
-	v := adoption.Verdict{Version: c.Version, Scopes: needed(c)}
+	v := adoption.Verdict{Version: next.Contract.Version, Scopes: needed(next.Contract)}
 	for _, w := range warnings {
 		cause := w.Cause
 		if w.Operation != "" {
@@ -38,22 +38,8 @@ func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Ver
 	if err != nil {
 		return adoption.Verdict{}, fmt.Errorf("compile the live document: %w", err)
 	}
-	changes, err := change.Compare(version(live, *before), version(c, d))
-	if errors.Is(err, change.ErrTooDifferent) {
-		v.Faults = append(v.Faults, adoption.Finding{Message: "The document has too little in common with the live one to be its next version.", Hint: "Retire the live one first."})
-		return v, nil
-	}
-	if err != nil {
-		return adoption.Verdict{}, fmt.Errorf("compare documents: %w", err)
-	}
-	for _, one := range changes {
-		v.Changes = append(v.Changes, adoption.Change{Name: one.Name, Message: one.Origin.String() + ": " + one.Text})
-	}
-	return v, nil
-}
-
-func version(c *contract.Contract, d adoption.Document) change.Version {
-	return change.Version{Contract: c, File: d.File, Files: texts(d)}
+	v.Changes, err = compare(live, next)
+	return v, err
 }
 
 // needed returns the scopes that the operations ask for, sorted.
@@ -69,16 +55,31 @@ func needed(c *contract.Contract) []string {
 	return slices.Sorted(maps.Keys(scopes))
 }
 
-func adopt(d adoption.Document) (*contract.Contract, []contract.Warning, error) {
-	return contract.Adopt(contract.Adoption{Name: d.Service, File: d.File, Files: texts(d), Public: d.Public})
+// compare returns what a client of the live document would notice, and what the next one guards less.
+func compare(live, next change.Version) ([]adoption.Change, error) {
+	found, err := change.Compare(live, next)
+	if errors.Is(err, change.ErrTooDifferent) {
+		return []adoption.Change{{Name: "another document", Kind: change.Breaking, Message: "it differs in too many places from the live one to be compared"}}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compare documents: %w", err)
+	}
+	changes := make([]adoption.Change, len(found))
+	for i, c := range found {
+		changes[i] = adoption.Change{Name: c.Name, Kind: c.Kind, Message: c.Origin.String() + ": " + c.Text}
+	}
+	return changes, nil
 }
 
-func texts(d adoption.Document) map[string][]byte {
-	files := map[string][]byte{}
+// adopt compiles a document.
+func adopt(d adoption.Document) (change.Version, []contract.Warning, error) {
+	v := change.Version{File: d.File, Files: map[string][]byte{}}
 	for _, f := range d.Files {
-		files[f.Name] = []byte(f.Text)
+		v.Files[f.Name] = []byte(f.Text)
 	}
-	return files
+	c, warnings, err := contract.Adopt(contract.Adoption{Name: d.Service, File: d.File, Files: v.Files, Public: d.Public})
+	v.Contract = c
+	return v, warnings, err
 }
 
 // placed splits what the compiler says of one fault: file and line, and what is wrong there.

@@ -330,11 +330,13 @@ func TestPutContract_namesWhatBreaksOrGuardsLess(t *testing.T) {
 		return listThings + "  /things/one:\n    get: {operationId: getThing, responses: {'200': {description: One.}}, " + rest + "}\n"
 	}
 	for want, paths := range map[string]string{
-		"GET /things/one: operation-removed":     listThings,
-		"GET /things/one: operation-unsupported": one("parameters: [{$ref: '#/components/parameters/none'}]"),
-		"GET /things/one: security-tightened":    one("security: [{oauth: ['orders:write']}]"),
-		"GET /things/one: timeout-lowered":       one("x-fountain: {timeout: 1s}"),
-		"":                                       one("summary: Read one"),
+		"breaking getThing: operation removed":             listThings,
+		"breaking getThing: no longer supported":           one("parameters: [{$ref: '#/components/parameters/none'}]"),
+		"breaking getThing: security-tightened":            one("security: [{oauth: ['orders:write']}]"),
+		"looser getThing: security-loosened":               one("security: [{oauth: ['orders:write']}]"),
+		"breaking getThing: query page: added as required": one("parameters: [{name: page, in: query, required: true, schema: {type: string}}]"),
+		"breaking getThing: timeout-lowered":               one("x-fountain: {timeout: 1s}"),
+		"":                                                 one("summary: Read one"),
 	} {
 		t.Run(want, func(t *testing.T) {
 			got := h.putContract("orders", raised, nil, contractPut("orders", paths))
@@ -345,7 +347,7 @@ func TestPutContract_namesWhatBreaksOrGuardsLess(t *testing.T) {
 			require.Equal(t, "contract_breaking", code(got.Body), string(got.Body))
 			var names []string
 			for _, e := range *got.ApplicationProblemJSON409.Errors {
-				names = append(names, *e.Name)
+				names = append(names, e.Keyword+" "+*e.Name)
 			}
 			require.Contains(t, names, want)
 		})

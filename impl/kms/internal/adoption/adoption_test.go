@@ -183,11 +183,11 @@ func TestPut_refusesWhatTheJudgeFinds(t *testing.T) {
 	r.declare("press:read", "press:print")
 	live := r.must(draft("one"))
 
-	r.judge.verdict.Changes = []adoption.Change{{Name: "GET /x: gone", Message: "it is gone"}, {Name: "GET /y: looser", Message: "it asks for less"}}
+	r.judge.verdict.Changes = []adoption.Change{{Name: "GET /x: gone", Kind: "breaking", Message: "it is gone"}, {Name: "GET /y: looser", Kind: "looser", Message: "it asks for less"}}
 	d := draft("two")
 	d.Accept = []string{"GET /y: looser", "GET /z: gone"}
 	refusal = r.refused(domain.ContractBreaking, d, adoption.Over{})
-	require.Equal(t, []domain.Field{{In: "body", Pointer: "/files", Rule: "compatible", Message: "it is gone", Name: "GET /x: gone"}}, refusal.Fields)
+	require.Equal(t, []domain.Field{{In: "body", Pointer: "/files", Rule: "breaking", Message: "it is gone", Name: "GET /x: gone"}}, refusal.Fields)
 	require.Equal(t, live, r.get(), "the live one stays")
 	d.Accept = append(d.Accept, "GET /x: gone")
 	r.must(d)

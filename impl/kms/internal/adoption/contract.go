@@ -49,6 +49,7 @@ type Finding struct {
 // Change is something by which a document breaks clients of another, or asks for less.
 type Change struct {
 	Name    string `json:"name"` // by which it is accepted
+	Kind    string `json:"kind"` // breaking or looser
 	Message string `json:"message"`
 }
 

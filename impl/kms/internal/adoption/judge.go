@@ -151,7 +151,7 @@ func invalid(faults []Finding) error {
 func breaking(changes []Change) error {
 	r := domain.Refuse(domain.ContractBreaking, "The document breaks clients of the live one, or asks for less.")
 	for _, c := range changes {
-		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: "compatible", Message: cut(c.Message), Name: c.Name})
+		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: c.Kind, Message: cut(c.Message), Name: c.Name})
 	}
 	return r
 }

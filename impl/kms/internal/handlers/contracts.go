@@ -94,7 +94,7 @@ func contractBody(c adoption.Contract, found bool) kmsapi.Contract {
 	if c.Shadow != nil {
 		body.Shadow.Warnings = new(bodies(c.Shadow.Warnings, warningBody))
 		body.Shadow.Changes = new(bodies(c.Shadow.Changes, func(one adoption.Change) kmsapi.ContractChange {
-			return kmsapi.ContractChange{Name: one.Name, Message: one.Message}
+			return kmsapi.ContractChange{Name: one.Name, Kind: one.Kind, Message: one.Message}
 		}))
 	}
 	return body
