@@ -202,3 +202,16 @@ func TestGenerate_writesAClientThatCompiles(t *testing.T) {
 	vet, err := exec.CommandContext(t.Context(), "go", "vet", "./"+out).CombinedOutput()
 	require.NoError(t, err, string(vet))
 }
+
+// What the gateway asks of an operation of an adopted service is told with the line of its document.
+func TestExplain_knowsTheContractOfAnAdoptedService(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "notes.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(notesDocument), 0o600))
+	got := run(t, "explain", "DELETE", "/notes/v1/notes/1", "--contract", file)
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, "DELETE /notes/v1/notes/{noteId} is deleteNote of notes (notes.yaml:15)")
+	require.Contains(t, got.stdout, "an access token for notes alone")
+	require.Regexp(t, `notes\.yaml:\d+ +x-fountain\.stepUp +acr aal2 within 5m`, got.stdout)
+	require.Equal(t, 1, run(t, "explain", "POST", "/notes/v1/status", "--contract", file).code)
+	require.Equal(t, 2, run(t, "explain", "GET", "/kms/v1/health", "--name", "notes").code)
+}

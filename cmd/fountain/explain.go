@@ -35,6 +35,8 @@ type explaining struct {
 	tokenFile string
 	asMe      bool
 	logFile   string
+	contract  string // of an adopted service
+	document
 }
 
 func newExplain() *cobra.Command {
@@ -43,8 +45,8 @@ func newExplain() *cobra.Command {
 		Use:   "explain METHOD URL | REQUEST-ID",
 		Short: "Tell which checks a request meets, where the contract says so, and which one refuses",
 		Long: `explain METHOD URL tells in the order of the gateway what each check asks of the request, the
-line of the contract that says so, and its verdict. It works on the contracts in this program
-and calls nobody; of the URL only path and query count. What it is not told (a token, a body)
+line of the contract that says so, and its verdict. It works on the contracts in this program,
+and with --contract on that of an adopted service, and calls nobody; of the URL only path and query count. What it is not told (a token, a body)
 stays undecided, and what depends on the running gateway is marked so. A token is read, not
 verified.
 
@@ -54,6 +56,7 @@ the check that refused. The log is read from --log or from standard input.
 It exits 0 when nothing refuses or the request was found, and 1 when a check refuses.`,
 		Example: `  fountain explain GET '/sequence/v1/scopes/hamlet/spokenWord/elements?limit=500'
   fountain explain POST /kms/v1/users --as-me --body-file user.json --header Content-Type:application/json
+  fountain explain DELETE /notes/v1/notes/1 --contract notes.yaml --as-me
   fountain explain req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --log gateway.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 && len(args) != 2 {
@@ -63,7 +66,9 @@ It exits 0 when nothing refuses or the request was found, and 1 when a check ref
 		},
 		RunE: o.run,
 	}
-	o.flags(cmd)
+	o.connection.flags(cmd)
+	cmd.Flags().StringVar(&o.contract, "contract", "", "the OpenAPI document of an adopted service, whose operations are explained too")
+	o.document.flags(cmd)
 	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
 	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header of the request, NAME:VALUE; may be repeated")
 	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "the body of the request is in this file, - for standard input")
@@ -83,7 +88,7 @@ func (o *explaining) run(cmd *cobra.Command, args []string) error {
 			return usagef("--%s goes with a method and a URL", name)
 		}
 	}
-	e, err := explain.New()
+	e, err := o.explainer()
 	if err != nil {
 		return err
 	}
@@ -94,6 +99,25 @@ func (o *explaining) run(cmd *cobra.Command, args []string) error {
 		return usagef("--log goes with the id of a request")
 	}
 	return o.request(cmd, e, args[0], args[1])
+}
+
+// explainer knows the family's contracts, and that of an adopted service when one is given.
+func (o *explaining) explainer() (*explain.Explainer, error) {
+	if o.contract == "" {
+		if o.name != "" || len(o.with)+len(o.open) > 0 {
+			return nil, usagef("--name, --with and --public go with --contract")
+		}
+		return explain.New()
+	}
+	a, err := o.read(o.contract)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := compiled(a)
+	if err != nil {
+		return nil, err
+	}
+	return explain.New(c)
 }
 
 // request explains a method and a URL.

@@ -49,6 +49,9 @@ type gate struct {
 func (g *gate) stations() httpserver.Stations {
 	s := httpserver.Checks(g.verifier)
 	s.PreauthLimit = func(x *httpserver.Exchange) error {
+		if err := g.atItsOrigin(x); err != nil {
+			return err
+		}
 		x.Code = x.Request.Header.Get("X-Otp")
 		x.Request.Header.Del("X-Otp") // nobody behind the gateway sees a code
 		return g.limits.Preauth(x)
@@ -65,7 +68,7 @@ func (g *gate) stations() httpserver.Stations {
 		if err != nil {
 			return err
 		}
-		return forItAlone(x)
+		return auth.ForItAlone(x.Principal, x.Operation)
 	}
 	s.SubjectLimit = g.limits.Subject
 	s.Target = g.awaitTarget
@@ -83,17 +86,8 @@ func (g *gate) handler() http.Handler {
 			Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
 			Tracer: g.config.Tracer,
 		},
-		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer)...), CORS: g.cors, Routes: g.members, Stations: g.stations(),
+		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer, g.config.MembersOrigin)...), CORS: g.cors, Routes: g.members, Stations: g.stations(),
 	})
-}
-
-// forItAlone refuses a token that is also for other services where it would be handed to a service of others: that could use it there.
-func forItAlone(x *httpserver.Exchange) error {
-	if x.Operation.Mount == "" || x.Principal == nil || len(x.Principal.Audience) == 1 {
-		return nil
-	}
-	return problem.New(problem.InvalidToken, "This service takes tokens that are for it alone: ask for one with resource="+x.Operation.Word+".").
-		WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`)
 }
 
 // awaitTarget lets a request for a service wait while that is being restarted. It refuses an operation against whose contract nothing can be checked.

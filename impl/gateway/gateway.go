@@ -51,6 +51,9 @@ type Config struct {
 	SequenceURL  string   `env:"SEQUENCE_URL"`
 	CORSOrigins  []string `env:"CORS_ORIGINS"`  // of pages that may call from a browser, scheme://host[:port]; none by default
 	ContractsDir string   `env:"CONTRACTS_DIR"` // with a folder for each adopted service that the kms does not keep; none by default
+	// MembersOrigin is an origin of the adopted services' own, https://apps.example.org: they are reached there alone, and the family nowhere there. ""
+	// has them in the family's origin, where their answers are sandboxed.
+	MembersOrigin string `env:"MEMBERS_ORIGIN"`
 	// UpstreamAllow says where the targets of adopted services may be: entries of package egress. Nowhere by default.
 	UpstreamAllow []string `env:"UPSTREAM_ALLOW"`
 	// UpstreamDeny are host:port of the family's listeners and stores beside those that the configuration names: no adopted service is there.
@@ -75,6 +78,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.egress(targets).Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("UPSTREAM_ALLOW: %w", err))
+	}
+	if err := c.validateMembersOrigin(); err != nil {
+		errs = append(errs, fmt.Errorf("MEMBERS_ORIGIN: %w", err))
 	}
 	if _, err := httpserver.NewCORS(c.CORSOrigins); err != nil {
 		errs = append(errs, fmt.Errorf("CORS_ORIGINS: %w", err))
@@ -218,7 +224,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	g.shadows = member.NewShadows(g.members)
-	g.forwarder = forward.New(forward.Options{Upstreams: upstreams, Active: g.members.Active, Passed: g.shadows.Answer, Log: c.Log, Registerer: c.Registerer})
+	g.forwarder = forward.New(forward.Options{Upstreams: upstreams, Active: g.members.Active, OwnOrigin: c.MembersOrigin != "", Passed: g.shadows.Answer, Log: c.Log, Registerer: c.Registerer})
 	g.own = g.ownHandler(own)
 	return g, nil
 }

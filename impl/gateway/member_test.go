@@ -370,3 +370,49 @@ func TestMember_comesFromTheDirectory(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "notes")))
 	require.Eventually(t, func() bool { return status() == 404 }, 20*time.Second, 10*time.Millisecond, "it looks by itself")
 }
+
+// With an origin of their own members are reached there alone, and the family is not: then their answers may act there.
+func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
+	h := newHouseWith(t, func(c *Config) {
+		c.UpstreamAllow, c.MembersOrigin = []string{"127.0.0.0/8"}, "https://apps.example.test"
+		c.Hosts = []string{"fountain.example.test"}
+	})
+	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Set-Cookie", "a=b")
+		_, _ = w.Write([]byte("<p>"))
+	}))
+	t.Cleanup(stranger.Close)
+	h.stranger = stranger.URL
+	text := strings.ReplaceAll(notes, "headers: {Location", "headers: {X: {schema: {}}, Location")
+	text = strings.ReplaceAll(text, "'200': {description: All., content", "'200': {description: All., headers: {Set-Cookie: {schema: {type: string}}}, content")
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{h.definition(text)}))
+	at := func(host, path string) answer {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), "GET", h.gate.URL+path, nil)
+		require.NoError(t, err)
+		req.Host = host
+		req.Header.Set("Authorization", h.notesToken(nil))
+		res, err := http.DefaultTransport.RoundTrip(req)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		return answer{Response: res}
+	}
+	page := at("apps.example.test", "/notes/v2/notes")
+	require.Equal(t, 200, page.StatusCode)
+	require.Empty(t, page.Header.Values("Content-Security-Policy"))
+	require.Empty(t, page.Header.Values("Set-Cookie"))
+	require.Equal(t, "nosniff", page.Header.Get("X-Content-Type-Options"))
+	require.Equal(t, 421, at("fountain.example.test", "/notes/v2/notes").StatusCode)
+	require.Equal(t, 421, at("apps.example.test", "/docs").StatusCode)
+	require.Equal(t, 421, at("APPS.example.test.", "/gateway/v1/services").StatusCode)
+	require.Equal(t, 200, at("fountain.example.test", "/docs").StatusCode)
+	require.Equal(t, 200, at("apps.example.test", "/gateway/v1/health").StatusCode, "probes may come by any name")
+	for origin, good := range map[string]bool{
+		"https://apps.example.test": true, "https://fountain.example.test:8443": false, issuer: false, "apps.example.test": false, "https://a.test/": false, "ftp://a.test": false,
+	} {
+		c := Config{MembersOrigin: origin}
+		c.Hosts, c.Issuer = []string{"fountain.example.test"}, issuer
+		require.Equal(t, good, c.validateMembersOrigin() == nil, origin)
+	}
+}

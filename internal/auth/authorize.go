@@ -65,3 +65,12 @@ func Challenge(s *contract.StepUp) error {
 			`Bearer realm=%q, error="insufficient_user_authentication", error_description="A second factor is needed", acr_values=%q, max_age="%d"`, realm, s.ACR, seconds)).
 		WithAuthentication([]string{s.ACR}, s.MaxAge)
 }
+
+// ForItAlone refuses a token that is also for other services at an operation of a service of others, which could use it there. It is invalid_token
+// (401); nil where p is nil, because the operation is public.
+func ForItAlone(p *Principal, op *contract.Operation) error {
+	if op.Mount == "" || p == nil || len(p.Audience) == 1 {
+		return nil
+	}
+	return refusedToken("This service takes tokens that are for it alone: ask for one with resource="+op.Word+".", "it has several audiences")
+}

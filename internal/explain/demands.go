@@ -74,7 +74,11 @@ func (d *demands) authenticate() {
 		d.say("security", "public: no credentials are looked at")
 		return
 	}
-	d.say("security", "an access token for "+d.op.Word)
+	asks := "an access token for " + d.op.Word
+	if d.op.Mount != "" {
+		asks += " alone"
+	}
+	d.say("security", asks)
 	if d.op.Policy.APIKey {
 		d.say("x-fountain.apiKey", "an API key will do too: the gateway trades it for a token")
 	}

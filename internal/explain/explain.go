@@ -1,6 +1,6 @@
 // Package explain tells what the gateway will do with a request, and what the log knows of one: each check in the order of the stations, what
 // the contract asks there, the line of the contract that says it, and the verdict of the same code that the gateway runs. It works on the
-// embedded contracts alone and calls nobody, so what depends on a running gateway stays open.
+// embedded contracts and those that it is given, and calls nobody, so what depends on a running gateway stays open.
 package explain
 
 import (
@@ -13,18 +13,19 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Explainer knows the contracts of the family. It is safe for concurrent use.
+// Explainer knows the contracts of the family, and of adopted services. It is safe for concurrent use.
 type Explainer struct {
 	table      *contract.Table
-	operations map[string]*contract.Operation // by operationId
+	operations map[string]*contract.Operation // by the name that the log has for them
 }
 
-// New loads the embedded contracts.
-func New() (*Explainer, error) {
+// New loads the embedded contracts and joins those of adopted services with them.
+func New(adopted ...*contract.Contract) (*Explainer, error) {
 	contracts, err := contract.LoadAll()
 	if err != nil {
 		return nil, err
 	}
+	contracts = append(contracts, adopted...)
 	table, err := contract.NewTable(contracts...)
 	if err != nil {
 		return nil, fmt.Errorf("join the contracts: %w", err)
@@ -32,7 +33,7 @@ func New() (*Explainer, error) {
 	e := &Explainer{table: table, operations: map[string]*contract.Operation{}}
 	for _, c := range contracts {
 		for _, op := range c.Operations {
-			e.operations[op.ID] = op
+			e.operations[op.Label()] = op
 		}
 	}
 	return e, nil

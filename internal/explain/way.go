@@ -145,7 +145,7 @@ func (w *way) stations() httpserver.Stations {
 		Authenticate: w.authenticate,
 		Permit:       w.permit,
 		SubjectLimit: func(x *httpserver.Exchange) error { return counted(x, false) },
-		Target:       func(*httpserver.Exchange) error { return depends("whether the service can be reached") },
+		Target:       target,
 		Concurrency:  concurrency,
 		StepUp:       w.stepUp,
 		Media:        w.media,
@@ -178,8 +178,15 @@ func concurrency(x *httpserver.Exchange) error {
 	return depends("how many requests run at the moment")
 }
 
+func target(x *httpserver.Exchange) error {
+	if why := x.Operation.Unsupported; why != "" {
+		return problem.New(problem.Unsupported, "The gateway can't check requests of this operation: "+why+".")
+	}
+	return depends("whether the service can be reached")
+}
+
 func redeem(x *httpserver.Exchange) error {
-	if !x.Operation.AcceptsOTP() {
+	if !x.Operation.AcceptsOTP() || x.Operation.Mount != "" {
 		return nil
 	}
 	return depends("whether a code is sent in X-OTP; it is redeemed last")
@@ -205,7 +212,10 @@ func (w *way) authenticate(x *httpserver.Exchange) error {
 		return err
 	}
 	x.Principal, w.said.Token = token.Principal, newToken(token.Principal)
-	return token.Check(x.Operation.Word, w.request.Now)
+	if err := token.Check(x.Operation.Word, w.request.Now); err != nil {
+		return err
+	}
+	return auth.ForItAlone(token.Principal, x.Operation)
 }
 
 const unknownCaller = "who calls is not known"

@@ -20,14 +20,19 @@ type Hosts struct {
 func NewHosts(anyIP bool, names ...string) *Hosts {
 	h := &Hosts{names: map[string]bool{}, anyIP: anyIP}
 	for _, name := range names {
-		if u, err := url.Parse(name); err == nil && u.Host != "" {
-			name = u.Host
-		}
-		if name = hostname(name); name != "" {
+		if name = Hostname(name); name != "" {
 			h.names[name] = true
 		}
 	}
 	return h
+}
+
+// Hostname returns the name of a host, a host with a port, or a URL, as hosts are compared: in lower case, without port, brackets and final dot.
+func Hostname(name string) string {
+	if u, err := url.Parse(name); err == nil && u.Host != "" {
+		name = u.Host
+	}
+	return hostname(name)
 }
 
 // hostname returns the name of a Host header without its port, its brackets and the final dot, in lower case.

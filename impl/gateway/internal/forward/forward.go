@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Upstreams *upstream.Set
 	Active    func(member string) bool // whether an operator lets the member answer with media types that a browser runs; nil: none may
+	OwnOrigin bool                     // members are reached in an origin of their own, where their answers may act
 	// Passed is told every whole answer that a client has got of a member; nil: nobody is.
 	Passed     func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 	Log        *slog.Logger
@@ -33,15 +34,19 @@ type Options struct {
 type Forwarder struct {
 	upstreams *upstream.Set
 	judge     *judge
+	confines  bool
 	passed    func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 }
 
 // New makes a Forwarder.
 func New(o Options) *Forwarder {
-	if o.Active == nil {
+	switch {
+	case o.OwnOrigin:
+		o.Active = func(string) bool { return true }
+	case o.Active == nil:
 		o.Active = func(string) bool { return false }
 	}
-	return &Forwarder{upstreams: o.Upstreams, judge: newJudge(o), passed: o.Passed}
+	return &Forwarder{upstreams: o.Upstreams, judge: newJudge(o), passed: o.Passed, confines: !o.OwnOrigin}
 }
 
 // Await lets a request wait for a service that is being restarted, before it takes a place or a code is redeemed for it.
@@ -97,7 +102,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
-	responseHeader(x.Writer.Header(), x.Operation, res)
+	f.responseHeader(x.Writer.Header(), x.Operation, res)
 	if x.Request.Method != http.MethodHead && res.Status != http.StatusNoContent && res.Status != http.StatusNotModified {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}

@@ -104,7 +104,7 @@ var limits = map[string]bool{"Ratelimit": true, "Ratelimit-Policy": true}
 
 // responseHeader puts what the client may know of a service's header into the answer. What the gateway says of storing the answer holds,
 // unless the contract leaves that to the service.
-func responseHeader(to http.Header, op *contract.Operation, res *upstream.Response) {
+func (f *Forwarder) responseHeader(to http.Header, op *contract.Operation, res *upstream.Response) {
 	status := res.Status
 	_, decided := to["Cache-Control"]
 	for name, values := range res.Header {
@@ -123,6 +123,6 @@ func responseHeader(to http.Header, op *contract.Operation, res *upstream.Respon
 		to[name] = values
 	}
 	if op.Mount != "" {
-		confine(to, op, res)
+		confine(to, op, res, f.confines)
 	}
 }

@@ -86,8 +86,10 @@ func relocate(reference string, op *contract.Operation, from *url.URL) string {
 }
 
 // confine says how a browser is to take a member's answer, and where what it refers to is.
-func confine(to http.Header, op *contract.Operation, res *upstream.Response) {
-	to["Content-Security-Policy"] = sandboxed
+func confine(to http.Header, op *contract.Operation, res *upstream.Response, sandbox bool) {
+	if sandbox {
+		to["Content-Security-Policy"] = sandboxed
+	}
 	for _, name := range located {
 		if values := res.Header[name]; len(values) == 1 {
 			to[name] = []string{relocate(values[0], op, res.From())}

@@ -45,11 +45,24 @@ type KMS struct {
 	known      map[string]said // by name
 }
 
-// said is a definition with the version of its row.
+// said is a definition with what tells it from another one. A version alone does not: it is another's after a backup of the kms was restored.
 type said struct {
-	version    int64
-	status     kms.ContractStatus
+	edition    edition
 	definition Definition
+}
+
+type edition struct {
+	version        int64
+	digest, shadow string
+	status         kms.ContractStatus
+}
+
+func editionOf(c kms.Contract) edition {
+	e := edition{version: c.Version, digest: c.Digest, status: c.Status}
+	if c.Shadow != nil {
+		e.shadow = c.Shadow.Digest
+	}
+	return e
 }
 
 // NewKMS returns a source over the kms. changed tells it to read again; Announce fills it.
@@ -140,7 +153,7 @@ func (k *KMS) read(ctx context.Context) error {
 	var failed error
 	for _, c := range listed {
 		one, known := k.known[c.Name]
-		if !known || one.version != c.Version || one.status != c.Status {
+		if !known || one.edition != editionOf(c) {
 			read, err := k.get(ctx, c.Name)
 			switch {
 			case errors.Is(err, errGone):
@@ -194,7 +207,7 @@ func (k *KMS) get(ctx context.Context, name string) (said, error) {
 	if c.Shadow != nil && c.Contract.Shadow != nil {
 		d.Shadow = &Text{File: c.Shadow.File, Files: texts(c.Shadow.Files), Public: c.Contract.Shadow.Public}
 	}
-	return said{version: c.Contract.Version, status: c.Contract.Status, definition: d}, nil
+	return said{editionOf(c.Contract), d}, nil
 }
 
 func texts(files []kms.ContractFile) map[string][]byte {
@@ -226,7 +239,7 @@ func (k *KMS) ask(ctx context.Context, into any, call func(kms.RequestEditorFn) 
 	case http.StatusOK:
 	case http.StatusNotFound:
 		return errGone
-	case http.StatusUnauthorized:
+	case http.StatusUnauthorized, http.StatusForbidden: // a token of before an upgrade has not the scope yet
 		k.credential.Forget(kmsWord)
 		fallthrough
 	default:
