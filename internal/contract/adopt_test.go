@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -106,6 +107,8 @@ paths:
     post: {operationId: feed, security: [{oauth: ['pets:feed'], code: []}], responses: {}}
     put: {operationId: change, security: [{other: []}], responses: {}}
     delete: {operationId: free, security: [{}, {oauth: ['pets:feed']}], responses: {}}
+    patch: {operationId: both, security: [{oauth: ['pets:feed'], other: []}], responses: {}}
+    options: {operationId: rare, security: [{oauth: ['pets:rare']}], responses: {}}
 `
 	c, warnings := adopt(t, document)
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, c.Operation("list").Requirements)
@@ -113,7 +116,11 @@ paths:
 	require.Equal(t, &StepUp{ACR: ACRSecondFactor, MaxAge: AdoptedStepUpAge * time.Second, For: []string{"user"}}, c.Operation("feed").Policy.StepUp)
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:write"}}}, c.Operation("change").Requirements, "an alternative that does not hold opens nothing")
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:feed"}}}, c.Operation("free").Requirements, "no credentials are no alternative")
-	require.Equal(t, 3, kinds(warnings)[WarnSecurity], warnings)
+	require.Equal(t, []Requirement{{Scopes: []string{"pets:feed"}}}, c.Operation("both").Requirements, "a token stands for the other scheme beside it")
+	require.Equal(t, []Requirement{{Scopes: []string{"pets:rare"}}}, c.Operation("rare").Requirements, "a scope that is not listed is asked for")
+	require.Contains(t, c.Scopes, "pets:rare")
+	require.Equal(t, 2, kinds(warnings)[WarnSecurity], warnings)
+	require.Contains(t, warnings[1].String(), "(and 1 more like it)")
 	foreign, _ := adopt(t, strings.ReplaceAll(document, "'pets:read'", "'kms:read'"))
 	require.Equal(t, []Requirement{{Scopes: []string{"pets:read"}}}, foreign.Operation("list").Requirements, "scopes of others are never asked for")
 	require.NotContains(t, foreign.Scopes, "kms:read")
@@ -170,6 +177,33 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 	}
 	_, _, err := Adopt(Adoption{Name: "pets", File: "other.yaml", Files: files})
 	require.ErrorContains(t, err, "not among the files")
+}
+
+func TestAdopt_givesNobodyAPathOrAScopeOfTheFamily(t *testing.T) {
+	family, err := LoadAll()
+	require.NoError(t, err)
+	var names []string
+	for _, c := range family {
+		names = append(names, c.Word)
+		for scope := range c.Scopes {
+			prefix, _, _ := strings.Cut(scope, ":")
+			names = append(names, prefix)
+		}
+		for _, op := range c.Operations {
+			names = append(names, strings.Split(op.Path, "/")[1])
+		}
+	}
+	for _, name := range names {
+		_, _, err := Adopt(Adoption{Name: name, File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets)}})
+		require.Error(t, err, name)
+	}
+}
+
+func TestAdopt_tellsTheWayWhereALineIsNoPlace(t *testing.T) {
+	text := `{"openapi":"3.0.3","info":{"title":"Pets","version":"1.0.0","description":"` + strings.Repeat("x", longLine) + `"},"paths":{"/pets":{"get":{"operationId":"list","parameters":[{"name":"a","in":"body"}]}}}}`
+	_, warnings, err := Adopt(Adoption{Name: "pets", File: "pets.json", Files: map[string][]byte{"pets.json": []byte(text)}})
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(warnings), "pets.json:1 (/paths/~1pets/get): GET /pets: requests are answered with 501: pets.json:1 (/paths/~1pets/get/parameters/0): a parameter needs")
 }
 
 func TestAdopt_takesServersOfAnyForm(t *testing.T) {
@@ -368,6 +402,9 @@ func TestAdopt_readsYAMLWithinBounds(t *testing.T) {
 	}
 	_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: files})
 	require.ErrorContains(t, err, "at most 32")
+	half := []byte("x: [" + strings.Repeat("a,", maxElements/2) + "]\n")
+	_, _, err = Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(plainPets), "a.yaml": half, "b.yaml": half}})
+	require.ErrorContains(t, err, "values together")
 	var many strings.Builder
 	for i := range MaxOperations + 1 {
 		fmt.Fprintf(&many, "  /p%d: {get: {responses: {}}}\n", i)
@@ -514,4 +551,35 @@ func TestAdopt_joinsTheFamilysTable(t *testing.T) {
 	path := family[0].Operations[plain].Path
 	require.NoError(t, table.Match("GET", path, &m))
 	require.Error(t, table.Match("GET", path+"/", &m), "a slash more is another path there, as ever")
+}
+
+func TestAdopt_takesWhatTheStrictCompilerTakes(t *testing.T) {
+	doc, _, err := LoadModel(sampleFiles, "sample")
+	require.NoError(t, err)
+	files := map[string][]byte{}
+	for _, name := range []string{"sample.yaml", "common.yaml"} {
+		files[name], err = fs.ReadFile(sampleFiles, name)
+		require.NoError(t, err)
+	}
+	lenient, _, err := Adopt(Adoption{Name: "other", File: "sample.yaml", Files: files})
+	require.NoError(t, err)
+	strict, g := sample(t), newGenerator(17)
+	taken := 0
+	for _, op := range strict.Operations {
+		body := doc.Paths.Value(op.template).GetOperation(op.Method).RequestBody
+		if body == nil || body.Value.Content["application/json"] == nil {
+			continue
+		}
+		other := lenient.Operation(op.ID)
+		require.Empty(t, other.Unsupported)
+		for range 3000 {
+			text := g.text(body.Value.Content["application/json"].Schema)
+			if op.CheckBody("application/json", text) != nil {
+				continue
+			}
+			taken++
+			require.NoError(t, other.CheckBody("application/json", text), "%s: %s", op.ID, text)
+		}
+	}
+	require.Greater(t, taken, 3000)
 }

@@ -168,7 +168,8 @@ func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]s
 	if m == nil {
 		return nil, nil, refuse("mediaType", "must be "+strings.Join(op.body.types(), " or "))
 	}
-	if charset := parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && (m.kind == mediaJSON || m.kind == mediaForm || m.kind == mediaText && m.schema != nil) {
+	text := m.kind == mediaJSON || m.kind == mediaForm || m.kind == mediaText && m.schema != nil
+	if charset := parameters["charset"]; text && charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return nil, nil, refuse(string(RuleCharset), "must have the charset utf-8 or none")
 	}
 	return m, parameters, nil
@@ -223,8 +224,9 @@ func (c *checker) adoptedForm(m *mediaContract) {
 	fields := &branch{}
 	for _, one := range c.pairs {
 		name := one.name
-		if i := strings.IndexByte(name, '['); i > 0 && memberOf(m.schema, name) == nil && textTypes(memberOf(m.schema, name[:i]))&(typeArray|typeObject) != 0 {
-			if fields.put("["+name[:i]+"]"+name[i:], one.value) {
+		if i := strings.IndexByte(name, '['); i > 0 && memberOf(m.schema, name) == nil {
+			structured := textTypes(memberOf(m.schema, name[:i]))&(typeArray|typeObject) != 0
+			if structured && fields.put("["+name[:i]+"]"+name[i:], one.value) {
 				continue
 			}
 		}
@@ -257,7 +259,7 @@ func (b *values) field(m *mediaContract, one *branch) bool {
 	case len(one.texts) == 1 && types&typeArray != 0 && encoding.separator() != "":
 		b.listOf(s, strings.Split(one.texts[0], encoding.separator()))
 		return true
-	case len(one.texts) == 1 && types&typeString == 0 && types&(typeObject|typeArray) != 0:
+	case len(one.texts) == 1 && (types&typeString == 0 && types&(typeObject|typeArray) != 0 || slices.Contains(encoding.types, "application/json")):
 		var inner tape // objects are written as JSON unless encoding says otherwise (OpenAPI 3.0.3, "Encoding Object")
 		if text := one.texts[0]; (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) && inner.read([]byte(text)) == nil {
 			b.graft(&inner)

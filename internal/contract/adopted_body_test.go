@@ -126,6 +126,7 @@ func uploads() (fits, not map[string][][4]string) {
 			"JSON without its type": {goodFile, {"meta", "", "", `{"name":"a"}`}},
 			"an integer":            with([4]string{"count", "", "", "7"}),
 			"a list of one":         with([4]string{"tags", "", "", "a"}),
+			"a list of one digit":   with([4]string{"tags", "", "", "7"}),
 			"a list":                with([4]string{"tags", "", "", "a"}, [4]string{"tags", "", "text/plain", "b"}),
 			"a list as JSON":        with([4]string{"tags", "", "application/json", `["a","b"]`}),
 			"several files":         with([4]string{"images", "1.png", "image/png", "x"}, [4]string{"images", "2.png", "", "y"}),

@@ -36,7 +36,15 @@ func (b *adopter) finish(c *Contract) {
 			s.adopted.broken = wrong(s.adopted.at, "one value would be held against more than %d schemas", maxComposition)
 		}
 	}
+	for _, s := range b.all {
+		s.discriminator.settle(s)
+	}
 	b.spread()
+	defer func() {
+		for _, s := range b.all {
+			s.adopted.at = nil // the text is not needed any more
+		}
+	}()
 	for _, op := range c.Operations {
 		for _, one := range op.all() {
 			b.finishOperation(one)
@@ -69,6 +77,9 @@ func (b *adopter) measure(s *schema) int {
 		texts = textsOf(s)
 	}
 	a.work, a.texts = work, texts
+	if e := a.at; e != nil {
+		a.binary = e.get("format").str() == "binary" || e.get("contentMediaType") != nil && e.get("contentEncoding") == nil
+	}
 	return work
 }
 
@@ -76,11 +87,15 @@ func (b *adopter) measure(s *schema) int {
 const anyText = typeBoolean | typeInteger | typeNumber | typeString | typeArray | typeObject | typeNull
 
 // maxFlat bounds the work of flat.
-const maxFlat = 1000
+const maxFlat = 200
 
 // flat returns s and the schemas that it joins by allOf, anyOf and oneOf, each once.
 func (s *schema) flat() []*schema {
+	if known := s.adopted.flattened.Load(); known != nil {
+		return *known
+	}
 	all := []*schema{s}
+	defer func() { s.adopted.flattened.Store(&all) }()
 	for i := 0; i < len(all) && len(all) < maxFlat; i++ {
 		for _, list := range [][]*schema{all[i].allOf, all[i].anyOf, all[i].oneOf} {
 			for _, part := range list {

@@ -76,6 +76,10 @@ func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []
 	return all
 }
 
+// gatewayHeaders frame messages or carry credentials: they are never a parameter.
+var gatewayHeaders = []string{"connection", "content-length", "cookie", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+	"te", "trailer", "transfer-encoding", "upgrade", "x-otp"}
+
 // parameter compiles one; nil when OpenAPI says that it is ignored.
 func (b *adopter) parameter(at *element) (*parameter, error) {
 	e, err := b.deref(at)
@@ -87,6 +91,10 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		return nil, wrong(e, "a parameter needs a name, and in: path, query, header or cookie")
 	}
 	if in == "header" && slices.ContainsFunc(ignoredHeaders, func(h string) bool { return strings.EqualFold(h, name) }) {
+		return nil, nil
+	}
+	if in == "header" && slices.Contains(gatewayHeaders, strings.ToLower(name)) {
+		b.warn(WarnParameter, e, "", "header %s is between the gateway and its neighbours; the service does not get it from callers", shortened(name))
 		return nil, nil
 	}
 	p := &parameter{name: name, in: in, canonical: textproto.CanonicalMIMEHeaderKey(name), required: e.get("required").is(true),
@@ -106,7 +114,8 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		if kind, _ := kindOf(strings.ToLower(content.names[0])); kind == mediaJSON {
 			p.style.name = "json"
 		} else {
-			b.warn(WarnParameter, content, "describe it by a schema", "parameter %s is written as %s; it is read as text", shortened(name), shortened(content.names[0]))
+			b.warn(WarnParameter, content, "describe it by a schema",
+				"parameter %s is written as %s; it is read as text", shortened(name), shortened(content.names[0]))
 		}
 	}
 	if described == nil {
@@ -185,9 +194,6 @@ func (op *Operation) ownParameters(r *http.Request, m *Match) error {
 
 func (c *checker) adoptedHeader(p *parameter, r *http.Request) bool {
 	lines := r.Header[p.canonical]
-	if p.canonical == "Host" {
-		lines = []string{r.Host}
-	}
 	if len(lines) == 0 || p.style.plain {
 		return c.sentHeader(p, lines)
 	}
@@ -294,7 +300,7 @@ func (c *checker) oneText(p *parameter, text string) {
 		return
 	}
 	types := textTypes(p.schema)
-	scalar, list, object := types&^(typeArray|typeObject) != 0, types&typeArray != 0, types&typeObject != 0
+	scalar, list, object := types&^(typeArray|typeObject|typeNull) != 0 || types == typeNull, types&typeArray != 0, types&typeObject != 0
 	c.checkReadings(p.name, p.schema, func(b *values) bool {
 		if list && (scalar || object) {
 			b.listChoice = true

@@ -60,6 +60,7 @@ func TestAdoptedParameters_areReadInTheirStyles(t *testing.T) {
 		{`{name: a, in: query, content: {application/json: {schema: ` + point + `}}}`, []string{"/p?a=%7B%22x%22:1%7D"}, []string{"/p?a=%7B%22x%22:1", "/p?a=%7B%7D", "/p?a=1"}},
 		{`{name: a, in: query, schema: {oneOf: [{type: integer}, {type: string, pattern: "^v"}]}}`, []string{"/p?a=7", "/p?a=v7"}, []string{"/p?a=x"}},
 		{`{name: a, in: query, schema: {anyOf: [{type: string, maxLength: 2}, {type: array, items: {type: string, maxLength: 3}}]}}`, []string{"/p?a=12", "/p?a=abc", "/p?a=abc&a=d"}, []string{"/p?a=abcd", "/p?a=a&a=abcd"}},
+		{`{name: a, in: query, schema: {anyOf: [{type: integer, maximum: 5}, {type: string, minLength: 2}]}}`, []string{"/p?a=5", "/p?a=77"}, []string{"/p?a=7"}},
 		{`{name: a, in: query, schema: {type: string, nullable: true, enum: ["1", "2"]}}`, []string{"/p?a=1"}, []string{"/p?a=3"}},
 		{`{name: a, in: query, schema: {}}`, []string{"/p?a=1", "/p?a=x"}, []string{"/p?a=%zz"}},
 		{`{name: "a[]", in: query, schema: ` + numbers + `}`, []string{"/p?a[]=1&a[]=2", "/p?a%5B%5D=1"}, []string{"/p?a[]=x"}},
@@ -114,6 +115,17 @@ func TestAdoptedParameters_ofHeadersAndCookies(t *testing.T) {
 	require.Error(t, sent(c, "/p", "X-N: 1", "Cookie: c=x"))
 	require.Error(t, sent(c, "/p", "X-N: 1", "Cookie: c=1; c=2"))
 	require.Error(t, sent(c, "/p", "X-N: 1", "Cookie: cs=x"))
+}
+
+func TestAdoptedParameters_areNeverWhatFramesAMessageOrCarriesCredentials(t *testing.T) {
+	var all []string
+	for _, name := range append([]string{"Accept", "Content-Type", "Authorization", "X-Plain"}, gatewayHeaders...) {
+		all = append(all, `{name: `+name+`, in: header, required: true, schema: {type: integer}}`)
+	}
+	c, warnings := parametersOf(t, "/p", strings.Join(all, ", "))
+	require.Equal(t, []string{"X-Plain"}, c.Operation("find").RequestHeaders(), "the gateway forwards what is declared")
+	require.NoError(t, sent(c, "/p", "X-Plain: 1", "Cookie: a=b"))
+	require.Equal(t, len(gatewayHeaders), kinds(warnings)[WarnParameter])
 }
 
 func TestAdoptedParameters_tellWhereAndWhich(t *testing.T) {

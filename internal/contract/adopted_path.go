@@ -17,7 +17,8 @@ func (b *adopter) basePath() string {
 	}
 	base, err := serverPath(servers[0])
 	if err != nil {
-		b.warn(WarnServer, servers[0], "write a url whose path is plain, such as https://api.example.com/v1", "the path of the first server cannot be read: %v; the base path is /", err)
+		b.warn(WarnServer, servers[0], "write a url whose path is plain, such as https://api.example.com/v1",
+			"the path of the first server cannot be read: %v; the base path is /", err)
 	}
 	others := map[string]bool{base: true}
 	for _, other := range servers[1:] {
@@ -26,7 +27,8 @@ func (b *adopter) basePath() string {
 		}
 	}
 	if len(others) > 1 {
-		b.warn(WarnServer, servers[0], "put the server whose path holds first", "the servers have %d different paths; the first one holds: %s", len(others), base+"/")
+		b.warn(WarnServer, servers[0], "put the server whose path holds first",
+			"the servers have %d different paths; the first one holds: %s", len(others), base+"/")
 	}
 	return base
 }
@@ -78,11 +80,13 @@ func (b *adopter) cleanPath(template string, at *element) string {
 	clean := template
 	if i := strings.IndexAny(clean, "#?"); i >= 0 {
 		clean = clean[:i]
-		b.warn(WarnPath, at, "write the path without it", "the path %s has a fragment or a query, which no request's path carries; it is read as %s", shortened(template), shortened(clean))
+		b.warn(WarnPath, at, "write the path without it",
+			"the path %s has a fragment or a query, which no request's path carries; it is read as %s", shortened(template), shortened(clean))
 	}
 	if !strings.HasPrefix(clean, "/") {
 		clean = "/" + clean
-		b.warn(WarnPath, at, "write /"+shortened(template), "the path %s does not begin with /; it is read as if it did", shortened(template))
+		b.warn(WarnPath, at, "write /"+shortened(template),
+			"the path %s does not begin with /; it is read as if it did", shortened(template))
 	}
 	return clean
 }

@@ -18,8 +18,8 @@ const (
 	patternTimeout = 50 * time.Millisecond
 )
 
-// pattern compiles a pattern of ECMA-262, which is not anchored unless it says so; nil when no engine can read it. RE2 has it where it can, in time that
-// grows with the text alone; what RE2 lacks is matched with backtracking, within patternTimeout.
+// pattern compiles a pattern of ECMA-262, which is not anchored unless it says so; nil when no engine can read it. RE2 has it where it can, in time
+// that grows with the text alone; what RE2 lacks is matched with backtracking, within patternTimeout.
 func (b *adopter) pattern(at *element) *pattern {
 	text := at.str()
 	if p, done := b.patterns[text]; done {

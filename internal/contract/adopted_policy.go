@@ -63,7 +63,8 @@ func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	return p, nil
 }
 
-// policy fills in the policy of an operation. Its errors are those of x-fountain, each with its place: what an operator sharpens must hold as it is said.
+// policy fills in the policy of an operation. Its errors are those of x-fountain, each with its place: what an operator sharpens must hold as it is
+// said.
 func (b *adopter) policy(op *Operation, item, o *element) error {
 	onPath, err := decodeAdoptedPolicy(item)
 	if err != nil {

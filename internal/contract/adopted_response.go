@@ -19,7 +19,8 @@ func (b *adopter) responses(op *Operation, e *element) {
 		}
 		answer, err := b.deref(at)
 		if err != nil || !statusForm.MatchString(status) {
-			b.warn(WarnResponse, at, "write a status such as 200, 4XX or default, and define what it refers to", "the answer %s of %s cannot be read; it is not checked", shortened(status), b.operation)
+			b.warn(WarnResponse, at, "write a status such as 200, 4XX or default, and define what it refers to",
+				"the answer %s of %s cannot be read; it is not checked", shortened(status), b.operation)
 			return
 		}
 		r := &responseContract{media: map[string]*mediaContract{}}

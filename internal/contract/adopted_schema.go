@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // adoptedSchema is what a schema of a document of others has beside what contracts of the family have: JSON Schema 2020-12, and null as a type like
@@ -35,9 +35,12 @@ type adoptedSchema struct {
 	asserts  bool    // some keyword of the above is there, so that the shorter way of check does not do
 	texts    typeSet // the types that a text of a parameter or a form may stand for
 	work     int     // of checking one value by composition; 0: not known yet
+	binary   bool    // a part with this schema is a file
 	again    bool    // the schema is part of itself: a value that is being held against it is not held against it within
 	forms    bool    // the schema, or one that it needs, compares canonical forms
 	repeated int64   // the most items that are compared with each other
+
+	flattened atomic.Pointer[[]*schema] // what flat has found
 }
 
 type patternProperty struct {
@@ -63,9 +66,11 @@ const (
 )
 
 // annotations are keywords beside a $ref that change nothing about which values fit.
-var annotations = []string{"$ref", "description", "title", "summary", "example", "examples", "default", "deprecated", "$comment", "readOnly", "writeOnly", "externalDocs", "xml"}
+var annotations = []string{"$ref", "description", "title", "summary", "example", "examples", "default", "deprecated", "$comment", "readOnly", "writeOnly",
+	"externalDocs", "xml"}
 
-// schema compiles a schema once. A schema that cannot be checked is told by its adoptedSchema.broken when all are compiled, so that others can refer to it.
+// schema compiles a schema once. That a schema cannot be checked is told by its adoptedSchema.broken, when all are compiled: others may refer to it
+// before.
 func (b *adopter) schema(e *element) (*schema, error) {
 	if e == nil {
 		return nil, nil
@@ -127,15 +132,15 @@ func (b *adopter) fillAdopted(s *schema, e *element) error {
 	b.fillAdoptedString(s, e)
 	err := errors.Join(b.fillValues(s, e), b.fillAdoptedArray(s, e), b.fillAdoptedObject(s, e), b.fillAdoptedComposition(s, e), b.fillConditions(s, e))
 	a := s.adopted
-	a.asserts = a.constant != nil || a.bounds != nil || a.prefixItems != nil || a.contains != nil || a.patternProperties != nil || a.propertyNames != nil ||
-		a.dependentRequired != nil || a.dependentSchemas != nil || a.when != nil || a.unevaluatedProperties != nil || a.unevaluatedItems != nil
+	a.asserts = a.constant != nil || a.bounds != nil || a.contains != nil || a.dependentRequired != nil || a.dependentSchemas != nil || a.when != nil ||
+		a.unevaluatedProperties != nil || a.unevaluatedItems != nil
 	return err
 }
 
 // laterKeywords warns of keywords that OpenAPI 3.0 does not have; they are checked all the same.
 func (b *adopter) laterKeywords(e *element) {
-	for _, keyword := range []string{"const", "prefixItems", "contains", "patternProperties", "propertyNames", "if", "dependentRequired", "dependentSchemas",
-		"unevaluatedProperties", "unevaluatedItems"} {
+	for _, keyword := range []string{"const", "prefixItems", "contains", "patternProperties", "propertyNames", "if", "dependentRequired",
+		"dependentSchemas", "unevaluatedProperties", "unevaluatedItems"} {
 		if at := e.get(keyword); at != nil {
 			b.warn(WarnVersion, at, "write openapi: 3.1.0", "%s is not of OpenAPI 3.0; it is checked all the same", keyword)
 		}
@@ -169,7 +174,8 @@ func (b *adopter) fillAdoptedTypes(s *schema, e *element) {
 			s.types |= typeNull
 		default:
 			s.types = 0
-			b.warn(WarnSchema, name, "write string, number, integer, boolean, array, object or no type", "%s is not a type; the type is not checked", shortened(name.text))
+			b.warn(WarnSchema, name, "write string, number, integer, boolean, array, object or no type",
+				"%s is not a type; the type is not checked", shortened(name.text))
 			return
 		}
 	}
@@ -435,134 +441,4 @@ func (b *adopter) fillNames(s *schema, e *element) error {
 		a.restMembers, a.closed, s.additional, s.closed = s.additional, s.closed, nil, false
 	}
 	return errors.Join(errs...)
-}
-
-func (b *adopter) fillAdoptedComposition(s *schema, e *element) error {
-	if ref := e.get("$ref"); ref != nil && ref.kind == elementString {
-		target, err := b.target(ref)
-		if err != nil {
-			return err
-		}
-		made, err := b.schema(target)
-		if err != nil {
-			return err
-		}
-		s.allOf = append(s.allOf, made)
-	}
-	for _, part := range []struct {
-		name string
-		to   *[]*schema
-	}{{"oneOf", &s.oneOf}, {"anyOf", &s.anyOf}, {"allOf", &s.allOf}} {
-		for i, one := range e.get(part.name).list() {
-			made, err := b.part(part.name+" "+strconv.Itoa(i), one)
-			if err != nil {
-				return err
-			}
-			*part.to = append(*part.to, made)
-		}
-	}
-	var err error
-	if s.not, err = b.part("not", e.get("not")); err != nil {
-		return err
-	}
-	s.say.oneOf, s.say.anyOf = sentence("fits none of the %d alternatives", len(s.oneOf)), sentence("fits none of the %d alternatives", len(s.anyOf))
-	s.composed = s.not != nil || len(s.oneOf)+len(s.anyOf)+len(s.allOf) > 0
-	b.fillAdoptedDiscriminator(s, e)
-	return b.dynamicReference(s, e)
-}
-
-// dynamicReference reads $dynamicRef as a $ref, which it is in a document without schemas of others, and warns of what is ignored.
-func (b *adopter) dynamicReference(s *schema, e *element) error {
-	if at := e.get("$dynamicRef"); at != nil && at.kind == elementString {
-		target, err := b.target(at)
-		if err != nil {
-			return err
-		}
-		made, err := b.schema(target)
-		if err != nil {
-			return err
-		}
-		s.allOf, s.composed = append(s.allOf, made), true
-	}
-	if at := e.get("$recursiveRef"); at != nil {
-		b.warn(WarnVersion, at, "write $ref", "$recursiveRef is not of OpenAPI 3; it is read as a $ref to the next schema around it with $recursiveAnchor")
-		for i := len(b.open) - 1; i >= 0; i-- {
-			if b.open[i].get("$recursiveAnchor").is(true) {
-				s.allOf, s.composed = append(s.allOf, b.schemas[b.open[i]]), true
-				break
-			}
-		}
-	}
-	return nil
-}
-
-func (b *adopter) fillConditions(s *schema, e *element) error {
-	var err error
-	if s.adopted.when, err = b.part("if", e.get("if")); err != nil || s.adopted.when == nil {
-		return err
-	}
-	if s.adopted.then, err = b.part("then", e.get("then")); err != nil {
-		return err
-	}
-	s.adopted.other, err = b.part("else", e.get("else"))
-	return err
-}
-
-// elsewhere is the choice of a discriminator's value that names no alternative of this list: the value is held against all of them.
-const elsewhere = -1
-
-// fillAdoptedDiscriminator reads a discriminator: by its mapping, and by the names of the alternatives. It never widens what the alternatives allow.
-func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
-	at := e.get("discriminator")
-	alternatives := e.get("oneOf").list()
-	if len(alternatives) == 0 {
-		alternatives = e.get("anyOf").list()
-	}
-	name := at.get("propertyName").str()
-	if at != nil && at.kind == elementString {
-		name = at.text
-	}
-	if at == nil || len(alternatives) == 0 || name == "" {
-		return // on a schema without alternatives it is for those who generate code
-	}
-	d := &discriminator{property: name, choice: map[string]int{}}
-	places := make([]*element, len(alternatives))
-	for i, one := range alternatives {
-		ref := one.get("$ref")
-		places[i], _ = b.deref(one)
-		if ref == nil {
-			d.unnamed = true
-			continue
-		}
-		d.choice[lastSegment(ref.str())] = i
-	}
-	at.get("mapping").each(func(value string, target *element) {
-		i := elsewhere
-		if found := b.mapped(target); found != nil {
-			i = slices.Index(places, found)
-		}
-		if i == elsewhere {
-			b.warn(WarnDiscriminator, target, "name one of the alternatives", "the mapping of %s names none of the alternatives; such values are held against all of them", shortened(value))
-		}
-		d.choice[value] = i
-	})
-	s.discriminator = d
-}
-
-// mapped returns the schema that a mapping's target names: by a reference, or by its name under components.
-func (b *adopter) mapped(target *element) *element {
-	text := target.str()
-	if text == "" {
-		return nil
-	}
-	if found := target.file.root.get("components", "schemas", text); found != nil {
-		found, _ = b.deref(found)
-		return found
-	}
-	found, err := b.lookUp(target.file, text)
-	if err != nil {
-		return nil
-	}
-	found, _ = b.deref(found)
-	return found
 }

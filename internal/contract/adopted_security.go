@@ -86,7 +86,8 @@ func (b *adopter) requirements(op *Operation, o *element) {
 			b.mentioned[op.ID], op.Public = true, true
 			return
 		}
-		b.warn(WarnSecurity, said, "accept it by its name, "+shortened(op.ID)+", to leave it open", "%s is open in the document; a token is required all the same", b.operation)
+		b.warn(WarnSecurity, said, "accept it by its name, "+shortened(op.ID)+", to leave it open",
+			"%s is open in the document; a token is required all the same", b.operation)
 	}
 	for _, alternative := range said.list() {
 		if r, ok := b.requirement(alternative); ok && b.security.kinds != nil {
@@ -113,7 +114,20 @@ func (b *adopter) requirements(op *Operation, o *element) {
 	sort.SliceStable(op.Requirements, func(i, j int) bool { return !op.Requirements[i].OTP && op.Requirements[j].OTP })
 }
 
-// requirement reads one alternative; false when it would ask for no token, or for a scheme or scope that does not hold.
+// ownScope reports whether a scope is the member's. One that the document does not list is asked for all the same.
+func (b *adopter) ownScope(scope string) bool {
+	verb, own := strings.CutPrefix(scope, b.adoption.Name+":")
+	if own = own && scopeVerb.MatchString(verb); !own {
+		return false
+	}
+	if _, listed := b.made.Scopes[scope]; !listed {
+		b.made.Scopes[scope] = ""
+	}
+	return true
+}
+
+// requirement reads one alternative; false when it would ask for no token, or for a scope of others. Schemes beside the member's own are replaced by
+// its token.
 func (b *adopter) requirement(alternative *element) (r Requirement, ok bool) {
 	withToken, held := false, true
 	alternative.each(func(name string, scopes *element) {
@@ -121,18 +135,16 @@ func (b *adopter) requirement(alternative *element) (r Requirement, ok bool) {
 		case schemeOAuth:
 			withToken = true
 			for _, scope := range scopes.list() {
-				_, known := b.made.Scopes[scope.str()]
-				held = held && known
+				held = b.ownScope(scope.str()) && held
 				r.Scopes = append(r.Scopes, scope.str())
 			}
 		case schemeOTP:
 			r.OTP = true
-		default:
-			held = false
 		}
 	})
 	if b.security.kinds != nil && (!withToken || !held) {
-		b.warn(WarnSecurity, alternative, "name the oauth2 scheme with scopes that it lists", "an alternative of security does not hold: it asks for no token, or for a scheme or a scope that is not known")
+		b.warn(WarnSecurity, alternative, "name the oauth2 scheme with scopes of "+b.adoption.Name,
+			"an alternative of security does not hold: it asks for no token of the member's own scopes")
 	}
 	sort.Strings(r.Scopes)
 	return r, withToken && held

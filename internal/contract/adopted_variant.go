@@ -7,8 +7,11 @@ import (
 	"strings"
 )
 
-// Documents tell several uses of one path apart by a fragment or a query in it, /files/{id}#add_shared_link, which no router can see. Such operations are
-// variants of the one that has the path alone: parameters fit when they fit one of the variants, and so does a body.
+// Documents tell several uses of one path apart by a fragment or a query in it, /files/{id}#add_shared_link, which no router can see. Such operations
+// are variants of the one that has the path alone: parameters fit when they fit one of the variants, and so does a body.
+
+// maxVariants is how many variants an operation may have, each of which a request may be held against.
+const maxVariants = 16
 
 // join makes an operation a variant of another one of the same method and path; false when what they ask of a caller differs. It returns the one that
 // stands for both: that whose path has no fragment and no query.
@@ -19,7 +22,7 @@ func join(first, second *Operation) (*Operation, bool) {
 	asked := func(op *Operation) []any {
 		return []any{op.Public, op.Requirements, op.Policy.Principals, op.Policy.Roles, op.Policy.StepUp, op.Policy.APIKey}
 	}
-	if !reflect.DeepEqual(asked(first), asked(second)) {
+	if !reflect.DeepEqual(asked(first), asked(second)) || len(first.variants)+len(second.variants) >= maxVariants {
 		return first, false
 	}
 	first.variants = append(first.variants, second)
@@ -61,8 +64,8 @@ func (op *Operation) withBody(header []string) *Operation {
 	return op
 }
 
-// anyBody returns the body of the operation or of its variants that asks least: one that is not required before one that is, and that before none, unless
-// all have none.
+// anyBody returns the body of the operation or of its variants that asks least: one that is not required before one that is, and that before none,
+// unless all have none.
 func (op *Operation) anyBody() *bodyContract {
 	var body *bodyContract
 	required := true

@@ -26,7 +26,7 @@ type Contract struct {
 	Mount      string            // "/<name>" of an adopted document, which its service does not know; "" of the family's own
 	Operations []*Operation      // sorted by ID
 	Scopes     map[string]string // every scope of the oauth2 scheme, with its description
-	Document   []byte            // the YAML text
+	Document   []byte            // the text: YAML, or JSON where an adopted document is so written
 
 	table *Table
 }

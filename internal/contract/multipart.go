@@ -30,8 +30,8 @@ type part struct {
 
 func newBytesReader(body []byte) io.Reader { return bytes.NewReader(body) }
 
-// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so is
-// one that the reader fails with.
+// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so
+// is one that the reader fails with.
 func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) error {
 	if boundary == "" || len(boundary) > 70 {
 		return malformedBody(RuleMultipart, "")
@@ -118,6 +118,9 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 			}
 			return one, malformedBody(fault.rule, joinPointer([]string{one.name}))
 		}
+		if kind != mediaJSON && one.json.tokens[0].kind < kindArray {
+			one.json = nil // one item of a list, as text
+		}
 	}
 	return one, nil
 }
@@ -136,14 +139,7 @@ func (s *schema) bytes() bool {
 	if s == nil {
 		return false
 	}
-	e := s.adopted.at
-	if e.get("format").str() == "binary" || e.get("contentMediaType") != nil && e.get("type").str() == "string" {
-		return true
-	}
-	if s.items != nil && s.types == typeArray {
-		return s.items.bytes()
-	}
-	return slices.ContainsFunc(s.flat()[1:], func(part *schema) bool { return part.adopted.at.get("format").str() == "binary" })
+	return slices.ContainsFunc(s.flat(), func(part *schema) bool { return part.adopted.binary || part.items != nil && part.items.adopted.binary })
 }
 
 // structured reports whether the values of s are objects or lists alone.
@@ -216,8 +212,8 @@ func (b *values) onePart(s *schema, one part) {
 	}
 }
 
-// StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody: bytes
-// and multipart/form-data of documents of others, and what StreamsBody says of the family's.
+// StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody:
+// bytes and multipart/form-data of documents of others, and what StreamsBody says of the family's.
 func (op *Operation) StreamsBodyOf(contentType string) bool {
 	if !op.adopted {
 		return op.StreamsBody()
@@ -230,9 +226,9 @@ func (op *Operation) StreamsBodyOf(contentType string) bool {
 	return err == nil && m.streams()
 }
 
-// CheckStream returns a reader of a body for which StreamsBodyOf is true, which checks what passes. It holds no more than the parts that are no files,
-// together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets it whole; the error then is
-// one of CheckBody. Close ends the check; it closes body.
+// CheckStream returns a reader of a body for which StreamsBodyOf is true, of a document of others, which checks what passes. It holds no more than the
+// parts that are no files, together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets
+// it whole; the error then is one of CheckBody. Close ends the check; it closes body.
 func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
 	header := []string{contentType}
 	m, parameters, err := op.withBody(header).adoptedMedia(header)

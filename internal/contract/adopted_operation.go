@@ -1,0 +1,181 @@
+package contract
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// adoptedMethods are those of a path item, in the order in which operations are compiled.
+var adoptedMethods = []string{"get", "head", "post", "put", "patch", "delete", "options", "trace"}
+
+// operations compiles every operation of the document.
+func (b *adopter) operations(c *Contract) error {
+	var errs []error
+	b.root.get("paths").each(func(template string, item *element) {
+		if strings.HasPrefix(template, "x-") {
+			return
+		}
+		at := item
+		item, err := b.deref(item)
+		if err != nil || !item.isMap() {
+			b.warn(WarnPath, at, "", "path %s has no operations that can be read", shortened(template))
+			return
+		}
+		for _, method := range adoptedMethods {
+			o := item.get(method)
+			if o == nil {
+				continue
+			}
+			if len(b.places) >= MaxOperations {
+				errs = append(errs, wrong(o, "the document has more than %d operations; adopt it in parts", MaxOperations))
+				return
+			}
+			b.operation = strings.ToUpper(method) + " " + shortened(template)
+			op, err := b.adoptOperation(template, strings.ToUpper(method), item, o)
+			if err != nil {
+				errs = append(errs, err)
+			} else if op != nil {
+				b.places[op] = o
+				b.add(c, op, o)
+			}
+		}
+	})
+	b.operation = ""
+	return errors.Join(errs...)
+}
+
+// add adds an operation to the contract, or to the one that has the same method and path already.
+func (b *adopter) add(c *Contract, op *Operation, o *element) {
+	i := slices.IndexFunc(c.Operations, func(other *Operation) bool { return other.Method == op.Method && other.route == op.route })
+	if i < 0 {
+		c.Operations = append(c.Operations, op)
+		return
+	}
+	other, joined := c.Operations[i], false
+	if c.Operations[i], joined = join(other, op); joined {
+		b.warn(WarnPath, o, "give it a path of its own",
+			"requests of %s cannot be told from those of %s; they fit when they fit one of the two", op.ID, other.ID)
+		return
+	}
+	b.warn(WarnPath, o, "give it a path of its own, or ask the same of callers",
+		"requests of %s cannot be told from those of %s, which asks something else of callers; %s holds", op.ID, other.ID, c.Operations[i].ID)
+}
+
+// operationID returns the document's operationId, or one that is made of method and path.
+func (b *adopter) operationID(method, template string, o *element) string {
+	id := o.get("operationId").str()
+	if id == "" || len(id) > maxID {
+		id = derivedID(method, template)
+		id = id[:min(len(id), maxID)]
+		b.warn(WarnOperation, o, "write operationId: "+id, "the operation has no operationId, or a very long one; it is called %s", id)
+	}
+	unique := id
+	for n := 2; b.ids[unique] != ""; n++ {
+		unique = id + strconv.Itoa(n)
+	}
+	if unique != id {
+		b.warn(WarnOperation, o, "give each operation an operationId of its own",
+			"the operationId %s is used by %s too; this one is called %s", shortened(id), b.ids[id], unique)
+	}
+	b.ids[unique] = b.operation
+	return unique
+}
+
+// derivedID makes an operationId of a method and a path: getPetsByPetId.
+func derivedID(method, template string) string {
+	id := strings.ToLower(method)
+	for _, segment := range strings.Split(template, "/") {
+		if strings.Contains(segment, "{") {
+			id += "By"
+		}
+		for _, word := range strings.FieldsFunc(segment, func(r rune) bool {
+			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
+		}) {
+			id += strings.ToUpper(word[:1]) + word[1:]
+		}
+	}
+	return id
+}
+
+// adoptOperation compiles one operation; nil when its path cannot be one. What it needs and is not supported becomes op.Unsupported. The error is one
+// of x-fountain.
+func (b *adopter) adoptOperation(template, method string, item, o *element) (*Operation, error) {
+	clean := b.cleanPath(template, item)
+	op := &Operation{Word: b.adoption.Name, Method: method, Path: b.made.BasePath + clean, template: template, adopted: true,
+		Origin: o.origin(), origins: b.origins(item, o), statuses: map[int]*responseContract{}}
+	for _, tag := range o.get("tags").list() {
+		op.Tags = append(op.Tags, tag.str())
+	}
+	op.ID = b.operationID(method, template, o)
+	b.requirements(op, o)
+	var parts []error
+	var err error
+	if op.route, op.pathNames, err = adoptedRoute(op.Path); err != nil {
+		b.warn(WarnPath, o, "", "the path cannot be matched: %v; the operation is left out", err)
+		return nil, nil
+	}
+	if op.parameters, err = b.parameters(op, item, o); err != nil {
+		parts = append(parts, err)
+	}
+	if op.body, err = b.body(o.get("requestBody")); err != nil {
+		parts = append(parts, err)
+	}
+	b.responses(op, o.get("responses"))
+	if err := errors.Join(parts...); err != nil {
+		b.unsupported(op, o, err)
+	}
+	return op, b.policy(op, item, o)
+}
+
+// unsupported marks an operation that cannot be checked.
+func (b *adopter) unsupported(op *Operation, o *element, err error) {
+	if op.Unsupported != "" {
+		return
+	}
+	op.Unsupported = sentence("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	op.parameters, op.body, op.statuses = nil, nil, map[int]*responseContract{}
+	b.warn(WarnUnsupported, o, "", "requests are answered with 501: %s", op.Unsupported)
+}
+
+// origins finds the places that OriginOf knows.
+func (b *adopter) origins(item, o *element) map[string]Origin {
+	out := map[string]Origin{}
+	put := func(what string, at *element) {
+		if _, have := out[what]; !have && at != nil {
+			out[what] = at.origin()
+		}
+	}
+	put("security", cmp.Or(o.get("security"), b.root.get("security")))
+	put("requestBody", o.get("requestBody"))
+	put("responses", o.get("responses"))
+	o.get("responses").each(func(status string, at *element) { put("responses."+status, at) })
+	for _, level := range []*element{o, item, b.root} {
+		put(extension, level.get(extension))
+		level.get(extension).each(func(key string, at *element) {
+			if key != "rate" {
+				put(extension+"."+key, at)
+				return
+			}
+			for _, limit := range at.list() {
+				put(extension+".rate."+limit.get("name").str(), limit)
+			}
+		})
+	}
+	for _, level := range []*element{o, item} {
+		for _, at := range level.get("parameters").list() {
+			if p, err := b.deref(at); err == nil {
+				put("parameters."+p.get("in").str()+"."+p.get("name").str(), p)
+			}
+		}
+	}
+	return out
+}
+
+// readsOnly reports whether a method only reads.
+func readsOnly(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
