@@ -1,6 +1,7 @@
 package change
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -24,7 +25,8 @@ func routed(t testing.TB, text string) Version {
 	v := Version{Contract: &contract.Contract{}, File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(text)}}
 	d, err := readDocument(v)
 	require.NoError(t, err)
-	for _, w := range writtenIn(d.root) {
+	for _, variants := range writtenIn(d.root) {
+		w := variants[0]
 		w.item.members(func(method string, operation *node) {
 			if operation == w.operation {
 				op := &contract.Operation{ID: operation.get("operationId").str(), Method: strings.ToUpper(method), Path: w.path}
@@ -170,6 +172,11 @@ var others = []struct {
 	{"3.0.3", "{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other', t: '#/components/schemas/Third'}}}",
 		"{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other'}}}",
 		`Note in requests: discriminator value t removed`, `Note in answers: discriminator value t added`},
+	// A property that is new, where any was taken.
+	{"3.0.3", "{type: object}", "{type: object, properties: {a: {type: string}}}", "Note in requests: /a: type narrowed, Note in requests: /a: null refused", "Note in requests: /a: removed, Note in answers: /a: removed"},
+	{"3.0.3", "{type: object, properties: {b: {}}, additionalProperties: {type: integer}}", "{type: object, properties: {b: {}, a: {type: string}}, additionalProperties: {type: integer}}",
+		"Note in requests: /a: type narrowed, Note in answers: /a: type widened", "Note in requests: /a: type narrowed, Note in answers: /a: type widened"},
+	{"3.0.3", "{type: object, properties: {b: {}}}", "{type: object, properties: {b: {}, a: {type: string}}}", "", "Note in requests: /a: removed, Note in answers: /a: removed"},
 	// A value that fits two alternatives of oneOf is refused.
 	{"3.0.3", "{type: object, required: [a, b]}", "{oneOf: [{type: object, required: [a]}, {type: object, required: [b]}]}",
 		"Note in requests: oneOf may fit twice, Note in answers: /a: became optional, Note in answers: /b: became optional", "Note in requests: /a: became required, Note in requests: /b: became required"},
@@ -397,6 +404,7 @@ func TestCompare_comparesAdoptedDocuments(t *testing.T) {
 		{"x-fountain: {stepUp: {acr: aal2, maxAge: 300}}, ", "", "writePet: step-up-loosened", "writePet: step-up-tightened"},
 		{"/api}", "/v2}", "contract: base-path-changed", "contract: base-path-changed"},
 		{"pets/{id}#read:", "/pets/{pet}:", "", ""},
+		{"  pets/{id}#read:\n", "  /pets/{id}:\n    get: {operationId: thePet, responses: {\"200\": {description: A pet.}}}\n  pets/{id}#read:\n", "readPet: operationId changed", "thePet: operationId changed, thePet: operation removed"},
 		{"requestBody: {content", "requestBody: {$ref: '#/nowhere', content", "writePet: no longer supported", ""},
 	} {
 		text := strings.Replace(pets, s.from, s.to, 1)
@@ -404,5 +412,29 @@ func TestCompare_comparesAdoptedDocuments(t *testing.T) {
 		next := adopted(t, text)
 		require.ElementsMatch(t, list(s.there), names(t, live, next), "from %s\nto   %s", s.from, s.to)
 		require.ElementsMatch(t, list(s.back), names(t, next, live), "from %s\nto   %s", s.to, s.from)
+	}
+}
+
+// Each of these would take minutes, or more memory than there is, without a bound of the work.
+func TestCompare_endsOnHostileDocuments(t *testing.T) {
+	many := func(n int, one func(i int) string) string {
+		out := make([]string, n)
+		for i := range out {
+			out[i] = one(i)
+		}
+		return strings.Join(out, ", ")
+	}
+	parts := func(name string) string {
+		return "{oneOf: [" + many(3000, func(i int) string { return fmt.Sprintf("{type: object, required: [%s%d]}", name, i) }) + "]}"
+	}
+	groups := "{allOf: [" + many(40, func(i int) string { return fmt.Sprintf("{oneOf: [{required: [a%d]}, {required: [b%d]}]}", i, i) }) + "]}"
+	nested := "{type: string}"
+	for i := range 24 {
+		nested = fmt.Sprintf("{anyOf: [%s, {required: [a%d]}], oneOf: [{minLength: 1}, {maxLength: 3}]}", nested, i)
+	}
+	for _, pair := range [][2]string{{parts("a"), parts("b")}, {groups, "{required: [z]}"}, {nested, "{type: string, maxLength: 2}"}} {
+		one, two := routed(t, withSchema("3.1.0", pair[0])), routed(t, withSchema("3.1.0", pair[1]))
+		_, err := Compare(one, two)
+		require.ErrorIs(t, err, ErrTooDifferent)
 	}
 }

@@ -32,6 +32,7 @@ type finding struct {
 // result is what a comparison of two schemas has found.
 type result struct {
 	busy     bool // it is under way; what leads back to it adds nothing
+	quick    bool // one finding is enough: it is asked only whether there is any
 	findings []finding
 	inside   []link
 }
@@ -73,6 +74,7 @@ func (c *comparer) deeper() bool {
 type pairKey struct {
 	sub, super *node
 	direction  direction
+	quick      bool
 }
 
 const (
@@ -81,25 +83,30 @@ const (
 )
 
 // pair compares two schemas once.
-func (c *comparer) pair(sub, super *node, d direction) *result {
-	key := pairKey{sub, super, d}
+func (c *comparer) pair(sub, super *node, d direction, quick bool) *result {
+	key := pairKey{sub, super, d, quick}
 	if r := c.pairs[key]; r != nil {
 		return r
 	}
-	r := &result{busy: true}
+	r := &result{busy: true, quick: quick}
 	c.pairs[key] = r
 	c.compare(r, "", c.view(sub), c.view(super), d)
 	r.busy = false
 	return r
 }
 
+func (r *result) enough() bool { return r.quick && len(r.findings) > 0 }
+
 // within compares two schemas that are part of others, at a path of them.
 func (c *comparer) within(r *result, path string, sub, super *node, d direction) {
+	if r.enough() {
+		return
+	}
 	name := sharedName(sub)
-	if name != sharedName(super) {
+	if name != sharedName(super) || r.quick {
 		name = ""
 	}
-	inner := c.pair(sub.through(), super.through(), d)
+	inner := c.pair(sub.through(), super.through(), d, r.quick)
 	if name == "" {
 		for _, f := range inner.findings {
 			if !c.step(1) || len(r.findings) >= maxFindings {
@@ -137,14 +144,14 @@ func (c *comparer) compare(r *result, path string, sub, super *view, d direction
 		return
 	case len(sub.groups) > 0 && len(super.groups) == 0 && !super.indifferent():
 		for _, part := range sub.groups[0].parts {
-			c.compare(r, path, c.with(sub, 0, part), super, d)
+			if c.step(1) && !r.enough() {
+				c.compare(r, path, c.with(sub, part), super, d)
+			}
 		}
 		return
 	case len(sub.groups) == 0 && len(super.groups) > 0:
 		for i, part := range super.groups[0].parts {
-			try := &result{}
-			c.compare(try, "", sub, c.with(super, 0, part), d)
-			if c.clean(try, map[*result]bool{}) {
+			if c.none(p, sub, c.with(super, part)) {
 				c.once(p, sub, super, i)
 				return
 			}
@@ -172,42 +179,65 @@ func (c *comparer) groups(p *place) {
 		}
 		all := *p.sub
 		all.groups = nil
-		if !slices.ContainsFunc(g.parts, func(part *node) bool {
-			try := &result{}
-			c.compare(try, "", &all, c.view(part.through()), p.direction)
-			return c.clean(try, map[*result]bool{})
-		}) {
+		if !slices.ContainsFunc(g.parts, func(part *node) bool { return c.none(p, &all, c.view(part.through())) }) {
 			p.say(words{"alternatives added", "alternatives removed"}, "no alternative has all of the values of the other version")
 		}
 	}
 }
 
-// with returns what a schema says with one of the alternatives of a group.
-func (c *comparer) with(v *view, group int, part *node) *view {
+// tryCost is the work of a comparison that only asks whether there is a difference, in steps.
+const tryCost = 20
+
+// none reports whether there is no difference. What that rests on is linked to the place: a pair that is still under way may yet find one.
+func (c *comparer) none(p *place, sub, super *view) bool {
+	try := &result{quick: true}
+	if c.step(tryCost) {
+		c.compare(try, "", sub, super, p.direction)
+	}
+	return c.rests(p, try)
+}
+
+func (c *comparer) rests(p *place, on *result) bool {
+	if !c.clean(on, map[*result]bool{}) {
+		return false
+	}
+	p.inside = append(p.inside, link{on, ""})
+	return true
+}
+
+// with returns what a schema says with one of the alternatives of its first group.
+func (c *comparer) with(v *view, part *node) *view {
+	w := c.view(part)
+	if !c.step(tryCost + len(v.members) + len(w.members) + len(v.required) + 4*len(v.groups)) {
+		return v
+	}
 	one := &view{types: anyType, null: true}
 	one.take(v)
-	one.groups = slices.Delete(slices.Clone(v.groups), group, group+1)
-	one.take(c.view(part))
-	c.step(len(one.members))
-	one.null, one.node = v.null && c.view(part).null, v.node
+	one.groups = slices.Clone(v.groups[1:])
+	one.take(w)
+	one.null, one.node = v.null && w.null, v.node
 	return one
 }
 
 // keywords compares all but alternatives.
 func (p *place) keywords(c *comparer) {
-	p.types()
-	p.enum()
-	p.numbers()
-	p.texts()
-	p.unorderedKeywords()
-	p.choices()
-	p.flags()
 	both := p.sub.types & p.super.types
-	if both&typeArray != 0 {
-		c.lists(p)
-	}
-	if both&typeObject != 0 {
-		c.objects(p)
+	for _, check := range []func(){
+		p.types, p.enum, p.numbers, p.texts, p.unorderedKeywords, p.choices, p.flags,
+		func() {
+			if both&typeArray != 0 {
+				c.lists(p)
+			}
+		},
+		func() {
+			if both&typeObject != 0 && c.step(len(p.sub.members)+len(p.super.required)) {
+				c.objects(p)
+			}
+		},
+	} {
+		if check(); p.enough() {
+			return
+		}
 	}
 }
 
@@ -433,6 +463,16 @@ func (c *comparer) objects(p *place) {
 	}
 	sub, super := p.sub.additional, p.super.additional
 	switch {
+	case p.direction == request && !sub.isFalse() && (sub != nil || len(p.sub.members) == 0):
+		p.newMembers(c)
+	case p.direction == answer && super.kindOf() == isMap:
+		for _, name := range slices.Sorted(maps.Keys(p.sub.members)) {
+			if p.super.members[name] == nil {
+				c.within(p.result, p.path+"/"+name, p.sub.members[name], super, answer)
+			}
+		}
+	}
+	switch {
 	case p.direction == request && super.isFalse() && !sub.isFalse():
 		p.say(words{"further properties refused"}, "a request with other properties was taken")
 	case super.kindOf() == isMap && sub.isFalse():
@@ -444,6 +484,20 @@ func (c *comparer) objects(p *place) {
 			sub = nil
 		}
 		c.within(p.result, p.path+"/{}", sub, super, p.direction)
+	}
+}
+
+// newMembers compares properties that are new in a request with what was taken by any name, where the live contract says that any is taken, or lists
+// none. Elsewhere nobody is expected to have sent one before it was declared.
+func (p *place) newMembers(c *comparer) {
+	further := p.sub.additional
+	if further.isTrue() {
+		further = nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.super.members)) {
+		if is := p.super.members[name]; p.sub.members[name] == nil && !c.view(is.through()).readOnly {
+			c.within(p.result, p.path+"/"+name, further, is, request)
+		}
 	}
 }
 
@@ -505,15 +559,21 @@ func (c *comparer) alternatives(p *place, sub, super group) {
 		p.say(words{"anyOf became oneOf", "oneOf became anyOf"}, "a value of several alternatives is one in one version only")
 	}
 	kept := make([]int, len(sub.parts)) // which of super has the values of each; -1 for none
+	known := map[string]int{}           // alternatives of super by their names, or as they are written
+	for i, part := range slices.Backward(super.parts) {
+		known[part.known()] = i
+	}
 	for i, part := range sub.parts {
+		if !c.step(1) || p.enough() {
+			return
+		}
 		name := sharedName(part)
-		same := slices.IndexFunc(super.parts, func(other *node) bool { return name != "" && sharedName(other) == name })
-		kept[i] = same
-		if same >= 0 {
+		same, found := known[part.known()]
+		if kept[i] = same; found {
 			c.within(p.result, p.path, part, super.parts[same], p.direction)
 			continue
 		}
-		kept[i] = slices.IndexFunc(super.parts, func(other *node) bool { return c.fits(part.through(), other.through(), p.direction) })
+		kept[i] = slices.IndexFunc(super.parts, func(other *node) bool { return c.fits(p, part.through(), other.through()) })
 		if kept[i] >= 0 {
 			continue
 		}
@@ -527,10 +587,22 @@ func (c *comparer) alternatives(p *place, sub, super group) {
 	}
 }
 
+// known is what an alternative is found again by.
+func (n *node) known() string {
+	if name := sharedName(n); name != "" {
+		return "name " + name
+	}
+	return n.canonical()
+}
+
 // newParts tells alternatives of oneOf that are new and may have values of those that are still there.
 func (c *comparer) newParts(p *place, live, next group, kept []int) {
+	had := map[int]bool{}
+	for _, i := range kept {
+		had[i] = true
+	}
 	for i, part := range next.parts {
-		if slices.Contains(kept, i) {
+		if had[i] || !c.step(1) {
 			continue
 		}
 		new := c.view(part.through())
@@ -559,10 +631,7 @@ func (c *comparer) once(p *place, sub, super *view, chosen int) {
 
 // apart reports whether two schemas certainly have no value in common.
 func (c *comparer) apart(a, b *view) bool {
-	if a.types&b.types == 0 && !(a.null && b.null) || a.nothing || b.nothing {
-		return true
-	}
-	if disjoint(a.enum, b.enum) {
+	if !c.step(1+len(a.required)+len(b.required)) || a.types&b.types == 0 && !(a.null && b.null) || a.nothing || b.nothing || disjoint(a.enum, b.enum) {
 		return true
 	}
 	if a.types&b.types != typeObject || a.null && b.null {
@@ -600,8 +669,7 @@ func disjoint(a, b map[string]bool) bool {
 	return true
 }
 
-// fits reports whether every value of sub is one of super.
-func (c *comparer) fits(sub, super *node, d direction) bool {
-	r := c.pair(sub, super, d)
-	return r.busy || c.clean(r, map[*result]bool{})
+// fits is none for two nodes.
+func (c *comparer) fits(p *place, sub, super *node) bool {
+	return c.step(tryCost) && c.rests(p, c.pair(sub, super, p.direction, true))
 }

@@ -296,14 +296,9 @@ func (v *view) take(w *view) {
 	if len(v.first) == 0 {
 		v.first = w.first
 	}
-	for name, member := range w.members {
-		v.members = put(v.members, name, both(v.members[name], member))
-	}
+	v.takeMembers(w)
 	for name, at := range w.required {
 		v.required = put(v.required, name, at)
-	}
-	if v.additional == nil || w.additional.isFalse() {
-		v.additional = w.additional
 	}
 	v.groups = append(slices.Clip(v.groups), w.groups...)
 	for keyword, text := range w.others {
@@ -318,6 +313,33 @@ func (v *view) take(w *view) {
 	v.readOnly, v.writeOnly = v.readOnly || w.readOnly, v.writeOnly || w.writeOnly
 	if v.preset == "" {
 		v.preset = w.preset
+	}
+}
+
+// takeMembers takes over what w says of properties. What one of the two says of further properties it says also of those that the other alone lists.
+func (v *view) takeMembers(w *view) {
+	bounded := func(of *view) *node {
+		if of.additional.isTrue() || of.others["patternProperties"] != "" {
+			return nil
+		}
+		return of.additional
+	}
+	mine, theirs := bounded(v), bounded(w)
+	for name, member := range v.members {
+		if w.members[name] == nil && theirs != nil {
+			v.members[name] = both(member, theirs)
+		}
+	}
+	for name, member := range w.members {
+		have := v.members[name]
+		if have == nil {
+			have = mine
+		}
+		v.members = put(v.members, name, both(have, member))
+	}
+	v.additional = both(v.additional, w.additional)
+	if mine.isFalse() || theirs.isFalse() {
+		v.additional = &node{kind: isBool, text: "false"}
 	}
 }
 

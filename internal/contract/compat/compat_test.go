@@ -125,6 +125,28 @@ func TestCompare_seesTheBasePath(t *testing.T) {
 	require.Equal(t, "tightens base-path-changed, tightens timeout-lowered", named(Compare(one, &moved)))
 }
 
+// A path is the same whatever its parameters are called, and requests that an operation guarded stay guarded when another takes a part of its paths.
+func TestCompare_followsThePathsOfRequests(t *testing.T) {
+	at := func(path, operation string) *contract.Contract {
+		c := *load(t, operation)
+		op := *c.Operations[0]
+		op.Path = "/things/v1" + path
+		c.Operations = []*contract.Operation{&op}
+		return &c
+	}
+	guarded, open := policy("stepUp: {acr: aal2, maxAge: 300}"), policy("")
+	require.Equal(t, "loosens step-up-loosened", named(Compare(at("/things/{id}", guarded), at("/things/{name}", open))))
+	require.Equal(t, "tightens step-up-tightened", named(Compare(at("/things/{id}", open), at("/things/{name}", guarded))))
+	for path, part := range map[string]bool{
+		"/things/mine": true, "/things/{a}.{b}": true, "/things/": true, "/things": false, "/things/a/b": false, "/others/mine": false,
+	} {
+		require.Equal(t, part, named(Compare(at("/things/{id}", guarded), at(path, open))) == "loosens step-up-loosened", path)
+	}
+	require.Empty(t, Compare(at("/things/{id}", open), at("/things/mine", guarded)), "what asks for more is a matter of the new operation")
+	require.Empty(t, Compare(at("/things/{id}:start", guarded), at("/things/mine:stop", open)))
+	require.Equal(t, "loosens step-up-loosened", named(Compare(at("/things/{id}:start", guarded), at("/things/mine:start", open))))
+}
+
 // named joins the severities and names of changes.
 func named(changes []Change) string {
 	var out []string
