@@ -25,11 +25,7 @@ func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Ver
 	}
 	v := adoption.Verdict{Version: next.Contract.Version, Scopes: needed(next.Contract)}
 	for _, w := range warnings {
-		cause := w.Cause
-		if w.Operation != "" {
-			cause = w.Operation + ": " + cause
-		}
-		v.Warnings = append(v.Warnings, adoption.Finding{At: w.Origin.String(), Message: cause, Hint: w.Hint})
+		v.Warnings = append(v.Warnings, warningOf(w))
 	}
 	if before == nil {
 		return v, nil
@@ -40,6 +36,20 @@ func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Ver
 	}
 	v.Changes, err = compare(live, next)
 	return v, err
+}
+
+func warningOf(w contract.Warning) adoption.Finding {
+	out := adoption.Finding{At: w.Origin.String(), Message: w.Cause, Hint: w.Hint}
+	if w.Pointer != "" {
+		out.At += " (" + w.Pointer + ")"
+	}
+	if w.Operation != "" {
+		out.Message = w.Operation + ": " + out.Message
+	}
+	if w.More > 0 {
+		out.Message += fmt.Sprintf(" (and %d more like it)", w.More)
+	}
+	return out
 }
 
 // needed returns the scopes that the operations ask for, sorted.
@@ -82,8 +92,8 @@ func adopt(d adoption.Document) (change.Version, []contract.Warning, error) {
 	return v, warnings, err
 }
 
-// placed splits what the compiler says of one fault: file and line, and what is wrong there.
-var placed = regexp.MustCompile(`^([^ :]+:[0-9]+): (?s:(.*))$`)
+// placed splits what the compiler says of one fault: file and line, with the way to it in files of very long lines, and what is wrong there.
+var placed = regexp.MustCompile(`^([^ :]+:[0-9]+(?: \([^)]*\))?): (?s:(.*))$`)
 
 // faults lists what is joined in an error of the compiler.
 func faults(err error) []adoption.Finding {

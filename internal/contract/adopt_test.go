@@ -199,6 +199,13 @@ func TestAdopt_givesNobodyAPathOrAScopeOfTheFamily(t *testing.T) {
 	}
 }
 
+func TestAdopt_tellsTheWayWhereALineIsNoPlace(t *testing.T) {
+	text := `{"openapi":"3.0.3","info":{"title":"Pets","version":"1.0.0","description":"` + strings.Repeat("x", longLine) + `"},"paths":{"/pets":{"get":{"operationId":"list","parameters":[{"name":"a","in":"body"}]}}}}`
+	_, warnings, err := Adopt(Adoption{Name: "pets", File: "pets.json", Files: map[string][]byte{"pets.json": []byte(text)}})
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(warnings), "pets.json:1 (/paths/~1pets/get): GET /pets: requests are answered with 501: pets.json:1 (/paths/~1pets/get/parameters/0): a parameter needs")
+}
+
 func TestAdopt_takesServersOfAnyForm(t *testing.T) {
 	for servers, base := range map[string]string{
 		"":                                      "",

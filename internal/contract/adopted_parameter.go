@@ -300,7 +300,7 @@ func (c *checker) oneText(p *parameter, text string) {
 		return
 	}
 	types := textTypes(p.schema)
-	scalar, list, object := types&^(typeArray|typeObject) != 0, types&typeArray != 0, types&typeObject != 0
+	scalar, list, object := types&^(typeArray|typeObject|typeNull) != 0 || types == typeNull, types&typeArray != 0, types&typeObject != 0
 	c.checkReadings(p.name, p.schema, func(b *values) bool {
 		if list && (scalar || object) {
 			b.listChoice = true

@@ -25,7 +25,8 @@ func routed(t testing.TB, text string) Version {
 	v := Version{Contract: &contract.Contract{}, File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(text)}}
 	d, err := readDocument(v)
 	require.NoError(t, err)
-	for _, w := range writtenIn(d.root) {
+	for _, variants := range writtenIn(d.root) {
+		w := variants[0]
 		w.item.members(func(method string, operation *node) {
 			if operation == w.operation {
 				op := &contract.Operation{ID: operation.get("operationId").str(), Method: strings.ToUpper(method), Path: w.path}
@@ -403,6 +404,7 @@ func TestCompare_comparesAdoptedDocuments(t *testing.T) {
 		{"x-fountain: {stepUp: {acr: aal2, maxAge: 300}}, ", "", "writePet: step-up-loosened", "writePet: step-up-tightened"},
 		{"/api}", "/v2}", "contract: base-path-changed", "contract: base-path-changed"},
 		{"pets/{id}#read:", "/pets/{pet}:", "", ""},
+		{"  pets/{id}#read:\n", "  /pets/{id}:\n    get: {operationId: thePet, responses: {\"200\": {description: A pet.}}}\n  pets/{id}#read:\n", "readPet: operationId changed", "thePet: operationId changed, thePet: operation removed"},
 		{"requestBody: {content", "requestBody: {$ref: '#/nowhere', content", "writePet: no longer supported", ""},
 	} {
 		text := strings.Replace(pets, s.from, s.to, 1)

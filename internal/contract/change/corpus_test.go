@@ -13,7 +13,7 @@ import (
 )
 
 // Documents of real makers have no change from themselves. They are not ours, and lie beside the checkout, or where FOUNTAIN_SHARED says.
-func TestCompare_findsNoChangeInRealDocuments(t *testing.T) {
+func TestAdoptCorpus_hasNoChangeFromItself(t *testing.T) {
 	shared := os.Getenv("FOUNTAIN_SHARED")
 	if shared == "" {
 		shared = filepath.Join("..", "..", "..", "..", "shared")
@@ -21,7 +21,7 @@ func TestCompare_findsNoChangeInRealDocuments(t *testing.T) {
 	all, err := filepath.Glob(filepath.Join(shared, "data", "openapi", "*.*"))
 	require.NoError(t, err)
 	if len(all) == 0 {
-		if os.Getenv("CI") != "" {
+		if strings.Contains(os.Getenv("FOUNTAIN_TEST_REQUIRE"), "documents") {
 			t.Fatalf("the documents are not in %s", shared)
 		}
 		t.Skipf("the documents are not in %s", shared)

@@ -12,31 +12,51 @@ import (
 
 // written is an operation as a document writes it.
 type written struct {
-	path            string
+	path            string // without what no request's path carries
+	beside          string // that: "#read" of /notes/{id}#read, "" mostly
 	item, operation *node
 }
 
-// writtenIn returns the operations of a document by their routes. Of two that no request tells apart the first counts, as where contracts are compiled.
-func writtenIn(root *node) map[string]written {
-	out := map[string]written{}
+// writtenIn returns the operations of a document by their routes. Where a route has several, they are its variants (see contract.Adopt).
+func writtenIn(root *node) map[string][]written {
+	out := map[string][]written{}
 	root.get("paths").members(func(path string, item *node) {
-		item = item.resolve()
-		if end := strings.IndexAny(path, "?#"); end >= 0 { // no request's path carries what follows
-			path = path[:end]
+		item, beside := item.resolve(), ""
+		if end := strings.IndexAny(path, "?#"); end >= 0 {
+			path, beside = path[:end], path[end:]
 		}
 		path = "/" + strings.TrimPrefix(path, "/")
 		for _, method := range []string{"get", "head", "post", "put", "patch", "delete", "options", "trace"} {
-			operation := item.get(method)
-			if operation == nil {
-				continue
-			}
-			route := compat.RouteOf(strings.ToUpper(method), path)
-			if _, taken := out[route]; !taken {
-				out[route] = written{path, item, operation}
+			if operation := item.get(method); operation != nil {
+				route := compat.RouteOf(strings.ToUpper(method), path)
+				out[route] = append(out[route], written{path, beside, item, operation})
 			}
 		}
 	})
 	return out
+}
+
+// variant finds the one of the next variants that stands for the nth of the live ones: the only one, or the one with the same beside its path.
+func variant(olds, news []written, nth int) *written {
+	if len(olds) == 1 && len(news) == 1 {
+		return &news[0]
+	}
+	before := 0 // of those with the same
+	for _, other := range olds[:nth] {
+		if other.beside == olds[nth].beside {
+			before++
+		}
+	}
+	for i := range news {
+		if news[i].beside != olds[nth].beside {
+			continue
+		}
+		if before == 0 {
+			return &news[i]
+		}
+		before--
+	}
+	return nil
 }
 
 // operations compares what the operations of the live version take and answer.
@@ -47,33 +67,26 @@ func (c *comparer) operations(live, next *node) {
 		now[compat.Route(c.next, op)] = op
 	}
 	ordered := slices.Clone(c.live.Operations)
-	slices.SortFunc(ordered, func(a, b *contract.Operation) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
-	})
+	slices.SortFunc(ordered, func(a, b *contract.Operation) int { return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method)) })
 	for _, old := range ordered {
 		route := compat.Route(c.live, old)
-		new, was, is := now[route], olds[route], news[route]
-		o := &operation{comparer: c, old: old, at: next.get("paths")}
-		if new == nil || is.operation == nil {
-			o.say("", "operation removed", o.at, "%s is not in the next contract", route)
+		new, is := now[route], news[route]
+		o := &operation{comparer: c, old: old, subject: old.ID, at: next.get("paths")}
+		switch {
+		case new == nil || len(is) == 0:
+			o.say("", "operation removed", nil, "%s is not in the next contract", route)
 			continue
-		}
-		o.at = is.operation
-		if new.Unsupported != "" {
-			if old.Unsupported == "" {
-				o.say("", "no longer supported", is.operation, "requests are answered with 501: %s", new.Unsupported)
-			}
-			continue
-		}
-		if old.Unsupported != "" {
+		case old.Unsupported != "":
 			continue // nothing of it was ever answered
+		case new.Unsupported != "":
+			o.say("", "no longer supported", is[0].operation, "requests are answered with 501: %s", new.Unsupported)
+			continue
+		case old.ID != new.ID:
+			o.say("", "operationId changed", is[0].operation, "it is called %s: generated clients have another method", new.ID)
 		}
-		if old.ID != new.ID {
-			o.say("", "operationId changed", is.operation, "it is called %s: generated clients have another method", new.ID)
+		for i := range olds[route] {
+			o.variant(olds[route], is, i)
 		}
-		o.parameters(parametersOf(was), parametersOf(is))
-		o.body(was.operation.get("requestBody").resolve(), is.operation.get("requestBody").resolve())
-		o.answers(was.operation.get("responses"), is.operation.get("responses"))
 		if !c.step(1) {
 			return
 		}
@@ -83,15 +96,31 @@ func (c *comparer) operations(live, next *node) {
 // operation is one operation that is compared.
 type operation struct {
 	*comparer
-	old *contract.Operation
-	at  *node // in the next version
+	old     *contract.Operation
+	subject string // how it is called in names: its ID, or that of its variant
+	at      *node  // in the next version
+}
+
+func (o *operation) variant(olds, news []written, nth int) {
+	was, is := olds[nth], variant(olds, news, nth)
+	if len(olds) > 1 {
+		o.subject = cmp.Or(was.operation.get("operationId").str(), o.old.ID+was.beside)
+	}
+	if is == nil {
+		o.say("", "operation removed", news[0].operation, "%s%s is not in the next contract", was.path, was.beside)
+		return
+	}
+	o.at = is.operation
+	o.parameters(parametersOf(was), parametersOf(*is))
+	o.body(was.operation.get("requestBody").resolve(), is.operation.get("requestBody").resolve())
+	o.answers(was.operation.get("responses"), is.operation.get("responses"))
 }
 
 // say tells a break of the operation.
 func (o *operation) say(place, what string, at *node, format string, args ...any) {
-	name := o.old.ID + ": " + what
+	name := o.subject + ": " + what
 	if place != "" {
-		name = o.old.ID + ": " + place + ": " + what
+		name = o.subject + ": " + place + ": " + what
 	}
 	o.note(Change{Name: name, Kind: Breaking, OperationID: o.old.ID, Origin: or(at, o.at).origin(), Text: fmt.Sprintf(format, args...)})
 }
@@ -104,7 +133,7 @@ func (o *operation) schemas(place string, old, new *node, d direction) {
 	} else {
 		o.within(top, "", new, old, d)
 	}
-	o.tell(o.old.ID+": "+place, " ", top)
+	o.tell(o.subject+": "+place, " ", top)
 	o.tellInside(top, d)
 }
 
