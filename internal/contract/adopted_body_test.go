@@ -130,6 +130,7 @@ func uploads() (fits, not map[string][][4]string) {
 			"a list":                with([4]string{"tags", "", "", "a"}, [4]string{"tags", "", "text/plain", "b"}),
 			"a list as JSON":        with([4]string{"tags", "", "application/json", `["a","b"]`}),
 			"several files":         with([4]string{"images", "1.png", "image/png", "x"}, [4]string{"images", "2.png", "", "y"}),
+			"a text sent as JSON":   with([4]string{"note", "", "application/json", "abc"}),
 			"digits as a text":      with([4]string{"note", "", "", "12"}),
 			"an empty file":         {{"file", "a.png", "image/gif", ""}, goodMeta},
 		}, map[string][][4]string{
@@ -148,6 +149,8 @@ func uploads() (fits, not map[string][][4]string) {
 			"too many files":           with([4]string{"images", "1", "", "x"}, [4]string{"images", "2", "", "y"}, [4]string{"images", "3", "", "z"}),
 			"a part nobody declared":   with([4]string{"other", "", "", "x"}),
 			"a text that is too long":  with([4]string{"note", "", "", "abcdef"}),
+			"a text sent as a file":    with([4]string{"note", "a.png", "image/png", "abcdef"}),
+			"a number sent as bytes":   with([4]string{"count", "", "application/octet-stream", "x"}),
 			"text that is not UTF-8":   with([4]string{"note", "", "", "\xff"}),
 		}
 }

@@ -93,8 +93,8 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		c.fail(0, "contentType", "must be "+strings.Join(encoding.types, " or "), one.name)
 	}
 	kind, _ := kindOf(mediaType)
-	if s.bytes() || kind != mediaJSON && mediaType != "" && kind != mediaText || from.FileName() != "" && kind != mediaJSON {
-		one.file = true
+	if s.bytes() || encoding.bytes() || textTypes(s) == anyText && (from.FileName() != "" || mediaType != "" && kind != mediaJSON && kind != mediaText) {
+		one.file = true // and not because the sender says so: a text that is not checked would pass for one
 		_, err := io.Copy(io.Discard, from)
 		if err != nil {
 			return one, unreadable(err)
@@ -109,7 +109,7 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		return one, malformedBody(RuleTextUTF8, joinPointer([]string{one.name}))
 	}
 	one.text = string(text)
-	if kind == mediaJSON || mediaType == "" && s.structured() {
+	if kind == mediaJSON && textTypes(s) != typeString || mediaType == "" && s.structured() {
 		one.json = &tape{}
 		if fault := one.json.read([]byte(one.text)); fault != nil {
 			if kind != mediaJSON {
@@ -123,6 +123,14 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		}
 	}
 	return one, nil
+}
+
+// bytes reports whether the parts are files by their declared media types: none of them is text or JSON.
+func (e partEncoding) bytes() bool {
+	return len(e.types) > 0 && !slices.ContainsFunc(e.types, func(name string) bool {
+		kind, _ := kindOf(name)
+		return kind == mediaJSON || kind == mediaText
+	})
 }
 
 // covers reports whether a media type or range covers a media type: text/plain, image/*, application/*+json, */*.
