@@ -6,6 +6,8 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -79,8 +81,15 @@ func unreadable(err error) error {
 // readPart reads one part; of a file no more than how it begins is held. room is how many bytes may still be held.
 func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (part, error) {
 	one := part{name: from.FormName()}
-	if one.name == "" || !utf8.ValidString(one.name) || len(one.name) > 256 {
+	if one.name == "" || !utf8.ValidString(one.name) || len(one.name) > 256 || ambiguous(from.Header) {
 		return one, malformedBody(RuleMultipart, "")
+	}
+	if m.schema != nil {
+		var brackets string
+		one.name, brackets = m.schema.bracketed(one.name)
+		if brackets != "" && (brackets != "[]" || textTypes(memberOf(m.schema, one.name))&typeArray == 0) {
+			return one, malformedBody(RuleMultipart, "")
+		}
 	}
 	s, encoding := memberOf(m.schema, one.name), m.encoding[one.name]
 	mediaType, _, err := mime.ParseMediaType(from.Header.Get("Content-Type"))
@@ -123,6 +132,19 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		}
 	}
 	return one, nil
+}
+
+var extendedName = regexp.MustCompile(`(?i);\s*name\*`)
+
+// ambiguous reports whether readers may differ about the name of a part or about its text.
+func ambiguous(header textproto.MIMEHeader) bool {
+	for _, coding := range header["Content-Transfer-Encoding"] {
+		if coding = strings.ToLower(coding); coding != "binary" && coding != "8bit" && coding != "7bit" {
+			return true // RFC 7578, section 4.7, has none, and some readers decode it
+		}
+	}
+	dispositions := header["Content-Disposition"]
+	return len(dispositions) != 1 || extendedName.MatchString(dispositions[0]) || len(header["Content-Type"]) > 1
 }
 
 // bytes reports whether the parts are files by their declared media types: none of them is text or JSON.
