@@ -503,6 +503,7 @@ paths:
 		"JSON":       op.CheckResponse(200, head(), []byte(`[`)),
 		"header":     op.CheckResponse(200, head("X-Total", "x"), []byte(`[]`)),
 		"list":       op.CheckResponse(200, head("X-Ids", "1,x"), []byte(`[]`)),
+		"coding":     op.CheckResponse(200, head("Content-Type", "image/png", "Content-Encoding", "gzip"), []byte{0xff}),
 		"required":   op.CheckResponse(200, http.Header{"Content-Type": {"application/json"}}, []byte(`[]`)),
 	} {
 		require.Error(t, err, name)
