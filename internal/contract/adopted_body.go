@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"mime"
 	"slices"
 	"strings"
@@ -199,7 +200,7 @@ func (op *Operation) checkAdoptedBody(contentType string, body []byte) error {
 func (c *checker) adoptedBody(m *mediaContract, parameters map[string]string, body []byte) error {
 	switch {
 	case m.kind == mediaMultipart:
-		return c.multipart(m, parameters["boundary"], newBytesReader(body))
+		return c.multipart(m, parameters["boundary"], bytes.NewReader(body))
 	case m.kind == mediaForm && m.schema != nil:
 		form := aliased(body)
 		if strings.IndexByte(form, ';') >= 0 { // which old readers take for &; unlike a query's it reaches the service as it is

@@ -46,9 +46,9 @@ func TestAdoptedForms_areReadByTheTypesOfTheirSchema(t *testing.T) {
 
 func TestAdoptedForms_refuseBracketsThatDecodersWouldReadOverAField(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
-	op, _ := contentOf(t, "3.0.3", form+`: {schema: {type: object, properties: {role: {type: string, enum: [reader]}, items: {type: array, items: {type: object, properties: {price: {type: integer}}}}}}}`)
+	op, _ := contentOf(t, "3.0.3", form+`: {schema: {type: object, properties: {role: {type: string, enum: [reader]}, a: {anyOf: [{type: integer, maximum: 5}, {type: boolean}, {type: string, enum: [x]}]}, b: {anyOf: [{type: integer, maximum: 5}, {type: string, minLength: 2}]}, items: {type: array, items: {type: object, properties: {price: {type: integer}}}}}}}`)
 	for body, fits := range map[string]bool{
-		"role=reader": true, "other[x]=1": true, "items[0][price]=1&items[1][price]=2": true,
+		"role=reader": true, "a=5&b=77": true, "a=7&b=77": false, "other[x]=1": true, "items[0][price]=1&items[1][price]=2": true,
 		"role=reader&role[]=admin": false, "role[x]=admin": false, "role[=admin": false, "items[0][price]=x": false,
 	} {
 		require.Equal(t, fits, op.CheckBody(form, []byte(body)) == nil, body)

@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -29,8 +28,6 @@ type part struct {
 	json *tape  // of a part of JSON
 	file bool
 }
-
-func newBytesReader(body []byte) io.Reader { return bytes.NewReader(body) }
 
 // multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so
 // is one that the reader fails with.
@@ -208,7 +205,7 @@ func (c *checker) checkParts(m *mediaContract, parts []part) {
 // parts adds what was sent under one name.
 func (b *values) parts(s *schema, all []part) bool {
 	types := textTypes(s)
-	listed := types&typeArray != 0 && (len(all) > 1 || all[0].json == nil || b.kindOfTape(all[0].json) != kindArray)
+	listed := types&typeArray != 0 && (len(all) > 1 || all[0].json == nil || all[0].json.tokens[0].kind != kindArray)
 	if listed && len(all) == 1 && types&^(typeArray|typeNull) != 0 {
 		b.listChoice = true
 		listed = b.asList
@@ -227,8 +224,6 @@ func (b *values) parts(s *schema, all []part) bool {
 	b.close(list, len(all))
 	return true
 }
-
-func (b *values) kindOfTape(t *tape) kind { return t.tokens[0].kind }
 
 func (b *values) onePart(s *schema, one part) {
 	switch {
