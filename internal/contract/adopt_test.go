@@ -446,6 +446,7 @@ info: {title: Pets, version: ''}
 webhooks: {a: {post: {requestBody: 1}}}
 paths:
   x-internal: 1
+  /later: {query: {responses: {}}, get: {operationId: elsewhere, servers: [{url: 'https://b.example'}], responses: {}}}
   /a: {$ref: '#/components/pathItems/A'}
   /b: 7
   /c/{id}:
@@ -463,7 +464,8 @@ components: {pathItems: {A: {get: {operationId: a, responses: {}}}}}
 	k := kinds(warnings)
 	require.Equal(t, 2, k[WarnParameter], warnings)
 	require.Equal(t, 3, k[WarnResponse], warnings)
-	require.Equal(t, 1, k[WarnPath], warnings)
+	require.Equal(t, 2, k[WarnPath], warnings)
+	require.Equal(t, 1, k[WarnServer], warnings)
 	require.NoError(t, op.CheckResponse(404, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)))
 }
 
@@ -503,6 +505,7 @@ paths:
 		"JSON":       op.CheckResponse(200, head(), []byte(`[`)),
 		"header":     op.CheckResponse(200, head("X-Total", "x"), []byte(`[]`)),
 		"list":       op.CheckResponse(200, head("X-Ids", "1,x"), []byte(`[]`)),
+		"coding":     op.CheckResponse(200, head("Content-Type", "image/png", "Content-Encoding", "gzip"), []byte{0xff}),
 		"required":   op.CheckResponse(200, http.Header{"Content-Type": {"application/json"}}, []byte(`[]`)),
 	} {
 		require.Error(t, err, name)

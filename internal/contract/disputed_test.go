@@ -57,6 +57,7 @@ func TestDisputed_isJudgedByTheText(t *testing.T) {
 		{"9: content of JSON that is none", query("/p", `{name: a, in: query, content: {application/json: {schema: {}}}}`), "/p?a=%7B%22id%22%3A", false},
 		{"10: content of JSON of a wrong type", query("/p", `{name: a, in: query, content: {application/json: {schema: {type: object, properties: {id: {type: object}}}}}}`), "/p?a=%7B%22id%22%3A1%7D", false},
 		{"12: nullable beside allOf without a type", body("3.0.3", `{nullable: true, allOf: [{type: object}]}`), `null`, false},
+		{"12: and what allOf takes", body("3.0.3", `{nullable: true, allOf: [{type: object}]}`), `{}`, true},
 		{"12: with one", body("3.0.3", `{nullable: true, type: object}`), `null`, true},
 		{"13: nullable, but enum has no null", body("3.0.3", `{type: string, nullable: true, enum: [a]}`), `null`, false},
 		{"13: an enum that has it", body("3.0.3", `{type: string, nullable: true, enum: [a, null]}`), `null`, true},
