@@ -67,7 +67,9 @@ func (c *comparer) operations(live, next *node) {
 		now[compat.Route(c.next, op)] = op
 	}
 	ordered := slices.Clone(c.live.Operations)
-	slices.SortFunc(ordered, func(a, b *contract.Operation) int { return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method)) })
+	slices.SortFunc(ordered, func(a, b *contract.Operation) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
 	for _, old := range ordered {
 		route := compat.Route(c.live, old)
 		new, is := now[route], news[route]
