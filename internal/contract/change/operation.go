@@ -78,6 +78,9 @@ func (c *comparer) operations(live, next *node) {
 		case new == nil || len(is) == 0:
 			o.say("", "operation removed", nil, "%s is not in the next contract", route)
 			continue
+		case len(olds[route]) == 0:
+			o.say("", "not comparable", is[0].operation, "the live document does not have it where the live contract says")
+			continue
 		case old.Unsupported != "":
 			continue // nothing of it was ever answered
 		case new.Unsupported != "":
