@@ -78,6 +78,7 @@ func TestChange_findsWhatOasdiffFinds(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("%d steps between pairs are breaks for both, %d pairs for oasdiff alone", breaks, len(used))
 	if breaks < 100 {
 		t.Errorf("only %d breaks were compared", breaks)
 	}

@@ -364,6 +364,44 @@ func TestCompare_tellsSharedSchemasOnce(t *testing.T) {
 	require.Empty(t, names(t, routed(t, text("number")), routed(t, text("integer"))))
 }
 
+// What a document refers to is found in each of the ways that it may be named.
+func TestCompare_followsEveryReference(t *testing.T) {
+	text := func(schema, limit string) string {
+		return "openapi: 3.1.0\nx-limits: &limits {maxLength: " + limit + "}\npaths: {/a: {get: {operationId: a, responses: {'200': {content: {application/json: {schema: " + schema + "}}}}}}}\n" +
+			"components: {schemas: {Text: {$anchor: text, $id: 'https://example.com/text', type: string, maxLength: " + limit + "}}}\n"
+	}
+	for schema, name := range map[string]string{
+		"{$ref: '#/components/schemas/Text'}":                       "Text in answers: maxLength raised",
+		"{$ref: '#%2Fcomponents/schemas/Text'}":                     "Text in answers: maxLength raised",
+		"{$ref: '#text'}":                                           "#text in answers: maxLength raised",
+		"{$ref: 'https://example.com/text'}":                        "text in answers: maxLength raised",
+		"{$dynamicRef: '#text'}":                                    "a: answer 200 application/json: maxLength raised",
+		"{type: string, <<: *limits}":                               "a: answer 200 application/json: maxLength raised",
+		"{<<: [{type: string}, *limits]}":                           "a: answer 200 application/json: maxLength raised",
+		"{allOf: [{$ref: '#/components/schemas/Text'}]}":            "a: answer 200 application/json: maxLength raised",
+		"{$ref: '#/components/schemas/Text', description: A text.}": "Text in answers: maxLength raised",
+		"{$ref: '#/components/schemas/Text', minLength: 1}":         "a: answer 200 application/json: maxLength raised",
+		"{type: array, items: {$ref: '#/components/schemas/Text'}}": "Text in answers: maxLength raised",
+		"{type: object, additionalProperties: {$ref: '#text'}}":     "#text in answers: maxLength raised",
+	} {
+		require.Equal(t, []string{name}, names(t, routed(t, text(schema, "0x10")), routed(t, text(schema, "17"))), schema)
+		require.Empty(t, names(t, routed(t, text(schema, "17")), routed(t, text(schema, "0x10"))), schema)
+		require.Empty(t, names(t, routed(t, text(schema, "16")), routed(t, text(schema, "0x10"))), schema)
+	}
+}
+
+func TestCompare_tellsOperationsThatItCannotFind(t *testing.T) {
+	live := compiled(t, notes)
+	other := *live.Contract.Operation("deleteNote")
+	other.Path = "/notes/v1/elsewhere"
+	lost := live
+	c := *live.Contract
+	c.Operations = []*contract.Operation{&other}
+	lost.Contract = &c
+	both := strings.Replace(notes, "  /notes/{id}:", "  /elsewhere:\n    delete: {operationId: deleteElse, security: [], responses: {'204': {description: Gone.}}}\n  /notes/{id}:", 1)
+	require.Contains(t, names(t, lost, compiled(t, both)), "deleteNote: not comparable")
+}
+
 func TestCompare_readsFilesThatAreGivenAlone(t *testing.T) {
 	text := "openapi: 3.1.0\npaths: {/a: {get: {operationId: a, responses: {'200': {content: {application/json: {schema: {$ref: 'more/schemas.yaml#/A~1B'}}}}}}}}\n"
 	with := func(schema string) Version {

@@ -49,6 +49,7 @@ type file struct {
 	name    string
 	version *document
 	root    *node
+	anchors map[string]*node // $anchor, $dynamicAnchor and $id
 }
 
 // document is the texts of one version.
@@ -63,11 +64,12 @@ const maxNesting = 256
 func readDocument(v Version) (*document, error) {
 	d := &document{files: map[string]*file{}}
 	for name, text := range v.Files {
-		f := &file{name: name, version: d}
+		f := &file{name: name, version: d, anchors: map[string]*node{}}
 		var err error
 		if f.root, err = f.read(text); err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
+		f.collect(f.root, map[*node]bool{})
 		d.files[name] = f
 	}
 	main := d.files[v.File]
@@ -76,6 +78,22 @@ func readDocument(v Version) (*document, error) {
 	}
 	d.root = main.root
 	return d, nil
+}
+
+// collect finds the schemas with a name that references may have.
+func (f *file) collect(n *node, seen map[*node]bool) {
+	if seen[n] || len(n.items) == 0 {
+		return
+	}
+	seen[n] = true
+	for _, keyword := range []string{"$anchor", "$dynamicAnchor", "$id"} {
+		if name := n.get(keyword).str(); name != "" {
+			f.anchors[name] = n
+		}
+	}
+	for _, item := range n.items {
+		f.collect(item, seen)
+	}
 }
 
 // read reads JSON as JSON, and all else as YAML.
@@ -190,33 +208,81 @@ func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*no
 	}
 	made[y] = nil
 	n := &node{file: f, line: y.Line, text: y.Value}
-	step := 1
+	var err error
 	switch y.Kind {
 	case yaml.MappingNode:
-		n.kind, step = isMap, 2
+		n.kind = isMap
+		err = f.membersFromYAML(n, y, made, depth)
 	case yaml.SequenceNode:
 		n.kind = isList
-	default:
-		n.kind = map[string]kind{"!!null": isNull, "!!bool": isBool, "!!int": isNumber, "!!float": isNumber}[y.ShortTag()]
-		if n.kind == isNull && y.ShortTag() != "!!null" {
-			n.kind = isString
-		}
-	}
-	for i := step - 1; i < len(y.Content); i += step {
-		item, err := f.fromYAML(y.Content[i], made, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		if step == 2 {
-			n.names = append(n.names, y.Content[i-1].Value)
-			if y.Content[i].Kind != yaml.AliasNode {
-				item.line = y.Content[i-1].Line
+		for _, content := range y.Content {
+			item, itemErr := f.fromYAML(content, made, depth+1)
+			if itemErr != nil {
+				return nil, itemErr
 			}
+			n.items = append(n.items, item)
 		}
-		n.items = append(n.items, item)
+	default:
+		n.scalar(y)
+	}
+	if err != nil {
+		return nil, err
 	}
 	made[y] = n
 	return n, nil
+}
+
+// membersFromYAML reads the members of a map. Those that are merged into it (<<) count where it has none of their name.
+func (f *file) membersFromYAML(n *node, y *yaml.Node, made map[*yaml.Node]*node, depth int) error {
+	var merged []*node
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		key := y.Content[i]
+		for key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		item, err := f.fromYAML(y.Content[i+1], made, depth+1)
+		switch {
+		case err != nil:
+			return err
+		case key.Tag == "!!merge" && item.kind == isList:
+			merged = append(merged, item.items...)
+			continue
+		case key.Tag == "!!merge":
+			merged = append(merged, item)
+			continue
+		case y.Content[i+1].Kind != yaml.AliasNode && y.Content[i+1].Anchor == "":
+			item.line = key.Line
+		}
+		n.names, n.items, seen[key.Value] = append(n.names, key.Value), append(n.items, item), true
+	}
+	for _, from := range merged {
+		for i, name := range from.names {
+			if !seen[name] {
+				n.names, n.items, seen[name] = append(n.names, name), append(n.items, from.items[i]), true
+			}
+		}
+	}
+	return nil
+}
+
+// scalar reads a scalar of YAML. Whole numbers may be written in other bases than ten.
+func (n *node) scalar(y *yaml.Node) {
+	n.kind = isString
+	switch y.ShortTag() {
+	case "!!null":
+		n.kind = isNull
+	case "!!bool":
+		n.kind = isBool
+	case "!!float":
+		n.kind = isNumber
+	case "!!int":
+		n.kind = isNumber
+		var whole any
+		if y.Decode(&whole) == nil {
+			n.text = fmt.Sprint(whole)
+		}
+	}
 }
 
 func (n *node) origin() contract.Origin {
@@ -375,6 +441,9 @@ var describes = map[string]bool{"$ref": true, "description": true, "summary": tr
 // target returns what a reference refers to, in the files of the version alone.
 func (f *file) target(ref string) *node {
 	name, pointer, _ := strings.Cut(ref, "#")
+	if named := f.anchors[ref]; name != "" && named != nil {
+		return named // by its $id
+	}
 	if name != "" {
 		plain, err := url.PathUnescape(name)
 		if err != nil {
@@ -388,7 +457,13 @@ func (f *file) target(ref string) *node {
 	if pointer == "" {
 		return at
 	}
-	if pointer, err := url.PathUnescape(pointer); err == nil && strings.HasPrefix(pointer, "/") {
+	pointer, err := url.PathUnescape(pointer)
+	switch {
+	case err != nil:
+		return nil
+	case !strings.HasPrefix(pointer, "/"):
+		return f.anchors[pointer]
+	default:
 		for key := range strings.SplitSeq(pointer[1:], "/") {
 			key = strings.ReplaceAll(strings.ReplaceAll(key, "~1", "/"), "~0", "~")
 			if at.kindOf() == isList {
@@ -399,7 +474,6 @@ func (f *file) target(ref string) *node {
 		}
 		return at
 	}
-	return nil
 }
 
 func (n *node) kindOf() kind {

@@ -67,7 +67,9 @@ func (c *comparer) operations(live, next *node) {
 		now[compat.Route(c.next, op)] = op
 	}
 	ordered := slices.Clone(c.live.Operations)
-	slices.SortFunc(ordered, func(a, b *contract.Operation) int { return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method)) })
+	slices.SortFunc(ordered, func(a, b *contract.Operation) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
 	for _, old := range ordered {
 		route := compat.Route(c.live, old)
 		new, is := now[route], news[route]
@@ -75,6 +77,9 @@ func (c *comparer) operations(live, next *node) {
 		switch {
 		case new == nil || len(is) == 0:
 			o.say("", "operation removed", nil, "%s is not in the next contract", route)
+			continue
+		case len(olds[route]) == 0:
+			o.say("", "not comparable", is[0].operation, "the live document does not have it where the live contract says")
 			continue
 		case old.Unsupported != "":
 			continue // nothing of it was ever answered

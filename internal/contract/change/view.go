@@ -84,7 +84,7 @@ type group struct {
 
 // unordered are the keywords that must stay as they are, or go.
 var unordered = []string{"not", "contains", "minContains", "maxContains", "patternProperties", "propertyNames", "dependentRequired", "dependentSchemas", "if", "then", "else",
-	"unevaluatedProperties", "unevaluatedItems", "contentEncoding", "contentMediaType", "$dynamicRef"}
+	"unevaluatedProperties", "unevaluatedItems", "contentEncoding", "contentMediaType", "$dynamicRef", "$recursiveRef"}
 
 // view returns what a schema says. A nil node says nothing, and allows everything.
 func (c *comparer) view(n *node) *view {
@@ -128,6 +128,11 @@ func (c *comparer) fill(v *view, n *node) {
 	}
 	if own.nullable {
 		v.null, v.nullable = true, true
+	}
+	if dynamic := n.get("$dynamicRef"); dynamic != nil { // a reference, where no schemas of others are taken in
+		if target := n.file.target(dynamic.str()); target != nil {
+			c.takeSchema(v, target)
+		}
 	}
 	for _, keyword := range []string{"oneOf", "anyOf"} {
 		c.fillGroup(v, keyword, n.get(keyword).list())
