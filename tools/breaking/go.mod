@@ -7,7 +7,10 @@ require (
 	github.com/oasdiff/oasdiff v1.36.0
 )
 
-require github.com/oklog/ulid/v2 v2.1.1 // indirect
+require (
+	github.com/dlclark/regexp2 v1.11.5 // indirect
+	github.com/oklog/ulid/v2 v2.1.1 // indirect
+)
 
 require (
 	cloud.google.com/go v0.123.0 // indirect
