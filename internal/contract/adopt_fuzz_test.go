@@ -158,3 +158,16 @@ func damage(g *rand.Rand, v any, all []any) {
 		v[g.IntN(len(v))] = with
 	}
 }
+
+func TestAdopt_servesManyAtOnce(t *testing.T) {
+	text, err := os.ReadFile("testdata/adopted.yaml")
+	require.NoError(t, err)
+	c, _, err := Adopt(Adoption{Name: "shop", File: "shop.yaml", Files: map[string][]byte{"shop.yaml": text}})
+	require.NoError(t, err)
+	for range 4 {
+		t.Run("one of them", func(t *testing.T) {
+			t.Parallel()
+			use(t, c, someBodies...)
+		})
+	}
+}

@@ -199,6 +199,13 @@ func TestAdopt_givesNobodyAPathOrAScopeOfTheFamily(t *testing.T) {
 	}
 }
 
+func TestAdopt_tellsTheWayWhereALineIsNoPlace(t *testing.T) {
+	text := `{"openapi":"3.0.3","info":{"title":"Pets","version":"1.0.0","description":"` + strings.Repeat("x", longLine) + `"},"paths":{"/pets":{"get":{"operationId":"list","parameters":[{"name":"a","in":"body"}]}}}}`
+	_, warnings, err := Adopt(Adoption{Name: "pets", File: "pets.json", Files: map[string][]byte{"pets.json": []byte(text)}})
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(warnings), "pets.json:1 (/paths/~1pets/get): GET /pets: requests are answered with 501: pets.json:1 (/paths/~1pets/get/parameters/0): a parameter needs")
+}
+
 func TestAdopt_takesServersOfAnyForm(t *testing.T) {
 	for servers, base := range map[string]string{
 		"":                                      "",
@@ -439,6 +446,7 @@ info: {title: Pets, version: ''}
 webhooks: {a: {post: {requestBody: 1}}}
 paths:
   x-internal: 1
+  /later: {query: {responses: {}}, get: {operationId: elsewhere, servers: [{url: 'https://b.example'}], responses: {}}}
   /a: {$ref: '#/components/pathItems/A'}
   /b: 7
   /c/{id}:
@@ -456,7 +464,8 @@ components: {pathItems: {A: {get: {operationId: a, responses: {}}}}}
 	k := kinds(warnings)
 	require.Equal(t, 2, k[WarnParameter], warnings)
 	require.Equal(t, 3, k[WarnResponse], warnings)
-	require.Equal(t, 1, k[WarnPath], warnings)
+	require.Equal(t, 2, k[WarnPath], warnings)
+	require.Equal(t, 1, k[WarnServer], warnings)
 	require.NoError(t, op.CheckResponse(404, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)))
 }
 
@@ -496,6 +505,7 @@ paths:
 		"JSON":       op.CheckResponse(200, head(), []byte(`[`)),
 		"header":     op.CheckResponse(200, head("X-Total", "x"), []byte(`[]`)),
 		"list":       op.CheckResponse(200, head("X-Ids", "1,x"), []byte(`[]`)),
+		"coding":     op.CheckResponse(200, head("Content-Type", "image/png", "Content-Encoding", "gzip"), []byte{0xff}),
 		"required":   op.CheckResponse(200, http.Header{"Content-Type": {"application/json"}}, []byte(`[]`)),
 	} {
 		require.Error(t, err, name)

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"mime"
 	"slices"
 	"strings"
@@ -199,9 +200,13 @@ func (op *Operation) checkAdoptedBody(contentType string, body []byte) error {
 func (c *checker) adoptedBody(m *mediaContract, parameters map[string]string, body []byte) error {
 	switch {
 	case m.kind == mediaMultipart:
-		return c.multipart(m, parameters["boundary"], newBytesReader(body))
+		return c.multipart(m, parameters["boundary"], bytes.NewReader(body))
 	case m.kind == mediaForm && m.schema != nil:
-		if rule := c.pairs.readOpen(aliased(body)); rule != "" {
+		form := aliased(body)
+		if strings.IndexByte(form, ';') >= 0 { // which old readers take for &; unlike a query's it reaches the service as it is
+			return malformedBody(RuleFormSyntax, "")
+		}
+		if rule := c.pairs.readOpen(form); rule != "" {
 			return malformedBody(RuleFormSyntax, "")
 		}
 		c.adoptedForm(m)
@@ -224,11 +229,13 @@ func (c *checker) adoptedForm(m *mediaContract) {
 	fields := &branch{}
 	for _, one := range c.pairs {
 		name := one.name
-		if i := strings.IndexByte(name, '['); i > 0 && memberOf(m.schema, name) == nil {
-			structured := textTypes(memberOf(m.schema, name[:i]))&(typeArray|typeObject) != 0
-			if structured && fields.put("["+name[:i]+"]"+name[i:], one.value) {
-				continue
+		if base, brackets := m.schema.bracketed(name); brackets != "" {
+			structured := textTypes(memberOf(m.schema, base))&(typeArray|typeObject) != 0
+			if !structured || !fields.put("["+base+"]"+brackets, one.value) {
+				c.reset("")
+				c.fail(0, string(RuleQueryBrackets), "has brackets where none may be, or that are not well formed", base)
 			}
+			continue
 		}
 		i := slices.IndexFunc(fields.inner, func(have *branch) bool { return have.name == name })
 		if i < 0 {
@@ -247,6 +254,19 @@ func (c *checker) adoptedForm(m *mediaContract) {
 		b.close(object, len(fields.inner))
 		return true
 	})
+}
+
+// bracketed parts a name such as tags[0] after the property that s lists; brackets are "" when the name has none, or is listed itself. Decoders read such a
+// name as a part of the property, so that it must not pass for one that nobody declared.
+func (s *schema) bracketed(name string) (base, brackets string) {
+	i := strings.IndexByte(name, '[')
+	lists := func(name string) bool {
+		return slices.ContainsFunc(s.flat(), func(part *schema) bool { return part.properties[name] != nil })
+	}
+	if i <= 0 || lists(name) || !lists(name[:i]) {
+		return name, ""
+	}
+	return name[:i], name[i:]
 }
 
 // field adds one field of a form.

@@ -37,11 +37,22 @@ func TestAdoptedForms_areReadByTheTypesOfTheirSchema(t *testing.T) {
 		require.NoError(t, op.CheckBody(form, []byte(body)), body)
 		require.NoError(t, op.CheckBody(form+"; charset=UTF-8", []byte(body)), body)
 	}
-	for _, body := range []string{"count=6", "name=abcde", "name=a&count=x", "name=a&name=b", "name=a&on=maybe", "name=a&tags=abc", "name=a&ids=1,x", "name=a&home[zip]=x", "name=a&home=%7B%22zip%22:%22x%22%7D", "name=a&other=1", "name=a&code=y", "name=%zz"} {
+	for _, body := range []string{"count=6", "name=abcde", "name=a&count=x", "name=a&name=b", "name=a&on=maybe", "name=a&tags=abc", "name=a&ids=1,x", "name=a&home[zip]=x", "name=a&home=%7B%22zip%22:%22x%22%7D", "name=a&other=1", "name=a&code=y", "name=%zz", "name=a;b", "name=a&name%3D=x"} {
 		require.Error(t, op.CheckBody(form, []byte(body)), body)
 	}
 	require.Error(t, op.CheckBody("application/json", []byte(`{"name":"a"}`)), "a media type that is not declared")
 	require.Error(t, op.CheckBody(form, nil), "it is required")
+}
+
+func TestAdoptedForms_refuseBracketsThatDecodersWouldReadOverAField(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	op, _ := contentOf(t, "3.0.3", form+`: {schema: {type: object, properties: {role: {type: string, enum: [reader]}, a: {anyOf: [{type: integer, maximum: 5}, {type: boolean}, {type: string, enum: [x]}]}, b: {anyOf: [{type: integer, maximum: 5}, {type: string, minLength: 2}]}, items: {type: array, items: {type: object, properties: {price: {type: integer}}}}}}}`)
+	for body, fits := range map[string]bool{
+		"role=reader": true, "a=5&b=77": true, "a=7&b=77": false, "other[x]=1": true, "items[0][price]=1&items[1][price]=2": true,
+		"role=reader&role[]=admin": false, "role[x]=admin": false, "role[=admin": false, "items[0][price]=x": false,
+	} {
+		require.Equal(t, fits, op.CheckBody(form, []byte(body)) == nil, body)
+	}
 }
 
 func TestAdoptedMedia_knowsRangesAndPassesBytes(t *testing.T) {
@@ -126,10 +137,12 @@ func uploads() (fits, not map[string][][4]string) {
 			"JSON without its type": {goodFile, {"meta", "", "", `{"name":"a"}`}},
 			"an integer":            with([4]string{"count", "", "", "7"}),
 			"a list of one":         with([4]string{"tags", "", "", "a"}),
+			"a list by brackets":    with([4]string{"tags[]", "", "", "a"}, [4]string{"tags[]", "", "", "b"}),
 			"a list of one digit":   with([4]string{"tags", "", "", "7"}),
 			"a list":                with([4]string{"tags", "", "", "a"}, [4]string{"tags", "", "text/plain", "b"}),
 			"a list as JSON":        with([4]string{"tags", "", "application/json", `["a","b"]`}),
 			"several files":         with([4]string{"images", "1.png", "image/png", "x"}, [4]string{"images", "2.png", "", "y"}),
+			"a text sent as JSON":   with([4]string{"note", "", "application/json", "abc"}),
 			"digits as a text":      with([4]string{"note", "", "", "12"}),
 			"an empty file":         {{"file", "a.png", "image/gif", ""}, goodMeta},
 		}, map[string][][4]string{
@@ -148,6 +161,10 @@ func uploads() (fits, not map[string][][4]string) {
 			"too many files":           with([4]string{"images", "1", "", "x"}, [4]string{"images", "2", "", "y"}, [4]string{"images", "3", "", "z"}),
 			"a part nobody declared":   with([4]string{"other", "", "", "x"}),
 			"a text that is too long":  with([4]string{"note", "", "", "abcdef"}),
+			"brackets at a text":       with([4]string{"note[]", "", "", "a"}),
+			"brackets with a key":      with([4]string{"tags[a]", "", "", "a"}),
+			"a text sent as a file":    with([4]string{"note", "a.png", "image/png", "abcdef"}),
+			"a number sent as bytes":   with([4]string{"count", "", "application/octet-stream", "x"}),
 			"text that is not UTF-8":   with([4]string{"note", "", "", "\xff"}),
 		}
 }
@@ -167,7 +184,13 @@ func TestMultipart_checksEachPart(t *testing.T) {
 	require.Error(t, op.CheckBody("multipart/form-data", body), "no boundary")
 	require.Error(t, op.CheckBody(contentType, body[:len(body)-8]), "cut off")
 	require.Error(t, op.CheckBody(contentType, []byte("nothing")))
-	require.Error(t, op.CheckBody(contentType, bytes.Replace(body, []byte(`name="meta"`), []byte(`x="meta"`), 1)), "a part without a name")
+	for name, replacement := range map[string]string{
+		"a part without a name": `x="meta"`, "two names": `name="meta"; name="other"`, "a name in another form": `name="meta"; name*=utf-8''other`,
+		"two dispositions": "name=\"meta\"\r\nContent-Disposition: form-data; name=\"other\"", "a coding": "name=\"meta\"\r\nContent-Transfer-Encoding: base64",
+	} {
+		require.Error(t, op.CheckBody(contentType, bytes.Replace(body, []byte(`name="meta"`), []byte(replacement), 1)), name)
+	}
+	require.NoError(t, op.CheckBody(contentType, bytes.Replace(body, []byte(`name="meta"`), []byte("name=\"meta\"\r\nContent-Transfer-Encoding: 8bit"), 1)))
 }
 
 func TestMultipart_tellsWhere(t *testing.T) {

@@ -21,17 +21,23 @@ func (c *checker) adoptedPart(s *schema, v int) bool {
 		c.quiet, c.more = false, c.more || len(c.found) > 0
 		return c.fail(v, string(RuleWork), "is too much work to check")
 	}
-	if a.never {
+	switch {
+	case a.never:
 		return c.fail(v, "false", "must not be sent")
+	case !a.again:
+		return c.keywords(s, v)
+	case slices.Contains(c.within, held{s, v}):
+		return true
 	}
-	ok := true
-	if a.again {
-		if slices.Contains(c.within, held{s, v}) {
-			return true
-		}
-		c.within = append(c.within, held{s, v})
-		defer func() { c.within = c.within[:len(c.within)-1] }()
-	}
+	c.within = append(c.within, held{s, v})
+	ok := c.keywords(s, v)
+	c.within = c.within[:len(c.within)-1]
+	return ok
+}
+
+// keywords checks a value against what s itself says.
+func (c *checker) keywords(s *schema, v int) bool {
+	a, ok := s.adopted, true
 	if s.composed {
 		if ok = c.composition(s, v); c.full(ok) {
 			return false

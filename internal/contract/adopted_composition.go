@@ -118,6 +118,25 @@ func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
 	s.discriminator = d
 }
 
+// settle decides what a value is that the discriminator does not know. Where each alternative says by enum or const which values it is for, as documents do
+// whose values are not the names of their schemas, the alternatives decide; else it is none of them.
+func (d *discriminator) settle(s *schema) {
+	if d == nil || d.unnamed {
+		return
+	}
+	says := func(alternative *schema) bool {
+		return slices.ContainsFunc(alternative.flat(), func(part *schema) bool {
+			p := part.properties[d.property]
+			return p != nil && slices.ContainsFunc(p.flat(), func(one *schema) bool { return one.enum != nil || one.adopted.constant != nil })
+		})
+	}
+	list := s.oneOf
+	if len(list) == 0 {
+		list = s.anyOf
+	}
+	d.unnamed = !slices.ContainsFunc(list, func(one *schema) bool { return !says(one) })
+}
+
 // mapped returns the schema that a mapping's target names: by a reference, or by its name under components.
 func (b *adopter) mapped(target *element) *element {
 	text := target.str()

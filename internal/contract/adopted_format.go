@@ -15,6 +15,9 @@ var quietFormats = map[string]bool{
 
 // isAdoptedDateTime accepts all of RFC 3339: also a lower-case t and z, leap seconds, and fractions of any length.
 func isAdoptedDateTime(s string) bool {
+	if isDateTime(s) {
+		return true
+	}
 	s = strings.ToUpper(s)
 	if len(s) > len("2006-01-02T15:04:60") && strings.HasPrefix(s[17:], "60") {
 		s = s[:17] + "59" + s[19:]

@@ -36,6 +36,9 @@ func (b *adopter) finish(c *Contract) {
 			s.adopted.broken = wrong(s.adopted.at, "one value would be held against more than %d schemas", maxComposition)
 		}
 	}
+	for _, s := range b.all {
+		s.discriminator.settle(s)
+	}
 	b.spread()
 	defer func() {
 		for _, s := range b.all {

@@ -25,6 +25,11 @@ func (b *adopter) operations(c *Contract) error {
 			b.warn(WarnPath, at, "", "path %s has no operations that can be read", shortened(template))
 			return
 		}
+		for _, later := range []string{"query", "additionalOperations"} {
+			if o := item.get(later); o != nil {
+				b.warn(WarnPath, o, "use GET or POST", "path %s has operations of methods that are not supported; they are left out", shortened(template))
+			}
+		}
 		for _, method := range adoptedMethods {
 			o := item.get(method)
 			if o == nil {
@@ -109,6 +114,10 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 		Origin: o.origin(), origins: b.origins(item, o), statuses: map[int]*responseContract{}}
 	for _, tag := range o.get("tags").list() {
 		op.Tags = append(op.Tags, tag.str())
+	}
+	if own := cmp.Or(o.get("servers"), item.get("servers")); own != nil {
+		b.warn(WarnServer, own, "adopt it as a member of its own where it is another service",
+			"the servers of single operations do not count; requests go to the member's upstream")
 	}
 	op.ID = b.operationID(method, template, o)
 	b.requirements(op, o)

@@ -17,6 +17,7 @@ type style struct {
 	explode bool
 	plain   bool            // one scalar whose text can be read in one way alone
 	members map[string]bool // names that the object of an exploded form may have
+	spread  bool            // the value is always such an object, so that nothing is sent by the parameter's own name
 	free    bool            // it may have any name
 }
 
@@ -135,7 +136,7 @@ func (p *parameter) finishStyle() {
 	flat := s.name == "simple" || s.name == "form" || s.name == "spaceDelimited" || s.name == "pipeDelimited"
 	s.plain = flat && (types&^typeNull == typeString || types == p.types && types&typeString == 0)
 	if s.name == "form" && s.explode && types&typeObject != 0 {
-		s.members = map[string]bool{}
+		s.members, s.spread = map[string]bool{}, types&^(typeObject|typeNull) == 0
 		for _, part := range p.schema.flat() {
 			for name := range part.properties {
 				s.members[name] = true
@@ -150,10 +151,10 @@ func (p *parameter) claims(name string) bool {
 	switch {
 	case p.style.name == "deepObject":
 		return name == p.name || strings.HasPrefix(name, p.name+"[")
-	case p.style.members != nil && p.style.members[name]:
+	case p.style.members[name]:
 		return true
 	}
-	return name == p.name
+	return name == p.name && !p.style.spread
 }
 
 // ownParameters checks the parameters of the operation without its variants.
@@ -206,8 +207,11 @@ func (c *checker) adoptedHeader(p *parameter, r *http.Request) bool {
 
 // adoptedPairs checks what a query or the cookies have for a parameter; it reports false when there is nothing.
 func (c *checker) adoptedPairs(op *Operation, p *parameter, sent pairs) bool {
-	if p.style.name == "deepObject" {
+	switch {
+	case p.style.name == "deepObject":
 		return c.deepObject(p, sent)
+	case p.style.spread:
+		return c.explodedObject(op, p, sent)
 	}
 	var texts []string
 	count, text := 0, ""
@@ -227,6 +231,9 @@ func (c *checker) adoptedPairs(op *Operation, p *parameter, sent pairs) bool {
 		return c.once(p, count, text)
 	case count == 0:
 		return false
+	case count == 1 && text == "" && textTypes(p.schema)&^(typeNull|typeObject) == typeArray && p.style.name != "json":
+		c.failAt(p.name, "allowEmptyValue", "must not be empty") // is it a list of nothing, or of one empty text?
+		return true
 	case count == 1:
 		c.oneText(p, text)
 		return true
@@ -300,7 +307,7 @@ func (c *checker) oneText(p *parameter, text string) {
 		return
 	}
 	types := textTypes(p.schema)
-	scalar, list, object := types&^(typeArray|typeObject) != 0, types&typeArray != 0, types&typeObject != 0
+	scalar, list, object := types&^(typeArray|typeObject|typeNull) != 0 || types == typeNull, types&typeArray != 0, types&typeObject != 0
 	c.checkReadings(p.name, p.schema, func(b *values) bool {
 		if list && (scalar || object) {
 			b.listChoice = true

@@ -7,7 +7,7 @@ import (
 
 // reading is how texts are read for which the schema leaves a choice.
 type reading struct {
-	asText bool // a text that may be a number, a boolean or a string is a string
+	asText bool // a text that may be a number, a boolean or a string is a string; else only where it is no good number or boolean
 	asList bool // a text that may be one value or a list of one is a list
 }
 
@@ -61,12 +61,19 @@ func textTypes(s *schema) typeSet {
 func (b *values) scalar(s *schema, text string) {
 	types := textTypes(s)
 	k := b.kindOf(types, text)
-	if k != kindString && types&typeString != 0 {
-		if b.textChoice = true; b.asText {
-			k = kindString
-		}
+	if k == kindString || types&typeString == 0 {
+		b.add(k, text)
+		return
 	}
-	b.add(k, text)
+	b.textChoice = true
+	if !b.asText {
+		v := len(b.tokens)
+		if b.add(k, text); s == nil || b.matches(s, v) {
+			return
+		}
+		b.tokens = b.tokens[:v]
+	}
+	b.add(kindString, text)
 }
 
 func (b *values) kindOf(types typeSet, text string) kind {
@@ -90,24 +97,17 @@ func (b *values) listOf(s *schema, texts []string) {
 
 // objectOf adds names and texts in turn as an object; a name that comes twice is a violation.
 func (b *values) objectOf(s *schema, texts []string) bool {
-	object := b.open(kindObject)
+	object, seen := b.open(kindObject), make(map[string]bool, len(texts)/2)
 	for i := 0; i+1 < len(texts); i += 2 {
-		if i > 0 && slices.Contains(everySecond(texts[:i]), texts[i]) {
+		if seen[texts[i]] {
 			return b.failAt(b.name, string(RuleRepeated), "has a name twice")
 		}
+		seen[texts[i]] = true
 		b.add(kindString, texts[i])
 		b.scalar(memberOf(s, texts[i]), texts[i+1])
 	}
 	b.close(object, len(texts)/2)
 	return true
-}
-
-func everySecond(texts []string) []string {
-	var out []string
-	for i := 0; i < len(texts); i += 2 {
-		out = append(out, texts[i])
-	}
-	return out
 }
 
 // itemOf returns the schema of an item, of s or of the first of its parts that has one; nil where any item goes.

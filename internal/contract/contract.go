@@ -3,6 +3,8 @@
 //
 // kin-openapi loads the document and is the oracle of the tests: what it rejects is never accepted here, and every
 // further rejection is a named Rule. Errors leave as problems that say where and which rule, never the value.
+//
+// Load is for the family's own contracts, which are strict. Adopt compiles documents of others, as they are, to the same table and the same checks.
 package contract
 
 import (

@@ -57,6 +57,7 @@ func TestDisputed_isJudgedByTheText(t *testing.T) {
 		{"9: content of JSON that is none", query("/p", `{name: a, in: query, content: {application/json: {schema: {}}}}`), "/p?a=%7B%22id%22%3A", false},
 		{"10: content of JSON of a wrong type", query("/p", `{name: a, in: query, content: {application/json: {schema: {type: object, properties: {id: {type: object}}}}}}`), "/p?a=%7B%22id%22%3A1%7D", false},
 		{"12: nullable beside allOf without a type", body("3.0.3", `{nullable: true, allOf: [{type: object}]}`), `null`, false},
+		{"12: and what allOf takes", body("3.0.3", `{nullable: true, allOf: [{type: object}]}`), `{}`, true},
 		{"12: with one", body("3.0.3", `{nullable: true, type: object}`), `null`, true},
 		{"13: nullable, but enum has no null", body("3.0.3", `{type: string, nullable: true, enum: [a]}`), `null`, false},
 		{"13: an enum that has it", body("3.0.3", `{type: string, nullable: true, enum: [a, null]}`), `null`, true},
@@ -82,6 +83,7 @@ func TestDisputed_isJudgedByTheText(t *testing.T) {
 
 func TestDiscriminators_chooseWithAndWithoutMapping(t *testing.T) {
 	components := []string{`Cat: {type: object, required: [kind], properties: {kind: {type: string}, lives: {type: integer}}}`, `Dog: {type: object, required: [kind], properties: {kind: {type: string}, lives: {type: string}}}`,
+		`Letter: {type: object, required: [kind], properties: {kind: {type: string, enum: [a]}, weight: {type: integer}}}`, `Parcel: {allOf: [{type: object, required: [kind], properties: {kind: {type: string, enum: [b, c]}}}]}`,
 		`Bird: {type: object, properties: {lives: {type: boolean}}}`}
 	const alternatives = `oneOf: [{$ref: "#/components/schemas/Cat"}, {$ref: "#/components/schemas/Dog"}]`
 	for _, one := range []struct {
@@ -94,6 +96,8 @@ func TestDiscriminators_chooseWithAndWithoutMapping(t *testing.T) {
 			[]string{`{"kind":"meow","lives":9}`, `{"kind":"woof","lives":"x"}`, `{"kind":"Cat","lives":9}`}, []string{`{"kind":"meow","lives":"x"}`, `{"kind":"Fish"}`}, false},
 		{`{` + alternatives + `, discriminator: {propertyName: kind, mapping: {tweet: "#/components/schemas/Bird"}}}`, []string{`{"kind":"tweet","lives":9}`}, []string{`{"kind":"tweet","lives":true}`}, true},
 		{`{anyOf: [{$ref: "#/components/schemas/Cat"}, {type: object, required: [fins]}], discriminator: {propertyName: kind}}`, []string{`{"kind":"Fish","fins":2}`, `{"kind":"Cat"}`}, []string{`{"kind":"Cat","lives":"x"}`}, false},
+		{`{oneOf: [{$ref: "#/components/schemas/Letter"}, {$ref: "#/components/schemas/Parcel"}], discriminator: {propertyName: kind}}`, []string{`{"kind":"a"}`, `{"kind":"b","weight":1}`, `{"kind":"c"}`},
+			[]string{`{"kind":"a","weight":"x"}`, `{"kind":"d"}`, `{}`}, false},
 		{`{type: object, required: [kind], properties: {kind: {type: string}}, discriminator: {propertyName: kind}}`, []string{`{"kind":"anything"}`}, []string{`{}`}, false},
 	} {
 		op, warnings := bodyOf(t, "3.0.3", one.schema, components...)

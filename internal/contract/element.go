@@ -35,15 +35,16 @@ type element struct {
 	names []string   // of the members of a map
 	items []*element // of a list, or the members of a map
 
-	index map[string]int32 // of the names, where there are many
-
-	size   int32 // values in it, aliases expanded; 0: not counted yet, -1: while it is being counted
-	height int32 // how deep its values are nested
+	parent *element         // the first list or map that holds it
+	index  map[string]int32 // of the names, where there are many
+	size   int32            // values in it, aliases expanded; 0: not counted yet, -1: while it is being counted
+	height int32            // how deep its values are nested
 }
 
 // elementFile is a file that was given with a document.
 type elementFile struct {
 	name    string
+	minute  bool // the lines are so long that a line is no place
 	root    *element
 	anchors map[string]*element // by $anchor, $dynamicAnchor and $id
 }
@@ -63,6 +64,7 @@ const (
 // readElements reads a file of JSON or YAML. Its errors begin with the place.
 func readElements(name string, text []byte) (*elementFile, error) {
 	file := &elementFile{name: name, anchors: map[string]*element{}}
+	file.minute = len(text)/(1+bytes.Count(text, []byte("\n"))) > longLine
 	if len(text) > MaxDocument {
 		return nil, fmt.Errorf("%s:1: the file has %d bytes; a document of at most %d is adopted", name, len(text), MaxDocument)
 	}
@@ -109,6 +111,9 @@ func (e *element) measure(depth int) error {
 	e.size = -1
 	total := int64(1)
 	for _, item := range e.items {
+		if item.parent == nil {
+			item.parent = e
+		}
 		if err := item.measure(depth + 1); err != nil {
 			return err
 		}
@@ -446,7 +451,32 @@ func (e *element) origin() Origin {
 	return Origin{e.file.name, int(e.line)}
 }
 
-func (e *element) place() string { return e.origin().String() }
+// place returns the place in words: pets.yaml:12, and where lines are very long also the way to it: pets.json:1 (/paths/~1pets/get).
+func (e *element) place() string {
+	at := e.origin().String()
+	if e != nil && e.file.minute {
+		at += " (" + e.pointer() + ")"
+	}
+	return at
+}
+
+// longLine is how long the lines of a file are on average, in bytes, of which a line is no place.
+const longLine = 400
+
+// pointer returns the way from the root as a JSON pointer (RFC 6901).
+func (e *element) pointer() string {
+	var parts []string
+	for ; e.parent != nil && len(parts) < 2*maxElementDepth; e = e.parent {
+		i := slices.Index(e.parent.items, e)
+		part := strconv.Itoa(i)
+		if e.parent.kind == elementMap {
+			part = strings.NewReplacer("~", "~0", "/", "~1").Replace(shortened(e.parent.names[i]))
+		}
+		parts = append(parts, part)
+	}
+	slices.Reverse(parts)
+	return "/" + strings.Join(parts, "/")
+}
 
 // maxWritten is the most bytes of a value that is written out: of an enum's value or of a policy.
 const maxWritten = 256 << 10

@@ -1,11 +1,12 @@
 package contract
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -27,8 +28,6 @@ type part struct {
 	json *tape  // of a part of JSON
 	file bool
 }
-
-func newBytesReader(body []byte) io.Reader { return bytes.NewReader(body) }
 
 // multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so
 // is one that the reader fails with.
@@ -79,8 +78,15 @@ func unreadable(err error) error {
 // readPart reads one part; of a file no more than how it begins is held. room is how many bytes may still be held.
 func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (part, error) {
 	one := part{name: from.FormName()}
-	if one.name == "" || !utf8.ValidString(one.name) || len(one.name) > 256 {
+	if one.name == "" || !utf8.ValidString(one.name) || len(one.name) > 256 || ambiguous(from.Header) {
 		return one, malformedBody(RuleMultipart, "")
+	}
+	if m.schema != nil {
+		var brackets string
+		one.name, brackets = m.schema.bracketed(one.name)
+		if brackets != "" && (brackets != "[]" || textTypes(memberOf(m.schema, one.name))&typeArray == 0) {
+			return one, malformedBody(RuleMultipart, "")
+		}
 	}
 	s, encoding := memberOf(m.schema, one.name), m.encoding[one.name]
 	mediaType, _, err := mime.ParseMediaType(from.Header.Get("Content-Type"))
@@ -93,8 +99,8 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		c.fail(0, "contentType", "must be "+strings.Join(encoding.types, " or "), one.name)
 	}
 	kind, _ := kindOf(mediaType)
-	if s.bytes() || kind != mediaJSON && mediaType != "" && kind != mediaText || from.FileName() != "" && kind != mediaJSON {
-		one.file = true
+	if s.bytes() || encoding.bytes() || textTypes(s) == anyText && (from.FileName() != "" || mediaType != "" && kind != mediaJSON && kind != mediaText) {
+		one.file = true // and not because the sender says so: a text that is not checked would pass for one
 		_, err := io.Copy(io.Discard, from)
 		if err != nil {
 			return one, unreadable(err)
@@ -109,7 +115,7 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		return one, malformedBody(RuleTextUTF8, joinPointer([]string{one.name}))
 	}
 	one.text = string(text)
-	if kind == mediaJSON || mediaType == "" && s.structured() {
+	if kind == mediaJSON && textTypes(s) != typeString || mediaType == "" && s.structured() {
 		one.json = &tape{}
 		if fault := one.json.read([]byte(one.text)); fault != nil {
 			if kind != mediaJSON {
@@ -123,6 +129,27 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 		}
 	}
 	return one, nil
+}
+
+var extendedName = regexp.MustCompile(`(?i);\s*name\*`)
+
+// ambiguous reports whether readers may differ about the name of a part or about its text.
+func ambiguous(header textproto.MIMEHeader) bool {
+	for _, coding := range header["Content-Transfer-Encoding"] {
+		if coding = strings.ToLower(coding); coding != "binary" && coding != "8bit" && coding != "7bit" {
+			return true // RFC 7578, section 4.7, has none, and some readers decode it
+		}
+	}
+	dispositions := header["Content-Disposition"]
+	return len(dispositions) != 1 || extendedName.MatchString(dispositions[0]) || len(header["Content-Type"]) > 1
+}
+
+// bytes reports whether the parts are files by their declared media types: none of them is text or JSON.
+func (e partEncoding) bytes() bool {
+	return len(e.types) > 0 && !slices.ContainsFunc(e.types, func(name string) bool {
+		kind, _ := kindOf(name)
+		return kind == mediaJSON || kind == mediaText
+	})
 }
 
 // covers reports whether a media type or range covers a media type: text/plain, image/*, application/*+json, */*.
@@ -178,7 +205,7 @@ func (c *checker) checkParts(m *mediaContract, parts []part) {
 // parts adds what was sent under one name.
 func (b *values) parts(s *schema, all []part) bool {
 	types := textTypes(s)
-	listed := types&typeArray != 0 && (len(all) > 1 || all[0].json == nil || b.kindOfTape(all[0].json) != kindArray)
+	listed := types&typeArray != 0 && (len(all) > 1 || all[0].json == nil || all[0].json.tokens[0].kind != kindArray)
 	if listed && len(all) == 1 && types&^(typeArray|typeNull) != 0 {
 		b.listChoice = true
 		listed = b.asList
@@ -197,8 +224,6 @@ func (b *values) parts(s *schema, all []part) bool {
 	b.close(list, len(all))
 	return true
 }
-
-func (b *values) kindOfTape(t *tape) kind { return t.tokens[0].kind }
 
 func (b *values) onePart(s *schema, one part) {
 	switch {

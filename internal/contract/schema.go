@@ -92,7 +92,7 @@ type enum struct {
 type discriminator struct {
 	property string
 	choice   map[string]int // value -> index in the alternatives
-	unnamed  bool           // of a document of others: some alternative has no name, so that a value unknown here may be of that
+	unnamed  bool           // of a document of others: a value that is unknown here may be of some alternative all the same
 }
 
 type typeSet uint8

@@ -10,6 +10,7 @@ import (
 type Warning struct {
 	Kind      string // one of the Warn constants
 	Origin    Origin
+	Pointer   string // the way to it in a file of very long lines, as a JSON pointer; else ""
 	Operation string // "GET /pets/{id}" where it is about one operation, else ""
 	Cause     string // what the document says and what became of it
 	Hint      string // what to write instead, or ""
@@ -36,10 +37,14 @@ const (
 
 // String returns the warning on one line, as pets.yaml:12: cause; hint.
 func (w Warning) String() string {
-	s := w.Origin.String() + ": " + w.Cause
-	if w.Operation != "" {
-		s = w.Origin.String() + ": " + w.Operation + ": " + w.Cause
+	s := w.Origin.String() + ": "
+	if w.Pointer != "" {
+		s = w.Origin.String() + " (" + w.Pointer + "): "
 	}
+	if w.Operation != "" {
+		s += w.Operation + ": "
+	}
+	s += w.Cause
 	if w.More > 0 {
 		s += fmt.Sprintf(" (and %d more like it)", w.More)
 	}
@@ -58,7 +63,7 @@ func (b *adopter) warn(kind string, at *element, hint, format string, args ...an
 	if kind == WarnUnsupported || kind == WarnOperation {
 		w.Operation = b.operation
 	}
-	place := told{w, at.origin()}
+	place := told{w, at}
 	if b.said[place] {
 		return
 	}
@@ -72,14 +77,16 @@ func (b *adopter) warn(kind string, at *element, hint, format string, args ...an
 		return
 	}
 	b.said[place], b.first[w] = true, len(b.warnings)
-	w.Origin = at.origin()
+	if w.Origin = at.origin(); at != nil && at.file.minute {
+		w.Pointer = at.pointer()
+	}
 	b.warnings = append(b.warnings, w)
 }
 
 // told is a warning, without its place, at a place.
 type told struct {
 	what  Warning
-	place Origin
+	place *element
 }
 
 // told returns the warnings in the order of the document.
