@@ -172,6 +172,8 @@ var others = []struct {
 	{"3.0.3", "{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other', t: '#/components/schemas/Third'}}}",
 		"{oneOf: [{$ref: '#/components/schemas/Other'}, {$ref: '#/components/schemas/Third'}], discriminator: {propertyName: k, mapping: {o: '#/components/schemas/Other'}}}",
 		`Note in requests: discriminator value t removed`, `Note in answers: discriminator value t added`},
+	{"3.0.3", "{allOf: [{type: object, additionalProperties: {type: string}}, {additionalProperties: {minLength: 1}}]}", "{allOf: [{type: object, additionalProperties: {type: string, maxLength: 3}}, {additionalProperties: {minLength: 1}}]}",
+		"Note in requests: /{}: maxLength lowered", "Note in answers: /{}: maxLength raised"},
 	// A property that is new, where any was taken.
 	{"3.0.3", "{type: object}", "{type: object, properties: {a: {type: string}}}", "Note in requests: /a: type narrowed, Note in requests: /a: null refused", "Note in requests: /a: removed, Note in answers: /a: removed"},
 	{"3.0.3", "{type: object, properties: {b: {}}, additionalProperties: {type: integer}}", "{type: object, properties: {b: {}, a: {type: string}}, additionalProperties: {type: integer}}",
@@ -387,6 +389,25 @@ func TestCompare_followsEveryReference(t *testing.T) {
 		require.Equal(t, []string{name}, names(t, routed(t, text(schema, "0x10")), routed(t, text(schema, "17"))), schema)
 		require.Empty(t, names(t, routed(t, text(schema, "17")), routed(t, text(schema, "0x10"))), schema)
 		require.Empty(t, names(t, routed(t, text(schema, "16")), routed(t, text(schema, "0x10"))), schema)
+	}
+}
+
+// What the family's own contracts do not have.
+func TestCompare_comparesMediaTypesAndHeadersOfOthers(t *testing.T) {
+	text := func(body, answer string) string {
+		return "openapi: 3.1.0\npaths: {/a: {post: {operationId: a, requestBody: {content: {" + body + "}}, responses: {'200': {" + answer + "}}}}}\n"
+	}
+	const form, tags = "multipart/form-data: {schema: {type: object}", "headers: {Tags: {schema: {type: array, items: {type: string}}"
+	for _, s := range []struct{ one, two, there, back string }{
+		{text(form+"}", ""), text(form+", encoding: {a: {contentType: image/png}}}", ""), "a: body multipart/form-data: encoding changed", "a: body multipart/form-data: encoding changed"},
+		{text("image/*: {}", ""), text("image/png: {}", ""), "a: body image/*: removed", ""},
+		{text("'*/*': {}", ""), text("Image/PNG; q=1: {}", ""), "a: body */*: removed", ""},
+		{text("", tags+"}}"), text("", tags+", explode: true}}"), "a: answer 200 header Tags: written otherwise", "a: answer 200 header Tags: written otherwise"},
+		{text("", "content: {application/json: {}}"), text("", ""), "a: answer 200: body removed", ""},
+		{text("", "content: {'*/*': {}}"), text("", "content: {application/json: {}}"), "", ""},
+	} {
+		require.ElementsMatch(t, list(s.there), names(t, routed(t, s.one), routed(t, s.two)), "from %s\nto   %s", s.one, s.two)
+		require.ElementsMatch(t, list(s.back), names(t, routed(t, s.two), routed(t, s.one)), "from %s\nto   %s", s.two, s.one)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -160,7 +161,10 @@ func (m maker) value(depth int) any {
 
 // What the compiled contracts do is the judge: a body that the live one takes and the next refuses is a break, and the comparison has told it.
 func TestCompare_missesNoBreak(t *testing.T) {
-	const pairs, values = 3000, 60
+	pairs, values := 3000, 60
+	if os.Getenv("FOUNTAIN_PROVE") != "" {
+		pairs = 100_000
+	}
 	refused, told := 0, 0
 	for seed := range uint64(pairs) {
 		m := maker{Rand: rand.New(rand.NewPCG(seed, 7))}
