@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,23 +33,6 @@ func TestAdoptPage_isTrueLineByLine(t *testing.T) {
 		need(t, "node")
 		runPage(t, "node")
 	})
-}
-
-// need skips what needs a program that is not there. Where FOUNTAIN_TEST_REQUIRE holds its name, it fails.
-func need(t *testing.T, program string) {
-	t.Helper()
-	if !has(t, program) {
-		t.Skipf("there is no %s", program)
-	}
-}
-
-func has(t *testing.T, program string) bool {
-	t.Helper()
-	_, err := exec.LookPath(program)
-	if err != nil && strings.Contains(os.Getenv("FOUNTAIN_TEST_REQUIRE"), program) {
-		t.Fatalf("%s is required: %v", program, err)
-	}
-	return err == nil
 }
 
 // block is a fenced text of the page. The comments before it say what it is: file (its name), exit (status of the shell block), with (go or node), needs
@@ -133,15 +115,6 @@ func runPage(t *testing.T, language string) {
 		s.run(t, one)
 	}
 	s.end(t)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l := harness.Listen(t)
-	require.NoError(t, l.Close())
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
 }
 
 // shell runs the steps one after the other, each when it is told to.
