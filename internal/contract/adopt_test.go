@@ -167,7 +167,7 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 		require.ErrorContains(t, err, want, text)
 	}
 	files := map[string][]byte{"pets.yaml": []byte(plainPets)}
-	for _, name := range []string{"", "Pets", "1pets", "a/b", "kms", strings.Repeat("a", 33), "pets:x"} {
+	for _, name := range []string{"", "Pets", "1pets", "a/b", "kms", strings.Repeat("a", 64), "pets:x"} {
 		_, _, err := Adopt(Adoption{Name: name, File: "pets.yaml", Files: files})
 		require.Error(t, err, name)
 	}

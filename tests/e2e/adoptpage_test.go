@@ -198,7 +198,7 @@ func startShell(t *testing.T, dir string, ports *strings.Replacer, steps []step)
 	return s
 }
 
-// environment is that of somebody who has just come, but for what Go keeps, and the ports.
+// environment is that of somebody who has just come, but for what Go has downloaded already, and the ports.
 func environment(t *testing.T, ports *strings.Replacer) []string {
 	t.Helper()
 	bin := t.TempDir()
@@ -210,7 +210,7 @@ func environment(t *testing.T, ports *strings.Replacer) []string {
 	of := strings.Split(strings.TrimSpace(string(kept)), "\n")
 	return []string{
 		"HOME=" + t.TempDir(), "PATH=" + bin + ":" + os.Getenv("PATH"), "FOUNTAIN_SOURCE=" + source,
-		"GOPATH=" + of[0], "GOMODCACHE=" + of[1], "GOCACHE=" + of[2], "GOPROXY=" + of[3], "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0",
+		"GOPATH=" + of[0], "GOMODCACHE=" + of[1], "GOCACHE=" + of[2], "GOPROXY=file://" + of[1] + "/cache/download," + of[3], "GONOSUMDB=*", "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0",
 		"FOUNTAIN_ADDR=" + ports.Replace("127.0.0.1:8002"), "FOUNTAIN_ADMIN_ADDR=" + ports.Replace("127.0.0.1:9002"), "FOUNTAIN_URL=" + ports.Replace("http://127.0.0.1:8002"),
 	}
 }
