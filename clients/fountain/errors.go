@@ -88,7 +88,11 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d", e.Operation, e.Status)
-	for _, part := range []string{string(e.Code), e.Detail} {
+	detail := e.Detail
+	if len(e.Errors) > 0 {
+		detail = strings.TrimSuffix(detail, ".") // it goes on
+	}
+	for _, part := range []string{string(e.Code), detail} {
 		if part != "" {
 			b.WriteString(" " + part)
 		}

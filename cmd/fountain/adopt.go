@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,12 +11,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/gateway"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/explain"
+	"github.com/fountainai/fountain/openapi"
 )
 
 // maxDocuments is the most that is read of a document and its files, in bytes: what the kms takes.
@@ -181,7 +186,65 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return o.report(cmd, adoptedAnswer{Name: a.Name, Address: client.Service(a.Name).URL(), Contract: put}, c, warnings)
+	answer := adoptedAnswer{Name: a.Name, Address: client.Service(a.Name).URL(), Contract: put}
+	if !o.shadow {
+		if answer.Gateway, err = served(cmd.Context(), client, c); err != nil {
+			return err
+		}
+	}
+	return o.report(cmd, answer, c, warnings)
+}
+
+// What the gateway says of an adopted service.
+const (
+	gatewayWaits = "waiting" // it does not serve this contract yet
+	gatewayDown  = "down"    // nothing accepts connections at the service's upstreams
+	gatewayReady = "ready"
+)
+
+// servedWithin is how long a contract is waited for at the gateway, which looks within a second.
+const servedWithin = 5 * time.Second
+
+// served waits until the gateway serves the contract and reaches the service, and returns what it says then.
+func served(ctx context.Context, client *fountain.Client, c *contract.Contract) (string, error) {
+	state := gatewayWaits
+	err := watch(ctx, client, func(all []gateway.ServiceStatus) bool {
+		for _, s := range all {
+			if s.Name == c.Word && s.ContractDigest == openapi.DigestOf(c.Document) {
+				state = string(s.Status)
+			}
+		}
+		return state == gatewayReady
+	})
+	return state, err
+}
+
+// gone waits until the gateway does not serve a service any more.
+func gone(ctx context.Context, client *fountain.Client, name string) error {
+	return watch(ctx, client, func(all []gateway.ServiceStatus) bool {
+		return !slices.ContainsFunc(all, func(s gateway.ServiceStatus) bool { return s.Name == name })
+	})
+}
+
+// watch asks the gateway for its services until they are as they should be, or servedWithin is over.
+func watch(ctx context.Context, client *fountain.Client, done func([]gateway.ServiceStatus) bool) error {
+	within, cancel := context.WithTimeout(ctx, servedWithin)
+	defer cancel()
+	for {
+		all, err := client.Gateway.ListGatewayServices(within)
+		switch {
+		case within.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err
+		case done(all.Items):
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-within.Done():
+		}
+	}
 }
 
 // register makes the service when there is none, and has it declare the scopes that the document asks for.
@@ -246,6 +309,7 @@ type adoptedAnswer struct {
 	Name       string             `json:"name"`
 	Path       string             `json:"path"`              // of its operations
 	Address    string             `json:"address,omitempty"` // of the service at the gateway; absent with --dry-run
+	Gateway    string             `json:"gateway,omitempty"` // whether the gateway serves it: waiting, down or ready; absent with --dry-run and --shadow
 	Operations []adoptedOperation `json:"operations"`
 	Warnings   []string           `json:"warnings"`
 	Contract   *kms.Contract      `json:"contract,omitempty"` // absent with --dry-run
@@ -287,25 +351,46 @@ func (o *adopting) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.
 	if err := o.print(cmd, nil, []string{"METHOD", "PATH", "OPERATION", "WHO", "BEYOND", "LIMITS"}, rows); err != nil {
 		return err
 	}
-	sum := fmt.Sprintf("%d operations, %d warnings", len(rows), len(answer.Warnings))
-	if o.dryRun {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s would be guarded at /%s: %s.\n", answer.Name, answer.Name, sum)
-		return err
-	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s is guarded at %s: %s. Who has its scopes calls it by fountain call, or with the token of fountain token %s.\n",
-		answer.Name, answer.Address, sum, answer.Name)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), "\n"+o.sentence(answer))
 	return err
+}
+
+// sentence tells what has come of it, and what is next.
+func (o *adopting) sentence(answer adoptedAnswer) string {
+	sum := counted(len(answer.Operations), "operation") + ", " + counted(len(answer.Warnings), "warning")
+	switch {
+	case o.dryRun:
+		return fmt.Sprintf("%s would be guarded at /%s: %s.", answer.Name, answer.Name, sum)
+	case o.shadow:
+		return fmt.Sprintf("This is kept beside the contract of %s that is in force, and refuses nothing: %s. fountain_gateway_shadow_rejections_total and the gateway's log tell what it would refuse.",
+			answer.Name, sum)
+	}
+	said := fmt.Sprintf("%s is guarded at %s: %s.", answer.Name, answer.Address, sum)
+	switch answer.Gateway {
+	case gatewayWaits:
+		return said + " The gateway does not serve it yet; its log says why if it stays so."
+	case gatewayReady:
+		return said + " Who has its scopes calls it: fountain call GET /" + answer.Name + "/..., or with the token of fountain token " + answer.Name + "."
+	}
+	return said + " Nothing answers at " + strings.Join(o.upstreams, " or ") + " yet: start the service there."
+}
+
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func reachable(op *contract.Operation) adoptedOperation {
 	one := adoptedOperation{Method: op.Method, Path: op.Path, ID: op.ID, Public: op.Public, Scopes: op.Scopes(), Unsupported: op.Unsupported}
 	one.Roles = append(slices.Clone(op.Policy.Roles.AllOf), op.Policy.Roles.AnyOf...)
 	if s := op.Policy.StepUp; s != nil {
-		one.StepUp = fmt.Sprintf("%s within %s", s.ACR, s.MaxAge)
+		one.StepUp = fmt.Sprintf("%s within %s", s.ACR, explain.Short(s.MaxAge))
 	}
 	for _, r := range op.Policy.Rate {
 		if r.Preauth && op.Public || !op.Public && !r.Preauth {
-			one.Limits = append(one.Limits, fmt.Sprintf("%d in %s", r.Quota, r.Window))
+			one.Limits = append(one.Limits, fmt.Sprintf("%d in %s", r.Quota, explain.Short(r.Window)))
 		}
 	}
 	if op.HasBody() {
@@ -363,6 +448,9 @@ func newRetire() *cobra.Command {
 	return calling(o.command("retire NAME", "Take an adopted service out of the gateway; it stays registered", "  fountain retire notes\n  fountain retire notes --code-file -", oneArg("an adopted service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.RetireContract(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			if err := gone(cmd.Context(), c, args[0]); err != nil {
 				return err
 			}
 			return o.done(cmd, args[0]+" is retired")

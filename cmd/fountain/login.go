@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/clients/fountain"
-	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/cmd/fountain/internal/session"
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
@@ -46,17 +45,7 @@ use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY inst
 			if err != nil {
 				return err
 			}
-			t, err := client.KMS.LoginUser(cmd.Context(), kms.Login{Username: username, Password: password})
-			if errors.Is(err, fountain.CodeInvalidCredentials) {
-				return errors.New("the username or the password is wrong")
-			}
-			if err != nil {
-				return err
-			}
-			if t.RefreshToken == nil {
-				return errors.New("the kms gave no refresh token")
-			}
-			if err := file.Save(&session.Session{URL: address, Username: username, RefreshToken: *t.RefreshToken, CAFile: c.rememberedCA()}); err != nil {
+			if err := signIn(cmd, client, file, address, username, password, c.rememberedCA()); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "signed in at %s as %s\n", address, username)

@@ -77,7 +77,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
-		newKeygen(), newBootstrapToken(), newRecover(),
+		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newPermissions(), newKeys(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(),

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"rsc.io/qr"
@@ -48,19 +51,55 @@ func newOTP() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" does not count any more")
 		})
-	confirm := o.command("confirm ID", "Confirm an authenticator with its first code", "  fountain otp confirm fac_01...\n  fountain otp confirm fac_01... --code-file -", oneArg("a factor's id"),
+	return group("otp", "Manage your authenticators", o.enrol(), o.confirm(), verify, list, revoke)
+}
+
+func (o *operator) confirm() *cobra.Command {
+	return o.command("confirm [ID]", "Confirm an authenticator with its first code", "  fountain otp confirm\n  fountain otp confirm fac_01... --code-file -",
+		func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("%s takes one argument at most, a factor's id", cmd.CommandPath())
+			}
+			return nil
+		},
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			id, err := waiting(cmd.Context(), c, args)
+			if err != nil {
+				return err
+			}
 			code, err := o.typedCode("first code of the authenticator: ")
 			if err != nil {
 				return err
 			}
-			f, err := c.Twofactor.ConfirmTotp(cmd.Context(), args[0], twofactor.TotpConfirm{Code: code})
+			f, err := c.Twofactor.ConfirmTotp(cmd.Context(), id, twofactor.TotpConfirm{Code: code})
 			if err != nil {
 				return err
 			}
 			return o.print(cmd, f, []string{"ID", "STATUS"}, [][]string{{f.ID, string(f.Status)}})
 		})
-	return group("otp", "Manage your authenticators", o.enrol(), confirm, verify, list, revoke)
+}
+
+// waiting is the factor that was named, or else the one that waits for its first code.
+func waiting(ctx context.Context, c *fountain.Client, named []string) (string, error) {
+	if len(named) > 0 {
+		return named[0], nil
+	}
+	var ids []string
+	for f, err := range c.Twofactor.Factors(ctx) {
+		if err != nil {
+			return "", err
+		}
+		if f.Status == twofactor.FactorStatusPending {
+			ids = append(ids, f.ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return "", errors.New("no authenticator waits for its first code: fountain otp enrol comes first")
+	case 1:
+		return ids[0], nil
+	}
+	return "", usagef("several authenticators wait for their first code: name one of %s", strings.Join(ids, ", "))
 }
 
 // typedCode is a code that the command itself is about.
@@ -96,7 +135,7 @@ func (o *operator) enrol() *cobra.Command {
 			if err := drawQR(cmd.OutOrStdout(), made.OtpauthURI); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nScan it, or type the seed: %s\nThen within ten minutes: fountain otp confirm %s\n", made.Secret, made.FactorID)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nScan it, or type the seed: %s\nThen within ten minutes: fountain otp confirm\n", made.Secret)
 			return err
 		})
 	cmd.Aliases = []string{"enroll"}

@@ -76,7 +76,7 @@ func TestAdopt_guardsAPlainDocument(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{WarnSecurity: 2}, kinds(warnings), warnings)
 	require.Contains(t, warnings[0].String(), "pets.yaml:7: the security schemes are replaced by bearer tokens for pets: key (apiKey header X-Key); ")
-	require.Contains(t, warnings[1].String(), "pets.yaml:22: GET /health is open in the document; a token is required all the same; accept it by its name, health, to leave it open")
+	require.Contains(t, warnings[1].String(), "pets.yaml:22: GET /health is open in the document; a token is required all the same; name health under public (fountain adopt --public) to leave it open")
 }
 
 func TestAdopt_leavesOpenWhatTheOperatorAccepts(t *testing.T) {

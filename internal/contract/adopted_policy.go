@@ -58,7 +58,7 @@ func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	}
 	p, err := decodePolicyText(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; docs/architecture.md tells what x-fountain may say", at.place(), err)
+		return nil, fmt.Errorf("%s: %w; docs/adopt.md tells what x-fountain may say", at.place(), err)
 	}
 	return p, nil
 }

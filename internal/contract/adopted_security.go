@@ -86,8 +86,7 @@ func (b *adopter) requirements(op *Operation, o *element) {
 			b.mentioned[op.ID], op.Public = true, true
 			return
 		}
-		b.warn(WarnSecurity, said, "accept it by its name, "+shortened(op.ID)+", to leave it open",
-			"%s is open in the document; a token is required all the same", b.operation)
+		b.warn(WarnSecurity, said, "name "+shortened(op.ID)+" under public (fountain adopt --public) to leave it open", "%s is open in the document; a token is required all the same", b.operation)
 	}
 	for _, alternative := range said.list() {
 		if r, ok := b.requirement(alternative); ok && b.security.kinds != nil {

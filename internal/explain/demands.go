@@ -61,7 +61,7 @@ var whose = map[string]string{"ip": "an address", "sub": "a caller", "client": "
 func (d *demands) rates(preauth bool) {
 	for _, r := range rates(d.op, preauth) {
 		burst := ratelimit.NewLimit(r.Quota, r.Window, r.Burst, r.Cost).Burst()
-		asks := fmt.Sprintf("%d in %s, %d at once, of %s", r.Quota, short(r.Window), burst, whose[r.Key])
+		asks := fmt.Sprintf("%d in %s, %d at once, of %s", r.Quota, Short(r.Window), burst, whose[r.Key])
 		if r.Cost > 1 {
 			asks += fmt.Sprintf("; one request counts %d", r.Cost)
 		}
@@ -123,7 +123,7 @@ func (d *demands) stepUp() {
 	if s == nil {
 		return
 	}
-	asks := fmt.Sprintf("acr %s within %s, of %s", s.ACR, short(s.MaxAge), strings.Join(s.For, " and "))
+	asks := fmt.Sprintf("acr %s within %s, of %s", s.ACR, Short(s.MaxAge), strings.Join(s.For, " and "))
 	if s.Dynamic {
 		asks += ", when a rule of the service asks for it"
 	}
@@ -170,13 +170,13 @@ func (d *demands) redeem() {
 func (d *demands) serve() {
 	p := d.op.Policy
 	if s := p.Stream; s != nil {
-		asks := fmt.Sprintf("%s, idle for at most %s, open for at most %s", s.Kind, short(s.Idle), short(s.MaxDuration))
+		asks := fmt.Sprintf("%s, idle for at most %s, open for at most %s", s.Kind, Short(s.Idle), Short(s.MaxDuration))
 		if s.Kind == contract.StreamNDJSON {
 			asks += ", lines of at most " + size(s.LineMax)
 		}
 		d.say("x-fountain.stream", asks)
 	} else {
-		d.say("x-fountain.timeout", "done within "+short(p.Timeout))
+		d.say("x-fountain.timeout", "done within "+Short(p.Timeout))
 		d.say("x-fountain.response", "answer of at most "+size(p.Response.Max))
 	}
 	if p.Idempotency != "" {
@@ -214,8 +214,8 @@ func size(n int64) string {
 	return strconv.FormatInt(n, 10) + " bytes"
 }
 
-// short writes a duration without what is zero: 5m, not 5m0s.
-func short(d time.Duration) string {
+// Short writes a duration without what is zero: 5m, not 5m0s.
+func Short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

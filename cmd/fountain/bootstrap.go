@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/cmd/fountain/internal/session"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// bootstrapping is the bootstrap command.
+type bootstrapping struct {
+	operator
+	username, tokenFile, passwordFile string
+	plainHTTP, unknownServer          bool
+}
+
+func newBootstrap() *cobra.Command {
+	o := &bootstrapping{}
+	cmd := &cobra.Command{
+		Use:   "bootstrap --username NAME",
+		Short: "Make the first administrator of a family, and sign in",
+		Long: `bootstrap makes the first administrator with the one-time token that the kms has written (fountain
+bootstrap-token makes a fresh one), and signs in as them. It prints an invitation, once: with it they
+enrol their first authenticator, which all that administrators do asks for.`,
+		Example: `  fountain bootstrap --username ada >invitation
+  fountain otp enrol --invitation-file invitation
+  fountain otp confirm`,
+		Args: noArgs,
+		RunE: o.run,
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
+	cmd.Flags().StringVar(&o.username, "username", "", "the administrator's name, in lower case")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", filepath.Join(env("FOUNTAIN_DATA", "./data"), "kms", "bootstrap.token"), "the one-time token is in this file; - is standard input")
+	cmd.Flags().StringVar(&o.passwordFile, "password-file", "", "read the password from this file instead of the terminal")
+	cmd.Flags().BoolVar(&o.plainHTTP, "plain-http", false, "send the password over plain HTTP to another machine")
+	cmd.Flags().BoolVar(&o.unknownServer, "unknown-server", false, "send the password to a server that does not look like a family's gateway")
+	return calling(cmd)
+}
+
+func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
+	switch {
+	case o.output != "table" && o.output != "json":
+		return usagef("--output must be table or json")
+	case o.username == "":
+		return usagef("fountain bootstrap needs --username")
+	}
+	file, err := session.Default()
+	if err != nil {
+		return err
+	}
+	address := o.address(nil)
+	client, err := o.anonymous(address)
+	if err != nil {
+		return err
+	}
+	if err := trustworthy(cmd.Context(), client, address, o.plainHTTP, o.unknownServer); err != nil {
+		return err
+	}
+	token, err := o.token()
+	if err != nil {
+		return err
+	}
+	password, err := o.password()
+	if err != nil {
+		return err
+	}
+	made, err := client.KMS.BootstrapAdmin(cmd.Context(), kms.AdminBootstrap{Token: token, Username: o.username, Password: password})
+	if err != nil {
+		return err
+	}
+	if made.Invitation == nil {
+		return errors.New("the kms gave no invitation")
+	}
+	if err := signIn(cmd, client, file, address, o.username, password, o.rememberedCA()); err != nil {
+		return err
+	}
+	return o.secret(cmd, made, fmt.Sprintf("%s is an administrator, and signed in at %s; the invitation for the first authenticator, shown once:", o.username, address), made.Invitation.Token)
+}
+
+// token reads the one-time token.
+func (o *bootstrapping) token() (string, error) {
+	if o.tokenFile == "-" {
+		return readShort("-")
+	}
+	token, err := config.ReadSecret(o.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("one-time token: %w; fountain up tells where it is while there is no administrator (--token-file)", err)
+	}
+	return token, nil
+}
+
+// password takes a new password, twice where it is typed unseen.
+func (o *bootstrapping) password() (string, error) {
+	password, err := secretFrom(o.passwordFile, "a password for "+o.username+", of 12 characters at least: ")
+	if err != nil || o.passwordFile != "" {
+		return password, err
+	}
+	again, err := secretFrom("", "once more: ")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", errors.New("the two differ; nothing was changed")
+	}
+	return password, nil
+}
+
+// signIn keeps a session of a user.
+func signIn(cmd *cobra.Command, client *fountain.Client, file *session.File, address, username, password, caFile string) error {
+	t, err := client.KMS.LoginUser(cmd.Context(), kms.Login{Username: username, Password: password})
+	if errors.Is(err, fountain.CodeInvalidCredentials) {
+		return errors.New("the username or the password is wrong")
+	}
+	if err != nil {
+		return err
+	}
+	if t.RefreshToken == nil {
+		return errors.New("the kms gave no refresh token")
+	}
+	return file.Save(&session.Session{URL: address, Username: username, RefreshToken: *t.RefreshToken, CAFile: caFile})
+}

@@ -1,0 +1,359 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// Each line of docs/adopt.md is run as it stands there, in one shell, by somebody who types passwords and codes at its terminal; what the page shows
+// is what comes. The ports are others, and the binary is that of the tests.
+func TestAdoptPage_isTrueLineByLine(t *testing.T) {
+	t.Run("with the service in Go", func(t *testing.T) { runPage(t, "go") })
+	t.Run("with the service in Node", func(t *testing.T) {
+		need(t, "node")
+		runPage(t, "node")
+	})
+}
+
+// block is a fenced text of the page. The comments before it say what it is: file (its name), exit (status of the shell block), with (go or node), needs
+// (a program), setup (what the test does in its place).
+type block struct {
+	line     int
+	language string
+	text     string
+	marks    map[string]string
+}
+
+var mark = regexp.MustCompile(`^<!-- (file|exit|with|needs|setup)(?:: (\S+))? -->$`)
+
+func readPage(t *testing.T, file string) []block {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var blocks []block
+	marks, inside := map[string]string{}, false
+	for i, line := range strings.Split(string(raw), "\n") {
+		language, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && inside:
+			inside = false
+		case fence:
+			inside = true
+			blocks = append(blocks, block{line: i + 1, language: language, marks: marks})
+			marks = map[string]string{}
+		case inside:
+			blocks[len(blocks)-1].text += line + "\n"
+		case strings.HasPrefix(line, "<!--"):
+			m := mark.FindStringSubmatch(line)
+			require.NotNil(t, m, "adopt.md:%d: the test does not know this comment", i+1)
+			marks[m[1]] = m[2]
+		}
+	}
+	require.False(t, inside, "the last fence is not closed")
+	return blocks
+}
+
+// step is a shell block with what must come of it.
+type step struct {
+	block
+	want []string
+}
+
+// runPage runs the page with the service in one of its languages.
+func runPage(t *testing.T, language string) {
+	dir := t.TempDir()
+	ports := strings.NewReplacer("8002", freePort(t), "9002", freePort(t), "9000", freePort(t))
+	var steps []step
+	left := "" // the program for want of which the last shell block was left out
+	for _, b := range readPage(t, "../../docs/adopt.md") {
+		b.text = ports.Replace(b.text)
+		if with := b.marks["with"]; with != "" && with != language {
+			continue
+		}
+		_, setup := b.marks["setup"]
+		switch name := b.marks["file"]; {
+		case setup:
+			require.Contains(t, b.text, "make build\n")
+		case name != "":
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(b.text), 0o600))
+		case b.language == "sh":
+			left = b.marks["needs"]
+			if left == "" || has(t, left) {
+				left = ""
+				steps = append(steps, step{block: b})
+			}
+		case b.language == "text" && left == "":
+			steps[len(steps)-1].want = strings.Split(strings.TrimSpace(b.text), "\n")
+		case b.language != "text":
+			t.Fatalf("adopt.md:%d: the test does not know what to do with this", b.line)
+		}
+	}
+	require.Greater(t, len(steps), 15)
+	s := startShell(t, dir, ports, steps)
+	for _, one := range steps {
+		s.run(t, one)
+	}
+	s.end(t)
+}
+
+// shell runs the steps one after the other, each when it is told to.
+type shell struct {
+	cmd      *exec.Cmd
+	said     transcript
+	terminal *os.File
+	done     chan string   // the status of each step
+	next     *os.File      // a line lets it go on
+	ended    chan struct{} // when it is there no more
+	silent   chan struct{} // when nobody is there who could write
+	seen     int           // what of the transcript earlier steps have said, in bytes
+}
+
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *transcript) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *transcript) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// script is the page as one shell script: each step reports its status and waits for a line.
+func script(steps []step) string {
+	var text strings.Builder
+	text.WriteString("set -e\n")
+	for _, one := range steps {
+		if one.marks["exit"] == "" {
+			fmt.Fprintf(&text, "%sprintf '0\\n' >&3; read -r _ <&4\n", one.text)
+		} else {
+			fmt.Fprintf(&text, "set +e\n%sstatus=$?\nset -e\nprintf '%%s\\n' $status >&3; read -r _ <&4\n", one.text)
+		}
+	}
+	return text.String()
+}
+
+// startShell starts the shell with a terminal of its own.
+func startShell(t *testing.T, dir string, ports *strings.Replacer, steps []step) *shell {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "page.sh")
+	require.NoError(t, os.WriteFile(file, []byte(script(steps)), 0o600))
+	s := &shell{done: make(chan string, 1), ended: make(chan struct{}), silent: make(chan struct{})}
+	tty := s.openTerminal(t)
+	out, outside := pipe(t)
+	done, doneOutside := pipe(t)
+	nextInside, next := pipe(t)
+	s.next = next
+	s.cmd = exec.Command("sh", file)
+	s.cmd.Dir, s.cmd.Env = dir, environment(t, ports)
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, outside, outside
+	s.cmd.ExtraFiles = []*os.File{doneOutside, nextInside}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, s.cmd.Start())
+	for _, f := range []*os.File{tty, outside, doneOutside, nextInside} {
+		require.NoError(t, f.Close())
+	}
+	go func() { _, _ = io.Copy(&s.said, out); close(s.silent) }()
+	go func() {
+		for lines := bufio.NewScanner(done); lines.Scan(); {
+			s.done <- lines.Text()
+		}
+	}()
+	go func() { _ = s.cmd.Wait(); close(s.ended) }()
+	go s.attend()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // what is still there, when the test has failed
+		<-s.ended
+		if t.Failed() {
+			t.Log(s.said.String())
+		}
+	})
+	return s
+}
+
+// environment is that of somebody who has just come, but for what Go has downloaded already, and the ports.
+func environment(t *testing.T, ports *strings.Replacer) []string {
+	t.Helper()
+	bin := t.TempDir()
+	require.NoError(t, os.Symlink(harness.Binary(t), filepath.Join(bin, "fountain")))
+	source, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	kept, err := exec.CommandContext(t.Context(), "go", "env", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY").Output()
+	require.NoError(t, err)
+	of := strings.Split(strings.TrimSpace(string(kept)), "\n")
+	return []string{
+		"HOME=" + t.TempDir(), "PATH=" + bin + ":" + os.Getenv("PATH"), "FOUNTAIN_SOURCE=" + source,
+		"GOPATH=" + of[0], "GOMODCACHE=" + of[1], "GOCACHE=" + of[2], "GOPROXY=file://" + of[1] + "/cache/download," + of[3], "GONOSUMDB=*", "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0",
+		"FOUNTAIN_ADDR=" + ports.Replace("127.0.0.1:8002"), "FOUNTAIN_ADMIN_ADDR=" + ports.Replace("127.0.0.1:9002"), "FOUNTAIN_URL=" + ports.Replace("http://127.0.0.1:8002"),
+	}
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = r.Close(); _ = w.Close() }) // one of them has been closed
+	return r, w
+}
+
+// openTerminal opens a pseudo-terminal (pty(7)), and returns the side of the programs.
+func (s *shell) openTerminal(t *testing.T) (tty *os.File) {
+	t.Helper()
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = terminal.Close() })
+	require.NoError(t, unix.IoctlSetPointerInt(int(terminal.Fd()), unix.TIOCSPTLCK, 0))
+	number, err := unix.IoctlGetInt(int(terminal.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	go func() { _, _ = io.Copy(io.Discard, terminal) }() // the echo of what is typed
+	s.terminal = terminal
+	return tty
+}
+
+const (
+	patience   = 5 * time.Minute // with a step, on a machine that has much else to do
+	adas       = "a lantern over the river"
+	graces     = "a quiet harbour at dawn"
+	codePeriod = 30 // seconds (RFC 6238)
+)
+
+var (
+	seed    = regexp.MustCompile(`type the seed: (\S+)`)
+	prompts = regexp.MustCompile(`a password for ada, of 12 characters at least: |once more: |password of grace: |first code of the authenticator: |` +
+		`asks for a code of your authenticator: |that code was not accepted; the next one: `)
+)
+
+// attend types what is asked for, until the shell is there no more.
+func (s *shell) attend() {
+	answered, used := 0, int64(0)
+	for look := time.NewTicker(20 * time.Millisecond); ; {
+		select {
+		case <-s.ended:
+			look.Stop()
+			return
+		case <-look.C:
+		}
+		text := s.said.String()
+		at := prompts.FindStringIndex(text[answered:])
+		if at == nil {
+			continue
+		}
+		prompt := text[answered+at[0] : answered+at[1]]
+		answered += at[1]
+		var typed string
+		switch {
+		case strings.Contains(prompt, "grace"):
+			typed = graces
+		case strings.Contains(prompt, "code"):
+			typed, used = nextCode(seed.FindStringSubmatch(text), used)
+		default:
+			typed = adas
+		}
+		_, _ = fmt.Fprintln(s.terminal, typed) // a shell that is gone is seen where it is waited for
+	}
+}
+
+// nextCode is the earliest code that is good now and was not used, as the app shows it; it waits for one as a person must.
+func nextCode(seed []string, used int64) (string, int64) {
+	if seed == nil {
+		return "no seed was shown", used
+	}
+	of := max(used+1, time.Now().Unix()/codePeriod-1) // the one before is good as well
+	if ahead := time.Until(time.Unix(of*codePeriod, 0)); ahead > 0 {
+		<-time.After(ahead)
+	}
+	code, err := totp.GenerateCode(seed[1], time.Unix(of*codePeriod, 0))
+	if err != nil {
+		return err.Error(), used
+	}
+	return code, of
+}
+
+// run lets the shell run a step, and demands its status and what the page shows of it.
+func (s *shell) run(t *testing.T, one step) {
+	t.Helper()
+	want := one.marks["exit"]
+	if want == "" {
+		want = "0"
+	}
+	select {
+	case status := <-s.done:
+		require.Equal(t, want, status, "adopt.md:%d: %s", one.line, one.text)
+	case <-s.ended:
+		t.Fatalf("adopt.md:%d: a command failed: %s", one.line, one.text)
+	case <-time.After(patience):
+		t.Fatalf("adopt.md:%d: it does not end: %s", one.line, one.text)
+	}
+	late := time.After(patience)
+	for missing := lacks(s.said.String()[s.seen:], one.want); missing != ""; missing = lacks(s.said.String()[s.seen:], one.want) {
+		select {
+		case <-late:
+			t.Fatalf("adopt.md:%d: what the page shows does not come: %s", one.line, missing)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	s.seen = len(s.said.String())
+	_, err := fmt.Fprintln(s.next)
+	require.NoError(t, err)
+}
+
+// lacks returns the first of the lines that the text does not hold in this order; "..." in them stands for anything, and blanks for other blanks.
+func lacks(text string, lines []string) string {
+	said := strings.Split(text, "\n")
+	for _, line := range lines {
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(words(line)), `\.\.\.`, `.*`)
+		fits := regexp.MustCompile(pattern)
+		found := slices.IndexFunc(said, func(l string) bool { return fits.MatchString(words(l)) })
+		if found < 0 {
+			return line
+		}
+		said = said[found+1:]
+	}
+	return ""
+}
+
+func words(line string) string { return strings.Join(strings.Fields(line), " ") }
+
+// end ends what the page has left running, as somebody does who has read it.
+func (s *shell) end(t *testing.T) {
+	t.Helper()
+	<-s.ended
+	require.NoError(t, syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM))
+	select {
+	case <-s.silent:
+	case <-time.After(patience):
+		t.Fatal("what runs in the background does not end")
+	}
+	log, err := os.ReadFile(filepath.Join(s.cmd.Dir, "up.log"))
+	require.NoError(t, err)
+	require.NotContains(t, string(log), "answer violates the contract", "the gateway holds every answer against the contract")
+}
