@@ -89,7 +89,7 @@ type benchHouse struct {
 	clock        benchClock
 	admit        *admit.Station // of the gateway
 	members      *member.Registry
-	status       string         // how every answer begins
+	status       string // how every answer begins
 }
 
 func newBenchHouse(b testing.TB) *benchHouse {

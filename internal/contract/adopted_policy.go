@@ -34,7 +34,7 @@ const (
 	maxAdoptedTimeout     = 5 * time.Minute
 	maxAdoptedStream      = 24 * time.Hour
 	maxAdoptedHeld        = 16 << 20 // bytes of a body or an answer that is held while it is checked, and of a line of a stream
-	maxAdoptedConcurrency = 1024
+	maxAdoptedConcurrency = 4096
 	maxAdoptedRates       = 8
 )
 

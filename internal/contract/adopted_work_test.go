@@ -50,7 +50,7 @@ func TestAdopt_boundsWhatXFountainMaySay(t *testing.T) {
 		_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(document(`{rate: [{name: ` + name + `, key: sub, quota: 1, window: 1s}]}`))}})
 		require.ErrorContains(t, err, "every limit has a name", name)
 	}
-	adopt(t, document(`{timeout: 5m, concurrency: 1024, body: {max: 16MiB}, response: {max: 16MiB}}`))
+	adopt(t, document(`{timeout: 5m, concurrency: 4096, body: {max: 16MiB}, response: {max: 16MiB}}`))
 }
 
 func manyRates(n int) string {

@@ -33,6 +33,7 @@ type Options struct {
 type Forwarder struct {
 	upstreams *upstream.Set
 	judge     *judge
+	held      held
 	passed    func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 }
 
@@ -88,7 +89,8 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if idle != nil {
 		return f.stream(x, res, idle)
 	}
-	body, err := res.ReadAll(x.Operation.Policy.Response.Max)
+	body, give, err := f.readAll(x, res)
+	defer give()
 	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
