@@ -89,8 +89,10 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if idle != nil {
 		return f.stream(x, res, idle)
 	}
-	body, give, err := f.readAll(x, res)
-	defer give()
+	body, taken, err := f.readAll(x, res)
+	if taken > 0 {
+		defer f.held.give(x.Operation.Word, taken)
+	}
 	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)

@@ -53,27 +53,30 @@ func (h *held) give(member string, n int64) {
 // errHeld says that there is no room for one more answer of a member.
 var errHeld = problem.New(problem.Overloaded, "The service's answers take more room than it has here. Try again later.").WithRetryAfter(time.Second)
 
-// readAll reads the answer's body. One of a member takes room among those of its member, which give gives back.
-func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, give func(), err error) {
-	op, taken := x.Operation, int64(0)
+// readAll reads the answer's body. One of a member takes room among those of its member, which the caller gives back, whether there is an error or not.
+func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, taken int64, err error) {
+	op := x.Operation
 	most := op.Policy.Response.Max
-	give = func() { f.held.give(op.Word, taken) }
 	switch {
 	case op.Mount == "" || res.Length == 0 || x.Request.Method == http.MethodHead || res.Length > most:
-		body, err = res.ReadAll(most)
-		return body, func() {}, err
-	case res.Length > 0:
-		if !f.held.take(op.Word, res.Length) {
-			return nil, func() {}, errHeld
-		}
+	case res.Length < 0:
+		return f.readGrowing(op.Word, res, most)
+	case !f.held.take(op.Word, res.Length):
+		return nil, 0, errHeld
+	default:
 		taken = res.Length
-		body, err = res.ReadAll(most)
-		return body, give, err
 	}
+	body, err = res.ReadAll(most)
+	return body, taken, err
+}
+
+// readGrowing reads the body of an answer of a member that does not say how long it is, and takes room as it comes.
+func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int64) (body []byte, taken int64, err error) {
+	defer res.Close()
 	got := int64(0)
-	grows := readerFunc(func(p []byte) (int, error) {
+	body, err = io.ReadAll(io.LimitReader(readerFunc(func(p []byte) (int, error) {
 		if got == taken {
-			if !f.held.take(op.Word, heldPiece) {
+			if !f.held.take(member, heldPiece) {
 				return 0, errHeld
 			}
 			taken += heldPiece
@@ -81,13 +84,11 @@ func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (bod
 		n, err := res.Read(p[:min(int64(len(p)), taken-got)])
 		got += int64(n)
 		return n, err
-	})
-	body, err = io.ReadAll(io.LimitReader(grows, most+1))
-	_ = res.Close() // it always succeeds
+	}), most+1))
 	if err == nil && int64(len(body)) > most {
 		err = upstream.ErrTooLarge
 	}
-	return body, give, err
+	return body, taken, err
 }
 
 type readerFunc func([]byte) (int, error)
