@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -49,6 +50,9 @@ func (c *checker) adoptedPart(s *schema, v int) bool {
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) {
 		c.quiet, c.more = false, c.more || len(c.found) > 0
 		return c.fail(v, string(RuleWork), "is too much work to check")
+	}
+	if c.steps&(turnEvery-1) == 0 {
+		runtime.Gosched()
 	}
 	if a.never {
 		return c.fail(v, "false", "must not be sent")

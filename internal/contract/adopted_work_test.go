@@ -2,7 +2,9 @@ package contract
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,4 +61,15 @@ func manyRates(n int) string {
 		all = append(all, fmt.Sprintf("{name: r%d, key: sub, quota: 1, window: 1s}", i))
 	}
 	return strings.Join(all, ", ")
+}
+
+// While a large text is read and checked others get their turn, on a machine with one processor too.
+func TestCheckBody_letsOthersHaveTheirTurn(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	op, _ := bodyOf(t, "3.0.3", `{type: array, items: {type: string}}`)
+	text := "[" + strings.Repeat(`"x",`, 4*turnEvery) + `"x"]`
+	var had atomic.Bool
+	go had.Store(true)
+	require.NoError(t, fitsBody(op, text))
+	require.True(t, had.Load())
 }
