@@ -42,6 +42,10 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
+.PHONY: browser
+browser: ## Show in a Chromium that answers and documents of adopted services do nothing in the family's pages (Debian: chromium)
+	$(GO) test -count=1 -timeout 5m -tags browser ./tests/browser
+
 .PHONY: foreign
 foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone (needs Node and npm)
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
@@ -98,9 +102,11 @@ lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	  echo "$$unformatted"; echo 'not formatted: run "gofmt -w" on these files' >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags edge ./tests/edge/... ./impl/gateway
+	$(GO) vet -tags browser ./tests/browser
 	$(GO) vet -tags server ./cmd/fountain
 	$(STATICCHECK) $$($(GO) list ./... | grep -v '/generated/')
 	$(STATICCHECK) -tags edge ./tests/edge/... ./impl/gateway
+	$(STATICCHECK) -tags browser ./tests/browser
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
 	cd tests/bench/peers && $(GO) vet ./...

@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/admit"
+	"github.com/fountainai/fountain/impl/gateway/internal/member"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
@@ -84,9 +85,11 @@ func (c *benchClock) Elapsed() time.Duration { return time.Duration(c.nanosecond
 type benchHouse struct {
 	gate, behind string // host:port
 	token        string
+	asMember     string // the token for the member
 	clock        benchClock
 	admit        *admit.Station // of the gateway
-	status       string         // how every answer begins
+	members      *member.Registry
+	status       string // how every answer begins
 }
 
 func newBenchHouse(b testing.TB) *benchHouse {
@@ -95,19 +98,24 @@ func newBenchHouse(b testing.TB) *benchHouse {
 	h := &benchHouse{status: "HTTP/1.1 20"}
 	h.clock.nanoseconds.Store(time.Now().UnixNano())
 	h.behind = benchService(b, fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public)))
-	h.token = h.sign(b, private)
+	h.token = h.sign(b, private, func(*auth.Claims) {})
+	h.asMember = h.sign(b, private, func(c *auth.Claims) {
+		c.Audience, c.Scope = jwt.ClaimStrings{benchMember}, benchMember+":read "+benchMember+":write"
+	})
 	h.gate = h.serve(b)
 	return h
 }
 
-func (h *benchHouse) sign(b testing.TB, key ed25519.PrivateKey) string {
+func (h *benchHouse) sign(b testing.TB, key ed25519.PrivateKey, change func(*auth.Claims)) string {
 	now := h.clock.Now()
-	token, err := auth.Sign(auth.TypeAccess, "k1", "EdDSA", key, &auth.Claims{
+	claims := &auth.Claims{
 		RegisteredClaims: jwt.RegisteredClaims{Issuer: issuer, Subject: subject, Audience: jwt.ClaimStrings{"sequence", "kms", "twofactor"}, ID: "j1",
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(1000 * time.Hour))},
 		ClientID: "fountain", Scope: "elements:read elements:write", Roles: []string{"editor"}, Principal: auth.KindUser, SessionID: "ses_1",
 		ACR: "aal1", AMR: []string{"pwd"}, AuthTime: now.Unix(),
-	})
+	}
+	change(claims)
+	token, err := auth.Sign(auth.TypeAccess, "k1", "EdDSA", key, claims)
 	require.NoError(b, err)
 	return token
 }
@@ -115,7 +123,7 @@ func (h *benchHouse) sign(b testing.TB, key ed25519.PrivateKey) string {
 // serve runs the gateway as Run does, with production's logger, and returns its address.
 func (h *benchHouse) serve(b testing.TB) string {
 	upstream := "http://" + h.behind
-	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "bench"}
+	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "bench", UpstreamAllow: []string{"127.0.0.0/8"}}
 	log := telemetry.NewLogger(io.Discard, slog.LevelInfo)
 	c.Service = config.Service{
 		Addr: "127.0.0.1:0", DataDir: b.TempDir(), EnrolTokenFile: "none", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream,
@@ -124,7 +132,7 @@ func (h *benchHouse) serve(b testing.TB) string {
 	require.NoError(b, c.Validate())
 	g, err := build(c, family(b), &http.Client{Timeout: callTimeout}, auth.NoRevocations{})
 	require.NoError(b, err)
-	h.admit = g.admit
+	h.admit, h.members = g.admit, g.members
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -217,10 +225,15 @@ func (h *benchHouse) client(b testing.TB, through bool, request func(authority, 
 	if through {
 		address = h.gate
 	}
+	return h.caller(b, address, request(address, h.token))
+}
+
+// caller is client for the text of any request.
+func (h *benchHouse) caller(b testing.TB, address, request string) (roundTrip func()) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close() }) // it is of no use any more
-	text, buffer := []byte(request(address, h.token)), make([]byte, 64<<10)
+	text, buffer := []byte(request), make([]byte, 64<<10)
 	roundTrip = func() {
 		h.clock.nanoseconds.Add(int64(2 * time.Millisecond))
 		if _, err := conn.Write(text); err != nil {

@@ -416,3 +416,47 @@ func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
 		require.Equal(t, good, c.validateMembersOrigin() == nil, origin)
 	}
 }
+
+// An answer of a member takes room while it is held, whether it says how long it is or not, and a member that has none left is told so: others go on.
+func TestMember_answersTakeBoundedRoom(t *testing.T) {
+	h := memberHouse(t)
+	const size, callers = 7 << 20, 24 // more than twice of what may be held
+	var chunked, arrived atomic.Int64
+	leave := make(chan struct{})
+	h.upstream = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasPrefix(r.URL.Path, "/sequence/") {
+			_, _ = w.Write([]byte(`{"items":[]}`))
+			return
+		}
+		text := `["` + strings.Repeat("a", size-4) + `"]`
+		if chunked.Add(1)%2 == 0 {
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+		}
+		_, _ = w.Write([]byte(text[:size-1]))
+		arrived.Add(1)
+		<-leave
+		_, _ = w.Write([]byte(text[size-1:]))
+	}
+	var passed, refused atomic.Int64
+	var all sync.WaitGroup
+	token := h.notesToken(nil)
+	for range callers {
+		all.Go(func() {
+			switch a := h.do("GET", "/notes/v2/notes", "", "Authorization", token); {
+			case a.StatusCode == 200 && len(a.Text) == size:
+				passed.Add(1)
+			case a.Code == "overloaded":
+				refused.Add(1)
+			default:
+				t.Error(a.StatusCode, a.Code)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return refused.Load() >= callers-9 }, time.Minute, time.Millisecond)
+	require.Equal(t, 200, h.do("GET", "/sequence/v1/scopes/s/line/elements", "", "Authorization", "Bearer "+h.token(nil)).StatusCode)
+	close(leave)
+	all.Wait()
+	require.LessOrEqual(t, passed.Load(), int64(9), "64 MiB of 7")
+	require.Equal(t, 200, h.do("GET", "/notes/v2/notes", "", "Authorization", token).StatusCode, "the room is given back")
+}

@@ -1,8 +1,10 @@
 package contract
 
 import (
+	"runtime"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // maxSteps is how many schemas the values of one request may be held against: so many, and stepsPerValue more for each value.
@@ -14,12 +16,43 @@ type held struct {
 	value  int
 }
 
+// maxMatching bounds what matching patterns may cost for one request: the lengths of texts times the sizes of patterns, and the lengths of enumerations. It is about a second of the worst
+// pattern, and more than 100 MiB of texts for one that base64 needs.
+const maxMatching = 1 << 27
+
+// fits reports whether the string v fits a pattern. A pattern of a document of others is matched as long as there is work left for the request: neither engine
+// can be told to stop in time, for a request may have many texts.
+func (c *checker) fits(p *pattern, v int) bool {
+	if p.cost > 0 {
+		if c.matching > maxMatching {
+			return false
+		}
+		c.matching += p.cost * (len(c.text(v)) + 1)
+	}
+	if p.backtracking == nil || c.matching > maxMatching {
+		return c.matching <= maxMatching && p.match(c.text(v))
+	}
+	began := time.Now()
+	fits := p.match(c.text(v))
+	c.matching += int(time.Since(began) * maxMatching / maxBacktracking)
+	return fits
+}
+
+// among is listed for enumerations of documents of others, which may be long.
+func (c *checker) among(e *enum, v int) bool {
+	c.matching += len(e.texts) + len(e.others)
+	return c.matching <= maxMatching && c.listed(e, v)
+}
+
 // adoptedPart is part for schemas of documents of others, where null is a value like others.
 func (c *checker) adoptedPart(s *schema, v int) bool {
 	a := s.adopted
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) {
 		c.quiet, c.more = false, c.more || len(c.found) > 0
 		return c.fail(v, string(RuleWork), "is too much work to check")
+	}
+	if c.steps&(turnEvery-1) == 0 {
+		runtime.Gosched()
 	}
 	switch {
 	case a.never:
@@ -43,7 +76,7 @@ func (c *checker) keywords(s *schema, v int) bool {
 			return false
 		}
 	}
-	if s.enum != nil && !c.listed(s.enum, v) {
+	if s.enum != nil && !c.among(s.enum, v) {
 		ok = c.fail(v, "enum", s.say.enum)
 	}
 	k := c.tokens[v].kind
@@ -69,7 +102,7 @@ func (c *checker) keywords(s *schema, v int) bool {
 // later checks what JSON Schema 2020-12 has beside the keywords of OpenAPI 3.0.
 func (c *checker) later(s *schema, v int) bool {
 	a, k, ok := s.adopted, c.tokens[v].kind, true
-	if a.constant != nil && !c.listed(a.constant, v) {
+	if a.constant != nil && !c.among(a.constant, v) {
 		ok = c.fail(v, "const", "is not the one value that is allowed")
 	}
 	if k == kindNumber {
@@ -172,7 +205,7 @@ func (c *checker) named(s *schema, key int) bool {
 		ok = c.fail(key+1, "propertyNames", "has a name that is not allowed")
 	}
 	for _, p := range a.patternProperties {
-		if p.pattern.match(c.text(key)) {
+		if c.fits(p.pattern, key) {
 			known = true
 			ok = c.part(p.schema, key+1) && ok
 		}
@@ -241,7 +274,7 @@ func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bo
 		return true
 	}
 	for _, p := range a.patternProperties {
-		if p.pattern.match(c.text(key)) {
+		if c.fits(p.pattern, key) {
 			return true
 		}
 	}

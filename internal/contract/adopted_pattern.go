@@ -16,6 +16,8 @@ const (
 	maxPatternSize, maxPatternSizes = 50_000, 2_000_000
 	// patternTimeout is how long a match may take that an engine with backtracking makes; a text that takes longer does not fit.
 	patternTimeout = 50 * time.Millisecond
+	// maxBacktracking is how long all matches of one request with backtracking may take.
+	maxBacktracking = 20 * patternTimeout
 )
 
 // pattern compiles a pattern of ECMA-262, which is not anchored unless it says so; nil when no engine can read it. RE2 has it where it can, in time
@@ -49,6 +51,9 @@ func (b *adopter) compilePattern(text string) (p *pattern, hint string) {
 				return nil, "use maxLength and smaller repetitions in place of a large one"
 			}
 			if p, err = compilePattern(re2); err == nil {
+				if p.cost = size; p.runs != nil {
+					p.cost = 1 // one walk over the text
+				}
 				return p, ""
 			}
 		}
@@ -63,7 +68,7 @@ func (b *adopter) compilePattern(text string) (p *pattern, hint string) {
 		}
 	}
 	expression.MatchTimeout = patternTimeout
-	return &pattern{backtracking: expression}, ""
+	return &pattern{backtracking: expression, cost: 1}, ""
 }
 
 // expressionSize is about how many instructions an expression takes, repetitions written out.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // What holds for an operation of a document of others as long as x-fountain says nothing else. Besides, users and services may call, answers are
@@ -26,6 +27,37 @@ const (
 	// AdoptedStepUpAge is how old a second factor may be, in seconds, where the document accepts X-OTP and says no stepUp.
 	AdoptedStepUpAge = 300
 )
+
+// What x-fountain of a document of others may say at most: whoever writes the document decides for the own service, and not for the memory and the patience
+// of a gateway that guards others too.
+const (
+	maxAdoptedTimeout     = 5 * time.Minute
+	maxAdoptedStream      = 24 * time.Hour
+	maxAdoptedHeld        = 16 << 20 // bytes of a body or an answer that is held while it is checked, and of a line of a stream
+	maxAdoptedConcurrency = 4096
+	maxAdoptedRates       = 8
+)
+
+// excesses are what a policy has beyond that.
+func excesses(op *Operation) []error {
+	p := &op.Policy
+	var errs []error
+	most := func(exceeded bool, key, bound string) {
+		if exceeded {
+			errs = append(errs, about(extension+"."+key, fmt.Errorf("%s.%s: must be at most %s for an adopted service", extension, key, bound)))
+		}
+	}
+	most(p.Timeout > maxAdoptedTimeout, "timeout", maxAdoptedTimeout.String())
+	most(p.Concurrency > maxAdoptedConcurrency, "concurrency", fmt.Sprint(maxAdoptedConcurrency))
+	most(p.Body.Max > maxAdoptedHeld && !op.StreamsBody(), "body.max", "16MiB")
+	most(p.Response.Max > maxAdoptedHeld, "response.max", "16MiB")
+	most(len(p.Rate) > maxAdoptedRates, "rate", fmt.Sprint(maxAdoptedRates, " limits"))
+	if p.Stream != nil {
+		most(p.Stream.MaxDuration > maxAdoptedStream, "stream.maxDuration", maxAdoptedStream.String())
+		most(p.Stream.LineMax > maxAdoptedHeld, "stream.lineMax", "16MiB")
+	}
+	return errs
+}
 
 // adoptedDefaults are the values above as the outermost level of x-fountain.
 func adoptedDefaults(op *Operation, own *policyText) *policyText {
@@ -85,6 +117,7 @@ func (b *adopter) policy(op *Operation, item, o *element) error {
 	if op.Unsupported == "" {
 		errs = append(errs, contradictions(op, b.rootText, onPath, own)...)
 	}
+	errs = append(errs, excesses(op)...)
 	if err := errors.Join(errs...); err != nil {
 		return errors.Join(located(err, b.operation+": ", op.Origin, op.nearest)...)
 	}

@@ -16,6 +16,7 @@ type pattern struct {
 	runs       []run // nil: only the expression knows
 
 	backtracking *regexp2.Regexp // in place of expression, of a document of others
+	cost         int             // of matching a byte, of a document of others; 0: not counted
 }
 
 // run is a set of characters that is repeated. What follows a run of varying length has no character of its set, so that it ends where the set ends.

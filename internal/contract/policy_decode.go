@@ -233,11 +233,14 @@ func resolveStream(fault faultFunc, t *streamText) *Stream {
 	return s
 }
 
+// maxRateName bounds the name of a limit.
+const maxRateName = 64
+
 func resolveRate(fault faultFunc, t rateText) Rate {
 	r := Rate{Name: t.Name, Key: t.Key, Quota: t.Quota, Burst: t.Burst, Cost: 1, Preauth: t.Phase == "preauth"}
 	key := "rate." + t.Name
-	if t.Name == "" || strings.ContainsAny(t.Name, "\"\\;, ") {
-		fault("rate", "every limit has a name without spaces, quotes, semicolons and commas")
+	if t.Name == "" || len(t.Name) > maxRateName || strings.ContainsFunc(t.Name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"\\;,", r) }) {
+		fault("rate", "every limit has a name of at most 64 letters, without spaces, quotes, semicolons and commas: headers tell it")
 	}
 	checkWords(fault, key+".key", []string{t.Key}, "sub", "ip", "client", "operation")
 	if t.Cost != nil {

@@ -3,6 +3,7 @@ package contract
 import (
 	"hash/maphash"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,8 +104,14 @@ func (t *tape) reset(source string) {
 	t.scratch, t.tokens, t.keys = t.scratch[:0], t.tokens[:0], t.keys[:0]
 }
 
+// turnEvery is after how many values others have their turn while a large text is read and checked: the scheduler alone lets them wait for ten milliseconds.
+const turnEvery = 512
+
 // push adds a value without members whose text is a part of the source.
 func (t *tape) push(k kind, start, end int, wide bool) {
+	if len(t.tokens)&(turnEvery-1) == turnEvery-1 {
+		runtime.Gosched()
+	}
 	t.tokens = append(t.tokens, token{start: uint32(start), end: uint32(end), next: uint32(len(t.tokens) + 1), kind: k, wide: wide})
 }
 

@@ -32,6 +32,7 @@ type checker struct {
 	pairs     pairs  // of the query or the form
 	steps     int    // schemas of documents of others that values were held against
 	within    []held // those of them that are part of themselves, which are being checked
+	matching  int    // what patterns and enumerations of documents of others have cost; see maxMatching
 }
 
 var checkers = sync.Pool{New: func() any { return &checker{} }}
@@ -257,7 +258,7 @@ func (c *checker) textual(s *schema, v int) bool {
 			return c.fail(v, "maxLength", s.say.maxLength) // a pattern is not run over it
 		}
 	}
-	if s.pattern != nil && !s.pattern.match(c.text(v)) {
+	if s.pattern != nil && !c.fits(s.pattern, v) {
 		ok = c.fail(v, "pattern", s.say.pattern)
 	}
 	if s.isFormat != nil && !s.isFormat(c.text(v)) {

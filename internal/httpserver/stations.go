@@ -198,7 +198,7 @@ func checkBody(x *Exchange) error {
 		return err
 	}
 	x.Body = body
-	return InTurn(x.Request.Context(), len(body), func() error {
+	return InTurn(x.Request.Context(), x.Operation, len(body), func() error {
 		return x.Operation.CheckBody(x.Request.Header.Get("Content-Type"), body)
 	})
 }

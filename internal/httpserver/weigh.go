@@ -2,10 +2,12 @@ package httpserver
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -20,16 +22,79 @@ const (
 // checking belongs to the process, as its memory does: several services may live in it.
 var checking = semaphore.NewWeighted(checkedAtOnce)
 
-// InTurn runs the check of a text of this size, in bytes, when there is room for it beside the others. It returns what check returns, and
+// checkingOfMembers is the room for texts of adopted services, which so take none of the family's. memberTurns lets each of them have one text there.
+var (
+	checkingOfMembers = semaphore.NewWeighted(checkedAtOnce)
+	memberTurns       = turns{of: map[string]*turn{}}
+)
+
+// InTurn runs the check of a text of an operation, of this size in bytes, when there is room for it beside the others. It returns what check returns, and
 // overloaded when ctx ends first.
-func InTurn(ctx context.Context, size int, check func() error) error {
+func InTurn(ctx context.Context, op *contract.Operation, size int, check func() error) error {
 	if size < largeText {
 		return check()
 	}
-	weight := min(int64(size), checkedAtOnce)
-	if err := checking.Acquire(ctx, weight); err != nil {
-		return problem.New(problem.Overloaded, "Too many large requests at once.").WithRetryAfter(time.Second).Wrap(err)
+	room := checking
+	if op.Mount != "" {
+		room = checkingOfMembers
+		if err := memberTurns.begin(ctx, op.Word); err != nil {
+			return tooMany(err)
+		}
+		defer memberTurns.end(op.Word)
 	}
-	defer checking.Release(weight)
+	weight := min(int64(size), checkedAtOnce)
+	if err := room.Acquire(ctx, weight); err != nil {
+		return tooMany(err)
+	}
+	defer room.Release(weight)
 	return check()
+}
+
+func tooMany(err error) error {
+	return problem.New(problem.Overloaded, "Too many large requests at once.").WithRetryAfter(time.Second).Wrap(err)
+}
+
+// turns let one at a time go on under each name.
+type turns struct {
+	mu sync.Mutex
+	of map[string]*turn
+}
+
+// turn is that of a name. It is there as long as somebody has it or waits for it.
+type turn struct {
+	taken chan struct{} // has one element while somebody goes on
+	users int
+}
+
+func (t *turns) begin(ctx context.Context, name string) error {
+	t.mu.Lock()
+	one := t.of[name]
+	if one == nil {
+		one = &turn{taken: make(chan struct{}, 1)}
+		t.of[name] = one
+	}
+	one.users++
+	t.mu.Unlock()
+	select {
+	case one.taken <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		t.leave(name)
+		return context.Cause(ctx)
+	}
+}
+
+func (t *turns) end(name string) {
+	t.mu.Lock()
+	<-t.of[name].taken
+	t.mu.Unlock()
+	t.leave(name)
+}
+
+func (t *turns) leave(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of[name].users--; t.of[name].users == 0 {
+		delete(t.of, name)
+	}
 }

@@ -20,7 +20,8 @@ import (
 type household struct {
 	t       *testing.T
 	parts   map[string]*replica
-	gateway string // URL
+	gateway string   // URL
+	around  []string // settings of a gateway
 	admin   *fountain.Client
 }
 
@@ -46,7 +47,10 @@ func newHousehold(t *testing.T) *household {
 	start("twofactor")
 	start("search")
 	start("sequence", "SEARCH_URL="+addresses["search"])
-	start("gateway", "TWOFACTOR_URL="+addresses["twofactor"], "SEARCH_URL="+addresses["search"], "SEQUENCE_URL="+addresses["sequence"])
+	h.around = []string{
+		"TWOFACTOR_URL=" + addresses["twofactor"], "SEARCH_URL=" + addresses["search"], "SEQUENCE_URL=" + addresses["sequence"], "UPSTREAM_ALLOW=127.0.0.0/8",
+	}
+	start("gateway", h.around...)
 	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(data, "kms", "bootstrap.token"), "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	return h
 }

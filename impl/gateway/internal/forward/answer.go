@@ -57,7 +57,7 @@ func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byt
 	if mode.Kind == contract.ModeOff || mode.Kind == contract.ModeSample && rand.Float64() >= mode.Sample {
 		return nil
 	}
-	err := httpserver.InTurn(x.Request.Context(), len(body), func() error {
+	err := httpserver.InTurn(x.Request.Context(), op, len(body), func() error {
 		if x.Request.Method == http.MethodHead {
 			return op.CheckResponseHead(res.Status, res.Header)
 		}

@@ -35,6 +35,7 @@ type Forwarder struct {
 	upstreams *upstream.Set
 	judge     *judge
 	confines  bool
+	held      held
 	passed    func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 }
 
@@ -93,7 +94,10 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if idle != nil {
 		return f.stream(x, res, idle)
 	}
-	body, err := res.ReadAll(x.Operation.Policy.Response.Max)
+	body, taken, err := f.readAll(x, res)
+	if taken > 0 {
+		defer f.held.give(x.Operation.Word, taken)
+	}
 	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)

@@ -87,7 +87,7 @@ func wouldRefuse(x *httpserver.Exchange, m *contract.Match) error {
 	if int64(len(x.Body)) > op.Policy.Body.Max {
 		return problem.New(problem.BodyTooLarge, "The next version of the contract takes no body of this size.")
 	}
-	return httpserver.InTurn(x.Request.Context(), len(x.Body), func() error { return op.CheckBody(x.Request.Header.Get("Content-Type"), x.Body) })
+	return httpserver.InTurn(x.Request.Context(), op, len(x.Body), func() error { return op.CheckBody(x.Request.Header.Get("Content-Type"), x.Body) })
 }
 
 // Answer judges an answer that the client gets.
@@ -96,7 +96,7 @@ func (s *Shadows) Answer(x *httpserver.Exchange, status int, header http.Header,
 	if c == nil || err != nil || m.Operation.Unsupported != "" {
 		return
 	}
-	err = httpserver.InTurn(x.Request.Context(), len(body), func() error {
+	err = httpserver.InTurn(x.Request.Context(), m.Operation, len(body), func() error {
 		if x.Request.Method == http.MethodHead {
 			return m.Operation.CheckResponseHead(status, header)
 		}

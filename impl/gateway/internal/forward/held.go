@@ -1,0 +1,96 @@
+package forward
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+const (
+	// heldOfOne is how many bytes of answers of one member are held at once, and heldOfAll of all members together: an answer is held while it comes in, is
+	// checked, and is read by the client. The family's services are trusted with their own bounds.
+	heldOfOne, heldOfAll = 64 << 20, 256 << 20
+	// heldPiece is how much is taken at a time for an answer that does not say how long it is.
+	heldPiece = 64 << 10
+)
+
+// held counts what is held of the answers of members.
+type held struct {
+	mu  sync.Mutex
+	of  map[string]int64 // by the member's name; those with nothing are not there
+	all int64
+}
+
+// take takes room for n bytes, or returns false.
+func (h *held) take(member string, n int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of[member]+n > heldOfOne || h.all+n > heldOfAll {
+		return false
+	}
+	if h.of == nil {
+		h.of = map[string]int64{}
+	}
+	h.of[member] += n
+	h.all += n
+	return true
+}
+
+func (h *held) give(member string, n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all -= n
+	if h.of[member] -= n; h.of[member] == 0 {
+		delete(h.of, member)
+	}
+}
+
+// errHeld says that there is no room for one more answer of a member.
+var errHeld = problem.New(problem.Overloaded, "The service's answers take more room than it has here. Try again later.").WithRetryAfter(time.Second)
+
+// readAll reads the answer's body. One of a member takes room among those of its member, which the caller gives back, whether there is an error or not.
+func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, taken int64, err error) {
+	op := x.Operation
+	most := op.Policy.Response.Max
+	switch {
+	case op.Mount == "" || res.Length == 0 || x.Request.Method == http.MethodHead || res.Length > most:
+	case res.Length < 0:
+		return f.readGrowing(op.Word, res, most)
+	case !f.held.take(op.Word, res.Length):
+		return nil, 0, errHeld
+	default:
+		taken = res.Length
+	}
+	body, err = res.ReadAll(most)
+	return body, taken, err
+}
+
+// readGrowing reads the body of an answer of a member that does not say how long it is, and takes room as it comes.
+func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int64) (body []byte, taken int64, err error) {
+	defer res.Close()
+	got := int64(0)
+	body, err = io.ReadAll(io.LimitReader(readerFunc(func(p []byte) (int, error) {
+		if got == taken {
+			if !f.held.take(member, heldPiece) {
+				return 0, errHeld
+			}
+			taken += heldPiece
+		}
+		n, err := res.Read(p[:min(int64(len(p)), taken-got)])
+		got += int64(n)
+		return n, err
+	}), most+1))
+	if err == nil && int64(len(body)) > most {
+		err = upstream.ErrTooLarge
+	}
+	return body, taken, err
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

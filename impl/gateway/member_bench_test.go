@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/gateway/internal/member"
+	"github.com/fountainai/fountain/openapi"
+)
+
+// benchMember is a member whose document is the sequence's own: what differs in cost is that it is adopted.
+const benchMember = "plays"
+
+// What a request of an adopted contract costs beside one of the family's own: the same request, answer and schemas, by turns in one run. A turn is short, so that
+// what else the machine does meets all three. nothing-us/op is client and service alone, which both figures contain; own is the ratio of what is left.
+func BenchmarkGate_adopted(b *testing.B) {
+	for name, request := range map[string]func(authority, token string) string{"get": benchGet, "post": benchPost} {
+		b.Run(name, func(b *testing.B) {
+			h := newBenchHouse(b)
+			h.adopt(b)
+			const turn = 50
+			ways := []func(){h.client(b, false, request), h.client(b, true, request), h.caller(b, h.gate, adoptedRequest(request(h.gate, h.asMember)))}
+			used := make([]time.Duration, len(ways))
+			for b.Loop() {
+				for i, roundTrip := range ways {
+					before := cpuTime(b)
+					for range turn {
+						roundTrip()
+					}
+					used[i] += cpuTime(b) - before
+				}
+			}
+			each := func(i int) float64 { return float64(used[i].Nanoseconds()) / 1000 / float64(b.N*turn) }
+			nothing, family, adopted := each(0), each(1), each(2)
+			b.ReportMetric(0, "ns/op") // of all three together it tells nothing
+			b.ReportMetric(nothing, "nothing-us")
+			b.ReportMetric(family, "family-us")
+			b.ReportMetric(adopted, "adopted-us")
+			b.ReportMetric((adopted-nothing)/(family-nothing), "own")
+		})
+	}
+}
+
+// An adopted contract's request allocates little more than one of the family's own.
+func TestGate_allocatesLittleMoreForAMember(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools forget at random under the race detector")
+	}
+	h := newBenchHouse(t)
+	h.adopt(t)
+	for name, c := range map[string]struct {
+		request func(authority, token string) string
+		most    float64
+	}{"get": {benchGet, 52}, "post": {benchPost, 60}} {
+		require.LessOrEqual(t, testing.AllocsPerRun(2000, h.caller(t, h.gate, adoptedRequest(c.request(h.gate, h.asMember)))), c.most, name)
+	}
+}
+
+// adoptedRequest is a request of the sequence as one of the member.
+func adoptedRequest(text string) string {
+	return strings.Replace(text, "/sequence/v1/", "/"+benchMember+"/sequence/v1/", 1)
+}
+
+// adopt makes the gateway guard the member, at a service like that of the family.
+func (h *benchHouse) adopt(t testing.TB) {
+	files := map[string][]byte{}
+	for _, name := range []string{"sequence.yaml", "common.yaml"} {
+		text, err := openapi.Files.ReadFile(name)
+		require.NoError(t, err)
+		files[name] = text
+	}
+	require.NoError(t, h.members.Replace("bench", []member.Definition{{
+		Name: benchMember, File: "sequence.yaml", Files: files, Upstreams: []string{"http://" + benchService(t, "")},
+	}}))
+}

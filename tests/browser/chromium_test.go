@@ -1,0 +1,120 @@
+//go:build browser
+
+package browser
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// chromium is a headless browser that is spoken to by the DevTools protocol over a pipe: JSON messages, each ended by a NUL.
+type chromium struct {
+	t      *testing.T
+	to     *os.File
+	from   *bufio.Reader
+	number int
+}
+
+// message is one of the protocol: an answer has the number of the call, an event a method.
+type message struct {
+	ID        int             `json:"id,omitempty"`
+	SessionID string          `json:"sessionId,omitempty"`
+	Method    string          `json:"method,omitempty"`
+	Params    any             `json:"params,omitempty"`
+	Result    json.RawMessage `json:"result,omitempty"`
+	Error     json.RawMessage `json:"error,omitempty"`
+}
+
+// patience is how long the browser may take for anything; a browser that hangs fails the test.
+const patience = 2 * time.Minute
+
+// start runs a browser with an empty profile until the test ends.
+func start(t *testing.T) *chromium {
+	t.Helper()
+	theirIn, ourOut, err := os.Pipe()
+	require.NoError(t, err)
+	ourIn, theirOut, err := os.Pipe()
+	require.NoError(t, err)
+	// Its own sandbox is against the pages of strangers; these are ours, and it can't be had as root in a container.
+	cmd := exec.Command(cmp.Or(os.Getenv("CHROMIUM"), "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
+	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the switch says
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start(), "the browser is needed: apt-get install chromium")
+	_, _ = theirIn.Close(), theirOut.Close()
+	hung := time.AfterFunc(patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		hung.Stop()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with the processes that it has started
+		_ = cmd.Wait()                                      // it was killed, and says so
+		_, _ = ourIn.Close(), ourOut.Close()
+	})
+	return &chromium{t: t, to: ourOut, from: bufio.NewReader(ourIn)}
+}
+
+// read returns the next message.
+func (c *chromium) read() message {
+	c.t.Helper()
+	raw, err := c.from.ReadBytes(0)
+	require.NoError(c.t, err, "the browser ended")
+	var m message
+	require.NoError(c.t, json.Unmarshal(raw[:len(raw)-1], &m))
+	return m
+}
+
+// call returns the result of a method, in a session or in none.
+func (c *chromium) call(session, method string, params any, into any) {
+	c.t.Helper()
+	c.number++
+	raw, err := json.Marshal(message{ID: c.number, SessionID: session, Method: method, Params: params})
+	require.NoError(c.t, err)
+	_, err = c.to.Write(append(raw, 0))
+	require.NoError(c.t, err)
+	for {
+		m := c.read()
+		if m.ID != c.number {
+			continue
+		}
+		require.Empty(c.t, string(m.Error), method)
+		if into != nil {
+			require.NoError(c.t, json.Unmarshal(m.Result, into), method)
+		}
+		return
+	}
+}
+
+// open loads an address in a tab of its own, and waits until it is loaded or its loading has ended otherwise: by a download.
+func (c *chromium) open(url string) (session string) {
+	c.t.Helper()
+	var target struct{ TargetID, SessionID string }
+	c.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	c.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)
+	c.call(target.SessionID, "Page.enable", nil, nil)
+	c.call(target.SessionID, "Page.navigate", map[string]any{"url": url}, nil)
+	for {
+		m := c.read()
+		if m.SessionID == target.SessionID && (m.Method == "Page.loadEventFired" || m.Method == "Page.downloadWillBegin" || m.Method == "Page.frameStoppedLoading") {
+			return target.SessionID
+		}
+	}
+}
+
+// evaluate returns the value of an expression in a tab.
+func (c *chromium) evaluate(session, expression string) any {
+	c.t.Helper()
+	var out struct {
+		Result           struct{ Value any }
+		ExceptionDetails json.RawMessage
+	}
+	c.call(session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &out)
+	require.Empty(c.t, string(out.ExceptionDetails), expression)
+	return out.Result.Value
+}
