@@ -460,3 +460,48 @@ func TestMember_answersTakeBoundedRoom(t *testing.T) {
 	require.LessOrEqual(t, passed.Load(), int64(9), "64 MiB of 7")
 	require.Equal(t, 200, h.do("GET", "/notes/v2/notes", "", "Authorization", token).StatusCode, "the room is given back")
 }
+
+// Files are passed on while they are checked, and not held: what does not fit ends before the service has it whole.
+func TestMember_filesAreCheckedWhileTheyPass(t *testing.T) {
+	h := memberHouse(t)
+	d := h.definition(notes + `  /files:
+    post:
+      operationId: upload
+      requestBody:
+        required: true
+        content:
+          application/octet-stream: {}
+          multipart/form-data:
+            schema: {type: object, required: [name], properties: {name: {type: string, maxLength: 3}, file: {type: string, format: binary}}}
+      responses: {'201': {description: Kept.}}
+`)
+	d.Compared = true
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
+	upload := func(kind, body string) answer {
+		return h.do("POST", "/notes/v2/files", body, "Authorization", h.notesToken(nil), "Content-Type", kind)
+	}
+	form := func(name, content string) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\n" + name +
+			"\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n" + content + "\r\n--b--\r\n"
+	}
+	large := strings.Repeat("0123456789abcdef", 256<<10) // 4 MiB
+	require.Equal(t, 201, upload("application/octet-stream", large).StatusCode)
+	require.Equal(t, large, h.body[0])
+	good := form("abc", large)
+	require.Equal(t, 201, upload("multipart/form-data; boundary=b", good).StatusCode)
+	require.Equal(t, good, h.body[1], "byte for byte")
+
+	seen := len(h.seen)
+	a := upload("multipart/form-data; boundary=b", form("abcd", large))
+	require.Equal(t, 422, a.StatusCode, a.Text)
+	require.Contains(t, a.Text, "/name")
+	a = upload("multipart/form-data; boundary=b", strings.TrimSuffix(good, "--b--\r\n"))
+	require.Equal(t, 400, a.StatusCode, a.Text)
+	require.Equal(t, 413, upload("application/octet-stream", strings.Repeat(large, 5)).StatusCode)
+	require.Equal(t, 415, upload("image/png", "a").StatusCode)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, body := range h.body[seen:] {
+		require.NotContains(t, body, "--b--", "nobody gets a body whole that does not fit")
+	}
+}

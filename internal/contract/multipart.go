@@ -243,6 +243,9 @@ func (op *Operation) StreamsBodyOf(contentType string) bool {
 	if !op.adopted {
 		return op.StreamsBody()
 	}
+	if !op.body.uploads() && op.body != nil {
+		return false
+	}
 	header := []string{contentType}
 	if op = op.withBody(header); op.body == nil {
 		return false

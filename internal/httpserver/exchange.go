@@ -3,6 +3,7 @@ package httpserver
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type Exchange struct {
 	Code      string              // the X-OTP header, which leaves the request at the gateway
 	Redeem    bool                // the code must be redeemed before the request goes on
 	Body      []byte              // nil: none was sent, or it is a stream
+	Stream    io.ReadCloser       // a body that is checked while it is read, to be passed on; nil: there is none
 
 	RefusedBy string        // the station that refused
 	Upstream  time.Duration // how long services were waited for
@@ -112,6 +114,9 @@ func (x *Exchange) Answered(status int, err error) {
 var errNotServed = errors.New("the request was not served")
 
 func (x *Exchange) end() {
+	if x.Stream != nil {
+		_ = x.Stream.Close() // whoever was to read it has, or does not any more
+	}
 	x.Answered(0, errNotServed)
 	if x.place != nil {
 		x.place.Add(-1)

@@ -123,6 +123,24 @@ func hangUp(w http.ResponseWriter) {
 // hold all of 512 places for longer than this.
 const publicReadTime = 3 * time.Second
 
+// hasBody reports whether a body comes with the request.
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// openStream makes the body one that is checked while it is passed on: it is never held whole. What bounds a body bounds it too.
+func (x *Exchange) openStream(contentType string) error {
+	limit := x.Operation.Policy.Body.Max
+	if x.Request.ContentLength > limit {
+		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
+	}
+	_ = http.NewResponseController(x.Writer).SetReadDeadline(x.deadline) // a test recorder has none to set
+	stream, err := x.Operation.CheckStream(contentType, http.MaxBytesReader(x.Writer, x.Request.Body, limit))
+	if err != nil {
+		return err
+	}
+	x.Stream = stream
+	return nil
+}
+
 // readBody reads the whole body, at most body.max of the operation and for at most its timeout (publicReadTime where nobody is known), and
 // leaves a fresh reader of it in the request. It returns nil when the request has no body.
 func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {

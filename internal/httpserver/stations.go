@@ -193,6 +193,9 @@ func checkBody(x *Exchange) error {
 	if x.Operation.StreamsBody() {
 		return nil
 	}
+	if kind := x.Request.Header.Get("Content-Type"); x.Operation.Mount != "" && hasBody(x.Request) && x.Operation.StreamsBodyOf(kind) {
+		return x.openStream(kind)
+	}
 	body, err := readBody(x.Writer, x.Request, x.Operation)
 	if err != nil {
 		return err

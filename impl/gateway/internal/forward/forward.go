@@ -167,6 +167,11 @@ func (f *Forwarder) request(x *httpserver.Exchange) (out *upstream.Request, sent
 	if retry := x.Operation.Policy.Retry; retry != nil {
 		out.Repeats = max(1, retry.Max)
 	}
+	if x.Stream != nil {
+		sent = &sentBody{ReadCloser: x.Stream}
+		out.Stream, out.Length = sent, in.ContentLength
+		return out, sent
+	}
 	if x.Body == nil && x.Operation.StreamsBody() && in.Body != nil && in.Body != http.NoBody {
 		sent = &sentBody{ReadCloser: in.Body}
 		out.Stream, out.Length = sent, in.ContentLength

@@ -43,7 +43,10 @@ func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 // bodyFailure is for a body that did not come whole from the client.
 func bodyFailure(err error) error {
 	var tooLarge *http.MaxBytesError
+	var known *problem.Error
 	switch {
+	case errors.As(err, &known): // the check of a body that was passed on
+		return err
 	case errors.As(err, &tooLarge):
 		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.").Wrap(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
