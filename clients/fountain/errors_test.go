@@ -26,7 +26,7 @@ func TestError_carriesTheWholeProblem(t *testing.T) {
 		Type: "https://example.org/p", RequestID: "req_7", Truncated: true, Header: e.Header,
 		Errors: []fountain.FieldError{{In: "body", Pointer: "/data", Keyword: "required", Message: "is missing"}},
 	}, *e)
-	require.Equal(t, "listElements: 422 validation_failed It does not fit.; body /data is missing [req_7]", err.Error())
+	require.Equal(t, "listElements: 422 validation_failed It does not fit; body /data is missing [req_7]", err.Error())
 	require.ErrorIs(t, err, fountain.ErrInvalid)
 	require.NotErrorIs(t, err, fountain.ErrNotFound)
 	require.NotErrorIs(t, err, fountain.ErrUnexpectedResponse)

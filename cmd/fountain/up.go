@@ -114,7 +114,12 @@ func announce(stdout, stderr io.Writer, data string, info family.Info) {
 	fmt.Fprintf(stderr, "  admin           %s/services\n", info.AdminURL)
 	fmt.Fprintf(stderr, "  data            %s\n", data)
 	if info.BootstrapTokenFile != "" {
-		fmt.Fprintf(stderr, "\n  There is no administrator yet. The one-time token that makes the first one is in\n  %s (for an hour)\n", info.BootstrapTokenFile)
+		at := ""
+		if info.GatewayURL != defaultURL {
+			at = " --url " + info.GatewayURL
+		}
+		fmt.Fprintln(stderr, "\n  There is no administrator yet. Within an hour the one-time token in this file makes the first one:")
+		fmt.Fprintf(stderr, "  fountain bootstrap --username NAME%s --token-file %s\n", at, info.BootstrapTokenFile)
 	}
 	fmt.Fprintln(stderr)
 	fmt.Fprintf(stdout, "ready %s\n", info.GatewayURL)

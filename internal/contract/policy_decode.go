@@ -191,7 +191,7 @@ func resolveStepUp(fault faultFunc, t *stepUpText) *StepUp {
 		fault("stepUp.acr", "must be %s or %s", ACRSecondFactor, ACRPhishingResistant)
 	}
 	if t.MaxAge < 1 {
-		fault("stepUp.maxAge", "must be at least 1 second")
+		fault("stepUp.maxAge", "must be at least 1 second; write maxAge: 300 for five minutes")
 	}
 	checkWords(fault, "stepUp.for", s.For, "user", "service")
 	return s
@@ -240,7 +240,8 @@ func resolveRate(fault faultFunc, t rateText) Rate {
 	r := Rate{Name: t.Name, Key: t.Key, Quota: t.Quota, Burst: t.Burst, Cost: 1, Preauth: t.Phase == "preauth"}
 	key := "rate." + t.Name
 	if t.Name == "" || len(t.Name) > maxRateName || strings.ContainsFunc(t.Name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"\\;,", r) }) {
-		fault("rate", "every limit has a name of at most 64 letters, without spaces, quotes, semicolons and commas: headers tell it")
+		fault("rate", "every limit has a name of at most 64 letters, without spaces, quotes, semicolons and commas: headers tell it; write name: per-subject")
+		return r
 	}
 	checkWords(fault, key+".key", []string{t.Key}, "sub", "ip", "client", "operation")
 	if t.Cost != nil {
