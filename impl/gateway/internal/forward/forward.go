@@ -101,7 +101,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
-	responseHeader(x.Writer.Header(), x.Operation, res)
+	responseHeader(x, res)
 	if x.Request.Method != http.MethodHead && res.Status != http.StatusNoContent && res.Status != http.StatusNotModified {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
