@@ -169,7 +169,7 @@ func TestMember_answersActNotInTheFamilysOrigin(t *testing.T) {
 	for reference, reached := range map[string]string{
 		"/v2/notes/1":                         "/notes/v2/notes/1",
 		h.stranger + "/v2/notes/a%2Fb?x=1#y":  "/notes/v2/notes/a%2Fb?x=1#y",
-		"notes/1":                             "notes/1",
+		"notes/1":                             "/notes/v2/notes/1",
 		"https://elsewhere.example/v2/notes/": "https://elsewhere.example/v2/notes/",
 	} {
 		h.upstream = func(w http.ResponseWriter, _ *http.Request) {

@@ -116,10 +116,13 @@ type Head struct {
 func (op *Operation) CheckEnvelope(h Head) error {
 	c := newChecker(outbound, "header")
 	defer c.release()
-	if op.adopted {
-		c.plainCoding(h)
-	} else {
+	switch {
+	case !op.adopted:
 		op.envelope(c, h)
+	case h.Status < http.StatusOK || h.Status > 599: // 101 would make another protocol of the connection
+		c.fail(0, string(RuleResponseStatus), fmt.Sprintf("status %d is that of no answer", h.Status))
+	default:
+		c.plainCoding(h)
 	}
 	return c.violations()
 }

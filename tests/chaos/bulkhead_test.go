@@ -60,7 +60,7 @@ type illness struct {
 
 var illnesses = map[string]illness{
 	"dead": {nil, 16, 10 * time.Millisecond},
-	"hang": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 96, 50 * time.Millisecond},
+	"hang": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 96, 200 * time.Millisecond},
 	"drip": {func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, "[")

@@ -40,6 +40,9 @@ func newJudge(o Options) *judge {
 func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	empty := res.Length == 0 || x.Request.Method == http.MethodHead
 	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
+	if err == nil && len(res.Header["Content-Type"]) > 1 { // what was judged is the first; browsers take the last
+		err = problem.New(problem.BadUpstream, "The answer has several media types.").WithField("header", "Content-Type", string(contract.RuleResponseMedia), "is there several times")
+	}
 	if err == nil && x.Operation.Mount != "" && active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
 		err = problem.New(problem.BadUpstream, "The answer is active content.").
 			WithField("header", "Content-Type", activeContent, "is a media type that a browser runs, which the operator has not accepted")

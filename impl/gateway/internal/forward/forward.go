@@ -106,7 +106,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
-	f.responseHeader(x.Writer.Header(), x.Operation, res)
+	f.responseHeader(x, res)
 	if x.Request.Method != http.MethodHead && res.Status != http.StatusNoContent && res.Status != http.StatusNotModified {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}

@@ -95,8 +95,12 @@ var passedBack = map[string]bool{
 	"Last-Modified": true, "Retry-After": true, "Sunset": true, "Vary": true, "Www-Authenticate": true,
 }
 
-// ours are the response headers that the gateway sets itself.
-var ours = map[string]bool{"X-Request-Id": true, "X-Content-Type-Options": true, "Content-Length": true, "Date": true}
+// ours are the response headers that the gateway sets itself, and those about the connection (RFC 9110, section 7.6.1; RFC 9112): whatever a contract declares.
+var ours = map[string]bool{
+	"X-Request-Id": true, "X-Content-Type-Options": true, "Content-Length": true, "Date": true,
+	"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authentication-Info": true, "Proxy-Connection": true, "Te": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true, "Via": true, "Age": true, "Alt-Svc": true,
+}
 
 // limits tell the caller how it stands with the gateway's limits, where there are any. Every contract of the family declares them, so that a
 // service could write over them.
@@ -104,8 +108,8 @@ var limits = map[string]bool{"Ratelimit": true, "Ratelimit-Policy": true}
 
 // responseHeader puts what the client may know of a service's header into the answer. What the gateway says of storing the answer holds,
 // unless the contract leaves that to the service.
-func (f *Forwarder) responseHeader(to http.Header, op *contract.Operation, res *upstream.Response) {
-	status := res.Status
+func (f *Forwarder) responseHeader(x *httpserver.Exchange, res *upstream.Response) {
+	to, op, status := x.Writer.Header(), x.Operation, res.Status
 	_, decided := to["Cache-Control"]
 	for name, values := range res.Header {
 		if ours[name] || !passedBack[name] && !op.DeclaresResponseHeader(status, name) || op.Mount != "" && dropped(name) {
@@ -123,6 +127,6 @@ func (f *Forwarder) responseHeader(to http.Header, op *contract.Operation, res *
 		to[name] = values
 	}
 	if op.Mount != "" {
-		confine(to, op, res, f.confines)
+		f.confine(to, x, res)
 	}
 }

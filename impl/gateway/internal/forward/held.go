@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -74,7 +75,8 @@ func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (bod
 func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int64) (body []byte, taken int64, err error) {
 	defer res.Close()
 	got := int64(0)
-	body, err = io.ReadAll(io.LimitReader(readerFunc(func(p []byte) (int, error) {
+	var text bytes.Buffer
+	_, err = text.ReadFrom(io.LimitReader(readerFunc(func(p []byte) (int, error) {
 		if got == taken {
 			if !f.held.take(member, heldPiece) {
 				return 0, errHeld
@@ -85,10 +87,10 @@ func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int6
 		got += int64(n)
 		return n, err
 	}), most+1))
-	if err == nil && int64(len(body)) > most {
+	if err == nil && int64(text.Len()) > most {
 		err = upstream.ErrTooLarge
 	}
-	return body, taken, err
+	return text.Bytes(), taken, err
 }
 
 type readerFunc func([]byte) (int, error)

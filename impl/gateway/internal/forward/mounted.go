@@ -68,15 +68,25 @@ func dropped(name string) bool {
 // located are the response headers whose value is a reference to somewhere in the service.
 var located = []string{"Location", "Content-Location"}
 
-// relocate makes a reference from the member's service one that leads there through the gateway: a path, or an address at the target itself, gets
-// the mount before it. Any other is passed on as it is.
-func relocate(reference string, op *contract.Operation, from *url.URL) string {
-	u, err := url.Parse(reference)
+// relocate makes a reference of the member's service one that leads there through the gateway; asked is what was asked of the service. What leads elsewhere is
+// passed on when it is a web address; "" is for what no member may say. A reference is resolved here and written anew, for browsers read some forms as others
+// do not, and dot segments would lead out of the mount.
+func relocate(reference string, op *contract.Operation, from *url.URL, asked string) string {
+	base, err := from.Parse(asked)
 	if err != nil {
-		return reference
+		return ""
 	}
-	if u.Host != "" && !strings.EqualFold(u.Host, from.Host) || u.Host == "" && u.Scheme != "" || !strings.HasPrefix(u.EscapedPath(), "/") && u.Host == "" {
-		return reference
+	u, err := base.Parse(reference)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	if !strings.EqualFold(u.Host, from.Host) {
+		return u.String()
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return "" // they were escaped, and browsers unescape them
+		}
 	}
 	at := url.URL{Path: op.Mount + u.Path, RawQuery: u.RawQuery, Fragment: u.Fragment}
 	if u.RawPath != "" {
@@ -86,13 +96,16 @@ func relocate(reference string, op *contract.Operation, from *url.URL) string {
 }
 
 // confine says how a browser is to take a member's answer, and where what it refers to is.
-func confine(to http.Header, op *contract.Operation, res *upstream.Response, sandbox bool) {
-	if sandbox {
+func (f *Forwarder) confine(to http.Header, x *httpserver.Exchange, res *upstream.Response) {
+	if f.confines {
 		to["Content-Security-Policy"] = sandboxed
 	}
 	for _, name := range located {
+		delete(to, name)
 		if values := res.Header[name]; len(values) == 1 {
-			to[name] = []string{relocate(values[0], op, res.From())}
+			if reference := relocate(values[0], x.Operation, res.From(), target(x)); reference != "" {
+				to[name] = []string{reference}
+			}
 		}
 	}
 }

@@ -56,7 +56,7 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 // stream copies an answer that has no fixed end as it comes. What breaks off at the service is cut off at the client: nothing else tells
 // that it is not whole.
 func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response, idle *idle) error {
-	f.responseHeader(x.Writer.Header(), x.Operation, res)
+	f.responseHeader(x, res)
 	x.Writer.WriteHeader(res.Status)
 	connection := http.NewResponseController(x.Writer)
 	_ = connection.Flush() // the head at once

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -148,8 +149,10 @@ func (d *Directory) mark() (mark string, youngest time.Time, err error) {
 			return errors.New("there are too many files")
 		}
 		info, err := d.root.Stat(name)
-		if err != nil {
-			return err
+		if err != nil { // a link that leads out or nowhere: who reads it meets that, and the other members do not
+			if info, err = d.root.Lstat(name); err != nil {
+				return err
+			}
 		}
 		fmt.Fprintln(&out, name, info.Size(), info.ModTime().UnixNano(), info.Mode())
 		if info.ModTime().After(youngest) && !info.ModTime().After(time.Now()) {
@@ -228,11 +231,14 @@ func (d *Directory) texts(name string) (map[string][]byte, error) {
 
 // file reads a file of at most so many bytes.
 func (d *Directory) file(name string, most int64) ([]byte, error) {
-	f, err := d.root.Open(name)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would else be waited for
 	if err != nil {
 		return nil, fmt.Errorf("open file: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: it is no regular file", name)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
