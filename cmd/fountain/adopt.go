@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/clients/gateway"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/contract/change"
 	"github.com/fountainai/fountain/internal/explain"
 	"github.com/fountainai/fountain/openapi"
 )
@@ -296,12 +297,53 @@ func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.A
 	put, err := client.KMS.PutContract(cmd.Context(), a.Name, body)
 	var refusal *fountain.Error
 	if errors.As(err, &refusal) && refusal.Code == fountain.CodeContractBreaking {
-		fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or ask for less. Take each that is wanted by --accept:")
-		for _, f := range refusal.Errors {
-			fmt.Fprintf(cmd.ErrOrStderr(), "  --accept %q\t%s\n", f.Name, f.Message)
+		if told := o.tellChanges(cmd, client, a, refusal); told != nil {
+			return nil, errors.Join(err, told)
 		}
 	}
 	return put, err
+}
+
+// tellChanges prints the changes that must be accepted. A problem has room for some of them only; then all are found here, by the code that the kms has too.
+func (o *adopting) tellChanges(cmd *cobra.Command, client *fountain.Client, a contract.Adoption, refusal *fountain.Error) error {
+	fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or ask for less. Take each that is wanted by --accept:")
+	tell := func(name, message string) { fmt.Fprintf(cmd.ErrOrStderr(), "  --accept %q\t%s\n", name, message) }
+	if !refusal.Truncated {
+		for _, f := range refusal.Errors {
+			tell(f.Name, f.Message)
+		}
+		return nil
+	}
+	kept, err := client.KMS.GetServiceContract(cmd.Context(), a.Name)
+	if err != nil {
+		return fmt.Errorf("read the contract in force: %w", err)
+	}
+	before := contract.Adoption{Name: a.Name, File: kept.Document.File, Files: map[string][]byte{}, Public: kept.Contract.Public}
+	for _, f := range kept.Document.Files {
+		before.Files[f.Name] = []byte(f.Text)
+	}
+	live, err := versionOf(before)
+	if err != nil {
+		return fmt.Errorf("read the contract in force: %w", err)
+	}
+	next, err := versionOf(a)
+	if err != nil {
+		return err
+	}
+	changes, err := change.Compare(live, next)
+	if err != nil {
+		return err
+	}
+	refused, _ := change.Refused(changes, o.accept)
+	for _, c := range refused {
+		tell(c.Name, c.Origin.String()+": "+c.Text)
+	}
+	return nil
+}
+
+func versionOf(a contract.Adoption) (change.Version, error) {
+	c, _, err := contract.Adopt(a)
+	return change.Version{Contract: c, File: a.File, Files: a.Files}, err
 }
 
 // adoptedAnswer is what adopt prints as JSON.

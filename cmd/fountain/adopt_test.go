@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -129,6 +130,18 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return h.run("--profile", "grace", "call", "POST", "/notes/v1/notes", "--body-file", write(t, `{"text":"Buy milk."}`)).code == 1
 	}, 10*time.Second, 50*time.Millisecond)
+
+	// More changes than a problem has room for are all told.
+	many := narrower[:strings.Index(narrower, "  /notes:")] + "  /other:\n    get: {operationId: other, responses: {'204': {description: Nothing.}}}\n"
+	for i := range 20 {
+		narrower += fmt.Sprintf("  /more%d:\n    get: {operationId: more%d, responses: {'204': {description: Nothing.}}}\n", i, i)
+	}
+	require.NoError(t, os.WriteFile(file, []byte(narrower), 0o600))
+	good("adopt", file, "--upstream", service.URL, "--public", "getStatus")
+	require.NoError(t, os.WriteFile(file, []byte(many), 0o600))
+	refusedAll := h.run("adopt", file, "--upstream", service.URL)
+	require.Equal(t, 1, refusedAll.code)
+	require.Equal(t, 24, strings.Count(refusedAll.stderr, "--accept "), "every operation that is gone: %s", refusedAll.stderr)
 
 	require.Contains(t, good("retire", "notes").stdout, "notes is retired")
 	require.Eventually(t, func() bool { return status(t, u.url+"/notes/v1/status") == 404 }, 10*time.Second, 20*time.Millisecond)
