@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -165,6 +166,11 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	case o.shadow && (len(o.upstreams) > 0 || o.active):
 		return usagef("--shadow leaves --upstream and --active-content as they are")
 	}
+	for _, address := range o.upstreams {
+		if !isUpstream(address) {
+			return usagef("--upstream must be http://host:port or https://host:port, and nothing behind it")
+		}
+	}
 	a, err := o.read(args[0])
 	if err != nil {
 		return err
@@ -193,7 +199,17 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	return o.report(cmd, answer, c, warnings)
+	if err := o.report(cmd, answer, c, warnings); err != nil || answer.Gateway != gatewayWaits {
+		return err
+	}
+	return fmt.Errorf("the kms has taken it, but the gateway does not serve it after %s: its log says why; most often an upstream is not on the operator's list (FOUNTAIN_GATEWAY_UPSTREAM_ALLOW)",
+		servedWithin)
+}
+
+// isUpstream reports whether an address names a host and its port, and nothing else.
+func isUpstream(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Port() != "" && address == u.Scheme+"://"+u.Host
 }
 
 // What the gateway says of an adopted service.
@@ -406,15 +422,14 @@ func (o *adopting) sentence(answer adoptedAnswer) string {
 	case o.shadow:
 		return fmt.Sprintf("This is kept beside the contract of %s that is in force, and refuses nothing: %s. fountain_gateway_shadow_rejections_total and the gateway's log tell what it would refuse.",
 			answer.Name, sum)
+	case answer.Gateway == gatewayWaits:
+		return fmt.Sprintf("%s would be guarded at %s: %s.", answer.Name, answer.Address, sum)
 	}
 	said := fmt.Sprintf("%s is guarded at %s: %s.", answer.Name, answer.Address, sum)
-	switch answer.Gateway {
-	case gatewayWaits:
-		return said + " The gateway does not serve it yet; its log says why if it stays so."
-	case gatewayReady:
+	if answer.Gateway == gatewayReady {
 		return said + " Who has its scopes calls it: fountain call GET /" + answer.Name + "/..., or with the token of fountain token " + answer.Name + "."
 	}
-	return said + " Nothing answers at " + strings.Join(o.upstreams, " or ") + " yet: start the service there."
+	return said + " The gateway reaches nothing at " + strings.Join(o.upstreams, " or ") + ": start the service there."
 }
 
 func counted(n int, one string) string {

@@ -84,13 +84,18 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "notes.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(notesDocument), 0o600))
 
+	notAllowed := h.run("adopt", file, "--name", "elsewhere", "--upstream", "http://10.0.0.1:80", "--code-file", code(0))
+	require.Equal(t, 1, notAllowed.code)
+	require.Contains(t, notAllowed.stderr, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW")
+	require.NotContains(t, notAllowed.stdout, "is guarded")
+	good("retire", "elsewhere")
 	dry := good("adopt", file, "--dry-run")
 	require.Regexp(t, `(?m)^POST +/notes/v1/notes +createNote +notes:write `, dry.stdout)
 	require.Regexp(t, `(?m)^GET +/notes/v1/status +getStatus +notes:read `, dry.stdout, "closed until it is opened by name")
 	require.Contains(t, dry.stderr, "notes.yaml:")
 	require.Contains(t, dry.stdout, "would be guarded at /notes: 4 operations")
 
-	adopted := good("adopt", file, "--upstream", service.URL, "--public", "getStatus", "--code-file", code(0))
+	adopted := good("adopt", file, "--upstream", service.URL, "--public", "getStatus")
 	require.Regexp(t, `(?m)^DELETE +/notes/v1/notes/\{noteId\} +deleteNote +notes:write +aal2 within 5m `, adopted.stdout)
 	require.Regexp(t, `(?m)^GET +/notes/v1/status +getStatus +everybody `, adopted.stdout)
 	good("permissions", "set-role", "writer", "--scope", "notes:read", "--scope", "notes:write")
@@ -113,7 +118,7 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Equal(t, 200, status(t, u.url+"/notes/v1/notes", "Authorization", "Bearer "+token))
 	require.Equal(t, 401, status(t, u.url+"/kms/v1/users", "Authorization", "Bearer "+token), "it is for notes alone")
 
-	require.Regexp(t, `(?m)^notes +active +1 +1\.0\.0 +`+service.URL, good("adopted").stdout)
+	require.Regexp(t, `(?m)^notes +active +\d+ +1\.0\.0 +`+service.URL, good("adopted").stdout)
 	narrower := strings.ReplaceAll(strings.ReplaceAll(notesDocument, "maxLength: 20", "maxLength: 3"), "      x-fountain: {stepUp: {acr: aal2, maxAge: 300}}\n", "")
 	require.NoError(t, os.WriteFile(file, []byte(narrower), 0o600))
 	breaking := h.run("adopt", file, "--upstream", service.URL, "--public", "getStatus")
@@ -177,6 +182,11 @@ func TestAdopt_tellsWhatIsWrong(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(file, []byte(notesDocument), 0o600))
 	require.Equal(t, 2, run(t, "adopt", file).code, "--upstream is missing")
+	for _, upstream := range []string{"127.0.0.1:9000", "http://127.0.0.1", "ftp://127.0.0.1:9000", "http://127.0.0.1:9000/v1", "http://a@127.0.0.1:9000", "http://:9000"} {
+		got := run(t, "adopt", file, "--upstream", upstream)
+		require.Equal(t, 2, got.code, upstream)
+		require.Contains(t, got.sentenceOf(t), "http://host:port", upstream)
+	}
 	require.Equal(t, 2, run(t, "adopt", file, "--dry-run", "--name", "kms").code)
 	require.Equal(t, 1, run(t, "adopt", file, "--dry-run", "--public", "listNotes").code)
 	require.Equal(t, 1, run(t, "adopt", filepath.Join(t.TempDir(), "none.yaml"), "--dry-run").code)
