@@ -106,20 +106,29 @@ type claims struct {
 	Tenant    string   `json:"tenant"`
 }
 
-// readClaims verifies the signature with the key that the header names and that key's algorithm, and the claims.
-func readClaims(token string, key publicKey, c Config) (*Principal, error) {
+// readClaims verifies the signature with the key that the header names and that key's algorithm, and the claims. It returns whom the token speaks for, and
+// from when on it holds.
+func readClaims(token string, key publicKey, c Config) (*Principal, time.Time, error) {
 	switch key.key.(type) {
 	case ed25519.PublicKey, *ecdsa.PublicKey:
 	default:
-		return nil, errors.New("the key is of no type that verifies tokens")
+		return nil, time.Time{}, errors.New("the key is of no type that verifies tokens")
 	}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{key.algorithm}), jwt.WithStrictDecoding(), jwt.WithIssuer(c.Issuer), jwt.WithAudience(c.Audience),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(c.Now))
 	var found claims
 	if _, err := parser.ParseWithClaims(token, &found, func(*jwt.Token) (any, error) { return key.key, nil }); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	return found.principal()
+	p, err := found.principal()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	notBefore := p.IssuedAt
+	if found.NotBefore != nil && found.NotBefore.After(notBefore) {
+		notBefore = found.NotBefore.Time
+	}
+	return p, notBefore, nil
 }
 
 func (c *claims) principal() (*Principal, error) {

@@ -43,6 +43,7 @@ type Verifier struct {
 	config Config
 	keys   *keySet
 	feed   *follower // nil: without
+	known  known
 }
 
 // serviceName is the form of a registered service's name (openapi/kms.yaml, ServiceCreate).
@@ -124,9 +125,12 @@ func (v *Verifier) Ready(ctx context.Context) error {
 // Verify checks an access token and returns whom it speaks for. Its error is a *Problem: 401 invalid_token for a token that does not hold,
 // without saying why; 503 unavailable when keys or revocations can't be had.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	p, err := v.verify(ctx, token)
-	if err != nil {
-		return nil, err
+	p := v.again(ctx, token)
+	if p == nil {
+		var err error
+		if p, err = v.verify(ctx, token); err != nil {
+			return nil, err
+		}
 	}
 	if v.feed == nil {
 		return p, nil
@@ -135,6 +139,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	case err != nil:
 		return nil, v.unavailable("It can't be told whether the token was revoked.", err)
 	case ended:
+		v.known.drop(token)
 		return nil, v.invalidToken(errors.New("it has ended"))
 	}
 	return p, nil
@@ -157,9 +162,11 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Principal, error)
 	if err != nil {
 		return nil, v.unavailable("The keys that verify tokens cannot be had.", err)
 	}
-	p, err := readClaims(token, key, v.config)
+	p, notBefore, err := readClaims(token, key, v.config)
 	if err != nil {
 		return nil, v.invalidToken(err)
 	}
+	kept := *p
+	v.known.put(token, &verified{principal: &kept, kid: kid, key: key.key, notBefore: notBefore})
 	return p, nil
 }

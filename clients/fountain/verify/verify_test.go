@@ -2,7 +2,9 @@ package verify
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -88,7 +90,46 @@ func TestNew_saysAloudThatTheFeedIsNotFollowed(t *testing.T) {
 	require.Empty(t, out.String())
 }
 
-// BenchmarkVerify is what a request costs: each verifies its signature anew.
+// A token that was verified is looked at again each time: when it has expired, its key has gone, or it has ended, it holds no more.
+func TestVerify_looksAgainAtATokenThatItKnows(t *testing.T) {
+	i := newIssuer(t, "k1")
+	v := i.verifier()
+	token := i.token("k1", nil)
+	first, err := v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	first.Scopes, first.Subject = nil, "changed by a caller"
+	second, err := v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	require.NotEqual(t, first.Subject, second.Subject)
+	require.NotEmpty(t, second.Scopes)
+	require.NotNil(t, v.known.get(token))
+	for _, other := range []string{token + "a", token[:len(token)-1], strings.ToUpper(token), token[:len(token)-2] + "AA"} {
+		_, err := v.Verify(t.Context(), other)
+		require.Error(t, err)
+		require.Nil(t, v.known.get(other), "only what was verified is kept")
+	}
+	now := v.config.Now
+	for _, at := range []time.Duration{-time.Hour, 24 * time.Hour} {
+		v.config.Now = func() time.Time { return now().Add(at) }
+		_, err := v.Verify(t.Context(), token)
+		require.Error(t, err, at)
+	}
+	v.config.Now = now
+	_, err = v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	v.known.entries[token].key = ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
+	require.Nil(t, v.again(t.Context(), token), "another key has its id now")
+
+	for n := range 2 * maxKnown {
+		v.known.put(fmt.Sprint("token ", n), &verified{})
+	}
+	require.LessOrEqual(t, len(v.known.entries), maxKnown)
+	v.known.put("large", &verified{})
+	v.known.put(strings.Repeat("a", maxKnownBytes), &verified{})
+	require.Len(t, v.known.entries, 1)
+}
+
+// BenchmarkVerify is what a request costs whose token was verified before.
 func BenchmarkVerify(b *testing.B) {
 	i := newIssuer(b, "k1")
 	v := i.verifier()
