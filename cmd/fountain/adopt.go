@@ -212,11 +212,10 @@ func isUpstream(address string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Port() != "" && address == u.Scheme+"://"+u.Host
 }
 
-// What the gateway says of an adopted service.
+// What is said of an adopted service at the gateway, beside what the gateway says itself.
 const (
 	gatewayWaits = "waiting" // it does not serve this contract yet
-	gatewayDown  = "down"    // nothing accepts connections at the service's upstreams
-	gatewayReady = "ready"
+	gatewayReady = "ready"   // something accepts connections at the service's upstreams
 )
 
 // servedWithin is how long a contract is waited for at the gateway, which looks within a second.
