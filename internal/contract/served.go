@@ -18,14 +18,14 @@ const servedOAuth = "oauth"
 // the family in place of its own security schemes. c is what Adopt has made of it.
 func Served(a Adoption, c *Contract) ([]byte, error) {
 	text := a.Files[a.File]
-	if len(a.Files) > 1 {
+	if len(a.Files) > 1 && bundles(a) {
 		bundled, err := Bundle(a.File, func(name string) ([]byte, error) {
 			if text, given := a.Files[name]; given {
 				return text, nil
 			}
 			return nil, fs.ErrNotExist
 		})
-		if err == nil { // else it has faults that Adopt has found its way around: its references lead nowhere, but all else is there
+		if err == nil { // else, as where it would be too much work, its references lead nowhere, but all else is there
 			text = bundled
 		}
 	}
