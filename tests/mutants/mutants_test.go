@@ -66,7 +66,7 @@ var mutants = []mutant{
 	{"idempotency", "internal/contract/parameter.go", "case strings.EqualFold(p.name, \"Idempotency-Key\"):", "case false:"},
 	{"sensitive", "internal/httpserver/httpserver.go", "if op.Policy.Sensitive || !op.Public {", "if false {"},
 	{"errors", "internal/httpserver/httpserver.go", "if op.Policy.Errors == contract.ErrorsOAuth {", "if false {"},
-	{"response.max", "impl/gateway/internal/forward/forward.go", "res.ReadAll(x.Operation.Policy.Response.Max)", "res.ReadAll(1 << 40)"},
+	{"response.max", "impl/gateway/internal/forward/held.go", "res.ReadAll(most)", "res.ReadAll(1 << 40)"},
 	{"validate", "impl/gateway/internal/forward/answer.go", "if err = j.found(x, res.Status, err); mode.Kind == contract.ModeEnforce {", "if j.found(x, res.Status, err) == nil {"},
 	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},
 
