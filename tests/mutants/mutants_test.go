@@ -74,7 +74,7 @@ var mutants = []mutant{
 	{"one media type", "impl/gateway/internal/forward/answer.go", `len(res.Header["Content-Type"]) > 1`, "false"},
 	{"final status", "internal/contract/response.go", "h.Status < http.StatusOK || h.Status > 599", "false"},
 	{"connection headers", "impl/gateway/internal/forward/headers.go", `"Transfer-Encoding": true, "Upgrade": true`, `"Upgrade": true`},
-	{"references", "impl/gateway/internal/forward/mounted.go", `if segment == "." || segment == ".." {`, "if false {"},
+	{"references", "impl/gateway/internal/forward/mounted.go", `segment == "." || segment == ".."`, `segment == "none"`},
 	{"held answers", "impl/gateway/internal/forward/held.go", "h.of[member]+n > heldOfOne || h.all+n > heldOfAll", "false"},
 
 	// What a message may be.
