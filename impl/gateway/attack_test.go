@@ -145,6 +145,7 @@ func TestAttack_anAnswerIsReadInOneWay(t *testing.T) {
 	require.Equal(t, 200, a.StatusCode, a.Text)
 	require.Equal(t, `["a"]`, a.Text)
 	require.Empty(t, a.Trailer)
+	require.Empty(t, a.TransferEncoding, "its length is known here")
 	require.Equal(t, []string{"no-store"}, a.Header.Values("Cache-Control"))
 	require.Equal(t, []string{"nosniff"}, a.Header.Values("X-Content-Type-Options"))
 	require.NotContains(t, a.Header.Get("Ratelimit"), "a,")

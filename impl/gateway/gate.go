@@ -52,6 +52,9 @@ func (g *gate) stations() httpserver.Stations {
 		if err := g.atItsOrigin(x); err != nil {
 			return err
 		}
+		if err := g.noPartOfAPage(x); err != nil {
+			return err
+		}
 		x.Code = x.Request.Header.Get("X-Otp")
 		x.Request.Header.Del("X-Otp") // nobody behind the gateway sees a code
 		return g.limits.Preauth(x)

@@ -371,6 +371,15 @@ func TestMember_comesFromTheDirectory(t *testing.T) {
 	require.Eventually(t, func() bool { return status() == 404 }, 20*time.Second, 10*time.Millisecond, "it looks by itself")
 }
 
+// What a member answers is no script, style or frame of a page in the family's origin, whatever its media type.
+func TestMember_answersBecomeNoPartOfAPage(t *testing.T) {
+	h := memberHouse(t)
+	for dest, status := range map[string]int{"script": 403, "serviceworker": 403, "style": 403, "iframe": 403, "empty": 200, "document": 200, "image": 200, "": 200} {
+		require.Equal(t, status, h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil), "Sec-Fetch-Dest", dest).StatusCode, dest)
+	}
+	require.Equal(t, 200, h.do("GET", "/docs/init.js", "", "Sec-Fetch-Dest", "script").StatusCode, "the family's own are")
+}
+
 // With an origin of their own members are reached there alone, and the family is not: then their answers may act there.
 func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
 	h := newHouseWith(t, func(c *Config) {

@@ -26,6 +26,21 @@ func (c *Config) validateMembersOrigin() error {
 	return nil
 }
 
+// loads are what a page asks for that becomes a part of it (Fetch Metadata, Sec-Fetch-Dest).
+var loads = map[string]bool{
+	"audioworklet": true, "embed": true, "frame": true, "iframe": true, "manifest": true, "object": true, "paintworklet": true, "script": true, "serviceworker": true,
+	"sharedworker": true, "style": true, "worker": true, "xslt": true,
+}
+
+// noPartOfAPage refuses to give what a member answers to a page as a script, a style or a frame, while members share the family's origin: its pages load
+// none, so whoever asks for one was put into them.
+func (g *gate) noPartOfAPage(x *httpserver.Exchange) error {
+	if x.Operation.Mount == "" || g.config.MembersOrigin != "" || !loads[x.Request.Header.Get("Sec-Fetch-Dest")] {
+		return nil
+	}
+	return problem.New(problem.Forbidden, "Answers of adopted services can't become a part of a page here.")
+}
+
 // atItsOrigin refuses a member at the family's host, and the family at the members' host, where there are two.
 func (g *gate) atItsOrigin(x *httpserver.Exchange) error {
 	if g.config.MembersOrigin == "" {

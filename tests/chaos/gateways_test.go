@@ -56,10 +56,11 @@ func TestRestart_ofGatewaysAndKMSKeepsAdoptedServices(t *testing.T) {
 	admin := [2]string{freeAddress(t), freeAddress(t)}
 	first := h.parts["gateway"]
 	first.stop()
-	first.env = append(first.env, "FOUNTAIN_GATEWAY_ADMIN_ADDR="+admin[0])
+	first.env = append(first.env, "FOUNTAIN_GATEWAY_ADMIN_ADDR="+admin[0], "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=127.0.0.0/8")
 	first.start()
 	at := freeAddress(t)
-	second := serve(t, "gateway", h.parts["kms"].url, h.gateway, harness.EnrolmentToken(t, h.admin, "gateway"), append([]string{"ADDR=" + at, "DRAIN_DELAY=1ms", "ADMIN_ADDR=" + admin[1]}, h.around...)...)
+	second := serve(t, "gateway", h.parts["kms"].url, h.gateway, harness.EnrolmentToken(t, h.admin, "gateway"), "ADDR="+at, "DRAIN_DELAY=1ms", "ADMIN_ADDR="+admin[1],
+		"TWOFACTOR_URL="+h.parts["twofactor"].url, "SEARCH_URL="+h.parts["search"].url, "SEQUENCE_URL="+h.parts["sequence"].url, "UPSTREAM_ALLOW=127.0.0.0/8")
 	p := &pair{t: t, urls: [2]string{h.gateway, second.url}, admins: [2]string{"http://" + admin[0], "http://" + admin[1]}}
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -20,8 +20,7 @@ import (
 type household struct {
 	t       *testing.T
 	parts   map[string]*replica
-	gateway string   // URL
-	around  []string // settings of a gateway
+	gateway string // URL
 	admin   *fountain.Client
 }
 
@@ -47,10 +46,7 @@ func newHousehold(t *testing.T) *household {
 	start("twofactor")
 	start("search")
 	start("sequence", "SEARCH_URL="+addresses["search"])
-	h.around = []string{
-		"TWOFACTOR_URL=" + addresses["twofactor"], "SEARCH_URL=" + addresses["search"], "SEQUENCE_URL=" + addresses["sequence"], "UPSTREAM_ALLOW=127.0.0.0/8",
-	}
-	start("gateway", h.around...)
+	start("gateway", "TWOFACTOR_URL="+addresses["twofactor"], "SEARCH_URL="+addresses["search"], "SEQUENCE_URL="+addresses["sequence"])
 	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(data, "kms", "bootstrap.token"), "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	return h
 }

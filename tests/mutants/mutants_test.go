@@ -66,9 +66,16 @@ var mutants = []mutant{
 	{"idempotency", "internal/contract/parameter.go", "case strings.EqualFold(p.name, \"Idempotency-Key\"):", "case false:"},
 	{"sensitive", "internal/httpserver/httpserver.go", "if op.Policy.Sensitive || !op.Public {", "if false {"},
 	{"errors", "internal/httpserver/httpserver.go", "if op.Policy.Errors == contract.ErrorsOAuth {", "if false {"},
-	{"response.max", "impl/gateway/internal/forward/held.go", "res.ReadAll(most)", "res.ReadAll(1 << 40)"},
+	{"response.max", "impl/gateway/internal/forward/held.go", "most := op.Policy.Response.Max", "most := int64(1 << 40)"},
 	{"validate", "impl/gateway/internal/forward/answer.go", "if err = j.found(x, res.Status, err); mode.Kind == contract.ModeEnforce {", "if j.found(x, res.Status, err) == nil {"},
 	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},
+
+	// What a member may answer.
+	{"one media type", "impl/gateway/internal/forward/answer.go", `len(res.Header["Content-Type"]) > 1`, "false"},
+	{"final status", "internal/contract/response.go", "h.Status < http.StatusOK || h.Status > 599", "false"},
+	{"connection headers", "impl/gateway/internal/forward/headers.go", `"Transfer-Encoding": true, "Upgrade": true`, `"Upgrade": true`},
+	{"references", "impl/gateway/internal/forward/mounted.go", `segment == "." || segment == ".."`, `segment == "none"`},
+	{"held answers", "impl/gateway/internal/forward/held.go", "h.of[member]+n > heldOfOne || h.all+n > heldOfAll", "false"},
 
 	// What a message may be.
 	{"host", "internal/httpserver/stations.go", "if calling == byOther {", "if false {"},
