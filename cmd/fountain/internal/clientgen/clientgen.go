@@ -28,13 +28,14 @@ const (
 	DoorFile   = "service.gen.go"
 )
 
-// settings are those of oapi-config.yaml.
+// settings are those of oapi-config.yaml. Documents of others use a name for several things; where the family does, the generator's servers don't compile with
+// that option.
 func settings(name string) codegen.Configuration {
 	return codegen.Configuration{
 		PackageName:   name,
 		Generate:      codegen.GenerateOptions{Models: true, Client: true},
 		Compatibility: codegen.CompatibilityOptions{AlwaysPrefixEnumValues: true, ApplyChiMiddlewareFirstToLast: true},
-		OutputOptions: codegen.OutputOptions{NameNormalizer: string(codegen.NameNormalizerFunctionToCamelCaseWithInitialisms), ResponseTypeSuffix: "Result"},
+		OutputOptions: codegen.OutputOptions{NameNormalizer: string(codegen.NameNormalizerFunctionToCamelCaseWithInitialisms), ResponseTypeSuffix: "Result", ResolveTypeNameCollisions: true},
 	}
 }
 
