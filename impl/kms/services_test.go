@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -200,4 +201,21 @@ func TestFamilyScopes_followTheRelease(t *testing.T) {
 	})
 	got := h.ask(key.APIKey.ID, key.Key, "kms")
 	require.Equal(t, "keyrings:use keys:rotate-own revocations:read secrets:read secrets:write", got.JSON200.Scope)
+}
+
+// A service that was killed between being given its key and keeping it finds a new token after the next start of the kms, until it has used that.
+func TestEnrolService_tokenForALostKeyStays(t *testing.T) {
+	eachInTurn(t, func(h *house) {
+		t := h.t
+		h.enrol("twofactor") // the key is lost: nobody uses it
+		require.NoError(t, h.stop())
+		h.run()
+		first := h.enrolToken("twofactor")
+		require.Never(t, func() bool {
+			raw, err := os.ReadFile(filepath.Join(h.dir, "enrol", "twofactor", "token"))
+			return err != nil || strings.TrimSpace(string(raw)) != first
+		}, 300*time.Millisecond, 10*time.Millisecond, "the files are tended at once after the start")
+		h.enrol("twofactor")
+		require.NoFileExists(t, filepath.Join(h.dir, "enrol", "twofactor", "token"))
+	})
 }

@@ -72,6 +72,13 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	if err != nil {
 		return fmt.Errorf("find service by name: %w", err)
 	}
+	lies, err := f.holds(ctx, name, now)
+	if err != nil {
+		return err
+	}
+	if lies { // it was put there because a key was lost, which counts for lost until the token is used
+		grace = 0
+	}
 	needs := ok && found.Family && found.Status == Active
 	if needs {
 		has, err := s.rows.HasCredential(ctx, s.db.Read(ctx), found.ID, now, now.Add(-grace), now.Add(renewBefore))
@@ -83,8 +90,8 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	if !needs {
 		return f.remove(name)
 	}
-	if lies, err := f.holds(ctx, name, now); err != nil || lies {
-		return err
+	if lies {
+		return nil
 	}
 	var made Enrolment
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
