@@ -143,7 +143,7 @@ func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client 
 	transport.MaxIdleConnsPerHost = 256
 	f.tb.Cleanup(transport.CloseIdleConnections)
 	answers := recorder.New(f.tb, transport)
-	answers.Limits = url == f.Info.GatewayURL
+	answers.Gateway = strings.TrimPrefix(f.Info.GatewayURL, "http://")
 	opts = append([]fountain.Option{fountain.WithHTTPClient(answers.Client())}, opts...)
 	c, err := fountain.New(url, opts...)
 	require.NoError(f.tb, err)

@@ -34,8 +34,9 @@ type Recorder struct {
 	tb   testing.TB
 	base http.RoundTripper
 
-	// Limits demands of every success that it tells how the caller stands, as answers of the gateway do: all operations of the family have a limit.
-	Limits bool
+	// Gateway is the gateway's host and port. Of its successes it is demanded that they tell how the caller stands: all operations of the family have a
+	// limit. Services that are called past it tell nothing.
+	Gateway string
 }
 
 // New returns a recorder over base; nil means http.DefaultTransport.
@@ -71,7 +72,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := Check(req, res.StatusCode, res.Header, body); err != nil {
 		r.tb.Errorf("%s %s answered %d outside its contract: %v", req.Method, req.URL.Path, res.StatusCode, err)
 	}
-	if r.Limits && res.StatusCode < http.StatusBadRequest && req.Method != http.MethodOptions {
+	if req.URL.Host == r.Gateway && res.StatusCode < http.StatusBadRequest && req.Method != http.MethodOptions {
 		for _, name := range []string{"RateLimit", "RateLimit-Policy"} {
 			if res.Header.Get(name) == "" {
 				r.tb.Errorf("%s %s answered %d without %s", req.Method, req.URL.Path, res.StatusCode, name)
