@@ -298,7 +298,7 @@ func TestTraces_areLostWhenTheCollectorIsAway(t *testing.T) {
 		metrics := p.Metrics()
 		return strings.Contains(metrics, failed) && !strings.Contains(metrics, failed+"0\n")
 	}, 30*time.Second, 50*time.Millisecond)
-	_, err = admin.Sequence.CreateElement(context.Background(), "scope", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
+	_, err := admin.Sequence.CreateElement(context.Background(), "scope", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
 	require.NoError(t, err)
 	p.Stop()
 	said := 0
