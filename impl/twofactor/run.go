@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
@@ -63,6 +65,7 @@ type service struct {
 	kms      *kms.Client
 	handlers *handlers.Handlers
 	keys     *auth.JWKS
+	rows     *factorstore.Store             // there once the database is open
 	factors  atomic.Pointer[factor.Service] // there once the service has started
 }
 
@@ -81,6 +84,7 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	s.keys = auth.NewJWKS(c.JWKSURL, client, c.Clock)
 	life.Apply = s.apply
 	life.Identify(who, client)
+	life.Cleanup("attempts", s.closeAttempts) // after the last request is answered
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: s.keys, Mount: s.handlers.Mount})
 }
@@ -110,6 +114,7 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.rows = factorstore.New(db, factorstore.Options{Log: s.config.Log, Observe: s.observe()})
 	var factors *factor.Service
 	var answers *idempotency.Store
 	err = s.life.Await(ctx, "the kms", func(ctx context.Context) (err error) {
@@ -128,22 +133,38 @@ func (s *service) work(ctx context.Context) error {
 	})(ctx)
 }
 
+// observe returns what counts how many codes shared a commit.
+func (s *service) observe() func(int) {
+	size := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "fountain_twofactor_commit_attempts", Help: "Codes whose verdicts shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+	})
+	s.config.Registerer.MustRegister(size)
+	return func(n int) { size.Observe(float64(n)) }
+}
+
+// closeAttempts lets the codes that are being judged end before the database is closed.
+func (s *service) closeAttempts() error {
+	if s.rows != nil {
+		s.rows.Close()
+	}
+	return nil
+}
+
 // start gets the keys and tells the kms the one that signs proofs. Each step may be repeated.
 func (s *service) start(ctx context.Context, db *store.DB) (*factor.Service, *idempotency.Store, error) {
 	dataKey, err := s.identity.DataKey(ctx, db)
 	if err != nil {
 		return nil, nil, fmt.Errorf("get the data key: %w", err)
 	}
-	rows := factorstore.New(db)
-	proofKey, err := rows.ProofKey(ctx, dataKey, s.config.Clock.Now())
+	proofKey, err := s.rows.ProofKey(ctx, dataKey, s.config.Clock.Now())
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := s.register(ctx, proofKey.ID(), proofKey.X()); err != nil {
 		return nil, nil, fmt.Errorf("register proof key: %w", err)
 	}
-	factors, err := factor.New(ctx, factor.Config{
-		Repository: rows, Authority: authority{s.identity, s.kms}, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
+	factors, err := factor.New(factor.Config{
+		Repository: s.rows, Authority: authority{s.identity, s.kms}, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
 		Clock: s.config.Clock, Log: s.config.Log,
 	})
 	return factors, idempotency.New(dataKey, dataKey, s.config.Clock), err

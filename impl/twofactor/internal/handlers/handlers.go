@@ -4,6 +4,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,8 @@ func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 // Mount puts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	strict := twofactorapi.NewStrictHandlerWithOptions(h, nil, twofactorapi.StrictHTTPServerOptions{
-		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
+		RequestErrorHandlerFunc:  httpserver.RequestError,
+		ResponseErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) { httpserver.ResponseError(w, r, refuse(err)) },
 	})
 	twofactorapi.HandlerWithOptions(strict, twofactorapi.ChiServerOptions{
 		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,

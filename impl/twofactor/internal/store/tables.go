@@ -5,10 +5,10 @@ import "github.com/fountainai/fountain/internal/store"
 // Tables are twofactor's own, with what bounds each.
 var Tables = []store.Table{
 	{Name: "data_keys", Bound: "one row"},
-	{Name: "decoys", Bound: "one row"},
 	{Name: "factors", Bound: "a few for each user; pending ones deleted after 24 hours, revoked ones after 30 days"},
 	{Name: "proof_keys", Bound: "one row"},
 	{Name: "restore_mark", Bound: "one row"},
-	{Name: "subjects", Bound: "one for each user who changed factors"},
+	{Name: "session_tries", Bound: "deleted after two days"},
+	{Name: "subjects", Bound: "one for each user with factors; others deleted when their wrong codes are 50 days old at most"},
 	{Name: "used_steps", Bound: "deleted after two days"},
 }
