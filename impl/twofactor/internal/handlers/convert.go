@@ -88,6 +88,18 @@ func factorTo(f factor.Factor) twofactorapi.Factor {
 	return out
 }
 
+func confirmedTo(f factor.Factor, codes factor.RecoveryCodes) twofactorapi.ConfirmedFactor {
+	known := factorTo(f)
+	out := twofactorapi.ConfirmedFactor{
+		ID: known.ID, Type: known.Type, Status: twofactorapi.ConfirmedFactorStatus(known.Status), Label: known.Label, CreatedAt: known.CreatedAt,
+		ConfirmedAt: known.ConfirmedAt, LastUsedAt: known.LastUsedAt,
+	}
+	if codes.Codes != nil {
+		out.RecoveryCodes = &codes.Codes
+	}
+	return out
+}
+
 func optionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -7,6 +7,7 @@ var Tables = []store.Table{
 	{Name: "data_keys", Bound: "one row"},
 	{Name: "factors", Bound: "a few for each user; pending ones deleted after 24 hours, revoked ones after 30 days"},
 	{Name: "proof_keys", Bound: "one row"},
+	{Name: "recovery_codes", Bound: "ten for each user"},
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "session_tries", Bound: "deleted after two days"},
 	{Name: "subjects", Bound: "one for each user with factors; others deleted when their wrong codes are 50 days old at most"},
