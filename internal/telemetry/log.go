@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"regexp"
 	"strings"
 	"sync"
@@ -71,22 +72,35 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 // maxKeys bounds the keys whose answer is remembered; a program has a few dozen.
 const maxKeys = 1000
 
-var (
-	knownKeys  sync.Map // string -> bool, what Secret says
-	knownCount atomic.Int64
-)
+// known is what Secret says of the keys that were met. Each new one makes a new map, so that reading takes no lock.
+var known struct {
+	mu   sync.Mutex
+	keys atomic.Pointer[map[string]bool]
+}
 
 // secretKey is Secret, which looks at each key once.
 func secretKey(key string) bool {
-	if known, ok := knownKeys.Load(key); ok {
-		return known.(bool)
-	}
-	secret := Secret(key)
-	if knownCount.Load() < maxKeys {
-		if _, there := knownKeys.LoadOrStore(key, secret); !there {
-			knownCount.Add(1)
+	if keys := known.keys.Load(); keys != nil {
+		if secret, met := (*keys)[key]; met {
+			return secret
 		}
 	}
+	return meet(key)
+}
+
+func meet(key string) bool {
+	secret := Secret(key)
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	next := map[string]bool{}
+	if keys := known.keys.Load(); keys != nil {
+		if len(*keys) >= maxKeys {
+			return secret
+		}
+		next = maps.Clone(*keys)
+	}
+	next[strings.Clone(key)] = secret
+	known.keys.Store(&next)
 	return secret
 }
 

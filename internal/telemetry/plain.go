@@ -102,12 +102,18 @@ func appendPlain(to []byte, a slog.Attr) ([]byte, bool) {
 	return to, false
 }
 
-// plainText reports whether a text stands in JSON as it is, and has nothing of a secret in it.
+// plainText reports whether a text stands in JSON as it is, and has nothing of a secret in it: what suspicious finds is seen by its last byte, in the
+// same pass.
 func plainText(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+		switch c := s[i]; {
+		case c < ' ' || c > '~' || c == '"' || c == '\\':
 			return false
+		case c == '_' || c == 'J' || c == '/':
+			if suspicious(s[max(0, i-2) : i+1]) {
+				return false
+			}
 		}
 	}
-	return !suspicious(s)
+	return true
 }
