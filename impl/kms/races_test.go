@@ -196,8 +196,9 @@ func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 	races(t, func(t *testing.T, r *racer) {
 		for _, name := range slices.Sorted(maps.Keys(mints)) {
 			t.Run(name, func(t *testing.T) {
-				survivors, made := 0, 0
-				for range raceRounds(t) {
+				rounds, survivors, made := 0, 0, 0
+				defer func() { t.Logf("%d rounds, %d made beside an end, %d survived", rounds, made, survivors) }() // also of a run that fails
+				for ; rounds < raceRounds(t); rounds++ {
 					r.round()
 					got := r.race(mints[name], func() { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) })
 					r.a.change(r.user.ID, `{"status":"active"}`, r.raised)
@@ -210,7 +211,6 @@ func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 					}
 					r.refreshAdmin()
 				}
-				t.Logf("%d rounds, %d made beside an end, %d survived", raceRounds(t), made, survivors)
 			})
 		}
 	})
