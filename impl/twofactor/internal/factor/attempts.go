@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Limits on wrong codes. With two codes valid at a time, HardCap guesses find a code of six digits with a chance of 2e-4 in
@@ -31,9 +30,9 @@ type Admission struct {
 
 // refusal is what a locked factor answers.
 func (a Admission) refusal(now time.Time) error {
-	return problem.New(problem.TooManyAttempts, "Too many wrong codes were given; wait before the next one.").WithRetryAfter(a.Until.Sub(now))
+	return LockedOut(a.Until.Sub(now))
 }
 
 func invalidCode() error {
-	return problem.New(problem.InvalidCode, "The code is not valid.")
+	return Refuse(InvalidCode, "The code is not valid.")
 }

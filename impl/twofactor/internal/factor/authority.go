@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Authority is the kms: it knows whether a caller's session is good at this moment, and which invitations it has given. Its errors are
@@ -38,8 +36,7 @@ func (s *Service) standing(ctx context.Context, c Caller) (Standing, error) {
 		return Standing{}, authorityAway(err)
 	}
 	if !standing.Active || standing.Subject != c.Subject {
-		return Standing{}, problem.New(problem.SessionEnded, "The session has ended; sign in again.").
-			WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`)
+		return Standing{}, Refuse(SessionEnded, "The session has ended; sign in again.")
 	}
 	return standing, nil
 }
@@ -50,7 +47,7 @@ func (s *Service) invitationOf(ctx context.Context, c Caller, standing Standing,
 		return "", nil
 	}
 	id, err = s.Authority.CheckInvitation(ctx, c.Subject, invitation)
-	return id, invitationProblem(err)
+	return id, invitationRefusal(err)
 }
 
 // useInvitation uses the invitation up with which an administrator enrolled the factor that is about to become their first.
@@ -65,23 +62,23 @@ func (s *Service) useInvitation(ctx context.Context, standing Standing, r *Recor
 	if r.InvitationID == "" {
 		return invitationRequired()
 	}
-	return invitationProblem(s.Authority.UseInvitation(ctx, r.Subject, r.InvitationID, r.ID))
+	return invitationRefusal(s.Authority.UseInvitation(ctx, r.Subject, r.InvitationID, r.ID))
 }
 
-func invitationProblem(err error) error {
+func invitationRefusal(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrInvitation):
-		return problem.New(problem.InvalidInvitation, "The invitation does not hold.").WithField("body", "/invitation", "invitation", "does not hold")
+		return Refuse(InvalidInvitation, "The invitation does not hold.")
 	}
 	return authorityAway(err)
 }
 
 func invitationRequired() error {
-	return problem.New(problem.InvitationRequired, "An administrator's first factor needs an invitation.")
+	return Refuse(InvitationRequired, "An administrator's first factor needs an invitation.")
 }
 
 func authorityAway(err error) error {
-	return problem.New(problem.Unavailable, "The kms can't be asked whether the session is good.").WithRetryAfter(time.Second).Wrap(err)
+	return Refuse(Unavailable, "The kms can't be asked whether the session is good.").After(time.Second).Because(err)
 }

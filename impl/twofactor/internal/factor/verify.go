@@ -9,7 +9,6 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/id"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
@@ -21,7 +20,7 @@ import (
 func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, err error) {
 	defer tried.To(&err, "verify code")
 	if c.Session == "" {
-		return Proof{}, problem.New(problem.Forbidden, "A code raises a session, and this token belongs to none.")
+		return Proof{}, Refuse(Forbidden, "A code raises a session, and this token belongs to none.")
 	}
 	now := s.Clock.Now()
 	admission, err := s.Repository.Admit(ctx, c.Subject, len(code), now)

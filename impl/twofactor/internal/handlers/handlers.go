@@ -47,7 +47,7 @@ func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 
 // Mount puts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
-	strict := twofactorapi.NewStrictHandlerWithOptions(h, nil, twofactorapi.StrictHTTPServerOptions{
+	strict := twofactorapi.NewStrictHandlerWithOptions(h, []twofactorapi.StrictMiddlewareFunc{translated}, twofactorapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
 	twofactorapi.HandlerWithOptions(strict, twofactorapi.ChiServerOptions{

@@ -7,7 +7,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -118,14 +117,13 @@ func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now tim
 	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND status = 'pending'`, id, subject)
 	switch {
 	case none(err):
-		return factor.NotFound(), nil
+		return factor.Unknown(), nil
 	case err != nil:
 		return nil, err
 	case r.ExpiresAt <= micros(now):
-		return problem.New(problem.Gone, "The enrolment has expired; enrol again."), nil
+		return factor.Refuse(factor.Gone, "The enrolment has expired; enrol again."), nil
 	}
-	return problem.New(problem.TooManyAttempts, "Too many wrong codes were given; wait before the next one.").
-		WithRetryAfter(unlocked(r, now).Sub(now)), nil
+	return factor.LockedOut(unlocked(r, now).Sub(now)), nil
 }
 
 // notRestored is the condition that a step is newer than the last restore of a backup; its placeholder is the step.

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // together runs f in n goroutines that begin at the same moment.
@@ -32,13 +30,17 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-// codeOf is the code of a refusal, "" for none.
-func codeOf(err error) problem.Code {
-	if err == nil {
-		return ""
+// refusalOf is the refusal that an error is, without its cause; empty for none.
+func refusalOf(err error) factor.Refusal {
+	var r *factor.Refusal
+	if !errors.As(err, &r) {
+		return factor.Refusal{}
 	}
-	return problem.From(err).Code
+	return factor.Refusal{Kind: r.Kind, Sentence: r.Sentence, Retry: r.Retry}
 }
+
+// kindOf is the kind of a refusal, "" for none.
+func kindOf(err error) factor.Kind { return refusalOf(err).Kind }
 
 func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
 	const rounds, contenders = 25, 32
@@ -55,7 +57,7 @@ func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
 				switch {
 				case err == nil:
 					won.Add(1)
-				case errors.Is(err, problem.InvalidCode), errors.Is(err, problem.TooManyAttempts):
+				case errors.Is(err, factor.InvalidCode), errors.Is(err, factor.TooManyAttempts):
 					refused.Add(1)
 				default:
 					t.Error(err)
@@ -77,10 +79,10 @@ func TestVerify_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 			guess := w.wrong(t, seed, totp.Default)
 			var looked, refused atomic.Int64
 			together(guesses, func(i int) {
-				switch _, err := replicas[i%2].Verify(t.Context(), c, guess); codeOf(err) {
-				case problem.InvalidCode:
+				switch _, err := replicas[i%2].Verify(t.Context(), c, guess); kindOf(err) {
+				case factor.InvalidCode:
 					looked.Add(1)
-				case problem.TooManyAttempts:
+				case factor.TooManyAttempts:
 					refused.Add(1)
 				default:
 					t.Error(err)
@@ -90,7 +92,7 @@ func TestVerify_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 			require.Equal(t, int64(guesses-factor.RoundCap), refused.Load(), "round %d", round)
 			require.Equal(t, int64(factor.RoundCap), w.number(t, "SELECT attempts FROM factors WHERE id = ?", id))
 			_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts, "the right code, too, and it says locked, not wrong")
+			require.ErrorIs(t, err, factor.TooManyAttempts, "the right code, too, and it says locked, not wrong")
 		}
 	})
 }
@@ -103,25 +105,25 @@ func TestVerify_locksLongerEachTimeAndForGoodInTheEnd(t *testing.T) {
 		for round := range factor.HardCap / factor.RoundCap {
 			for range factor.RoundCap {
 				_, err := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
-				require.ErrorIs(t, err, problem.InvalidCode, "round %d", round)
+				require.ErrorIs(t, err, factor.InvalidCode, "round %d", round)
 			}
 			_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts)
+			require.ErrorIs(t, err, factor.TooManyAttempts)
 			seconds := want[min(round, len(want)-1)]
-			require.Equal(t, strconv.Itoa(seconds), problem.From(err).Header.Get("Retry-After"))
+			require.Equal(t, time.Duration(seconds)*time.Second, refusalOf(err).Retry)
 			factors, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
 			require.NoError(t, err)
 			require.Equal(t, factor.Locked, factors[0].Status)
 			w.now.Advance(time.Duration(seconds)*time.Second - time.Microsecond)
 			_, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts, "one microsecond too early")
+			require.ErrorIs(t, err, factor.TooManyAttempts, "one microsecond too early")
 			w.now.Advance(time.Microsecond)
 		}
 		for range 3 {
 			w.now.Advance(365 * 24 * time.Hour)
 			_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts, "a hundred in a row: no time opens it")
-			require.Equal(t, "900", problem.From(err).Header.Get("Retry-After"))
+			require.ErrorIs(t, err, factor.TooManyAttempts, "a hundred in a row: no time opens it")
+			require.Equal(t, 15*time.Minute, refusalOf(err).Retry)
 		}
 	})
 }
@@ -133,7 +135,7 @@ func TestVerify_forgetsWrongCodesAfterARightOne(t *testing.T) {
 		for range 4 {
 			for range factor.RoundCap - 1 {
 				_, err := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
-				require.ErrorIs(t, err, problem.InvalidCode)
+				require.ErrorIs(t, err, factor.InvalidCode)
 			}
 			p, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0)) // the fifth attempt
 			requireRight(t, p, err)
@@ -151,10 +153,10 @@ func TestVerify_countsAGuessOnEveryFactorItIsTriedOn(t *testing.T) {
 		second, secondSeed := w.enrolled(t, c, totp.Default)
 		w.exec(t, "UPDATE factors SET attempts = 4 WHERE id = ?", first)
 		_, err := w.Verify(t.Context(), c, "000000")
-		require.ErrorIs(t, err, problem.InvalidCode)
+		require.ErrorIs(t, err, factor.InvalidCode)
 		require.Positive(t, w.number(t, "SELECT locked_until FROM factors WHERE id = ?", first))
 		_, err = w.Verify(t.Context(), c, w.code(t, firstSeed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.InvalidCode, "locked: its codes are not looked at")
+		require.ErrorIs(t, err, factor.InvalidCode, "locked: its codes are not looked at")
 		p, err := w.Verify(t.Context(), c, w.code(t, secondSeed, totp.Default, 0))
 		requireRight(t, p, err)
 		require.Equal(t, int64(5), w.number(t, "SELECT attempts FROM factors WHERE id = ?", first), "nothing is given back that was not taken")
@@ -185,10 +187,10 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		guess := w.wrong(t, seedOf(t, e), totp.Default)
 		var looked, refused atomic.Int64
 		together(32, func(int) {
-			switch _, err := w.Confirm(t.Context(), c, e.FactorID, guess); codeOf(err) {
-			case problem.InvalidCode:
+			switch _, err := w.Confirm(t.Context(), c, e.FactorID, guess); kindOf(err) {
+			case factor.InvalidCode:
 				looked.Add(1)
-			case problem.TooManyAttempts:
+			case factor.TooManyAttempts:
 				refused.Add(1)
 			default:
 				t.Error(err)

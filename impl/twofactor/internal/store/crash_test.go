@@ -16,7 +16,6 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -138,7 +137,7 @@ func TestVerify_countsGuessesThroughKill(t *testing.T) {
 		defer db.Close()
 		w = newWorld(t, db, dataKey, now)
 		_, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.TooManyAttempts)
+		require.ErrorIs(t, err, factor.TooManyAttempts)
 	})
 }
 

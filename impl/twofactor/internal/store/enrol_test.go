@@ -103,10 +103,10 @@ func TestEnrol_stopsAtFiveFactors(t *testing.T) {
 		var made, refused atomic.Int64
 		together(20, func(i int) {
 			_, err := replicas[i%2].Enrol(t.Context(), c, "", totp.Default, "", nil)
-			switch codeOf(err) {
+			switch kindOf(err) {
 			case "":
 				made.Add(1)
-			case problem.LimitReached:
+			case factor.LimitReached:
 				refused.Add(1)
 			default:
 				t.Error(err)
@@ -140,16 +140,16 @@ func TestConfirm_isGoneAfterTheEnrolmentExpired(t *testing.T) {
 		require.Equal(t, e.URI, uri)
 		w.now.Advance(time.Microsecond)
 		_, err = w.URI(t.Context(), c, e.FactorID)
-		require.ErrorIs(t, err, problem.NotFound)
+		require.ErrorIs(t, err, factor.NotFound)
 		_, err = w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
-		require.ErrorIs(t, err, problem.Gone)
+		require.ErrorIs(t, err, factor.Gone)
 		list, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
 		require.NoError(t, err)
 		require.Empty(t, list)
 		w.now.Advance(25 * time.Hour)
 		require.NoError(t, w.Sweep(t.Context()))
 		_, err = w.Confirm(t.Context(), c, e.FactorID, "123456")
-		require.ErrorIs(t, err, problem.NotFound)
+		require.ErrorIs(t, err, factor.NotFound)
 	})
 }
 
@@ -160,16 +160,16 @@ func TestFactors_belongToTheirSubject(t *testing.T) {
 		require.NoError(t, err)
 		code := w.code(t, seedOf(t, e), totp.Default, 0)
 		_, err = w.Confirm(t.Context(), other, e.FactorID, code)
-		require.ErrorIs(t, err, problem.NotFound)
+		require.ErrorIs(t, err, factor.NotFound)
 		_, err = w.URI(t.Context(), other, e.FactorID)
-		require.ErrorIs(t, err, problem.NotFound)
-		require.ErrorIs(t, w.Revoke(t.Context(), other, e.FactorID), problem.NotFound)
+		require.ErrorIs(t, err, factor.NotFound)
+		require.ErrorIs(t, w.Revoke(t.Context(), other, e.FactorID), factor.NotFound)
 		_, err = w.Confirm(t.Context(), c, e.FactorID, code)
 		require.NoError(t, err)
 		_, err = w.Confirm(t.Context(), c, e.FactorID, code)
-		require.ErrorIs(t, err, problem.NotFound, "it is pending no more")
+		require.ErrorIs(t, err, factor.NotFound, "it is pending no more")
 		_, err = w.URI(t.Context(), c, e.FactorID)
-		require.ErrorIs(t, err, problem.NotFound, "the seed is shown no more")
+		require.ErrorIs(t, err, factor.NotFound, "the seed is shown no more")
 	})
 }
 
@@ -179,8 +179,8 @@ func TestRevoke_endsTheFactorAndDestroysItsSeed(t *testing.T) {
 		id, seed := w.enrolled(t, c, totp.Default)
 		require.NoError(t, w.Revoke(t.Context(), c, id))
 		_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.InvalidCode)
-		require.ErrorIs(t, w.Revoke(t.Context(), c, id), problem.NotFound)
+		require.ErrorIs(t, err, factor.InvalidCode)
+		require.ErrorIs(t, w.Revoke(t.Context(), c, id), factor.NotFound)
 		require.Zero(t, w.number(t, "SELECT LENGTH(sealed_seed) FROM factors WHERE id = ?", id))
 		list, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
 		require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestRevoke_winsOverACodeThatIsBeingVerified(t *testing.T) {
 		id, seed := w.enrolled(t, c, totp.Default)
 		slow := w.service(t, between{w.store, func() { require.NoError(t, w.Revoke(t.Context(), c, id)) }}, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
 		_, err := slow.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.InvalidCode)
+		require.ErrorIs(t, err, factor.InvalidCode)
 	})
 }
 

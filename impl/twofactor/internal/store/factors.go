@@ -93,7 +93,7 @@ func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) 
 	err = s.db.Read(ctx).Get(ctx, &r, `SELECT `+columns+` FROM factors
 		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ?`, id, subject, micros(now))
 	if none(err) {
-		return factor.Record{}, factor.NotFound()
+		return factor.Record{}, factor.Unknown()
 	}
 	return r.record(), outward(err)
 }

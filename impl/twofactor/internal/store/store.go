@@ -14,7 +14,6 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/audit"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -57,7 +56,7 @@ func (s *Store) write(ctx context.Context, fn func(ctx context.Context, t *store
 // outward names the one database error that a caller can do something about: come back later.
 func outward(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
-		return problem.New(problem.Unavailable, "The service's database does not answer.").WithRetryAfter(time.Second).Wrap(err)
+		return factor.Refuse(factor.Unavailable, "The service's database does not answer.").After(time.Second).Because(err)
 	}
 	return err
 }

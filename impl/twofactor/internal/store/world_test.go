@@ -20,7 +20,6 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/idempotency"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -172,6 +171,6 @@ func requireRight(t *testing.T, p factor.Proof, err error) {
 
 func requireWrong(t *testing.T, p factor.Proof, err error) {
 	t.Helper()
-	require.ErrorIs(t, err, problem.InvalidCode)
+	require.ErrorIs(t, err, factor.InvalidCode)
 	require.Zero(t, p)
 }
