@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // maxAnswer is the most that is read of an answer of twofactor or the kms, in bytes.
@@ -127,7 +128,7 @@ func (s *Redeemer) raise(ctx context.Context, x *httpserver.Exchange, proof stri
 func bearer(x *httpserver.Exchange) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+x.Principal.Token)
-		r.Header.Set("X-Request-Id", problem.RequestID(ctx))
+		r.Header.Set("X-Request-Id", requestid.From(ctx))
 		return nil
 	}
 }
