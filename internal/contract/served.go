@@ -56,6 +56,25 @@ func Served(a Adoption, c *Contract) ([]byte, error) {
 	return writeDocument(&document)
 }
 
+// Places returns what tells where a document of others says what a JSON pointer leads to, or the nearest part of the way that is there: pets.yaml:12.
+func Places(a Adoption) (func(pointer []string) string, error) {
+	file, err := readElements(a.File, a.Files[a.File])
+	if err != nil {
+		return nil, err
+	}
+	return func(pointer []string) string {
+		at := file.root
+		for _, name := range pointer {
+			next := at.get(name)
+			if next == nil {
+				break
+			}
+			at = next
+		}
+		return at.place()
+	}, nil
+}
+
 // servedPath puts into the operations of a path what is asked for them here.
 func servedPath(template string, item *yaml.Node, byPlace map[string]*Operation) {
 	if item == nil {
@@ -75,6 +94,9 @@ func servedPath(template string, item *yaml.Node, byPlace map[string]*Operation)
 			}
 		}
 		put(o, "security", security)
+		if id := get(o, "operationId"); id == nil || id.Value != op.ID {
+			put(o, "operationId", op.ID) // the document has none, or one twice
+		}
 	}
 }
 
