@@ -39,7 +39,7 @@ func TestAdoptCorpus_givesClientsThatCompile(t *testing.T) {
 		t.Logf("%s\n%s", name, got.stderr)
 	}
 	require.Len(t, documents, 17)
-	build := exec.CommandContext(t.Context(), "go", "build", "./...")
+	build := exec.CommandContext(t.Context(), "go", "build", "-gcflags=-N -l", "./...")
 	build.Dir, build.Env = dir, append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
