@@ -110,7 +110,7 @@ func (t *tape) reset(source string) {
 // Turns while a text is read and checked. The scheduler alone would let others wait for ten milliseconds.
 const (
 	turnEvery = 512       // values after which others have their turn
-	largeTurn = 128 << 10 // bytes of a text after which it stands back
+	largeTurn = 256 << 10 // bytes of a text after which it stands back
 )
 
 // GiveWay stands back for a moment in the midst of long work, so that a processor is free to look for requests that have come in: as long as each has something

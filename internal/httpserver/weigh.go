@@ -2,7 +2,6 @@ package httpserver
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"time"
 
@@ -23,12 +22,10 @@ const (
 // checking belongs to the process, as its memory does: several services may live in it.
 var checking = semaphore.NewWeighted(checkedAtOnce)
 
-// checkingOfMembers is the room for texts of adopted services, which so take none of the family's. memberTurns lets each of them have one text there, and
-// membersAtOnce leaves half of the processors to others.
+// checkingOfMembers is the room for texts of adopted services, which so take none of the family's. memberTurns lets each of them have one text there.
 var (
 	checkingOfMembers = semaphore.NewWeighted(checkedAtOnce)
 	memberTurns       = turns{of: map[string]*turn{}}
-	membersAtOnce     = semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2)))
 )
 
 // InTurn runs the check of a text of an operation, of this size in bytes, when there is room for it beside the others. It returns what check returns, and
@@ -44,10 +41,6 @@ func InTurn(ctx context.Context, op *contract.Operation, size int, check func() 
 			return tooMany(err)
 		}
 		defer memberTurns.end(op.Word)
-		if err := membersAtOnce.Acquire(ctx, 1); err != nil {
-			return tooMany(err)
-		}
-		defer membersAtOnce.Release(1)
 	}
 	weight := min(int64(size), checkedAtOnce)
 	if err := room.Acquire(ctx, weight); err != nil {
