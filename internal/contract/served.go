@@ -18,14 +18,8 @@ const servedOAuth = "oauth"
 // the family in place of its own security schemes. c is what Adopt has made of it.
 func Served(a Adoption, c *Contract) ([]byte, error) {
 	text := a.Files[a.File]
-	if len(a.Files) > 1 && bundles(a) {
-		bundled, err := Bundle(a.File, func(name string) ([]byte, error) {
-			if text, given := a.Files[name]; given {
-				return text, nil
-			}
-			return nil, fs.ErrNotExist
-		})
-		if err == nil { // else, as where it would be too much work, its references lead nowhere, but all else is there
+	if len(a.Files) > 1 {
+		if bundled, err := oneFile(a); err == nil { // else, as where it would be too much work, its references lead nowhere, but all else is there
 			text = bundled
 		}
 	}
@@ -54,6 +48,19 @@ func Served(a Adoption, c *Contract) ([]byte, error) {
 		}
 	}
 	return writeDocument(&document)
+}
+
+// oneFile returns the document with what its files say.
+func oneFile(a Adoption) ([]byte, error) {
+	if !bundles(a) {
+		return joined(a)
+	}
+	return Bundle(a.File, func(name string) ([]byte, error) {
+		if text, given := a.Files[name]; given {
+			return text, nil
+		}
+		return nil, fs.ErrNotExist
+	})
 }
 
 // Places returns what tells where a document of others says what a JSON pointer leads to, or the nearest part of the way that is there: pets.yaml:12.

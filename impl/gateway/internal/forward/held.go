@@ -58,10 +58,11 @@ var errHeld = problem.New(problem.Overloaded, "The service's answers take more r
 func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, taken int64, err error) {
 	op, from := x.Operation, io.Reader(res)
 	most := op.Policy.Response.Max
-	switch {
-	case res.Length == 0 || x.Request.Method == http.MethodHead || op.Mount == "" && res.Length >= 0 && res.Length <= smallBody:
+	if res.Length == 0 || x.Request.Method == http.MethodHead {
 		body, err = res.ReadAll(most)
 		return body, 0, err
+	}
+	switch {
 	case op.Mount == "" || res.Length > most:
 	case res.Length < 0:
 		from = f.growing(op.Word, res, &taken)
@@ -69,6 +70,10 @@ func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (bod
 		return nil, 0, errHeld
 	default:
 		taken = res.Length
+	}
+	if 0 < res.Length && res.Length < smallBody {
+		body, err = res.ReadAll(most)
+		return body, taken, err
 	}
 	defer res.Close()
 	body, err = readBody(from, res.Length, most)
