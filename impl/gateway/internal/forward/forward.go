@@ -98,6 +98,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if taken > 0 {
 		defer f.held.give(x.Operation.Word, taken)
 	}
+	defer reuse(body)
 	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
@@ -111,7 +112,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.Writer.WriteHeader(res.Status)
-	_, _ = x.Writer.Write(body) // a client that does not read it has gone
+	_ = writeBody(x.Writer, body) // a client that does not read it has gone
 	if f.passed != nil && x.Operation.Mount != "" {
 		f.passed(x, res.Status, res.Header, body)
 	}
