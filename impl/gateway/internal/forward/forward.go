@@ -102,7 +102,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err != nil {
 		return failure(x, sent, err)
 	}
-	x.Answered(res.Status, nil)
+	x.Answered(res.Status, refused(res))
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
@@ -114,6 +114,17 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	_, _ = x.Writer.Write(body) // a client that does not read it has gone
 	if f.passed != nil && x.Operation.Mount != "" {
 		f.passed(x, res.Status, res.Header, body)
+	}
+	return nil
+}
+
+// errOverloaded is why a service has refused a request.
+var errOverloaded = problem.New(problem.Overloaded, "The service has too much to do.")
+
+// refused returns why the service did nothing for the request, or nil.
+func refused(res *upstream.Response) error {
+	if res.Overloaded {
+		return errOverloaded
 	}
 	return nil
 }

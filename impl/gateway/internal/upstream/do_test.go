@@ -92,6 +92,20 @@ func TestDo_goesElsewhereWhenATargetIsNotReady(t *testing.T) {
 	require.Equal(t, other, body)
 }
 
+// A service that has too much to do is told from one that fails otherwise; its answer reaches the caller whole, and it is asked on.
+func TestDo_tellsThatAServiceHasTooMuchToDo(t *testing.T) {
+	for text, want := range map[string]bool{`{"code":"overloaded","status":503}`: true, `{"code":"engine_unavailable"}`: false, `overloaded`: false} {
+		s := serviceOf(t, listen(t, answering(fmt.Sprintf(notReadyAnswer, len(text), text))).url())
+		res, err := s.Do(t.Context(), post())
+		require.NoError(t, err)
+		require.Equal(t, want, res.Overloaded, text)
+		body, err := res.ReadAll(1 << 10)
+		require.NoError(t, err)
+		require.Equal(t, text, string(body))
+		require.True(t, s.Available())
+	}
+}
+
 // Who asks how a target is gets its answer, and a bad one changes nothing for the others.
 func TestDo_asksATargetThatIsNotReadyHowItIs(t *testing.T) {
 	refusal := `{"code":"not_ready","status":503}`
