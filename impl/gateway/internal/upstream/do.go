@@ -15,20 +15,20 @@ import (
 // the request is repeatable. It returns ErrUnavailable when no target is left; then Wait tells when there is one.
 func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
 	began := time.Now()
-	if !s.breaker.admit(began, req.Stream == nil) {
+	if !s.breakers.admit(req.Operation, began, req.Stream == nil) {
 		return nil, ErrOpen
 	}
 	s.budget.earn()
 	res, err := s.attempts(ctx, req)
 	switch {
 	case err == nil:
-		s.breaker.answered()
+		s.breakers.answered(req.Operation)
 	case errors.As(err, new(*starvedError)):
-		s.breaker.ended()
+		s.breakers.ended(req.Operation)
 	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= breakTook:
-		s.breaker.timedOut(time.Now())
+		s.breakers.timedOut(req.Operation, time.Now())
 	default:
-		s.breaker.ended()
+		s.breakers.ended(req.Operation)
 	}
 	return res, err
 }
