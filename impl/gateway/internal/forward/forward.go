@@ -79,7 +79,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	}
 	idle := watch(x)
 	defer idle.end()
-	out, sent := f.request(x)
+	out, sent := f.request(x, idle)
 	began := time.Now()
 	before := x.Upstream
 	res, err := reach(x, service, out)
@@ -149,12 +149,16 @@ func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Requ
 // for a fault of the service.
 type sentBody struct {
 	io.ReadCloser
-	mu  sync.Mutex
-	err error
+	idle *idle // something comes
+	mu   sync.Mutex
+	err  error
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.idle.over()
+	}
 	if err != nil && err != io.EOF {
 		b.mu.Lock()
 		b.err = err
@@ -171,7 +175,7 @@ func (b *sentBody) failed() error {
 
 // request makes what goes to the service: to one of the family the target as it came, which is what was matched. sent is the client's body where it is passed on
 // as it comes.
-func (f *Forwarder) request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
+func (f *Forwarder) request(x *httpserver.Exchange, idle *idle) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
 	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Operation: x.Operation.Label(), Repeats: 1}
 	out.Repeatable, out.Probe = repeatable(x), httpserver.Probe(x.Operation)
@@ -179,12 +183,7 @@ func (f *Forwarder) request(x *httpserver.Exchange) (out *upstream.Request, sent
 		out.Repeats = max(1, retry.Max)
 	}
 	if x.Stream != nil {
-		sent = &sentBody{ReadCloser: x.Stream}
-		out.Stream, out.Length = sent, in.ContentLength
-		return out, sent
-	}
-	if x.Body == nil && x.Operation.StreamsBody() && in.Body != nil && in.Body != http.NoBody {
-		sent = &sentBody{ReadCloser: in.Body}
+		sent = &sentBody{ReadCloser: x.Stream, idle: idle}
 		out.Stream, out.Length = sent, in.ContentLength
 	}
 	return out, sent
