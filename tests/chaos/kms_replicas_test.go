@@ -72,7 +72,9 @@ func TestKill_ofOneKMSStopsNobodyOnPostgreSQL(t *testing.T) {
 			h.kms[i-1].start()
 		}
 		victim.kill()
-		h.welcome(i, func(call func() error) { require.NoError(t, call(), "a user is made, and enrols an authenticator (introspection)") })
+		h.welcome(i, func(call func() error) {
+			require.NoError(t, call(), "a user is made, and enrols an authenticator (introspection)")
+		})
 		h.ends(users[i])
 		h.joins(i)
 	}
