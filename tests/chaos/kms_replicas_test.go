@@ -35,8 +35,8 @@ func newTwoKMS(t *testing.T) *twoKMS {
 	rootKey := filepath.Join(h.data, "root.key")
 	out, err := exec.Command(harness.Binary(t), "keygen", rootKey).CombinedOutput()
 	require.NoError(t, err, string(out))
-	h.gateway = "http://" + freeAddress(t)
-	h.urls = []string{"http://" + freeAddress(t), "http://" + freeAddress(t)}
+	h.gateway = "http://" + harness.FreeAddress(t)
+	h.urls = []string{"http://" + harness.FreeAddress(t), "http://" + harness.FreeAddress(t)}
 	for i, url := range h.urls {
 		h.kms = append(h.kms, h.serve("kms", "ADDR="+strings.TrimPrefix(url, "http://"), "DATA_DIR="+filepath.Join(h.data, fmt.Sprint("kms", i)),
 			"ROOT_KEY_FILE="+rootKey, "DATABASE_URL_FILE="+database, "ENROL_DIR="+filepath.Join(h.data, "enrol")))
