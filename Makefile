@@ -65,7 +65,7 @@ bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (ins
 
 .PHONY: adopt-corpus
 adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, print what each gets and how its requests are judged, and compile their clients (FOUNTAIN_SHARED names another folder)
-	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain
+	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -timeout 30m -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain
 
 .PHONY: prove
 prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
