@@ -80,20 +80,24 @@ func TestBrowser_enrolmentsAreReadByATelephone(t *testing.T) {
 
 	home, secret := t.TempDir(), filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(secret, []byte(password), 0o600))
-	run := func(args ...string) string {
-		cmd := exec.Command(harness.Binary(t), args...)
+	run := func(program string, args ...string) string {
+		cmd := exec.Command(program, args...)
 		cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home)
 		out, err := cmd.Output()
 		require.NoError(t, err, "%s", args)
 		return string(out)
 	}
-	run("login", "--url", p.URL, "--username", "grace", "--password-file", secret)
-	text := run("otp", "enrol")
-	seed := regexp.MustCompile(`type the seed: ([A-Z2-7]+)`).FindStringSubmatch(text)
-	require.NotNil(t, seed, text)
-	code, _, _ := strings.Cut(text, "\n\n")
-	for _, colours := range []string{"color: white; background: black", "color: black; background: white"} {
-		terminal := browser.open(shown(t, `<pre style="margin: 40px; font: 16px/1 monospace; display: inline-block; `+colours+`">`+html.EscapeString(code)+`</pre>`))
-		require.Contains(t, scanned(t, browser.screenshot(terminal)), "secret="+seed[1]+"&", colours)
+	run(harness.Binary(t), "login", "--url", p.URL, "--username", "grace", "--password-file", secret)
+	// script(1) gives the command a terminal, whose colours a light one shows too.
+	onTerminal := strings.NewReplacer("\r", "", "\x1b[40;97m", `<span style="color: white; background: black">`, "\x1b[0m", "</span>")
+	for background, text := range map[string]string{
+		"color: white; background: black": html.EscapeString(run(harness.Binary(t), "otp", "enrol")),
+		"color: black; background: white": onTerminal.Replace(run("script", "-qec", harness.Binary(t)+" otp enrol", "/dev/null")),
+	} {
+		seed := regexp.MustCompile(`type the seed: ([A-Z2-7]+)`).FindStringSubmatch(text)
+		require.NotNil(t, seed, text)
+		code, _, _ := strings.Cut(text, "\n\n")
+		screen := browser.open(shown(t, `<pre style="margin: 40px; font: 16px/1 'DejaVu Sans Mono', monospace; display: inline-block; `+background+`">`+code+`</pre>`))
+		require.Contains(t, scanned(t, browser.screenshot(screen)), "secret="+seed[1]+"&", background)
 	}
 }
