@@ -280,6 +280,9 @@ type TotpResync struct {
 // FactorID defines model for FactorId.
 type FactorID = string
 
+// QrSize defines model for QrSize.
+type QrSize = int32
+
 // SubjectID defines model for SubjectId.
 type SubjectID = string
 
@@ -298,6 +301,18 @@ type EnrolTotpParams struct {
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetTotpQrPngParams defines parameters for GetTotpQrPng.
+type GetTotpQrPngParams struct {
+	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
+}
+
+// GetTotpQrSvgParams defines parameters for GetTotpQrSvg.
+type GetTotpQrSvgParams struct {
+	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // EnrolTotpJSONRequestBody defines body for EnrolTotp for application/json ContentType.
@@ -456,14 +471,14 @@ type ClientInterface interface {
 	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-	GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetTotpQrPng(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTotpQrSvg The enrolment's QR code as SVG
 	//
 	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-	GetTotpQrSvg(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetTotpQrSvg(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResyncTotpWithBody Set an authenticator's clock right with two codes
 	//
@@ -718,8 +733,8 @@ func (c *Client) ConfirmTotp(ctx context.Context, factorID FactorID, body Confir
 // Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetTotpQrPngRequest(c.Server, factorID)
+func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTotpQrPngRequest(c.Server, factorID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -735,8 +750,8 @@ func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors
 // Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetTotpQrSvgRequest(c.Server, factorID)
+func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTotpQrSvgRequest(c.Server, factorID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1230,7 +1245,7 @@ func NewConfirmTotpRequestWithBody(server string, factorID FactorID, contentType
 }
 
 // NewGetTotpQrPngRequest constructs an http.Request for the GetTotpQrPng method
-func NewGetTotpQrPngRequest(server string, factorID FactorID) (*http.Request, error) {
+func NewGetTotpQrPngRequest(server string, factorID FactorID, params *GetTotpQrPngParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1255,6 +1270,33 @@ func NewGetTotpQrPngRequest(server string, factorID FactorID) (*http.Request, er
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Size != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "size", *params.Size, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -1264,7 +1306,7 @@ func NewGetTotpQrPngRequest(server string, factorID FactorID) (*http.Request, er
 }
 
 // NewGetTotpQrSvgRequest constructs an http.Request for the GetTotpQrSvg method
-func NewGetTotpQrSvgRequest(server string, factorID FactorID) (*http.Request, error) {
+func NewGetTotpQrSvgRequest(server string, factorID FactorID, params *GetTotpQrSvgParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1287,6 +1329,33 @@ func NewGetTotpQrSvgRequest(server string, factorID FactorID) (*http.Request, er
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Size != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "size", *params.Size, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1813,7 +1882,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-	GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error)
+	GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error)
 
 	// GetTotpQrSvgWithResponse The enrolment's QR code as SVG
 	//
@@ -1822,7 +1891,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-	GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error)
+	GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error)
 
 	// ResyncTotpWithBodyWithResponse Set an authenticator's clock right with two codes
 	//
@@ -4272,8 +4341,8 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, facto
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error) {
-	rsp, err := c.GetTotpQrPng(ctx, factorID, reqEditors...)
+func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error) {
+	rsp, err := c.GetTotpQrPng(ctx, factorID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4287,8 +4356,8 @@ func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, fact
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-func (c *ClientWithResponses) GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error) {
-	rsp, err := c.GetTotpQrSvg(ctx, factorID, reqEditors...)
+func (c *ClientWithResponses) GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error) {
+	rsp, err := c.GetTotpQrSvg(ctx, factorID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -70,10 +70,10 @@ func TestBrowser_enrolmentsAreReadByATelephone(t *testing.T) {
 	require.NoError(t, err)
 	browser := start(t)
 
-	png, err := grace.Twofactor.GetTotpQrPng(t.Context(), made.FactorID)
+	png, err := grace.Twofactor.GetTotpQrPng(t.Context(), made.FactorID, nil)
 	require.NoError(t, err)
 	require.Equal(t, made.OtpauthURI, scanned(t, png))
-	svg, err := grace.Twofactor.GetTotpQrSvg(t.Context(), made.FactorID)
+	svg, err := grace.Twofactor.GetTotpQrSvg(t.Context(), made.FactorID, nil)
 	require.NoError(t, err)
 	drawing := browser.open(shown(t, `<img width="400" src="data:image/svg+xml;base64,`+base64.StdEncoding.EncodeToString(svg)+`">`))
 	require.Equal(t, made.OtpauthURI, scanned(t, browser.screenshot(drawing)))
