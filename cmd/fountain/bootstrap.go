@@ -28,7 +28,8 @@ func newBootstrap() *cobra.Command {
 		Long: `bootstrap makes the first administrator with the one-time token that the kms has written (fountain
 bootstrap-token makes a fresh one), and signs in as them. It prints an invitation, once: with it they
 enrol their first authenticator, which all that administrators do asks for.`,
-		Example: `  fountain bootstrap --username ada >invitation
+		Example: `  fountain bootstrap --username ada --token-file token --password-file password
+  fountain bootstrap --username ada >invitation
   fountain otp enrol --invitation-file invitation
   fountain otp confirm`,
 		Args: noArgs,

@@ -24,8 +24,9 @@ func newDemo() *cobra.Command {
 	var c connection
 	var tokenFile, username, passwordFile, invitationFile string
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Tell the whole story, step by step, on a short play",
+		Use:     "demo",
+		Example: "  fountain demo\n  fountain demo --url https://fountain.example.org --username ada --password-file password",
+		Short:   "Tell the whole story, step by step, on a short play",
 		Long: `demo runs a family of its own in a temporary directory, stores a short screenplay in it,
 searches it, changes it, and shows what a second factor is for. It exits 0 only if every
 step did what it says.

@@ -23,8 +23,9 @@ var defaultPorts = map[string]string{"sequence": "8000", "search": "8001", "gate
 func newHealthcheck() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:   "healthcheck [SERVICE]",
-		Short: "Ask the service on this machine whether it is ready, for containers",
+		Use:     "healthcheck [SERVICE]",
+		Example: "  fountain healthcheck\n  fountain healthcheck kms --timeout 10s",
+		Short:   "Ask the service on this machine whether it is ready, for containers",
 		Long: `healthcheck exits 0 when the service is ready. Without an argument it is the one that the
 environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of
 fountain up.`,

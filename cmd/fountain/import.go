@@ -25,8 +25,9 @@ func newImport() *cobra.Command {
 	var scope string
 	var batch int
 	cmd := &cobra.Command{
-		Use:   "import FILE.fountain",
-		Short: "Store a screenplay as numbered, searchable elements",
+		Use:     "import FILE.fountain",
+		Example: "  fountain import hamlet.fountain\n  fountain import hamlet.fountain --scope hamlet-draft-2 --batch 500",
+		Short:   "Store a screenplay as numbered, searchable elements",
 		Long: `import reads a screenplay in the open Fountain format (https://fountain.io/syntax) and stores
 it through the gateway as elements of the types script, section, character, action and
 spokenWord, in batches. Running it again does no harm: what is there is not stored twice.`,

@@ -12,8 +12,9 @@ import (
 
 func newKeygen() *cobra.Command {
 	return &cobra.Command{
-		Use:   "keygen FILE",
-		Short: "Make a root key for a kms that does not make its own",
+		Use:     "keygen FILE",
+		Example: "  fountain keygen root.key\n  fountain keygen /run/keys/fountain-root.key",
+		Short:   "Make a root key for a kms that does not make its own",
 		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
 
 The root key seals everything the kms stores. Keep it on a volume of its own, never

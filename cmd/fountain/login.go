@@ -19,8 +19,9 @@ func newLogin() *cobra.Command {
 	var username, passwordFile string
 	var plainHTTP, unknownServer bool
 	cmd := &cobra.Command{
-		Use:   "login --username NAME",
-		Short: "Sign in, and keep the session for the other commands",
+		Use:     "login --username NAME",
+		Example: "  fountain login --username ada\n  fountain login --url https://fountain.example.org --username ada --password-file password",
+		Short:   "Sign in, and keep the session for the other commands",
 		Long: `login asks for the password without showing it (or reads it from --password-file) and
 keeps a refresh token, for you alone, in your configuration directory. The other commands
 use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY instead.`,

@@ -12,9 +12,10 @@ import (
 func newLogout() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use:   "logout",
-		Short: "Sign out and forget the session",
-		Args:  noArgs,
+		Use:     "logout",
+		Example: "  fountain logout\n  fountain logout --profile staging",
+		Short:   "Sign out and forget the session",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := session.Default()
 			if err != nil {

@@ -41,7 +41,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 	cmd.PersistentFlags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
 	var passwordFile string
 	add := func(use, what, short string, fill func(name string) (kms.Recovery, error)) *cobra.Command {
-		sub := &cobra.Command{Use: use + " NAME", Short: short, Args: oneArg(what), RunE: func(cmd *cobra.Command, args []string) error {
+		sub := &cobra.Command{Use: use + " NAME", Short: short, Example: "  fountain recover " + use + " NAME\n  fountain recover " + use + " NAME --data /var/lib/fountain", Args: oneArg(what), RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := fill(args[0])
 			if err != nil {
 				return err

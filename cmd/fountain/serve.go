@@ -45,8 +45,9 @@ type program struct {
 func newServe() *cobra.Command {
 	var validateOnly bool
 	cmd := &cobra.Command{
-		Use:   "serve SERVICE",
-		Short: "Run one service, configured by the environment",
+		Use:     "serve SERVICE",
+		Example: "  fountain serve kms --validate\n  FOUNTAIN_KMS_DATA_DIR=/srv/kms fountain serve kms",
+		Short:   "Run one service, configured by the environment",
 		Long: `serve runs kms, twofactor, search, sequence or gateway as a process of its own, configured by
 FOUNTAIN_<SERVICE>_... (docs/operations.md lists the settings; secrets are files only).
 --validate checks the settings, reports every fault at once, and starts nothing.`,

@@ -24,8 +24,9 @@ func newUp() *cobra.Command {
 	var c family.Config
 	var level, accessLog string
 	cmd := &cobra.Command{
-		Use:   "up",
-		Short: "Run the whole family in this process",
+		Use:     "up",
+		Example: "  fountain up\n  fountain up --data /srv/fountain --addr 127.0.0.1:8100 --cors-origins https://app.example.org",
+		Short:   "Run the whole family in this process",
 		Long: `up runs all services in one process on loopback, with everything they keep in one
 directory, and prints "ready <gateway URL>" when every service is ready. SIGTERM drains
 and ends it. A second start on the same directory goes on where the first one stopped.`,

@@ -17,9 +17,10 @@ import (
 func newWhoami() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use:   "whoami",
-		Short: "Tell who the commands act as",
-		Args:  noArgs,
+		Use:     "whoami",
+		Example: "  fountain whoami\n  FOUNTAIN_API_KEY=$(cat key) fountain whoami --url https://fountain.example.org",
+		Short:   "Tell who the commands act as",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := c.client(askCode)
 			if err != nil {
