@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,17 +13,9 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/tests/recorder"
 )
-
-// freeAddress is one that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // service is one service as a process of its own.
 type service struct {
@@ -74,7 +65,7 @@ func TestServe_oneProcessPerServiceIsTheSameFamily(t *testing.T) {
 	dir := t.TempDir()
 	addr := make(map[string]string)
 	for _, word := range []string{"kms", "twofactor", "search", "sequence", "gateway"} {
-		addr[word] = freeAddress(t)
+		addr[word] = servicetest.FreeAddress(t)
 	}
 	settings := func(word string, more ...string) map[string]string {
 		out := map[string]string{

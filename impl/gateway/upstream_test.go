@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/servicetest"
 )
 
 // behindMany is a gateway whose sequence has these targets.
@@ -33,10 +34,7 @@ func (h *house) behindMany(sequence string) (*gate, *prometheus.Registry) {
 // operation's places.
 func TestGate_waitsForAServiceThatIsBeingRestarted(t *testing.T) {
 	h := newHouse(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	at := l.Addr().String()
-	require.NoError(t, l.Close())
+	at := servicetest.FreeAddress(t)
 	g, registry := h.behindMany("http://" + at)
 	const requests = 100 // more than the places of createElements, which are 64
 	bearer := "Bearer " + h.token(nil)

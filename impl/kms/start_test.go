@@ -208,10 +208,7 @@ func TestRestoreMark_endsBootstrapTokensAndProofKeys(t *testing.T) {
 }
 
 func TestRun_answersHealthAndNotReadyWhileTheDatabaseIsAway(t *testing.T) {
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := gone.Addr().String()
-	require.NoError(t, gone.Close())
+	address := servicetest.FreeAddress(t)
 	c := databaseOf(t, store.Config{URL: "postgres://fountain@" + address + "/kms?sslmode=disable"})
 	c.DrainDelay = time.Nanosecond
 	running := servicetest.Start(t, &c.Service, func(ctx context.Context) error { return kms.Run(ctx, c) })

@@ -94,7 +94,7 @@ func TestOverload_ofAdoptedServicesIsNotFeltByOthers(t *testing.T) {
 	admin := p.Bootstrap(dir, "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	direct := map[string]string{}
 	for name, ill := range illnesses {
-		upstream := "http://" + freeAddress(t)
+		upstream := "http://" + harness.FreeAddress(t)
 		if ill.answer != nil {
 			server := httptest.NewServer(ill.answer)
 			t.Cleanup(server.Close)

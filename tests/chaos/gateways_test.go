@@ -53,12 +53,12 @@ func (p *pair) both(what string, holds func(i int) bool) {
 // else's request fails meanwhile. Both have it again after a restart of themselves and of the kms, and keep what they have while the kms is away.
 func TestRestart_ofGatewaysAndKMSKeepsAdoptedServices(t *testing.T) {
 	h := newHousehold(t)
-	admin := [2]string{freeAddress(t), freeAddress(t)}
+	admin := [2]string{harness.FreeAddress(t), harness.FreeAddress(t)}
 	first := h.parts["gateway"]
 	first.stop()
 	first.env = append(first.env, "FOUNTAIN_GATEWAY_ADMIN_ADDR="+admin[0], "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=127.0.0.0/8")
 	first.start()
-	at := freeAddress(t)
+	at := harness.FreeAddress(t)
 	second := serve(t, "gateway", h.parts["kms"].url, h.gateway, harness.EnrolmentToken(t, h.admin, "gateway"), "ADDR="+at, "DRAIN_DELAY=1ms", "ADMIN_ADDR="+admin[1],
 		"TWOFACTOR_URL="+h.parts["twofactor"].url, "SEARCH_URL="+h.parts["search"].url, "SEQUENCE_URL="+h.parts["sequence"].url, "UPSTREAM_ALLOW=127.0.0.0/8")
 	p := &pair{t: t, urls: [2]string{h.gateway, second.url}, admins: [2]string{"http://" + admin[0], "http://" + admin[1]}}

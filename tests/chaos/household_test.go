@@ -30,7 +30,7 @@ func newHousehold(t *testing.T) *household {
 	h := &household{t: t, parts: map[string]*replica{}}
 	addresses := map[string]string{}
 	for _, word := range []string{"kms", "twofactor", "search", "sequence", "gateway"} {
-		addresses[word] = "http://" + freeAddress(t)
+		addresses[word] = "http://" + harness.FreeAddress(t)
 	}
 	h.gateway = addresses["gateway"]
 	data := t.TempDir()

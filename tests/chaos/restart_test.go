@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,15 +31,6 @@ func restarts() int {
 	return 3
 }
 
-// freeAddress is an address that a service can be restarted on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // Two replicas are restarted in turn under load: no request fails. What is written is sent with an Idempotency-Key, so that it may be repeated.
 func TestRestart_ofReplicasInTurnFailsNoRequest(t *testing.T) {
 	restartUnderLoad(t, harness.Postgres(t), 2, 16, 0, "100ms")
@@ -62,7 +52,7 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 	var replicas []*replica
 	var addresses []string
 	for range instances {
-		at := freeAddress(t)
+		at := harness.FreeAddress(t)
 		token := harness.EnrolmentToken(t, admin, "sequence")
 		replicas = append(replicas, newReplica(t, services, metadata.Issuer, database, token, "ADDR="+at, "DRAIN_DELAY="+drainDelay))
 		addresses = append(addresses, "http://"+at)

@@ -129,9 +129,7 @@ func has(t *testing.T, program string) bool {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l := harness.Listen(t)
-	require.NoError(t, l.Close())
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	_, port, err := net.SplitHostPort(harness.FreeAddress(t))
 	require.NoError(t, err)
 	return port
 }

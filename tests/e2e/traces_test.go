@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -286,15 +285,12 @@ func TestTraces_areOffWithoutAnEndpoint(t *testing.T) {
 
 // A collector that is away costs its spans: requests go on, each service says so once, and the metric counts.
 func TestTraces_areLostWhenTheCollectorIsAway(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, closed.Close())
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+closed.Addr().String())
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+harness.FreeAddress(t))
 	dir := filepath.Join(t.TempDir(), "data")
 	p := harness.StartProcess(t, dir)
 	admin := p.Bootstrap(dir, "ada", "canary-password-7fd0")
 	for range 3 {
-		_, err = admin.Sequence.CreateElement(context.Background(), "scope", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
+		_, err := admin.Sequence.CreateElement(context.Background(), "scope", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
 		require.NoError(t, err)
 	}
 	failed := `fountain_trace_spans_total{outcome="failed",service="gateway"} `
@@ -302,7 +298,7 @@ func TestTraces_areLostWhenTheCollectorIsAway(t *testing.T) {
 		metrics := p.Metrics()
 		return strings.Contains(metrics, failed) && !strings.Contains(metrics, failed+"0\n")
 	}, 30*time.Second, 50*time.Millisecond)
-	_, err = admin.Sequence.CreateElement(context.Background(), "scope", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
+	_, err := admin.Sequence.CreateElement(context.Background(), "scope", "action", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
 	require.NoError(t, err)
 	p.Stop()
 	said := 0

@@ -25,6 +25,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/sequence"
+	"github.com/fountainai/fountain/tests/harness"
 )
 
 const (
@@ -107,7 +108,7 @@ func TestEdge_signsInAndNumbersElementsOverTLS(t *testing.T) {
 }
 
 func TestEdge_trustIsAskedFor(t *testing.T) {
-	e := startEdge(t, "localhost", freeAddress(t), noWait)
+	e := startEdge(t, "localhost", harness.FreeAddress(t), noWait)
 	stranger, err := fountain.New(e.url(""), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	if err != nil {
 		t.Fatal(err)
@@ -171,19 +172,19 @@ func TestEdge_sendsSecurityHeaders(t *testing.T) {
 }
 
 func TestEdge_sendsHSTSForAPublicName(t *testing.T) {
-	e := startEdge(t, "fountain.test", freeAddress(t), noWait, "FOUNTAIN_TLS=tls internal")
+	e := startEdge(t, "fountain.test", harness.FreeAddress(t), noWait, "FOUNTAIN_TLS=tls internal")
 	answer := e.get(t, "/")
 	if hsts := answer.Header.Get("Strict-Transport-Security"); hsts != "max-age=31536000" {
 		t.Errorf("HSTS is %q", hsts)
 	}
-	own := startEdge(t, "fountain.test", freeAddress(t), noWait, "FOUNTAIN_TLS=tls internal", "FOUNTAIN_HSTS=max-age=60; includeSubDomains")
+	own := startEdge(t, "fountain.test", harness.FreeAddress(t), noWait, "FOUNTAIN_TLS=tls internal", "FOUNTAIN_HSTS=max-age=60; includeSubDomains")
 	if hsts := own.get(t, "/").Header.Get("Strict-Transport-Security"); hsts != "max-age=60; includeSubDomains" {
 		t.Errorf("HSTS is %q, not what the environment says", hsts)
 	}
 }
 
 func TestEdge_redirectsToHTTPS(t *testing.T) {
-	e := startEdge(t, "localhost", freeAddress(t), noWait)
+	e := startEdge(t, "localhost", harness.FreeAddress(t), noWait)
 	_, port, _ := net.SplitHostPort(e.redirect)
 	plain := &http.Transport{}
 	defer plain.CloseIdleConnections()
@@ -205,7 +206,7 @@ func TestEdge_redirectsToHTTPS(t *testing.T) {
 func TestEdge_logsNoCredential(t *testing.T) {
 	const code, misspelt, bearer, cookie, query = "271828", "314159", "bearer-of-secrets", "cookie-of-secrets", "query-of-secrets"
 	f := startFamily(t)
-	for name, gateway := range map[string]string{"a family": f.gateway, "nothing": freeAddress(t)} {
+	for name, gateway := range map[string]string{"a family": f.gateway, "nothing": harness.FreeAddress(t)} {
 		t.Run("in front of "+name, func(t *testing.T) {
 			e := startEdge(t, "localhost", gateway, noWait)
 			for _, path := range []string{"/kms/v1/users?token=" + query, "/nowhere?x=" + query} {
@@ -243,7 +244,7 @@ func TestEdge_passesNoTraceOn(t *testing.T) {
 
 // A refusal of Caddy's own is a problem too, so that clients need one way to read errors.
 func TestEdge_refusesWithAProblem(t *testing.T) {
-	e := startEdge(t, "localhost", freeAddress(t), noWait)
+	e := startEdge(t, "localhost", harness.FreeAddress(t), noWait)
 	tests := []struct {
 		name   string
 		body   io.Reader

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/tests/harness"
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
@@ -193,7 +194,7 @@ func (e *edge) url(path string) string {
 func startEdge(t *testing.T, name, gateway string, env ...string) *edge {
 	t.Helper()
 	home := t.TempDir()
-	e := &edge{name: name, address: freeAddress(t), redirect: freeAddress(t)}
+	e := &edge{name: name, address: harness.FreeAddress(t), redirect: harness.FreeAddress(t)}
 	_, port, _ := net.SplitHostPort(e.address)
 	_, redirectPort, _ := net.SplitHostPort(e.redirect)
 	e.process = start(t, append([]string{
@@ -235,17 +236,6 @@ func (e *edge) awaitCertificate(t *testing.T) {
 			t.Fatalf("Caddy does not serve its certificate: %v", err)
 		}
 	}
-}
-
-// freeAddress returns an address of this machine on which nothing listens now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // client returns an HTTP client that trusts Caddy's root alone, asks for no compression by itself, and follows no redirect.

@@ -38,7 +38,7 @@ func startGateways(t *testing.T, n int, services map[string]string, issuer strin
 	for i := range n {
 		token := filepath.Join(t.TempDir(), "token")
 		require.NoError(t, os.WriteFile(token, []byte(harness.EnrolmentToken(t, admin, "gateway")), 0o600))
-		g.addresses = append(g.addresses, freeAddress(t))
+		g.addresses = append(g.addresses, harness.FreeAddress(t))
 		var env []string
 		for _, setting := range []string{
 			"ADDR=" + g.addresses[i], "ADMIN_ADDR=127.0.0.1:0", "DATA_DIR=" + t.TempDir(), "ENROL_TOKEN_FILE=" + token, "ISSUER=" + issuer,

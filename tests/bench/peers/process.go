@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -135,10 +136,13 @@ func (p *process) mallocs() (float64, error) {
 
 // freeAddress returns an address of this machine on which nothing listens now.
 func freeAddress() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // without loopback there is nothing to measure
+	for range 100 {
+		// Below the ports that the kernel gives to clients and to listeners on port 0, so that nobody is given it before the peer listens.
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(20000))))
+		if err == nil {
+			_ = listener.Close()
+			return listener.Addr().String()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	panic("no port is free") // without loopback there is nothing to measure
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/servicetest"
 )
 
 // target is a server whose every connection is served by a function of the test.
@@ -107,10 +109,7 @@ func serviceOf(t *testing.T, urls ...*url.URL) *Service {
 
 // nobody is an address at which nobody listens.
 func nobody(t *testing.T) *url.URL {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return &url.URL{Scheme: "http", Host: l.Addr().String()}
+	return &url.URL{Scheme: "http", Host: servicetest.FreeAddress(t)}
 }
 
 func get() *Request { return &Request{Method: "GET", Target: "/a?b=%20", Repeatable: true, Repeats: 1} }
