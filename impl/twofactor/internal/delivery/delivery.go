@@ -68,6 +68,7 @@ const (
 	Refused     = "refused"     // the provider refuses us: credentials, account, sender
 	Limited     = "limited"     // too many messages for the provider
 	Unreachable = "unreachable" // no answer, or a fault of the provider
+	Undelivered = "undelivered" // the provider took it over, and said later that it did not arrive
 	Off         = "off"         // no provider is configured for the channel
 	Resting     = "resting"     // every provider of the channel has failed repeatedly and is left alone for a moment
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -49,6 +50,16 @@ func (s Settings) Validate() error {
 		errs = append(errs, errors.New("SMS_COUNTRIES: is required with TWILIO_ACCOUNT_SID"))
 	}
 	return errors.Join(errs...)
+}
+
+// TwilioAccepts reports whether a callback was signed for one of the accounts.
+func (s Settings) TwilioAccepts(form url.Values, signature string) (bool, error) {
+	for _, account := range []Twilio{s.Twilio, s.TwilioFallback} {
+		if ok, err := account.Accepts(form, signature); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // House is what the senders find in the service.

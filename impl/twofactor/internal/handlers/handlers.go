@@ -4,6 +4,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/twofactorapi"
+	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -27,8 +29,11 @@ const Word = "twofactor"
 
 // Core is what the handlers call once the service is ready.
 type Core struct {
-	Factors *factor.Service
-	Once    func(idempotency.Key) factor.Once
+	Factors    *factor.Service
+	Challenges *challenge.Service
+	Once       func(idempotency.Key) factor.Once
+	// TwilioAccepts reports whether a callback was signed for an account of ours.
+	TwilioAccepts func(form url.Values, signature string) (bool, error)
 }
 
 // Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
@@ -47,7 +52,7 @@ func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 
 // Mount puts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
-	strict := twofactorapi.NewStrictHandlerWithOptions(h, nil, twofactorapi.StrictHTTPServerOptions{
+	strict := twofactorapi.NewStrictHandlerWithOptions(h, []twofactorapi.StrictMiddlewareFunc{withForm}, twofactorapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
 	twofactorapi.HandlerWithOptions(strict, twofactorapi.ChiServerOptions{

@@ -17,7 +17,7 @@ func (s *Store) Admit(ctx context.Context, subject string, digits int, now time.
 	defer tried.To(&err, "admit attempt")
 	var ids []string
 	err = s.db.Read(ctx).Select(ctx, &ids,
-		`SELECT id FROM factors WHERE subject = ? AND status = 'active' AND digits = ? ORDER BY id LIMIT ?`,
+		`SELECT id FROM factors WHERE subject = ? AND type = 'totp' AND status = 'active' AND digits = ? ORDER BY id LIMIT ?`,
 		subject, digits, factor.MaxFactors)
 	if err != nil {
 		return factor.Admission{}, outward(err)
@@ -100,7 +100,7 @@ func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.T
 	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		refusal = nil
 		err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+
-			` WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
+			` WHERE id = ? AND subject = ? AND type = 'totp' AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
 			micros(now), id, subject, micros(now), micros(now), micros(now))
 		if none(err) {
 			refusal, err = whyNotPending(ctx, t, subject, id, now)
@@ -115,7 +115,7 @@ func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.T
 
 func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now time.Time) (refusal, err error) {
 	var r row
-	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND status = 'pending'`, id, subject)
+	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND type = 'totp' AND status = 'pending'`, id, subject)
 	switch {
 	case none(err):
 		return factor.NotFound(), nil
