@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
@@ -65,6 +67,7 @@ type service struct {
 	kms      *kms.Client
 	handlers *handlers.Handlers
 	keys     *auth.JWKS
+	rows     *factorstore.Store             // there once the database is open
 	factors  atomic.Pointer[factor.Service] // there once the service has started
 	sender   *delivery.Router
 	metrics  *challenge.Metrics
@@ -89,6 +92,7 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	}
 	life.Apply = s.apply
 	life.Identify(who, client)
+	life.Cleanup("attempts", s.closeAttempts) // after the last request is answered
 	life.Go("work", s.work)
 	life.Go("deliver", s.deliver)
 	return life.Serve(ctx, lifecycle.Door{Keys: s.keys, Mount: s.handlers.Mount})
@@ -119,6 +123,7 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.rows = factorstore.New(db, factorstore.Options{Log: s.config.Log, Observe: s.observe()})
 	var core *handlers.Core
 	var answers *idempotency.Store
 	err = s.life.Await(ctx, "the kms", func(ctx context.Context) (err error) {
@@ -137,6 +142,23 @@ func (s *service) work(ctx context.Context) error {
 	return s.life.Every(tidyPause, "remove old rows", func(ctx context.Context) error {
 		return errors.Join(core.Factors.Sweep(ctx), core.Challenges.Sweep(ctx), answers.SweepAll(ctx, db))
 	})(ctx)
+}
+
+// observe returns what counts how many codes shared a commit.
+func (s *service) observe() func(int) {
+	size := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "fountain_twofactor_commit_attempts", Help: "Codes whose verdicts shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+	})
+	s.config.Registerer.MustRegister(size)
+	return func(n int) { size.Observe(float64(n)) }
+}
+
+// closeAttempts lets the codes that are being judged end before the database is closed.
+func (s *service) closeAttempts() error {
+	if s.rows != nil {
+		s.rows.Close()
+	}
+	return nil
 }
 
 // prepareDelivery makes what sends codes.
@@ -175,23 +197,22 @@ func (s *service) start(ctx context.Context, db *store.DB) (*handlers.Core, *ide
 	if err != nil {
 		return nil, nil, fmt.Errorf("get the data key: %w", err)
 	}
-	rows := factorstore.New(db)
-	proofKey, err := rows.ProofKey(ctx, dataKey, s.config.Clock.Now())
+	proofKey, err := s.rows.ProofKey(ctx, dataKey, s.config.Clock.Now())
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := s.register(ctx, proofKey.ID(), proofKey.X()); err != nil {
 		return nil, nil, fmt.Errorf("register proof key: %w", err)
 	}
-	factors, err := factor.New(ctx, factor.Config{
-		Repository: rows, Authority: authority{s.identity, s.kms}, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
+	factors, err := factor.New(factor.Config{
+		Repository: s.rows, Authority: authority{s.identity, s.kms}, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
 		Clock: s.config.Clock, Log: s.config.Log,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	challenges, err := challenge.New(ctx, challenge.Config{
-		Repository: rows, Factors: factors, Sender: s.sender, Keys: dataKey, ProofKey: proofKey, Raising: s.config.channels(), PerDay: s.config.DeliveriesPerDay,
+		Repository: s.rows, Factors: factors, Sender: s.sender, Keys: dataKey, ProofKey: proofKey, Raising: s.config.channels(), PerDay: s.config.DeliveriesPerDay,
 		Random: rand.Reader, Clock: s.config.Clock, Log: s.config.Log, Metrics: s.metrics,
 	})
 	return &handlers.Core{Factors: factors, Challenges: challenges}, idempotency.New(dataKey, dataKey, s.config.Clock), err

@@ -102,7 +102,7 @@ func (b *batch) lock(ctx context.Context, changes []*Change) error {
 			args = append(args, g.Scope, g.ElementType)
 		}
 		var locked []int64
-		return b.tx.Select(ctx, &locked, "WITH wanted (scope, element_type) AS ("+values(len(part), text, text)+`)
+		return b.tx.Select(ctx, &locked, "WITH wanted (scope, element_type) AS ("+database.Values(len(part), database.Text, database.Text)+`)
 			SELECT c.last FROM counters c JOIN wanted w ON c.scope = w.scope AND c.element_type = w.element_type
 			ORDER BY c.scope, c.element_type FOR UPDATE OF c`, args...)
 	})

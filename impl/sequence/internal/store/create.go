@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	database "github.com/fountainai/fountain/internal/store"
+
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
@@ -102,7 +104,7 @@ func (b *batch) advance(ctx context.Context, changes []*Change) (before map[doma
 			ElementType string `db:"element_type"`
 			Last        int64  `db:"last"`
 		}
-		err := b.tx.Select(ctx, &rows, "INSERT INTO counters (scope, element_type, last) "+values(len(part), text, text, bigint)+`
+		err := b.tx.Select(ctx, &rows, "INSERT INTO counters (scope, element_type, last) "+database.Values(len(part), database.Text, database.Text, database.Bigint)+`
 			ON CONFLICT (scope, element_type) DO UPDATE SET last = counters.last + excluded.last
 			RETURNING scope, element_type, last`, args...)
 		for _, r := range rows {
@@ -126,7 +128,7 @@ func (b *batch) insertElements(ctx context.Context, all []domain.Element) error 
 			args = append(args, e.Scope, e.ElementType, e.ID, e.Number, string(e.Status), e.Version, b.at, b.at)
 		}
 		rows, err := b.tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, status, version, created_at, updated_at) "+
-			values(len(part), text, text, text, bigint, text, bigint, bigint, bigint)+" ON CONFLICT (scope, element_type, id) DO NOTHING", args...)
+			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Bigint, database.Bigint, database.Bigint)+" ON CONFLICT (scope, element_type, id) DO NOTHING", args...)
 		inserted += rows
 		return err
 	})
@@ -166,7 +168,7 @@ func (b *batch) insertVersions(ctx context.Context, all []domain.Element, author
 		}
 		authors = authors[len(part):]
 		_, err := b.tx.Exec(ctx, "INSERT INTO versions (scope, element_type, id, version, data, comment, created_at, created_by) "+
-			values(len(part), text, text, text, bigint, text, text, bigint, text), args...)
+			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Text, database.Bigint, database.Text), args...)
 		return err
 	})
 }

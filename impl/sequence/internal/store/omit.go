@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
 )
 
 // omit takes elements out of use; the number stays. An element that is omitted already stays as it is.
@@ -22,7 +23,7 @@ func (b *batch) omit(ctx context.Context, changes []*Change) error {
 			args = append(args, r.Scope, r.ElementType, r.ID)
 		}
 		var rows []row
-		err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id) AS ("+values(len(part), text, text, text)+`)
+		err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id) AS ("+database.Values(len(part), database.Text, database.Text, database.Text)+`)
 			UPDATE elements SET status = 'omitted', updated_at = ? FROM wanted
 			WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
 			  AND elements.status = 'active'

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 
+	database "github.com/fountainai/fountain/internal/store"
+
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
@@ -55,7 +57,7 @@ func (b *batch) renumber(ctx context.Context, g domain.Group, changes []domain.N
 				args = append(args, change.ID, step(change.To))
 			}
 			args = append(args, b.at, g.Scope, g.ElementType)
-			_, err := b.tx.Exec(ctx, "WITH wanted (id, number) AS ("+values(len(part), text, bigint)+`)
+			_, err := b.tx.Exec(ctx, "WITH wanted (id, number) AS ("+database.Values(len(part), database.Text, database.Bigint)+`)
 				UPDATE elements SET number = wanted.number, updated_at = ? FROM wanted
 				WHERE elements.scope = ? AND elements.element_type = ? AND elements.id = wanted.id`, args...)
 			return err

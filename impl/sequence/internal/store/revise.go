@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
 )
 
 // revise gives elements new versions. Of several changes to one element the first comes first, and finds the others stale
@@ -38,7 +39,7 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected.List())
 	}
 	var rows []row
-	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+values(len(changes), text, text, text, text)+`)
+	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+database.Values(len(changes), database.Text, database.Text, database.Text, database.Text)+`)
 		UPDATE elements SET version = elements.version + 1, updated_at = ? FROM wanted
 		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
 		  AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%')

@@ -10,7 +10,6 @@ import (
 	"embed"
 	"io/fs"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
@@ -91,36 +90,6 @@ const currentVersion = "FROM versions v WHERE v.scope = e.scope AND v.element_ty
 // chunk is how many rows one statement takes at most: with eight columns a quarter of the parameters SQLite allows.
 const chunk = 1000
 
-// column is the type of a column of a VALUES list.
-type column bool
-
-const (
-	text   column = false
-	bigint column = true // PostgreSQL takes a parameter that nothing types for text
-)
-
-// values writes the VALUES list of n rows with typed placeholders.
-func values(n int, columns ...column) string {
-	var b strings.Builder
-	b.WriteString("VALUES ")
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		for j, c := range columns {
-			b.WriteString(map[bool]string{true: "(", false: ", "}[j == 0])
-			// The first row types the column.
-			if i == 0 && c == bigint {
-				b.WriteString("CAST(? AS BIGINT)")
-			} else {
-				b.WriteByte('?')
-			}
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}
-
 // inChunks calls fn with the items in groups of at most chunk.
 func inChunks[T any](items []T, fn func(part []T) error) error {
 	for len(items) > 0 {
@@ -141,7 +110,7 @@ func selectIn(ctx context.Context, q database.Querier, refs []domain.Ref, query 
 		for _, r := range part {
 			args = append(args, r.Scope, r.ElementType, r.ID)
 		}
-		with := "WITH wanted (scope, element_type, id) AS (" + values(len(part), text, text, text) + ") "
+		with := "WITH wanted (scope, element_type, id) AS (" + database.Values(len(part), database.Text, database.Text, database.Text) + ") "
 		if err := q.Select(ctx, &rows, with+query, args...); err != nil {
 			return err
 		}

@@ -3,9 +3,8 @@ package factor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
-
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Authority is the kms: it knows whether a caller's session is good at this moment, and which invitations it has given. Its errors are
@@ -27,9 +26,6 @@ type Standing struct {
 	Administrator bool // has the role now
 }
 
-// ErrInvitation says that an invitation is unknown, expired, used, or another user's.
-var ErrInvitation = errors.New("invitation is not good")
-
 // standing asks the kms about the caller. A token's own claims are not enough where factors change: the session may have ended, or the
 // user may have been disabled or made an administrator, since the token was issued.
 func (s *Service) standing(ctx context.Context, c Caller) (Standing, error) {
@@ -38,8 +34,7 @@ func (s *Service) standing(ctx context.Context, c Caller) (Standing, error) {
 		return Standing{}, authorityAway(err)
 	}
 	if !standing.Active || standing.Subject != c.Subject {
-		return Standing{}, problem.New(problem.SessionEnded, "The session has ended; sign in again.").
-			WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`)
+		return Standing{}, ErrSessionEnded
 	}
 	return standing, nil
 }
@@ -50,7 +45,7 @@ func (s *Service) invitationOf(ctx context.Context, c Caller, standing Standing,
 		return "", nil
 	}
 	id, err = s.Authority.CheckInvitation(ctx, c.Subject, invitation)
-	return id, invitationProblem(err)
+	return id, refusedInvitation(err)
 }
 
 // useInvitation uses the invitation up with which an administrator enrolled the factor that is about to become their first.
@@ -63,25 +58,17 @@ func (s *Service) useInvitation(ctx context.Context, standing Standing, r *Recor
 		return err
 	}
 	if r.InvitationID == "" {
-		return invitationRequired()
+		return ErrInvitationRequired
 	}
-	return invitationProblem(s.Authority.UseInvitation(ctx, r.Subject, r.InvitationID, r.ID))
+	return refusedInvitation(s.Authority.UseInvitation(ctx, r.Subject, r.InvitationID, r.ID))
 }
 
-func invitationProblem(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ErrInvitation):
-		return problem.New(problem.InvalidInvitation, "The invitation does not hold.").WithField("body", "/invitation", "invitation", "does not hold")
+// refusedInvitation keeps a refusal apart from a kms that does not answer.
+func refusedInvitation(err error) error {
+	if err == nil || errors.Is(err, ErrInvitation) {
+		return err
 	}
 	return authorityAway(err)
 }
 
-func invitationRequired() error {
-	return problem.New(problem.InvitationRequired, "An administrator's first factor needs an invitation.")
-}
-
-func authorityAway(err error) error {
-	return problem.New(problem.Unavailable, "The kms can't be asked whether the session is good.").WithRetryAfter(time.Second).Wrap(err)
-}
+func authorityAway(err error) error { return fmt.Errorf("%w: %w", ErrAuthorityAway, err) }

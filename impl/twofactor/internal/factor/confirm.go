@@ -32,7 +32,7 @@ func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Fac
 	if err != nil {
 		return Factor{}, err
 	}
-	step, ok, err := totp.Match(seed, r.Parameters, now, r.Drift, code)
+	step, ok, err := totp.Match(seed, r.Parameters, now, r.Clock, code)
 	if err != nil {
 		return Factor{}, err
 	}
@@ -44,11 +44,11 @@ func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Fac
 		err = s.activate(ctx, c, standing, &r, step, now)
 	}
 	if !ok || errors.Is(err, errLost) {
-		event := Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: id, RequestID: c.RequestID, Detail: reason("wrong", r.Attempts)}
+		event := Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: id, RequestID: c.RequestID, Detail: reason("wrong", r.Attempts, r.Attempts%RoundCap == 0)}
 		if err := s.deny(ctx, event); err != nil {
 			return Factor{}, err
 		}
-		return Factor{}, invalidCode()
+		return Factor{}, ErrInvalidCode
 	}
 	if err != nil {
 		return Factor{}, err
@@ -85,7 +85,7 @@ func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *
 			return c.SecondFactor
 		}
 		if counts.Active == 0 && standing.Administrator && r.InvitationID == "" {
-			return invitationRequired() // the last active factor was revoked since the invitation was looked at
+			return ErrInvitationRequired // the last active factor was revoked since the invitation was looked at
 		}
 		done, err := tx.Activate(ctx, r.Subject, r.ID, step, now)
 		if err != nil {

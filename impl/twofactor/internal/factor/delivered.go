@@ -67,7 +67,7 @@ func (p Confirmation) MayActivate(counts Counts) error {
 	case counts.Active > 0 && !p.Record.SteppedUp && p.caller.SecondFactor != nil:
 		return p.caller.SecondFactor
 	case counts.Active == 0 && p.standing.Administrator && p.Record.InvitationID == "":
-		return invitationRequired() // the last active factor was revoked since the invitation was looked at
+		return ErrInvitationRequired // the last active factor was revoked since the invitation was looked at
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/id"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
@@ -43,7 +42,7 @@ func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Para
 		}
 		kept, err = once(ctx, tx, func(ctx context.Context) (Enrolment, error) {
 			if counts.Total >= MaxFactors {
-				return Enrolment{}, problem.New(problem.LimitReached, fmt.Sprintf("A subject has at most %d factors.", MaxFactors))
+				return Enrolment{}, ErrLimit
 			}
 			if err := tx.Insert(ctx, record); err != nil {
 				return Enrolment{}, err
@@ -63,7 +62,7 @@ func (c Caller) mayAdd(counts Counts, standing Standing, r *Record) error {
 	case c.SignIn != nil:
 		return c.SignIn
 	case standing.Administrator && r.InvitationID == "":
-		return invitationRequired()
+		return ErrInvitationRequired
 	}
 	return nil
 }
@@ -116,7 +115,7 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (_ string, err e
 		return "", err
 	}
 	if r.Type != TypeTOTP {
-		return "", NotFound()
+		return "", ErrUnknown
 	}
 	counts, err := s.Repository.Count(ctx, c.Subject, now)
 	if err != nil {
@@ -148,11 +147,8 @@ func (s *Service) Revoke(ctx context.Context, c Caller, id string) (err error) {
 			return err
 		}
 		if !ended {
-			return NotFound()
+			return ErrUnknown
 		}
 		return tx.Audit(ctx, Event{At: now, Action: "revokeFactor", Subject: c.Subject, Target: id, RequestID: c.RequestID})
 	})
 }
-
-// NotFound says that the subject has no such factor, or not in the state that was asked for.
-func NotFound() error { return problem.New(problem.NotFound, "There is no such factor.") }

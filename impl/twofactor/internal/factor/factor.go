@@ -51,12 +51,11 @@ type Factor struct {
 // Record is a factor with what only its keeper knows.
 type Record struct {
 	Factor
-	SealedSeed  []byte
-	LastStep    int64 // the newest step that was accepted
-	Drift       int64 // in steps
-	Attempts    int64 // since the last right code
-	LockedUntil time.Time
-	SteppedUp   bool // enrolled with a code of another factor
+	SealedSeed []byte
+	LastStep   int64 // the newest step that was accepted
+	Clock      totp.Clock
+	Attempts   int64 // at a pending factor, since its enrolment
+	SteppedUp  bool  // enrolled with a code of another factor
 	// InvitationID names the kms's invitation with which an administrator enrolled; "" for everybody else.
 	InvitationID string
 }
@@ -67,15 +66,12 @@ const FurthestStep = int64(clock.Slack / (30 * time.Second))
 // used reports whether a code of the step, or of a later one, was accepted. One from so far ahead that no code of now could have its step was
 // accepted by a clock that was ahead.
 func (r *Record) used(step int64, now time.Time) bool {
-	return step <= r.LastStep && r.LastStep <= r.Parameters.Step(now)+r.Drift+FurthestStep
+	return step <= r.LastStep && !r.ahead(now)
 }
 
-// StatusAt returns the status as the subject should see it at a moment.
-func (r *Record) StatusAt(now time.Time) Status {
-	if r.Status == Active && (r.Attempts >= HardCap || r.LockedUntil.After(now) && !r.LockedUntil.After(now.Add(LongestLock))) {
-		return Locked
-	}
-	return r.Status
+// ahead reports whether the last step was accepted by a clock that was ahead.
+func (r *Record) ahead(now time.Time) bool {
+	return r.LastStep > r.Parameters.Step(now)+r.Clock.Drift+FurthestStep
 }
 
 // Caller is on whose behalf something is done, and what its sign-in is worth.

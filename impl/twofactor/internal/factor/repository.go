@@ -7,21 +7,22 @@ import (
 
 // Repository keeps factors.
 type Repository interface {
-	// Admit counts an attempt on every active factor of the subject whose codes have this many digits, and is durable when
-	// it returns: no attempt is looked at that was not counted.
-	Admit(ctx context.Context, subject string, digits int, now time.Time) (Admission, error)
-	// AdmitPending does the same for one pending factor. The problems not_found, gone and too_many_attempts say why not.
+	// Attempt locks what the subject has, lets the attempt judge it, and returns when what it decided is durable. Many attempts share a commit;
+	// until then nothing of the verdict leaves, so that a process that dies has told nothing that is not counted.
+	Attempt(ctx context.Context, a *Attempt) (Verdict, error)
+	// AdmitPending counts an attempt at a pending factor, and is durable when it returns. ErrUnknown, ErrExpired and TooManyAttempts say why
+	// not.
 	AdmitPending(ctx context.Context, subject, id string, now time.Time) (Record, error)
 	// Write runs fn as one change: all of it is kept, or nothing. fn may run more than once.
 	Write(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 	// Count counts the subject's factors.
 	Count(ctx context.Context, subject string, now time.Time) (Counts, error)
-	// Pending returns a factor of the subject whose enrolment is open, or the problem not_found.
+	// Pending returns a factor of the subject whose enrolment is open, or ErrUnknown.
 	Pending(ctx context.Context, subject, id string, now time.Time) (Record, error)
+	// Tries returns what the subject's wrong codes have come to.
+	Tries(ctx context.Context, subject string) (Tries, error)
 	// List returns the subject's factors after the cursor, oldest first, revoked and expired ones left out.
 	List(ctx context.Context, subject string, after Cursor, limit int, now time.Time) ([]Record, error)
-	// KeepDecoy stores the decoy unless there is one.
-	KeepDecoy(ctx context.Context, r Record) error
 	// Sweep removes rows that nobody asks for any more, and locks and last steps from beyond their furthest honest value: a clock was
 	// ahead. It returns the number of the factors that had such.
 	Sweep(ctx context.Context, now time.Time) (ahead int64, err error)
@@ -36,10 +37,6 @@ type Tx interface {
 	// Activate confirms a pending factor with the step of its first code; false when it is no longer pending or the step is
 	// not newer than every one before it.
 	Activate(ctx context.Context, subject, id string, step int64, now time.Time) (bool, error)
-	// Use marks a step of an active factor as used; false when it, or a newer one, was used already.
-	Use(ctx context.Context, id string, step int64, now time.Time) (bool, error)
-	// Refund takes back an attempt that was a right code of another factor.
-	Refund(ctx context.Context, id string) error
 	// Revoke ends a factor of the subject and destroys its seed; false when there is none.
 	Revoke(ctx context.Context, subject, id string, now time.Time) (bool, error)
 	// RevokeAll ends every factor of the subject that was enrolled up to a time, destroys their seeds, and returns how many.

@@ -32,13 +32,16 @@ type Config struct {
 }
 
 // Service applies the rules.
-type Service struct{ Config }
+type Service struct {
+	Config
+	decoy Record // a seed that belongs to nobody: it is tried for a subject without factors, so that the answer takes the same work
+}
 
 // decoyID is the id of the seed that belongs to nobody.
 const decoyID = "decoy"
 
-// New returns a Service and makes sure that there is a decoy.
-func New(ctx context.Context, c Config) (*Service, error) {
+// New returns a Service.
+func New(c Config) (*Service, error) {
 	if err := totp.CheckIssuer(c.Issuer); err != nil {
 		return nil, err
 	}
@@ -51,7 +54,8 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if decoy.SealedSeed, err = s.Sealer.Seal(seed, aad(decoy.ID, decoy.Subject)); err != nil {
 		return nil, fmt.Errorf("seal decoy: %w", err)
 	}
-	return s, s.Repository.KeepDecoy(ctx, decoy)
+	s.decoy = decoy
+	return s, nil
 }
 
 // aad binds a sealed seed to its factor and its subject. Neither contains a zero byte.
@@ -74,10 +78,16 @@ func (s *Service) List(ctx context.Context, subject string, after Cursor, limit 
 	if err != nil {
 		return nil, err
 	}
+	tries, err := s.Repository.Tries(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
 	factors := make([]Factor, 0, len(records))
 	for i := range records {
 		f := records[i].Factor
-		f.Status = records[i].StatusAt(now)
+		if f.Type == TypeTOTP && f.Status == Active && tries.Locked(now) {
+			f.Status = Locked
+		}
 		factors = append(factors, f)
 	}
 	return factors, nil

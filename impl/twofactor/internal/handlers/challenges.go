@@ -37,7 +37,7 @@ func (h *Handlers) EnrolDelivery(ctx context.Context, r twofactorapi.EnrolDelive
 	e := challenge.Enrolment{Channel: delivery.Channel(r.Body.Channel), Target: r.Body.Target, Label: orEmpty(r.Body.Label), Invitation: orEmpty(r.Body.Invitation)}
 	f, c, err := core.Challenges.Enrol(ctx, caller, e)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return twofactorapi.EnrolDelivery201JSONResponse{Factor: factorTo(f), Challenge: challengeTo(c, true, h.Clock.Now())}, nil
 }
@@ -50,7 +50,7 @@ func (h *Handlers) ConfirmDelivery(ctx context.Context, r twofactorapi.ConfirmDe
 	}
 	f, err := core.Challenges.Confirm(ctx, caller, r.FactorID, r.Body.Code)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return twofactorapi.ConfirmDelivery200JSONResponse(factorTo(f)), nil
 }
@@ -70,7 +70,7 @@ func (h *Handlers) CreateChallenge(ctx context.Context, r twofactorapi.CreateCha
 	}
 	c, err := core.Challenges.Create(ctx, caller, wanted)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return twofactorapi.CreateChallenge201JSONResponse(challengeTo(c, !caller.Service, h.Clock.Now())), nil
 }
@@ -83,7 +83,7 @@ func (h *Handlers) GetChallenge(ctx context.Context, r twofactorapi.GetChallenge
 	}
 	c, err := core.Challenges.Get(ctx, caller, r.ChallengeID)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return twofactorapi.GetChallenge200JSONResponse(challengeTo(c, !caller.Service, h.Clock.Now())), nil
 }
@@ -96,7 +96,7 @@ func (h *Handlers) ResendChallenge(ctx context.Context, r twofactorapi.ResendCha
 	}
 	c, err := core.Challenges.Resend(ctx, caller, r.ChallengeID)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return twofactorapi.ResendChallenge200JSONResponse(challengeTo(c, !caller.Service, h.Clock.Now())), nil
 }
@@ -108,7 +108,7 @@ func (h *Handlers) CancelChallenge(ctx context.Context, r twofactorapi.CancelCha
 		return nil, err
 	}
 	if err := core.Challenges.Cancel(ctx, caller, r.ChallengeID); err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return twofactorapi.CancelChallenge204Response{}, nil
 }
@@ -122,7 +122,7 @@ func (h *Handlers) VerifyChallenge(ctx context.Context, r twofactorapi.VerifyCha
 	wantProof := r.Body.Proof != nil && *r.Body.Proof
 	c, proof, err := core.Challenges.Verify(ctx, caller, r.ChallengeID, r.Body.Code, wantProof)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	answer := twofactorapi.VerifyChallenge200JSONResponse{ChallengeID: c.ID, Subject: c.Subject, Purpose: c.Purpose}
 	answer.Operation, answer.OperationDigest = operationTo(c.Operation)

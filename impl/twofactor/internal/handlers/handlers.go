@@ -1,9 +1,10 @@
-// Package handlers translates between the contract and the rules of package factor: in, one call, out.
+// Package handlers translates between the contract and the rules of packages factor and challenge: in, one call, out.
 package handlers
 
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,8 @@ func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 // Mount puts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	strict := twofactorapi.NewStrictHandlerWithOptions(h, []twofactorapi.StrictMiddlewareFunc{withForm}, twofactorapi.StrictHTTPServerOptions{
-		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
+		RequestErrorHandlerFunc:  httpserver.RequestError,
+		ResponseErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) { httpserver.ResponseError(w, r, refuse(err)) },
 	})
 	twofactorapi.HandlerWithOptions(strict, twofactorapi.ChiServerOptions{
 		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
-	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -26,11 +25,8 @@ var refusalCodes = map[challenge.Kind]problem.Code{
 	challenge.SubjectLack: problem.ValidationFailed,
 }
 
-// told makes a problem of what package challenge refuses; other errors pass.
-func told(err error) error {
-	if errors.Is(err, factor.ErrFirstRaises) {
-		return problem.New(problem.Forbidden, "An administrator's first factor must be one whose codes raise a session; enrol an authenticator.").Wrap(err)
-	}
+// refuseChallenge makes a problem of what package challenge refuses; other errors pass.
+func refuseChallenge(err error) error {
 	var r *challenge.Refusal
 	if !errors.As(err, &r) {
 		return err

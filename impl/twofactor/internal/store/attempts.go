@@ -2,163 +2,283 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
-	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/groupcommit"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Admit implements factor.Repository. Factors are admitted in the order of their ids, in one transaction.
-func (s *Store) Admit(ctx context.Context, subject string, digits int, now time.Time) (_ factor.Admission, err error) {
-	defer tried.To(&err, "admit attempt")
-	var ids []string
-	err = s.db.Read(ctx).Select(ctx, &ids,
-		`SELECT id FROM factors WHERE subject = ? AND type = 'totp' AND status = 'active' AND digits = ? ORDER BY id LIMIT ?`,
-		subject, digits, factor.MaxFactors)
-	if err != nil {
-		return factor.Admission{}, outward(err)
+// maxBatch bounds the attempts that share a commit, and so the arguments of one statement: six for each.
+const maxBatch = 256
+
+// errAgain sends an attempt into the next commit: another of its own has just used a code of the same factor.
+var errAgain = errors.New("another code of the factor is being marked")
+
+// Attempt implements factor.Repository.
+func (s *Store) Attempt(ctx context.Context, a *factor.Attempt) (v factor.Verdict, err error) {
+	defer tried.To(&err, "judge attempt")
+	for {
+		v, err = s.attempts.Do(ctx, a)
+		if !errors.Is(err, errAgain) {
+			return v, err
+		}
 	}
-	var a factor.Admission
-	err = s.write(ctx, func(ctx context.Context, t *store.Tx) (err error) {
-		a = factor.Admission{}
-		for _, id := range ids {
-			if err := admitOne(ctx, t, id, now, &a); err != nil {
-				return err
-			}
-		}
-		if len(a.Records) == 0 && a.Until.IsZero() {
-			a, err = admitDecoy(ctx, t, digits)
-		}
-		return err
-	})
-	return a, err
 }
 
-// admitOne adds the factor to the admission, or remembers when it will be unlocked.
-func admitOne(ctx context.Context, t *store.Tx, id string, now time.Time, a *factor.Admission) error {
-	var r row
-	err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+` WHERE id = ? AND status = 'active' AND `+open+` RETURNING `+columns,
-		micros(now), id, micros(now), micros(now))
-	if err == nil {
-		a.Records = append(a.Records, r.record())
-		return nil
-	}
-	if !none(err) {
-		return err
-	}
-	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND status = 'active'`, id)
+// Tries implements factor.Repository.
+func (s *Store) Tries(ctx context.Context, subject string) (_ factor.Tries, err error) {
+	defer tried.To(&err, "read wrong codes")
+	var r triesRow
+	err = s.db.Read(ctx).Get(ctx, &r, `SELECT `+triesColumns+` FROM subjects WHERE subject = ?`, subject)
 	if none(err) {
-		return nil // revoked in between
+		return factor.Tries{}, nil
 	}
+	return r.tries(), err
+}
+
+// triesRow is what a subject's wrong codes have come to, as the database has it.
+type triesRow struct {
+	Subject     string `db:"subject"`
+	Wrong       int64  `db:"wrong"`
+	LockedUntil int64  `db:"locked_until"`
+	FullAt      int64  `db:"full_at"`
+	Run         int64  `db:"run"`
+	RunSession  string `db:"run_session"`
+}
+
+const triesColumns = "subject, wrong, locked_until, full_at, run, run_session"
+
+func (r triesRow) tries() factor.Tries {
+	return factor.Tries{Wrong: r.Wrong, LockedUntil: moment(r.LockedUntil), Full: moment(r.FullAt), Run: r.Run, RunSession: r.RunSession}
+}
+
+// judging is one commit's attempts.
+type judging struct {
+	tx       *store.Tx
+	attempts []*factor.Attempt
+	states   map[string]*factor.State // by subject
+	before   []factor.State           // of each attempt, when it was judged
+	verdicts []factor.Verdict
+	again    []bool // attempts that wait for the next commit
+}
+
+// judge is one shared commit. Subjects are locked in one order, and whoever changes a subject's factors locks the subject first.
+func judge(ctx context.Context, t *store.Tx, batch []*factor.Attempt) ([]groupcommit.Result[factor.Verdict], error) {
+	j := &judging{
+		tx: t, attempts: batch, states: make(map[string]*factor.State, len(batch)),
+		before: make([]factor.State, len(batch)), verdicts: make([]factor.Verdict, len(batch)), again: make([]bool, len(batch)),
+	}
+	for _, step := range []func(context.Context) error{j.lock, j.read, j.decide, j.mark, j.keepTries, j.keepProven, j.record} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]groupcommit.Result[factor.Verdict], len(batch))
+	for i := range batch {
+		results[i].Value = j.verdicts[i]
+		if j.again[i] {
+			results[i] = groupcommit.Result[factor.Verdict]{Err: errAgain}
+		}
+	}
+	return results, nil
+}
+
+// subjects returns whose attempts these are, each once, in order.
+func (j *judging) subjects() []string {
+	all := make([]string, 0, len(j.attempts))
+	for _, a := range j.attempts {
+		all = append(all, a.Subject)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// lock locks the rows of the subjects. One without a row gets one, factors or not, so that the answers tell nothing.
+func (j *judging) lock(ctx context.Context) error {
+	subjects := j.subjects()
+	for {
+		var rows []triesRow
+		err := j.tx.Select(ctx, &rows, `SELECT `+triesColumns+` FROM subjects WHERE subject IN (`+store.Marks(len(subjects))+`) ORDER BY subject`+forUpdate(j.tx), anys(subjects)...)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			j.states[r.Subject] = &factor.State{Tries: r.tries()}
+		}
+		if len(rows) == len(subjects) {
+			return nil
+		}
+		missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return j.states[s] != nil })
+		_, err = j.tx.Exec(ctx, `INSERT INTO subjects (subject, changes) VALUES `+strings.TrimSuffix(strings.Repeat("(?, 0), ", len(missing)), ", ")+` ON CONFLICT DO NOTHING`, anys(missing)...)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// read reads the factors of the locked subjects. It is a statement of its own: what was committed while the lock was waited for is seen by it.
+func (j *judging) read(ctx context.Context) error {
+	var rows []row
+	subjects := j.subjects()
+	err := j.tx.Select(ctx, &rows, `SELECT `+columns+` FROM factors WHERE subject IN (`+store.Marks(len(subjects))+`) AND status = 'active' AND type = '`+factor.TypeTOTP+`' ORDER BY subject, id`,
+		anys(subjects)...)
 	if err != nil {
 		return err
 	}
-	if until := unlocked(r, now); a.Until.IsZero() || until.Before(a.Until) {
-		a.Until = until
+	for _, r := range rows {
+		state := j.states[r.Subject]
+		state.Factors = append(state.Factors, r.record())
 	}
 	return nil
 }
 
-// unlocked returns when a factor that takes no attempt may be tried again. Of one that is locked for good nobody knows; the
-// longest lock keeps clients from asking all the time.
-func unlocked(r row, now time.Time) time.Time {
-	if r.Attempts >= factor.HardCap {
-		return now.Add(factor.Locks[len(factor.Locks)-1])
-	}
-	return moment(r.LockedUntil)
-}
-
-// admitDecoy does the work of an admission for a subject without such a factor.
-func admitDecoy(ctx context.Context, t *store.Tx, digits int) (factor.Admission, error) {
-	var r row
-	err := t.Get(ctx, &r, `UPDATE decoys SET attempts = attempts + 1 RETURNING id, sealed_seed`)
-	if err != nil {
-		return factor.Admission{}, err
-	}
-	r.Algorithm, r.Digits, r.Period = string(totp.SHA1), digits, totp.Default.Period
-	return factor.Admission{Records: []factor.Record{r.record()}, Decoy: true}, nil
-}
-
-// KeepDecoy implements factor.Repository.
-func (s *Store) KeepDecoy(ctx context.Context, r factor.Record) (err error) {
-	defer tried.To(&err, "keep decoy")
-	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		_, err := t.Exec(ctx, `INSERT INTO decoys (id, sealed_seed, attempts) VALUES (?, ?, 0) ON CONFLICT DO NOTHING`, r.ID, r.SealedSeed)
-		return err
-	})
-}
-
-// AdmitPending implements factor.Repository.
-func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.Time) (_ factor.Record, err error) {
-	defer tried.To(&err, "admit attempt at pending factor")
-	var r row
-	var refusal error
-	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		refusal = nil
-		err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+
-			` WHERE id = ? AND subject = ? AND type = 'totp' AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
-			micros(now), id, subject, micros(now), micros(now), micros(now))
-		if none(err) {
-			refusal, err = whyNotPending(ctx, t, subject, id, now)
+// decide judges one attempt after the other, each on what those before it have left.
+func (j *judging) decide(ctx context.Context) error {
+	marked := map[string]bool{}
+	for i, a := range j.attempts {
+		state := j.states[a.Subject]
+		state.Proven = factor.Proven{}
+		if state.Tries.Locked(a.At) {
+			var err error
+			if state.Proven, err = j.proven(ctx, a); err != nil {
+				return err
+			}
 		}
+		j.before[i] = *state
+		v := a.Judge(*state)
+		if v.Used != nil && marked[v.Used.ID] {
+			j.again[i] = true
+			continue
+		}
+		j.verdicts[i] = v
+		state.Tries = v.Tries
+		if v.Used != nil {
+			marked[v.Used.ID] = true
+			state.Factors = slices.Clone(state.Factors)
+			state.Factors[slices.IndexFunc(state.Factors, func(r factor.Record) bool { return r.ID == v.Used.ID })] = *v.Used
+		}
+	}
+	return nil
+}
+
+// mark marks the steps of right codes as used: exactly one winner for each step, and forward only. A code that did not win was used before.
+func (j *judging) mark(ctx context.Context) error {
+	var args []any
+	for _, v := range j.verdicts {
+		if v.Used != nil {
+			args = append(args, v.Used.ID, v.Used.LastStep, v.Used.Clock.Drift, v.Used.Clock.Offset, micros(v.Used.LastUsed))
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	var won []string
+	err := j.tx.Select(ctx, &won, `WITH used (factor_id, new_step, new_drift, new_offset, new_at) AS (`+store.Values(len(args)/5, store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint)+`)
+		UPDATE factors SET last_step = used.new_step, drift = used.new_drift, last_offset = used.new_offset, last_used_at = used.new_at
+		FROM used WHERE factors.id = used.factor_id AND factors.status = 'active' AND `+newStep("used.new_step", "used.new_at")+` RETURNING factors.id`, args...)
+	if err != nil {
 		return err
-	})
-	if err == nil {
-		err = refusal
 	}
-	return r.record(), err
-}
-
-func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now time.Time) (refusal, err error) {
-	var r row
-	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND type = 'totp' AND status = 'pending'`, id, subject)
-	switch {
-	case none(err):
-		return factor.NotFound(), nil
-	case err != nil:
-		return nil, err
-	case r.ExpiresAt <= micros(now):
-		return problem.New(problem.Gone, "The enrolment has expired; enrol again."), nil
+	var used []any
+	for i := range j.verdicts {
+		v := &j.verdicts[i]
+		switch {
+		case v.Used == nil:
+		case slices.Contains(won, v.Used.ID):
+			used = append(used, v.Used.ID, v.Used.LastStep, micros(v.Used.LastUsed), j.attempts[i].Session)
+		default:
+			*v = j.attempts[i].Lost(j.before[i])
+			j.states[j.attempts[i].Subject].Tries = v.Tries
+			j.putOff(i)
+		}
 	}
-	return problem.New(problem.TooManyAttempts, "Too many wrong codes were given; wait before the next one.").
-		WithRetryAfter(unlocked(r, now).Sub(now)), nil
-}
-
-// notRestored is the condition that a step is newer than the last restore of a backup; its placeholder is the step.
-const notRestored = `CAST(? AS BIGINT) > (SELECT not_before FROM restore_mark WHERE id = 1) / (period * 1000000)`
-
-// unused is the condition that no code of a step was accepted, nor one of a later step; its placeholders are the step, the current time and
-// the step. A last step that no code of now could have was accepted by a clock that was ahead: then it alone does not count.
-var unused = "(last_step < ? OR " + aheadOfTime + ") AND NOT EXISTS (SELECT 1 FROM used_steps WHERE factor_id = factors.id AND step = ?)"
-
-// aheadOfTime is the condition that the last step was accepted by a clock that was ahead; its placeholder is the current time.
-var aheadOfTime = fmt.Sprintf("last_step > CAST(? AS BIGINT) / (period * 1000000) + drift + %d", factor.FurthestStep)
-
-// Use implements factor.Tx: exactly one winner for each step, and forward only.
-func (t tx) Use(ctx context.Context, id string, step int64, now time.Time) (_ bool, err error) {
-	defer tried.To(&err, "mark step as used")
-	n, err := t.Exec(ctx, `UPDATE factors SET last_step = ?, attempts = 0, locked_until = 0, last_used_at = ?
-		WHERE id = ? AND status = 'active' AND `+unused+` AND `+notRestored,
-		step, micros(now), id, step, micros(now), step, step)
-	if err != nil || n == 0 {
-		return false, err
+	if len(used) == 0 {
+		return nil
 	}
-	return true, t.spend(ctx, id, step, now)
-}
-
-// spend remembers that a code of the step was accepted.
-func (t tx) spend(ctx context.Context, id string, step int64, now time.Time) error {
-	_, err := t.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at) VALUES (?, ?, ?)`, id, step, micros(now))
+	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(used)/4, store.Text, store.Bigint, store.Bigint, store.Text), used...)
 	return err
 }
 
-// Refund implements factor.Tx. When the attempt was the one that locked the factor, the lock goes with it.
-func (t tx) Refund(ctx context.Context, id string) (err error) {
-	defer tried.To(&err, "refund attempt")
-	_, err = t.Exec(ctx, refund, id)
+// putOff sends what came after a lost attempt of the same subject, and was judged as if it had won, into the next commit.
+func (j *judging) putOff(lost int) {
+	for i := lost + 1; i < len(j.attempts); i++ {
+		if j.attempts[i].Subject == j.attempts[lost].Subject && j.verdicts[i].Used == nil {
+			j.again[i] = true
+		}
+	}
+}
+
+// keepTries writes the counts that have changed.
+func (j *judging) keepTries(ctx context.Context) error {
+	changed := map[string]bool{}
+	for i, a := range j.attempts {
+		if !j.again[i] && j.verdicts[i].Event != nil && j.verdicts[i].Tries != j.before[i].Tries {
+			changed[a.Subject] = true
+		}
+	}
+	var args []any
+	for _, subject := range j.subjects() {
+		if changed[subject] {
+			t := j.states[subject].Tries
+			args = append(args, subject, t.Wrong, micros(t.LockedUntil), micros(t.Full), t.Run, t.RunSession)
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	_, err := j.tx.Exec(ctx, `WITH tries (who, new_wrong, new_locked, new_full, new_run, new_session) AS (`+store.Values(len(args)/6, store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint, store.Text)+`)
+		UPDATE subjects SET wrong = tries.new_wrong, locked_until = tries.new_locked, full_at = tries.new_full, run = tries.new_run, run_session = tries.new_session
+		FROM tries WHERE subjects.subject = tries.who`, args...)
 	return err
 }
+
+// proven looks up whether the session of an attempt has given a right code lately, and what it got wrong since.
+func (j *judging) proven(ctx context.Context, a *factor.Attempt) (p factor.Proven, err error) {
+	if a.Session == "" {
+		return p, nil
+	}
+	var right int
+	err = j.tx.Get(ctx, &right, `SELECT COUNT(*) FROM used_steps u JOIN factors f ON f.id = u.factor_id WHERE f.subject = ? AND u.session = ? AND u.used_at > ?`,
+		a.Subject, a.Session, micros(a.At.Add(-factor.ProvenLife)))
+	if err != nil || right == 0 {
+		return p, err
+	}
+	err = j.tx.Get(ctx, &p.Wrong, `SELECT COALESCE(SUM(wrong), 0) FROM session_tries WHERE subject = ? AND session = ?`, a.Subject, a.Session)
+	return factor.Proven{Is: err == nil, Wrong: p.Wrong}, err
+}
+
+// keepProven writes what sessions got wrong, or right, while their subject was locked.
+func (j *judging) keepProven(ctx context.Context) error {
+	for i, a := range j.attempts {
+		if j.again[i] || !j.before[i].Proven.Is || j.verdicts[i].Event == nil {
+			continue
+		}
+		_, err := j.tx.Exec(ctx, `INSERT INTO session_tries (subject, session, wrong, last_at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (subject, session) DO UPDATE SET wrong = excluded.wrong, last_at = excluded.last_at`,
+			a.Subject, a.Session, j.verdicts[i].Proven.Wrong, micros(a.At))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record records every attempt that was looked at.
+func (j *judging) record(ctx context.Context) error {
+	var events []audit.Event
+	for i, v := range j.verdicts {
+		if v.Event != nil && !j.again[i] {
+			events = append(events, recorded(*v.Event))
+		}
+	}
+	return audit.Append(ctx, j.tx, events...)
+}
+
+// keepUsed is how long accepted steps are remembered: longer than clocks are set back by mistake, and as long as a session counts as proven.
+const keepUsed = max(48*time.Hour, factor.ProvenLife)

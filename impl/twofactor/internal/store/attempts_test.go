@@ -12,7 +12,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // together runs f in n goroutines that begin at the same moment.
@@ -32,12 +31,18 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-// codeOf is the code of a refusal, "" for none.
-func codeOf(err error) problem.Code {
-	if err == nil {
-		return ""
+// kindOf tells a code that was looked at and is wrong from one that was not looked at.
+func kindOf(err error) string {
+	var locked *factor.TooManyAttempts
+	switch {
+	case err == nil:
+		return "right"
+	case errors.Is(err, factor.ErrInvalidCode):
+		return "wrong"
+	case errors.As(err, &locked):
+		return "locked"
 	}
-	return problem.From(err).Code
+	return err.Error()
 }
 
 func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
@@ -52,10 +57,10 @@ func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
 			var won, refused atomic.Int64
 			together(contenders, func(i int) {
 				_, err := replicas[i%2].Verify(t.Context(), c, code)
-				switch {
-				case err == nil:
+				switch kindOf(err) {
+				case "right":
 					won.Add(1)
-				case errors.Is(err, problem.InvalidCode), errors.Is(err, problem.TooManyAttempts):
+				case "wrong", "locked":
 					refused.Add(1)
 				default:
 					t.Error(err)
@@ -73,14 +78,14 @@ func TestVerify_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		replicas := []*factor.Service{w.Service, w.more()}
 		for round := range rounds {
 			c := someone()
-			id, seed := w.enrolled(t, c, totp.Default)
+			_, seed := w.enrolled(t, c, totp.Default)
 			guess := w.wrong(t, seed, totp.Default)
 			var looked, refused atomic.Int64
 			together(guesses, func(i int) {
-				switch _, err := replicas[i%2].Verify(t.Context(), c, guess); codeOf(err) {
-				case problem.InvalidCode:
+				switch _, err := replicas[i%2].Verify(t.Context(), c, guess); kindOf(err) {
+				case "wrong":
 					looked.Add(1)
-				case problem.TooManyAttempts:
+				case "locked":
 					refused.Add(1)
 				default:
 					t.Error(err)
@@ -88,92 +93,136 @@ func TestVerify_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 			})
 			require.Equal(t, int64(factor.RoundCap), looked.Load(), "round %d", round)
 			require.Equal(t, int64(guesses-factor.RoundCap), refused.Load(), "round %d", round)
-			require.Equal(t, int64(factor.RoundCap), w.number(t, "SELECT attempts FROM factors WHERE id = ?", id))
+			require.Equal(t, int64(factor.RoundCap), w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", c.Subject))
 			_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts, "the right code, too, and it says locked, not wrong")
+			requireLocked(t, err, "the right code, too, and it says locked, not wrong")
 		}
 	})
 }
 
-func TestVerify_locksLongerEachTimeAndForGoodInTheEnd(t *testing.T) {
+func TestVerify_locksLongerEachTimeAndUntilTheStoreOfGuessesHasOneInTheEnd(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
 		_, seed := w.enrolled(t, c, totp.Default)
-		want := []int{30, 60, 120, 240, 480, 900}
-		for round := range factor.HardCap / factor.RoundCap {
+		begin := w.now.Now()
+		locks := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute}
+		for round := range factor.MaxGuesses / factor.RoundCap {
 			for range factor.RoundCap {
 				_, err := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
-				require.ErrorIs(t, err, problem.InvalidCode, "round %d", round)
+				require.ErrorIs(t, err, factor.ErrInvalidCode, "round %d", round)
 			}
 			_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts)
-			seconds := want[min(round, len(want)-1)]
-			require.Equal(t, strconv.Itoa(seconds), problem.From(err).Header.Get("Retry-After"))
+			lock := locks[min(round, len(locks)-1)]
+			require.Equal(t, lock, requireLocked(t, err))
 			factors, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
 			require.NoError(t, err)
 			require.Equal(t, factor.Locked, factors[0].Status)
-			w.now.Advance(time.Duration(seconds)*time.Second - time.Microsecond)
+			w.now.Advance(lock - time.Microsecond)
 			_, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts, "one microsecond too early")
+			requireLocked(t, err, "one microsecond too early")
 			w.now.Advance(time.Microsecond)
 		}
-		for range 3 {
-			w.now.Advance(365 * 24 * time.Hour)
+		for n := range 3 {
 			_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-			require.ErrorIs(t, err, problem.TooManyAttempts, "a hundred in a row: no time opens it")
-			require.Equal(t, "900", problem.From(err).Header.Get("Retry-After"))
+			require.Equal(t, begin.Add(time.Duration(n+1)*factor.GuessEvery).Sub(w.now.Now()), requireLocked(t, err), "the store is empty: one guess in twelve hours")
+			w.now.Advance(requireLocked(t, err))
+			_, err = w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
+			require.ErrorIs(t, err, factor.ErrInvalidCode)
+			w.now.Advance(factor.LongestLock)
 		}
+		w.now.Advance(factor.GuessEvery)
+		p, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err)
 	})
 }
 
-func TestVerify_forgetsWrongCodesAfterARightOne(t *testing.T) {
+func TestVerify_forgetsTypingErrorsAfterARightCode(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
+		_, seed := w.enrolled(t, c, totp.Default)
 		for range 4 {
 			for range factor.RoundCap - 1 {
 				_, err := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
-				require.ErrorIs(t, err, problem.InvalidCode)
+				require.ErrorIs(t, err, factor.ErrInvalidCode)
 			}
 			p, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0)) // the fifth attempt
 			requireRight(t, p, err)
-			require.Zero(t, w.number(t, "SELECT attempts + locked_until FROM factors WHERE id = ?", id))
+			require.Zero(t, w.number(t, "SELECT wrong + locked_until + run FROM subjects WHERE subject = ?", c.Subject))
+			require.LessOrEqual(t, w.number(t, "SELECT full_at FROM subjects WHERE subject = ?", c.Subject), w.now.Now().UnixMicro())
 			w.now.Advance(30 * time.Second)
 		}
 	})
 }
 
-// The lock of one factor is no way round: guesses count on all, and a locked one stays locked beside another.
-func TestVerify_countsAGuessOnEveryFactorItIsTriedOn(t *testing.T) {
+// Three wrong codes and then the right one, again and again, on one device: the other one, which nobody used, works (it was locked once, and at a hundred
+// for good).
+func TestVerify_typingErrorsOnOneDeviceLeaveTheOtherAlone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		first, firstSeed := w.enrolled(t, c, totp.Default)
-		second, secondSeed := w.enrolled(t, c, totp.Default)
-		w.exec(t, "UPDATE factors SET attempts = 4 WHERE id = ?", first)
-		_, err := w.Verify(t.Context(), c, "000000")
-		require.ErrorIs(t, err, problem.InvalidCode)
-		require.Positive(t, w.number(t, "SELECT locked_until FROM factors WHERE id = ?", first))
-		_, err = w.Verify(t.Context(), c, w.code(t, firstSeed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.InvalidCode, "locked: its codes are not looked at")
+		_, firstSeed := w.enrolled(t, c, totp.Default)
+		_, secondSeed := w.enrolled(t, c, totp.Default)
+		for round := range 40 {
+			w.now.Advance(time.Minute)
+			for range 3 {
+				_, err := w.Verify(t.Context(), c, w.wrong(t, firstSeed, totp.Default))
+				require.ErrorIs(t, err, factor.ErrInvalidCode, "round %d", round)
+			}
+			p, err := w.Verify(t.Context(), c, w.code(t, firstSeed, totp.Default, 0))
+			requireRight(t, p, err)
+		}
 		p, err := w.Verify(t.Context(), c, w.code(t, secondSeed, totp.Default, 0))
 		requireRight(t, p, err)
-		require.Equal(t, int64(5), w.number(t, "SELECT attempts FROM factors WHERE id = ?", first), "nothing is given back that was not taken")
-		require.Zero(t, w.number(t, "SELECT attempts FROM factors WHERE id = ?", second))
 	})
 }
 
-// A right code of one factor that was also the fifth attempt on another takes the lock of that one back with the attempt.
-func TestVerify_givesBackTheAttemptThatLocked(t *testing.T) {
+// Whoever has the password alone and guesses in sessions of his own locks new sessions, and not the one in which the owner has given a right code.
+func TestVerify_keepsAProvenSessionApartFromOthersGuesses(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		c := someone()
-		first, firstSeed := w.enrolled(t, c, totp.Default)
-		_, secondSeed := w.enrolled(t, c, totp.Default)
-		w.exec(t, "UPDATE factors SET attempts = 4 WHERE id = ?", first)
-		p, err := w.Verify(t.Context(), c, w.code(t, secondSeed, totp.Default, 0))
+		owner := someone()
+		_, seed := w.enrolled(t, owner, totp.Default)
+		p, err := w.Verify(t.Context(), owner, w.code(t, seed, totp.Default, 0))
 		requireRight(t, p, err)
-		require.Equal(t, int64(4), w.number(t, "SELECT attempts FROM factors WHERE id = ?", first))
-		p, err = w.Verify(t.Context(), c, w.code(t, firstSeed, totp.Default, 0))
-		requireRight(t, p, err)
+		thief := owner
+		for i := range 20 {
+			thief.Session = "ses_thief" + strconv.Itoa(i)
+			_, _ = w.Verify(t.Context(), thief, w.wrong(t, seed, totp.Default))
+		}
+		_, err = w.Verify(t.Context(), thief, w.code(t, seed, totp.Default, 0))
+		requireLocked(t, err)
+		for range factor.RoundCap - 1 {
+			_, err = w.Verify(t.Context(), owner, w.wrong(t, seed, totp.Default))
+			require.ErrorIs(t, err, factor.ErrInvalidCode)
+		}
+		w.now.Advance(29 * time.Second) // the lock lasts, a new step has begun
+		w.now.Advance(0)
+		full := w.number(t, "SELECT full_at FROM subjects WHERE subject = ?", owner.Subject)
+		p, err = w.Verify(t.Context(), owner, w.code(t, seed, totp.Default, 1))
+		requireWrong(t, p, err) // the fifth: a code of the future
+		_, err = w.Verify(t.Context(), owner, w.code(t, seed, totp.Default, 0))
+		requireLocked(t, err, "its five are spent too")
+		require.Equal(t, full, w.number(t, "SELECT full_at FROM subjects WHERE subject = ?", owner.Subject))
+	})
+}
+
+// A right code in one session gives the guesses of another none back.
+func TestVerify_countsAThiefsGuessesHoweverOftenTheOwnerSignsIn(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		owner := someone()
+		_, seed := w.enrolled(t, owner, totp.Default)
+		thief := owner
+		thief.Session = "ses_thief"
+		guesses := 0
+		for range 2 * factor.MaxGuesses {
+			w.now.Advance(time.Minute)
+			for range factor.RoundCap - 1 {
+				if _, err := w.Verify(t.Context(), thief, w.wrong(t, seed, totp.Default)); errors.Is(err, factor.ErrInvalidCode) {
+					guesses++
+				}
+			}
+			p, err := w.Verify(t.Context(), owner, w.code(t, seed, totp.Default, 0))
+			requireRight(t, p, err)
+		}
+		require.Equal(t, factor.MaxGuesses, guesses)
 	})
 }
 
@@ -185,10 +234,10 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		guess := w.wrong(t, seedOf(t, e), totp.Default)
 		var looked, refused atomic.Int64
 		together(32, func(int) {
-			switch _, err := w.Confirm(t.Context(), c, e.FactorID, guess); codeOf(err) {
-			case problem.InvalidCode:
+			switch _, err := w.Confirm(t.Context(), c, e.FactorID, guess); kindOf(err) {
+			case "wrong":
 				looked.Add(1)
-			case problem.TooManyAttempts:
+			case "locked":
 				refused.Add(1)
 			default:
 				t.Error(err)

@@ -4,37 +4,85 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
-	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
 )
 
-// BenchmarkVerify measures right codes one after the other: two durable commits, an audit row and a signature each.
-// BenchmarkCommit, in the same run, is what the disk gives for one row.
+// BenchmarkVerify measures right codes one after the other: a durable mark, an audit event and a signature each. BenchmarkCommit, in the same run, is what
+// the disk gives for one row.
 func BenchmarkVerify(b *testing.B) {
-	db := benchDB(b)
-	now, key := clock.NewFake(start), must1(seal.FromDataKey(seal.NewDataKey()))
-	rows := store.New(db)
-	proofKey := must1(rows.ProofKey(b.Context(), key, now.Now()))
-	seed := must1(totp.NewSeed(zeros{}))
-	s := must1(factor.New(b.Context(), factor.Config{
-		Repository: rows, Authority: trusting{}, Sealer: key, ProofKey: proofKey, Issuer: "FountainAI", Random: zeros{}, Clock: now, Log: slog.New(slog.DiscardHandler),
-	}))
-	c := someone()
-	e := must1(s.Enrol(b.Context(), c, "", totp.Default, "", nil))
-	must1(s.Confirm(b.Context(), c, e.FactorID, must1(totp.Code(seed, totp.Default, totp.Default.Step(start)))))
+	w := newBench(b)
+	one := w.someone(b)
 	for b.Loop() {
-		now.Advance(30 * time.Second)
-		_, err := s.Verify(b.Context(), c, must1(totp.Code(seed, totp.Default, totp.Default.Step(now.Now()))))
-		require.NoError(b, err)
+		one.verify(b)
+	}
+}
+
+// BenchmarkVerifyOfMany measures the same for 64 subjects at once.
+func BenchmarkVerifyOfMany(b *testing.B) {
+	const clients = 64
+	w := newBench(b)
+	all := make([]*benchSubject, clients)
+	for i := range all {
+		all[i] = w.someone(b)
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	together(clients, func(i int) {
+		for left.Add(-1) >= 0 {
+			all[i].verify(b)
+		}
+	})
+}
+
+// benchWorld is the rules on one database.
+type benchWorld struct{ service *factor.Service }
+
+type benchSubject struct {
+	service *factor.Service
+	caller  factor.Caller
+	seed    []byte
+	now     *clock.Fake
+}
+
+func newBench(b *testing.B) *benchWorld {
+	b.Helper()
+	db := benchDB(b)
+	key := must1(seal.FromDataKey(seal.NewDataKey()))
+	rows := newStore(b, db)
+	return &benchWorld{must1(factor.New(factor.Config{
+		Repository: rows, Authority: trusting{}, Sealer: key, ProofKey: must1(rows.ProofKey(b.Context(), key, start)), Issuer: "FountainAI", Random: zeros{},
+		Clock: clock.NewFake(start), Log: slog.New(slog.DiscardHandler),
+	}))}
+}
+
+// someone is a subject with an active factor, and with a clock that shows a new step for each of its codes.
+func (w *benchWorld) someone(b *testing.B) *benchSubject {
+	b.Helper()
+	s := &benchSubject{caller: someone(), seed: must1(totp.NewSeed(zeros{})), now: clock.NewFake(start)}
+	config := w.service.Config
+	config.Clock = s.now
+	s.service = must1(factor.New(config))
+	e := must1(s.service.Enrol(b.Context(), s.caller, "", totp.Default, "", nil))
+	must1(s.service.Confirm(b.Context(), s.caller, e.FactorID, must1(totp.Code(s.seed, totp.Default, totp.Default.Step(start)))))
+	return s
+}
+
+func (s *benchSubject) verify(b *testing.B) {
+	s.now.Advance(30 * time.Second)
+	_, err := s.service.Verify(b.Context(), s.caller, must1(totp.Code(s.seed, totp.Default, totp.Default.Step(s.now.Now()))))
+	if err != nil {
+		b.Error(err)
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Store) Targets(ctx context.Context, subject string) (_ []challenge.Targ
 	err = s.db.Read(ctx).Select(ctx, &rows, `SELECT id, type, sealed_seed, target_sum, masked_target FROM factors
 		WHERE subject = ? AND status = 'active' AND type <> 'totp' ORDER BY last_used_at DESC, id LIMIT ?`, subject, factor.MaxFactors)
 	if err != nil {
-		return nil, outward(err)
+		return nil, err
 	}
 	targets := make([]challenge.Target, 0, len(rows))
 	for _, r := range rows {
@@ -89,7 +89,7 @@ func (s *Store) SealedTarget(ctx context.Context, subject, factorID string) (sea
 	if none(err) {
 		return nil, nil
 	}
-	return sealed, outward(err)
+	return sealed, err
 }
 
 // joined is a challenge with what became of its present code.
@@ -115,7 +115,7 @@ func (s *Store) one(ctx context.Context, query string, args ...any) (challenge.C
 	if none(err) {
 		return challenge.Challenge{}, false, nil
 	}
-	return r.challenge(), err == nil, outward(err)
+	return r.challenge(), err == nil, err
 }
 
 // Replace implements challenge.Tx.

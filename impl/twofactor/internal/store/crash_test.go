@@ -16,7 +16,6 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -31,7 +30,7 @@ type order struct {
 	Now            time.Time
 	Caller         factor.Caller
 	Code           string
-	AfterMark      bool // die when the mark is durable, else before it is begun
+	AfterMark      bool // die when the mark is durable, else while the code is compared
 }
 
 func TestMain(m *testing.M) {
@@ -42,20 +41,28 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// dying kills its own process before or after the mark.
-type dying struct {
-	factor.Repository
-	afterMark bool
-}
-
-func (d dying) Write(ctx context.Context, fn func(ctx context.Context, tx factor.Tx) error) error {
-	if d.afterMark {
-		if err := d.Repository.Write(ctx, fn); err != nil {
-			panic(err)
-		}
-	}
+func die() {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
+}
+
+// dyingAfter kills its own process when the verdict is durable.
+type dyingAfter struct{ factor.Repository }
+
+func (d dyingAfter) Attempt(ctx context.Context, a *factor.Attempt) (factor.Verdict, error) {
+	if _, err := d.Repository.Attempt(ctx, a); err != nil {
+		panic(err)
+	}
+	die()
+	return factor.Verdict{}, nil
+}
+
+// dyingWithin kills its own process while a code is compared.
+type dyingWithin struct{ factor.Sealer }
+
+func (dyingWithin) Open([]byte, []byte) ([]byte, error) {
+	die()
+	return nil, nil
 }
 
 func dieVerifying(text string) {
@@ -66,12 +73,16 @@ func dieVerifying(text string) {
 	must(err)
 	key, err := seal.FromDataKey(o.DataKey)
 	must(err)
-	proofKey, err := store.New(db).ProofKey(ctx, key, o.Now)
+	rows := store.New(db, store.Options{})
+	proofKey, err := rows.ProofKey(ctx, key, o.Now)
 	must(err)
-	s := &factor.Service{Config: factor.Config{
-		Repository: dying{store.New(db), o.AfterMark}, Sealer: key, ProofKey: proofKey, Issuer: "FountainAI",
-		Clock: clock.NewFake(o.Now), Log: slog.New(slog.DiscardHandler),
-	}}
+	c := factor.Config{Repository: rows, Sealer: key, ProofKey: proofKey, Issuer: "FountainAI", Clock: clock.NewFake(o.Now), Log: slog.New(slog.DiscardHandler)}
+	if o.AfterMark {
+		c.Repository = dyingAfter{rows}
+	} else {
+		c.Sealer = dyingWithin{key}
+	}
+	s := &factor.Service{Config: c}
 	_, err = s.Verify(ctx, o.Caller, o.Code)
 	must(err)
 }
@@ -82,7 +93,7 @@ func must(err error) {
 	}
 }
 
-// Death between the check and the mark costs an attempt and opens nothing; death after it leaves the code used.
+// Death while the code is compared opens nothing and tells nothing; death after the mark leaves the code used.
 func TestVerify_acceptsACodeOnceThroughKill(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
@@ -93,33 +104,30 @@ func TestVerify_acceptsACodeOnceThroughKill(t *testing.T) {
 		}
 		w := open()
 		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
+		_, seed := w.enrolled(t, c, totp.Default)
 		for round := range 4 {
 			now.Advance(time.Minute)
 			code, afterMark := w.code(t, seed, totp.Default, 0), round%2 == 1
 			require.NoError(t, w.db.Close())
 			kill(t, order{URL: config.URL, Dir: config.Dir, Name: config.Name, DataKey: dataKey, Now: now.Now(), Caller: c, Code: code, AfterMark: afterMark})
 			w = open()
-			attempts := w.number(t, "SELECT attempts FROM factors WHERE id = ?", id)
+			require.Zero(t, w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", c.Subject))
 			var p factor.Proof
 			var err error
 			if !afterMark {
-				require.Equal(t, int64(1), attempts, "the attempt was durable before the check")
 				p, err = w.Verify(t.Context(), c, code)
 				requireRight(t, p, err)
-			} else {
-				require.Zero(t, attempts)
 			}
 			p, err = w.Verify(t.Context(), c, code)
 			requireWrong(t, p, err)
 			w.events(t) // the chain holds
-			w.exec(t, "UPDATE factors SET attempts = 0 WHERE id = ?", id)
+			w.exec(t, "UPDATE subjects SET wrong = 0")
 		}
 		require.NoError(t, w.db.Close())
 	})
 }
 
-// Guesses of a process that is killed after each one are counted like all others.
+// Guesses whose verdict was given by a process that is killed right after are counted like all others.
 func TestVerify_countsGuessesThroughKill(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
@@ -131,14 +139,14 @@ func TestVerify_countsGuessesThroughKill(t *testing.T) {
 		guess := w.wrong(t, seed, totp.Default)
 		require.NoError(t, db.Close())
 		for range factor.RoundCap {
-			kill(t, order{URL: config.URL, Dir: config.Dir, Name: config.Name, DataKey: dataKey, Now: now.Now(), Caller: c, Code: guess})
+			kill(t, order{URL: config.URL, Dir: config.Dir, Name: config.Name, DataKey: dataKey, Now: now.Now(), Caller: c, Code: guess, AfterMark: true})
 		}
 		db, err = base.Open(t.Context(), config)
 		require.NoError(t, err)
 		defer db.Close()
 		w = newWorld(t, db, dataKey, now)
 		_, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.TooManyAttempts)
+		requireLocked(t, err)
 	})
 }
 

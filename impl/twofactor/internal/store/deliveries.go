@@ -64,7 +64,7 @@ func (s *Store) Claim(ctx context.Context, lease string, now, until, honest time
 	var due int
 	err = s.db.Read(ctx).Get(ctx, &due, `SELECT COUNT(*) FROM deliveries WHERE status = 'queued' AND (due_at <= ? OR due_at > ?)`, micros(now), micros(honest))
 	if err != nil || due == 0 { // the common case writes nothing
-		return nil, outward(err)
+		return nil, err
 	}
 	var rows []deliveryRow
 	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
@@ -153,7 +153,7 @@ func (s *Store) Deliveries(ctx context.Context, after factor.Cursor, limit int) 
 		FROM deliveries d LEFT JOIN factors f ON f.id = d.factor_id WHERE d.channel <> ''`+where+` ORDER BY d.created_at DESC, d.id DESC LIMIT ?`,
 		append(args, limit)...)
 	if err != nil {
-		return nil, outward(err)
+		return nil, err
 	}
 	deliveries := make([]challenge.Delivery, 0, len(rows))
 	for _, r := range rows {

@@ -103,10 +103,10 @@ func TestEnrol_stopsAtFiveFactors(t *testing.T) {
 		var made, refused atomic.Int64
 		together(20, func(i int) {
 			_, err := replicas[i%2].Enrol(t.Context(), c, "", totp.Default, "", nil)
-			switch codeOf(err) {
-			case "":
+			switch {
+			case err == nil:
 				made.Add(1)
-			case problem.LimitReached:
+			case errors.Is(err, factor.ErrLimit):
 				refused.Add(1)
 			default:
 				t.Error(err)
@@ -140,16 +140,16 @@ func TestConfirm_isGoneAfterTheEnrolmentExpired(t *testing.T) {
 		require.Equal(t, e.URI, uri)
 		w.now.Advance(time.Microsecond)
 		_, err = w.URI(t.Context(), c, e.FactorID)
-		require.ErrorIs(t, err, problem.NotFound)
+		require.ErrorIs(t, err, factor.ErrUnknown)
 		_, err = w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
-		require.ErrorIs(t, err, problem.Gone)
+		require.ErrorIs(t, err, factor.ErrExpired)
 		list, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
 		require.NoError(t, err)
 		require.Empty(t, list)
 		w.now.Advance(25 * time.Hour)
 		require.NoError(t, w.Sweep(t.Context()))
 		_, err = w.Confirm(t.Context(), c, e.FactorID, "123456")
-		require.ErrorIs(t, err, problem.NotFound)
+		require.ErrorIs(t, err, factor.ErrUnknown)
 	})
 }
 
@@ -160,16 +160,16 @@ func TestFactors_belongToTheirSubject(t *testing.T) {
 		require.NoError(t, err)
 		code := w.code(t, seedOf(t, e), totp.Default, 0)
 		_, err = w.Confirm(t.Context(), other, e.FactorID, code)
-		require.ErrorIs(t, err, problem.NotFound)
+		require.ErrorIs(t, err, factor.ErrUnknown)
 		_, err = w.URI(t.Context(), other, e.FactorID)
-		require.ErrorIs(t, err, problem.NotFound)
-		require.ErrorIs(t, w.Revoke(t.Context(), other, e.FactorID), problem.NotFound)
+		require.ErrorIs(t, err, factor.ErrUnknown)
+		require.ErrorIs(t, w.Revoke(t.Context(), other, e.FactorID), factor.ErrUnknown)
 		_, err = w.Confirm(t.Context(), c, e.FactorID, code)
 		require.NoError(t, err)
 		_, err = w.Confirm(t.Context(), c, e.FactorID, code)
-		require.ErrorIs(t, err, problem.NotFound, "it is pending no more")
+		require.ErrorIs(t, err, factor.ErrUnknown, "it is pending no more")
 		_, err = w.URI(t.Context(), c, e.FactorID)
-		require.ErrorIs(t, err, problem.NotFound, "the seed is shown no more")
+		require.ErrorIs(t, err, factor.ErrUnknown, "the seed is shown no more")
 	})
 }
 
@@ -179,8 +179,8 @@ func TestRevoke_endsTheFactorAndDestroysItsSeed(t *testing.T) {
 		id, seed := w.enrolled(t, c, totp.Default)
 		require.NoError(t, w.Revoke(t.Context(), c, id))
 		_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.InvalidCode)
-		require.ErrorIs(t, w.Revoke(t.Context(), c, id), problem.NotFound)
+		require.ErrorIs(t, err, factor.ErrInvalidCode)
+		require.ErrorIs(t, w.Revoke(t.Context(), c, id), factor.ErrUnknown)
 		require.Zero(t, w.number(t, "SELECT LENGTH(sealed_seed) FROM factors WHERE id = ?", id))
 		list, err := w.List(t.Context(), c.Subject, factor.Cursor{}, 10)
 		require.NoError(t, err)
@@ -192,26 +192,27 @@ func TestRevoke_endsTheFactorAndDestroysItsSeed(t *testing.T) {
 	})
 }
 
-func TestRevoke_winsOverACodeThatIsBeingVerified(t *testing.T) {
+func TestRevoke_andACodeTakeTurns(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
-		slow := w.service(t, between{w.store, func() { require.NoError(t, w.Revoke(t.Context(), c, id)) }}, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
-		_, err := slow.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.InvalidCode)
+		other := w.more()
+		for range 10 {
+			c := someone()
+			id, seed := w.enrolled(t, c, totp.Default)
+			var revoked, verified error
+			together(2, func(i int) {
+				if i == 0 {
+					revoked = w.Revoke(t.Context(), c, id)
+				} else {
+					_, verified = other.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+				}
+			})
+			require.NoError(t, revoked)
+			require.Contains(t, []string{"right", "wrong"}, kindOf(verified))
+			w.now.Advance(time.Minute)
+			_, err := other.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+			require.ErrorIs(t, err, factor.ErrInvalidCode, "after the answer of the revocation")
+		}
 	})
-}
-
-// between does something between the admission of an attempt and its comparison.
-type between struct {
-	factor.Repository
-	do func()
-}
-
-func (b between) Admit(ctx context.Context, subject string, digits int, now time.Time) (factor.Admission, error) {
-	a, err := b.Repository.Admit(ctx, subject, digits, now)
-	b.do()
-	return a, err
 }
 
 func TestList_pagesThroughFactorsOldestFirst(t *testing.T) {
@@ -296,5 +297,24 @@ func TestProofKey_isOneForAllReplicas(t *testing.T) {
 		w.exec(t, "UPDATE proof_keys SET kid = 'x' || kid")
 		_, err := w.store.ProofKey(t.Context(), w.key, w.now.Now())
 		require.Error(t, err, "a moved seed does not open")
+	})
+}
+
+// Activation itself looks at the expiry: an enrolment may expire, and be a day old, between the admission of its code and here.
+func TestActivate_refusesAnExpiredEnrolment(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
+		require.NoError(t, err)
+		for _, late := range []time.Duration{factor.PendingLife, 24 * time.Hour} {
+			at := start.Add(late)
+			err = w.store.Write(t.Context(), func(ctx context.Context, tx factor.Tx) error {
+				done, err := tx.Activate(ctx, c.Subject, e.FactorID, totp.Default.Step(at), at)
+				require.False(t, done)
+				return err
+			})
+			require.NoError(t, err)
+		}
+		require.Zero(t, w.number(t, "SELECT COUNT(*) FROM factors WHERE status = 'active'"))
 	})
 }

@@ -2,18 +2,12 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
-
-// refund takes back one attempt of a factor that is still active.
-var refund = fmt.Sprintf(`UPDATE factors SET attempts = attempts - 1,
-	locked_until = CASE WHEN attempts %% %d = 0 THEN 0 ELSE locked_until END
-	WHERE id = ? AND status = 'active' AND attempts > 0`, factor.RoundCap)
 
 // Lock implements factor.Tx.
 func (t tx) Lock(ctx context.Context, subject string, now time.Time) (_ factor.Counts, err error) {
@@ -30,7 +24,7 @@ func (t tx) Lock(ctx context.Context, subject string, now time.Time) (_ factor.C
 func (s *Store) Count(ctx context.Context, subject string, now time.Time) (_ factor.Counts, err error) {
 	defer tried.To(&err, "count factors")
 	c, err := count(ctx, s.db.Read(ctx), subject, now)
-	return c, outward(err)
+	return c, err
 }
 
 func count(ctx context.Context, q store.Querier, subject string, now time.Time) (factor.Counts, error) {
@@ -51,9 +45,9 @@ func (t tx) Insert(ctx context.Context, r factor.Record) (err error) {
 		steppedUp = 1
 	}
 	_, err = t.Exec(ctx, `INSERT INTO factors (`+columns+`, revoked_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
 		r.ID, r.Subject, r.Type, r.Label, string(r.Status), r.SealedSeed, string(r.Parameters.Algorithm), r.Parameters.Digits,
-		r.Parameters.Period, r.LastStep, r.Drift, r.Attempts, micros(r.LockedUntil), steppedUp,
+		r.Parameters.Period, r.LastStep, r.Clock.Drift, r.Clock.Offset, r.Attempts, 0, steppedUp,
 		micros(r.Created), micros(r.Expires), micros(r.Confirmed), micros(r.LastUsed), r.InvitationID, r.MaskedTarget)
 	return err
 }
@@ -62,12 +56,13 @@ func (t tx) Insert(ctx context.Context, r factor.Record) (err error) {
 func (t tx) Activate(ctx context.Context, subject, id string, step int64, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "activate factor")
 	n, err := t.Exec(ctx, `UPDATE factors SET status = 'active', last_step = ?, attempts = 0, locked_until = 0, confirmed_at = ?, last_used_at = ?
-		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+unused+` AND `+notRestored,
+		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+newStep(bigint, bigint),
 		step, micros(now), micros(now), id, subject, micros(now), step, micros(now), step, step)
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, t.spend(ctx, id, step, now)
+	_, err = t.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) VALUES (?, ?, ?, '')`, id, step, micros(now))
+	return err == nil, err
 }
 
 // Revoke implements factor.Tx.
@@ -93,9 +88,9 @@ func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) 
 	err = s.db.Read(ctx).Get(ctx, &r, `SELECT `+columns+` FROM factors
 		WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ?`, id, subject, micros(now))
 	if none(err) {
-		return factor.Record{}, factor.NotFound()
+		return factor.Record{}, factor.ErrUnknown
 	}
-	return r.record(), outward(err)
+	return r.record(), err
 }
 
 // List implements factor.Repository.
@@ -108,7 +103,7 @@ func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, l
 		AND (created_at > ? OR (created_at = ? AND id > ?)) ORDER BY created_at, id LIMIT ?`,
 		subject, micros(now), created, created, after.ID, limit)
 	if err != nil {
-		return nil, outward(err)
+		return nil, err
 	}
 	records := make([]factor.Record, 0, len(rows))
 	for _, r := range rows {
@@ -120,29 +115,6 @@ func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, l
 const (
 	// keepExpired is how long a late confirmation is answered "expired" and not "unknown".
 	keepExpired = 24 * time.Hour
-	// keepUsed is how long accepted steps are remembered: longer than clocks are set back by mistake.
-	keepUsed = 48 * time.Hour
 	// keepRevoked is how long a revoked factor, whose seed is gone at once, stays to be looked into.
 	keepRevoked = 30 * 24 * time.Hour
 )
-
-// Sweep implements factor.Repository.
-func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err error) {
-	defer tried.To(&err, "delete old factors")
-	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		ahead, err = t.Exec(ctx, `UPDATE factors SET locked_until = CASE WHEN locked_until > ? THEN 0 ELSE locked_until END,
-			last_step = CASE WHEN `+aheadOfTime+` THEN -1 ELSE last_step END
-			WHERE status <> 'revoked' AND (locked_until > ? OR `+aheadOfTime+`)`,
-			micros(now.Add(factor.LongestLock)), micros(now), micros(now.Add(factor.LongestLock)), micros(now))
-		if err != nil {
-			return err
-		}
-		if _, err := t.Exec(ctx, `DELETE FROM used_steps WHERE used_at < ?`, micros(now.Add(-keepUsed))); err != nil {
-			return err
-		}
-		_, err = t.Exec(ctx, `DELETE FROM factors WHERE (status = 'pending' AND expires_at < ?) OR (status = 'revoked' AND revoked_at < ?)`,
-			micros(now.Add(-keepExpired)), micros(now.Add(-keepRevoked)))
-		return err
-	})
-	return ahead, err
-}

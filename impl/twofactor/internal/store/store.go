@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/audit"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/groupcommit"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -32,10 +33,26 @@ var Migrations = func() fs.FS {
 }()
 
 // Store implements factor.Repository.
-type Store struct{ db *store.DB }
+type Store struct {
+	db       *store.DB
+	attempts *groupcommit.Committer[*factor.Attempt, factor.Verdict]
+}
 
-// New returns the store on an open database.
-func New(db *store.DB) *Store { return &Store{db: db} }
+// Options say what a Store tells of itself.
+type Options struct {
+	Log     *slog.Logger
+	Observe func(attempts int) // told how many attempts shared a commit; may be nil
+}
+
+// New returns the store on an open database; Close ends it.
+func New(db *store.DB, o Options) *Store {
+	s := &Store{db: db}
+	s.attempts = groupcommit.New(db, groupcommit.Options{MaxBatch: maxBatch, Log: o.Log, Observe: o.Observe}, judge)
+	return s
+}
+
+// Close waits for the attempts that are being judged.
+func (s *Store) Close() { s.attempts.Close() }
 
 // tx implements factor.Tx.
 type tx struct{ *store.Tx }
@@ -51,15 +68,7 @@ func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx facto
 }
 
 func (s *Store) write(ctx context.Context, fn func(ctx context.Context, t *store.Tx) error) error {
-	return outward(s.db.Write(ctx, fn))
-}
-
-// outward names the one database error that a caller can do something about: come back later.
-func outward(err error) error {
-	if errors.Is(err, store.ErrUnavailable) {
-		return problem.New(problem.Unavailable, "The service's database does not answer.").WithRetryAfter(time.Second).Wrap(err)
-	}
-	return err
+	return s.db.Write(ctx, fn)
 }
 
 // row is a factor as the database has it.
@@ -75,6 +84,7 @@ type row struct {
 	Period      int    `db:"period"`
 	LastStep    int64  `db:"last_step"`
 	Drift       int64  `db:"drift"`
+	LastOffset  int64  `db:"last_offset"`
 	Attempts    int64  `db:"attempts"`
 	LockedUntil int64  `db:"locked_until"`
 	SteppedUp   int64  `db:"stepped_up"`
@@ -86,7 +96,7 @@ type row struct {
 	Masked      string `db:"masked_target"`
 }
 
-const columns = `id, subject, type, label, status, sealed_seed, algorithm, digits, period, last_step, drift, attempts,
+const columns = `id, subject, type, label, status, sealed_seed, algorithm, digits, period, last_step, drift, last_offset, attempts,
 	locked_until, stepped_up, created_at, expires_at, confirmed_at, last_used_at, invitation_id, masked_target`
 
 func (r row) record() factor.Record {
@@ -97,8 +107,8 @@ func (r row) record() factor.Record {
 			Created:    moment(r.CreatedAt), Expires: moment(r.ExpiresAt), Confirmed: moment(r.ConfirmedAt), LastUsed: moment(r.LastUsedAt),
 			MaskedTarget: r.Masked,
 		},
-		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Drift: r.Drift, Attempts: r.Attempts,
-		LockedUntil: moment(r.LockedUntil), SteppedUp: r.SteppedUp == 1, InvitationID: r.Invitation,
+		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Clock: totp.Clock{Drift: r.Drift, Offset: r.LastOffset}, Attempts: r.Attempts,
+		SteppedUp: r.SteppedUp == 1, InvitationID: r.Invitation,
 	}
 }
 
@@ -118,7 +128,7 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// attempt is the one change that counts an attempt, and by which the last one of a round locks the factor. It decides and
+// attempt is the one change that counts an attempt at a pending factor, and by which the last one of a round locks it. It decides and
 // counts in one statement, so that of any number of contenders exactly as many pass as are allowed.
 var attempt = `attempts = attempts + 1, locked_until = ` + lockExpression()
 
@@ -135,9 +145,9 @@ func lockExpression() string {
 	return b.String()
 }
 
-// open is the condition under which a factor takes an attempt; its two placeholders are the current time. A lock that ends later than the
+// open is the condition under which a pending factor takes an attempt; its two placeholders are the current time. A lock that ends later than the
 // longest one can was set by a clock that was ahead, and does not count.
-var open = fmt.Sprintf("(locked_until <= ? OR locked_until > CAST(? AS BIGINT) + %d) AND attempts < %d", factor.LongestLock.Microseconds(), factor.HardCap)
+var open = fmt.Sprintf("(locked_until <= ? OR locked_until > CAST(? AS BIGINT) + %d)", factor.LongestLock.Microseconds())
 
 // none reports whether err says that no row matched.
 func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }
@@ -145,12 +155,17 @@ func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 // Audit implements factor.Tx.
 func (t tx) Audit(ctx context.Context, e factor.Event) (err error) {
 	defer tried.To(&err, "record event")
+	return audit.Append(ctx, t.Tx, recorded(e))
+}
+
+// recorded is an event as the audit trail has it.
+func recorded(e factor.Event) audit.Event {
 	outcome := "ok"
 	if e.Denied {
 		outcome = "denied"
 	}
-	return audit.Append(ctx, t.Tx, audit.Event{
+	return audit.Event{
 		At: e.At, Action: e.Action, Actor: e.Subject, ActorKind: "user", Target: e.Target, Outcome: outcome,
 		RequestID: e.RequestID, Detail: e.Detail,
-	})
+	}
 }

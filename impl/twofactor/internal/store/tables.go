@@ -6,12 +6,12 @@ import "github.com/fountainai/fountain/internal/store"
 var Tables = []store.Table{
 	{Name: "challenges", Bound: "deleted after 24 hours"},
 	{Name: "data_keys", Bound: "one row"},
-	{Name: "decoys", Bound: "one row"},
 	{Name: "deliveries", Bound: "deleted after 30 days"},
 	{Name: "factors", Bound: "a few for each user; pending ones deleted after 24 hours, revoked ones after 30 days"},
 	{Name: "proof_keys", Bound: "one row"},
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "send_counters", Bound: "a few for each subject, address and range of numbers; deleted when their window ends, 30 days at most"},
-	{Name: "subjects", Bound: "one for each user who changed factors"},
+	{Name: "session_tries", Bound: "deleted after two days"},
+	{Name: "subjects", Bound: "one for each user with factors; others deleted when their wrong codes are 50 days old at most"},
 	{Name: "used_steps", Bound: "deleted after two days"},
 }

@@ -87,7 +87,7 @@ func TestVerify_refusesTheCodeThatConfirmedTheFactor(t *testing.T) {
 func TestVerify_refusesAUsedCodeInEverySecondOfItsLife(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
+		_, seed := w.enrolled(t, c, totp.Default)
 		w.now.Advance(30 * time.Second)
 		code := w.code(t, seed, totp.Default, 0)
 		p, err := w.Verify(t.Context(), c, code)
@@ -95,7 +95,7 @@ func TestVerify_refusesAUsedCodeInEverySecondOfItsLife(t *testing.T) {
 		for second := range 121 {
 			p, err := w.Verify(t.Context(), c, code)
 			requireWrong(t, p, err)
-			w.exec(t, "UPDATE factors SET attempts = 0, locked_until = 0 WHERE id = ?", id) // the lock is another test's matter
+			w.exec(t, "UPDATE subjects SET wrong = 0, locked_until = 0, full_at = 0") // the lock is another test's matter
 			w.now.Advance(time.Second)
 			_ = second
 		}
@@ -105,13 +105,13 @@ func TestVerify_refusesAUsedCodeInEverySecondOfItsLife(t *testing.T) {
 func TestVerify_refusesOtherSpellingsOfTheCode(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
+		_, seed := w.enrolled(t, c, totp.Default)
 		code := w.code(t, seed, totp.Default, 0)
 		wide := strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
 		for _, spelling := range []string{"", " " + code, code + " ", code + "\n", "\u00a0" + code, wide, "+" + code, "0" + code, "00" + code, code[:5] + "\x00", strings.Repeat("1", 1<<20)} {
 			p, err := w.Verify(t.Context(), c, spelling)
 			requireWrong(t, p, err)
-			w.exec(t, "UPDATE factors SET attempts = 0, locked_until = 0 WHERE id = ?", id)
+			w.exec(t, "UPDATE subjects SET wrong = 0, locked_until = 0, full_at = 0")
 		}
 		p, err := w.Verify(t.Context(), c, code)
 		requireRight(t, p, err)
@@ -125,12 +125,18 @@ func TestVerify_answersASubjectWithoutFactorsLikeAWrongCode(t *testing.T) {
 		_, wrong := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
 		_, none := w.Verify(t.Context(), nobody, "123456")
 		_, otherDigits := w.Verify(t.Context(), c, "12345678")
-		require.Equal(t, problem.From(wrong), problem.From(none))
-		require.Equal(t, problem.From(wrong), problem.From(otherDigits))
-		require.Equal(t, int64(2), w.number(t, "SELECT attempts FROM decoys"), "the same durable work is done")
+		require.Equal(t, wrong, none)
+		require.Equal(t, wrong, otherDigits)
+		require.Equal(t, int64(1), w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", nobody.Subject), "the same durable work is done")
 		events := w.events(t)
 		require.Equal(t, "no_factor", events[0].Detail["reason"])
 		require.Equal(t, "wrong", events[2].Detail["reason"])
+		for range factor.RoundCap - 1 {
+			_, err := w.Verify(t.Context(), nobody, "123456")
+			require.ErrorIs(t, err, factor.ErrInvalidCode)
+		}
+		_, err := w.Verify(t.Context(), nobody, "123456")
+		requireLocked(t, err, "a lock, too, does not tell who has a factor")
 	})
 }
 
@@ -157,16 +163,14 @@ func TestVerify_keepsSubjectsApart(t *testing.T) {
 func TestVerify_triesEveryFactorOfTheSubject(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		phone, phoneSeed := w.enrolled(t, c, totp.Default)
-		tablet, tabletSeed := w.enrolled(t, c, totp.Default)
-		token, tokenSeed := w.enrolled(t, c, totp.Parameters{Algorithm: totp.SHA512, Digits: 8, Period: 60})
-		for i := range 12 { // more than would lock a factor whose attempts are not given back
+		_, phoneSeed := w.enrolled(t, c, totp.Default)
+		_, tabletSeed := w.enrolled(t, c, totp.Default)
+		_, tokenSeed := w.enrolled(t, c, totp.Parameters{Algorithm: totp.SHA512, Digits: 8, Period: 60})
+		for i := range 12 {
 			w.now.Advance(time.Minute)
 			p, err := w.Verify(t.Context(), c, w.code(t, phoneSeed, totp.Default, 0))
 			requireRight(t, p, err)
-			for _, id := range []string{phone, tablet, token} {
-				require.Zero(t, w.number(t, "SELECT attempts + locked_until FROM factors WHERE id = ?", id), "round %d", i)
-			}
+			require.Zero(t, w.number(t, "SELECT wrong + locked_until FROM subjects WHERE subject = ?", c.Subject), "round %d", i)
 		}
 		p, err := w.Verify(t.Context(), c, w.code(t, tabletSeed, totp.Default, 0))
 		requireRight(t, p, err)
@@ -175,9 +179,7 @@ func TestVerify_triesEveryFactorOfTheSubject(t *testing.T) {
 
 		p, err = w.Verify(t.Context(), c, w.wrong(t, phoneSeed, totp.Default))
 		requireWrong(t, p, err)
-		require.Equal(t, int64(1), w.number(t, "SELECT attempts FROM factors WHERE id = ?", phone))
-		require.Equal(t, int64(1), w.number(t, "SELECT attempts FROM factors WHERE id = ?", tablet))
-		require.Zero(t, w.number(t, "SELECT attempts FROM factors WHERE id = ?", token), "its codes are longer: it was not guessed at")
+		require.Equal(t, int64(1), w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", c.Subject))
 	})
 }
 
@@ -216,12 +218,13 @@ func TestSweep_takesAwayMarksOfAClockThatWasAhead(t *testing.T) {
 		w.now.Advance(365 * 24 * time.Hour)
 		p, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
 		requireRight(t, p, err)
+		c.Session = "ses_2"
 		for range factor.RoundCap {
 			_, err := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
-			require.ErrorIs(t, err, problem.InvalidCode)
+			require.ErrorIs(t, err, factor.ErrInvalidCode)
 		}
 		_, err = w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
-		require.ErrorIs(t, err, problem.TooManyAttempts)
+		requireLocked(t, err)
 		ahead, err := w.store.Sweep(t.Context(), w.now.Now())
 		require.NoError(t, err)
 		require.Zero(t, ahead, "an honest lock stays")
@@ -231,11 +234,13 @@ func TestSweep_takesAwayMarksOfAClockThatWasAhead(t *testing.T) {
 		require.Equal(t, factor.Active, factors[0].Status)
 		p, err = w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
 		requireRight(t, p, err) // even before the sweep
-		w.exec(t, "UPDATE factors SET locked_until = ?, last_step = 1000000000000", w.now.Now().Add(365*24*time.Hour).UnixMicro())
+		ahead = w.now.Now().Add(365 * 24 * time.Hour).UnixMicro()
+		w.exec(t, "UPDATE factors SET last_step = 1000000000000")
+		w.exec(t, "UPDATE subjects SET locked_until = ?, full_at = ?", ahead, ahead)
 		for _, want := range []int64{1, 0} {
-			ahead, err = w.store.Sweep(t.Context(), w.now.Now())
+			clamped, err := w.store.Sweep(t.Context(), w.now.Now())
 			require.NoError(t, err)
-			require.Equal(t, want, ahead)
+			require.Equal(t, want, clamped)
 		}
 	})
 }
@@ -263,7 +268,7 @@ func TestVerify_refusesStepsUpToARestore(t *testing.T) {
 		t.Run(fmt.Sprintf("%d s", p.Period), func(t *testing.T) {
 			each(t, func(t *testing.T, w *world) {
 				c := someone()
-				id, seed := w.enrolled(t, c, p)
+				_, seed := w.enrolled(t, c, p)
 				period := time.Duration(p.Period) * time.Second
 				w.now.Advance(10*period + period/2)
 				w.exec(t, "UPDATE restore_mark SET not_before = ?", w.now.Now().UnixMicro())
@@ -271,7 +276,7 @@ func TestVerify_refusesStepsUpToARestore(t *testing.T) {
 					proof, err := w.Verify(t.Context(), c, w.code(t, seed, p, offset))
 					requireWrong(t, proof, err)
 				}
-				require.Equal(t, int64(2), w.number(t, "SELECT attempts FROM factors WHERE id = ?", id))
+				require.Equal(t, int64(2), w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", c.Subject))
 				w.now.Advance(period / 2)
 				proof, err := w.Verify(t.Context(), c, w.code(t, seed, p, 0))
 				requireRight(t, proof, err)
@@ -283,11 +288,11 @@ func TestVerify_refusesStepsUpToARestore(t *testing.T) {
 func TestVerify_needsASession(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
+		_, seed := w.enrolled(t, c, totp.Default)
 		c.Session = ""
 		_, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
-		require.ErrorIs(t, err, problem.Forbidden)
-		require.Zero(t, w.number(t, "SELECT attempts FROM factors WHERE id = ?", id), "no code is burnt for nothing")
+		require.ErrorIs(t, err, factor.ErrNoSession)
+		require.Zero(t, w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", c.Subject), "no code is burnt for nothing")
 	})
 }
 
@@ -296,41 +301,53 @@ func TestVerify_recordsRefusalsOfCallersWhoHangUp(t *testing.T) {
 		c := someone()
 		_, seed := w.enrolled(t, c, totp.Default)
 		ctx, cancel := context.WithCancel(t.Context())
-		hangUp := w.service(t, cancelling{w.store, cancel}, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
+		hangUp := w.service(t, w.store, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
+		hangUp.Sealer = opening{w.key, cancel}
 		_, err := hangUp.Verify(ctx, c, w.wrong(t, seed, totp.Default))
-		require.ErrorIs(t, err, problem.InvalidCode)
+		require.ErrorIs(t, err, factor.ErrInvalidCode)
 		require.Equal(t, "denied", w.events(t)[0].Outcome)
 	})
 }
 
-// cancelling is a repository whose caller hangs up once the attempt is admitted.
-type cancelling struct {
-	factor.Repository
-	cancel context.CancelFunc
+// opening does something while a code is compared.
+type opening struct {
+	factor.Sealer
+	do func()
 }
 
-func (c cancelling) Admit(ctx context.Context, subject string, digits int, now time.Time) (factor.Admission, error) {
-	defer c.cancel()
-	return c.Repository.Admit(ctx, subject, digits, now)
+func (o opening) Open(sealed, aad []byte) ([]byte, error) {
+	o.do()
+	return o.Sealer.Open(sealed, aad)
 }
 
-// A handler that panics after the check must not take the count of the attempt with it (CVE-2026-35597).
-func TestVerify_keepsTheCountThroughAPanic(t *testing.T) {
+// A verdict that can't be kept is not given: whether the code was right can't be told from the answer.
+func TestVerify_tellsNothingWhenItsCommitFails(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
-		id, seed := w.enrolled(t, c, totp.Default)
-		faulty := w.service(t, panicking{w.store}, strings.NewReader(strings.Repeat("d", totp.SeedSize)))
-		for range 3 {
-			require.Panics(t, func() { _, _ = faulty.Verify(t.Context(), c, w.wrong(t, seed, totp.Default)) })
+		_, seed := w.enrolled(t, c, totp.Default)
+		faults := map[string]func() (mend func()){
+			"the trail can't be written": func() func() {
+				w.exec(t, "ALTER TABLE audit_events RENAME TO audit_events_gone")
+				return func() { w.exec(t, "ALTER TABLE audit_events_gone RENAME TO audit_events") }
+			},
+			"the comparison panics": func() func() {
+				w.Service.Sealer = opening{w.key, func() { panic("while the code is compared") }}
+				return func() { w.Service.Sealer = w.key }
+			},
 		}
-		require.Equal(t, int64(3), w.number(t, "SELECT attempts FROM factors WHERE id = ?", id))
+		for name, fault := range faults {
+			mend := fault()
+			_, wrong := w.Verify(t.Context(), c, w.wrong(t, seed, totp.Default))
+			_, right := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+			mend()
+			require.Error(t, right, name)
+			require.NotErrorIs(t, right, factor.ErrInvalidCode, name)
+			require.EqualError(t, right, wrong.Error(), name)
+			require.Zero(t, w.number(t, "SELECT wrong FROM subjects WHERE subject = ?", c.Subject), name)
+		}
+		p, err := w.Verify(t.Context(), c, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err)
 	})
-}
-
-type panicking struct{ factor.Repository }
-
-func (panicking) Write(context.Context, func(context.Context, factor.Tx) error) error {
-	panic("after the check")
 }
 
 func TestAudit_holdsNoSecret(t *testing.T) {
@@ -345,12 +362,34 @@ func TestAudit_holdsNoSecret(t *testing.T) {
 		p, err := w.Verify(t.Context(), c, second)
 		requireRight(t, p, err)
 		_, err = w.Verify(t.Context(), c, second)
-		require.ErrorIs(t, err, problem.InvalidCode)
+		require.ErrorIs(t, err, factor.ErrInvalidCode)
 		text := fmt.Sprintf("%+v", w.events(t))
 		for _, secret := range []string{e.Secret, p.Token, `:` + first, `:` + second, string(seed)} {
 			require.NotContains(t, text, secret)
 		}
 		require.Len(t, w.events(t), 4)
+		require.Equal(t, "used", w.events(t)[0].Detail["reason"])
+	})
+}
+
+// A code that was accepted by a clock that was ahead is not accepted again when its time comes, although the sweep has taken the last step away.
+func TestVerify_refusesAfterTheSweepWhatAClockThatWasAheadHasAccepted(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		_, seed := w.enrolled(t, c, totp.Default)
+		w.now.Advance(10 * time.Hour)
+		used := w.code(t, seed, totp.Default, 0)
+		p, err := w.Verify(t.Context(), c, used)
+		requireRight(t, p, err)
+		w.now.Advance(-10 * time.Hour)
+		require.NoError(t, w.Sweep(t.Context()))
+		require.Equal(t, "clampFactors", w.events(t)[0].Action)
+		for _, at := range []time.Duration{10 * time.Hour, 30 * time.Second} { // its own step, and the one after, in which it is still valid
+			w.now.Advance(at)
+			require.NoError(t, w.Sweep(t.Context()))
+			p, err = w.Verify(t.Context(), c, used)
+			requireWrong(t, p, err)
+		}
 		require.Equal(t, "used", w.events(t)[0].Detail["reason"])
 	})
 }

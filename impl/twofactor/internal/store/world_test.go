@@ -20,7 +20,6 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/idempotency"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -54,21 +53,28 @@ func newWorld(t *testing.T, db *base.DB, key []byte, now *clock.Fake) *world {
 	t.Helper()
 	sealing, err := seal.FromDataKey(key)
 	require.NoError(t, err)
-	w := &world{db: db, now: now, key: sealing, store: store.New(db)}
+	w := &world{db: db, now: now, key: sealing, store: newStore(t, db)}
 	w.Service = w.replica(t, db)
 	return w
 }
 
 func (w *world) replica(t *testing.T, db *base.DB) *factor.Service {
 	t.Helper()
-	return w.service(t, store.New(db), rand.Reader)
+	return w.service(t, newStore(t, db), rand.Reader)
+}
+
+// newStore returns a store that is closed before its database.
+func newStore(tb testing.TB, db *base.DB) *store.Store {
+	s := store.New(db, store.Options{Log: slog.New(slog.DiscardHandler)})
+	tb.Cleanup(s.Close)
+	return s
 }
 
 func (w *world) service(t *testing.T, r factor.Repository, random io.Reader) *factor.Service {
 	t.Helper()
 	key, err := w.store.ProofKey(t.Context(), w.key, w.now.Now())
 	require.NoError(t, err)
-	s, err := factor.New(t.Context(), factor.Config{
+	s, err := factor.New(factor.Config{
 		Repository: r, Authority: trusting{}, Sealer: w.key, ProofKey: key, Issuer: "FountainAI", Random: random, Clock: w.now, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
@@ -170,8 +176,15 @@ func requireRight(t *testing.T, p factor.Proof, err error) {
 	require.Equal(t, proof.ACR, p.ACR)
 }
 
+func requireLocked(t *testing.T, err error, why ...any) (after time.Duration) {
+	t.Helper()
+	var locked *factor.TooManyAttempts
+	require.ErrorAs(t, err, &locked, why...)
+	return locked.After
+}
+
 func requireWrong(t *testing.T, p factor.Proof, err error) {
 	t.Helper()
-	require.ErrorIs(t, err, problem.InvalidCode)
+	require.ErrorIs(t, err, factor.ErrInvalidCode)
 	require.Zero(t, p)
 }

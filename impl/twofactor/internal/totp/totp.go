@@ -95,14 +95,15 @@ func WellFormed(code string) bool {
 	return true
 }
 
-// Match compares code with every step of the window around t, each in constant time and without stopping early, and returns
-// the newest step it belongs to. drift moves the window by whole steps. ok is false when no step matches.
-func Match(seed []byte, p Parameters, t time.Time, drift int64, code string) (step int64, ok bool, err error) {
+// Match compares code with every step that the device's clock may show at t, each in constant time and without stopping early, and returns the newest step
+// it belongs to. ok is false when no step matches.
+func Match(seed []byte, p Parameters, t time.Time, c Clock, code string) (step int64, ok bool, err error) {
 	if !WellFormed(code) || len(code) != p.Digits {
 		return 0, false, nil
 	}
-	current := p.Step(t) + drift
-	for candidate := current - windowPast; candidate <= current+windowFuture; candidate++ {
+	current := p.Step(t)
+	for _, offset := range c.offsets() {
+		candidate := current + offset
 		expected, err := Code(seed, p, candidate)
 		if err != nil {
 			return 0, false, err

@@ -36,7 +36,7 @@ func TestCode_passesTheVectorsOfRFC6238(t *testing.T) {
 				got, err := Code([]byte(seeds[algorithm]), p, p.Step(at))
 				require.NoError(t, err)
 				require.Equal(t, want, got)
-				step, ok, err := Match([]byte(seeds[algorithm]), p, at, 0, want)
+				step, ok, err := Match([]byte(seeds[algorithm]), p, at, Clock{}, want)
 				require.NoError(t, err)
 				require.True(t, ok)
 				require.Equal(t, p.Step(at), step)
@@ -63,7 +63,7 @@ func TestMatch_takesTheCurrentAndThePastStepOnly(t *testing.T) {
 		require.NoError(t, err)
 		start := p.Step(at) * int64(p.Period)
 		for second := start - 2*int64(p.Period); second < start+4*int64(p.Period); second++ {
-			step, ok, err := Match(seed, p, time.Unix(second, 0), 0, code)
+			step, ok, err := Match(seed, p, time.Unix(second, 0), Clock{}, code)
 			require.NoError(t, err)
 			require.Equal(t, second >= start && second < start+2*int64(p.Period), ok, "%d seconds after its start", second-start)
 			if ok {
@@ -77,10 +77,10 @@ func TestMatch_followsDrift(t *testing.T) {
 	seed, at := []byte("12345678901234567890"), time.Unix(1_800_000_000, 0)
 	code, err := Code(seed, Default, Default.Step(at)+2)
 	require.NoError(t, err)
-	_, ok, err := Match(seed, Default, at, 0, code)
+	_, ok, err := Match(seed, Default, at, Clock{}, code)
 	require.NoError(t, err)
 	require.False(t, ok)
-	step, ok, err := Match(seed, Default, at, 2, code)
+	step, ok, err := Match(seed, Default, at, Clock{Drift: 2}, code)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, Default.Step(at)+2, step)
@@ -99,11 +99,11 @@ func TestMatch_refusesEverySpellingButTheDigits(t *testing.T) {
 		strings.Repeat(code, 200_000),
 	}
 	for _, s := range spellings {
-		_, ok, err := Match(seed, Default, at, 0, s)
+		_, ok, err := Match(seed, Default, at, Clock{}, s)
 		require.NoError(t, err)
 		require.False(t, ok, "%.20q", s)
 	}
-	_, ok, err := Match(seed, Default, at, 0, code)
+	_, ok, err := Match(seed, Default, at, Clock{}, code)
 	require.NoError(t, err)
 	require.True(t, ok, "the digits themselves")
 }
@@ -118,10 +118,10 @@ func TestMatch_keepsLeadingZeros(t *testing.T) {
 			continue
 		}
 		found++
-		_, ok, err := Match(seed, Default, time.Unix(step*30, 0), 0, code)
+		_, ok, err := Match(seed, Default, time.Unix(step*30, 0), Clock{}, code)
 		require.NoError(t, err)
 		require.True(t, ok)
-		_, ok, err = Match(seed, Default, time.Unix(step*30, 0), 0, strings.TrimLeft(code, "0"))
+		_, ok, err = Match(seed, Default, time.Unix(step*30, 0), Clock{}, strings.TrimLeft(code, "0"))
 		require.NoError(t, err)
 		require.False(t, ok, "without its zeros it is another code")
 	}
@@ -140,7 +140,7 @@ func TestMatch_namesTheStepOfTheCode(t *testing.T) {
 		offset := rapid.Int64Range(-3, 3).Draw(t, "offset")
 		code, err := Code(seed, p, p.Step(at)+offset)
 		require.NoError(t, err)
-		step, ok, err := Match(seed, p, at, 0, code)
+		step, ok, err := Match(seed, p, at, Clock{}, code)
 		require.NoError(t, err)
 		if offset == 0 || offset == -1 {
 			require.True(t, ok)

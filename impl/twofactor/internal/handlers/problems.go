@@ -1,0 +1,47 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// awayPause is what is asked of clients while the kms or the database does not answer.
+const awayPause = time.Second
+
+// refuse turns an error of the rules or the database into a problem. Others, problems among them, pass unchanged.
+func refuse(err error) error {
+	var locked *factor.TooManyAttempts
+	switch {
+	case errors.As(err, &locked):
+		return problem.New(problem.TooManyAttempts, "Too many wrong codes were given; wait before the next one.").WithRetryAfter(locked.After)
+	case errors.Is(err, factor.ErrInvalidCode):
+		return problem.New(problem.InvalidCode, "The code is not valid.")
+	case errors.Is(err, factor.ErrNoSession):
+		return problem.New(problem.Forbidden, "A code raises a session, and this token belongs to none: it was got with an API key. Sign in with user name and password.")
+	case errors.Is(err, factor.ErrSessionEnded):
+		return problem.New(problem.SessionEnded, "The session has ended; sign in again.").
+			WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`)
+	case errors.Is(err, factor.ErrInvitation):
+		return problem.New(problem.InvalidInvitation, "The invitation does not hold.").WithField("body", "/invitation", "invitation", "does not hold")
+	case errors.Is(err, factor.ErrInvitationRequired):
+		return problem.New(problem.InvitationRequired, "An administrator's first factor needs an invitation.")
+	case errors.Is(err, factor.ErrAuthorityAway):
+		return problem.New(problem.Unavailable, "The kms can't be asked whether the session is good.").WithRetryAfter(awayPause).Wrap(err)
+	case errors.Is(err, factor.ErrLimit):
+		return problem.New(problem.LimitReached, fmt.Sprintf("A subject has at most %d factors.", factor.MaxFactors))
+	case errors.Is(err, factor.ErrUnknown):
+		return problem.New(problem.NotFound, "There is no such factor.")
+	case errors.Is(err, factor.ErrExpired):
+		return problem.New(problem.Gone, "The enrolment has expired; enrol again.")
+	case errors.Is(err, store.ErrUnavailable):
+		return problem.New(problem.Unavailable, "The service's database does not answer.").WithRetryAfter(awayPause).Wrap(err)
+	case errors.Is(err, factor.ErrFirstRaises):
+		return problem.New(problem.Forbidden, "An administrator's first factor must be one whose codes raise a session; enrol an authenticator.")
+	}
+	return refuseChallenge(err)
+}

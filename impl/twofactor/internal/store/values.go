@@ -1,0 +1,25 @@
+package store
+
+import (
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// bigint is an integer argument whose type PostgreSQL could not tell by itself.
+const bigint = string(store.Bigint)
+
+// anys makes arguments of strings.
+func anys(texts []string) []any {
+	args := make([]any, 0, len(texts))
+	for _, t := range texts {
+		args = append(args, t)
+	}
+	return args
+}
+
+// forUpdate is the end of a SELECT that locks what it reads; on SQLite the transaction is the only writer.
+func forUpdate(q store.Querier) string {
+	if q.Dialect() != store.PostgreSQL {
+		return ""
+	}
+	return " FOR UPDATE"
+}
