@@ -340,7 +340,9 @@ func TestEnrolDelivery_asksForWhatEnrolmentAsksFor(t *testing.T) {
 		stale := *ada
 		stale.AuthTime -= 15*60 + 1
 		refused(t, w.call(t, &stale, "POST", "/factors/delivery", body), 401, "insufficient_user_authentication")
-		refused(t, w.call(t, w.caller(), "POST", "/factors/delivery", body), 403, "principal_not_allowed")
+		service := w.caller()
+		service.Scope = "factors:manage"
+		refused(t, w.call(t, service, "POST", "/factors/delivery", body), 403, "principal_not_allowed")
 		w.identity.away.Store(true)
 		refused(t, w.call(t, ada, "POST", "/factors/delivery", body), 503, "unavailable")
 		w.identity.away.Store(false)

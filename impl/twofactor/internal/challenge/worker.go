@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func lost(reason string) error { return &delivery.Failure{Permanent: true, Reaso
 func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
 	switch {
 	case !s.now().Before(o.GivesUp):
-		return delivery.Receipt{}, lost("late") // a code that arrives when it has expired helps nobody
+		return delivery.Receipt{}, lost(cmp.Or(o.Reason, "late")) // a code that arrives when it has expired helps nobody
 	case !o.Current:
 		return delivery.Receipt{}, lost("ended")
 	case o.Channel == "":
