@@ -11,12 +11,15 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
+// Delivery names the providers by which codes are sent. A channel without one is off.
+type Delivery = delivery.Settings
+
 // Config configures the service. DataDir, Issuer, JWKSURL, KMSURL and EnrolTokenFile are required.
 type Config struct {
 	config.Service
 
 	OTPIssuer string `env:"OTP_ISSUER" envDefault:"FountainAI"` // what authenticator apps show beside the account; no colon
-	delivery.Settings
+	Delivery
 	// StepUpChannels are those whose codes raise a session: email, sms, webhook. None is the cautious choice, for mails and SMS can be read by others.
 	StepUpChannels   []string `env:"STEP_UP_CHANNELS"`
 	DeliveriesPerDay int      `env:"DELIVERIES_PER_DAY" envDefault:"10000"` // codes that are sent in a day, of all people together
@@ -51,7 +54,7 @@ func (c *Config) Validate() error {
 	if c.DeliveriesPerDay == 0 {
 		c.DeliveriesPerDay = defaultPerDay
 	}
-	errs := []error{c.Service.Validate(), c.Settings.Validate()}
+	errs := []error{c.Service.Validate(), c.Delivery.Validate()}
 	if c.DeliveriesPerDay < 0 {
 		errs = append(errs, errors.New("DELIVERIES_PER_DAY: must be positive"))
 	}

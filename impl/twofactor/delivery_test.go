@@ -42,7 +42,7 @@ func eachPost(t *testing.T, change func(c *Config), f func(t *testing.T, w *post
 		w := &postWorld{world: newWorld(t), smtp: deliverytest.NewSMTP(t), twilio: deliverytest.NewTwilio(t)}
 		settings := w.settings(t, c)
 		settings.Clock = w.now
-		settings.Settings = delivery.Settings{
+		settings.Delivery = Delivery{
 			SMTP:         delivery.SMTP{Addr: w.smtp.Addr, CAFile: w.smtp.CAFile, From: "codes@example.org"},
 			Twilio:       delivery.Twilio{AccountSID: deliverytest.TwilioSID, TokenFile: secretFile(t, deliverytest.TwilioToken), From: "+15005550006", URL: w.twilio.URL, CallbackURL: twilioCallback},
 			SMSCountries: []string{"DE"},

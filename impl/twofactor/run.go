@@ -167,7 +167,7 @@ func (s *service) prepareDelivery() (err error) {
 	if s.metrics, err = challenge.NewMetrics(c.Registerer); err != nil {
 		return err
 	}
-	s.sender, err = delivery.New(c.Settings, delivery.House{
+	s.sender, err = delivery.New(c.Delivery, delivery.House{
 		Issuer: c.OTPIssuer, Development: c.Development, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer, Tracer: c.Tracer,
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ func (logSender) Name() string { return "log" }
 
 // Send implements Sender.
 func (s logSender) Send(ctx context.Context, m Message, _ Text) (Receipt, error) {
-	s.log.InfoContext(ctx, "a code for development, which is sent to nobody", "channel", m.Channel, "target", m.Target, "purpose", m.Purpose,
+	s.log.WarnContext(ctx, "a code for development, which is sent to nobody", "channel", m.Channel, "target", m.Target, "purpose", m.Purpose,
 		"operation", m.Operation, "code", m.Code)
 	return Receipt{}, nil
 }
