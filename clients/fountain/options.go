@@ -96,7 +96,7 @@ func WithTokenSource(source TokenSource) Option {
 	}
 }
 
-// WithStepUp lets the client satisfy second-factor challenges (RFC 9470): it asks f for a code, verifies it at the twofactor
+// WithStepUp lets the client satisfy second-factor challenges (RFC 9470): it asks f for a code of an authenticator, or a recovery code, verifies it at the twofactor
 // service, gets a raised token for the one service from the kms, keeps it while it lives, and repeats the call once.
 func WithStepUp(f StepUpFunc) Option {
 	return func(s *settings) error { s.stepUp = f; return nil }

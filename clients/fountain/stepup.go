@@ -96,7 +96,7 @@ func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, e
 			break
 		}
 		last = code
-		proof, err := r.client.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code}, WithoutStepUp())
+		proof, err := r.verify(ctx, code)
 		if e := asError(err); e != nil && e.Code == CodeInvalidCode {
 			refusal = err
 			continue
@@ -107,6 +107,17 @@ func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, e
 		return r.complete(ctx, audience, proof.Proof)
 	}
 	return transport.Token{}, refusal
+}
+
+// recoverySize is the length of a recovery code without dashes; those of authenticators have 6 or 8 digits.
+const recoverySize = 24
+
+// verify gets the proof for a code of an authenticator, or for a recovery code.
+func (r *raiser) verify(ctx context.Context, code string) (*twofactor.OtpProof, error) {
+	if len(code) >= recoverySize {
+		return r.client.Twofactor.UseRecoveryCode(ctx, twofactor.RecoveryCodeUse{Code: code}, WithoutStepUp())
+	}
+	return r.client.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code}, WithoutStepUp())
 }
 
 // load returns the token that was kept for a service, unless it is over or was refused.

@@ -165,3 +165,17 @@ func TestStepUp_doesNotAskForACodeWhereAFreshSignInIsWanted(t *testing.T) {
 	require.ErrorIs(t, err, fountain.ErrStepUpRequired)
 	require.Empty(t, *asked)
 }
+
+func TestStepUp_takesARecoveryCode(t *testing.T) {
+	f := newStepUpFake(t)
+	const recovery = "0123-4567-89AB-CDEF-GHJK-MNPQ"
+	f.on("POST /twofactor/v1/recovery-codes/use", func(w http.ResponseWriter, r *http.Request, _ int) {
+		require.Equal(t, "Bearer plain", r.Header.Get("Authorization"))
+		require.JSONEq(t, `{"code":"`+recovery+`"}`, f.requests("/twofactor/v1/recovery-codes/use")[0].body)
+		answer(w, 200, map[string]any{"proof": "proof", "acr": "aal2", "amr": []string{"otp"}, "authTime": time.Now(), "expiresAt": time.Now()})
+	})
+	give, _ := codes(recovery)
+	_, err := f.client(t, plain, give).Sequence.ReorderElements(t.Context(), "hamlet", "spokenWord", twoSwapped)
+	require.NoError(t, err)
+	require.Empty(t, f.requests("/twofactor/v1/verify"))
+}

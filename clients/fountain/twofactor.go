@@ -37,9 +37,10 @@ func (t *Twofactor) EnrolTotp(ctx context.Context, body twofactor.TotpEnrol, opt
 	})
 }
 
-// ConfirmTotp makes a pending factor active with its first code. Errors: CodeInvalidCode, ErrGone after 10 minutes.
-func (t *Twofactor) ConfirmTotp(ctx context.Context, factorID string, body twofactor.TotpConfirm, opts ...CallOption) (*twofactor.Factor, error) {
-	return send[twofactor.Factor](ctx, t.client, opConfirmTotp, opts, func(server string) (*http.Request, error) {
+// ConfirmTotp makes a pending factor active with its first code. With the first factor come recovery codes, once. Errors: CodeInvalidCode, ErrGone
+// after 10 minutes.
+func (t *Twofactor) ConfirmTotp(ctx context.Context, factorID string, body twofactor.TotpConfirm, opts ...CallOption) (*twofactor.ConfirmedFactor, error) {
+	return send[twofactor.ConfirmedFactor](ctx, t.client, opConfirmTotp, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewConfirmTotpRequest(server, factorID, body)
 	})
 }
@@ -69,6 +70,53 @@ func (t *Twofactor) RevokeFactor(ctx context.Context, factorID string, opts ...C
 func (t *Twofactor) VerifyOtp(ctx context.Context, body twofactor.OtpVerify, opts ...CallOption) (*twofactor.OtpProof, error) {
 	return send[twofactor.OtpProof](ctx, t.client, opVerifyOtp, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewVerifyOtpRequest(server, body)
+	})
+}
+
+// UpdateFactor renames a factor.
+func (t *Twofactor) UpdateFactor(ctx context.Context, factorID string, body twofactor.FactorUpdate, opts ...CallOption) (*twofactor.Factor, error) {
+	return send[twofactor.Factor](ctx, t.client, opUpdateFactor, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewUpdateFactorRequest(server, factorID, body)
+	})
+}
+
+// ResyncTotp sets an authenticator's clock right with two codes that follow each other; both are used up. Errors: CodeInvalidCode.
+func (t *Twofactor) ResyncTotp(ctx context.Context, factorID string, body twofactor.TotpResync, opts ...CallOption) (*twofactor.Factor, error) {
+	return send[twofactor.Factor](ctx, t.client, opResyncTotp, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewResyncTotpRequest(server, factorID, body)
+	})
+}
+
+// GetRecoveryCodes tells how many recovery codes the caller has left.
+func (t *Twofactor) GetRecoveryCodes(ctx context.Context, opts ...CallOption) (*twofactor.RecoveryCodesLeft, error) {
+	return send[twofactor.RecoveryCodesLeft](ctx, t.client, opGetRecoveryCodes, opts, twofactor.NewGetRecoveryCodesRequest)
+}
+
+// CreateRecoveryCodes makes ten new recovery codes in the place of those before, shown once. It asks for a second factor. Errors: CodeStateConflict without an
+// authenticator.
+func (t *Twofactor) CreateRecoveryCodes(ctx context.Context, opts ...CallOption) (*twofactor.RecoveryCodes, error) {
+	return send[twofactor.RecoveryCodes](ctx, t.client, opCreateRecoveryCodes, opts, twofactor.NewCreateRecoveryCodesRequest)
+}
+
+// UseRecoveryCode uses a recovery code up and returns the proof that KMS.CompleteStepUp takes. WithStepUp does both by itself when it is given a recovery code.
+func (t *Twofactor) UseRecoveryCode(ctx context.Context, body twofactor.RecoveryCodeUse, opts ...CallOption) (*twofactor.OtpProof, error) {
+	return send[twofactor.OtpProof](ctx, t.client, opUseRecoveryCode, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewUseRecoveryCodeRequest(server, body)
+	})
+}
+
+// VerifyOtpFor verifies a user's code for a service that asked the person for it; for services with the scope factors:verify. Errors: CodeInvalidCode,
+// CodeTooManyAttempts.
+func (t *Twofactor) VerifyOtpFor(ctx context.Context, subjectID string, body twofactor.OtpVerifyFor, opts ...CallOption) (*twofactor.OtpVerified, error) {
+	return send[twofactor.OtpVerified](ctx, t.client, opVerifyOtpFor, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewVerifyOtpForRequest(server, subjectID, body)
+	})
+}
+
+// ResetFactors ends all factors and recovery codes of a user, for administrators; the reason is audited. It asks for a second factor.
+func (t *Twofactor) ResetFactors(ctx context.Context, subjectID string, body twofactor.FactorReset, opts ...CallOption) (*twofactor.FactorsEnded, error) {
+	return send[twofactor.FactorsEnded](ctx, t.client, opResetFactors, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewResetFactorsRequest(server, subjectID, body)
 	})
 }
 

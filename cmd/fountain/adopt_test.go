@@ -73,18 +73,16 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	}
 	good("login", "--url", u.url, "--username", "ada", "--password-file", passwordFile)
 	made := good("otp", "enrol", "--invitation-file", invitation, "--output", "json").stdout
-	code := func(offset time.Duration) string {
-		text, err := totp.GenerateCode(field(t, made, "secret"), time.Now().Add(offset))
-		require.NoError(t, err)
-		return write(t, text)
-	}
-	good("otp", "confirm", field(t, made, "factorId"), "--code-file", code(-30*time.Second))
+	seed := field(t, made, "secret")
+	good("otp", "confirm", field(t, made, "factorId"), "--code-file", write(t, stepBefore(t, seed)))
 
 	service := notesService(t)
 	file := filepath.Join(t.TempDir(), "notes.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(notesDocument), 0o600))
 
-	notAllowed := h.run("adopt", file, "--name", "elsewhere", "--upstream", "http://10.0.0.1:80", "--code-file", code(0))
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	notAllowed := h.run("adopt", file, "--name", "elsewhere", "--upstream", "http://10.0.0.1:80", "--code-file", write(t, code))
 	require.Equal(t, 1, notAllowed.code)
 	require.Contains(t, notAllowed.stderr, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW")
 	require.NotContains(t, notAllowed.stdout, "is guarded")

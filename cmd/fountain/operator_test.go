@@ -58,14 +58,11 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Contains(t, drawn, "fountain otp confirm")
 	made := good("otp", "enrol", "--invitation-file", invitation, "--output", "json").stdout
 	seed := field(t, made, "secret")
-	code := func(offset time.Duration) string {
-		text, err := totp.GenerateCode(seed, time.Now().Add(offset))
-		require.NoError(t, err)
-		return write(t, text)
-	}
-	require.Contains(t, good("otp", "confirm", field(t, made, "factorId"), "--code-file", code(-30*time.Second)).stdout, "active")
+	require.Contains(t, good("otp", "confirm", field(t, made, "factorId"), "--code-file", write(t, stepBefore(t, seed))).stdout, "active")
 
-	created := good("users", "create", "grace", "--role", "editor", "--password-file", write(t, "a quiet harbour at dawn"), "--code-file", code(0))
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	created := good("users", "create", "grace", "--role", "editor", "--password-file", write(t, "a quiet harbour at dawn"), "--code-file", write(t, code))
 	require.Regexp(t, `^NAME +ID +ROLES +STATUS +CREATED\ngrace +usr_\w+ +editor +active `, created.stdout)
 
 	// For five minutes no further code is asked for: there is none to be read here.

@@ -51,7 +51,16 @@ func newOTP() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" does not count any more")
 		})
-	return group("otp", "Manage your authenticators", o.enrol(), o.confirm(), verify, list, revoke)
+	rename := o.command("rename ID LABEL", "Rename an authenticator of yours", "  fountain otp rename fac_01... 'old phone'\n  fountain otp rename fac_01... tablet --output json", cobra.ExactArgs(2),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			f, err := c.Twofactor.UpdateFactor(cmd.Context(), args[0], twofactor.FactorUpdate{Label: args[1]})
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, f, []string{"ID", "LABEL", "STATUS"}, [][]string{{f.ID, args[1], string(f.Status)}})
+		})
+	list.Aliases = []string{"factors"}
+	return group("otp", "Manage your authenticators", o.enrol(), o.confirm(), verify, list, rename, o.resync(), revoke, o.recoveryCodes(), o.resetFactors())
 }
 
 func (o *operator) confirm() *cobra.Command {
@@ -75,7 +84,29 @@ func (o *operator) confirm() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.print(cmd, f, []string{"ID", "STATUS"}, [][]string{{f.ID, string(f.Status)}})
+			if err := o.print(cmd, f, []string{"ID", "STATUS"}, [][]string{{f.ID, string(f.Status)}}); err != nil || o.output == "json" || f.RecoveryCodes == nil {
+				return err
+			}
+			return printRecoveryCodes(cmd, *f.RecoveryCodes)
+		})
+}
+
+// resync asks for two codes that follow each other.
+func (o *operator) resync() *cobra.Command {
+	return o.command("resync ID", "Set an authenticator's clock right with two codes in a row", "  fountain otp resync fac_01...\n  fountain otp resync fac_01... --output json", oneArg("a factor's id"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			first, err := terminal.Ask("a code of the authenticator: ")
+			if err != nil {
+				return err
+			}
+			second, err := terminal.Ask("the next one: ")
+			if err != nil {
+				return err
+			}
+			if _, err := c.Twofactor.ResyncTotp(cmd.Context(), args[0], twofactor.TotpResync{First: first, Second: second}); err != nil {
+				return err
+			}
+			return o.done(cmd, "the authenticator's clock is known; both codes are used up")
 		})
 }
 

@@ -99,7 +99,9 @@ func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.service.Registerer = registry
-	p.service.Log = telemetry.NewLogger(os.Stderr, p.service.LogLevel).With("service", p.word)
+	log, endLog := telemetry.NewBatchedLogger(os.Stderr, p.service.LogLevel)
+	defer endLog()
+	p.service.Log = log.With("service", p.word)
 	tracer, err := lifecycle.NewTracer(p.word, version, p.traces, p.service.Log, registry)
 	if err != nil {
 		return err

@@ -65,7 +65,9 @@ and ends it. A second start on the same directory goes on where the first one st
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", deliveryPrefix, err)}
 			}
 			c.Version = version
-			c.Log = telemetry.NewLogger(os.Stderr, logLevel)
+			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
+			defer endLog()
+			c.Log = log
 			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }
 			return explainUp(family.Run(cmd.Context(), c))
 		},

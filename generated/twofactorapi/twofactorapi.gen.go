@@ -39,6 +39,30 @@ func (e ChallengeCreateChannel) Valid() bool {
 	}
 }
 
+// Defines values for ConfirmedFactorStatus.
+const (
+	ConfirmedFactorStatusActive  ConfirmedFactorStatus = "active"
+	ConfirmedFactorStatusLocked  ConfirmedFactorStatus = "locked"
+	ConfirmedFactorStatusPending ConfirmedFactorStatus = "pending"
+	ConfirmedFactorStatusRevoked ConfirmedFactorStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the ConfirmedFactorStatus enum.
+func (e ConfirmedFactorStatus) Valid() bool {
+	switch e {
+	case ConfirmedFactorStatusActive:
+		return true
+	case ConfirmedFactorStatusLocked:
+		return true
+	case ConfirmedFactorStatusPending:
+		return true
+	case ConfirmedFactorStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryEnrolChannel.
 const (
 	DeliveryEnrolChannelEmail   DeliveryEnrolChannel = "email"
@@ -206,6 +230,23 @@ type ChallengeVerify struct {
 	Proof *bool `json:"proof,omitempty"`
 }
 
+// ConfirmedFactor defines model for ConfirmedFactor.
+type ConfirmedFactor struct {
+	ConfirmedAt *time.Time `json:"confirmedAt,omitempty"`
+	CreatedAt   time.Time  `json:"createdAt"`
+	ID          string     `json:"id"`
+	Label       *string    `json:"label,omitempty"`
+	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
+
+	// RecoveryCodes With the first factor, of a person who has none: shown once.
+	RecoveryCodes *[]string             `json:"recoveryCodes,omitempty"`
+	Status        ConfirmedFactorStatus `json:"status"`
+	Type          string                `json:"type"`
+}
+
+// ConfirmedFactorStatus defines model for ConfirmedFactor.Status.
+type ConfirmedFactorStatus string
+
 // Delivery defines model for Delivery.
 type Delivery struct {
 	Channel      string    `json:"channel"`
@@ -282,6 +323,24 @@ type FactorList struct {
 	NextCursor *string  `json:"nextCursor,omitempty"`
 }
 
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// Reason Why, and how the person was identified.
+	Reason string `json:"reason"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Label What the person calls the device.
+	Label string `json:"label"`
+}
+
+// FactorsEnded defines model for FactorsEnded.
+type FactorsEnded struct {
+	Factors       int32 `json:"factors"`
+	RecoveryCodes int32 `json:"recoveryCodes"`
+}
+
 // OtpProof defines model for OtpProof.
 type OtpProof struct {
 	Acr       string    `json:"acr"`
@@ -291,9 +350,46 @@ type OtpProof struct {
 	Proof     string    `json:"proof"`
 }
 
+// OtpVerified defines model for OtpVerified.
+type OtpVerified struct {
+	Acr       string    `json:"acr"`
+	Amr       []string  `json:"amr"`
+	AuthTime  time.Time `json:"authTime"`
+	FactorID  string    `json:"factorId"`
+	SubjectID string    `json:"subjectId"`
+}
+
 // OtpVerify defines model for OtpVerify.
 type OtpVerify struct {
 	Code string `json:"code"`
+}
+
+// OtpVerifyFor defines model for OtpVerifyFor.
+type OtpVerifyFor struct {
+	Code string `json:"code"`
+
+	// Session The sign-in at the service, as the service calls it: its wrong codes are taken for typing errors once it gives a right one.
+	Session *string `json:"session,omitempty"`
+}
+
+// RecoveryCodeUse defines model for RecoveryCodeUse.
+type RecoveryCodeUse struct {
+	Code string `json:"code"`
+}
+
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	Codes     []string  `json:"codes"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// RecoveryCodesLeft defines model for RecoveryCodesLeft.
+type RecoveryCodesLeft struct {
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+
+	// Few Fewer than three are left; make new ones.
+	Few       bool  `json:"few"`
+	Remaining int32 `json:"remaining"`
 }
 
 // TotpConfirm defines model for TotpConfirm.
@@ -338,6 +434,12 @@ type TotpEnrolment struct {
 	Secret string `json:"secret"`
 }
 
+// TotpResync defines model for TotpResync.
+type TotpResync struct {
+	First  string `json:"first"`
+	Second string `json:"second"`
+}
+
 // TwilioStatus Twilio's parameters by name. It may add some at any time.
 type TwilioStatus = struct{}
 
@@ -346,6 +448,9 @@ type ChallengeID = string
 
 // FactorID defines model for FactorId.
 type FactorID = string
+
+// SubjectID defines model for SubjectId.
+type SubjectID = string
 
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
@@ -397,8 +502,23 @@ type EnrolTotpJSONRequestBody = TotpEnrol
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirm
 
+// ResyncTotpJSONRequestBody defines body for ResyncTotp for application/json ContentType.
+type ResyncTotpJSONRequestBody = TotpResync
+
+// UpdateFactorJSONRequestBody defines body for UpdateFactor for application/json ContentType.
+type UpdateFactorJSONRequestBody = FactorUpdate
+
 // ReceiveTwilioStatusFormdataRequestBody defines body for ReceiveTwilioStatus for application/x-www-form-urlencoded ContentType.
 type ReceiveTwilioStatusFormdataRequestBody = TwilioStatus
+
+// UseRecoveryCodeJSONRequestBody defines body for UseRecoveryCode for application/json ContentType.
+type UseRecoveryCodeJSONRequestBody = RecoveryCodeUse
+
+// ResetFactorsJSONRequestBody defines body for ResetFactors for application/json ContentType.
+type ResetFactorsJSONRequestBody = FactorReset
+
+// VerifyOtpForJSONRequestBody defines body for VerifyOtpFor for application/json ContentType.
+type VerifyOtpForJSONRequestBody = OtpVerifyFor
 
 // VerifyOtpJSONRequestBody defines body for VerifyOtp for application/json ContentType.
 type VerifyOtpJSONRequestBody = OtpVerify
@@ -444,9 +564,15 @@ type ServerInterface interface {
 	// GetTotpQrSvg The enrolment's QR code as SVG
 	// (GET /factors/totp/{factorId}/qr.svg)
 	GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID)
+	// ResyncTotp Set an authenticator's clock right with two codes
+	// (POST /factors/totp/{factorId}/resync)
+	ResyncTotp(w http.ResponseWriter, r *http.Request, factorID FactorID)
 	// RevokeFactor Revoke a factor
 	// (DELETE /factors/{factorId})
 	RevokeFactor(w http.ResponseWriter, r *http.Request, factorID FactorID)
+	// UpdateFactor Rename a factor
+	// (PATCH /factors/{factorId})
+	UpdateFactor(w http.ResponseWriter, r *http.Request, factorID FactorID)
 	// GetTwofactorHealth Tell that the process lives
 	// (GET /health)
 	GetTwofactorHealth(w http.ResponseWriter, r *http.Request)
@@ -456,6 +582,21 @@ type ServerInterface interface {
 	// GetTwofactorReadiness Tell whether the service can work
 	// (GET /ready)
 	GetTwofactorReadiness(w http.ResponseWriter, r *http.Request)
+	// GetRecoveryCodes Tell how many recovery codes are left
+	// (GET /recovery-codes)
+	GetRecoveryCodes(w http.ResponseWriter, r *http.Request)
+	// CreateRecoveryCodes Make new recovery codes
+	// (POST /recovery-codes)
+	CreateRecoveryCodes(w http.ResponseWriter, r *http.Request)
+	// UseRecoveryCode Use a recovery code and get a proof
+	// (POST /recovery-codes/use)
+	UseRecoveryCode(w http.ResponseWriter, r *http.Request)
+	// ResetFactors End all factors of a user
+	// (POST /subjects/{subjectId}/reset)
+	ResetFactors(w http.ResponseWriter, r *http.Request, subjectID SubjectID)
+	// VerifyOtpFor Verify a user's code for a service
+	// (POST /subjects/{subjectId}/verify)
+	VerifyOtpFor(w http.ResponseWriter, r *http.Request, subjectID SubjectID)
 	// VerifyOtp Verify a code and get a proof
 	// (POST /verify)
 	VerifyOtp(w http.ResponseWriter, r *http.Request)
@@ -543,9 +684,21 @@ func (_ Unimplemented) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, fact
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ResyncTotp Set an authenticator's clock right with two codes
+// (POST /factors/totp/{factorId}/resync)
+func (_ Unimplemented) ResyncTotp(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // RevokeFactor Revoke a factor
 // (DELETE /factors/{factorId})
 func (_ Unimplemented) RevokeFactor(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateFactor Rename a factor
+// (PATCH /factors/{factorId})
+func (_ Unimplemented) UpdateFactor(w http.ResponseWriter, r *http.Request, factorID FactorID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -564,6 +717,36 @@ func (_ Unimplemented) ReceiveTwilioStatus(w http.ResponseWriter, r *http.Reques
 // GetTwofactorReadiness Tell whether the service can work
 // (GET /ready)
 func (_ Unimplemented) GetTwofactorReadiness(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRecoveryCodes Tell how many recovery codes are left
+// (GET /recovery-codes)
+func (_ Unimplemented) GetRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateRecoveryCodes Make new recovery codes
+// (POST /recovery-codes)
+func (_ Unimplemented) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UseRecoveryCode Use a recovery code and get a proof
+// (POST /recovery-codes/use)
+func (_ Unimplemented) UseRecoveryCode(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ResetFactors End all factors of a user
+// (POST /subjects/{subjectId}/reset)
+func (_ Unimplemented) ResetFactors(w http.ResponseWriter, r *http.Request, subjectID SubjectID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// VerifyOtpFor Verify a user's code for a service
+// (POST /subjects/{subjectId}/verify)
+func (_ Unimplemented) VerifyOtpFor(w http.ResponseWriter, r *http.Request, subjectID SubjectID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -951,6 +1134,32 @@ func (siw *ServerInterfaceWrapper) GetTotpQrSvg(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ResyncTotp operation middleware
+func (siw *ServerInterfaceWrapper) ResyncTotp(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "factorId" -------------
+	var factorID FactorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factorId", chi.URLParam(r, "factorId"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "factorId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResyncTotp(w, r, factorID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RevokeFactor operation middleware
 func (siw *ServerInterfaceWrapper) RevokeFactor(w http.ResponseWriter, r *http.Request) {
 
@@ -968,6 +1177,32 @@ func (siw *ServerInterfaceWrapper) RevokeFactor(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RevokeFactor(w, r, factorID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateFactor operation middleware
+func (siw *ServerInterfaceWrapper) UpdateFactor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "factorId" -------------
+	var factorID FactorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factorId", chi.URLParam(r, "factorId"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "factorId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateFactor(w, r, factorID)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1037,6 +1272,100 @@ func (siw *ServerInterfaceWrapper) GetTwofactorReadiness(w http.ResponseWriter, 
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetTwofactorReadiness(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRecoveryCodes operation middleware
+func (siw *ServerInterfaceWrapper) GetRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRecoveryCodes(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateRecoveryCodes operation middleware
+func (siw *ServerInterfaceWrapper) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateRecoveryCodes(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UseRecoveryCode operation middleware
+func (siw *ServerInterfaceWrapper) UseRecoveryCode(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UseRecoveryCode(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResetFactors operation middleware
+func (siw *ServerInterfaceWrapper) ResetFactors(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subjectId" -------------
+	var subjectID SubjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subjectId", chi.URLParam(r, "subjectId"), &subjectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subjectId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResetFactors(w, r, subjectID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// VerifyOtpFor operation middleware
+func (siw *ServerInterfaceWrapper) VerifyOtpFor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subjectId" -------------
+	var subjectID SubjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subjectId", chi.URLParam(r, "subjectId"), &subjectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subjectId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.VerifyOtpFor(w, r, subjectID)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1189,6 +1518,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Delete(options.BaseURL+"/factors/{factorId}", wrapper.RevokeFactor)
 	})
 	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/factors/{factorId}", wrapper.UpdateFactor)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/factors/totp/{factorId}/qr.png", wrapper.GetTotpQrPng)
 	})
 	r.Group(func(r chi.Router) {
@@ -1226,6 +1558,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/verify", wrapper.VerifyOtp)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/factors/totp/{factorId}/resync", wrapper.ResyncTotp)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/recovery-codes", wrapper.GetRecoveryCodes)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/recovery-codes", wrapper.CreateRecoveryCodes)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/recovery-codes/use", wrapper.UseRecoveryCode)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/subjects/{subjectId}/verify", wrapper.VerifyOtpFor)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/subjects/{subjectId}/reset", wrapper.ResetFactors)
 	})
 
 	return r
@@ -3897,7 +4247,7 @@ type ConfirmTotpResponseObject interface {
 	VisitConfirmTotpResponse(w http.ResponseWriter) error
 }
 
-type ConfirmTotp200JSONResponse Factor
+type ConfirmTotp200JSONResponse ConfirmedFactor
 
 func (response ConfirmTotp200JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
@@ -4743,6 +5093,301 @@ func (response GetTotpQrSvgdefaultApplicationProblemPlusJSONResponse) VisitGetTo
 	return err
 }
 
+type ResyncTotpRequestObject struct {
+	FactorID FactorID `json:"factorId"`
+	Body     *ResyncTotpJSONRequestBody
+}
+
+type ResyncTotpResponseObject interface {
+	VisitResyncTotpResponse(w http.ResponseWriter) error
+}
+
+type ResyncTotp200JSONResponse Factor
+
+func (response ResyncTotp200JSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotp401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ResyncTotp401ApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotp403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResyncTotp403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResyncTotp403ResponseHeaders
+}
+
+func (response ResyncTotp403ApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotp404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResyncTotp404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResyncTotp404ResponseHeaders
+}
+
+func (response ResyncTotp404ApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotp422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResyncTotp422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResyncTotp422ResponseHeaders
+}
+
+func (response ResyncTotp422ApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotp429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResyncTotp429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResyncTotp429ResponseHeaders
+}
+
+func (response ResyncTotp429ApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotp503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResyncTotp503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResyncTotp503ResponseHeaders
+}
+
+func (response ResyncTotp503ApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResyncTotpdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResyncTotpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ResyncTotpdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ResyncTotpdefaultApplicationProblemPlusJSONResponse) VisitResyncTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RevokeFactorRequestObject struct {
 	FactorID FactorID `json:"factorId"`
 }
@@ -4965,6 +5610,301 @@ type RevokeFactordefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeFactordefaultApplicationProblemPlusJSONResponse) VisitRevokeFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactorRequestObject struct {
+	FactorID FactorID `json:"factorId"`
+	Body     *UpdateFactorJSONRequestBody
+}
+
+type UpdateFactorResponseObject interface {
+	VisitUpdateFactorResponse(w http.ResponseWriter) error
+}
+
+type UpdateFactor200JSONResponse Factor
+
+func (response UpdateFactor200JSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactor401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateFactor401ApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactor403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateFactor403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateFactor403ResponseHeaders
+}
+
+func (response UpdateFactor403ApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactor404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateFactor404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateFactor404ResponseHeaders
+}
+
+func (response UpdateFactor404ApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactor422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateFactor422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateFactor422ResponseHeaders
+}
+
+func (response UpdateFactor422ApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactor429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateFactor429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateFactor429ResponseHeaders
+}
+
+func (response UpdateFactor429ApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactor503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateFactor503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UpdateFactor503ResponseHeaders
+}
+
+func (response UpdateFactor503ApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFactordefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UpdateFactordefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    UpdateFactordefaultResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateFactordefaultApplicationProblemPlusJSONResponse) VisitUpdateFactorResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5267,6 +6207,1196 @@ func (response GetTwofactorReadinessdefaultApplicationProblemPlusJSONResponse) V
 	return err
 }
 
+type GetRecoveryCodesRequestObject struct {
+}
+
+type GetRecoveryCodesResponseObject interface {
+	VisitGetRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type GetRecoveryCodes200JSONResponse RecoveryCodesLeft
+
+func (response GetRecoveryCodes200JSONResponse) VisitGetRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitGetRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRecoveryCodes403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetRecoveryCodes403ResponseHeaders
+}
+
+func (response GetRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitGetRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRecoveryCodes429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetRecoveryCodes429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetRecoveryCodes429ResponseHeaders
+}
+
+func (response GetRecoveryCodes429ApplicationProblemPlusJSONResponse) VisitGetRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRecoveryCodesdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetRecoveryCodesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetRecoveryCodesdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetRecoveryCodesdefaultApplicationProblemPlusJSONResponse) VisitGetRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodesRequestObject struct {
+}
+
+type CreateRecoveryCodesResponseObject interface {
+	VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type CreateRecoveryCodes201JSONResponse RecoveryCodes
+
+func (response CreateRecoveryCodes201JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateRecoveryCodes403ResponseHeaders
+}
+
+func (response CreateRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateRecoveryCodes409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateRecoveryCodes409ResponseHeaders
+}
+
+func (response CreateRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateRecoveryCodes429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateRecoveryCodes429ResponseHeaders
+}
+
+func (response CreateRecoveryCodes429ApplicationProblemPlusJSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateRecoveryCodes503ResponseHeaders
+}
+
+func (response CreateRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodesdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateRecoveryCodesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    CreateRecoveryCodesdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response CreateRecoveryCodesdefaultApplicationProblemPlusJSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCodeRequestObject struct {
+	Body *UseRecoveryCodeJSONRequestBody
+}
+
+type UseRecoveryCodeResponseObject interface {
+	VisitUseRecoveryCodeResponse(w http.ResponseWriter) error
+}
+
+type UseRecoveryCode200JSONResponse OtpProof
+
+func (response UseRecoveryCode200JSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCode401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response UseRecoveryCode401ApplicationProblemPlusJSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCode403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UseRecoveryCode403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UseRecoveryCode403ResponseHeaders
+}
+
+func (response UseRecoveryCode403ApplicationProblemPlusJSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCode422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UseRecoveryCode422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UseRecoveryCode422ResponseHeaders
+}
+
+func (response UseRecoveryCode422ApplicationProblemPlusJSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCode429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UseRecoveryCode429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UseRecoveryCode429ResponseHeaders
+}
+
+func (response UseRecoveryCode429ApplicationProblemPlusJSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCode503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UseRecoveryCode503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UseRecoveryCode503ResponseHeaders
+}
+
+func (response UseRecoveryCode503ApplicationProblemPlusJSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UseRecoveryCodedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UseRecoveryCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    UseRecoveryCodedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response UseRecoveryCodedefaultApplicationProblemPlusJSONResponse) VisitUseRecoveryCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactorsRequestObject struct {
+	SubjectID SubjectID `json:"subjectId"`
+	Body      *ResetFactorsJSONRequestBody
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors200JSONResponse FactorsEnded
+
+func (response ResetFactors200JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResetFactors403ResponseHeaders
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResetFactors422ResponseHeaders
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResetFactors429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResetFactors429ResponseHeaders
+}
+
+func (response ResetFactors429ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ResetFactors503ResponseHeaders
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactorsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ResetFactorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ResetFactorsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ResetFactorsdefaultApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpForRequestObject struct {
+	SubjectID SubjectID `json:"subjectId"`
+	Body      *VerifyOtpForJSONRequestBody
+}
+
+type VerifyOtpForResponseObject interface {
+	VisitVerifyOtpForResponse(w http.ResponseWriter) error
+}
+
+type VerifyOtpFor200JSONResponse OtpVerified
+
+func (response VerifyOtpFor200JSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpFor401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyOtpFor401ApplicationProblemPlusJSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpFor403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyOtpFor403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyOtpFor403ResponseHeaders
+}
+
+func (response VerifyOtpFor403ApplicationProblemPlusJSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpFor422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyOtpFor422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyOtpFor422ResponseHeaders
+}
+
+func (response VerifyOtpFor422ApplicationProblemPlusJSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpFor429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyOtpFor429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyOtpFor429ResponseHeaders
+}
+
+func (response VerifyOtpFor429ApplicationProblemPlusJSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpFor503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyOtpFor503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyOtpFor503ResponseHeaders
+}
+
+func (response VerifyOtpFor503ApplicationProblemPlusJSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyOtpFordefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyOtpFordefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    VerifyOtpFordefaultResponseHeaders
+	StatusCode int
+}
+
+func (response VerifyOtpFordefaultApplicationProblemPlusJSONResponse) VisitVerifyOtpForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VerifyOtpRequestObject struct {
 	Body *VerifyOtpJSONRequestBody
 }
@@ -5522,9 +7652,15 @@ type StrictServerInterface interface {
 	// GetTotpQrSvg The enrolment's QR code as SVG
 	// (GET /factors/totp/{factorId}/qr.svg)
 	GetTotpQrSvg(ctx context.Context, request GetTotpQrSvgRequestObject) (GetTotpQrSvgResponseObject, error)
+	// ResyncTotp Set an authenticator's clock right with two codes
+	// (POST /factors/totp/{factorId}/resync)
+	ResyncTotp(ctx context.Context, request ResyncTotpRequestObject) (ResyncTotpResponseObject, error)
 	// RevokeFactor Revoke a factor
 	// (DELETE /factors/{factorId})
 	RevokeFactor(ctx context.Context, request RevokeFactorRequestObject) (RevokeFactorResponseObject, error)
+	// UpdateFactor Rename a factor
+	// (PATCH /factors/{factorId})
+	UpdateFactor(ctx context.Context, request UpdateFactorRequestObject) (UpdateFactorResponseObject, error)
 	// GetTwofactorHealth Tell that the process lives
 	// (GET /health)
 	GetTwofactorHealth(ctx context.Context, request GetTwofactorHealthRequestObject) (GetTwofactorHealthResponseObject, error)
@@ -5534,6 +7670,21 @@ type StrictServerInterface interface {
 	// GetTwofactorReadiness Tell whether the service can work
 	// (GET /ready)
 	GetTwofactorReadiness(ctx context.Context, request GetTwofactorReadinessRequestObject) (GetTwofactorReadinessResponseObject, error)
+	// GetRecoveryCodes Tell how many recovery codes are left
+	// (GET /recovery-codes)
+	GetRecoveryCodes(ctx context.Context, request GetRecoveryCodesRequestObject) (GetRecoveryCodesResponseObject, error)
+	// CreateRecoveryCodes Make new recovery codes
+	// (POST /recovery-codes)
+	CreateRecoveryCodes(ctx context.Context, request CreateRecoveryCodesRequestObject) (CreateRecoveryCodesResponseObject, error)
+	// UseRecoveryCode Use a recovery code and get a proof
+	// (POST /recovery-codes/use)
+	UseRecoveryCode(ctx context.Context, request UseRecoveryCodeRequestObject) (UseRecoveryCodeResponseObject, error)
+	// ResetFactors End all factors of a user
+	// (POST /subjects/{subjectId}/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// VerifyOtpFor Verify a user's code for a service
+	// (POST /subjects/{subjectId}/verify)
+	VerifyOtpFor(ctx context.Context, request VerifyOtpForRequestObject) (VerifyOtpForResponseObject, error)
 	// VerifyOtp Verify a code and get a proof
 	// (POST /verify)
 	VerifyOtp(ctx context.Context, request VerifyOtpRequestObject) (VerifyOtpResponseObject, error)
@@ -5954,6 +8105,39 @@ func (sh *strictHandler) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, fa
 	}
 }
 
+// ResyncTotp operation middleware
+func (sh *strictHandler) ResyncTotp(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+	var request ResyncTotpRequestObject
+
+	request.FactorID = factorID
+
+	var body ResyncTotpJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResyncTotp(ctx, request.(ResyncTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResyncTotp")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResyncTotpResponseObject); ok {
+		if err := validResponse.VisitResyncTotpResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RevokeFactor operation middleware
 func (sh *strictHandler) RevokeFactor(w http.ResponseWriter, r *http.Request, factorID FactorID) {
 	var request RevokeFactorRequestObject
@@ -5973,6 +8157,39 @@ func (sh *strictHandler) RevokeFactor(w http.ResponseWriter, r *http.Request, fa
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RevokeFactorResponseObject); ok {
 		if err := validResponse.VisitRevokeFactorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateFactor operation middleware
+func (sh *strictHandler) UpdateFactor(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+	var request UpdateFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body UpdateFactorJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateFactor(ctx, request.(UpdateFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateFactor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateFactorResponseObject); ok {
+		if err := validResponse.VisitUpdateFactorResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -6058,6 +8275,151 @@ func (sh *strictHandler) GetTwofactorReadiness(w http.ResponseWriter, r *http.Re
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetTwofactorReadinessResponseObject); ok {
 		if err := validResponse.VisitGetTwofactorReadinessResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRecoveryCodes operation middleware
+func (sh *strictHandler) GetRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+	var request GetRecoveryCodesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRecoveryCodes(ctx, request.(GetRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRecoveryCodes")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRecoveryCodesResponseObject); ok {
+		if err := validResponse.VisitGetRecoveryCodesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateRecoveryCodes operation middleware
+func (sh *strictHandler) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+	var request CreateRecoveryCodesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRecoveryCodes(ctx, request.(CreateRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRecoveryCodes")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateRecoveryCodesResponseObject); ok {
+		if err := validResponse.VisitCreateRecoveryCodesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UseRecoveryCode operation middleware
+func (sh *strictHandler) UseRecoveryCode(w http.ResponseWriter, r *http.Request) {
+	var request UseRecoveryCodeRequestObject
+
+	var body UseRecoveryCodeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UseRecoveryCode(ctx, request.(UseRecoveryCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UseRecoveryCode")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UseRecoveryCodeResponseObject); ok {
+		if err := validResponse.VisitUseRecoveryCodeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(w http.ResponseWriter, r *http.Request, subjectID SubjectID) {
+	var request ResetFactorsRequestObject
+
+	request.SubjectID = subjectID
+
+	var body ResetFactorsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx, request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		if err := validResponse.VisitResetFactorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// VerifyOtpFor operation middleware
+func (sh *strictHandler) VerifyOtpFor(w http.ResponseWriter, r *http.Request, subjectID SubjectID) {
+	var request VerifyOtpForRequestObject
+
+	request.SubjectID = subjectID
+
+	var body VerifyOtpForJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyOtpFor(ctx, request.(VerifyOtpForRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyOtpFor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(VerifyOtpForResponseObject); ok {
+		if err := validResponse.VisitVerifyOtpForResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

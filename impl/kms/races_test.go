@@ -3,8 +3,10 @@ package kms_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -192,23 +194,25 @@ func races(t *testing.T, f func(t *testing.T, r *racer)) {
 // Whatever is made beside the end of its owner ends with it: after the user was enabled again, nothing of before works.
 func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 	races(t, func(t *testing.T, r *racer) {
-		survivors, made := 0, 0
-		for name, mint := range mints {
-			for range raceRounds(t) {
-				r.round()
-				got := r.race(mint, func() { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) })
-				r.a.change(r.user.ID, `{"status":"active"}`, r.raised)
-				made += len(got)
-				for _, m := range got {
-					if m.works() {
-						survivors++
-						t.Errorf("%s: what was made beside the end works", name)
+		for _, name := range slices.Sorted(maps.Keys(mints)) {
+			t.Run(name, func(t *testing.T) {
+				rounds, survivors, made := 0, 0, 0
+				defer func() { t.Logf("%d rounds, %d made beside an end, %d survived", rounds, made, survivors) }() // also of a run that fails
+				for ; rounds < raceRounds(t); rounds++ {
+					r.round()
+					got := r.race(mints[name], func() { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) })
+					r.a.change(r.user.ID, `{"status":"active"}`, r.raised)
+					made += len(got)
+					for _, m := range got {
+						if m.works() {
+							survivors++
+							t.Errorf("what was made beside the end works")
+						}
 					}
+					r.refreshAdmin()
 				}
-				r.refreshAdmin()
-			}
+			})
 		}
-		t.Logf("%d made beside an end, %d survived", made, survivors)
 	})
 }
 

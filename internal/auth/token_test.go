@@ -386,7 +386,7 @@ func TestVerifyProof_acceptsOnlyAWholeFreshProof(t *testing.T) {
 		"not a token":        "x.y.z",
 	} {
 		_, err := VerifyProof(t.Context(), token, w.lookups, w.clock)
-		require.ErrorIs(t, err, problem.InvalidProof, name)
+		require.ErrorIs(t, err, ErrInvalidProof, name)
 	}
 }
 

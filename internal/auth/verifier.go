@@ -193,8 +193,11 @@ const (
 	ProofLife     = time.Minute
 )
 
+// ErrInvalidProof is of a second-factor proof that does not hold.
+var ErrInvalidProof = errors.New("the second-factor proof does not hold")
+
 // VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti
-// and compare sub, sid and azp with the session. A proof that does not hold is invalid_proof.
+// and compare sub, sid and azp with the session. A proof that does not hold is ErrInvalidProof.
 func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
 	h, err := decodeHeader(proof, TypeProof)
 	if err != nil {
@@ -247,5 +250,5 @@ func refusedToken(sentence, why string) error {
 }
 
 func invalidProof(why error) error {
-	return problem.New(problem.InvalidProof, "The second-factor proof does not hold.").Wrap(why)
+	return fmt.Errorf("%w: %w", ErrInvalidProof, why)
 }

@@ -47,6 +47,7 @@ type Source struct {
 	mu      sync.Mutex
 	held    held
 	refused bool                // the kms answered invalid_client for held
+	again   time.Time           // when a refused key is tried again
 	tokens  map[string]accessed // by audience
 	skew    time.Duration       // the kms's clock minus ours when it last answered
 }
@@ -116,8 +117,10 @@ func (s *Source) step(ctx context.Context) error {
 	_, asked := s.tokens[kmsAudience]
 	s.mu.Unlock()
 	switch {
-	case h.Key == "" || refused:
+	case h.Key == "", refused && s.tokenLies():
 		return s.enrolFromFile(ctx)
+	case refused:
+		return s.retryRefused(ctx, h)
 	case !asked:
 		// Learn at once whether the key still holds, and tell the kms that it arrived.
 		_, err := s.Token(ctx, kmsAudience)
@@ -127,6 +130,37 @@ func (s *Source) step(ctx context.Context) error {
 	case h.rotationDue(s.Clock.Now()):
 		return s.rotate(ctx)
 	}
+	return nil
+}
+
+// retryInterval is between two times that a refused key is tried.
+const retryInterval = 5 * time.Second
+
+// retryRefused asks whether the kms accepts a key that it has refused. It may: its clock was ahead, or its database was put back. It gives no enrolment
+// token to a service whose key it takes for good.
+func (s *Source) retryRefused(ctx context.Context, h held) error {
+	s.mu.Lock()
+	early := time.Now().Before(s.again)
+	if !early {
+		s.again = time.Now().Add(retryInterval)
+	}
+	s.mu.Unlock()
+	if early {
+		return nil
+	}
+	_, err := s.fetch(ctx, h, kmsAudience)
+	if errors.Is(err, ErrNotEnrolled) {
+		return nil // as before
+	}
+	if err != nil {
+		return fmt.Errorf("try a refused key again: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.KeyID == h.KeyID {
+		s.refused = false
+	}
+	s.Log.InfoContext(ctx, "the kms accepts the service's key again", "keyId", h.KeyID)
 	return nil
 }
 
@@ -190,14 +224,16 @@ func (s *Source) keep(h held) error {
 	return nil
 }
 
-// refuse notes that the kms does not accept the key, unless another one is used by now.
-func (s *Source) refuse(keyID string) {
+// refuse notes that the kms does not accept the key, unless another one is used by now. It reports whether that is news.
+func (s *Source) refuse(keyID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held.KeyID == keyID {
-		s.refused = true
-		clear(s.tokens)
+	if s.held.KeyID != keyID || s.refused {
+		return false
 	}
+	s.refused, s.again = true, time.Now().Add(retryInterval)
+	clear(s.tokens)
+	return true
 }
 
 // quiet is the pause from which on a kms that does not answer is worth a warning: after 7 seconds.

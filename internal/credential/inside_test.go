@@ -39,6 +39,41 @@ func TestStep_triesARefusedEnrolmentTokenOnce(t *testing.T) {
 	require.EqualValues(t, 3, asked.Load(), "a kms that is away has refused nothing")
 }
 
+// A kms whose clock was ahead took a key for expired. When it accepts the key again it lays no enrolment token, so the service must find out by itself.
+func TestStep_takesARefusedKeyAgain(t *testing.T) {
+	var asked atomic.Int64
+	var accepts atomic.Bool
+	kms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		if !accepts.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"error":"invalid_client"}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"access_token":"t","expires_in":900}`))
+	}))
+	defer kms.Close()
+	dir := t.TempDir()
+	s, err := Open(Config{Word: "search", Dir: dir, EnrolTokenFile: filepath.Join(dir, "token"), KMSURL: kms.URL})
+	require.NoError(t, err)
+	s.held = held{Key: "fk_live_x", KeyID: "key_1", CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
+	_, err = s.Token(t.Context(), kmsAudience)
+	require.ErrorIs(t, err, ErrNotEnrolled)
+	require.NoError(t, s.step(t.Context()))
+	require.EqualValues(t, 1, asked.Load(), "not at once")
+	s.again = time.Time{}
+	require.NoError(t, s.step(t.Context()))
+	require.EqualValues(t, 2, asked.Load())
+	require.ErrorIs(t, s.Ready(), ErrNotEnrolled)
+	accepts.Store(true)
+	s.again = time.Time{}
+	require.NoError(t, s.step(t.Context()))
+	require.NoError(t, s.Ready())
+	token, err := s.Token(t.Context(), kmsAudience)
+	require.NoError(t, err)
+	require.Equal(t, "t", token)
+}
+
 func TestBackoff_growsAndForgets(t *testing.T) {
 	now := time.Now()
 	b := backoff{clock: func() time.Time { return now }}

@@ -79,8 +79,9 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 	}, &answer)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Code == "invalid_client" {
-		s.refuse(h.KeyID)
-		s.Log.ErrorContext(ctx, "the kms does not accept the service's key any more; waiting for an enrolment token", "keyId", h.KeyID)
+		if s.refuse(h.KeyID) {
+			s.Log.ErrorContext(ctx, "the kms does not accept the service's key any more; waiting for an enrolment token", "keyId", h.KeyID)
+		}
 		return "", fmt.Errorf("%w: %w", ErrNotEnrolled, err)
 	}
 	if err != nil {

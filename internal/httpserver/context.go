@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 type exchangeKey struct{}
@@ -73,7 +73,7 @@ func (c *exchangeContext) Value(key any) any {
 	switch key.(type) {
 	case exchangeKey:
 		return c.x
-	case problem.RequestIDKey:
+	case requestid.Key:
 		return &c.x.requestID[0]
 	case auth.PrincipalKey:
 		if c.x.Principal != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // Exchange is what a door knows of one request and its answer. Observe makes it, the stations fill it, and the access log and the
@@ -190,4 +190,4 @@ func (x *Exchange) Forward(to http.Handler) {
 func OperationFrom(ctx context.Context) *contract.Operation { return exchangeOf(ctx).Operation }
 
 // RequestID returns the id of the request, as it stands in its log line and in its problem.
-func RequestID(ctx context.Context) string { return problem.RequestID(ctx) }
+func RequestID(ctx context.Context) string { return requestid.From(ctx) }

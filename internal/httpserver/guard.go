@@ -156,13 +156,18 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	if op.Public {
 		patience = min(patience, publicReadTime)
 	}
-	_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
+	waits := !arrived(r)
+	if waits {
+		_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
+	}
 	body, err := readAll(w, r, limit)
 	if err != nil {
 		hangUp(w)
 		return nil, unread(r, err)
 	}
-	_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
+	if waits {
+		_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
+	}
 	fresh := &heldBody{}
 	fresh.Reset(body)
 	r.Body, r.ContentLength = fresh, int64(len(body))
@@ -172,6 +177,13 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 		return nil, nil
 	}
 	return body, nil
+}
+
+// arrived reports whether a request's whole body has come already, as most small ones do with their head: then nothing is waited for, and a deadline,
+// which has its cost, is not needed.
+func arrived(r *http.Request) bool {
+	line, ok := r.Context().Value(lineKey{}).(*oneLine)
+	return ok && line.conn.state == atStart // nobody reads from the connection until the body was read to its end
 }
 
 // unread says why a body could not be read.
@@ -265,7 +277,7 @@ func (p peer) scheme(r *http.Request) string {
 	if said := r.Header.Values("X-Forwarded-Proto"); p.proxy && len(said) == 1 && (said[0] == "http" || said[0] == "https") {
 		return said[0]
 	}
-	if line, _ := r.Context().Value(lineKey{}).(*oneLine); line != nil && line.secured || r.TLS != nil {
+	if line, _ := r.Context().Value(lineKey{}).(*oneLine); line != nil && line.conn.secured || r.TLS != nil {
 		return "https"
 	}
 	return "http"

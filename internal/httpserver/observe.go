@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
@@ -85,7 +86,7 @@ func (o *observer) account(l *line) {
 // refuseConnection answers a request that did not get as far as net/http, and ends its connection.
 func (o *observer) refuseConnection(c *strictConn, e *problem.Error) {
 	requestID := id.New("req")
-	ctx := problem.WithRequestID(context.Background(), requestID)
+	ctx := requestid.With(context.Background(), requestID)
 	answer := &response{status: e.Status(), problem: e, bytes: c.lastAnswer(e, requestID)}
 	x := &Exchange{ClientIP: addressIP(c.RemoteAddr().String()), RefusedBy: ByConnection}
 	o.account(&line{x: x, ctx: ctx, answer: answer})

@@ -40,14 +40,14 @@ type lineKey struct{}
 
 // oneLine is what the requests of an HTTP/1 connection, which come one after the other, know of it.
 type oneLine struct {
-	secured bool // net/http sees only the strictConn, and not whether that is TLS
+	conn    *strictConn // net/http sees only this, and not whether it is TLS
 	parting parting
 }
 
 // connContext tells the requests of a connection of it.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if strict, ok := c.(*strictConn); ok {
-		return context.WithValue(ctx, lineKey{}, &oneLine{secured: strict.secured})
+		return context.WithValue(ctx, lineKey{}, &oneLine{conn: strict})
 	}
 	return ctx
 }

@@ -8,10 +8,12 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
-
-	"github.com/fountainai/fountain/internal/problem"
 )
+
+// ErrInvalid is of a cursor that was not made by this list. To the outside it is problem.BadCursor.
+var ErrInvalid = errors.New("not a cursor of this list")
 
 const (
 	version   = 'c' // first byte of every cursor, so that the format can change
@@ -35,26 +37,26 @@ func Encode(list string, keys ...any) string {
 }
 
 // Decode reads the sort keys of a cursor into pointers, one for each key Encode was given. A cursor that is not ours, or comes
-// from another list, is the problem invalid_cursor, and into is not to be used.
+// from another list, is ErrInvalid, and into is not to be used.
 func Decode(list, cursor string, into ...any) error {
 	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // the decoder skips line ends
-		return invalid()
+		return ErrInvalid
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(raw) < 1+tagSize || raw[0] != version {
-		return invalid()
+		return ErrInvalid
 	}
 	payload := raw[1+tagSize:]
 	if subtle.ConstantTimeCompare(raw[1:1+tagSize], tag(list, payload)) != 1 {
-		return invalid()
+		return ErrInvalid
 	}
 	var keys []json.RawMessage
 	if err := json.Unmarshal(payload, &keys); err != nil || len(keys) != len(into) {
-		return invalid()
+		return ErrInvalid
 	}
 	for i, key := range keys {
 		if bytes.Equal(key, []byte("null")) || json.Unmarshal(key, into[i]) != nil {
-			return invalid()
+			return ErrInvalid
 		}
 	}
 	return nil
@@ -74,9 +76,4 @@ func tag(list string, payload []byte) []byte {
 	h.Write([]byte("fountain cursor\x00" + list + "\x00"))
 	h.Write(payload)
 	return h.Sum(nil)[:tagSize]
-}
-
-func invalid() error {
-	return problem.New(problem.InvalidCursor, "The cursor was not made by this list; start again without one.").
-		WithField("query", "cursor", "cursor", "is not a cursor of this list")
 }

@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fountainai/fountain/internal/page"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 func TestDecode_returnsWhatEncodeWasGiven(t *testing.T) {
@@ -37,10 +36,10 @@ func TestDecode_refusesEveryAlteredCursor(t *testing.T) {
 	for i := range cursor {
 		for _, c := range alphabet {
 			if altered := cursor[:i] + string(c) + cursor[i+1:]; altered != cursor {
-				require.ErrorIs(t, decode("users", altered), problem.InvalidCursor)
+				require.ErrorIs(t, decode("users", altered), page.ErrInvalid)
 			}
 		}
-		require.ErrorIs(t, decode("users", cursor[:i]), problem.InvalidCursor)
+		require.ErrorIs(t, decode("users", cursor[:i]), page.ErrInvalid)
 	}
 }
 
@@ -59,7 +58,7 @@ func TestDecode_refusesForeignCursors(t *testing.T) {
 		"too long":       strings.Repeat("A", 1<<20),
 		"random":         base64.RawURLEncoding.EncodeToString([]byte("c123456[1,\"a\"]")),
 	} {
-		require.ErrorIs(t, decode("users", cursor), problem.InvalidCursor, name)
+		require.ErrorIs(t, decode("users", cursor), page.ErrInvalid, name)
 	}
 	require.NoError(t, decode("users", good))
 }

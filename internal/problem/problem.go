@@ -46,6 +46,12 @@ func New(code Code, detail string) *Error {
 	return &Error{Code: code, Detail: detail}
 }
 
+// BadCursor is of a list's cursor that was not made by this list (page.ErrInvalid).
+func BadCursor() *Error {
+	return New(InvalidCursor, "The cursor was not made by this list; start again without one.").
+		WithField("query", "cursor", "cursor", "is not a cursor of this list")
+}
+
 const internalDetail = "The service failed. The request id finds the cause in its log."
 
 // Error returns code, detail and cause for logs. It is never sent.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 const pages = "../../docs/problems"
@@ -101,7 +103,7 @@ func write(t *testing.T, ctx context.Context, method string, err error) *httptes
 }
 
 func TestWrite_sendsOneProblemDocument(t *testing.T) {
-	ctx := WithRequestID(t.Context(), "req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P")
+	ctx := requestid.With(t.Context(), "req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P")
 	w := write(t, ctx, http.MethodGet, New(InsufficientUserAuthentication, "A second factor is needed.").
 		WithAuthentication([]string{"aal2"}, 5*time.Minute).WithHeader("WWW-Authenticate", "Bearer x").Wrap(errors.New("secret cause")))
 	require.Equal(t, 401, w.Code)

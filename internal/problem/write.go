@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // MediaType is the content type of every problem.
@@ -29,23 +30,7 @@ type Document struct {
 // Recorder is implemented by a ResponseWriter that wants to know the error behind an answer, for its access log.
 type Recorder interface{ RecordProblem(*Error) }
 
-// RequestIDKey is under which a context keeps the request's id, as a *string.
-type RequestIDKey struct{}
-
 type oauthKey struct{}
-
-// WithRequestID keeps the request's id, "req_" and a ULID, where Write finds it.
-func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, RequestIDKey{}, &id)
-}
-
-// RequestID returns the request's id, or "" outside a request.
-func RequestID(ctx context.Context) string {
-	if id, _ := ctx.Value(RequestIDKey{}).(*string); id != nil {
-		return *id
-	}
-	return ""
-}
 
 // WithOAuthErrors marks a request whose 400 and 401 answers have the form of RFC 6749 section 5.2.
 func WithOAuthErrors(ctx context.Context) context.Context {
@@ -82,7 +67,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 		contentType = "application/json"
 		status, body = oauthAnswer(e)
 	} else {
-		body = Encode(e, RequestID(r.Context()))
+		body = Encode(e, requestid.From(r.Context()))
 	}
 	h.Set("Content-Type", contentType)
 	w.WriteHeader(status)

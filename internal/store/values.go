@@ -9,6 +9,7 @@ type Column string
 const (
 	Text   Column = "?"
 	Bigint Column = "CAST(? AS BIGINT)"
+	Blob   Column = "?"
 )
 
 // Values is the VALUES list of n rows with placeholders; n is 1 at least.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"regexp"
 	"strings"
 	"sync"
@@ -31,8 +32,19 @@ var secretText = regexp.MustCompile(`fk_[a-z]+_[0-9A-Za-z_]{20,}|\b[re]t_[0-9A-Z
 // NewLogger returns a JSON logger that writes records of at least level to w, replaces the value of every attribute whose key
 // names a secret, and what looks like one anywhere else.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
-	w = &lockedWriter{w: w}
-	return slog.New(&plainHandler{any: slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}), w: w})
+	return newLogger(&batch{w: w}, level)
+}
+
+// NewBatchedLogger returns a logger like NewLogger's that writes up to 64 KiB of lines with one call of w, none of them more than 100 ms later
+// than it was logged. A line of level warn or above is written at once, and what waits before it. The program calls end when it ends: it writes what
+// waits, and whatever is logged later is written at once. A process that is killed loses the lines of its last 100 ms.
+func NewBatchedLogger(w io.Writer, level slog.Leveler) (log *slog.Logger, end func()) {
+	b := &batch{w: w, batches: true, text: make([]byte, 0, maxBatch)}
+	return newLogger(b, level), b.end
+}
+
+func newLogger(b *batch, level slog.Leveler) *slog.Logger {
+	return slog.New(&plainHandler{any: slog.NewJSONHandler(b, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}), w: b})
 }
 
 func redact(_ []string, a slog.Attr) slog.Attr {
@@ -60,22 +72,35 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 // maxKeys bounds the keys whose answer is remembered; a program has a few dozen.
 const maxKeys = 1000
 
-var (
-	knownKeys  sync.Map // string -> bool, what Secret says
-	knownCount atomic.Int64
-)
+// known is what Secret says of the keys that were met. Each new one makes a new map, so that reading takes no lock.
+var known struct {
+	mu   sync.Mutex
+	keys atomic.Pointer[map[string]bool]
+}
 
 // secretKey is Secret, which looks at each key once.
 func secretKey(key string) bool {
-	if known, ok := knownKeys.Load(key); ok {
-		return known.(bool)
-	}
-	secret := Secret(key)
-	if knownCount.Load() < maxKeys {
-		if _, there := knownKeys.LoadOrStore(key, secret); !there {
-			knownCount.Add(1)
+	if keys := known.keys.Load(); keys != nil {
+		if secret, met := (*keys)[key]; met {
+			return secret
 		}
 	}
+	return meet(key)
+}
+
+func meet(key string) bool {
+	secret := Secret(key)
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	next := map[string]bool{}
+	if keys := known.keys.Load(); keys != nil {
+		if len(*keys) >= maxKeys {
+			return secret
+		}
+		next = maps.Clone(*keys)
+	}
+	next[strings.Clone(key)] = secret
+	known.keys.Store(&next)
 	return secret
 }
 

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"math"
 	"strconv"
@@ -14,21 +13,9 @@ import (
 // about half of its time. All other records go to that handler.
 type plainHandler struct {
 	any  slog.Handler // writes every record, to the same writer
-	w    io.Writer
+	w    *batch
 	with []byte // what With has added, as it stands in a line
 	odd  bool   // With has added what is not plain, or there is a group: every record goes to any
-}
-
-// lockedWriter has the two handlers write one line after the other.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 // Enabled implements slog.Handler.
@@ -72,6 +59,9 @@ func (h *plainHandler) Handle(ctx context.Context, r slog.Record) error {
 		*buffer = text
 	}
 	texts.Put(buffer)
+	if r.Level >= slog.LevelWarn {
+		h.w.flush()
+	}
 	return err
 }
 
@@ -112,12 +102,18 @@ func appendPlain(to []byte, a slog.Attr) ([]byte, bool) {
 	return to, false
 }
 
-// plainText reports whether a text stands in JSON as it is, and has nothing of a secret in it.
+// plainText reports whether a text stands in JSON as it is, and has nothing of a secret in it: what suspicious finds is seen by its last byte, in the
+// same pass.
 func plainText(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+		switch c := s[i]; {
+		case c < ' ' || c > '~' || c == '"' || c == '\\':
 			return false
+		case c == '_' || c == 'J' || c == '/':
+			if suspicious(s[max(0, i-2) : i+1]) {
+				return false
+			}
 		}
 	}
-	return !suspicious(s)
+	return true
 }

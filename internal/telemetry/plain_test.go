@@ -98,3 +98,18 @@ func TestLogger_isASlogHandler(t *testing.T) {
 		return line
 	})
 }
+
+// The one pass of plainText finds all that suspicious finds.
+func TestPlainText_isNeverSuspicious(t *testing.T) {
+	parts := []string{"f", "k", "_", "t", "e", "y", "J", ":", "/", "a", ""}
+	for _, a := range parts {
+		for _, b := range parts {
+			for _, c := range parts {
+				for _, d := range parts {
+					text := a + b + c + d
+					require.Equal(t, !suspicious(text), plainText(text), text)
+				}
+			}
+		}
+	}
+}

@@ -27,6 +27,12 @@ type household struct {
 // newHousehold starts all, and makes the first administrator, whose client repeats no request either. Services drain for longer than the gateway takes to see that.
 func newHousehold(t *testing.T) *household {
 	t.Helper()
+	return newHouseholdWith(t, func(string) []string { return nil })
+}
+
+// newHouseholdWith does that with further settings of each service.
+func newHouseholdWith(t *testing.T, further func(word string) []string) *household {
+	t.Helper()
 	h := &household{t: t, parts: map[string]*replica{}}
 	addresses := map[string]string{}
 	for _, word := range []string{"kms", "twofactor", "search", "sequence", "gateway"} {
@@ -40,7 +46,7 @@ func newHousehold(t *testing.T) *household {
 		h.parts[word] = serve(t, word, addresses["kms"], h.gateway, "", append([]string{
 			"ADDR=" + at.Host, "DRAIN_DELAY=2500ms", "TRUSTED_PROXIES=127.0.0.0/8", "DATA_DIR=" + filepath.Join(data, word),
 			"ENROL_TOKEN_FILE=" + filepath.Join(data, "kms", "enrol", word, "token"),
-		}, settings...)...)
+		}, append(settings, further(word)...)...)...)
 	}
 	start("kms")
 	start("twofactor")

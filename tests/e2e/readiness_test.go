@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,12 +16,8 @@ import (
 
 // readiness asks a service whether it is ready.
 func readiness(t *testing.T, f *harness.Family, word string) (status int, detail string) {
-	answer, err := http.Get(f.Info.Services[word] + "/" + word + "/v1/ready")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	var problem struct{ Detail string }
-	require.NoError(t, json.NewDecoder(answer.Body).Decode(&problem))
-	return answer.StatusCode, problem.Detail
+	t.Helper()
+	return harness.Readiness(t, f.Info.Services[word], word)
 }
 
 // TestReadiness_saysThatAFileIsGoneOrBroken harms the file of each service in turn, and finds that this one alone says so, in words of what

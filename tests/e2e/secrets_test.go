@@ -60,8 +60,7 @@ func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 	require.NoError(t, err)
 	seed = enrolment.Secret
 	secrets["TOTP seed"] = seed
-	before, err := totp.GenerateCode(seed, time.Now().Add(-30*time.Second))
-	require.NoError(t, err)
+	before := harness.StepBefore(t, seed)
 	secrets["confirming code"] = before
 	_, err = c.Twofactor.ConfirmTotp(ctx, enrolment.FactorID, twofactor.TotpConfirm{Code: before})
 	require.NoError(t, err)

@@ -135,7 +135,7 @@ func (t *teller) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if factor.Status != twofactor.FactorStatusActive {
+	if factor.Status != twofactor.ConfirmedFactorStatusActive {
 		return failed("the factor is %s", factor.Status)
 	}
 	t.call("POST .../confirm", "200 active")
@@ -145,7 +145,7 @@ func (t *teller) enrol(ctx context.Context) error {
 
 // confirm uses the code of the half minute before, which is accepted too, so that this half minute's is left for the reorder:
 // each code works once, and never after a later one.
-func (t *teller) confirm(ctx context.Context, phone *authenticator) (*twofactor.Factor, error) {
+func (t *teller) confirm(ctx context.Context, phone *authenticator) (*twofactor.ConfirmedFactor, error) {
 	for attempt := 1; ; attempt++ {
 		code, err := phone.code(t.Now().Add(-phone.period))
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // maxAnswer is the most that is read of an answer of the kms, in bytes.
@@ -48,7 +49,7 @@ func (t *tokens) issue(ctx context.Context, what trade) (outcome, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("X-Request-Id", problem.RequestID(ctx))
+	req.Header.Set("X-Request-Id", requestid.From(ctx))
 	res, err := t.client.Do(req)
 	if err != nil {
 		return outcome{}, unavailable(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // judge holds the answers of services against their contracts.
@@ -88,7 +89,7 @@ func (j *judge) found(x *httpserver.Exchange, status int, err error) error {
 		j.violations.WithLabelValues(operation, j.places.label(operation, field.Pointer), field.Keyword).Inc()
 	}
 	first := fields[0]
-	j.log.ErrorContext(ctx, "answer violates the contract", "requestId", problem.RequestID(ctx), "operationId", operation, "status", status,
+	j.log.ErrorContext(ctx, "answer violates the contract", "requestId", requestid.From(ctx), "operationId", operation, "status", status,
 		"in", first.In, "pointer", first.Pointer, "keyword", first.Keyword, "message", first.Message, "violations", len(fields))
 	return problem.New(problem.BadUpstream, "The service's answer does not fit the contract.").
 		Wrap(fmt.Errorf("%s %s violates %s", first.In, first.Pointer, first.Keyword))

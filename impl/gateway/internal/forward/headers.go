@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // everyService gets these request headers as the client sent them. Beside these it gets the header parameters that its contract declares, the
@@ -70,7 +70,7 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 		upstream.Field{Name: "X-Forwarded-For", Value: x.Client()},
 		upstream.Field{Name: "X-Forwarded-Host", Value: x.Request.Host},
 		upstream.Field{Name: "X-Forwarded-Proto", Value: x.Scheme},
-		upstream.Field{Name: "X-Request-Id", Value: problem.RequestID(x.Request.Context())},
+		upstream.Field{Name: "X-Request-Id", Value: requestid.From(x.Request.Context())},
 	), upstream.FieldsOf(traced)...)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // maxAnswer is the most that is read of an answer of twofactor or the kms, in bytes.
@@ -73,8 +74,11 @@ func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 		return nil
 	}
 	ctx := x.Request.Context()
+	if x.Principal.SessionID == "" {
+		return refused(x.Operation, noSession, errors.New("the token belongs to no session"))
+	}
 	if !wellFormed(x.Code) {
-		return refused(x.Operation, errors.New("the code is not 6 or 8 digits"))
+		return refused(x.Operation, wrongCode, errors.New("the code is not 6 or 8 digits"))
 	}
 	proof, err := s.proof(ctx, x)
 	if err != nil {
@@ -124,7 +128,7 @@ func (s *Redeemer) raise(ctx context.Context, x *httpserver.Exchange, proof stri
 func bearer(x *httpserver.Exchange) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+x.Principal.Token)
-		r.Header.Set("X-Request-Id", problem.RequestID(ctx))
+		r.Header.Set("X-Request-Id", requestid.From(ctx))
 		return nil
 	}
 }
@@ -163,14 +167,20 @@ func decode(res *http.Response, err error, op *contract.Operation, value any) er
 	case res.StatusCode >= http.StatusInternalServerError:
 		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(cause)
 	default:
-		return refused(op, cause)
+		return refused(op, wrongCode, cause)
 	}
 }
 
+// What a caller whose code was not redeemed is told.
+const (
+	wrongCode = "The code in X-OTP was not accepted."
+	noSession = "The token was got with an API key, which no code can raise: sign in with user name and password. The code in X-OTP was not used."
+)
+
 // refused is the challenge again, with a sentence that says that the code was seen.
-func refused(op *contract.Operation, cause error) error {
+func refused(op *contract.Operation, detail string, cause error) error {
 	e := problem.From(auth.Challenge(op.Policy.StepUp)).Wrap(cause)
-	e.Detail = "The code in X-OTP was not accepted."
+	e.Detail = detail
 	return e
 }
 

@@ -1,6 +1,7 @@
 package stepup
 
 import (
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Whether a code is redeemed: only a user's, only where the contract takes one, and where it asks for nothing only when the domain may.
@@ -44,4 +46,12 @@ func TestAsk_redeemsAUsersCodeWhereTheContractTakesOne(t *testing.T) {
 		require.Equal(t, c.refused, err != nil, "%s: %v", c.name, err)
 		require.Equal(t, c.redeem, x.Redeem, c.name)
 	}
+}
+
+// An API key's token is told that no code raises it, before the code is sent anywhere: the Redeemer here has no services to send it to.
+func TestRedeem_tellsAnAPIKeyThatNoCodeRaisesIt(t *testing.T) {
+	op := &contract.Operation{ID: "x", Word: "sample", Policy: contract.Policy{StepUp: &contract.StepUp{ACR: "aal2", MaxAge: time.Minute, For: []string{"user"}}}}
+	err := (&Redeemer{}).Redeem(&httpserver.Exchange{Operation: op, Code: "123456", Redeem: true, Principal: &auth.Principal{Kind: auth.KindUser}, Request: httptest.NewRequest("POST", "/", nil)})
+	require.ErrorIs(t, err, problem.InsufficientUserAuthentication)
+	require.Contains(t, problem.From(err).Detail, "API key")
 }

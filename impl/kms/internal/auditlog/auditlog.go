@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
-	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -46,6 +46,6 @@ func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) (err error) {
 	}
 	return audit.Append(ctx, tx, audit.Event{
 		At: l.Clock.Now(), Action: e.Action, Actor: e.Actor, ActorKind: e.Kind, Target: e.Target, Outcome: e.Outcome,
-		RequestID: problem.RequestID(ctx), Detail: e.Detail,
+		RequestID: requestid.From(ctx), Detail: e.Detail,
 	})
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -45,8 +47,14 @@ var codes = map[domain.Kind]problem.Code{
 	domain.WeakPassword:          problem.WeakPassword,
 }
 
-// refuse turns a refusal of the domain into a problem. Other errors, problems among them, pass unchanged.
+// refuse turns a refusal of the domain, and of what it shares with other services, into a problem. Other errors, problems among them, pass unchanged.
 func refuse(err error) error {
+	switch {
+	case errors.Is(err, page.ErrInvalid):
+		return problem.BadCursor().Wrap(err)
+	case errors.Is(err, auth.ErrInvalidProof):
+		return problem.New(problem.InvalidProof, "The second-factor proof does not hold.").Wrap(err)
+	}
 	var refusal *domain.Refusal
 	if !errors.As(err, &refusal) {
 		return err

@@ -15,7 +15,6 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/id"
-	"github.com/fountainai/fountain/internal/problem"
 )
 
 // prover is the house with a key that signs second-factor proofs, as twofactor does.
@@ -121,12 +120,12 @@ func TestStepUp_refusesProofsThatAreNotTheCallersOwnAndFresh(t *testing.T) {
 		"another session's":    {func(p *prover, c *auth.ProofClaims) { c.SessionID = p.Caller(p.ada.ID).SessionID }, domain.InvalidProof},
 		"another client's":     {func(_ *prover, c *auth.ProofClaims) { c.AuthorizedParty = "another" }, domain.InvalidProof},
 		"of an unknown level":  {func(_ *prover, c *auth.ProofClaims) { c.ACR = "aal9" }, domain.InvalidProof},
-		"expired":              {func(p *prover, _ *auth.ProofClaims) { p.Clock.Advance(auth.ProofLife + auth.Leeway) }, problem.InvalidProof},
-		"alive for too long":   {func(_ *prover, c *auth.ProofClaims) { c.ExpiresAt.Time = c.ExpiresAt.Add(time.Second) }, problem.InvalidProof},
-		"for another audience": {func(_ *prover, c *auth.ProofClaims) { c.Audience = jwt.ClaimStrings{"sequence"} }, problem.InvalidProof},
+		"expired":              {func(p *prover, _ *auth.ProofClaims) { p.Clock.Advance(auth.ProofLife + auth.Leeway) }, auth.ErrInvalidProof},
+		"alive for too long":   {func(_ *prover, c *auth.ProofClaims) { c.ExpiresAt.Time = c.ExpiresAt.Add(time.Second) }, auth.ErrInvalidProof},
+		"for another audience": {func(_ *prover, c *auth.ProofClaims) { c.Audience = jwt.ClaimStrings{"sequence"} }, auth.ErrInvalidProof},
 		"of somebody else's key": {func(p *prover, _ *auth.ProofClaims) {
 			p.private = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-		}, problem.InvalidProof},
+		}, auth.ErrInvalidProof},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProver(t)

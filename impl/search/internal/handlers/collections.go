@@ -81,7 +81,7 @@ func (h *Handlers) ListCollections(ctx context.Context, r searchapi.ListCollecti
 	after := ""
 	if r.Params.Cursor != nil {
 		if err := page.Decode("collections", *r.Params.Cursor, &after); err != nil {
-			return nil, err
+			return nil, problem.BadCursor().Wrap(err)
 		}
 	}
 	all, err := core.Engine.Collections(ctx)

@@ -8,6 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 const (
@@ -69,7 +70,7 @@ func (s *Server) ListElements(ctx context.Context, r sequenceapi.ListElementsReq
 func position(list string, cursor *string, limit *int32) (after int64, size int, err error) {
 	if cursor != nil {
 		if err := page.Decode(list, *cursor, &after); err != nil {
-			return 0, 0, err
+			return 0, 0, problem.BadCursor().Wrap(err)
 		}
 	}
 	size = defaultPage

@@ -65,6 +65,9 @@ func (a *Attempt) happened(target string) *Event {
 	for k, v := range a.event.Detail {
 		e.Detail[k] = v
 	}
+	if e.Service {
+		e.Detail["subject"] = a.Subject
+	}
 	return &e
 }
 
@@ -87,6 +90,9 @@ func (a *Attempt) wrong(s State, m match) Verdict {
 	}
 	e := a.event
 	e.Denied, e.Target, e.Detail = true, m.only, reason(why, v.Tries.Wrong, locked)
+	if e.Service {
+		e.Detail["subject"] = a.Subject
+	}
 	v.Event = &e
 	if m.broken != nil {
 		v.Refusal = m.broken

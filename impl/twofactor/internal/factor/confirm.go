@@ -13,49 +13,50 @@ import (
 var errLost = errors.New("step is used or factor has changed")
 
 // Confirm makes a pending factor active with its first code, whose step counts as used. A factor that was enrolled without a
-// code, before another became active, needs one now.
-func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Factor, err error) {
+// code, before another became active, needs one now. With the first factor of a subject without recovery codes come ten of these.
+func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Factor, _ RecoveryCodes, err error) {
 	defer tried.To(&err, "confirm factor")
 	now := s.Clock.Now().Truncate(time.Microsecond)
 	standing, err := s.standing(ctx, c)
 	if err != nil {
-		return Factor{}, err
+		return Factor{}, RecoveryCodes{}, err
 	}
 	if err := s.mayConfirm(ctx, c, id, now); err != nil {
-		return Factor{}, err
+		return Factor{}, RecoveryCodes{}, err
 	}
 	r, err := s.Repository.AdmitPending(ctx, c.Subject, id, now)
 	if err != nil {
-		return Factor{}, err
+		return Factor{}, RecoveryCodes{}, err
 	}
 	seed, err := s.seed(&r)
 	if err != nil {
-		return Factor{}, err
+		return Factor{}, RecoveryCodes{}, err
 	}
 	step, ok, err := totp.Match(seed, r.Parameters, now, r.Clock, code)
 	if err != nil {
-		return Factor{}, err
+		return Factor{}, RecoveryCodes{}, err
 	}
+	var codes RecoveryCodes
 	if ok {
 		// After the code, so that a wrong one does not use the invitation up.
 		if err := s.useInvitation(ctx, standing, &r, now); err != nil {
-			return Factor{}, err
+			return Factor{}, RecoveryCodes{}, err
 		}
-		err = s.activate(ctx, c, standing, &r, step, now)
+		codes, err = s.activate(ctx, c, standing, &r, step, now)
 	}
 	if !ok || errors.Is(err, errLost) {
 		event := Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: id, RequestID: c.RequestID, Detail: reason("wrong", r.Attempts, r.Attempts%RoundCap == 0)}
 		if err := s.deny(ctx, event); err != nil {
-			return Factor{}, err
+			return Factor{}, RecoveryCodes{}, err
 		}
-		return Factor{}, ErrInvalidCode
+		return Factor{}, RecoveryCodes{}, ErrInvalidCode
 	}
 	if err != nil {
-		return Factor{}, err
+		return Factor{}, RecoveryCodes{}, err
 	}
 	f := r.Factor
 	f.Status, f.Confirmed, f.LastUsed = Active, now, now
-	return f, nil
+	return f, codes, nil
 }
 
 // mayConfirm asks for a code of an active factor before the attempt is counted, so that the first code can still be given
@@ -75,8 +76,12 @@ func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.
 	return c.SecondFactor
 }
 
-func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *Record, step int64, now time.Time) error {
-	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
+func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *Record, step int64, now time.Time) (codes RecoveryCodes, err error) {
+	made, hashes, err := s.newRecoveryCodes(c.Subject, now)
+	if err != nil {
+		return RecoveryCodes{}, err
+	}
+	err = s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
 		counts, err := tx.Lock(ctx, c.Subject, now)
 		if err != nil {
 			return err
@@ -94,6 +99,22 @@ func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *
 		if !done {
 			return errLost
 		}
+		if codes, err = firstCodes(ctx, tx, c.Subject, counts, made, hashes); err != nil {
+			return err
+		}
 		return tx.Audit(ctx, Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: r.ID, RequestID: c.RequestID})
 	})
+	return codes, err
+}
+
+// firstCodes keeps the recovery codes when the factor is the subject's first and there are no others.
+func firstCodes(ctx context.Context, tx Tx, subject string, counts Counts, made RecoveryCodes, hashes [][]byte) (RecoveryCodes, error) {
+	if counts.Active > 0 {
+		return RecoveryCodes{}, nil
+	}
+	left, _, err := tx.RecoveryCodes(ctx, subject)
+	if err != nil || left > 0 {
+		return RecoveryCodes{}, err
+	}
+	return made, tx.PutRecoveryCodes(ctx, subject, hashes, made.Made)
 }

@@ -14,6 +14,8 @@ var (
 	ErrInvitation         = errors.New("invitation is not good")                           // unknown, expired, used, or another user's
 	ErrInvitationRequired = errors.New("an administrator's first factor needs an invitation")
 	ErrAuthorityAway      = errors.New("the kms can't be asked")
+	ErrNotAdministrator   = errors.New("the caller is no administrator now")
+	ErrNoFactor           = errors.New("subject has no active factor")
 	ErrLimit              = fmt.Errorf("a subject has at most %d factors", MaxFactors)
 	ErrUnknown            = errors.New("subject has no such factor, or not in the state that was asked for")
 	ErrExpired            = errors.New("enrolment has expired")

@@ -19,6 +19,8 @@ type Repository interface {
 	Count(ctx context.Context, subject string, now time.Time) (Counts, error)
 	// Pending returns a factor of the subject whose enrolment is open, or ErrUnknown.
 	Pending(ctx context.Context, subject, id string, now time.Time) (Record, error)
+	// RecoveryCodes returns how many unused recovery codes the subject has, and when they were made; the zero time when there never were any.
+	RecoveryCodes(ctx context.Context, subject string) (left int, made time.Time, err error)
 	// Tries returns what the subject's wrong codes have come to.
 	Tries(ctx context.Context, subject string) (Tries, error)
 	// List returns the subject's factors after the cursor, oldest first, revoked and expired ones left out.
@@ -41,6 +43,23 @@ type Tx interface {
 	Revoke(ctx context.Context, subject, id string, now time.Time) (bool, error)
 	// RevokeAll ends every factor of the subject that was enrolled up to a time, destroys their seeds, and returns how many.
 	RevokeAll(ctx context.Context, subject string, before, now time.Time) (int64, error)
+	// Active returns an active factor of the subject; ErrUnknown when there is none.
+	Active(ctx context.Context, subject, id string) (Record, error)
+	// SetClock keeps the clock of an active factor, and marks its last step and the one before as used; false when one of them, or a newer
+	// one, was used already.
+	SetClock(ctx context.Context, r Record, session string) (bool, error)
+	// Rename changes the label of a factor of the subject and returns it; ErrUnknown when there is none.
+	Rename(ctx context.Context, subject, id, label string, now time.Time) (Record, error)
+	// PutRecoveryCodes replaces the subject's recovery codes by these keyed hashes.
+	PutRecoveryCodes(ctx context.Context, subject string, hashes [][]byte, now time.Time) error
+	// RecoveryCodes is the Repository's, within the change.
+	RecoveryCodes(ctx context.Context, subject string) (left int, made time.Time, err error)
+	// UseRecoveryCode uses a recovery code up; false when there is no such, it was used, or a backup was restored since it was made.
+	UseRecoveryCode(ctx context.Context, subject string, hash []byte, now time.Time) (bool, error)
+	// DropRecoveryCodes deletes the subject's recovery codes that were made up to a time, and returns how many of them were unused.
+	DropRecoveryCodes(ctx context.Context, subject string, before time.Time) (int64, error)
+	// EndLock ends a lock of the subject; all forgets its wrong codes too.
+	EndLock(ctx context.Context, subject string, all bool) error
 	// Audit records what was done, or tried.
 	Audit(ctx context.Context, e Event) error
 }
@@ -64,6 +83,7 @@ type Event struct {
 	Subject   string
 	Target    string // factor id, or empty
 	Denied    bool
+	Service   bool // Subject is a service, which acts for another
 	RequestID string
 	Detail    map[string]string
 }

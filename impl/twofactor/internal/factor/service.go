@@ -17,6 +17,7 @@ import (
 type Sealer interface {
 	Seal(plain, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
+	Sum(data []byte) ([]byte, error) // a keyed hash
 }
 
 // Config is what a Service works with. All fields are required.

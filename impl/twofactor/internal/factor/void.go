@@ -14,16 +14,12 @@ func (s *Service) Void(ctx context.Context, subject string, before time.Time) (e
 	defer tried.To(&err, "void factors of subject")
 	now := s.Clock.Now()
 	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.Lock(ctx, subject, now); err != nil {
+		ended, err := s.endAll(ctx, tx, subject, before, now)
+		if err != nil || ended == (Ended{}) {
 			return err
 		}
-		n, err := tx.RevokeAll(ctx, subject, before, now)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return nil
-		}
-		return tx.Audit(ctx, Event{At: now, Action: "voidFactors", Subject: subject, Target: subject, Detail: map[string]string{"factors": strconv.FormatInt(n, 10)}})
+		return tx.Audit(ctx, Event{At: now, Action: "voidFactors", Subject: subject, Target: subject, Detail: map[string]string{
+			"factors": strconv.FormatInt(ended.Factors, 10), "recoveryCodes": strconv.FormatInt(ended.RecoveryCodes, 10),
+		}})
 	})
 }

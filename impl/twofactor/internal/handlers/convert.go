@@ -7,6 +7,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 const (
@@ -24,7 +25,7 @@ func listFrom(p twofactorapi.ListFactorsParams) (after factor.Cursor, limit int,
 	if p.Cursor != nil {
 		var created int64
 		if err := page.Decode("factors", *p.Cursor, &created, &after.ID); err != nil {
-			return after, 0, err
+			return after, 0, problem.BadCursor().Wrap(err)
 		}
 		after.Created = time.UnixMicro(created)
 	}
@@ -83,6 +84,18 @@ func factorTo(f factor.Factor) twofactorapi.Factor {
 		ConfirmedAt: optionalTime(f.Confirmed), LastUsedAt: optionalTime(f.LastUsed),
 	}
 	out.Label, out.MaskedTarget = optional(f.Label), optional(f.MaskedTarget)
+	return out
+}
+
+func confirmedTo(f factor.Factor, codes factor.RecoveryCodes) twofactorapi.ConfirmedFactor {
+	known := factorTo(f)
+	out := twofactorapi.ConfirmedFactor{
+		ID: known.ID, Type: known.Type, Status: twofactorapi.ConfirmedFactorStatus(known.Status), Label: known.Label, CreatedAt: known.CreatedAt,
+		ConfirmedAt: known.ConfirmedAt, LastUsedAt: known.LastUsedAt,
+	}
+	if codes.Codes != nil {
+		out.RecoveryCodes = &codes.Codes
+	}
 	return out
 }
 

@@ -67,11 +67,11 @@ func (h *Handlers) ConfirmTotp(ctx context.Context, r twofactorapi.ConfirmTotpRe
 	if err != nil {
 		return nil, err
 	}
-	f, err := core.Factors.Confirm(ctx, caller, r.FactorID, r.Body.Code)
+	f, codes, err := core.Factors.Confirm(ctx, caller, r.FactorID, r.Body.Code)
 	if err != nil {
 		return nil, err
 	}
-	return twofactorapi.ConfirmTotp200JSONResponse(factorTo(f)), nil
+	return twofactorapi.ConfirmTotp200JSONResponse(confirmedTo(f, codes)), nil
 }
 
 // RevokeFactor implements twofactorapi.StrictServerInterface.
@@ -97,6 +97,49 @@ func (h *Handlers) VerifyOtp(ctx context.Context, r twofactorapi.VerifyOtpReques
 		return nil, err
 	}
 	return twofactorapi.VerifyOtp200JSONResponse(proofTo(proof)), nil
+}
+
+// VerifyOtpFor implements twofactorapi.StrictServerInterface.
+func (h *Handlers) VerifyOtpFor(ctx context.Context, r twofactorapi.VerifyOtpForRequestObject) (twofactorapi.VerifyOtpForResponseObject, error) {
+	core, caller, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	session := ""
+	if r.Body.Session != nil {
+		session = *r.Body.Session
+	}
+	v, err := core.Factors.VerifyFor(ctx, caller, r.SubjectID, session, r.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return twofactorapi.VerifyOtpFor200JSONResponse{SubjectID: r.SubjectID, FactorID: v.FactorID, Acr: v.ACR, Amr: v.AMR, AuthTime: v.AuthTime}, nil
+}
+
+// UpdateFactor implements twofactorapi.StrictServerInterface.
+func (h *Handlers) UpdateFactor(ctx context.Context, r twofactorapi.UpdateFactorRequestObject) (twofactorapi.UpdateFactorResponseObject, error) {
+	core, caller, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := core.Factors.Rename(ctx, caller, r.FactorID, r.Body.Label)
+	if err != nil {
+		return nil, err
+	}
+	return twofactorapi.UpdateFactor200JSONResponse(factorTo(f)), nil
+}
+
+// ResyncTotp implements twofactorapi.StrictServerInterface.
+func (h *Handlers) ResyncTotp(ctx context.Context, r twofactorapi.ResyncTotpRequestObject) (twofactorapi.ResyncTotpResponseObject, error) {
+	core, caller, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := core.Factors.Resync(ctx, caller, r.FactorID, r.Body.First, r.Body.Second)
+	if err != nil {
+		return nil, err
+	}
+	return twofactorapi.ResyncTotp200JSONResponse(factorTo(f)), nil
 }
 
 // GetTotpQrPng implements twofactorapi.StrictServerInterface.

@@ -32,6 +32,10 @@ func refuse(err error) error {
 		return problem.New(problem.InvitationRequired, "An administrator's first factor needs an invitation.")
 	case errors.Is(err, factor.ErrAuthorityAway):
 		return problem.New(problem.Unavailable, "The kms can't be asked whether the session is good.").WithRetryAfter(awayPause).Wrap(err)
+	case errors.Is(err, factor.ErrNotAdministrator):
+		return problem.New(problem.InsufficientRole, "Only an administrator may do this.")
+	case errors.Is(err, factor.ErrNoFactor):
+		return problem.New(problem.StateConflict, "There is no authenticator that recovery codes could replace; enrol one first.")
 	case errors.Is(err, factor.ErrLimit):
 		return problem.New(problem.LimitReached, fmt.Sprintf("A subject has at most %d factors.", factor.MaxFactors))
 	case errors.Is(err, factor.ErrUnknown):

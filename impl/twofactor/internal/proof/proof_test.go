@@ -45,7 +45,7 @@ func TestSign_isTakenByTheKmsForOneMinute(t *testing.T) {
 	require.Equal(t, Lifetime, got.ExpiresAt.Sub(got.IssuedAt.Time))
 	now.Advance(Lifetime + auth.Leeway + time.Second)
 	_, err = auth.VerifyProof(t.Context(), token, keysOf(k), now)
-	require.ErrorIs(t, err, problem.InvalidProof)
+	require.ErrorIs(t, err, auth.ErrInvalidProof)
 }
 
 func TestSign_isNoAccessToken(t *testing.T) {

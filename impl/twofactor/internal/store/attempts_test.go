@@ -234,7 +234,7 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		guess := w.wrong(t, seedOf(t, e), totp.Default)
 		var looked, refused atomic.Int64
 		together(32, func(int) {
-			switch _, err := w.Confirm(t.Context(), c, e.FactorID, guess); kindOf(err) {
+			switch _, _, err := w.Confirm(t.Context(), c, e.FactorID, guess); kindOf(err) {
 			case "wrong":
 				looked.Add(1)
 			case "locked":
@@ -246,8 +246,57 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		require.Equal(t, int64(factor.RoundCap), looked.Load())
 		require.Equal(t, int64(32-factor.RoundCap), refused.Load())
 		w.now.Advance(30 * time.Second)
-		f, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
+		f, _, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
 		require.NoError(t, err)
 		require.Equal(t, factor.Active, f.Status)
+	})
+}
+
+// One recovery code, many uses at once on two replicas: one of them wins (T15).
+func TestUseRecoveryCode_hasOneWinnerOfManyUses(t *testing.T) {
+	const rounds, contenders = 10, 32
+	each(t, func(t *testing.T, w *world) {
+		replicas := []*factor.Service{w.Service, w.more()}
+		c := someone()
+		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
+		require.NoError(t, err)
+		_, made, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
+		require.NoError(t, err)
+		for _, code := range made.Codes[:rounds] {
+			var won atomic.Int64
+			together(contenders, func(i int) {
+				switch _, err := replicas[i%2].UseRecoveryCode(t.Context(), c, code); kindOf(err) {
+				case "right":
+					won.Add(1)
+				case "wrong":
+				default:
+					t.Error(err)
+				}
+			})
+			require.Equal(t, int64(1), won.Load())
+		}
+		left, err := w.RecoveryCodesLeft(t.Context(), c.Subject)
+		require.NoError(t, err)
+		require.Equal(t, len(made.Codes)-rounds, left.Remaining)
+		require.True(t, left.Few)
+	})
+}
+
+// A restored backup brings used recovery codes back unused: those made before it are refused.
+func TestUseRecoveryCode_refusesCodesFromBeforeARestore(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := someone()
+		w.enrolled(t, c, totp.Default)
+		made, err := w.CreateRecoveryCodes(t.Context(), c)
+		require.NoError(t, err)
+		w.now.Advance(time.Second)
+		w.exec(t, "UPDATE restore_mark SET not_before = ?", w.now.Now().UnixMicro())
+		_, err = w.UseRecoveryCode(t.Context(), c, made.Codes[0])
+		require.ErrorIs(t, err, factor.ErrInvalidCode)
+		w.now.Advance(time.Second)
+		made, err = w.CreateRecoveryCodes(t.Context(), c)
+		require.NoError(t, err)
+		_, err = w.UseRecoveryCode(t.Context(), c, made.Codes[0])
+		require.NoError(t, err)
 	})
 }

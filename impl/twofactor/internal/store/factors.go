@@ -81,6 +81,44 @@ func (t tx) RevokeAll(ctx context.Context, subject string, before, now time.Time
 		[]byte{}, micros(now), subject, micros(before))
 }
 
+// Active implements factor.Tx.
+func (t tx) Active(ctx context.Context, subject, id string) (_ factor.Record, err error) {
+	defer tried.To(&err, "read factor")
+	var r row
+	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND status = 'active' AND type = ?`, id, subject, factor.TypeTOTP)
+	if none(err) {
+		return factor.Record{}, factor.ErrUnknown
+	}
+	return r.record(), err
+}
+
+// SetClock implements factor.Tx.
+func (t tx) SetClock(ctx context.Context, r factor.Record, session string) (_ bool, err error) {
+	defer tried.To(&err, "set clock of factor")
+	step, now := r.LastStep, micros(r.LastUsed)
+	n, err := t.Exec(ctx, `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ? WHERE id = ? AND status = 'active'
+		AND `+newStep(bigint, bigint)+` AND `+newStep(bigint, bigint),
+		step, r.Clock.Drift, r.Clock.Offset, now, r.ID, step-1, now, step-1, step-1, step, now, step, step)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	_, err = t.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(2, store.Text, store.Bigint, store.Bigint, store.Text),
+		r.ID, step-1, now, session, r.ID, step, now, session)
+	return err == nil, err
+}
+
+// Rename implements factor.Tx.
+func (t tx) Rename(ctx context.Context, subject, id, label string, now time.Time) (_ factor.Record, err error) {
+	defer tried.To(&err, "change label of factor")
+	var r row
+	err = t.Get(ctx, &r, `UPDATE factors SET label = ? WHERE id = ? AND subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?)) RETURNING `+columns,
+		label, id, subject, micros(now))
+	if none(err) {
+		return factor.Record{}, factor.ErrUnknown
+	}
+	return r.record(), err
+}
+
 // Pending implements factor.Repository.
 func (s *Store) Pending(ctx context.Context, subject, id string, now time.Time) (_ factor.Record, err error) {
 	defer tried.To(&err, "read pending factor")

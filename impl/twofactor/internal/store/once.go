@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/store"
 )
+
+// created is the status that the kept answers of all services have (201); an enrolment is made anew from its body.
+const created = 201
 
 // Once returns a factor.Once that answers a repeated enrolment with the first one. The kept answer holds the seed: it is
 // sealed, and blanked after the time that idempotency gives secrets.
@@ -25,7 +27,7 @@ func Once(answers *idempotency.Store, key idempotency.Key) factor.Once {
 				return 0, nil, nil, err
 			}
 			body, err := json.Marshal(e)
-			return http.StatusCreated, nil, body, err
+			return created, nil, body, err
 		})
 		if err != nil {
 			return factor.Enrolment{}, err

@@ -164,8 +164,12 @@ func recorded(e factor.Event) audit.Event {
 	if e.Denied {
 		outcome = "denied"
 	}
+	kind := audit.User
+	if e.Service {
+		kind = audit.Service
+	}
 	return audit.Event{
-		At: e.At, Action: e.Action, Actor: e.Subject, ActorKind: "user", Target: e.Target, Outcome: outcome,
+		At: e.At, Action: e.Action, Actor: e.Subject, ActorKind: kind, Target: e.Target, Outcome: outcome,
 		RequestID: e.RequestID, Detail: e.Detail,
 	}
 }

@@ -9,6 +9,7 @@ var Tables = []store.Table{
 	{Name: "deliveries", Bound: "deleted after 30 days"},
 	{Name: "factors", Bound: "a few for each user; pending ones deleted after 24 hours, revoked ones after 30 days"},
 	{Name: "proof_keys", Bound: "one row"},
+	{Name: "recovery_codes", Bound: "ten for each user"},
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "send_counters", Bound: "a few for each subject, address and range of numbers; deleted when their window ends, 30 days at most"},
 	{Name: "session_tries", Bound: "deleted after two days"},

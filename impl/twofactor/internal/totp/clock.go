@@ -1,6 +1,10 @@
 package totp
 
-import "slices"
+import (
+	"crypto/subtle"
+	"slices"
+	"time"
+)
 
 // Clock is what is known of a device's clock, in steps from the server's. The zero value is a clock that is right.
 type Clock struct {
@@ -31,4 +35,28 @@ func (c Clock) Learn(offset int64) Clock {
 	}
 	c.Offset = offset
 	return c
+}
+
+// resyncReach is how many steps a device may be off for Resync to find it, either way.
+const resyncReach = 10
+
+// Resync looks for two codes that follow each other, within resyncReach steps of t, each pair compared in constant time and without stopping early. It returns
+// the step of the second, and the clock that shows it; ok is false when there is no such pair.
+func Resync(seed []byte, p Parameters, t time.Time, first, second string) (step int64, c Clock, ok bool, err error) {
+	if !WellFormed(first) || !WellFormed(second) || len(first) != p.Digits || len(second) != p.Digits {
+		return 0, Clock{}, false, nil
+	}
+	current := p.Step(t)
+	before := 0 // 1 when the code of the step before was first
+	for offset := int64(-resyncReach); offset <= resyncReach; offset++ {
+		expected, err := Code(seed, p, current+offset)
+		if err != nil {
+			return 0, Clock{}, false, err
+		}
+		found := before & subtle.ConstantTimeCompare([]byte(expected), []byte(second))
+		step = int64(subtle.ConstantTimeSelect(found, int(current+offset), int(step)))
+		ok = ok || found == 1
+		before = subtle.ConstantTimeCompare([]byte(expected), []byte(first))
+	}
+	return step, Clock{Drift: step - current, Offset: step - current}, ok, nil
 }
