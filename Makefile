@@ -64,13 +64,14 @@ bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (ins
 	tests/bench/peers/run.sh $(FLAGS)
 
 .PHONY: adopt-corpus
-adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, and print what each gets and how its requests are judged (FOUNTAIN_SHARED names another folder)
-	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change
+adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, print what each gets and how its requests are judged, and compile their clients (FOUNTAIN_SHARED names another folder)
+	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain
 
 .PHONY: prove
 prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_' ./tests/chaos ./impl/sequence/internal/writer
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_' ./impl/kms
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run 'OneWinner|looksAtFive|MillionGuesses' ./impl/twofactor/internal/store
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run AtScale ./internal/contract
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run missesNoBreak ./internal/contract/change
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run reloads ./impl/gateway

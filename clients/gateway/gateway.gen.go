@@ -19,6 +19,24 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ServiceRefusalCause.
+const (
+	ServiceRefusalCauseContract  ServiceRefusalCause = "contract"
+	ServiceRefusalCauseUpstreams ServiceRefusalCause = "upstreams"
+)
+
+// Valid indicates whether the value is a known member of the ServiceRefusalCause enum.
+func (e ServiceRefusalCause) Valid() bool {
+	switch e {
+	case ServiceRefusalCauseContract:
+		return true
+	case ServiceRefusalCauseUpstreams:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ServiceStatusStatus.
 const (
 	ServiceStatusStatusDown     ServiceStatusStatus = "down"
@@ -40,6 +58,18 @@ func (e ServiceStatusStatus) Valid() bool {
 	}
 }
 
+// ServiceRefusal The last version of an adopted contract, while the gateway does not take it and what was in force before stays.
+type ServiceRefusal struct {
+	// Cause What of it is refused: where it is, or its document. The gateway's log says more.
+	Cause ServiceRefusalCause `json:"cause"`
+
+	// Revision Its version at the kms.
+	Revision *int64 `json:"revision,omitempty"`
+}
+
+// ServiceRefusalCause What of it is refused: where it is, or its document. The gateway's log says more.
+type ServiceRefusalCause string
+
 // ServiceStatus defines model for ServiceStatus.
 type ServiceStatus struct {
 	// Adopted Whether it is a service of others.
@@ -53,6 +83,12 @@ type ServiceStatus struct {
 	ContractDigest  string `json:"contractDigest"`
 	ContractVersion string `json:"contractVersion"`
 	Name            string `json:"name"`
+
+	// Refused The last version of an adopted contract, while the gateway does not take it and what was in force before stays.
+	Refused *ServiceRefusal `json:"refused,omitempty"`
+
+	// Revision The version at the kms of the adopted contract that is in force; absent of the family, and of what an operator's directory says.
+	Revision *int64 `json:"revision,omitempty"`
 
 	// Status Of the best target.
 	Status ServiceStatusStatus `json:"status"`

@@ -22,7 +22,6 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/contract/change"
 	"github.com/fountainai/fountain/internal/explain"
-	"github.com/fountainai/fountain/openapi"
 )
 
 // maxDocuments is the most that is read of a document and its files, in bytes: what the kms takes.
@@ -195,12 +194,19 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	}
 	answer := adoptedAnswer{Name: a.Name, Address: client.Service(a.Name).URL(), Contract: put}
 	if !o.shadow {
-		if answer.Gateway, err = served(cmd.Context(), client, c); err != nil {
+		if answer.Gateway, answer.Refused, err = served(cmd.Context(), client, put); err != nil {
 			return err
 		}
 	}
-	if err := o.report(cmd, answer, c, warnings); err != nil || answer.Gateway != gatewayWaits {
+	if err := o.report(cmd, answer, c, warnings); err != nil {
 		return err
+	}
+	switch answer.Gateway {
+	case gatewayRefuses:
+		return fmt.Errorf("the kms has taken it, but the gateway refuses its %s%s; what was adopted before is still served", answer.Refused, refusals[answer.Refused])
+	case gatewayWaits:
+	default:
+		return nil
 	}
 	return fmt.Errorf("the kms has taken it, but the gateway does not serve it after %s: its log says why; most often an upstream is not on the operator's list (FOUNTAIN_GATEWAY_UPSTREAM_ALLOW)",
 		servedWithin)
@@ -214,25 +220,36 @@ func isUpstream(address string) bool {
 
 // What is said of an adopted service at the gateway, beside what the gateway says itself.
 const (
-	gatewayWaits = "waiting" // it does not serve this contract yet
-	gatewayReady = "ready"   // something accepts connections at the service's upstreams
+	gatewayWaits   = "waiting" // it does not serve this version yet
+	gatewayRefuses = "refused" // it goes on with the version before
+	gatewayReady   = "ready"   // something accepts connections at the service's upstreams
 )
+
+// refusals are what is most often wrong with what a gateway refuses.
+var refusals = map[string]string{
+	string(gateway.ServiceRefusalCauseUpstreams): ": they are not on the operator's list (FOUNTAIN_GATEWAY_UPSTREAM_ALLOW)",
+	string(gateway.ServiceRefusalCauseContract):  ": its log says why",
+}
 
 // servedWithin is how long a contract is waited for at the gateway, which looks within a second.
 const servedWithin = 5 * time.Second
 
-// served waits until the gateway serves the contract and reaches the service, and returns what it says then.
-func served(ctx context.Context, client *fountain.Client, c *contract.Contract) (string, error) {
-	state := gatewayWaits
-	err := watch(ctx, client, func(all []gateway.ServiceStatus) bool {
+// served waits until the gateway serves this version of a contract and reaches the service, or refuses it, and returns what it says then.
+func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (state, refused string, err error) {
+	state = gatewayWaits
+	err = watch(ctx, client, func(all []gateway.ServiceStatus) bool {
 		for _, s := range all {
-			if s.Name == c.Word && s.ContractDigest == openapi.DigestOf(c.Document) {
+			switch {
+			case s.Name != put.Name:
+			case s.Revision != nil && *s.Revision >= put.Version:
 				state = string(s.Status)
+			case s.Refused != nil && s.Refused.Revision != nil && *s.Refused.Revision >= put.Version:
+				state, refused = gatewayRefuses, string(s.Refused.Cause)
 			}
 		}
-		return state == gatewayReady
+		return state == gatewayReady || state == gatewayRefuses
 	})
-	return state, err
+	return state, refused, err
 }
 
 // gone waits until the gateway does not serve a service any more.
@@ -366,7 +383,8 @@ type adoptedAnswer struct {
 	Name       string             `json:"name"`
 	Path       string             `json:"path"`              // of its operations
 	Address    string             `json:"address,omitempty"` // of the service at the gateway; absent with --dry-run
-	Gateway    string             `json:"gateway,omitempty"` // whether the gateway serves it: waiting, down or ready; absent with --dry-run and --shadow
+	Gateway    string             `json:"gateway,omitempty"` // whether the gateway serves it: waiting, refused, down or ready; absent with --dry-run and --shadow
+	Refused    string             `json:"refused,omitempty"` // what the gateway refuses: upstreams or contract
 	Operations []adoptedOperation `json:"operations"`
 	Warnings   []string           `json:"warnings"`
 	Contract   *kms.Contract      `json:"contract,omitempty"` // absent with --dry-run
@@ -421,6 +439,8 @@ func (o *adopting) sentence(answer adoptedAnswer) string {
 	case o.shadow:
 		return fmt.Sprintf("This is kept beside the contract of %s that is in force, and refuses nothing: %s. fountain_gateway_shadow_rejections_total and the gateway's log tell what it would refuse.",
 			answer.Name, sum)
+	case answer.Gateway == gatewayRefuses:
+		return fmt.Sprintf("This version of %s is not in force: %s. The one before is still served at %s.", answer.Name, sum, answer.Address)
 	case answer.Gateway == gatewayWaits:
 		return fmt.Sprintf("%s would be guarded at %s: %s.", answer.Name, answer.Address, sum)
 	}

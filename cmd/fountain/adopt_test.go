@@ -117,6 +117,15 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Equal(t, 401, status(t, u.url+"/kms/v1/users", "Authorization", "Bearer "+token), "it is for notes alone")
 
 	require.Regexp(t, `(?m)^notes +active +\d+ +1\.0\.0 +`+service.URL, good("adopted").stdout)
+
+	// The same document at a place where nothing may be: what was adopted before goes on, and nothing else is said.
+	moved := h.run("adopt", file, "--upstream", "http://10.0.0.1:80", "--public", "getStatus")
+	require.Equal(t, 1, moved.code)
+	require.Contains(t, moved.stderr, "the gateway refuses its upstreams: they are not on the operator's list")
+	require.Contains(t, moved.stdout, "This version of notes is not in force")
+	require.NotContains(t, moved.stdout, "is guarded")
+	require.Equal(t, 204, status(t, u.url+"/notes/v1/status"), "the one before is served")
+	good("adopt", file, "--upstream", service.URL, "--public", "getStatus")
 	narrower := strings.ReplaceAll(strings.ReplaceAll(notesDocument, "maxLength: 20", "maxLength: 3"), "      x-fountain: {stepUp: {acr: aal2, maxAge: 300}}\n", "")
 	require.NoError(t, os.WriteFile(file, []byte(narrower), 0o600))
 	breaking := h.run("adopt", file, "--upstream", service.URL, "--public", "getStatus")

@@ -30,7 +30,8 @@ func newGenerateClient() *cobra.Command {
 		Short: "Write a typed Go client of a service by its OpenAPI document",
 		Long: `client writes two files into a folder: the client with its types, made with the settings of the family's own
 clients, and New, which opens it by the credentials of the SDK (github.com/fountainai/fountain/clients/fountain).
-The module that holds them needs that and github.com/oapi-codegen/runtime. It works without a running family.`,
+The module that holds them needs that and github.com/oapi-codegen/runtime. It works without a running family.
+What of the document can't be as it says in Go, or not at all, is told with file and line; all else is written.`,
 		Example: `  fountain generate client notes.yaml
   fountain generate client openapi.json --name billing --package billingapi --out internal/billingapi`,
 		Args: oneArg("the OpenAPI document"),
@@ -57,13 +58,30 @@ The module that holds them needs that and github.com/oapi-codegen/runtime. It wo
 		if out == "" {
 			out = name
 		}
-		files, err := clientgen.Generate(clientgen.Options{Service: a.Name, BasePath: strings.TrimPrefix(c.BasePath, c.Mount), Package: name, Document: text})
+		client, err := clientgen.Generate(clientgen.Options{Service: a.Name, BasePath: strings.TrimPrefix(c.BasePath, c.Mount), Package: name, Document: text})
 		if err != nil {
 			return err
 		}
-		return writeFiles(cmd, out, files)
+		if err := tellNotes(cmd, a, client.Notes); err != nil {
+			return err
+		}
+		return writeFiles(cmd, out, client.Files)
 	}
 	return cmd
+}
+
+// tellNotes prints what of a client is not as the document says.
+func tellNotes(cmd *cobra.Command, a contract.Adoption, notes []clientgen.Note) error {
+	place, err := contract.Places(a)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", place(note.Pointer), note.Cause); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeFiles(cmd *cobra.Command, folder string, files map[string][]byte) error {

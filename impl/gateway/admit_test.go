@@ -57,6 +57,48 @@ func TestAdmit_refusesWhatTheServiceHasNoTimeFor(t *testing.T) {
 	require.Equal(t, 201, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode, "the places were given back")
 }
 
+// A service that says that it has too much to do is sent less at once from then on: what it would refuse, the gateway refuses before it.
+func TestAdmit_takesTheServiceAtItsWord(t *testing.T) {
+	h := newHouse(t)
+	var inside, asked atomic.Int64
+	done := make(chan struct{}) // for the work of those whom the service lets in
+	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		defer inside.Add(-1)
+		if inside.Add(1) > 3 {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"type":"about:blank","title":"Overloaded","status":503,"code":"overloaded","requestId":"req_01M8HK6FVCEMKTZJ5V33GBE6VF"}`))
+			return
+		}
+		<-done
+		element(w)
+	}
+	bearer := "Bearer " + h.token(nil)
+	const clients = 40
+	var refused atomic.Int64
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(done)
+	crowd := func() {
+		for range clients {
+			all.Go(func() {
+				if h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode == http.StatusServiceUnavailable {
+					refused.Add(1)
+				}
+			})
+		}
+	}
+	crowd()
+	require.Eventually(t, func() bool { return refused.Load() == clients-3 }, 10*time.Second, time.Millisecond)
+	before := asked.Load()
+	crowd()
+	require.Eventually(t, func() bool { return refused.Load() > clients+8 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, before, asked.Load(), "three are inside, and no more get to the service")
+	require.Contains(t, h.log.String(), `"refusedBy":"admission"`)
+}
+
 // slowClient is a client that has sent its request and reads nothing until released.
 type slowClient struct {
 	http.ResponseWriter

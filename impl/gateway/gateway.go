@@ -45,7 +45,7 @@ const (
 type Config struct {
 	config.Service
 
-	// Base URLs of the services' targets without /<word>/v1, several with commas. KMSURL is one, which the gateway's own calls use too.
+	// Base URLs of the services' targets without /<word>/v1, several with commas. KMSURL is one, too, by which the gateway's own calls go.
 	TwofactorURL string   `env:"TWOFACTOR_URL"`
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
@@ -120,7 +120,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of the gateway: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
+	client, err := lifecycle.Client(c.Service, callTimeout)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	announced := make(chan struct{}, 1)
 	feed := revocation.NewFollower(revocation.Config{
-		KMSURL: c.KMSURL, Client: client, Credential: who, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer, Apply: member.Announce(announced),
+		KMSURL: config.First(c.KMSURL), Client: client, Credential: who, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer, Apply: member.Announce(announced),
 	})
 	contracts, err := contract.LoadAll()
 	if err != nil {
@@ -190,7 +190,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 	}
 	upstreams := upstream.New(upstream.Options{Targets: targets, TLS: secured, Log: c.Log, Registerer: c.Registerer})
 	own := httpclient.Over(upstreams, callTimeout, c.Tracer) // the host of a URL is a service's word
-	keys := auth.NewJWKS(c.JWKSURL, client, c.Clock)
+	keys := auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
 	cors, err := httpserver.NewCORS(c.CORSOrigins)
 	if err != nil {
@@ -208,10 +208,14 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 	if err != nil {
 		return nil, err
 	}
+	probing, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer) // asks each target itself
+	if err != nil {
+		return nil, err
+	}
 	g := &gate{
 		config: c, keys: keys, verifier: verifier, traded: traded, stepup: redeemer, admit: admit.New(nil, c.Registerer),
 		limiter: limiter, limits: limit.NewSteps(limiter), cors: cors,
-		watcher: services.NewWatcher(contracts, upstreams, client, c.Log, c.Registerer),
+		watcher: services.NewWatcher(contracts, upstreams, probing, c.Log, c.Registerer),
 	}
 	allowed, err := egress.New(c.egress(targets))
 	if err != nil {

@@ -1,6 +1,10 @@
 package gateway
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +46,44 @@ func BenchmarkGate_adopted(b *testing.B) {
 			b.ReportMetric((adopted-nothing)/(family-nothing), "own")
 		})
 	}
+}
+
+// What an answer of 4 MiB of an adopted service costs, which does not say how long it is: the garbage that it leaves, client and service included, and how often
+// the collector runs for it.
+func BenchmarkGate_large(b *testing.B) {
+	h := newBenchHouse(b)
+	large := []byte("[" + strings.Repeat(`"`+strings.Repeat("x", 1021)+`",`, 4<<10-1) + `"x"]`)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(large)
+	}))
+	b.Cleanup(service.Close)
+	document := `openapi: 3.0.3
+info: {title: Things, version: 1.0.0}
+x-fountain: {rate: [{name: per-ip, key: ip, phase: preauth, quota: 1000000, window: 1s, burst: 1000000}]}
+paths:
+  /things:
+    get:
+      operationId: listThings
+      security: []
+      responses: {'200': {description: All., content: {application/json: {schema: {type: array, items: {type: string}}}}}}
+`
+	require.NoError(b, h.members.Replace("bench", []member.Definition{{
+		Name: "things", File: "things.yaml", Files: map[string][]byte{"things.yaml": []byte(document)}, Upstreams: []string{service.URL}, Public: []string{"listThings"},
+	}}))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b.ReportAllocs()
+	for b.Loop() {
+		res, err := http.Get("http://" + h.gate + "/things/things")
+		require.NoError(b, err)
+		n, err := io.Copy(io.Discard, res.Body)
+		require.NoError(b, err)
+		require.NoError(b, res.Body.Close())
+		require.EqualValues(b, len(large), n)
+	}
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.NumGC-before.NumGC)/float64(b.N), "collections/op")
 }
 
 // An adopted contract's request allocates little more than one of the family's own.

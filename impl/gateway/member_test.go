@@ -371,6 +371,66 @@ func TestMember_comesFromTheDirectory(t *testing.T) {
 	require.Eventually(t, func() bool { return status() == 404 }, 20*time.Second, 10*time.Millisecond, "it looks by itself")
 }
 
+// A directory with more folders than are read costs none of those that are, and a folder with more files than are read costs itself alone.
+func TestMember_ofADirectoryWithTooManyFolders(t *testing.T) {
+	h := memberHouse(t)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	dir := t.TempDir()
+	for i := range 205 {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, fmt.Sprintf("z%03d", i)), 0o755))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "crowded"), 0o755))
+	for i := range 1001 {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "crowded", fmt.Sprintf("%d.txt", i)), nil, 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "notes"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "crowded", "member.yaml"), []byte("contract: notes.yaml\nupstreams: ["+h.stranger+"]\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes", "notes.yaml"), []byte(notes), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes", "member.yaml"), []byte("contract: notes.yaml\nupstreams: ["+h.stranger+"]\npublic: [getStatus]\n"), 0o600))
+	hangups := make(chan os.Signal)
+	source, err := member.NewDirectory(h.g.members, dir, hangups)
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = source.Run(t.Context()) }()
+	t.Cleanup(func() { <-done })
+	hangups <- os.Interrupt // it is taken when the directory has been read
+	require.Eventually(t, func() bool {
+		return h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode == 200
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Contains(t, h.log.String(), `"unread":7`)
+	require.Contains(t, h.log.String(), "crowded: read the contract's files: the folder holds more than 1000 files and folders")
+
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "notes")))
+	require.Eventually(t, func() bool {
+		return h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode == 404
+	}, 20*time.Second, 10*time.Millisecond, "changes are still seen")
+}
+
+// A member whose last version is refused says so, and which one is in force.
+func TestMember_tellsWhichVersionIsInForce(t *testing.T) {
+	h := memberHouse(t)
+	put := func(revision int64, upstream string) error {
+		d := h.definition(notes)
+		d.Revision, d.Upstreams = revision, []string{upstream}
+		return h.g.members.Replace("test", []member.Definition{d})
+	}
+	require.NoError(t, put(1, h.stranger))
+	require.Contains(t, h.do("GET", "/gateway/v1/services", "").Text, `"revision":1`)
+	require.Error(t, put(2, "http://10.0.0.1:80"))
+	said := h.do("GET", "/gateway/v1/services", "").Text
+	require.Contains(t, said, `"refused":{"cause":"upstreams","revision":2},"revision":1`)
+	require.NoError(t, put(3, h.stranger))
+	said = h.do("GET", "/gateway/v1/services", "").Text
+	require.Contains(t, said, `"revision":3`)
+	require.NotContains(t, said, `"refused"`)
+	broken := h.definition("openapi: 2.0")
+	broken.Revision = 4
+	require.Error(t, h.g.members.Replace("test", []member.Definition{broken}))
+	require.Contains(t, h.do("GET", "/gateway/v1/services", "").Text, `"refused":{"cause":"contract","revision":4},"revision":3`)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	require.NotContains(t, h.do("GET", "/gateway/v1/services", "").Text, `"revision"`)
+}
+
 // What a member answers is no script, style or frame of a page in the family's origin, whatever its media type.
 func TestMember_answersBecomeNoPartOfAPage(t *testing.T) {
 	h := memberHouse(t)

@@ -35,6 +35,14 @@ paths:
       x-fountain: {stream: {kind: ndjson, idle: IDLE, maxDuration: 1m}}
       responses:
         '200': {description: Lines., content: {application/x-ndjson: {schema: {type: object}}}}
+    post:
+      operationId: sendLines
+      x-fountain: {stream: {kind: ndjson, idle: IDLE, maxDuration: 1m, lineMax: 1KiB}, body: {max: 1MiB}}
+      requestBody:
+        required: true
+        content: {application/x-ndjson: {schema: {type: object, required: [n], properties: {n: {type: integer}}}}}
+      responses:
+        '200': {description: Taken., content: {application/x-ndjson: {schema: {type: object}}}}
 `
 
 // streaming is a gateway of that contract. upstream sends what comes over pieces, and ends when it is closed.
@@ -113,4 +121,58 @@ func TestStream_endsWhenNothingComes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
 	require.NoError(t, res.Body.Close())
+}
+
+// Each line of a body reaches the service before the next one is there, and none that does not fit: the client learns why.
+func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
+	for last, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		`{"n":5}`: {200, ""}, `{"n":"x"}`: {422, "invalid_body"}, `{"n":1,"n":2}`: {400, "malformed_body"}, `{"n":1` + strings.Repeat(" ", 1<<10) + `}`: {413, "body_too_large"},
+	} {
+		h, url := streaming(t, "30s", "application/x-ndjson", nil)
+		lines, broke := make(chan string), make(chan error, 1)
+		h.upstream = func(w http.ResponseWriter, r *http.Request) {
+			from := bufio.NewReader(r.Body)
+			for {
+				line, err := from.ReadString('\n')
+				if err != nil {
+					broke <- err
+					break
+				}
+				lines <- line
+			}
+			w.Header().Set("Content-Type", "application/x-ndjson")
+		}
+		body, to := io.Pipe()
+		answered := make(chan *http.Response, 1)
+		go func() {
+			res, err := http.Post(url+"/sequence/v1/lines", "application/x-ndjson", body)
+			if err != nil {
+				t.Error(err)
+			}
+			answered <- res
+		}()
+		for range 4 {
+			_, err := io.WriteString(to, `{"n":1}`+"\n")
+			require.NoError(t, err)
+			require.Equal(t, `{"n":1}`+"\n", <-lines)
+		}
+		_, _ = io.WriteString(to, last+"\n") // the gateway may have hung up
+		_ = to.Close()
+		if want.status == 200 {
+			require.Equal(t, last+"\n", <-lines)
+			require.ErrorIs(t, <-broke, io.EOF)
+		} else {
+			require.ErrorIs(t, <-broke, io.ErrUnexpectedEOF, "the service learns that the body is not whole")
+		}
+		res := <-answered
+		require.NotNil(t, res)
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, want.status, res.StatusCode, string(text))
+		require.Contains(t, string(text), want.code)
+	}
 }

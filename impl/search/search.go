@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/auth"
-	"github.com/fountainai/fountain/internal/httpclient"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/runner"
@@ -39,7 +39,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of search: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
+	client, err := lifecycle.Client(c.Service, callTimeout)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
@@ -63,7 +63,7 @@ func Run(ctx context.Context, c Config) error {
 	life.Go("work", s.work)
 	life.Go("engine key", s.refreshKey)
 	life.Cleanup("engine", s.closeEngine)
-	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(c.JWKSURL, client, c.Clock), Mount: s.handlers.Mount})
+	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock), Mount: s.handlers.Mount})
 }
 
 // service is the running service.
@@ -84,7 +84,7 @@ func (s *service) engineKey(client *http.Client) (*enginekey.Holder, error) {
 	if s.config.EngineKeyFile != "" {
 		return enginekey.New(enginekey.File(s.config.EngineKeyFile)), nil
 	}
-	vault, err := kms.NewClient(s.config.KMSURL+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
+	vault, err := kms.NewClient(config.First(s.config.KMSURL)+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
 	if err != nil {
 		return nil, fmt.Errorf("client of the kms: %w", err)
 	}

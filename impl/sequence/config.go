@@ -3,7 +3,6 @@ package sequence
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/fountainai/fountain/internal/config"
@@ -15,7 +14,7 @@ const word = "sequence"
 type Config struct {
 	config.Service
 
-	SearchURL string `env:"SEARCH_URL"` // base URL of the search service, without /search/v1
+	SearchURL string `env:"SEARCH_URL"` // base URL of the search service, without /search/v1, or of its instances with commas
 	Version   string `env:"-"`          // of the program, told by health
 }
 
@@ -30,8 +29,8 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: is required", required.name))
 		}
 	}
-	if u, err := url.Parse(c.SearchURL); c.SearchURL != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil) {
-		errs = append(errs, errors.New("SEARCH_URL: must be an absolute http or https URL without a user"))
+	if _, err := config.Addresses(c.SearchURL); c.SearchURL != "" && err != nil {
+		errs = append(errs, fmt.Errorf("SEARCH_URL: %w", err))
 	}
 	return errors.Join(errs...)
 }

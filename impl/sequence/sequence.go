@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/id"
@@ -41,7 +42,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of sequence: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
+	client, err := lifecycle.Client(c.Service, callTimeout, c.SearchURL)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
@@ -69,7 +70,7 @@ func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Ident
 	if err != nil {
 		return err
 	}
-	s := &service{Config: c, life: life, client: client, identity: who, verify: auth.NewJWKS(c.JWKSURL, client, c.Clock)}
+	s := &service{Config: c, life: life, client: client, identity: who, verify: auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)}
 	s.server = &handlers.Server{Ready: life.Ready, NewID: func() string { return id.New("elm") }, Version: c.Version}
 	life.Identify(who, client)
 	life.Go("work", s.work)
@@ -85,7 +86,7 @@ func (s *service) work(ctx context.Context) error {
 	}
 	elements := store.New(db)
 	syncer, err := searchsync.New(searchsync.Options{
-		DB: db, Store: elements, URL: s.SearchURL, Client: httpclient.Patient(s.client), Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
+		DB: db, Store: elements, URL: config.First(s.SearchURL), Client: httpclient.Patient(s.client), Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the search collection: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
@@ -43,7 +44,10 @@ func (a authority) Standing(ctx context.Context, token string) (factor.Standing,
 
 // CheckInvitation implements factor.Authority.
 func (a authority) CheckInvitation(ctx context.Context, subject, invitation string) (string, error) {
-	answer, err := a.kms.CheckInvitation(ctx, kms.InvitationCheck{UserID: subject, Token: invitation})
+	answer, err := a.kms.CheckInvitation(ctx, kms.InvitationCheck{UserID: subject, Token: invitation}, func(_ context.Context, r *http.Request) error {
+		httpclient.MayRepeat(r) // it is only looked at
+		return nil
+	})
 	if err != nil {
 		return "", fmt.Errorf("check invitation: %w", err)
 	}

@@ -23,6 +23,7 @@ import (
 	factorstore "github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/idempotency"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of twofactor: %w", err)
 	}
-	client, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer)
+	client, err := lifecycle.Client(c.Service, callTimeout)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
@@ -81,12 +82,12 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 		return err
 	}
 	s := &service{config: c, life: life, identity: who, started: make(chan *challenge.Service, 1)}
-	s.kms, err = kms.NewClient(c.KMSURL+"/kms/v1", kms.WithHTTPClient(httpclient.Patient(client)), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
+	s.kms, err = kms.NewClient(config.First(c.KMSURL)+"/kms/v1", kms.WithHTTPClient(httpclient.Patient(client)), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
 	if err != nil {
 		return fmt.Errorf("client of the kms: %w", err)
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
-	s.keys = auth.NewJWKS(c.JWKSURL, client, c.Clock)
+	s.keys = auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)
 	if err := s.prepareDelivery(); err != nil {
 		return err
 	}

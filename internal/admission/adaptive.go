@@ -13,7 +13,7 @@ const (
 	quiet = 2
 	// gain is by how many times work may take longer than when it is quiet. What runs on c processors is then limited to gain*c at once; what
 	// gets faster in company, as commits that share a flush do, is not limited at all.
-	gain = 2.25
+	gain = 1.75
 	// mostLimit bounds a class's limit.
 	mostLimit = 4096
 	// burstWait is how long work may be expected to wait while work has waited for less than burst: a crowd that comes at once, and is soon done. What
@@ -42,6 +42,7 @@ type Outcome int
 const (
 	Done    Outcome = iota // it was done: its duration counts
 	Failed                 // it failed, perhaps early: its duration says nothing
+	Refused                // what does the work said that it has too much to do
 	TooLate                // it was given up after a long time: it counts as busy, and teaches nothing of quiet times
 )
 
@@ -195,7 +196,7 @@ func (a *Adaptive) arrive(name string) (turn chan struct{}, err error) {
 	c.window.felt = true
 	a.considerProbe(c, now)
 	c.judge(now)
-	if !c.mayWait() {
+	if !a.mayWait(c) {
 		return nil, ErrBusy
 	}
 	turn = make(chan struct{})
@@ -225,11 +226,14 @@ func (c *class) judge(now time.Time) {
 }
 
 // mayWait reports whether one more may wait: for a moment only, or as long as a burst lasts.
-func (c *class) mayWait() bool {
+func (a *Adaptive) mayWait(c *class) bool {
 	if c.recent == 0 {
 		return len(c.waiting) < 8*int(c.limit) // nothing has ended yet
 	}
 	expected := float64(len(c.waiting)+1) / c.limit * c.recent
+	if a.probing && c.quiet > 0 { // no more than that run until it is over
+		expected = float64(len(c.waiting)+1) / quiet * c.quiet
+	}
 	if !c.strict {
 		return expected <= burstWait.Seconds()
 	}
@@ -297,7 +301,13 @@ func (a *Adaptive) letIn(c *class, now time.Time) {
 // learn takes a duration into account.
 func (a *Adaptive) learn(c *class, now, began time.Time, o Outcome) {
 	took := now.Sub(began).Seconds()
-	if o == Failed {
+	switch o {
+	case Failed:
+		return
+	case Refused: // what else runs is what can be done at once; that there is more to do is felt, so that the limit rises again when it can
+		c.limit = max(min(c.limit, float64(c.running)), quiet)
+		c.window.felt = true
+		c.strict, c.felt = true, now
 		return
 	}
 	if o == Done && began.After(a.busy) { // it ran in quiet all the time

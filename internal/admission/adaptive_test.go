@@ -267,6 +267,75 @@ func TestAdaptive_learnsNothingFromFailures(t *testing.T) {
 	require.Zero(t, a.running)
 }
 
+// What does the work knows best: where it refuses some, no more than the others run at once, and a crowd does not wait as if it were a burst.
+func TestAdaptive_takesARefusalOfWhatDoesTheWorkAtItsWord(t *testing.T) {
+	a := NewAdaptive()
+	now := time.Unix(0, 0)
+	a.now = func() time.Time { return now }
+	for range 20 {
+		place, err := a.Enter(t.Context(), "x")
+		require.NoError(t, err)
+		now = now.Add(40 * time.Millisecond)
+		place.Leave(Done)
+	}
+	var inside []Place
+	for range 20 {
+		place, err := a.Enter(t.Context(), "x")
+		require.NoError(t, err)
+		inside = append(inside, place)
+	}
+	for _, place := range inside[5:] {
+		place.Leave(Refused)
+	}
+	require.Equal(t, 5, a.Limits()["x"])
+	waiting := 0
+	for range 20 {
+		if turn, err := a.arrive("x"); err == nil {
+			require.NotNil(t, turn, "there is no place")
+			waiting++
+		}
+	}
+	require.Equal(t, 2, waiting, "half of the 40 ms that the work takes in quiet")
+	for _, place := range inside[:5] {
+		place.Leave(Done)
+	}
+	for range 200 {
+		now = now.Add(windowLeast)
+		for range 3 {
+			if turn, err := a.arrive("x"); err == nil && turn == nil {
+				a.leave("x", now.Add(-40*time.Millisecond), Done)
+			}
+		}
+	}
+	require.Greater(t, a.Limits()["x"], 5, "it rises again when it can")
+}
+
+// Nobody joins a queue that a probe makes long: all but a few are held back until it is over.
+func TestAdaptive_letsNoCrowdWaitForTheEndOfAProbe(t *testing.T) {
+	a := NewAdaptive()
+	now := time.Unix(0, 0)
+	a.now = func() time.Time { return now }
+	for range 20 {
+		place, err := a.Enter(t.Context(), "x")
+		require.NoError(t, err)
+		now = now.Add(40 * time.Millisecond)
+		place.Leave(Done)
+	}
+	a.probing, a.probe, a.learning = true, now, 0
+	turns, refused := 0, 0
+	for range 100 {
+		turn, err := a.arrive("x")
+		switch {
+		case err != nil:
+			refused++
+		case turn == nil:
+			turns++
+		}
+	}
+	require.Equal(t, quiet, turns)
+	require.Equal(t, 100-quiet-25, refused, "two at a time of 40 ms, for at most the half second of a burst")
+}
+
 func TestAdaptive_neverLetsMoreInAndForgetsWhoHasLeft(t *testing.T) {
 	a := NewAdaptive()
 	var running, most atomic.Int64

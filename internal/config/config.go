@@ -20,8 +20,8 @@ type Service struct {
 	DataDir         string        `env:"DATA_DIR"`          // directory of this service's own files, made 0700
 	DatabaseURLFile string        `env:"DATABASE_URL_FILE"` // file with a postgres:// URL; empty: SQLite in DataDir
 	Issuer          string        `env:"ISSUER"`            // iss of the tokens accepted here
-	JWKSURL         string        `env:"JWKS_URL"`          // where the kms publishes its keys
-	KMSURL          string        `env:"KMS_URL"`           // base URL of the kms, without /kms/v1
+	JWKSURL         string        `env:"JWKS_URL"`          // where the kms publishes its keys; several instances with commas
+	KMSURL          string        `env:"KMS_URL"`           // base URL of the kms, without /kms/v1; several instances with commas
 	EnrolTokenFile  string        `env:"ENROL_TOKEN_FILE"`  // where the kms puts this service's enrolment token
 	TLS             TLS           `envPrefix:"TLS_"`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES"` // CIDRs whose X-Request-Id and X-Forwarded-* are believed

@@ -73,6 +73,9 @@ func TestValidate_findsFaults(t *testing.T) {
 		"ADDR":                 func(s *Service) { s.Addr = "8001" },
 		"DATA_DIR":             func(s *Service) { s.DataDir = "" },
 		"JWKS_URL":             func(s *Service) { s.JWKSURL = "kms/jwks" },
+		"JWKS_URL: must be":    func(s *Service) { s.JWKSURL = "https://a/jwks,https://b/other" },
+		"KMS_URL: must be":     func(s *Service) { s.KMSURL = "http://a,http://a" },
+		"KMS_URL: must be an":  func(s *Service) { s.KMSURL = "http://a," },
 		"KMS_URL":              func(s *Service) { s.KMSURL = "https://user:hunter2@kms" },
 		"TLS_CERT_FILE":        func(s *Service) { s.TLS.KeyFile = "/k" },
 		"TRUSTED_PROXIES":      func(s *Service) { s.TrustedProxies = []string{"10.0.0.1"} },
@@ -148,4 +151,15 @@ func TestReadSecret_readsOneLineOfAFile(t *testing.T) {
 	url, err = s.DatabaseURL()
 	require.NoError(t, err)
 	require.Equal(t, "postgres://x", url)
+}
+
+func TestAddresses_readsOneOrSeveral(t *testing.T) {
+	list, err := Addresses(" http://a:1/ , https://b")
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, []string{"a:1", "b", ""}, []string{list[0].Host, list[1].Host, list[0].Path})
+	require.Equal(t, "http://a:1", First(" http://a:1/ , https://b"))
+	require.Equal(t, "http://a:1", First("http://a:1"))
+	_, err = Addresses(strings.TrimSuffix(strings.Repeat("http://h,", maxAddresses+1), ","))
+	require.Error(t, err)
 }

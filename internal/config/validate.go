@@ -71,8 +71,11 @@ func (s *Service) Validate() error {
 		fault("DATA_DIR", "is required")
 	}
 	for name, address := range map[string]string{"JWKS_URL": s.JWKSURL, "KMS_URL": s.KMSURL} {
-		if address != "" && !httpURL(address) {
-			fault(name, "must be an absolute http or https URL without user, query and fragment")
+		if address == "" {
+			continue
+		}
+		if _, err := Addresses(address); err != nil {
+			fault(name, err.Error())
 		}
 	}
 	if (s.TLS.CertFile == "") != (s.TLS.KeyFile == "") {

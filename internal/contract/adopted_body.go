@@ -60,11 +60,14 @@ func (b *adopter) mediaType(name string, e *element, warning string) (*mediaCont
 		b.warn(warning, e, "", "the parameters of media type %s are not compared", shortened(m.name))
 	}
 	described := e.get("schema")
-	if item := e.get("itemSchema"); item != nil {
+	kind, _ := kindOf(m.name)
+	lines := b.lines(kind, e, warning)
+	if item := e.get("itemSchema"); item != nil && lines != item {
 		b.warn(warning, item, "", "the items of a stream are not checked")
 	}
-	kind, _ := kindOf(m.name)
 	switch {
+	case lines != nil:
+		described = lines
 	case m.name == "multipart/form-data":
 		kind = mediaMultipart
 	case m.name == "text/json":
@@ -86,6 +89,21 @@ func (b *adopter) mediaType(name string, e *element, warning string) (*mediaCont
 		m.encoding = b.encodings(e.get("encoding"))
 	}
 	return m, nil
+}
+
+// lines returns the schema of each line of an NDJSON body: itemSchema, or a schema of objects, for what comes in lines is no object as a whole. Nil: it is
+// passed on without a check.
+func (b *adopter) lines(kind mediaKind, e *element, warning string) *element {
+	if kind != mediaLines || warning != WarnBody {
+		return nil
+	}
+	if item := e.get("itemSchema"); item != nil {
+		return item
+	}
+	if s, err := b.deref(e.get("schema")); err == nil && s.get("type").str() == "object" {
+		return e.get("schema")
+	}
+	return nil
 }
 
 // structured reports whether a schema says more than that there are bytes.
@@ -115,7 +133,7 @@ func (b *adopter) encodings(e *element) map[string]partEncoding {
 	return out
 }
 
-// uploads reports whether the body may be bytes or multipart/form-data, which are checked while they pass.
+// uploads reports whether the body may be bytes, multipart/form-data or lines, which are checked while they pass.
 func (b *bodyContract) uploads() bool {
 	if b == nil {
 		return false
@@ -138,8 +156,20 @@ func (b *bodyContract) onlyUploads() bool {
 	return true
 }
 
+// takesLines reports whether the body may be lines of JSON.
+func (b *bodyContract) takesLines() bool {
+	for _, m := range b.media {
+		if m.kind == mediaLines {
+			return true
+		}
+	}
+	return false
+}
+
 // streams reports whether a body of this type is checked while it passes.
-func (m *mediaContract) streams() bool { return m.kind == mediaBinary || m.kind == mediaMultipart }
+func (m *mediaContract) streams() bool {
+	return m.kind == mediaBinary || m.kind == mediaMultipart || m.kind == mediaLines
+}
 
 // adoptedMedia is mediaType for documents of others: it knows ranges, and parameters that the document does not declare are no fault.
 func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]string, error) {
@@ -187,6 +217,9 @@ func (op *Operation) checkAdoptedBody(contentType string, body []byte) error {
 	m, parameters, err := op.adoptedMedia([]string{contentType})
 	if err != nil {
 		return err
+	}
+	if m.kind == mediaLines {
+		return op.checkLines(m, body)
 	}
 	c := newChecker(inbound, "body")
 	defer c.release()

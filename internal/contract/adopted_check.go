@@ -51,7 +51,10 @@ func (c *checker) adoptedPart(s *schema, v int) bool {
 		c.quiet, c.more = false, c.more || len(c.found) > 0
 		return c.fail(v, string(RuleWork), "is too much work to check")
 	}
-	if c.steps&(turnEvery-1) == 0 {
+	switch {
+	case c.steps&(8*turnEvery-1) == 0:
+		GiveWay()
+	case c.steps&(turnEvery-1) == 0:
 		runtime.Gosched()
 	}
 	switch {

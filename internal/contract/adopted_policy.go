@@ -33,7 +33,8 @@ const (
 const (
 	maxAdoptedTimeout     = 5 * time.Minute
 	maxAdoptedStream      = 24 * time.Hour
-	maxAdoptedHeld        = 16 << 20 // bytes of a body or an answer that is held while it is checked, and of a line of a stream
+	maxAdoptedHeld        = 16 << 20  // bytes of a body or an answer that is held while it is checked
+	maxAdoptedLine        = 256 << 10 // bytes of a line, which is checked whenever it comes
 	maxAdoptedConcurrency = 4096
 	maxAdoptedRates       = 8
 )
@@ -54,7 +55,7 @@ func excesses(op *Operation) []error {
 	most(len(p.Rate) > maxAdoptedRates, "rate", fmt.Sprint(maxAdoptedRates, " limits"))
 	if p.Stream != nil {
 		most(p.Stream.MaxDuration > maxAdoptedStream, "stream.maxDuration", maxAdoptedStream.String())
-		most(p.Stream.LineMax > maxAdoptedHeld, "stream.lineMax", "16MiB")
+		most(p.Stream.LineMax > maxAdoptedLine, "stream.lineMax", "256KiB")
 	}
 	return errs
 }

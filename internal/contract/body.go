@@ -115,30 +115,15 @@ func (op *Operation) ownBody(contentType string, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if m.kind == mediaLines {
+		return op.checkLines(m, body)
+	}
 	c := newChecker(inbound, "body")
 	defer c.release()
 	if err := c.body(m, body, op.Policy.Errors == ErrorsOAuth); err != nil {
 		return err
 	}
 	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
-}
-
-// CheckLine checks one line of an NDJSON request body. Its errors are those of CheckBody.
-func (op *Operation) CheckLine(line []byte) error {
-	if op.body == nil || !op.body.streams {
-		return problem.New(problem.UnexpectedBody, "This operation takes no lines.")
-	}
-	c := newChecker(inbound, "body")
-	defer c.release()
-	if fault := c.read(line); fault != nil {
-		return malformedBody(fault.rule, fault.pointer())
-	}
-	for _, m := range op.body.media {
-		if m.kind == mediaLines && m.schema != nil && m.schema.types != typeString {
-			c.check(m.schema, 0)
-		}
-	}
-	return c.problem(problem.InvalidBody, "A line does not fit the contract.")
 }
 
 // body reads a body of media m and checks it; violations of the schema are collected, a body that cannot be read is the

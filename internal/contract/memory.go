@@ -35,9 +35,12 @@ func (op *Operation) computeMemory() {
 	switch {
 	case op.body == nil:
 	case op.adopted && op.body.onlyUploads():
-		held, checking = streamMemory, checkMemory(op.body.media, op.Policy.Body.Max)
+		held, checking = streamMemory, checkMemory(op.body.media, min(op.Policy.Body.Max, maxAdoptedLine))
+		if op.body.takesLines() {
+			held += op.lineMax()
+		}
 	case op.StreamsBody():
-		held, checking = streamMemory, op.Policy.Stream.LineMax+checkMemory(op.body.media, op.Policy.Stream.LineMax)
+		held, checking = streamMemory, op.lineMax()+checkMemory(op.body.media, op.lineMax())
 	default:
 		held, checking = 2*op.Policy.Body.Max, checkMemory(op.body.media, op.Policy.Body.Max) // twice: it is read into memory that grows
 	}

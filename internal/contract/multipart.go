@@ -238,10 +238,14 @@ func (b *values) onePart(s *schema, one part) {
 }
 
 // StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody:
-// bytes and multipart/form-data of documents of others, and what StreamsBody says of the family's.
+// lines of JSON, and of documents of others bytes and multipart/form-data.
 func (op *Operation) StreamsBodyOf(contentType string) bool {
 	if !op.adopted {
-		return op.StreamsBody()
+		if !op.StreamsBody() {
+			return false
+		}
+		m, err := op.mediaType([]string{contentType})
+		return err == nil && m.kind == mediaLines
 	}
 	if !op.body.uploads() && op.body != nil {
 		return false
@@ -254,16 +258,17 @@ func (op *Operation) StreamsBodyOf(contentType string) bool {
 	return err == nil && m.streams()
 }
 
-// CheckStream returns a reader of a body for which StreamsBodyOf is true, of a document of others, which checks what passes. It holds no more than the
-// parts that are no files, together at most a MiB. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets
+// CheckStream returns a reader of a body for which StreamsBodyOf is true, which checks what passes. It holds no more than one line, which has at most
+// stream.lineMax bytes, or than the parts that are no files, together at most a MiB. A line that does not fit is not given out, and nothing after it. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets
 // it whole; the error then is one of CheckBody. Close ends the check; it closes body.
 func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
-	header := []string{contentType}
-	m, parameters, err := op.withBody(header).adoptedMedia(header)
-	if err != nil {
+	m, parameters, err := op.passing(contentType)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if m.kind != mediaMultipart {
+	case m.kind == mediaLines:
+		return &checkedLines{body: body, media: m, most: int(op.lineMax())}, nil
+	case m.kind != mediaMultipart:
 		return body, nil
 	}
 	checked, passed := io.Pipe()
@@ -279,6 +284,16 @@ func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.Rea
 		_ = checked.CloseWithError(errChecked)
 	}()
 	return s, nil
+}
+
+// passing returns the media type of a body that is checked while it passes.
+func (op *Operation) passing(contentType string) (*mediaContract, map[string]string, error) {
+	header := []string{contentType}
+	if op.adopted {
+		return op.withBody(header).adoptedMedia(header)
+	}
+	m, err := op.mediaType(header)
+	return m, nil, err
 }
 
 var errChecked = errors.New("the check has ended")

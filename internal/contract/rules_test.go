@@ -50,9 +50,6 @@ func admit(c *Contract, r *http.Request) error {
 			return err
 		}
 	}
-	if m.Operation.StreamsBody() {
-		return m.Operation.CheckLine(body)
-	}
 	return m.Operation.CheckBody(r.Header.Get("Content-Type"), body)
 }
 

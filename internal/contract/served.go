@@ -18,14 +18,8 @@ const servedOAuth = "oauth"
 // the family in place of its own security schemes. c is what Adopt has made of it.
 func Served(a Adoption, c *Contract) ([]byte, error) {
 	text := a.Files[a.File]
-	if len(a.Files) > 1 && bundles(a) {
-		bundled, err := Bundle(a.File, func(name string) ([]byte, error) {
-			if text, given := a.Files[name]; given {
-				return text, nil
-			}
-			return nil, fs.ErrNotExist
-		})
-		if err == nil { // else, as where it would be too much work, its references lead nowhere, but all else is there
+	if len(a.Files) > 1 {
+		if bundled, err := oneFile(a); err == nil { // else, as where it would be too much work, its references lead nowhere, but all else is there
 			text = bundled
 		}
 	}
@@ -56,6 +50,38 @@ func Served(a Adoption, c *Contract) ([]byte, error) {
 	return writeDocument(&document)
 }
 
+// oneFile returns the document with what its files say.
+func oneFile(a Adoption) ([]byte, error) {
+	if !bundles(a) {
+		return joined(a)
+	}
+	return Bundle(a.File, func(name string) ([]byte, error) {
+		if text, given := a.Files[name]; given {
+			return text, nil
+		}
+		return nil, fs.ErrNotExist
+	})
+}
+
+// Places returns what tells where a document of others says what a JSON pointer leads to, or the nearest part of the way that is there: pets.yaml:12.
+func Places(a Adoption) (func(pointer []string) string, error) {
+	file, err := readElements(a.File, a.Files[a.File])
+	if err != nil {
+		return nil, err
+	}
+	return func(pointer []string) string {
+		at := file.root
+		for _, name := range pointer {
+			next := at.get(name)
+			if next == nil {
+				break
+			}
+			at = next
+		}
+		return at.place()
+	}, nil
+}
+
 // servedPath puts into the operations of a path what is asked for them here.
 func servedPath(template string, item *yaml.Node, byPlace map[string]*Operation) {
 	if item == nil {
@@ -75,6 +101,9 @@ func servedPath(template string, item *yaml.Node, byPlace map[string]*Operation)
 			}
 		}
 		put(o, "security", security)
+		if id := get(o, "operationId"); id == nil || id.Value != op.ID {
+			put(o, "operationId", op.ID) // the document has none, or one twice
+		}
 	}
 }
 

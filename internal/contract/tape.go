@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -27,6 +29,7 @@ type tape struct {
 	tokens  []token
 	keys    []uint32 // hash tables of the keys of large objects that are open
 	at      int      // cursor within source
+	turned  int      // where it was at the last turn of others
 }
 
 // token is one value. An object's members are a string, which is the key, and a value in turn.
@@ -100,19 +103,35 @@ func (t *tape) get(object int, key string) int {
 
 // reset empties the tape; source is what is read or referred to next.
 func (t *tape) reset(source string) {
-	t.source, t.at, t.used = source, 0, max(t.used, len(t.scratch))
+	t.source, t.at, t.turned, t.used = source, 0, 0, max(t.used, len(t.scratch))
 	t.scratch, t.tokens, t.keys = t.scratch[:0], t.tokens[:0], t.keys[:0]
 }
 
-// turnEvery is after how many values others have their turn while a large text is read and checked: the scheduler alone lets them wait for ten milliseconds.
-const turnEvery = 512
+// Turns while a text is read and checked. The scheduler alone would let others wait for ten milliseconds.
+const (
+	turnEvery = 512       // values after which others have their turn
+	largeTurn = 256 << 10 // bytes of a text after which it stands back
+)
+
+// GiveWay stands back for a moment in the midst of long work, so that a processor is free to look for requests that have come in: as long as each has something
+// to run, which it has with runtime.Gosched, none of them looks for ten milliseconds.
+func GiveWay() { time.Sleep(20 * time.Microsecond) }
 
 // push adds a value without members whose text is a part of the source.
 func (t *tape) push(k kind, start, end int, wide bool) {
-	if len(t.tokens)&(turnEvery-1) == turnEvery-1 {
-		runtime.Gosched()
+	if len(t.tokens)&(turnEvery-1) == turnEvery-1 || t.at-t.turned >= largeTurn {
+		t.turn()
 	}
 	t.tokens = append(t.tokens, token{start: uint32(start), end: uint32(end), next: uint32(len(t.tokens) + 1), kind: k, wide: wide})
+}
+
+func (t *tape) turn() {
+	if t.at-t.turned < largeTurn {
+		runtime.Gosched()
+		return
+	}
+	t.turned = t.at
+	GiveWay()
 }
 
 // add adds a value without members whose text is copied.
@@ -204,8 +223,15 @@ func (t *tape) makeRoom() {
 	for _, before := range []string{",", ":", "[", "{"} {
 		count += strings.Count(t.source, before)
 	}
-	t.tokens = room(t.tokens, min(count, most))
+	most = min(count, most)
+	if kept, ok := largeTokens.Get().(*[]token); ok && cap(*kept) >= most {
+		t.tokens = (*kept)[:0]
+	}
+	t.tokens = room(t.tokens, most)
 }
+
+// largeTokens keeps the tokens of large texts for the next ones. The collector takes those that nobody has used for a while.
+var largeTokens sync.Pool
 
 func (t *tape) fail(rule Rule) *syntaxError { return faultAt(rule, t.at) }
 

@@ -54,6 +54,11 @@ func (c *checker) release() {
 	clear(c.pairs)
 	kept := checker{forms: c.forms[:0], pairs: c.pairs[:0]}
 	kept.tokens, kept.scratch, kept.keys = c.tokens[:0], c.scratch[:0], c.keys[:0]
+	if int64(cap(kept.tokens))*tokenSize > maxPooled {
+		large := kept.tokens
+		largeTokens.Put(&large)
+		kept.tokens = nil
+	}
 	if int64(cap(kept.tokens))*tokenSize+int64(cap(kept.scratch))+4*int64(cap(kept.keys))+int64(cap(kept.forms)) > maxPooled {
 		return
 	}

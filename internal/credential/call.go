@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/fountainai/fountain/internal/httpclient"
 )
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -32,6 +34,7 @@ type request struct {
 	bearer       string
 	id, secret   string // HTTP Basic (RFC 6749, section 2.3.1)
 	idempotency  string
+	again        bool // it may be done twice
 	want         int
 }
 
@@ -86,6 +89,9 @@ func (r request) build(ctx context.Context, base string) (*http.Request, error) 
 	}
 	if r.id != "" {
 		req.SetBasicAuth(url.QueryEscape(r.id), url.QueryEscape(r.secret))
+	}
+	if r.again {
+		httpclient.MayRepeat(req)
 	}
 	if r.idempotency != "" {
 		req.Header.Set("Idempotency-Key", r.idempotency)

@@ -29,7 +29,7 @@ func (s *Source) Introspect(ctx context.Context, token string) (Introspection, e
 	var answer Introspection
 	err := s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/oauth2/introspect", id: h.KeyID, secret: h.Key, want: http.StatusOK,
-		form: url.Values{"token": {token}},
+		form: url.Values{"token": {token}}, again: true,
 	}, &answer)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Code == "invalid_client" {

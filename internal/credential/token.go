@@ -75,7 +75,7 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 	asked := s.Clock.Now() // a token lives from before it was made, however late its answer comes
 	err := s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/oauth2/token", id: h.KeyID, secret: h.Key, want: http.StatusOK,
-		form: url.Values{"grant_type": {"client_credentials"}, "resource": {audience}},
+		form: url.Values{"grant_type": {"client_credentials"}, "resource": {audience}}, again: true,
 	}, &answer)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Code == "invalid_client" {

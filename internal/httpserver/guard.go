@@ -137,7 +137,7 @@ func (x *Exchange) openStream(contentType string) error {
 	if err != nil {
 		return err
 	}
-	x.Stream = stream
+	x.Stream, x.Request.Body = stream, stream
 	return nil
 }
 

@@ -190,10 +190,7 @@ func permit(x *Exchange) error {
 
 // checkBody reads the body and holds it against the contract.
 func checkBody(x *Exchange) error {
-	if x.Operation.StreamsBody() {
-		return nil
-	}
-	if kind := x.Request.Header.Get("Content-Type"); x.Operation.Mount != "" && hasBody(x.Request) && x.Operation.StreamsBodyOf(kind) {
+	if kind := x.Request.Header.Get("Content-Type"); hasBody(x.Request) && x.Operation.StreamsBodyOf(kind) {
 		return x.openStream(kind)
 	}
 	body, err := readBody(x.Writer, x.Request, x.Operation)

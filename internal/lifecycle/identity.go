@@ -30,7 +30,7 @@ type Identity interface {
 // is restarted. It asks nobody yet.
 func Enrol(word string, c config.Service, client *http.Client) (*credential.Source, error) {
 	return credential.Open(credential.Config{
-		Word: word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: c.KMSURL, HTTPClient: httpclient.Patient(client), Clock: c.Clock, Log: c.Log,
+		Word: word, Dir: c.DataDir, EnrolTokenFile: c.EnrolTokenFile, KMSURL: config.First(c.KMSURL), HTTPClient: httpclient.Patient(client), Clock: c.Clock, Log: c.Log,
 	})
 }
 
@@ -40,7 +40,7 @@ func (s *Service) Identify(who Identity, client *http.Client) {
 	s.Require(who.Ready)
 	s.Go("credential", who.Run)
 	follower := revocation.NewFollower(revocation.Config{
-		KMSURL: s.config.KMSURL, Client: client, Credential: who, Clock: s.config.Clock, Log: s.config.Log, Registerer: s.config.Registerer,
+		KMSURL: config.First(s.config.KMSURL), Client: client, Credential: who, Clock: s.config.Clock, Log: s.config.Log, Registerer: s.config.Registerer,
 		Apply: s.Apply,
 	})
 	s.revocations, s.feedRead = follower, follower.Heard()

@@ -111,17 +111,19 @@ func TestOverload_ofAdoptedServicesIsNotFeltByOthers(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return status(p.URL+"/large/things") == http.StatusOK }, time.Minute, 10*time.Millisecond)
 	for name, ill := range illnesses {
-		var without, beside load
-		for range turns {
-			for at, into := range map[string]*load{direct[name]: &without, p.URL + "/" + name: &beside} {
-				stop := trouble(t, at+"/things", ill)
-				measure(t, ask, each, into)
-				stop()
+		t.Run(name, func(t *testing.T) {
+			var without, beside load
+			for range turns {
+				for at, into := range map[string]*load{direct[name]: &without, p.URL + "/" + name: &beside} {
+					stop := trouble(t, at+"/things", ill)
+					measure(t, ask, each, into)
+					stop()
+				}
 			}
-		}
-		t.Logf("%s: p99 of the family %s without it (p50 %s), %s beside it (p50 %s): %.2f", name, without.quantile(0.99), without.quantile(0.5), beside.quantile(0.99),
-			beside.quantile(0.5), float64(beside.quantile(0.99))/float64(without.quantile(0.99)))
-		require.NotEmpty(t, beside.took)
+			t.Logf("p99 of the family %s without it (p50 %s), %s beside it (p50 %s): %.2f", without.quantile(0.99), without.quantile(0.5), beside.quantile(0.99),
+				beside.quantile(0.5), float64(beside.quantile(0.99))/float64(without.quantile(0.99)))
+			require.NotEmpty(t, beside.took)
+		})
 	}
 	p.Stop()
 }

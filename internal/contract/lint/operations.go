@@ -22,19 +22,13 @@ var operationRules = []Rule{
 			}
 		})
 	}},
-	{"enforced-policy", "A policy key is used only when something enforces it; request bodies of stream ndjson and other modes of validate.request are reserved.", func(f *family, r reporter) {
+	{"enforced-policy", "A policy key is used only when something enforces it; other modes of validate.request are reserved.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			if op.compiled == nil {
 				return
 			}
-			p := op.compiled.Policy
-			for key, used := range map[string]bool{
-				"stream.ndjson":    p.Stream != nil && p.Stream.Kind == contract.StreamNDJSON && op.compiled.HasBody(),
-				"validate.request": p.Validate.Request.Kind != contract.ModeEnforce,
-			} {
-				if used {
-					op.report(r, "nothing enforces x-fountain.%s yet", key)
-				}
+			if op.compiled.Policy.Validate.Request.Kind != contract.ModeEnforce {
+				op.report(r, "nothing enforces x-fountain.validate.request yet")
 			}
 		})
 	}},

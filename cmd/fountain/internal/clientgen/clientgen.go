@@ -1,5 +1,6 @@
 // Package clientgen writes typed Go clients for services behind the gateway from their OpenAPI documents, with the generator and the settings by which
-// the family's own clients are made.
+// the family's own clients are made. The generator refuses a whole document for one thing that it can't turn into Go; this package works around such
+// things, one by one, and tells them.
 package clientgen
 
 import (
@@ -22,6 +23,18 @@ type Options struct {
 	Document []byte // one file, YAML or JSON
 }
 
+// Client is what Generate has written.
+type Client struct {
+	Files map[string][]byte // by ClientFile and DoorFile
+	Notes []Note            // what differs from the document, or is left out
+}
+
+// Note tells what of a document is otherwise in the client, or not in it.
+type Note struct {
+	Pointer []string // the way to it in the document: "paths", "/notes", "get"
+	Cause   string
+}
+
 // The names of the files that Generate writes.
 const (
 	ClientFile = "client.gen.go"
@@ -39,29 +52,11 @@ func settings(name string) codegen.Configuration {
 	}
 }
 
-// Generate returns the files of the client by their names: the generated client, and what opens it with the credentials of the SDK. Its errors say what of
-// the document can't be turned into Go.
-func Generate(o Options) (files map[string][]byte, err error) {
+// Generate writes the client: what the generator makes, and what opens it with the credentials of the SDK. An error says what of the document as a whole
+// can't be turned into Go.
+func Generate(o Options) (*Client, error) {
 	if !token.IsIdentifier(o.Package) || o.Package == "_" {
 		return nil, errors.New("the package must be a Go identifier")
-	}
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromData(o.Document)
-	if err != nil {
-		return nil, fmt.Errorf("load document: %w", err)
-	}
-	defer func() { // the generator was written for documents without faults
-		if fault := recover(); fault != nil {
-			files, err = nil, fmt.Errorf("generate client: %v", fault)
-		}
-	}()
-	configuration := settings(o.Package).UpdateDefaults()
-	if err := configuration.Validate(); err != nil {
-		return nil, fmt.Errorf("settings of the generator: %w", err)
-	}
-	text, err := codegen.Generate(doc, configuration)
-	if err != nil {
-		return nil, fmt.Errorf("generate client: %w", err)
 	}
 	var door bytes.Buffer
 	if err := doorTemplate.Execute(&door, o); err != nil {
@@ -71,7 +66,34 @@ func Generate(o Options) (files map[string][]byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", DoorFile, err)
 	}
-	return map[string][]byte{ClientFile: []byte(text), DoorFile: opened}, nil
+	d, err := readDocument(o.Document)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{name: o.Package, door: opened, document: d}
+	text, err := w.write()
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Files: map[string][]byte{ClientFile: text, DoorFile: opened}, Notes: append(d.notes, w.notes...)}, nil
+}
+
+// generated runs the generator, which was written for documents without faults. It changes doc.
+func generated(doc *openapi3.T, name string) (text []byte, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			text, err = nil, fmt.Errorf("generate client: %v", fault)
+		}
+	}()
+	configuration := settings(name).UpdateDefaults()
+	if err := configuration.Validate(); err != nil {
+		return nil, fmt.Errorf("settings of the generator: %w", err)
+	}
+	code, err := codegen.Generate(doc, configuration)
+	if err != nil {
+		return nil, fmt.Errorf("generate client: %w", err)
+	}
+	return []byte(code), nil
 }
 
 // doorTemplate is the file that joins the generated client and the SDK.

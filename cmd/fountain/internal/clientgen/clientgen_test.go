@@ -45,8 +45,10 @@ func TestSettings_areThoseOfTheFamily(t *testing.T) {
 
 // What is generated compiles in this module and opens by the SDK.
 func TestGenerate_compiles(t *testing.T) {
-	files, err := Generate(Options{Service: "notes", BasePath: "/v1", Package: "notes", Document: []byte(notes)})
+	client, err := Generate(Options{Service: "notes", BasePath: "/v1", Package: "notes", Document: []byte(notes)})
 	require.NoError(t, err)
+	require.Empty(t, client.Notes)
+	files := client.Files
 	dir, err := os.MkdirTemp(".", "generated")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -61,7 +63,7 @@ func TestGenerate_compiles(t *testing.T) {
 
 // A document that the generator can't read is an error and no panic.
 func TestGenerate_tellsWhatIsWrong(t *testing.T) {
-	for _, text := range []string{"{", strings.ReplaceAll(notes, "#/components/schemas/Note", "#/components/schemas/Other")} {
+	for _, text := range []string{"{", "[]", strings.ReplaceAll(notes, "responses:", "parameters: [{$ref: '#/components/parameters/Other'}]\n      responses:")} {
 		_, err := Generate(Options{Service: "notes", Package: "notes", Document: []byte(text)})
 		require.Error(t, err, text)
 	}

@@ -71,6 +71,8 @@ func outcome(status int, err error) admission.Outcome {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, problem.UpstreamTimeout):
 		return admission.TooLate
+	case errors.Is(err, problem.Overloaded):
+		return admission.Refused
 	case err != nil || status == 0 || status >= http.StatusBadRequest:
 		return admission.Failed
 	}

@@ -79,7 +79,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	}
 	idle := watch(x)
 	defer idle.end()
-	out, sent := f.request(x)
+	out, sent := f.request(x, idle)
 	began := time.Now()
 	before := x.Upstream
 	res, err := reach(x, service, out)
@@ -98,11 +98,12 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if taken > 0 {
 		defer f.held.give(x.Operation.Word, taken)
 	}
+	defer reuse(body)
 	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
 	}
-	x.Answered(res.Status, nil)
+	x.Answered(res.Status, refused(res))
 	if err := f.judge.whole(x, res, body); err != nil {
 		return err
 	}
@@ -111,9 +112,20 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.Writer.WriteHeader(res.Status)
-	_, _ = x.Writer.Write(body) // a client that does not read it has gone
+	_ = writeBody(x.Writer, body) // a client that does not read it has gone
 	if f.passed != nil && x.Operation.Mount != "" {
 		f.passed(x, res.Status, res.Header, body)
+	}
+	return nil
+}
+
+// errOverloaded is why a service has refused a request.
+var errOverloaded = problem.New(problem.Overloaded, "The service has too much to do.")
+
+// refused returns why the service did nothing for the request, or nil.
+func refused(res *upstream.Response) error {
+	if res.Overloaded {
+		return errOverloaded
 	}
 	return nil
 }
@@ -138,12 +150,16 @@ func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Requ
 // for a fault of the service.
 type sentBody struct {
 	io.ReadCloser
-	mu  sync.Mutex
-	err error
+	idle *idle // something comes
+	mu   sync.Mutex
+	err  error
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.idle.over()
+	}
 	if err != nil && err != io.EOF {
 		b.mu.Lock()
 		b.err = err
@@ -160,20 +176,15 @@ func (b *sentBody) failed() error {
 
 // request makes what goes to the service: to one of the family the target as it came, which is what was matched. sent is the client's body where it is passed on
 // as it comes.
-func (f *Forwarder) request(x *httpserver.Exchange) (out *upstream.Request, sent *sentBody) {
+func (f *Forwarder) request(x *httpserver.Exchange, idle *idle) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
-	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Repeats: 1}
+	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Operation: x.Operation.Label(), Repeats: 1}
 	out.Repeatable, out.Probe = repeatable(x), httpserver.Probe(x.Operation)
 	if retry := x.Operation.Policy.Retry; retry != nil {
 		out.Repeats = max(1, retry.Max)
 	}
 	if x.Stream != nil {
-		sent = &sentBody{ReadCloser: x.Stream}
-		out.Stream, out.Length = sent, in.ContentLength
-		return out, sent
-	}
-	if x.Body == nil && x.Operation.StreamsBody() && in.Body != nil && in.Body != http.NoBody {
-		sent = &sentBody{ReadCloser: in.Body}
+		sent = &sentBody{ReadCloser: x.Stream, idle: idle}
 		out.Stream, out.Length = sent, in.ContentLength
 	}
 	return out, sent

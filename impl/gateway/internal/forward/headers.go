@@ -48,7 +48,7 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 		switch {
 		case withheld(op, name):
 			continue
-		case name == "Content-Type" && x.Body == nil && x.Stream == nil && !op.StreamsBody():
+		case name == "Content-Type" && x.Body == nil && x.Stream == nil:
 			continue
 		case traced != nil && (name == traceparent || name == tracestate): // then the call is the parent, in place of what the client said
 			continue

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -54,43 +53,47 @@ func (h *held) give(member string, n int64) {
 // errHeld says that there is no room for one more answer of a member.
 var errHeld = problem.New(problem.Overloaded, "The service's answers take more room than it has here. Try again later.").WithRetryAfter(time.Second)
 
-// readAll reads the answer's body. One of a member takes room among those of its member, which the caller gives back, whether there is an error or not.
+// readAll reads the answer's body into memory that reuse takes back. One of a member takes room among those of its member, which the caller gives back,
+// whether there is an error or not.
 func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, taken int64, err error) {
-	op := x.Operation
+	op, from := x.Operation, io.Reader(res)
 	most := op.Policy.Response.Max
+	if res.Length == 0 || x.Request.Method == http.MethodHead {
+		body, err = res.ReadAll(most)
+		return body, 0, err
+	}
 	switch {
-	case op.Mount == "" || res.Length == 0 || x.Request.Method == http.MethodHead || res.Length > most:
+	case op.Mount == "" || res.Length > most:
 	case res.Length < 0:
-		return f.readGrowing(op.Word, res, most)
+		from = f.growing(op.Word, res, &taken)
 	case !f.held.take(op.Word, res.Length):
 		return nil, 0, errHeld
 	default:
 		taken = res.Length
 	}
-	body, err = res.ReadAll(most)
+	if 0 < res.Length && res.Length < smallBody {
+		body, err = res.ReadAll(most)
+		return body, taken, err
+	}
+	defer res.Close()
+	body, err = readBody(from, res.Length, most)
 	return body, taken, err
 }
 
-// readGrowing reads the body of an answer of a member that does not say how long it is, and takes room as it comes.
-func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int64) (body []byte, taken int64, err error) {
-	defer res.Close()
+// growing reads an answer of a member that does not say how long it is, and takes room as it comes.
+func (f *Forwarder) growing(member string, res *upstream.Response, taken *int64) io.Reader {
 	got := int64(0)
-	var text bytes.Buffer
-	_, err = text.ReadFrom(io.LimitReader(readerFunc(func(p []byte) (int, error) {
-		if got == taken {
+	return readerFunc(func(p []byte) (int, error) {
+		if got == *taken {
 			if !f.held.take(member, heldPiece) {
 				return 0, errHeld
 			}
-			taken += heldPiece
+			*taken += heldPiece
 		}
-		n, err := res.Read(p[:min(int64(len(p)), taken-got)])
+		n, err := res.Read(p[:min(int64(len(p)), *taken-got)])
 		got += int64(n)
 		return n, err
-	}), most+1))
-	if err == nil && int64(text.Len()) > most {
-		err = upstream.ErrTooLarge
-	}
-	return text.Bytes(), taken, err
+	})
 }
 
 type readerFunc func([]byte) (int, error)

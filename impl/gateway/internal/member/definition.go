@@ -18,6 +18,7 @@ type Definition struct {
 	ActiveContent bool              // its answers may be of media types that a browser runs
 	Accept        []string          // names of changes that break clients, or are looser, and are accepted
 	Disabled      bool              // it gets no requests
+	Revision      int64             // what the source counts its changes by; 0: it does not
 	Compared      bool              // the source has compared the contract with the one before
 	Shadow        *Text             // the next version, which refuses nothing and tells what it would
 }

@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -25,7 +27,8 @@ const (
 	maxSaying       = 64 << 10        // bytes of member.yaml
 	maxFiles        = 32              // of one member
 	maxText         = 8 << 20         // bytes of them together
-	maxMembers      = 200             // folders
+	maxMembers      = 200             // folders; those after the first ones are not read
+	maxEntries      = 1000            // files and folders in the folder of a member
 	maxAcceptances  = 1000            // names of accepted changes, and of public operations
 	settle          = 2 * time.Second // how long files must have been left alone, so that none is read half written
 )
@@ -38,6 +41,8 @@ type Directory struct {
 	log      *slog.Logger
 	now      <-chan os.Signal
 	seen     string // the mark of what was read; "": read what is there
+	more     int    // folders that are not read
+	unread   prometheus.Gauge
 }
 
 // NewDirectory returns a source over a directory, which must be there. now has it read at once. Links that lead out of the directory are not followed.
@@ -46,7 +51,11 @@ func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, er
 	if err != nil {
 		return nil, fmt.Errorf("open the contracts directory: %w", err)
 	}
-	return &Directory{registry: r, root: root, now: now, log: r.Log}, nil
+	d := &Directory{registry: r, root: root, now: now, log: r.Log, unread: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "fountain_gateway_contract_folders_unread", Help: "Folders of the contracts directory that are not read because there are too many.",
+	})}
+	r.Registerer.MustRegister(d.unread)
+	return d, nil
 }
 
 // saying is member.yaml.
@@ -85,7 +94,12 @@ func (d *Directory) Run(ctx context.Context) error {
 
 // read makes what the directory says the members, when it has changed and nobody writes there now.
 func (d *Directory) read() error {
-	mark, youngest, err := d.mark()
+	names, more, err := d.names()
+	if err != nil {
+		return err
+	}
+	d.tellMore(more)
+	mark, youngest, err := d.mark(names)
 	if err != nil {
 		return err
 	}
@@ -93,10 +107,6 @@ func (d *Directory) read() error {
 		return nil
 	}
 	var definitions []Definition
-	names, err := d.names()
-	if err != nil {
-		return err
-	}
 	var wrong error
 	for _, name := range names {
 		definition, err := d.member(name)
@@ -114,56 +124,120 @@ func (d *Directory) read() error {
 	return wrong
 }
 
-// names returns the folders that hold a member.
-func (d *Directory) names() ([]string, error) {
-	entries, err := fs.ReadDir(d.root.FS(), ".")
+// names returns the first folders that hold a member, in the order of their names, and how many more there are.
+func (d *Directory) names() (names []string, more int, err error) {
+	dir, err := d.root.Open(".")
 	if err != nil {
-		return nil, fmt.Errorf("list the directory: %w", err)
+		return nil, 0, fmt.Errorf("open the directory: %w", err)
 	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			names = append(names, e.Name())
+	defer dir.Close()
+	for {
+		entries, err := dir.ReadDir(1000)
+		for _, e := range entries {
+			if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+				names = append(names, e.Name())
+			}
+		}
+		slices.Sort(names)
+		if rest := len(names) - maxMembers; rest > 0 {
+			names, more = names[:maxMembers], more+rest
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return names, more, nil
+		case err != nil:
+			return nil, 0, fmt.Errorf("list the directory: %w", err)
 		}
 	}
-	if len(names) > maxMembers {
-		return nil, fmt.Errorf("there are more than %d folders", maxMembers)
-	}
-	return names, nil
 }
 
-// mark tells one state of the files from another, and when the youngest was written.
-func (d *Directory) mark() (mark string, youngest time.Time, err error) {
-	var out strings.Builder
-	err = fs.WalkDir(d.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name != "." && strings.HasPrefix(path.Base(name), ".") {
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if out.Len() > 1<<20 {
-			return errors.New("there are too many files")
-		}
-		info, err := d.root.Stat(name)
-		if err != nil { // a link that leads out or nowhere: who reads it meets that, and the other members do not
-			if info, err = d.root.Lstat(name); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintln(&out, name, info.Size(), info.ModTime().UnixNano(), info.Mode())
+// tellMore tells of folders that are not read because there are too many.
+func (d *Directory) tellMore(more int) {
+	d.unread.Set(float64(more))
+	if more != d.more && more > 0 {
+		d.log.Error("contracts directory has more folders than are read; those after the first ones, by name, are not guarded", "read", maxMembers, "unread", more)
+	}
+	d.more = more
+}
+
+// mark tells one state of the files of these members from another, and when the youngest was written.
+func (d *Directory) mark(names []string) (mark string, youngest time.Time, err error) {
+	sum := sha256.New()
+	note := func(name string, info fs.FileInfo) {
+		fmt.Fprintln(sum, name, info.Size(), info.ModTime().UnixNano(), info.Mode())
 		if info.ModTime().After(youngest) && !info.ModTime().After(time.Now()) {
 			youngest = info.ModTime()
 		}
-		return nil
-	})
-	if err != nil {
-		return "", time.Time{}, fmt.Errorf("look at the files: %w", err)
 	}
-	return out.String(), youngest, nil
+	root, err := d.root.Stat(".") // that a folder has gone shows in it alone
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("look at the directory: %w", err)
+	}
+	note(".", root)
+	for _, name := range names {
+		fmt.Fprintln(sum, name)
+		err := d.walk(name, func(at string, _ fs.DirEntry) error {
+			info, err := d.root.Stat(at)
+			if err != nil { // a link that leads out or nowhere: who reads it meets that, and the other members do not
+				if info, err = d.root.Lstat(at); err != nil {
+					return err
+				}
+			}
+			note(at, info)
+			return nil
+		})
+		if err != nil && !errors.Is(err, errManyFiles) { // that is told when the member is read
+			return "", time.Time{}, fmt.Errorf("look at the files: %w", err)
+		}
+	}
+	return string(sum.Sum(nil)), youngest, nil
+}
+
+// errManyFiles says that a member's folder is not read to its end.
+var errManyFiles = fmt.Errorf("the folder holds more than %d files and folders", maxEntries)
+
+// walk visits a folder and what is below it, in the order of names, but nothing that is hidden. More than maxEntries are errManyFiles.
+func (d *Directory) walk(folder string, visit func(at string, e fs.DirEntry) error) error {
+	info, err := d.root.Stat(folder)
+	if err != nil {
+		return err
+	}
+	if err := visit(folder, fs.FileInfoToDirEntry(info)); err != nil {
+		return err
+	}
+	left := maxEntries
+	return d.below(folder, &left, visit)
+}
+
+func (d *Directory) below(folder string, left *int, visit func(at string, e fs.DirEntry) error) error {
+	dir, err := d.root.Open(folder)
+	if err != nil {
+		return err
+	}
+	entries, err := dir.ReadDir(*left + 1)
+	_ = dir.Close()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if *left -= len(entries); *left < 0 {
+		return errManyFiles
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		at := path.Join(folder, e.Name())
+		if err := visit(at, e); err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if err := d.below(at, left, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // member reads one folder.
@@ -202,15 +276,8 @@ func (d *Directory) member(name string) (Definition, error) {
 // texts reads the files of a folder, those of folders in it by their path.
 func (d *Directory) texts(name string) (map[string][]byte, error) {
 	files, left := map[string][]byte{}, int64(maxText)
-	err := fs.WalkDir(d.root.FS(), name, func(at string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		hidden := strings.HasPrefix(path.Base(at), ".")
-		switch {
-		case e.IsDir() && hidden:
-			return fs.SkipDir
-		case e.IsDir() || hidden || at == path.Join(name, sayingFile) || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(at)):
+	err := d.walk(name, func(at string, e fs.DirEntry) error {
+		if e.IsDir() || at == path.Join(name, sayingFile) || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(at)) {
 			return nil
 		}
 		text, err := d.file(at, left)

@@ -202,7 +202,8 @@ func (k *KMS) get(ctx context.Context, name string) (said, error) {
 	}
 	d := Definition{
 		Name: c.Contract.Name, File: c.Document.File, Files: texts(c.Document.Files), Upstreams: c.Contract.Upstreams, Public: c.Contract.Public,
-		ActiveContent: c.Contract.ActiveContent, Disabled: c.Contract.Status != kms.ContractStatusActive, Compared: true,
+		ActiveContent: c.Contract.ActiveContent, Disabled: c.Contract.Status != kms.ContractStatusActive,
+		Revision: c.Contract.Version, Compared: true,
 	}
 	if c.Shadow != nil && c.Contract.Shadow != nil {
 		d.Shadow = &Text{File: c.Shadow.File, Files: texts(c.Shadow.Files), Public: c.Contract.Shadow.Public}

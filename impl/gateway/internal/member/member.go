@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 
@@ -21,6 +22,9 @@ type Member struct {
 // maxUpstreams bounds the targets of one member.
 const maxUpstreams = 64
 
+// errUpstreams says that a member may not be where it is said to be.
+var errUpstreams = errors.New("upstreams")
+
 // build makes a member of what was said. before is the member as it is now; its contract is kept where the text is the same.
 func (r *Registry) build(d Definition, before *Member) (*Member, error) {
 	if err := contract.CheckMemberName(d.Name, r.Family); err != nil {
@@ -28,12 +32,12 @@ func (r *Registry) build(d Definition, before *Member) (*Member, error) {
 	}
 	m := &Member{Definition: d}
 	if len(d.Upstreams) == 0 || len(d.Upstreams) > maxUpstreams {
-		return nil, fmt.Errorf("upstreams: 1 to %d addresses are needed", maxUpstreams)
+		return nil, fmt.Errorf("%w: 1 to %d addresses are needed", errUpstreams, maxUpstreams)
 	}
 	for _, address := range d.Upstreams {
 		u, err := r.Egress.CheckURL(context.Background(), address)
 		if err != nil {
-			return nil, fmt.Errorf("upstreams: %w", err)
+			return nil, fmt.Errorf("%w: %w", errUpstreams, err)
 		}
 		m.targets = append(m.targets, u)
 	}

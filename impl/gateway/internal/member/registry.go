@@ -41,6 +41,7 @@ type Registry struct {
 	mu      sync.Mutex
 	sources map[string]map[string]*Definition // what each source says, by the member's name
 	faults  map[string]error                  // by name: why the last definition is not in force
+	stands  map[string]services.Standing      // by name: which definition is in force, and which is not
 }
 
 // state is what holds at one moment. It is immutable.
@@ -55,7 +56,7 @@ func New(o Options) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("join the contracts: %w", err)
 	}
-	r := &Registry{Options: o, sources: map[string]map[string]*Definition{}, faults: map[string]error{}}
+	r := &Registry{Options: o, sources: map[string]map[string]*Definition{}, faults: map[string]error{}, stands: map[string]services.Standing{}}
 	r.live.Store(&state{table: table, members: map[string]*Member{}})
 	r.Admission.Keep(r.words(nil))
 	r.refused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -114,7 +115,7 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 	for i := range definitions {
 		d := &definitions[i]
 		if other := r.saidElsewhere(source, d.Name); other != "" {
-			faults[d.Name] = fmt.Errorf("%s says a member of this name already", other)
+			faults[d.Name] = fmt.Errorf("%s %w", other, errNameTaken)
 			continue
 		}
 		said[d.Name] = d
@@ -133,11 +134,45 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 		}
 	}
 	err := r.put(next)
+	r.stand(gone, definitions, faults)
 	r.tell(gone, said, faults)
 	for name, fault := range faults {
 		err = errors.Join(err, fmt.Errorf("member %s: %w", name, fault))
 	}
 	return err
+}
+
+// errNameTaken says that two sources have a member of one name.
+var errNameTaken = errors.New("says a member of this name already")
+
+// stand notes which definitions of a source are in force now.
+func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, faults map[string]error) {
+	for name := range gone {
+		if r.saidElsewhere("", name) == "" {
+			delete(r.stands, name)
+		}
+	}
+	for _, d := range definitions {
+		standing := r.stands[d.Name]
+		switch fault := faults[d.Name]; {
+		case fault == nil:
+			standing = services.Standing{Revision: d.Revision}
+		case errors.Is(fault, errNameTaken): // the other source's is in force
+			continue
+		case errors.Is(fault, errUpstreams):
+			standing.Refused, standing.Cause = d.Revision, "upstreams"
+		default:
+			standing.Refused, standing.Cause = d.Revision, "contract"
+		}
+		r.stands[d.Name] = standing
+	}
+}
+
+// Standing returns which definition of a member is in force, and which is not.
+func (r *Registry) Standing(name string) services.Standing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stands[name]
 }
 
 // Kept returns what a source has said of a member, for a source that can't read it now; the zero value when it has said nothing.

@@ -25,6 +25,8 @@ type Handlers struct {
 	Ready   func() error // why the gateway cannot work, in public words
 	Client  *http.Client // calls services by their words
 	Texts   *Texts
+	// Standing returns what of an adopted service's contract is in force.
+	Standing func(name string) Standing
 }
 
 var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
@@ -46,12 +48,31 @@ func (h *Handlers) GetGatewayReadiness(context.Context, gatewayapi.GetGatewayRea
 func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewayServicesRequestObject) (gatewayapi.ListGatewayServicesResponseObject, error) {
 	list := gatewayapi.ServiceStatusList{Items: []gatewayapi.ServiceStatus{}}
 	for _, s := range h.Watcher.List() {
-		list.Items = append(list.Items, gatewayapi.ServiceStatus{
+		one := gatewayapi.ServiceStatus{
 			Adopted: s.Adopted, Name: s.Word, BasePath: s.BasePath, Status: gatewayapi.ServiceStatusStatus(s.State), Targets: int32(s.Targets), TargetsReady: int32(s.Ready), TargetsSkewed: int32(s.Skewed),
 			Contract: "/openapi/" + s.Word + ".yaml", ContractVersion: s.ContractVersion, ContractDigest: s.Digest,
-		})
+		}
+		if s.Adopted {
+			h.stand(&one)
+		}
+		list.Items = append(list.Items, one)
 	}
 	return gatewayapi.ListGatewayServices200JSONResponse(list), nil
+}
+
+// stand tells which version of an adopted contract is in force, and what is refused of the last one.
+func (h *Handlers) stand(one *gatewayapi.ServiceStatus) {
+	standing := h.Standing(one.Name)
+	if standing.Revision > 0 {
+		one.Revision = &standing.Revision
+	}
+	if standing.Cause == "" {
+		return
+	}
+	one.Refused = &gatewayapi.ServiceRefusal{Cause: gatewayapi.ServiceRefusalCause(standing.Cause)}
+	if standing.Refused > 0 {
+		one.Refused.Revision = &standing.Refused
+	}
 }
 
 // maxMetadata is the most that is read of the kms's metadata, in bytes.

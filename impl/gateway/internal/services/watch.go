@@ -36,6 +36,13 @@ type Status struct {
 	Targets, Ready, Skewed  int    // how many targets there are, are ready, and keep another text of the contract
 }
 
+// Standing says which version of an adopted contract is in force, and whether the last one is refused.
+type Standing struct {
+	Revision int64  // the version at the kms that is in force; 0: no version of the kms's
+	Refused  int64  // that of the last one, where it is refused; 0: no version of the kms's
+	Cause    string // what of it is refused: upstreams or contract; "": nothing is
+}
+
 // Watcher asks every target of every service again and again whether it is ready.
 type Watcher struct {
 	client    *http.Client

@@ -2,80 +2,117 @@ package upstream
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	breakAfter = 10          // requests without an answer in time, and no answer between them
+	breakAfter = 10          // requests of an operation without an answer in time, and no answer of it between them
 	breakTook  = time.Second // what a request must have waited to count as that
 	breakFor   = time.Second // the first time; twice as long each time after it
 	breakMost  = 30 * time.Second
+	maxSilent  = 1024 // operations of one service that are watched at a time
 )
 
-// breaker leaves a service alone that takes requests and does not answer them: each would hold its place for the whole of its time. Other
-// faults cost nothing to find out again, and the targets' health and ejection deal with them.
-type breaker struct {
-	told func(open bool, pause time.Duration)
+// breakers leave operations alone of which a service takes requests and answers none: each would hold its place for the whole of its time. Every operation
+// has its own, so that one that hangs takes none of the others with it. Other faults cost nothing to find out again, and the targets' health and ejection
+// deal with them.
+type breakers struct {
+	told func(operation string, open bool, pause time.Duration)
 
-	mu     sync.Mutex
+	watched atomic.Int64 // len(silent); most of the time there is none, and nobody takes the lock
+	mu      sync.Mutex
+	silent  map[string]*breaker // of operations that have not answered in time since they last answered
+}
+
+// breaker is that of one operation.
+type breaker struct {
 	late   int           // requests without an answer in time
 	pause  time.Duration // of the opening before; 0: closed
 	until  time.Time     // requests are refused
-	probes bool          // one request finds out whether the service answers again
+	probes bool          // one request finds out whether the operation answers again
 }
 
 // admit reports whether a request may go on. Where the breaker was open, one may, and others when it has ended. One that is no probe, because its
 // sender decides how long it takes, keeps nobody waiting.
-func (b *breaker) admit(now time.Time, probe bool) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.pause == 0 {
+func (b *breakers) admit(operation string, now time.Time, probe bool) bool {
+	if b.watched.Load() == 0 {
 		return true
 	}
-	if now.Before(b.until) || b.probes {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	of := b.silent[operation]
+	if of == nil || of.pause == 0 {
+		return true
+	}
+	if now.Before(of.until) || of.probes {
 		return false
 	}
-	b.probes = probe
+	of.probes = probe
 	return true
 }
 
-// answered tells that the service has answered.
-func (b *breaker) answered() {
+// answered tells that the service has answered a request of the operation.
+func (b *breakers) answered(operation string) {
+	if b.watched.Load() == 0 {
+		return
+	}
 	b.mu.Lock()
-	closes := b.pause > 0
-	b.late, b.pause, b.probes = 0, 0, false
+	of := b.silent[operation]
+	delete(b.silent, operation)
+	b.watched.Store(int64(len(b.silent)))
 	b.mu.Unlock()
-	if closes {
-		b.told(false, 0)
+	if of != nil && of.pause > 0 {
+		b.told(operation, false, 0)
 	}
 }
 
 // timedOut tells that a request got no answer in the time that it had.
-func (b *breaker) timedOut(now time.Time) {
+func (b *breakers) timedOut(operation string, now time.Time) {
 	b.mu.Lock()
-	b.late++
-	opens := b.late >= breakAfter && (b.pause == 0 || b.probes)
-	if opens {
-		b.pause = min(max(breakFor, 2*b.pause), breakMost)
-		b.until = now.Add(b.pause)
+	of := b.silent[operation]
+	if of == nil {
+		if len(b.silent) >= maxSilent {
+			b.mu.Unlock()
+			return
+		}
+		if of = new(breaker); b.silent == nil {
+			b.silent = map[string]*breaker{}
+		}
+		b.silent[operation] = of
+		b.watched.Store(int64(len(b.silent)))
 	}
-	b.probes = false
-	pause := b.pause
+	of.late++
+	opens := of.late >= breakAfter && (of.pause == 0 || of.probes)
+	if opens {
+		of.pause = min(max(breakFor, 2*of.pause), breakMost)
+		of.until = now.Add(of.pause)
+	}
+	of.probes = false
+	pause := of.pause
 	b.mu.Unlock()
 	if opens {
-		b.told(true, pause)
+		b.told(operation, true, pause)
 	}
 }
 
 // ended tells that a request has shown nothing: its client left, or it broke.
-func (b *breaker) ended() {
-	b.mu.Lock()
-	b.probes = false
-	b.mu.Unlock()
-}
-
-func (b *breaker) open() bool {
+func (b *breakers) ended(operation string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.pause > 0
+	if of := b.silent[operation]; of != nil {
+		of.probes = false
+	}
+}
+
+// open returns how many operations are left alone.
+func (b *breakers) open() (n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, of := range b.silent {
+		if of.pause > 0 {
+			n++
+		}
+	}
+	return n
 }

@@ -15,20 +15,20 @@ import (
 // the request is repeatable. It returns ErrUnavailable when no target is left; then Wait tells when there is one.
 func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
 	began := time.Now()
-	if !s.breaker.admit(began, req.Stream == nil) {
+	if !s.breakers.admit(req.Operation, began, req.Stream == nil) {
 		return nil, ErrOpen
 	}
 	s.budget.earn()
 	res, err := s.attempts(ctx, req)
 	switch {
 	case err == nil:
-		s.breaker.answered()
+		s.breakers.answered(req.Operation)
 	case errors.As(err, new(*starvedError)):
-		s.breaker.ended()
+		s.breakers.ended(req.Operation)
 	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= breakTook:
-		s.breaker.timedOut(time.Now())
+		s.breakers.timedOut(req.Operation, time.Now())
 	default:
-		s.breaker.ended()
+		s.breakers.ended(req.Operation)
 	}
 	return res, err
 }
@@ -93,33 +93,37 @@ func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, err
 		t.succeeded()
 		return res, nil
 	}
-	if !req.Probe && req.Stream == nil && notReady(res) {
+	code := refusal(res)
+	if code == codeNotReady && !req.Probe && req.Stream == nil {
 		s.counts.notReady.Add(1)
 		t.doubt(Starting)
 		_ = res.Close() // it always succeeds
 		return nil, nil
 	}
+	res.Overloaded = code == codeOverloaded
 	return res, nil // one that has too much to do is not made better by leaving it out
 }
 
 // maxRefusal is the most that a problem document is read of to find its code, in bytes.
 const maxRefusal = 4 << 10
 
-// notReady reports whether an answer is the problem not_ready, by which a service refuses before anything else. The body can still be read.
-func notReady(res *Response) bool {
+// The codes of refusals that the gateway acts on.
+const (
+	codeNotReady   = "not_ready"  // the service refuses before anything else
+	codeOverloaded = "overloaded" // it has too much to do
+)
+
+// refusal returns the code of an answer that is a problem document; "" when it is none. The body can still be read.
+func refusal(res *Response) string {
 	if res.kind != bodyLength || res.left > maxRefusal || !strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
-		return false
+		return ""
 	}
 	body := make([]byte, res.left)
-	if _, err := io.ReadFull(res, body); err != nil {
-		return false // whoever reads on meets the same
-	}
+	n, _ := io.ReadFull(res, body) // whoever reads on meets the same error
+	res.unread(body[:n])
 	var problem struct {
 		Code string `json:"code"`
 	}
-	refused := json.Unmarshal(body, &problem) == nil && problem.Code == "not_ready"
-	if !refused {
-		res.unread(body)
-	}
-	return refused
+	_ = json.Unmarshal(body[:n], &problem) // another document has no code
+	return problem.Code
 }

@@ -92,6 +92,20 @@ func TestDo_goesElsewhereWhenATargetIsNotReady(t *testing.T) {
 	require.Equal(t, other, body)
 }
 
+// A service that has too much to do is told from one that fails otherwise; its answer reaches the caller whole, and it is asked on.
+func TestDo_tellsThatAServiceHasTooMuchToDo(t *testing.T) {
+	for text, want := range map[string]bool{`{"code":"overloaded","status":503}`: true, `{"code":"engine_unavailable"}`: false, `overloaded`: false} {
+		s := serviceOf(t, listen(t, answering(fmt.Sprintf(notReadyAnswer, len(text), text))).url())
+		res, err := s.Do(t.Context(), post())
+		require.NoError(t, err)
+		require.Equal(t, want, res.Overloaded, text)
+		body, err := res.ReadAll(1 << 10)
+		require.NoError(t, err)
+		require.Equal(t, text, string(body))
+		require.True(t, s.Available())
+	}
+}
+
 // Who asks how a target is gets its answer, and a bad one changes nothing for the others.
 func TestDo_asksATargetThatIsNotReadyHowItIs(t *testing.T) {
 	refusal := `{"code":"not_ready","status":503}`
@@ -266,49 +280,99 @@ func TestBudget_boundsRepetitions(t *testing.T) {
 	require.InDelta(t, budgetMost/budgetCost+requests/10, s.counts.broken.Load(), 2)
 }
 
-// A service that takes requests and does not answer is left alone, asked by one request after a while, and longer each time.
-func TestBreaker_leavesASilentServiceAlone(t *testing.T) {
+// An operation whose requests are taken and not answered is left alone, asked by one request after a while, and longer each time.
+func TestBreaker_leavesASilentOperationAlone(t *testing.T) {
 	var told []string
-	b := &breaker{told: func(open bool, pause time.Duration) { told = append(told, fmt.Sprint(open, pause)) }}
+	b := &breakers{told: func(operation string, open bool, pause time.Duration) {
+		told = append(told, fmt.Sprint(operation, " ", open, pause))
+	}}
 	now := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
 	for range breakAfter - 1 {
-		require.True(t, b.admit(now, true))
-		b.timedOut(now)
+		require.True(t, b.admit("x", now, true))
+		b.timedOut("x", now)
 	}
-	b.answered()
+	b.answered("x")
 	for range breakAfter {
-		require.True(t, b.admit(now, true))
-		b.timedOut(now)
+		require.True(t, b.admit("x", now, true))
+		b.timedOut("x", now)
 	}
-	require.False(t, b.admit(now, true))
+	require.False(t, b.admit("x", now, true))
 	now = now.Add(breakFor)
-	require.True(t, b.admit(now, true), "one finds out")
-	require.False(t, b.admit(now, true), "and only one")
-	b.timedOut(now)
+	require.True(t, b.admit("x", now, true), "one finds out")
+	require.False(t, b.admit("x", now, true), "and only one")
+	b.timedOut("x", now)
 	now = now.Add(breakFor)
-	require.False(t, b.admit(now, true), "twice as long")
+	require.False(t, b.admit("x", now, true), "twice as long")
 	now = now.Add(breakFor)
-	require.True(t, b.admit(now, true))
-	b.ended()
-	require.True(t, b.admit(now, true), "a client that left has shown nothing")
-	b.answered()
-	require.True(t, b.admit(now, true))
-	require.True(t, b.admit(now, true))
-	require.Equal(t, []string{"true 1s", "true 2s", "false 0s"}, told)
+	require.True(t, b.admit("x", now, true))
+	b.ended("x")
+	require.True(t, b.admit("x", now, true), "a client that left has shown nothing")
+	b.answered("x")
+	require.True(t, b.admit("x", now, true))
+	require.True(t, b.admit("x", now, true))
+	require.Equal(t, []string{"x true 1s", "x true 2s", "x false 0s"}, told)
+}
+
+// An operation that hangs takes none of the others with it, and answers of theirs do not hide that it hangs.
+func TestDo_leavesASilentOperationAloneAndNoOther(t *testing.T) {
+	silent := make(chan struct{})
+	s := serviceOf(t, listen(t, func(c net.Conn, r *http.Request) bool {
+		if r.URL.Path == "/hangs" {
+			<-silent
+			return false
+		}
+		return answering(okAnswer)(c, r)
+	}).url())
+	defer close(silent)
+	hangs := func(ctx context.Context) error {
+		_, err := s.Do(ctx, &Request{Method: "GET", Target: "/hangs", Operation: "hangs"})
+		return err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), breakTook+breakTook/10)
+	defer cancel()
+	var all sync.WaitGroup
+	for range breakAfter {
+		all.Go(func() {
+			require.ErrorIs(t, hangs(ctx), context.DeadlineExceeded)
+			r := get()
+			r.Operation = "works"
+			require.Equal(t, "ok", mustAsk(t, s, r))
+		})
+	}
+	all.Wait()
+	require.ErrorIs(t, hangs(t.Context()), ErrOpen)
+	require.EqualValues(t, 1, s.breakers.open())
+	r := get()
+	r.Operation = "works"
+	require.Equal(t, "ok", mustAsk(t, s, r))
+}
+
+// What is watched is bounded.
+func TestBreaker_watchesABoundedNumberOfOperations(t *testing.T) {
+	b := &breakers{told: func(string, bool, time.Duration) {}}
+	for i := range 2 * maxSilent {
+		b.timedOut(fmt.Sprint(i), time.Now())
+	}
+	require.Len(t, b.silent, maxSilent)
+	for i := range 2 * maxSilent {
+		b.answered(fmt.Sprint(i))
+	}
+	require.Empty(t, b.silent)
+	require.Zero(t, b.watched.Load())
 }
 
 // A streamed body, which comes as slowly as its sender likes, keeps nobody from finding out whether the service answers again.
 func TestBreaker_takesNoStreamForAProbe(t *testing.T) {
-	b := &breaker{told: func(bool, time.Duration) {}}
+	b := &breakers{told: func(string, bool, time.Duration) {}}
 	now := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
 	for range breakAfter {
-		b.timedOut(now)
+		b.timedOut("x", now)
 	}
-	require.False(t, b.admit(now, false))
+	require.False(t, b.admit("x", now, false))
 	now = now.Add(breakFor)
-	require.True(t, b.admit(now, false))
-	require.True(t, b.admit(now, true))
-	require.False(t, b.admit(now, false), "a probe runs")
+	require.True(t, b.admit("x", now, false))
+	require.True(t, b.admit("x", now, true))
+	require.False(t, b.admit("x", now, false), "a probe runs")
 }
 
 // Clients whose bodies break off or do not come make no target look bad: nothing is ejected, and the breaker stays closed.
@@ -340,7 +404,7 @@ func TestDo_blamesNoTargetForABodyThatDoesNotCome(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.False(t, s.breaker.open())
+	require.Zero(t, s.breakers.open())
 	require.Zero(t, s.counts.ejections.Load())
 }
 

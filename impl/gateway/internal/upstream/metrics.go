@@ -24,7 +24,7 @@ var (
 	repeatsDesc     = describe("repeats_total", "Requests sent again: the target refused the connection, said not_ready, or broke it before an answer.", "reason")
 	ejectionsDesc   = describe("ejections_total", "Targets that were left out for a while because requests failed there.")
 	waitingDesc     = describe("waiting_requests", "Requests that wait for a target of the service.")
-	breakerDesc     = describe("breaker_open", "1 while the service is left alone because it does not answer in time.")
+	breakerDesc     = describe("breaker_open", "How many operations the service is left alone with because it does not answer them in time.")
 )
 
 // collector tells the metrics of all services when they are asked for.
@@ -61,10 +61,6 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		tell(repeatsDesc, prometheus.CounterValue, s.counts.broken.Load(), "broken")
 		tell(ejectionsDesc, prometheus.CounterValue, s.counts.ejections.Load())
 		tell(waitingDesc, prometheus.GaugeValue, s.counts.waiting.Load())
-		isOpen := int64(0)
-		if s.breaker.open() {
-			isOpen = 1
-		}
-		tell(breakerDesc, prometheus.GaugeValue, isOpen)
+		tell(breakerDesc, prometheus.GaugeValue, s.breakers.open())
 	}
 }

@@ -17,6 +17,7 @@ type Request struct {
 	Body       []byte    // a body in memory
 	Stream     io.Reader // a body that is passed on as it comes; Body is nil then
 	Length     int64     // of Stream; -1: not known
+	Operation  string    // whose breaker counts
 	Probe      bool      // it asks how the target is: one that is not ready answers it too
 	Repeatable bool      // sending it twice does no more than sending it once; ignored with Stream
 	Repeats    int       // how often it may be sent again, when it is repeatable, after connections that broke

@@ -11,6 +11,8 @@ type Response struct {
 	Status int
 	Header http.Header
 	Length int64 // what Content-Length says, also where no body comes; -1: nothing, and a body comes
+	// Overloaded says that the service has refused the request because it has too much to do.
+	Overloaded bool
 
 	conn   *conn
 	kind   bodyKind

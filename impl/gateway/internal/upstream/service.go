@@ -14,14 +14,14 @@ import (
 
 // Service is one service with its targets.
 type Service struct {
-	word    string
-	log     *slog.Logger
-	targets []*Target
-	dial    Dial
-	usable  atomic.Pointer[[]*Target] // those that get requests now
-	breaker breaker
-	budget  budget
-	counts  counts
+	word     string
+	log      *slog.Logger
+	targets  []*Target
+	dial     Dial
+	usable   atomic.Pointer[[]*Target] // those that get requests now
+	breakers breakers
+	budget   budget
+	counts   counts
 
 	mu    sync.Mutex
 	since time.Time     // when the last usable target went; zero: there is one
@@ -33,7 +33,7 @@ func newService(word string, urls []*url.URL, config *tls.Config, dial Dial, log
 		dial = (&net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}).DialContext
 	}
 	s := &Service{word: word, log: log, dial: dial, back: make(chan struct{})}
-	s.breaker.told = s.breakerTold
+	s.breakers.told = s.breakerTold
 	s.budget.tenths.Store(budgetMost)
 	for _, u := range urls {
 		s.targets = append(s.targets, newTarget(s, u, config))
@@ -213,10 +213,10 @@ func (s *Service) Wait(ctx context.Context) error {
 	}
 }
 
-func (s *Service) breakerTold(open bool, pause time.Duration) {
+func (s *Service) breakerTold(operation string, open bool, pause time.Duration) {
 	if open {
-		s.log.Warn("service does not answer in time and is left alone", "upstream", s.word, "seconds", pause.Seconds())
+		s.log.Warn("operation does not answer in time and is left alone", "upstream", s.word, "operationId", operation, "seconds", pause.Seconds())
 		return
 	}
-	s.log.Info("service answers again", "upstream", s.word)
+	s.log.Info("operation answers again", "upstream", s.word, "operationId", operation)
 }

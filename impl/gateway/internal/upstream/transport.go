@@ -17,7 +17,10 @@ func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
 	if service == nil {
 		return nil, fmt.Errorf("call %s: no such service", r.URL.Host)
 	}
-	req := &Request{Method: r.Method, Target: r.URL.RequestURI(), Fields: FieldsOf(r.Header), Repeatable: r.Method == http.MethodGet, Repeats: 1}
+	req := &Request{
+		Method: r.Method, Target: r.URL.RequestURI(), Fields: FieldsOf(r.Header), Operation: r.Method + " " + r.URL.Path,
+		Repeatable: r.Method == http.MethodGet, Repeats: 1,
+	}
 	if r.Body != nil {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxOwnBody+1))
 		_ = r.Body.Close() // it is read

@@ -42,8 +42,8 @@ var (
 	ErrUnavailable = errors.New("no target of the service is ready")
 	// ErrFull says that the target has as many requests as it is given at a time.
 	ErrFull = errors.New("the target has too many requests")
-	// ErrOpen says that the service has not answered in time again and again, and is left alone for a while.
-	ErrOpen = errors.New("the service does not answer in time and is left alone")
+	// ErrOpen says that the service has not answered requests of the operation in time again and again, and is left alone with them for a while.
+	ErrOpen = errors.New("the service does not answer this operation in time and is left alone with it")
 	// ErrTooLarge says that an answer is larger than it may be.
 	ErrTooLarge = errors.New("the answer is larger than allowed")
 )

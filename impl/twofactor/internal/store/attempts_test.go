@@ -46,7 +46,8 @@ func kindOf(err error) string {
 }
 
 func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
-	const rounds, contenders = 25, 32
+	const contenders = 32
+	rounds := count(25, 3200)
 	each(t, func(t *testing.T, w *world) {
 		replicas := []*factor.Service{w.Service, w.more()}
 		c := someone()
@@ -73,7 +74,8 @@ func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
 }
 
 func TestVerify_looksAtFiveOfManyParallelGuesses(t *testing.T) {
-	const rounds, guesses = 10, 64
+	const guesses = 64
+	rounds := count(10, 100)
 	each(t, func(t *testing.T, w *world) {
 		replicas := []*factor.Service{w.Service, w.more()}
 		for round := range rounds {

@@ -34,6 +34,10 @@ type order struct {
 }
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(contestVariable); text != "" {
+		contest(text)
+		os.Exit(0)
+	}
 	if text := os.Getenv(childVariable); text != "" {
 		dieVerifying(text)
 		os.Exit(3) // it was to be killed

@@ -1,0 +1,61 @@
+package clientgen
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"regexp"
+	"strings"
+)
+
+// clashError says which names of the client stand for several things.
+type clashError struct {
+	names []string // of declarations of the package
+	text  string   // what is wrong first
+}
+
+func (e *clashError) Error() string { return "the client would not compile: " + e.text }
+
+var (
+	redeclared = regexp.MustCompile(`^(\w+) redeclared in this block`)
+	duplicate  = regexp.MustCompile(`duplicate typename '(\w+)'`)
+)
+
+// check tells whether the declarations of the client hold together, without the packages that it imports and without the inside of its functions, which the
+// generator writes the same way for every document.
+func check(text, door []byte) error {
+	set, files := token.NewFileSet(), []*ast.File{}
+	for name, source := range map[string][]byte{ClientFile: text, DoorFile: door} {
+		file, err := parser.ParseFile(set, name, source, parser.SkipObjectResolution)
+		if err != nil {
+			return fmt.Errorf("the client would not compile: %w", err)
+		}
+		files = append(files, file)
+	}
+	var clash clashError
+	config := types.Config{Importer: nobody{}, IgnoreFuncBodies: true, Error: func(err error) {
+		var fault types.Error
+		if !errors.As(err, &fault) || fault.Soft || strings.HasPrefix(fault.Msg, "could not import") || strings.HasPrefix(fault.Msg, "\t") {
+			return
+		}
+		if clash.text == "" {
+			clash.text = fault.Msg
+		}
+		if found := redeclared.FindStringSubmatch(fault.Msg); found != nil {
+			clash.names = append(clash.names, found[1])
+		}
+	}}
+	_, _ = config.Check("client", set, files, nil) // every error has been seen
+	if clash.text != "" {
+		return &clash
+	}
+	return nil
+}
+
+// nobody imports nothing: what is said of a package that could not be imported is taken as it is.
+type nobody struct{}
+
+func (nobody) Import(string) (*types.Package, error) { return nil, errors.New("not needed") }

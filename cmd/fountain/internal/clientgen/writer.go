@@ -1,0 +1,122 @@
+package clientgen
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Bounds of working around a document.
+const (
+	maxRounds   = 8  // in which names that clash are given others
+	maxAttempts = 80 // of all operations, and of some, to find those that can't be in the client
+)
+
+// writer writes the client of one document.
+type writer struct {
+	name     string // of the package
+	door     []byte
+	document *document
+	notes    []Note // what of the last attempt differs from the document
+	attempts int
+}
+
+// write returns the client. As long as the generator takes the document it is given as it is.
+func (w *writer) write() ([]byte, error) {
+	text, first := w.attempt(w.document.text, nil)
+	if first == nil {
+		return text, nil
+	}
+	text, err := w.of(w.document.operations)
+	if err == nil {
+		return text, nil
+	}
+	return w.some(errors.Join(first, err))
+}
+
+// some returns the client without the operations that can't be in it.
+func (w *writer) some(why error) ([]byte, error) {
+	out, err := w.bad(w.document.operations, why)
+	if err != nil {
+		return nil, err
+	}
+	left := slices.DeleteFunc(slices.Clone(w.document.operations), func(o operation) bool {
+		return slices.ContainsFunc(out, func(n Note) bool { return slices.Equal(n.Pointer, o.pointer()) })
+	})
+	if len(left) == 0 {
+		return nil, why
+	}
+	text, err := w.of(left)
+	if err != nil {
+		return nil, fmt.Errorf("without the operations that can't be in the client: %w", err)
+	}
+	w.notes = append(w.notes, out...)
+	return text, nil
+}
+
+// bad returns the operations of which there is no client, with the reasons. There is none of all of them together, for the reason why.
+func (w *writer) bad(operations []operation, why error) ([]Note, error) {
+	if len(operations) < 2 {
+		if len(operations) == 0 {
+			return nil, why
+		}
+		return []Note{{operations[0].pointer(), fmt.Sprintf("%s is not in the client: %v", operations[0], why)}}, nil
+	}
+	if w.attempts > maxAttempts {
+		return nil, fmt.Errorf("too many operations can't be turned into Go: %w", why)
+	}
+	var out []Note
+	middle := len(operations) / 2
+	for _, half := range [][]operation{operations[:middle], operations[middle:]} {
+		if _, err := w.of(half); err != nil {
+			found, err := w.bad(half, err)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
+		}
+	}
+	if out == nil { // the two halves don't go together
+		return w.bad(operations[middle:], why)
+	}
+	return out, nil
+}
+
+// of returns the client of some operations, of which what the generator can't take is prepared.
+func (w *writer) of(operations []operation) ([]byte, error) {
+	w.attempts++
+	text, err := w.document.only(operations)
+	if err != nil {
+		return nil, err
+	}
+	p := newPreparation()
+	for range maxRounds {
+		var made []byte
+		if made, err = w.attempt(text, p); err == nil {
+			w.notes = p.notes
+			return made, nil
+		}
+		if !p.rename(err) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// attempt runs the generator once and checks what it has made.
+func (w *writer) attempt(document []byte, p *preparation) ([]byte, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(document)
+	if err != nil {
+		return nil, fmt.Errorf("load document: %w", err)
+	}
+	if p != nil {
+		p.prepare(doc)
+	}
+	text, err := generated(doc, w.name)
+	if err != nil {
+		return nil, err
+	}
+	return text, check(text, w.door)
+}

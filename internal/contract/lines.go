@@ -1,0 +1,121 @@
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// defaultLine is the most that a line of an NDJSON body may have, in bytes, where stream.lineMax does not say it.
+const defaultLine = 64 << 10
+
+// lineMax returns the most that a line of the operation's NDJSON body may have, without its end.
+func (op *Operation) lineMax() int64 {
+	if s := op.Policy.Stream; s != nil && s.Kind == StreamNDJSON {
+		return s.LineMax
+	}
+	return defaultLine
+}
+
+// checkLine checks one line of an NDJSON body of media m: it is one JSON text that fits the schema. n is its number, from 1.
+func checkLine(m *mediaContract, line []byte, n int) error {
+	c := newChecker(inbound, "body")
+	defer c.release()
+	if fault := c.read(line); fault != nil {
+		return malformedBody(fault.rule, fault.pointer())
+	}
+	if m.schema != nil {
+		c.check(m.schema, 0)
+	}
+	return c.problem(problem.InvalidBody, fmt.Sprintf("Line %d of the body does not fit the contract.", n))
+}
+
+// checkLines checks a whole NDJSON body.
+func (op *Operation) checkLines(m *mediaContract, body []byte) error {
+	_, err := io.Copy(io.Discard, &checkedLines{body: io.NopCloser(bytes.NewReader(body)), media: m, most: int(op.lineMax())})
+	return err
+}
+
+// checkedLines gives out the lines of an NDJSON body that it has checked, and nothing of one that does not fit: reading fails with the problem in its
+// place. It holds one line, and what has come of the next. An empty line is none (readers differ in whether they pass over it), the end of the last line
+// may be missing.
+type checkedLines struct {
+	body  io.ReadCloser
+	media *mediaContract
+	most  int // bytes of a line
+
+	held    []byte // read; its first checked bytes may be given out
+	checked int
+	n       int // lines that were checked
+	ended   bool
+	err     error
+}
+
+// firstRoom is how many bytes are held at first.
+const firstRoom = 4 << 10
+
+// Read implements io.Reader.
+func (l *checkedLines) Read(p []byte) (int, error) {
+	for l.err == nil {
+		at := bytes.IndexByte(l.held[l.checked:], '\n')
+		if at < 0 && l.checked > 0 {
+			break // nobody waits for the next line to get this one
+		}
+		l.err = l.advance(at)
+	}
+	if l.checked == 0 {
+		return 0, l.err
+	}
+	n := copy(p, l.held[:l.checked])
+	l.held = l.held[:copy(l.held, l.held[n:])]
+	l.checked -= n
+	return n, nil
+}
+
+// advance checks the next line, whose end is there, or reads more where it is not (-1). It returns the error with which reading ends behind what
+// was checked.
+func (l *checkedLines) advance(end int) error {
+	switch {
+	case end >= 0:
+		return l.line(end, end+1)
+	case len(l.held) > l.most+1: // CR may be before LF
+		return errLongLine
+	case l.ended && len(l.held) == 0:
+		return io.EOF
+	case l.ended:
+		return l.line(len(l.held), len(l.held))
+	}
+	if len(l.held) == cap(l.held) {
+		grown := make([]byte, len(l.held), min(max(2*cap(l.held), firstRoom), l.most+2))
+		copy(grown, l.held)
+		l.held = grown
+	}
+	n, err := l.body.Read(l.held[len(l.held):cap(l.held)])
+	l.held = l.held[:len(l.held)+n]
+	if l.ended = errors.Is(err, io.EOF); l.ended {
+		return nil
+	}
+	return err
+}
+
+var errLongLine = problem.New(problem.BodyTooLarge, "A line of the body is longer than this operation accepts.")
+
+// line checks the line of the first bytes behind what was checked, which takes taken bytes with its end.
+func (l *checkedLines) line(length, taken int) error {
+	text := bytes.TrimSuffix(l.held[l.checked:l.checked+length], []byte{'\r'})
+	if len(text) > l.most {
+		return errLongLine
+	}
+	l.n++
+	if err := checkLine(l.media, text, l.n); err != nil {
+		return err
+	}
+	l.checked += taken
+	return nil
+}
+
+// Close implements io.Closer.
+func (l *checkedLines) Close() error { return l.body.Close() }

@@ -1,0 +1,169 @@
+package httpclient
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// awayFor is how long an instance that could not be reached, was not ready or broke off is asked only where no other is left, or by one call that finds
+// out.
+const awayFor = 2 * time.Second
+
+// Spread returns a transport for services that have several instances: each list has the addresses of one, which differ in scheme and host alone. A call to
+// any of them goes to the least busy one, and on to the next as the gateway's do: whatever it is where nothing was done (no connection was made, or
+// 503 not_ready), and where the connection broke before an answer only when doing it twice does no harm, once. Other calls go where their URLs say.
+func Spread(next http.RoundTripper, lists ...[]*url.URL) http.RoundTripper {
+	s := &spread{next: next, groups: map[string]*group{}}
+	for _, list := range lists {
+		if len(list) < 2 {
+			continue
+		}
+		g := &group{}
+		for _, u := range list {
+			g.instances = append(g.instances, &instance{scheme: u.Scheme, host: u.Host})
+			s.groups[u.Host] = g
+		}
+	}
+	return s
+}
+
+// MayRepeat marks a call that may be done twice although its method does not say so.
+func MayRepeat(r *http.Request) {
+	r.Header["X-Idempotency-Key"] = []string{} // net/http's own mark, which is not sent
+}
+
+type spread struct {
+	next   http.RoundTripper
+	groups map[string]*group // by host
+}
+
+// group is the instances of one service.
+type group struct {
+	mu        sync.Mutex
+	instances []*instance
+}
+
+type instance struct {
+	scheme, host string
+
+	// Under group.mu.
+	pending int
+	away    time.Time // until when; zero: it is there
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
+	g := s.groups[r.URL.Host]
+	if g == nil {
+		return s.next.RoundTrip(r)
+	}
+	tried := map[*instance]bool{}
+	for broke := false; ; {
+		i := g.pick(tried)
+		tried[i] = true
+		out, err := i.request(r, len(tried) > 1)
+		if err != nil {
+			return nil, err
+		}
+		res, err := s.next.RoundTrip(out)
+		if r.Context().Err() != nil {
+			g.left(i, unknown)
+			return res, err
+		}
+		elsewhere := notDone(res, err)
+		switch {
+		case elsewhere:
+			g.left(i, away)
+		case err != nil:
+			g.left(i, away)
+			elsewhere, broke = !broke && repeatable(r), true
+		default:
+			g.left(i, there)
+		}
+		if !elsewhere || len(tried) == len(g.instances) || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+			return res, err
+		}
+		if res != nil {
+			_ = res.Body.Close() // it is read
+		}
+	}
+}
+
+// request is the call to this instance.
+func (i *instance) request(r *http.Request, again bool) (*http.Request, error) {
+	out := r.Clone(r.Context())
+	out.URL.Scheme, out.URL.Host, out.Host = i.scheme, i.host, i.host
+	if again && r.GetBody != nil {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		out.Body = body
+	}
+	return out, nil
+}
+
+// pick takes the least busy of those that were not tried and are not away, else the one that is away for the longest.
+func (g *group) pick(tried map[*instance]bool) *instance {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var best *instance
+	better := func(i *instance) bool {
+		here, there := now.Before(i.away), best != nil && now.Before(best.away)
+		switch {
+		case best == nil || here != there:
+			return best == nil || there
+		case here:
+			return i.away.Before(best.away)
+		}
+		return i.pending < best.pending
+	}
+	from := rand.IntN(len(g.instances))
+	for n := range g.instances {
+		if i := g.instances[(from+n)%len(g.instances)]; !tried[i] && better(i) {
+			best = i
+		}
+	}
+	if !best.away.IsZero() {
+		best.away = now.Add(awayFor) // this call finds out; the others need not wait for it
+	}
+	best.pending++
+	return best
+}
+
+// found is what a call has shown of its instance.
+type found int
+
+const (
+	unknown found = iota
+	there
+	away
+)
+
+// left ends a call.
+func (g *group) left(i *instance, f found) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i.pending--
+	switch f {
+	case there:
+		i.away = time.Time{}
+	case away:
+		i.away = time.Now().Add(awayFor)
+	}
+}
+
+// repeatable reports whether doing the call twice does no more than doing it once (RFC 9110, section 9.2.2), or says so itself.
+func repeatable(r *http.Request) bool {
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	_, key := r.Header["Idempotency-Key"]
+	_, marked := r.Header["X-Idempotency-Key"]
+	return key || marked
+}

@@ -1,0 +1,29 @@
+package lifecycle
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/httpclient"
+)
+
+// Client returns the client with which a service calls the kms, and other services whose addresses are given as their settings have them. Each may have
+// several instances: calls by the first address (config.First) go to whichever can answer. timeout bounds a whole call.
+func Client(c config.Service, timeout time.Duration, others ...string) (*http.Client, error) {
+	var lists [][]*url.URL
+	for _, setting := range append([]string{c.JWKSURL, c.KMSURL}, others...) {
+		list, err := config.Addresses(setting)
+		if err != nil {
+			return nil, fmt.Errorf("addresses of a service: %w", err)
+		}
+		lists = append(lists, list)
+	}
+	transport, err := httpclient.NewTransport(c.TLS.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return httpclient.Over(httpclient.Spread(transport, lists...), timeout, c.Tracer), nil
+}
