@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery/deliverytest"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -234,6 +235,14 @@ func TestCreateChallenge_looksTheSameForUnknownSubjects(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Status, "%s", a.Body)
 		require.Equal(t, ada.Subject, a.Text(t, "subject"))
 		require.Len(t, w.smtp.Mails(), 2, "nothing was sent for the unknown subject")
+		w.now.Advance(time.Hour) // where the budgets begin anew
+		shop.IssuedAt.Time, shop.ExpiresAt.Time = w.now.Now(), w.now.Now().Add(10*time.Minute)
+		for _, subject := range []string{ada.Subject, "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8Z"} {
+			for range 3 {
+				ask(subject)
+			}
+			refused(t, w.call(t, shop, "POST", "/challenges", `{"subject":"`+subject+`","purpose":"payment"}`), 429, "rate_limited")
+		}
 	})
 }
 
@@ -520,9 +529,106 @@ func TestCreateChallenge_saysThatNoProviderWorks(t *testing.T) {
 		}, 20*time.Second, 50*time.Millisecond)
 		refused(t, w.call(t, w.caller(), "POST", "/challenges", `{"subject":"`+ada.Subject+`","purpose":"x","channel":"email"}`), 503, "unavailable")
 		refused(t, w.call(t, w.someone(), "POST", "/factors/delivery", `{"channel":"email","target":"eve@example.org"}`), 503, "unavailable")
-		w.now.Advance(time.Second)
+		refused(t, w.call(t, ada, "POST", "/challenges/"+c+"/resend", ""), 503, "unavailable")
 		require.Equal(t, "queued", w.call(t, ada, "GET", "/challenges/"+broken, "").Text(t, "delivery"))
-		a := w.call(t, ada, "POST", "/challenges/"+c+"/resend", "")
-		require.Contains(t, []int{503, 410, 429}, a.Status)
+	})
+}
+
+// A mail server that is down for 20 s within the life of a code: the code still arrives, works once, and lives from then on.
+func TestChallenges_outlastAnOutageOfTheMailServer(t *testing.T) {
+	eachPost(t, nil, func(t *testing.T, w *postWorld) {
+		ada := w.someone()
+		w.addressed(t, ada, "ada@example.org")
+		w.smtp.Behave(deliverytest.Behaviour{Down: true})
+		_, before := w.smtp.Recipients()
+		id := w.call(t, ada, "POST", "/challenges", `{"purpose":"payment"}`).Text(t, "challengeId")
+		tries := func() int { _, n := w.smtp.Recipients(); return n - before }
+		for passed := 0; passed < 20; passed += 4 {
+			known := tries()
+			require.Eventually(t, func() bool { return tries() > known || passed > 8 }, 10*time.Second, 10*time.Millisecond, "it is tried while the server is down")
+			w.now.Advance(4 * time.Second)
+		}
+		require.Len(t, w.smtp.Mails(), 1, "only that of the enrolment")
+		w.smtp.Behave(deliverytest.Behaviour{})
+		var code string
+		for passed := 20; code == ""; passed += 4 { // the server is left alone for a moment after five failures
+			require.Less(t, passed, 56, "within the life of the code")
+			w.now.Advance(4 * time.Second)
+			deadline := time.Now().Add(2 * time.Second)
+			for len(w.smtp.Mails()) < 2 && time.Now().Before(deadline) {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if len(w.smtp.Mails()) == 2 {
+				code = w.mailed(t, 2)
+			}
+		}
+		w.settled(t, ada, id, "sent")
+		w.now.Advance(59 * time.Second)
+		require.Equal(t, http.StatusOK, w.call(t, ada, "POST", "/challenges/"+id+"/verify", `{"code":"`+code+`"}`).Status)
+		refused(t, w.call(t, ada, "POST", "/challenges/"+id+"/verify", `{"code":"`+code+`"}`), 409, "state_conflict")
+	})
+}
+
+// One that is down for longer: the status says so, and the code never comes late.
+func TestChallenges_sayThatNoCodeWillCome(t *testing.T) {
+	eachPost(t, nil, func(t *testing.T, w *postWorld) {
+		ada := w.someone()
+		w.addressed(t, ada, "ada@example.org")
+		w.smtp.Behave(deliverytest.Behaviour{Down: true})
+		id := w.call(t, ada, "POST", "/challenges", `{"purpose":"payment","life":30}`).Text(t, "challengeId")
+		w.now.Advance(31 * time.Second)
+		a := w.settled(t, ada, id, "failed")
+		require.Equal(t, "open", a.Text(t, "status"), "another code may be asked for")
+		w.smtp.Behave(deliverytest.Behaviour{})
+		require.Equal(t, http.StatusOK, w.call(t, ada, "POST", "/challenges/"+id+"/resend", "").Status)
+		code := w.mailed(t, 2)
+		require.Len(t, w.smtp.Mails(), 2)
+		require.Equal(t, http.StatusOK, w.call(t, ada, "POST", "/challenges/"+id+"/verify", `{"code":"`+code+`"}`).Status)
+	})
+}
+
+// Settings that could not work, and those that only the program that composes a family may give, end the start.
+func TestConfig_checksDelivery(t *testing.T) {
+	for want, c := range map[string]Config{
+		"SMTP_FROM":          {Delivery: Delivery{SMTP: delivery.SMTP{Addr: "mail.example.org:587"}}},
+		"TWILIO_ACCOUNT_SID": {Delivery: Delivery{Twilio: delivery.Twilio{AccountSID: "x"}}},
+		"STEP_UP_CHANNELS":   {StepUpChannels: []string{"pigeon"}},
+		"DELIVERIES_PER_DAY": {DeliveriesPerDay: -1},
+	} {
+		require.ErrorContains(t, c.Validate(), want)
+	}
+	var c Config
+	require.ErrorContains(t, config.LoadFrom("FOUNTAIN_TWOFACTOR_", &c, []string{"FOUNTAIN_TWOFACTOR_DEVELOPMENT=true"}), "unknown setting",
+		"the log as a channel can't be had by the environment")
+}
+
+// Every operation about codes that are sent asks for a token with the scope, and counts what is tried.
+func TestChallenges_areRefusedToStrangers(t *testing.T) {
+	eachPost(t, nil, func(t *testing.T, w *postWorld) {
+		ada := w.someone()
+		narrow := *ada
+		narrow.Scope = "session:manage"
+		const challenge, factor = "/challenges/chl_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "/factors/delivery/fac_01KBB6Q3Y5W1V9T2ZD0G7M4N8P/confirm"
+		for _, op := range []struct{ method, path, body string }{
+			{"POST", "/factors/delivery", `{"channel":"email","target":"ada@example.org"}`}, {"POST", factor, `{"code":"123456"}`}, {"POST", "/challenges", `{"purpose":"x"}`},
+			{"GET", challenge, ""}, {"DELETE", challenge, ""}, {"POST", challenge + "/resend", ""}, {"POST", challenge + "/verify", `{"code":"123456"}`}, {"GET", "/deliveries", ""},
+		} {
+			refused(t, w.call(t, nil, op.method, op.path, op.body), 401, "authentication_required")
+			refused(t, w.call(t, &narrow, op.method, op.path, op.body), 403, "insufficient_scope")
+		}
+		a := w.call(t, ada, "POST", "/factors/delivery", `{"channel":"email","target":"ada@example.org"}`)
+		require.Equal(t, http.StatusCreated, a.Status)
+		confirm := "/factors/delivery/" + a.JSON(t)["factor"].(map[string]any)["id"].(string) + "/confirm"
+		code := w.mailed(t, 1)
+		for range 5 {
+			refused(t, w.call(t, ada, "POST", confirm, `{"code":"`+wrongOf(code)+`"}`), 422, "invalid_code")
+		}
+		refused(t, w.call(t, ada, "POST", confirm, `{"code":"`+code+`"}`), 429, "too_many_attempts")
+		for _, bad := range []string{`{"code":"12345"}`, `{"code":" 123456"}`, `{"code":"１２３４５６"}`, `{"code":"1234567"}`, `{"code":123456}`, `{}`} {
+			require.Equal(t, http.StatusUnprocessableEntity, w.call(t, ada, "POST", challenge+"/verify", bad).Status, bad)
+		}
+		require.Equal(t, http.StatusUnprocessableEntity, w.call(t, ada, "POST", "/challenges", `{"purpose":"enrol:fac_1"}`).Status, "no caller names the purpose of an enrolment")
+		require.Equal(t, http.StatusUnprocessableEntity, w.call(t, ada, "POST", "/challenges", `{"purpose":"x","operation":"a\r\nBcc: b"}`).Status)
+		require.Equal(t, http.StatusUnprocessableEntity, w.call(t, ada, "POST", "/challenges", `{"purpose":"x","life":29}`).Status)
 	})
 }

@@ -24,31 +24,27 @@ var (
 
 func (s *Service) perDay() budget { return budget{"day", s.PerDay, 24 * time.Hour} }
 
+// count is a budget of one thing.
+type count struct {
+	budget
+	of string
+}
+
 // spend counts a message to a target, before it is written. The first that is counted is the subject's, so that what is done for one subject is done
 // one after the other. One that is refused is counted nowhere.
 func (s *Service) spend(ctx context.Context, tx Tx, subject string, channel delivery.Channel, target string, now time.Time) error {
-	counted := []struct {
-		budget
-		of string
-	}{{perSubject, subject}}
-	if channel != "" {
-		form := string(channel) + "\x00" + delivery.CountingForm(channel, target)
-		counted = append(counted, []struct {
-			budget
-			of string
-		}{{perTarget, form}, {perTargetIn, form}}...)
-		if numbers := delivery.Range(channel, target); numbers != "" {
-			counted = append(counted, struct {
-				budget
-				of string
-			}{perRange, numbers})
-		}
-		counted = append(counted, struct {
-			budget
-			of string
-		}{s.perDay(), ""})
+	form := string(channel) + "\x00" + delivery.CountingForm(channel, target)
+	if channel == "" {
+		form += subject // refused at the same place as one who has an address
 	}
-	for _, b := range counted {
+	counts := []count{{perSubject, subject}, {perTarget, form}, {perTargetIn, form}}
+	if numbers := delivery.Range(channel, target); numbers != "" {
+		counts = append(counts, count{perRange, numbers})
+	}
+	if channel != "" {
+		counts = append(counts, count{s.perDay(), ""})
+	}
+	for _, b := range counts {
 		key, err := s.hashed("budget "+b.kind, b.of)
 		if err != nil {
 			return err

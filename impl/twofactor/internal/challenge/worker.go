@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	batch     = 32
-	atOnce    = 8                // messages that are being sent; one slow provider must not hold up the other's
+	batch     = 16               // messages that are taken up together, all of which are sent at once: none waits while its lease runs out
 	lease     = 30 * time.Second // longer than a provider and its fallback may take
 	poll      = time.Second      // without a notification: what waits for its next try, and what another process wrote
 	pollSoon  = 100 * time.Millisecond
@@ -35,7 +34,11 @@ func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err 
 			failed(ctx, err)
 		}
 		pause := poll
-		if n > 0 && err == nil {
+		switch {
+		case err != nil:
+		case n == batch:
+			continue // there may be more
+		case n > 0:
 			pause = pollSoon // one of them may have to be tried again soon
 		}
 		timer := time.NewTimer(pause)
@@ -57,11 +60,8 @@ func (s *Service) Deliver(ctx context.Context) (int, error) {
 	}
 	errs := make([]error, len(orders))
 	var group sync.WaitGroup
-	places := make(chan struct{}, atOnce)
 	for i, o := range orders {
-		places <- struct{}{}
 		group.Go(func() {
-			defer func() { <-places }()
 			defer func() { // a fault with one message must not keep the others from being sent
 				if r := recover(); r != nil {
 					errs[i] = fmt.Errorf("panic while a code was sent: %v", r)

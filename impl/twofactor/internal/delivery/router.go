@@ -21,6 +21,16 @@ type route struct {
 	breaker *breaker
 }
 
+// send hands a message to the route's provider, and tells the breaker what became of it, also of one that panics.
+func (r *route) send(ctx context.Context, m Message, text Text) (receipt Receipt, err error) {
+	works := false
+	defer func() { r.breaker.settle(works) }()
+	receipt, err = r.sender.Send(ctx, m, text)
+	receipt.Provider = r.sender.Name()
+	works = err == nil || AsFailure(err).Reason == Rejected // a provider that refuses one message works
+	return receipt, err
+}
+
 // Routes are the providers of each channel, the preferred one first.
 type Routes struct {
 	Email, SMS, Webhook []Sender
@@ -89,15 +99,11 @@ func (r *Router) Send(ctx context.Context, m Message) (Receipt, error) {
 		if !route.breaker.admit() {
 			continue
 		}
-		receipt, err := route.sender.Send(ctx, m, text)
+		receipt, err := route.send(ctx, m, text)
 		if err == nil {
-			route.breaker.settle(true)
-			receipt.Provider = route.sender.Name()
 			return receipt, nil
 		}
 		failure := AsFailure(err)
-		// A provider that refuses one message works.
-		route.breaker.settle(failure.Permanent && failure.Reason == Rejected)
 		r.log.WarnContext(ctx, "a provider did not take a message over", "provider", route.sender.Name(), "delivery", m.ID, "reason", failure.Reason, "error", err)
 		if failure.Reason == Rejected {
 			return Receipt{}, failure
