@@ -632,3 +632,24 @@ func TestChallenges_areRefusedToStrangers(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, w.call(t, ada, "POST", "/challenges", `{"purpose":"x","life":29}`).Status)
 	})
 }
+
+// A provider that takes a message over and never brings it: its report shows, and another code may be asked for.
+func TestChallenges_seeThatAMessageNeverArrived(t *testing.T) {
+	eachPost(t, nil, func(t *testing.T, w *postWorld) {
+		ada := w.someone()
+		a := w.call(t, ada, "POST", "/factors/delivery", `{"channel":"sms","target":"+4915112345678"}`)
+		require.Equal(t, http.StatusCreated, a.Status, "%s", a.Body)
+		confirm := "/factors/delivery/" + a.JSON(t)["factor"].(map[string]any)["id"].(string) + "/confirm"
+		require.Equal(t, http.StatusOK, w.call(t, ada, "POST", confirm, `{"code":"`+w.texted(t, 1)+`"}`).Status)
+		id := w.call(t, ada, "POST", "/challenges", `{"purpose":"payment","life":120}`).Text(t, "challengeId")
+		w.texted(t, 2)
+		w.settled(t, ada, id, "sent")
+		form := url.Values{"MessageSid": {fmt.Sprintf("SM%032x", 2)}, "MessageStatus": {"undelivered"}}
+		require.Equal(t, http.StatusNoContent, w.call(t, nil, "POST", "/hooks/twilio/status", form.Encode(), "X-Twilio-Signature", twilioSignature(form),
+			"Content-Type", "application/x-www-form-urlencoded").Status)
+		w.settled(t, ada, id, "failed")
+		w.now.Advance(31 * time.Second)
+		require.Equal(t, http.StatusOK, w.call(t, ada, "POST", "/challenges/"+id+"/resend", "").Status)
+		require.Equal(t, http.StatusOK, w.call(t, ada, "POST", "/challenges/"+id+"/verify", `{"code":"`+w.texted(t, 3)+`"}`).Status)
+	})
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/internal/clock"
 )
 
 // Status is where a challenge stands.
@@ -43,6 +44,8 @@ const (
 	LongestLife  = 600 * time.Second
 	// LongestChallenge ends every code of a challenge, whenever it was taken over.
 	LongestChallenge = 10 * time.Minute
+	// FurthestEnd is how far from now a challenge can honestly end: replicas' clocks differ.
+	FurthestEnd = LongestChallenge + clock.Slack
 	// ResendPause is how long one waits for a code before another is sent.
 	ResendPause = 30 * time.Second
 	// GuessCap is how many wrong codes a subject's challenges take in GuessWindow. With codes of six digits it lets a guesser in with a chance of 1e-4.
@@ -81,7 +84,7 @@ func (c *Challenge) StatusAt(now time.Time) Status {
 		return c.Status
 	case c.Attempts >= MaxAttempts:
 		return Exhausted
-	case !now.Before(c.Expires):
+	case !now.Before(c.Expires) || c.Expires.After(now.Add(FurthestEnd)): // or made while the clock was ahead
 		return Expired
 	}
 	return Open

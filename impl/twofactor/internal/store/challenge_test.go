@@ -547,3 +547,32 @@ func TestAttempt_looksAtNoAddress(t *testing.T) {
 		require.NoError(t, s.world.Sweep(t.Context()))
 	})
 }
+
+// D5: a challenge that was made while the clock was ahead is over when the clock is set right, and what was put off until then is sent in time.
+func TestChallenges_outliveClocksThatLeap(t *testing.T) {
+	eachSending(t, func(t *testing.T, s *sending) {
+		c := s.person(t)
+		right := s.now.Now()
+		s.now.Set(right.Add(48 * time.Hour))
+		made := s.ask(t, c, challenge.LongestLife)
+		s.deliver(t)
+		code := s.last(t)
+		s.post.rule(down)
+		waiting, err := s.Create(t.Context(), c, challenge.Request{Purpose: "other", Life: challenge.LongestLife})
+		require.NoError(t, err)
+		s.deliver(t)
+		s.now.Set(right.Add(time.Minute))
+		_, _, err = s.Verify(t.Context(), c, made.ID, code, false)
+		requireRefusal(t, err, challenge.Gone)
+		s.post.rule(nil)
+		require.Equal(t, 1, s.deliver(t), "it does not wait for two days")
+		require.Equal(t, challenge.Sent, s.status(t, c, waiting.ID).Delivery)
+		again := s.ask(t, c, challenge.DefaultLife)
+		s.deliver(t)
+		_, _, err = s.Verify(t.Context(), c, again.ID, s.last(t), false)
+		require.NoError(t, err)
+		s.now.Set(right.Add(-time.Hour))
+		_, _, err = s.Verify(t.Context(), c, again.ID, s.last(t), false)
+		requireRefusal(t, err, challenge.Used)
+	})
+}

@@ -139,15 +139,17 @@ func (t tx) InsertChallenge(ctx context.Context, c challenge.Challenge) (err err
 	return err
 }
 
-// takes is the condition under which a challenge takes an attempt; its placeholder is the current time.
-var takes = fmt.Sprintf(`status = 'open' AND attempts < %d AND expires_at > ?`, challenge.MaxAttempts)
+// takes is the condition under which a challenge takes an attempt; its two placeholders are the current time. One that ends later than any can was made
+// while the clock was ahead.
+var takes = fmt.Sprintf(`status = 'open' AND attempts < %d AND expires_at > ? AND expires_at <= CAST(? AS BIGINT) + %d`, challenge.MaxAttempts,
+	challenge.FurthestEnd.Microseconds())
 
 // Admit implements challenge.Tx. The statement counts and decides: of any number of parallel attempts as many pass as there are.
 func (t tx) Admit(ctx context.Context, id, client string, now time.Time) (_ challenge.Challenge, open bool, err error) {
 	defer tried.To(&err, "admit attempt at challenge")
 	var r challengeRow
 	err = t.Get(ctx, &r, `UPDATE challenges SET attempts = attempts + 1 WHERE id = ? AND client = ? AND `+takes+` RETURNING `+challengeColumns,
-		id, client, micros(now))
+		id, client, micros(now), micros(now))
 	if none(err) {
 		return challenge.Challenge{}, false, nil
 	}
@@ -167,7 +169,7 @@ func (t tx) Accept(ctx context.Context, id string, sum []byte, now time.Time) (_
 func (t tx) Renew(ctx context.Context, c challenge.Challenge, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "renew code of challenge")
 	n, err := t.Exec(ctx, `UPDATE challenges SET code_sum = ?, delivery_id = ?, code_at = ?, expires_at = ? WHERE id = ? AND client = ? AND `+takes,
-		c.CodeSum, c.DeliveryID, micros(c.CodeAt), micros(c.Expires), c.ID, c.Client, micros(now))
+		c.CodeSum, c.DeliveryID, micros(c.CodeAt), micros(c.Expires), c.ID, c.Client, micros(now), micros(now))
 	return n == 1, err
 }
 
