@@ -319,6 +319,21 @@ func TestDeliver_givesUpWithTheLifeOfTheCode(t *testing.T) {
 	})
 }
 
+// T18: a service that was down until a code's time was over sends it no more.
+func TestDeliver_sendsNoCodeTooLate(t *testing.T) {
+	eachSending(t, func(t *testing.T, s *sending) {
+		c := s.person(t)
+		made := s.ask(t, c, challenge.DefaultLife)
+		before := len(s.post.messages())
+		s.now.Advance(61 * time.Second)
+		require.Equal(t, 1, s.deliver(t))
+		require.Len(t, s.post.messages(), before)
+		got := s.status(t, c, made.ID)
+		require.Equal(t, challenge.Failed, got.Delivery)
+		require.Equal(t, "late", got.Reason)
+	})
+}
+
 // sealed counts the codes that can still be read.
 func (s *sending) sealed(t *testing.T) (n int) {
 	t.Helper()
