@@ -43,7 +43,7 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
 .PHONY: browser
-browser: ## Show in a Chromium that answers and documents of adopted services do nothing in the family's pages (Debian: chromium)
+browser: ## Show in a Chromium that adopted services do nothing in the family's pages, and that QR codes are read (Debian: chromium zbar-tools)
 	$(GO) test -count=1 -timeout 5m -tags browser ./tests/browser
 
 .PHONY: foreign
@@ -65,7 +65,7 @@ bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (ins
 
 .PHONY: adopt-corpus
 adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, print what each gets and how its requests are judged, and compile their clients (FOUNTAIN_SHARED names another folder)
-	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain
+	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -timeout 30m -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain
 
 .PHONY: prove
 prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed

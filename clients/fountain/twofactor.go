@@ -45,17 +45,17 @@ func (t *Twofactor) ConfirmTotp(ctx context.Context, factorID string, body twofa
 	})
 }
 
-// GetTotpQrPng returns the QR code of a pending factor as PNG.
-func (t *Twofactor) GetTotpQrPng(ctx context.Context, factorID string, opts ...CallOption) ([]byte, error) {
+// GetTotpQrPng returns the QR code of a pending factor as PNG; params may be nil.
+func (t *Twofactor) GetTotpQrPng(ctx context.Context, factorID string, params *twofactor.GetTotpQrPngParams, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, t.client, opGetTotpQrPng, opts, func(server string) (*http.Request, error) {
-		return twofactor.NewGetTotpQrPngRequest(server, factorID)
+		return twofactor.NewGetTotpQrPngRequest(server, factorID, params)
 	}, "image/png")
 }
 
-// GetTotpQrSvg returns the QR code of a pending factor as SVG.
-func (t *Twofactor) GetTotpQrSvg(ctx context.Context, factorID string, opts ...CallOption) ([]byte, error) {
+// GetTotpQrSvg returns the QR code of a pending factor as SVG; params may be nil.
+func (t *Twofactor) GetTotpQrSvg(ctx context.Context, factorID string, params *twofactor.GetTotpQrSvgParams, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, t.client, opGetTotpQrSvg, opts, func(server string) (*http.Request, error) {
-		return twofactor.NewGetTotpQrSvgRequest(server, factorID)
+		return twofactor.NewGetTotpQrSvgRequest(server, factorID, params)
 	}, "image/svg+xml")
 }
 

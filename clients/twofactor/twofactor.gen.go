@@ -449,6 +449,9 @@ type ChallengeID = string
 // FactorID defines model for FactorId.
 type FactorID = string
 
+// QrSize defines model for QrSize.
+type QrSize = int32
+
 // SubjectID defines model for SubjectId.
 type SubjectID = string
 
@@ -476,6 +479,18 @@ type EnrolTotpParams struct {
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetTotpQrPngParams defines parameters for GetTotpQrPng.
+type GetTotpQrPngParams struct {
+	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
+}
+
+// GetTotpQrSvgParams defines parameters for GetTotpQrSvg.
+type GetTotpQrSvgParams struct {
+	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // ReceiveTwilioStatusParams defines parameters for ReceiveTwilioStatus.
@@ -774,14 +789,14 @@ type ClientInterface interface {
 	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-	GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetTotpQrPng(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTotpQrSvg The enrolment's QR code as SVG
 	//
 	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-	GetTotpQrSvg(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetTotpQrSvg(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResyncTotpWithBody Set an authenticator's clock right with two codes
 	//
@@ -1295,8 +1310,8 @@ func (c *Client) ConfirmTotp(ctx context.Context, factorID FactorID, body Confir
 // Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetTotpQrPngRequest(c.Server, factorID)
+func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTotpQrPngRequest(c.Server, factorID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1312,8 +1327,8 @@ func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, reqEditors
 // Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetTotpQrSvgRequest(c.Server, factorID)
+func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTotpQrSvgRequest(c.Server, factorID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2189,7 +2204,7 @@ func NewConfirmTotpRequestWithBody(server string, factorID FactorID, contentType
 }
 
 // NewGetTotpQrPngRequest constructs an http.Request for the GetTotpQrPng method
-func NewGetTotpQrPngRequest(server string, factorID FactorID) (*http.Request, error) {
+func NewGetTotpQrPngRequest(server string, factorID FactorID, params *GetTotpQrPngParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2214,6 +2229,33 @@ func NewGetTotpQrPngRequest(server string, factorID FactorID) (*http.Request, er
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Size != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "size", *params.Size, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -2223,7 +2265,7 @@ func NewGetTotpQrPngRequest(server string, factorID FactorID) (*http.Request, er
 }
 
 // NewGetTotpQrSvgRequest constructs an http.Request for the GetTotpQrSvg method
-func NewGetTotpQrSvgRequest(server string, factorID FactorID) (*http.Request, error) {
+func NewGetTotpQrSvgRequest(server string, factorID FactorID, params *GetTotpQrSvgParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2246,6 +2288,33 @@ func NewGetTotpQrSvgRequest(server string, factorID FactorID) (*http.Request, er
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Size != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "size", *params.Size, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2954,7 +3023,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-	GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error)
+	GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error)
 
 	// GetTotpQrSvgWithResponse The enrolment's QR code as SVG
 	//
@@ -2963,7 +3032,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-	GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error)
+	GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error)
 
 	// ResyncTotpWithBodyWithResponse Set an authenticator's clock right with two codes
 	//
@@ -6977,8 +7046,8 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, facto
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
-func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error) {
-	rsp, err := c.GetTotpQrPng(ctx, factorID, reqEditors...)
+func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error) {
+	rsp, err := c.GetTotpQrPng(ctx, factorID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6992,8 +7061,8 @@ func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, fact
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
-func (c *ClientWithResponses) GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error) {
-	rsp, err := c.GetTotpQrSvg(ctx, factorID, reqEditors...)
+func (c *ClientWithResponses) GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error) {
+	rsp, err := c.GetTotpQrSvg(ctx, factorID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

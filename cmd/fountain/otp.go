@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -179,7 +180,7 @@ func (o *operator) enrol() *cobra.Command {
 			if o.output == "json" {
 				return o.print(cmd, made, nil, nil)
 			}
-			if err := drawQR(cmd.OutOrStdout(), made.OtpauthURI); err != nil {
+			if err := drawQR(cmd.OutOrStdout(), made.OtpauthURI, coloured(cmd.OutOrStdout())); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nScan it, or type the seed: %s\nThen within ten minutes: fountain otp confirm\n", made.Secret)
@@ -195,8 +196,18 @@ func (o *operator) enrol() *cobra.Command {
 // quiet is the white border that a reader needs, in modules (ISO/IEC 18004 asks for 4; screens do with 2).
 const quiet = 2
 
-// drawQR draws a QR code with half blocks, two modules in a character, dark on light whatever the terminal's colours are.
-func drawQR(out io.Writer, text string) error {
+// coloured reports whether colours may be set: on a terminal, and where NO_COLOR does not forbid it.
+func coloured(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	return ok && terminal.Is(f) && os.Getenv("NO_COLOR") == ""
+}
+
+// whiteOnBlack are the colours (ECMA-48 SGR) in which blocks are light and gaps are dark, whatever the terminal's own are.
+const whiteOnBlack, ownColours = "\x1b[40;97m", "\x1b[0m"
+
+// drawQR draws a QR code with half blocks, two modules in a character. Without colours it is dark on light on a dark terminal, and the other way round on a light one,
+// which fewer readers take.
+func drawQR(out io.Writer, text string, colours bool) error {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {
 		return fmt.Errorf("draw QR code: %w", err)
@@ -206,6 +217,9 @@ func drawQR(out io.Writer, text string) error {
 		line := ""
 		for x := -quiet; x < code.Size+quiet; x++ {
 			line += blocks[[2]bool{code.Black(x, y), code.Black(x, y+1)}]
+		}
+		if colours {
+			line = whiteOnBlack + line + ownColours
 		}
 		if _, err := fmt.Fprintln(out, line); err != nil {
 			return err

@@ -449,6 +449,9 @@ type ChallengeID = string
 // FactorID defines model for FactorId.
 type FactorID = string
 
+// QrSize defines model for QrSize.
+type QrSize = int32
+
 // SubjectID defines model for SubjectId.
 type SubjectID = string
 
@@ -476,6 +479,18 @@ type EnrolTotpParams struct {
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetTotpQrPngParams defines parameters for GetTotpQrPng.
+type GetTotpQrPngParams struct {
+	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
+}
+
+// GetTotpQrSvgParams defines parameters for GetTotpQrSvg.
+type GetTotpQrSvgParams struct {
+	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // ReceiveTwilioStatusParams defines parameters for ReceiveTwilioStatus.
@@ -560,10 +575,10 @@ type ServerInterface interface {
 	ConfirmTotp(w http.ResponseWriter, r *http.Request, factorID FactorID)
 	// GetTotpQrPng The enrolment's QR code as PNG
 	// (GET /factors/totp/{factorId}/qr.png)
-	GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID)
+	GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrPngParams)
 	// GetTotpQrSvg The enrolment's QR code as SVG
 	// (GET /factors/totp/{factorId}/qr.svg)
-	GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID)
+	GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrSvgParams)
 	// ResyncTotp Set an authenticator's clock right with two codes
 	// (POST /factors/totp/{factorId}/resync)
 	ResyncTotp(w http.ResponseWriter, r *http.Request, factorID FactorID)
@@ -674,13 +689,13 @@ func (_ Unimplemented) ConfirmTotp(w http.ResponseWriter, r *http.Request, facto
 
 // GetTotpQrPng The enrolment's QR code as PNG
 // (GET /factors/totp/{factorId}/qr.png)
-func (_ Unimplemented) GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+func (_ Unimplemented) GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrPngParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // GetTotpQrSvg The enrolment's QR code as SVG
 // (GET /factors/totp/{factorId}/qr.svg)
-func (_ Unimplemented) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+func (_ Unimplemented) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrSvgParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1097,8 +1112,24 @@ func (siw *ServerInterfaceWrapper) GetTotpQrPng(w http.ResponseWriter, r *http.R
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTotpQrPngParams
+
+	// ------------- Optional query parameter "size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "size", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetTotpQrPng(w, r, factorID)
+		siw.Handler.GetTotpQrPng(w, r, factorID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1123,8 +1154,24 @@ func (siw *ServerInterfaceWrapper) GetTotpQrSvg(w http.ResponseWriter, r *http.R
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTotpQrSvgParams
+
+	// ------------- Optional query parameter "size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "size", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetTotpQrSvg(w, r, factorID)
+		siw.Handler.GetTotpQrSvg(w, r, factorID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4575,6 +4622,7 @@ func (response ConfirmTotpdefaultApplicationProblemPlusJSONResponse) VisitConfir
 
 type GetTotpQrPngRequestObject struct {
 	FactorID FactorID `json:"factorId"`
+	Params   GetTotpQrPngParams
 }
 
 type GetTotpQrPngResponseObject interface {
@@ -4835,6 +4883,7 @@ func (response GetTotpQrPngdefaultApplicationProblemPlusJSONResponse) VisitGetTo
 
 type GetTotpQrSvgRequestObject struct {
 	FactorID FactorID `json:"factorId"`
+	Params   GetTotpQrSvgParams
 }
 
 type GetTotpQrSvgResponseObject interface {
@@ -8054,10 +8103,11 @@ func (sh *strictHandler) ConfirmTotp(w http.ResponseWriter, r *http.Request, fac
 }
 
 // GetTotpQrPng operation middleware
-func (sh *strictHandler) GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+func (sh *strictHandler) GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrPngParams) {
 	var request GetTotpQrPngRequestObject
 
 	request.FactorID = factorID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetTotpQrPng(ctx, request.(GetTotpQrPngRequestObject))
@@ -8080,10 +8130,11 @@ func (sh *strictHandler) GetTotpQrPng(w http.ResponseWriter, r *http.Request, fa
 }
 
 // GetTotpQrSvg operation middleware
-func (sh *strictHandler) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+func (sh *strictHandler) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrSvgParams) {
 	var request GetTotpQrSvgRequestObject
 
 	request.FactorID = factorID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetTotpQrSvg(ctx, request.(GetTotpQrSvgRequestObject))

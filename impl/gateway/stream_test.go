@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -123,6 +124,18 @@ func TestStream_endsWhenNothingComes(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 }
 
+// receive takes the next value, and does not wait for one that never comes.
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing comes")
+		panic("unreachable")
+	}
+}
+
 // Each line of a body reaches the service before the next one is there, and none that does not fit: the client learns why.
 func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
 	for last, want := range map[string]struct {
@@ -146,6 +159,7 @@ func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
 			w.Header().Set("Content-Type", "application/x-ndjson")
 		}
 		body, to := io.Pipe()
+		defer to.Close()
 		answered := make(chan *http.Response, 1)
 		go func() {
 			res, err := http.Post(url+"/sequence/v1/lines", "application/x-ndjson", body)
@@ -157,17 +171,17 @@ func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
 		for range 4 {
 			_, err := io.WriteString(to, `{"n":1}`+"\n")
 			require.NoError(t, err)
-			require.Equal(t, `{"n":1}`+"\n", <-lines)
+			require.Equal(t, `{"n":1}`+"\n", receive(t, lines))
 		}
 		_, _ = io.WriteString(to, last+"\n") // the gateway may have hung up
 		_ = to.Close()
 		if want.status == 200 {
-			require.Equal(t, last+"\n", <-lines)
-			require.ErrorIs(t, <-broke, io.EOF)
+			require.Equal(t, last+"\n", receive(t, lines))
+			require.ErrorIs(t, receive(t, broke), io.EOF)
 		} else {
-			require.ErrorIs(t, <-broke, io.ErrUnexpectedEOF, "the service learns that the body is not whole")
+			require.ErrorIs(t, receive(t, broke), io.ErrUnexpectedEOF, "the service learns that the body is not whole")
 		}
-		res := <-answered
+		res := receive(t, answered)
 		require.NotNil(t, res)
 		text, err := io.ReadAll(res.Body)
 		require.NoError(t, err)

@@ -216,6 +216,44 @@ func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 	})
 }
 
+// What is made of a session or a key beside its end ends with it: a session's tokens with its sign-out, a key's tokens and successors with its revocation.
+func TestMint_leavesNothingBesideTheEndOfWhatItStandsOn(t *testing.T) {
+	signOut := func(r *racer) {
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), bearer(r.tokens.AccessToken)) // what works afterwards tells
+	}
+	revoke := func(r *racer) { r.a.revoke(r.key.APIKey.ID, r.raised) }
+	pairs := []struct {
+		mint, end string
+		do        func(r *racer)
+	}{
+		{"client_credentials", "revokeApiKey", revoke}, {"completeStepUp", "logoutUser", signOut},
+		{"refreshToken", "logoutUser", signOut}, {"rotateApiKey", "revokeApiKey", revoke},
+	}
+	races(t, func(t *testing.T, r *racer) {
+		for _, p := range pairs {
+			t.Run(p.mint+" and "+p.end, func(t *testing.T) {
+				rounds, survivors, made := 0, 0, 0
+				defer func() { t.Logf("%d rounds, %d made beside an end, %d survived", rounds, made, survivors) }()
+				for ; rounds < raceRounds(t); rounds++ {
+					r.round()
+					got := r.race(mints[p.mint], func() { p.do(r) })
+					made += len(got)
+					for _, m := range got {
+						if m.works() {
+							survivors++
+							t.Errorf("what was made beside the end works")
+						}
+					}
+					r.refreshAdmin()
+					if rounds%20 == 19 {
+						r.clearKeys()
+					}
+				}
+			})
+		}
+	})
+}
+
 // refreshAdmin raises the administrator's token again before its five minutes are over.
 func (r *racer) refreshAdmin() {
 	r.a.clock.Advance(0)

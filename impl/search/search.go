@@ -29,7 +29,7 @@ var schema = lifecycle.Schema{Migrations: searchstore.Migrations, Tables: slices
 
 const (
 	callTimeout  = 10 * time.Second // of a whole call to the kms
-	examinePause = 5 * time.Second  // between two looks at the engine
+	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
 	tidyPause    = time.Minute      // between two times that old rows are removed
 )
 

@@ -2,11 +2,13 @@ package search
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,6 +239,37 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	refused(t, w.call(t, admin, "GET", "/collections/plays", ""), 503, "engine_unavailable")
 	require.NotContains(t, w.logs.String(), "third-key")
 	require.NoFileExists(t, filepath.Join(w.settings.DataDir, "engine"), "no engine of its own")
+}
+
+// A Typesense that goes away is said, and so is its return, without a restart; both within two seconds and what the machine needs.
+func TestReadiness_saysThatTheEngineIsAway(t *testing.T) {
+	e, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(string) bool { return true }})
+	require.NoError(t, err)
+	defer e.Close()
+	require.NoError(t, e.WaitReady(context.Background()))
+	var away atomic.Bool
+	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			panic(http.ErrAbortHandler) // the connection ends without an answer
+		}
+		e.ServeHTTP(rw, r)
+	}))
+	defer remote.Close()
+	keyFile := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(keyFile, []byte("any-key\n"), 0o600))
+	w := newWorld(t, store.Config{})
+	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, keyFile
+	w.start(t)
+	w.WaitReady(t)
+	took := func(status int) time.Duration {
+		began := time.Now()
+		require.Eventually(t, func() bool { return w.call(t, "", "GET", "/ready", "").Status == status }, 20*time.Second, 50*time.Millisecond)
+		return time.Since(began)
+	}
+	away.Store(true)
+	said := took(503)
+	away.Store(false)
+	t.Logf("engine away: said after %.2f s, ready %.2f s after its return", said.Seconds(), took(200).Seconds())
 }
 
 func TestSync_answersInOrderForManyChunks(t *testing.T) {

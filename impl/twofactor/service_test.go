@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/json"
+	"fmt"
 	"image/png"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,11 +40,25 @@ func TestService_takesAFactorThroughItsLife(t *testing.T) {
 		want, err := qr.Encode(uri)
 		require.NoError(t, err)
 		picture := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png", "")
-		require.Equal(t, want.PNG(), picture.Body)
+		drawn, err := want.PNG(366)
+		require.NoError(t, err)
+		require.Equal(t, drawn, picture.Body)
 		_, err = png.Decode(bytes.NewReader(picture.Body))
 		require.NoError(t, err)
 		drawing := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", "")
-		require.Equal(t, want.SVG(), drawing.Body)
+		require.Equal(t, want.SVG(366), drawing.Body)
+		for _, size := range []int{64, 121, 480, 2048} {
+			picture := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png?size="+strconv.Itoa(size), "")
+			sized, err := png.Decode(bytes.NewReader(picture.Body))
+			require.NoError(t, err, "%s", picture.Body)
+			edge := want.Size() + 8
+			require.Equal(t, size/edge*edge, sized.Bounds().Dx(), "asked for %d", size)
+			drawing := w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg?size="+strconv.Itoa(size), "")
+			require.Contains(t, string(drawing.Body), fmt.Sprintf(` width="%d" height="%d"`, size, size))
+		}
+		for _, size := range []string{"63", "2049", "-1", "1e3", ""} {
+			refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png?size="+size, ""), 400, "invalid_parameter")
+		}
 		require.Equal(t, "image/svg+xml", drawing.Header.Get("Content-Type"))
 		require.Equal(t, "no-store", drawing.Header.Get("Cache-Control"))
 

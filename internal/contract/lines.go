@@ -35,8 +35,13 @@ func checkLine(m *mediaContract, line []byte, n int) error {
 
 // checkLines checks a whole NDJSON body.
 func (op *Operation) checkLines(m *mediaContract, body []byte) error {
-	_, err := io.Copy(io.Discard, &checkedLines{body: io.NopCloser(bytes.NewReader(body)), media: m, most: int(op.lineMax())})
+	_, err := io.Copy(io.Discard, op.lines(m, io.NopCloser(bytes.NewReader(body))))
 	return err
+}
+
+// lines returns a reader of an NDJSON body that checks it.
+func (op *Operation) lines(m *mediaContract, body io.ReadCloser) *checkedLines {
+	return &checkedLines{body: body, media: m, most: int(op.lineMax()), required: op.BodyRequired()}
 }
 
 // checkedLines gives out the lines of an NDJSON body that it has checked, and nothing of one that does not fit: reading fails with the problem in its
@@ -46,6 +51,8 @@ type checkedLines struct {
 	body  io.ReadCloser
 	media *mediaContract
 	most  int // bytes of a line
+	// required says that there must be a line.
+	required bool
 
 	held    []byte // read; its first checked bytes may be given out
 	checked int
@@ -83,6 +90,8 @@ func (l *checkedLines) advance(end int) error {
 		return l.line(end, end+1)
 	case len(l.held) > l.most+1: // CR may be before LF
 		return errLongLine
+	case l.ended && len(l.held) == 0 && l.n == 0 && l.required:
+		return errBodyRequired
 	case l.ended && len(l.held) == 0:
 		return io.EOF
 	case l.ended:

@@ -37,17 +37,17 @@ func lineOperations(t *testing.T) map[string]*Operation {
 func TestLines_thatFitPassByteForByte(t *testing.T) {
 	for kind, op := range lineOperations(t) {
 		for _, body := range []string{
-			"", thing(""), thing("") + "\n", thing("") + "\n" + thing("") + "\n", thing("") + "\r\n " + thing("") + " \r\n", strings.Repeat(thing("")+"\n", 5000),
+			thing(""), thing("") + "\n", thing("") + "\n" + thing("") + "\n", thing("") + "\r\n " + thing("") + " \r\n", strings.Repeat(thing("")+"\n", 5000),
 		} {
 			for _, reader := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body)), iotest.DataErrReader(strings.NewReader(body))} {
 				got, err := passed(t, op, reader)
 				require.NoError(t, err, kind)
 				require.Equal(t, body, got, kind)
 			}
-			if body != "" {
-				require.NoError(t, op.CheckBody(ndjson, []byte(body)), kind)
-			}
+			require.NoError(t, op.CheckBody(ndjson, []byte(body)), kind)
 		}
+		_, err := passed(t, op, strings.NewReader(""))
+		require.ErrorIs(t, err, errBodyRequired, kind)
 	}
 }
 

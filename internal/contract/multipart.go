@@ -267,7 +267,7 @@ func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.Rea
 	case err != nil:
 		return nil, err
 	case m.kind == mediaLines:
-		return &checkedLines{body: body, media: m, most: int(op.lineMax())}, nil
+		return op.lines(m, body), nil
 	case m.kind != mediaMultipart:
 		return body, nil
 	}

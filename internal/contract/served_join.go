@@ -14,10 +14,11 @@ import (
 
 // inside says what the members of the objects of OpenAPI are: another object by its name, "*name" for a map or list of such, or nothing that refers to anything.
 var inside = map[string]map[string]string{
-	"document":   {"paths": "*pathItems", "webhooks": "*pathItems", "components": "components"},
-	"components": {"schemas": "*schemas", "parameters": "*parameters", "headers": "*headers", "responses": "*responses", "requestBodies": "*requestBodies", "examples": "*examples", "links": "*links", "callbacks": "*callbacks", "pathItems": "*pathItems", "securitySchemes": "*securitySchemes"},
-	"pathItems": {"parameters": "*parameters", "get": "operation", "put": "operation", "post": "operation", "delete": "operation", "options": "operation", "head": "operation",
-		"patch": "operation", "trace": "operation"},
+	"document": {"paths": "*pathItems", "webhooks": "*pathItems", "components": "components"},
+	"components": {"schemas": "*schemas", "parameters": "*parameters", "headers": "*headers", "responses": "*responses", "requestBodies": "*requestBodies",
+		"examples": "*examples", "links": "*links", "callbacks": "*callbacks", "pathItems": "*pathItems", "securitySchemes": "*securitySchemes"},
+	"pathItems": {"parameters": "*parameters", "get": "operation", "put": "operation", "post": "operation", "delete": "operation", "options": "operation",
+		"head": "operation", "patch": "operation", "trace": "operation"},
 	"operation":     {"parameters": "*parameters", "requestBody": "requestBodies", "responses": "*responses", "callbacks": "*callbacks"},
 	"parameters":    {"schema": "schemas", "content": "*media", "examples": "*examples"},
 	"headers":       {"schema": "schemas", "content": "*media", "examples": "*examples"},
@@ -25,14 +26,17 @@ var inside = map[string]map[string]string{
 	"media":         {"schema": "schemas", "examples": "*examples", "encoding": "*encoding"},
 	"encoding":      {"headers": "*headers"},
 	"responses":     {"content": "*media", "headers": "*headers", "links": "*links"},
-	"schemas": {"properties": "*schemas", "patternProperties": "*schemas", "$defs": "*schemas", "definitions": "*schemas", "dependentSchemas": "*schemas", "items": "schemas",
-		"prefixItems": "*schemas", "allOf": "*schemas", "oneOf": "*schemas", "anyOf": "*schemas", "not": "schemas", "additionalProperties": "schemas", "contains": "schemas", "if": "schemas",
-		"then": "schemas", "else": "schemas", "propertyNames": "schemas", "unevaluatedItems": "schemas", "unevaluatedProperties": "schemas", "discriminator": "discriminator"},
+	"schemas": {"properties": "*schemas", "patternProperties": "*schemas", "$defs": "*schemas", "definitions": "*schemas", "dependentSchemas": "*schemas",
+		"items": "schemas", "prefixItems": "*schemas", "allOf": "*schemas", "oneOf": "*schemas", "anyOf": "*schemas", "not": "schemas", "if": "schemas",
+		"then": "schemas", "else": "schemas", "additionalProperties": "schemas", "contains": "schemas", "propertyNames": "schemas",
+		"unevaluatedItems": "schemas", "unevaluatedProperties": "schemas", "discriminator": "discriminator"},
 	"discriminator": {"mapping": "*mapping"},
 }
 
 // referable are the kinds of objects in whose place a reference may be.
-var referable = []string{"pathItems", "parameters", "headers", "requestBodies", "responses", "schemas", "examples", "links", "callbacks", "securitySchemes"}
+var referable = []string{
+	"pathItems", "parameters", "headers", "requestBodies", "responses", "schemas", "examples", "links", "callbacks", "securitySchemes",
+}
 
 var (
 	errManyPlaces = errors.New("joining the files is too much work")
@@ -45,9 +49,9 @@ type joiner struct {
 	files      map[string]*yaml.Node
 	components *yaml.Node
 	names      map[goal]string // of the components
-	taken      map[string]bool   // kind and name of a component
-	left       []component       // those that are not copied yet
-	places     int               // how many were copied
+	taken      map[string]bool // kind and name of a component
+	left       []component     // those that are not copied yet
+	places     int             // how many were copied
 }
 
 // component is one whose place in the document is there and whose text is not yet.
@@ -61,7 +65,10 @@ type goal struct{ kind, file, pointer string }
 
 // joined returns the document as one file. It is for documents whose files refer to each other too often for Bundle.
 func joined(a Adoption) ([]byte, error) {
-	j := &joiner{adoption: a, files: map[string]*yaml.Node{}, components: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, names: map[goal]string{}, taken: map[string]bool{}}
+	j := &joiner{
+		adoption: a, files: map[string]*yaml.Node{}, names: map[goal]string{}, taken: map[string]bool{},
+		components: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"},
+	}
 	for name, text := range a.Files {
 		var file yaml.Node
 		if err := yaml.Unmarshal(text, &file); err != nil {
@@ -73,19 +80,7 @@ func joined(a Adoption) ([]byte, error) {
 	if root == nil {
 		return nil, fmt.Errorf("read %s: it is no mapping", a.File)
 	}
-	if own := mapping(get(root, "components")); own != nil {
-		j.components.Content = slices.Clone(own.Content)
-		for i := 1; i < len(own.Content); i += 2 {
-			if all := mapping(own.Content[i]); all != nil {
-				copied := *all
-				copied.Content = slices.Clone(all.Content)
-				for k := 0; k+1 < len(all.Content); k += 2 {
-					j.taken[own.Content[i-1].Value+"/"+all.Content[k].Value] = true
-				}
-				j.components.Content[i] = &copied
-			}
-		}
-	}
+	j.begin(mapping(get(root, "components")))
 	made := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := root.Content[i]
@@ -96,12 +91,9 @@ func joined(a Adoption) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		made.Content = append(made.Content, key, value)
+		made.Content = append(made.Content, plainKey(key), value)
 	}
-	if err := j.own(root); err != nil {
-		return nil, err
-	}
-	if err := j.others(); err != nil {
+	if err := errors.Join(j.own(root), j.others()); err != nil {
 		return nil, err
 	}
 	made.Content = append(made.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "components"}, j.components)
@@ -110,6 +102,34 @@ func joined(a Adoption) ([]byte, error) {
 		return nil, fmt.Errorf("write document: %w", err)
 	}
 	return text, nil
+}
+
+// begin makes the places of the document's own components, so that their names are taken.
+func (j *joiner) begin(own *yaml.Node) {
+	if own == nil {
+		return
+	}
+	for i := 0; i+1 < len(own.Content); i += 2 {
+		kind, all := own.Content[i].Value, mapping(own.Content[i+1])
+		if all == nil {
+			continue
+		}
+		places := j.kind(kind)
+		for k := 0; k+1 < len(all.Content); k += 2 {
+			j.taken[kind+"/"+all.Content[k].Value] = true
+			places.Content = append(places.Content, plainKey(all.Content[k]), &yaml.Node{})
+		}
+	}
+}
+
+// plainKey is a key without an anchor, which would be there twice.
+func plainKey(key *yaml.Node) *yaml.Node {
+	for key.Kind == yaml.AliasNode {
+		key = key.Alias
+	}
+	plain := *key
+	plain.Anchor = ""
+	return &plain
 }
 
 // own copies the document's own components. Those of other files are behind them.
@@ -128,7 +148,7 @@ func (j *joiner) own(root *yaml.Node) error {
 			if err != nil {
 				return err
 			}
-			mapping(get(j.components, kind)).Content[k+1] = value
+			*mapping(get(j.components, kind)).Content[k+1] = *value
 		}
 	}
 	return nil
@@ -172,8 +192,10 @@ func (j *joiner) copy(n *yaml.Node, file, kind string, depth int) (*yaml.Node, e
 		next := ""
 		switch {
 		case n.Kind == yaml.MappingNode && i%2 == 0:
-			made.Content = append(made.Content, child)
+			made.Content = append(made.Content, plainKey(child))
 			continue
+		case n.Kind == yaml.MappingNode && n.Content[i-1].Tag == "!!merge":
+			next = kind
 		case plural, n.Kind == yaml.SequenceNode && of == "schemas": // items of old schemas may be a list
 			next = of
 		case n.Kind == yaml.MappingNode && of == "callbacks":

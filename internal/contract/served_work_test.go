@@ -43,7 +43,9 @@ paths:
   /pets: {$ref: 'paths/pets.yaml'}
 components:
   schemas:
-    Node: {type: object, properties: {own: {$ref: 'schemas/s0.yaml#/Node'}}}
+    Node: {type: object, properties: {&own own: {$ref: 'schemas/s0.yaml#/Node'}}}
+    Other: &other {type: object, properties: {*own : {type: string}}}
+    Third: {<<: *other, description: A third one.}
 `), "paths/pets.yaml": []byte(`post:
   operationId: send
   parameters: [{$ref: '../other.yaml#/parameters/limit'}]

@@ -42,4 +42,22 @@ func keepOut(l net.Listener, while time.Duration, log *slog.Logger) {
 		return
 	}
 	time.Sleep(while)
+	for giveUp := time.Now().Add(acceptTime); !allAccepted(raw) && time.Now().Before(giveUp); {
+		time.Sleep(while / 20)
+	}
+}
+
+// acceptTime is how long at most connections that were made are waited for to be accepted: on a busy machine that takes longer than the making.
+const acceptTime = 2 * time.Second
+
+// allAccepted reports whether no connection waits to be accepted at a listening socket, of which tcpi_unacked says how many do. A kernel that does not tell
+// has none.
+func allAccepted(raw syscall.RawConn) bool {
+	waiting := uint32(0)
+	_ = raw.Control(func(fd uintptr) { // a socket that is closed has none
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			waiting = info.Unacked
+		}
+	})
+	return waiting == 0
 }

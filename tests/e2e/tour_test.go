@@ -122,8 +122,8 @@ func (tr *tour) codes() {
 	ctx, tf := context.Background(), tr.admin.Twofactor
 	tr.f.EnrolTOTP(tr.admin)
 	second := ok[*twofactor.TotpEnrolment](tr, "second factor")(tf.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("spare")}))
-	ok[[]byte](tr, "png")(tf.GetTotpQrPng(ctx, second.FactorID))
-	ok[[]byte](tr, "svg")(tf.GetTotpQrSvg(ctx, second.FactorID))
+	ok[[]byte](tr, "png")(tf.GetTotpQrPng(ctx, second.FactorID, nil))
+	ok[[]byte](tr, "svg")(tf.GetTotpQrSvg(ctx, second.FactorID, nil))
 	require.Len(tr.t, ok[*twofactor.FactorList](tr, "factors")(tf.ListFactors(ctx, nil)).Items, 2)
 	require.NoError(tr.t, tf.RevokeFactor(ctx, second.FactorID))
 	proof := ok[*twofactor.OtpProof](tr, "verify")(tf.VerifyOtp(ctx, twofactor.OtpVerify{Code: tr.f.Code()}))

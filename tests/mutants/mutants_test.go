@@ -68,7 +68,7 @@ var mutants = []mutant{
 	{"errors", "internal/httpserver/httpserver.go", "if op.Policy.Errors == contract.ErrorsOAuth {", "if false {"},
 	{"response.max", "impl/gateway/internal/forward/held.go", "most := op.Policy.Response.Max", "most := int64(1 << 40)"},
 	{"validate", "impl/gateway/internal/forward/answer.go", "if err = j.found(x, res.Status, err); mode.Kind == contract.ModeEnforce {", "if j.found(x, res.Status, err) == nil {"},
-	{"stream.lineMax", "internal/contract/lines.go", "	if len(text) > l.most {", "	if false {"},
+	{"stream.lineMax", "internal/contract/lines.go", "		return s.LineMax\n", "		return 1 << 20\n"},
 	{"lines of a body", "internal/contract/lines.go", "if err := checkLine(l.media, text, l.n); err != nil {", "if err := checkLine(l.media, text, l.n); false {"},
 	{"lines that are passed on", "internal/httpserver/stations.go", "hasBody(x.Request) && x.Operation.StreamsBodyOf(kind)", "x.Operation.Mount != \"\" && hasBody(x.Request) && x.Operation.StreamsBodyOf(kind)"},
 	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},

@@ -1,7 +1,6 @@
 package clientgen
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -25,15 +24,14 @@ type writer struct {
 
 // write returns the client. As long as the generator takes the document it is given as it is.
 func (w *writer) write() ([]byte, error) {
-	text, first := w.attempt(w.document.text, nil)
-	if first == nil {
+	if text, err := w.attempt(w.document.text, nil); err == nil {
 		return text, nil
 	}
 	text, err := w.of(w.document.operations)
 	if err == nil {
 		return text, nil
 	}
-	return w.some(errors.Join(first, err))
+	return w.some(err)
 }
 
 // some returns the client without the operations that can't be in it.

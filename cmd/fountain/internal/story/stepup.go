@@ -125,7 +125,7 @@ func (t *teller) enrol(ctx context.Context) error {
 		return err
 	}
 	t.call("POST /twofactor/v1/factors/totp", "201 "+enrolment.FactorID)
-	png, err := t.client.Twofactor.GetTotpQrPng(ctx, enrolment.FactorID)
+	png, err := t.client.Twofactor.GetTotpQrPng(ctx, enrolment.FactorID, nil)
 	if err != nil {
 		return err
 	}

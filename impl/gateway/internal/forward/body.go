@@ -37,8 +37,9 @@ func buffer(n int64) []byte {
 
 // reuse gives the memory of readBody back. Nobody may read it any more.
 func reuse(body []byte) {
-	if body = body[:cap(body)]; len(body) >= smallBody && len(body) <= largestKept && len(body)&(len(body)-1) == 0 {
-		buffers[bits.Len(uint(len(body)-1))].Put(&body)
+	if size := cap(body); size >= smallBody && size <= largestKept && size&(size-1) == 0 {
+		kept := body[:size]
+		buffers[bits.Len(uint(size-1))].Put(&kept)
 	}
 }
 

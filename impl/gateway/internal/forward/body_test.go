@@ -19,7 +19,9 @@ func TestReadBody_readsWhatWasSent(t *testing.T) {
 	for _, size := range []int{0, 1, smallBody - 1, smallBody, smallBody + 1, pieceOfBody, 1 << 20, 1<<20 + 1, most} {
 		text := bytes.Repeat([]byte{byte(size%251 + 1)}, size)
 		for _, length := range []int64{int64(size), -1} {
-			for name, from := range map[string]io.Reader{"whole": bytes.NewReader(text), "with its end": iotest.DataErrReader(bytes.NewReader(text)), "in halves": iotest.HalfReader(bytes.NewReader(text))} {
+			for name, from := range map[string]io.Reader{
+				"whole": bytes.NewReader(text), "with its end": iotest.DataErrReader(bytes.NewReader(text)), "in halves": iotest.HalfReader(bytes.NewReader(text)),
+			} {
 				body, err := readBody(from, length, most)
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(text, body), "%d %d %s", size, length, name)

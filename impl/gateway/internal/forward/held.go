@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -56,7 +55,7 @@ var errHeld = problem.New(problem.Overloaded, "The service's answers take more r
 // readAll reads the answer's body into memory that reuse takes back. One of a member takes room among those of its member, which the caller gives back,
 // whether there is an error or not.
 func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, taken int64, err error) {
-	op, from := x.Operation, io.Reader(res)
+	op := x.Operation
 	most := op.Policy.Response.Max
 	if res.Length == 0 || x.Request.Method == http.MethodHead {
 		body, err = res.ReadAll(most)
@@ -65,7 +64,7 @@ func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (bod
 	switch {
 	case op.Mount == "" || res.Length > most:
 	case res.Length < 0:
-		from = f.growing(op.Word, res, &taken)
+		return f.readGrowing(op.Word, res, most)
 	case !f.held.take(op.Word, res.Length):
 		return nil, 0, errHeld
 	default:
@@ -76,24 +75,26 @@ func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (bod
 		return body, taken, err
 	}
 	defer res.Close()
-	body, err = readBody(from, res.Length, most)
+	body, err = readBody(res, res.Length, most)
 	return body, taken, err
 }
 
-// growing reads an answer of a member that does not say how long it is, and takes room as it comes.
-func (f *Forwarder) growing(member string, res *upstream.Response, taken *int64) io.Reader {
+// readGrowing reads an answer of a member that does not say how long it is, and takes room as it comes.
+func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int64) (body []byte, taken int64, err error) {
+	defer res.Close()
 	got := int64(0)
-	return readerFunc(func(p []byte) (int, error) {
-		if got == *taken {
+	body, err = readBody(readerFunc(func(p []byte) (int, error) {
+		if got == taken {
 			if !f.held.take(member, heldPiece) {
 				return 0, errHeld
 			}
-			*taken += heldPiece
+			taken += heldPiece
 		}
-		n, err := res.Read(p[:min(int64(len(p)), *taken-got)])
+		n, err := res.Read(p[:min(int64(len(p)), taken-got)])
 		got += int64(n)
 		return n, err
-	})
+	}), -1, most)
+	return body, taken, err
 }
 
 type readerFunc func([]byte) (int, error)

@@ -148,7 +148,10 @@ func (h *Handlers) GetTotpQrPng(ctx context.Context, r twofactorapi.GetTotpQrPng
 	if err != nil {
 		return nil, err
 	}
-	picture := code.PNG()
+	picture, err := code.PNG(qrSize(r.Params.Size))
+	if err != nil {
+		return nil, err
+	}
 	return twofactorapi.GetTotpQrPng200ImagePngResponse{Body: bytes.NewReader(picture), ContentLength: int64(len(picture))}, nil
 }
 
@@ -158,8 +161,16 @@ func (h *Handlers) GetTotpQrSvg(ctx context.Context, r twofactorapi.GetTotpQrSvg
 	if err != nil {
 		return nil, err
 	}
-	picture := code.SVG()
+	picture := code.SVG(qrSize(r.Params.Size))
 	return twofactorapi.GetTotpQrSvg200ImageSvgXMLResponse{Body: bytes.NewReader(picture), ContentLength: int64(len(picture))}, nil
+}
+
+// qrSize is the edge that was asked for, or the contract's default.
+func qrSize(asked *int32) int {
+	if asked == nil {
+		return 366
+	}
+	return int(*asked)
 }
 
 func (h *Handlers) qrCode(ctx context.Context, factorID string) (*qr.Code, error) {

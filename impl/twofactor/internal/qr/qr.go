@@ -2,19 +2,19 @@
 package qr
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"strconv"
 	"strings"
 
 	"rsc.io/qr"
 )
 
-const (
-	// pixels is the edge of one module in the PNG: a code of 53 modules becomes 366 pixels wide.
-	pixels = 6
-	// quiet is the white border in modules that ISO/IEC 18004, section 9.1 asks for.
-	quiet = 4
-)
+// quiet is the white border in modules that ISO/IEC 18004, section 9.1 asks for.
+const quiet = 4
 
 // Code is the matrix of one text.
 type Code struct{ matrix *qr.Code }
@@ -25,7 +25,6 @@ func Encode(text string) (*Code, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode qr code: %w", err)
 	}
-	matrix.Scale = pixels
 	return &Code{matrix: matrix}, nil
 }
 
@@ -35,16 +34,32 @@ func (c *Code) Size() int { return c.matrix.Size }
 // Black reports whether the module in column x and row y is black.
 func (c *Code) Black(x, y int) bool { return c.matrix.Black(x, y) }
 
-// PNG returns the picture with its border.
-func (c *Code) PNG() []byte { return c.matrix.PNG() }
+// PNG returns the picture with its border, of edge pixels at most where that is a pixel for each module: a module has a whole number of them.
+func (c *Code) PNG(edge int) ([]byte, error) {
+	scale := max(1, edge/(c.Size()+2*quiet))
+	size := (c.Size() + 2*quiet) * scale
+	picture := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{color.White, color.Black})
+	for y := range size {
+		for x := range size {
+			if c.Black(x/scale-quiet, y/scale-quiet) {
+				picture.SetColorIndex(x, y, 1)
+			}
+		}
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, picture); err != nil {
+		return nil, fmt.Errorf("encode picture: %w", err)
+	}
+	return out.Bytes(), nil
+}
 
-// SVG returns the picture with its border as one path on white, without script, style or outside reference. It scales to
-// whatever size it is shown at.
-func (c *Code) SVG() []byte {
+// SVG returns the picture with its border as one path on white, without script, style or outside reference, shown with an edge of so many pixels where nothing else is
+// said.
+func (c *Code) SVG(size int) []byte {
 	edge := strconv.Itoa(c.Size() + 2*quiet)
 	var b strings.Builder
 	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + edge + ` ` + edge +
-		`" width="` + strconv.Itoa((c.Size()+2*quiet)*pixels) + `" height="` + strconv.Itoa((c.Size()+2*quiet)*pixels) +
+		`" width="` + strconv.Itoa(size) + `" height="` + strconv.Itoa(size) +
 		`" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h` + edge + `v` + edge + `H0z"/><path fill="#000" d="`)
 	for y := range c.Size() {
 		c.row(&b, y)

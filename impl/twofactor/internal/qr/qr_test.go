@@ -21,7 +21,8 @@ const uri = "otpauth://totp/FountainAI:usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P?secret=JBS
 func TestPNG_showsTheMatrixWithItsBorder(t *testing.T) {
 	code, err := Encode(uri)
 	require.NoError(t, err)
-	picture, err := png.Decode(bytes.NewReader(code.PNG()))
+	const pixels = 6 // of a module: 61 modules with the border
+	picture, err := png.Decode(bytes.NewReader(drawn(t, code)))
 	require.NoError(t, err)
 	edge := (code.Size() + 2*quiet) * pixels
 	require.Equal(t, edge, picture.Bounds().Dx())
@@ -39,7 +40,7 @@ var run = regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-(\d+)z`)
 func TestSVG_showsTheMatrixWithItsBorder(t *testing.T) {
 	code, err := Encode(uri)
 	require.NoError(t, err)
-	svg := string(code.SVG())
+	svg := string(code.SVG(366))
 	edge := code.Size() + 2*quiet
 	require.Contains(t, svg, `viewBox="0 0 `+strconv.Itoa(edge)+" "+strconv.Itoa(edge)+`"`)
 	black := map[[2]int]bool{}
@@ -60,7 +61,7 @@ func TestSVG_showsTheMatrixWithItsBorder(t *testing.T) {
 func TestSVG_isWellFormedAndInert(t *testing.T) {
 	code, err := Encode(uri + "<script>&\"'")
 	require.NoError(t, err)
-	decoder := xml.NewDecoder(bytes.NewReader(code.SVG()))
+	decoder := xml.NewDecoder(bytes.NewReader(code.SVG(366)))
 	names := map[string]bool{}
 	for {
 		token, err := decoder.Token()
@@ -73,7 +74,7 @@ func TestSVG_isWellFormedAndInert(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]bool{"svg": true, "path": true}, names, "no script, style or reference")
-	require.NotContains(t, string(code.SVG()), "secret", "the text is in the modules only")
+	require.NotContains(t, string(code.SVG(366)), "secret", "the text is in the modules only")
 }
 
 func TestEncode_refusesATextThatIsTooLong(t *testing.T) {
@@ -85,13 +86,14 @@ func TestEncode_refusesATextThatIsTooLong(t *testing.T) {
 func TestPNG_isReadByZbarimg(t *testing.T) {
 	path, err := exec.LookPath("zbarimg")
 	if err != nil {
+		require.NotContains(t, os.Getenv("FOUNTAIN_TEST_REQUIRE"), "zbarimg", "it is not installed")
 		t.Log("zbarimg is not installed; the matrix is compared bit by bit above")
 		return
 	}
 	code, err := Encode(uri)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "code.png")
-	require.NoError(t, os.WriteFile(file, code.PNG(), 0o600))
+	require.NoError(t, os.WriteFile(file, drawn(t, code), 0o600))
 	out, err := exec.Command(path, "--quiet", "--raw", file).Output()
 	require.NoError(t, err)
 	require.Equal(t, uri, strings.TrimSpace(string(out)))
@@ -102,4 +104,25 @@ func number(t *testing.T, s string) int {
 	n, err := strconv.Atoi(s)
 	require.NoError(t, err)
 	return n
+}
+
+func drawn(t *testing.T, c *Code) []byte {
+	t.Helper()
+	picture, err := c.PNG(366)
+	require.NoError(t, err)
+	return picture
+}
+
+// Every size that may be asked for gives a picture of at most that edge (or of one pixel for each module), whose modules are all there.
+func TestPNG_hasASizeOfItsOwnForEachThatIsAskedFor(t *testing.T) {
+	code, err := Encode(uri)
+	require.NoError(t, err)
+	modules := code.Size() + 2*quiet
+	for _, edge := range []int{1, 64, modules - 1, modules, 2*modules - 1, 2 * modules, 480, 2048} {
+		raw, err := code.PNG(edge)
+		require.NoError(t, err)
+		picture, err := png.Decode(bytes.NewReader(raw))
+		require.NoError(t, err)
+		require.Equal(t, max(1, edge/modules)*modules, picture.Bounds().Dx(), "edge %d", edge)
+	}
 }
