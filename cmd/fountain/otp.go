@@ -30,9 +30,9 @@ func newOTP() *cobra.Command {
 				if f.Label != nil {
 					label = *f.Label
 				}
-				factors, rows = append(factors, f), append(rows, []string{f.ID, label, string(f.Status), whenOr(f.LastUsedAt, "never")})
+				factors, rows = append(factors, f), append(rows, []string{f.ID, f.Type, label, orDash(f.MaskedTarget), string(f.Status), whenOr(f.LastUsedAt, "never")})
 			}
-			return o.print(cmd, factors, []string{"ID", "LABEL", "STATUS", "LAST USED"}, rows)
+			return o.print(cmd, factors, []string{"ID", "TYPE", "LABEL", "TARGET", "STATUS", "LAST USED"}, rows)
 		})
 	verify := o.command("verify", "Try a code of your authenticator, which uses it up", "  fountain otp verify\n  fountain otp verify --code-file -", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
@@ -61,7 +61,8 @@ func newOTP() *cobra.Command {
 			return o.print(cmd, f, []string{"ID", "LABEL", "STATUS"}, [][]string{{f.ID, args[1], string(f.Status)}})
 		})
 	list.Aliases = []string{"factors"}
-	return group("otp", "Manage your authenticators", o.enrol(), o.confirm(), verify, list, rename, o.resync(), revoke, o.recoveryCodes(), o.resetFactors())
+	return group("otp", "Manage your authenticators", o.enrol(), o.confirm(), verify, list, rename, o.resync(), revoke, o.recoveryCodes(), o.resetFactors(),
+		o.challenge(), o.deliveries(), newPreviewMessages())
 }
 
 func (o *operator) confirm() *cobra.Command {
@@ -80,6 +81,13 @@ func (o *operator) confirm() *cobra.Command {
 			code, err := o.typedCode("first code of the authenticator: ")
 			if err != nil {
 				return err
+			}
+			address, err := isAddress(cmd.Context(), c, id)
+			if err != nil {
+				return err
+			}
+			if address {
+				return o.confirmAddress(cmd, c, id, code)
 			}
 			f, err := c.Twofactor.ConfirmTotp(cmd.Context(), id, twofactor.TotpConfirm{Code: code})
 			if err != nil {
@@ -144,7 +152,9 @@ func (o *operator) typedCode(prompt string) (string, error) {
 
 func (o *operator) enrol() *cobra.Command {
 	var label, invitationFile string
-	cmd := o.command("enrol", "Enrol an authenticator app: shows its QR code", "  fountain otp enrol --label phone\n  fountain otp enrol --invitation-file invitation", noArgs,
+	var address addresses
+	cmd := o.command("enrol", "Enrol an authenticator app: shows its QR code. Or an address to which codes are sent",
+		"  fountain otp enrol --label phone\n  fountain otp enrol --email ada@example.org\n  fountain otp enrol --invitation-file invitation", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			body := twofactor.TotpEnrol{}
 			if label != "" {
@@ -156,6 +166,12 @@ func (o *operator) enrol() *cobra.Command {
 					return err
 				}
 				body.Invitation = &invitation
+			}
+			if delivery, is, err := address.chosen(); err != nil {
+				return err
+			} else if is {
+				delivery.Label, delivery.Invitation = body.Label, body.Invitation
+				return o.enrolAddress(cmd, c, delivery)
 			}
 			made, err := c.Twofactor.EnrolTotp(cmd.Context(), body)
 			if err != nil {
@@ -171,6 +187,7 @@ func (o *operator) enrol() *cobra.Command {
 			return err
 		})
 	cmd.Aliases = []string{"enroll"}
+	address.flags(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "what to call the authenticator")
 	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "an administrator's invitation, for the first authenticator; - is standard input")
 	return cmd

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -58,6 +59,12 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Redis.Validate(); err != nil {
 				return &usageError{err}
 			}
+			if err := config.LoadFrom(deliveryPrefix, &c.Delivery, deliverySettings(os.Environ())); err != nil {
+				return &usageError{err}
+			}
+			if err := c.Delivery.Validate(); err != nil {
+				return &usageError{fmt.Errorf("settings that begin with %s: %w", deliveryPrefix, err)}
+			}
 			c.Version = version
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
 			defer endLog()
@@ -77,6 +84,20 @@ and ends it. A second start on the same directory goes on where the first one st
 	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", list(env("FOUNTAIN_CORS_ORIGINS", "")), "origins of pages that may call from a browser (FOUNTAIN_CORS_ORIGINS; default: none)")
 	flags.StringSliceVar(&c.Hosts, "hosts", list(env("FOUNTAIN_HOSTS", "")), "further names by which the gateway is called (FOUNTAIN_HOSTS; default: the issuer's and loopback names)")
 	return cmd
+}
+
+// deliveryPrefix begins the names of the settings by which codes are sent. They are those of serve twofactor, of whose others up has its own.
+const deliveryPrefix = "FOUNTAIN_TWOFACTOR_"
+
+// deliverySettings returns those of the environment's entries that say how codes are sent.
+func deliverySettings(environ []string) (out []string) {
+	for _, entry := range environ {
+		name, ok := strings.CutPrefix(entry, deliveryPrefix)
+		if ok && slices.ContainsFunc([]string{"SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_"}, func(group string) bool { return strings.HasPrefix(name, group) }) {
+			out = append(out, entry)
+		}
+	}
+	return out
 }
 
 // list splits a list at its commas.

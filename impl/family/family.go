@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/httpserver"
@@ -37,6 +38,8 @@ type Config struct {
 	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
 	Traces         config.Traces    // where traces are sent. Default none are made
 	Redis          config.Redis     // over which limits are shared with other processes. Default none
+	// Delivery names the providers of codes. Channels for people that have none write their codes into the log.
+	Delivery twofactor.Delivery
 
 	Clock   clock.Clock
 	Log     *slog.Logger

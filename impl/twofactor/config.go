@@ -3,18 +3,43 @@ package twofactor
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/config"
 )
+
+// Delivery names the providers by which codes are sent. A channel without one is off.
+type Delivery = delivery.Settings
 
 // Config configures the service. DataDir, Issuer, JWKSURL, KMSURL and EnrolTokenFile are required.
 type Config struct {
 	config.Service
 
 	OTPIssuer string `env:"OTP_ISSUER" envDefault:"FountainAI"` // what authenticator apps show beside the account; no colon
-	Version   string `env:"-"`                                  // of the program, told by health
+	Delivery
+	// StepUpChannels are those whose codes raise a session: email, sms, webhook. None is the cautious choice, for mails and SMS can be read by others.
+	StepUpChannels   []string `env:"STEP_UP_CHANNELS"`
+	DeliveriesPerDay int      `env:"DELIVERIES_PER_DAY" envDefault:"10000"` // codes that are sent in a day, of all people together
+
+	// Development has channels without a provider write codes into the log. Only the program that runs a family for trying it out sets it: the
+	// environment can't.
+	Development bool   `env:"-"`
+	Version     string `env:"-"` // of the program, told by health
+}
+
+// defaultPerDay bounds what an attack by messages can cost.
+const defaultPerDay = 10_000
+
+// channels returns StepUpChannels by their type.
+func (c *Config) channels() []delivery.Channel {
+	var out []delivery.Channel
+	for _, channel := range c.StepUpChannels {
+		out = append(out, delivery.Channel(channel))
+	}
+	return out
 }
 
 // Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
@@ -26,7 +51,18 @@ func (c *Config) Validate() error {
 	if c.Version == "" {
 		c.Version = "devel"
 	}
-	errs := []error{c.Service.Validate()}
+	if c.DeliveriesPerDay == 0 {
+		c.DeliveriesPerDay = defaultPerDay
+	}
+	errs := []error{c.Service.Validate(), c.Delivery.Validate()}
+	if c.DeliveriesPerDay < 0 {
+		errs = append(errs, errors.New("DELIVERIES_PER_DAY: must be positive"))
+	}
+	for _, channel := range c.StepUpChannels {
+		if !slices.Contains([]delivery.Channel{delivery.Email, delivery.SMS, delivery.Webhook}, delivery.Channel(channel)) {
+			errs = append(errs, errors.New("STEP_UP_CHANNELS: must be email, sms or webhook, several with commas"))
+		}
+	}
 	for _, required := range []struct{ name, value string }{
 		{"ISSUER", c.Issuer}, {"JWKS_URL", c.JWKSURL}, {"KMS_URL", c.KMSURL}, {"ENROL_TOKEN_FILE", c.EnrolTokenFile},
 	} {

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
+	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
 	factorstore "github.com/fountainai/fountain/impl/twofactor/internal/store"
@@ -68,6 +70,9 @@ type service struct {
 	keys     *auth.JWKS
 	rows     *factorstore.Store             // there once the database is open
 	factors  atomic.Pointer[factor.Service] // there once the service has started
+	sender   *delivery.Router
+	metrics  *challenge.Metrics
+	started  chan *challenge.Service // one, when the service has started
 }
 
 // run is Run as somebody.
@@ -76,17 +81,21 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	if err != nil {
 		return err
 	}
-	s := &service{config: c, life: life, identity: who}
+	s := &service{config: c, life: life, identity: who, started: make(chan *challenge.Service, 1)}
 	s.kms, err = kms.NewClient(config.First(c.KMSURL)+"/kms/v1", kms.WithHTTPClient(httpclient.Patient(client)), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
 	if err != nil {
 		return fmt.Errorf("client of the kms: %w", err)
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	s.keys = auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)
+	if err := s.prepareDelivery(); err != nil {
+		return err
+	}
 	life.Apply = s.apply
 	life.Identify(who, client)
 	life.Cleanup("attempts", s.closeAttempts) // after the last request is answered
 	life.Go("work", s.work)
+	life.Go("deliver", s.deliver)
 	return life.Serve(ctx, lifecycle.Door{Keys: s.keys, Mount: s.handlers.Mount})
 }
 
@@ -116,21 +125,23 @@ func (s *service) work(ctx context.Context) error {
 		return err
 	}
 	s.rows = factorstore.New(db, factorstore.Options{Log: s.config.Log, Observe: s.observe()})
-	var factors *factor.Service
+	var core *handlers.Core
 	var answers *idempotency.Store
 	err = s.life.Await(ctx, "the kms", func(ctx context.Context) (err error) {
-		factors, answers, err = s.start(ctx, db)
+		core, answers, err = s.start(ctx, db)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	once := func(k idempotency.Key) factor.Once { return factorstore.Once(answers, k) }
-	s.factors.Store(factors)
-	s.handlers.SetCore(&handlers.Core{Factors: factors, Once: once})
+	core.Once = func(k idempotency.Key) factor.Once { return factorstore.Once(answers, k) }
+	core.TwilioAccepts = s.config.TwilioAccepts
+	s.factors.Store(core.Factors)
+	s.handlers.SetCore(core)
 	s.life.Started(ctx)
+	s.started <- core.Challenges
 	return s.life.Every(tidyPause, "remove old rows", func(ctx context.Context) error {
-		return errors.Join(factors.Sweep(ctx), answers.SweepAll(ctx, db))
+		return errors.Join(core.Factors.Sweep(ctx), core.Challenges.Sweep(ctx), answers.SweepAll(ctx, db))
 	})(ctx)
 }
 
@@ -151,8 +162,38 @@ func (s *service) closeAttempts() error {
 	return nil
 }
 
+// prepareDelivery makes what sends codes.
+func (s *service) prepareDelivery() (err error) {
+	c := s.config
+	if s.metrics, err = challenge.NewMetrics(c.Registerer); err != nil {
+		return err
+	}
+	s.sender, err = delivery.New(c.Delivery, delivery.House{
+		Issuer: c.OTPIssuer, Development: c.Development, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer, Tracer: c.Tracer,
+	})
+	if err != nil {
+		return fmt.Errorf("prepare the delivery of codes: %w", err)
+	}
+	return nil
+}
+
+// deliver sends codes from the service's start until ctx ends.
+func (s *service) deliver(ctx context.Context) error {
+	var challenges *challenge.Service
+	select {
+	case challenges = <-s.started:
+	case <-ctx.Done():
+		return nil
+	}
+	challenges.Run(ctx, func(ctx context.Context, err error) {
+		s.config.Log.WarnContext(ctx, "codes on their way could not be taken up or noted", "error", err)
+		s.life.CountFailure("deliver codes")
+	})
+	return nil
+}
+
 // start gets the keys and tells the kms the one that signs proofs. Each step may be repeated.
-func (s *service) start(ctx context.Context, db *store.DB) (*factor.Service, *idempotency.Store, error) {
+func (s *service) start(ctx context.Context, db *store.DB) (*handlers.Core, *idempotency.Store, error) {
 	dataKey, err := s.identity.DataKey(ctx, db)
 	if err != nil {
 		return nil, nil, fmt.Errorf("get the data key: %w", err)
@@ -168,7 +209,14 @@ func (s *service) start(ctx context.Context, db *store.DB) (*factor.Service, *id
 		Repository: s.rows, Authority: authority{s.identity, s.kms}, Sealer: dataKey, ProofKey: proofKey, Issuer: s.config.OTPIssuer, Random: rand.Reader,
 		Clock: s.config.Clock, Log: s.config.Log,
 	})
-	return factors, idempotency.New(dataKey, dataKey, s.config.Clock), err
+	if err != nil {
+		return nil, nil, err
+	}
+	challenges, err := challenge.New(ctx, challenge.Config{
+		Repository: s.rows, Factors: factors, Sender: s.sender, Keys: dataKey, ProofKey: proofKey, Raising: s.config.channels(), PerDay: s.config.DeliveriesPerDay,
+		Random: rand.Reader, Clock: s.config.Clock, Log: s.config.Log, Metrics: s.metrics,
+	})
+	return &handlers.Core{Factors: factors, Challenges: challenges}, idempotency.New(dataKey, dataKey, s.config.Clock), err
 }
 
 // register tells the kms a proof key.

@@ -155,7 +155,8 @@ func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
 }
 
 // form reads application/x-www-form-urlencoded and checks it as an object whose properties have the schema's types. For
-// OAuth an empty value is an absent one and unknown names are ignored (RFC 6749 section 3.2).
+// OAuth an empty value is an absent one and unknown names are ignored (RFC 6749 section 3.2). Where additionalProperties has a schema, it is that of the
+// names that the schema does not list.
 func (c *checker) form(s *schema, body []byte, oauth bool) error {
 	if rule := c.pairs.read(aliased(body)); rule != "" {
 		return malformedBody(RuleFormSyntax, "")
@@ -164,24 +165,27 @@ func (c *checker) form(s *schema, body []byte, oauth bool) error {
 	count := 0
 	c.open(kindObject)
 	for i, pair := range c.pairs {
-		p := s.properties[pair.name]
+		field := s.additional
+		if p := s.properties[pair.name]; p != nil {
+			field = p.schema
+		}
 		// Decoders read a[7] as a place in a list: such a name would reach the service without having been checked.
 		brackets := oauth && strings.ContainsAny(pair.name, "[]")
 		switch {
-		case brackets || p == nil && !oauth:
+		case brackets || field == nil && !oauth:
 			c.fail(0, string(RuleUndeclared), "is not a field of this form", pair.name)
 			continue
-		case oauth && (p == nil || pair.value == ""):
+		case oauth && (field == nil || pair.value == ""):
 			continue
 		}
 		if c.pairs[:i].has(pair.name) {
-			if p.types != typeArray {
+			if field.types != typeArray {
 				return problem.New(problem.MalformedBody, "The form has a field twice.").
 					WithField("body", joinPointer([]string{pair.name}), string(RuleRepeated), "must be sent once")
 			}
 			continue
 		}
-		if c.field(p.schema, pair, c.pairs[i:]) {
+		if c.field(field, pair, c.pairs[i:]) {
 			count++
 		}
 	}

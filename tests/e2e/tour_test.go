@@ -46,11 +46,13 @@ func ok[T any](t *tour, what string) func(T, error) T {
 // TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway calls each operation once with the SDK; the recorder holds each
 // answer against its contract. A new operation that nobody calls here fails the test.
 func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.T) {
-	f := harness.Start(t)
+	phones := newPhones(t)
+	f := harness.StartSending(t, phones.settings)
 	f.Bootstrap()
 	tr := &tour{t: t, f: f, admin: f.Admin()}
 	tr.gateway()
 	tr.codes()
+	tr.messages(phones)
 	tr.people()
 	tr.services()
 	tr.elements()

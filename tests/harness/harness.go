@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/impl/family"
+	service "github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
@@ -71,6 +72,7 @@ type Family struct {
 	Info     family.Info
 	Clock    *Clock
 	Password string
+	Delivery service.Delivery // by which codes are sent
 
 	stop       context.CancelFunc
 	ended      chan error
@@ -83,7 +85,13 @@ type Family struct {
 // Start runs a family in a fresh directory and waits until it is ready. It ends with the test.
 func Start(tb testing.TB) *Family {
 	tb.Helper()
-	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000")}
+	return StartSending(tb, service.Delivery{})
+}
+
+// StartSending is Start with providers of codes.
+func StartSending(tb testing.TB, d service.Delivery) *Family {
+	tb.Helper()
+	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d}
 	f.Up()
 	tb.Cleanup(f.Down)
 	return f
@@ -107,7 +115,7 @@ func (f *Family) Up() {
 	go func() {
 		f.ended <- family.Run(ctx, family.Config{
 			DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
-			OnReady: func(i family.Info) { ready <- i },
+			Delivery: f.Delivery, OnReady: func(i family.Info) { ready <- i },
 		})
 	}()
 	select {

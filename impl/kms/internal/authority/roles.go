@@ -15,14 +15,14 @@ const (
 	RoleReader = "reader"
 )
 
-// own is what every user may do with what is theirs: session, factors and API keys.
-var own = []string{"session:manage", "factors:manage", "keys:read", "keys:write"}
+// own is what every user may do with what is theirs: session, factors, codes that are sent, and API keys.
+var own = []string{"session:manage", "factors:manage", "challenges:use", "keys:read", "keys:write"}
 
 // roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{
 		"users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write",
-		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search",
+		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search", "deliveries:read",
 	}),
 	RoleEditor: slices.Concat(own, []string{"elements:read", "elements:write", "documents:search", "collections:read"}),
 	RoleReader: slices.Concat(own, []string{"elements:read", "documents:search", "collections:read"}),

@@ -114,6 +114,9 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (_ string, err e
 	if err != nil {
 		return "", err
 	}
+	if r.Type != TypeTOTP {
+		return "", ErrUnknown
+	}
 	counts, err := s.Repository.Count(ctx, c.Subject, now)
 	if err != nil {
 		return "", err

@@ -44,6 +44,8 @@ type Factor struct {
 	Expires    time.Time // of the enrolment
 	Confirmed  time.Time // zero: never
 	LastUsed   time.Time // zero: never
+	// MaskedTarget is what the owner is shown of where codes are sent; "" for an authenticator.
+	MaskedTarget string
 }
 
 // Record is a factor with what only its keeper knows.

@@ -86,7 +86,7 @@ func (s *Service) List(ctx context.Context, subject string, after Cursor, limit 
 	factors := make([]Factor, 0, len(records))
 	for i := range records {
 		f := records[i].Factor
-		if f.Status == Active && tries.Locked(now) {
+		if f.Type == TypeTOTP && f.Status == Active && tries.Locked(now) {
 			f.Status = Locked
 		}
 		factors = append(factors, f)

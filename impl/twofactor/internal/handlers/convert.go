@@ -83,9 +83,7 @@ func factorTo(f factor.Factor) twofactorapi.Factor {
 		ID: f.ID, Type: f.Type, Status: twofactorapi.FactorStatus(f.Status), CreatedAt: f.Created,
 		ConfirmedAt: optionalTime(f.Confirmed), LastUsedAt: optionalTime(f.LastUsed),
 	}
-	if f.Label != "" {
-		out.Label = &f.Label
-	}
+	out.Label, out.MaskedTarget = optional(f.Label), optional(f.MaskedTarget)
 	return out
 }
 

@@ -1,10 +1,11 @@
-// Package handlers translates between the contract and the rules of package factor: in, one call, out.
+// Package handlers translates between the contract and the rules of packages factor and challenge: in, one call, out.
 package handlers
 
 import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/twofactorapi"
+	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -28,8 +30,11 @@ const Word = "twofactor"
 
 // Core is what the handlers call once the service is ready.
 type Core struct {
-	Factors *factor.Service
-	Once    func(idempotency.Key) factor.Once
+	Factors    *factor.Service
+	Challenges *challenge.Service
+	Once       func(idempotency.Key) factor.Once
+	// TwilioAccepts reports whether a callback was signed for an account of ours.
+	TwilioAccepts func(form url.Values, signature string) (bool, error)
 }
 
 // Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
@@ -48,7 +53,7 @@ func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 
 // Mount puts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
-	strict := twofactorapi.NewStrictHandlerWithOptions(h, nil, twofactorapi.StrictHTTPServerOptions{
+	strict := twofactorapi.NewStrictHandlerWithOptions(h, []twofactorapi.StrictMiddlewareFunc{withForm}, twofactorapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  httpserver.RequestError,
 		ResponseErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) { httpserver.ResponseError(w, r, refuse(err)) },
 	})

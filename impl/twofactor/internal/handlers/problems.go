@@ -44,6 +44,8 @@ func refuse(err error) error {
 		return problem.New(problem.Gone, "The enrolment has expired; enrol again.")
 	case errors.Is(err, store.ErrUnavailable):
 		return problem.New(problem.Unavailable, "The service's database does not answer.").WithRetryAfter(awayPause).Wrap(err)
+	case errors.Is(err, factor.ErrFirstRaises):
+		return problem.New(problem.Forbidden, "An administrator's first factor must be one whose codes raise a session; enrol an authenticator.")
 	}
-	return err
+	return refuseChallenge(err)
 }

@@ -73,6 +73,7 @@ type Claims struct {
 	Client  string // azp
 	Session string // sid
 	At      time.Time
+	Methods []string // amr; none: AMR alone
 }
 
 // Expires returns when a proof with these claims ends.
@@ -84,11 +85,15 @@ func (k *Key) Sign(c Claims) (string, error) {
 	if c.ID == "" || c.Subject == "" || c.Client == "" || c.Session == "" {
 		return "", errors.New("sign proof: a proof needs an id, a subject, a client and a session")
 	}
+	methods := c.Methods
+	if len(methods) == 0 {
+		methods = []string{AMR}
+	}
 	return auth.Sign(auth.TypeProof, k.id, "EdDSA", k.private, &auth.ProofClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: auth.ProofIssuer, Audience: jwt.ClaimStrings{auth.ProofAudience}, Subject: c.Subject, ID: c.ID,
 			IssuedAt: jwt.NewNumericDate(c.At), ExpiresAt: jwt.NewNumericDate(c.Expires()),
 		},
-		AuthorizedParty: c.Client, SessionID: c.Session, ACR: ACR, AMR: []string{AMR}, AuthTime: c.At.Unix(),
+		AuthorizedParty: c.Client, SessionID: c.Session, ACR: ACR, AMR: methods, AuthTime: c.At.Unix(),
 	})
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// DropSealed ends what was sealed with a data key that is lost: every factor is revoked, the recovery codes and the keys that sign proofs are deleted.
+// DropSealed ends what was sealed with a data key that is lost: every factor is revoked, the recovery codes, the keys that sign proofs and all codes
+// that were sent are deleted.
 func DropSealed(ctx context.Context, tx *store.Tx, now time.Time) error {
 	n, err := tx.Exec(ctx, `UPDATE factors SET status = 'revoked', sealed_seed = ?, revoked_at = ? WHERE status <> 'revoked'`, []byte{}, micros(now))
 	if err != nil {
 		return fmt.Errorf("revoke factors: %w", err)
 	}
-	for _, table := range []string{"proof_keys", "recovery_codes"} {
+	for _, table := range []string{"proof_keys", "recovery_codes", "challenges", "deliveries"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 			return fmt.Errorf("delete %s: %w", table, err)
 		}

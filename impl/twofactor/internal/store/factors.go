@@ -32,7 +32,7 @@ func count(ctx context.Context, q store.Querier, subject string, now time.Time) 
 		Active int `db:"active"`
 		Total  int `db:"total"`
 	}
-	err := q.Get(ctx, &c, `SELECT COUNT(CASE WHEN status = 'active' THEN 1 END) AS active, COUNT(*) AS total FROM factors
+	err := q.Get(ctx, &c, `SELECT COUNT(CASE WHEN status = 'active' AND raises = 1 THEN 1 END) AS active, COUNT(*) AS total FROM factors
 		WHERE subject = ? AND (status = 'active' OR (status = 'pending' AND expires_at > ?))`, subject, micros(now))
 	return factor.Counts{Active: c.Active, Total: c.Total}, err
 }
@@ -45,10 +45,10 @@ func (t tx) Insert(ctx context.Context, r factor.Record) (err error) {
 		steppedUp = 1
 	}
 	_, err = t.Exec(ctx, `INSERT INTO factors (`+columns+`, revoked_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
 		r.ID, r.Subject, r.Type, r.Label, string(r.Status), r.SealedSeed, string(r.Parameters.Algorithm), r.Parameters.Digits,
 		r.Parameters.Period, r.LastStep, r.Clock.Drift, r.Clock.Offset, r.Attempts, 0, steppedUp,
-		micros(r.Created), micros(r.Expires), micros(r.Confirmed), micros(r.LastUsed), r.InvitationID)
+		micros(r.Created), micros(r.Expires), micros(r.Confirmed), micros(r.LastUsed), r.InvitationID, r.MaskedTarget)
 	return err
 }
 

@@ -18,7 +18,7 @@ func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.T
 	err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		refusal = nil
 		err := t.Get(ctx, &r, `UPDATE factors SET `+attempt+
-			` WHERE id = ? AND subject = ? AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
+			` WHERE id = ? AND subject = ? AND type = 'totp' AND status = 'pending' AND expires_at > ? AND `+open+` RETURNING `+columns,
 			micros(now), id, subject, micros(now), micros(now), micros(now))
 		if none(err) {
 			refusal, err = whyNotPending(ctx, t, subject, id, now)
@@ -33,7 +33,7 @@ func (s *Store) AdmitPending(ctx context.Context, subject, id string, now time.T
 
 func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now time.Time) (refusal, err error) {
 	var r row
-	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND status = 'pending'`, id, subject)
+	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND type = 'totp' AND status = 'pending'`, id, subject)
 	switch {
 	case none(err):
 		return factor.ErrUnknown, nil

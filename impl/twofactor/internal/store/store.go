@@ -93,10 +93,11 @@ type row struct {
 	ConfirmedAt int64  `db:"confirmed_at"`
 	LastUsedAt  int64  `db:"last_used_at"`
 	Invitation  string `db:"invitation_id"`
+	Masked      string `db:"masked_target"`
 }
 
 const columns = `id, subject, type, label, status, sealed_seed, algorithm, digits, period, last_step, drift, last_offset, attempts,
-	locked_until, stepped_up, created_at, expires_at, confirmed_at, last_used_at, invitation_id`
+	locked_until, stepped_up, created_at, expires_at, confirmed_at, last_used_at, invitation_id, masked_target`
 
 func (r row) record() factor.Record {
 	return factor.Record{
@@ -104,6 +105,7 @@ func (r row) record() factor.Record {
 			ID: r.ID, Subject: r.Subject, Type: r.Type, Label: r.Label, Status: factor.Status(r.Status),
 			Parameters: totp.Parameters{Algorithm: totp.Algorithm(r.Algorithm), Digits: r.Digits, Period: r.Period},
 			Created:    moment(r.CreatedAt), Expires: moment(r.ExpiresAt), Confirmed: moment(r.ConfirmedAt), LastUsed: moment(r.LastUsedAt),
+			MaskedTarget: r.Masked,
 		},
 		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Clock: totp.Clock{Drift: r.Drift, Offset: r.LastOffset}, Attempts: r.Attempts,
 		SteppedUp: r.SteppedUp == 1, InvitationID: r.Invitation,

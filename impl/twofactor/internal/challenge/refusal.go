@@ -1,0 +1,42 @@
+package challenge
+
+import "time"
+
+// Kind is why something is refused.
+type Kind string
+
+// The kinds of refusals.
+const (
+	NotFound    Kind = "not found"
+	Gone        Kind = "gone"           // expired, cancelled or replaced
+	Used        Kind = "used"           // the code was accepted before
+	Wrong       Kind = "wrong"          // the code is not right
+	TooMany     Kind = "too many"       // attempts
+	Budget      Kind = "budget"         // messages
+	NoFactor    Kind = "no factor"      // nothing that a code could be sent to
+	BadTarget   Kind = "bad target"     // no address, or one that codes are not sent to
+	Known       Kind = "known"          // the subject has this target already
+	Full        Kind = "full"           // the subject has as many factors as there may be
+	Away        Kind = "away"           // no provider works
+	NoRaise     Kind = "does not raise" // a code of this channel raises no session
+	NotYours    Kind = "not yours"      // a user asked for somebody else
+	SubjectLack Kind = "subject lack"   // a service names the subject
+)
+
+// Refusal is an answer that is not what was asked for. Its text may be told; it holds nothing that the caller has sent.
+type Refusal struct {
+	Kind   Kind
+	Detail string
+	After  time.Duration // when to come back; 0: that is not known
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Detail }
+
+func refuse(kind Kind, detail string) error { return &Refusal{Kind: kind, Detail: detail} }
+
+func refuseFor(kind Kind, after time.Duration, detail string) error {
+	return &Refusal{Kind: kind, Detail: detail, After: after}
+}
+
+func notFound() error { return refuse(NotFound, "There is no such challenge.") }

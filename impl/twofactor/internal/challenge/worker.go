@@ -1,0 +1,165 @@
+package challenge
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/id"
+)
+
+const (
+	batch     = 16               // messages that are taken up together, all of which are sent at once: none waits while its lease runs out
+	lease     = 30 * time.Second // longer than a provider and its fallback may take
+	poll      = time.Second      // without a notification: what waits for its next try, and what another process wrote
+	pollSoon  = 100 * time.Millisecond
+	settleFor = 5 * time.Second
+)
+
+// pauses are between the tries of a message; the last one repeats, until the time of its code would be over.
+var pauses = []time.Duration{250 * time.Millisecond, time.Second, 3 * time.Second}
+
+// Run sends what is due until ctx ends. failed is told what kept it from looking or from noting what was done.
+func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err error)) {
+	for ctx.Err() == nil {
+		n, err := s.Deliver(ctx)
+		if err != nil && ctx.Err() == nil {
+			failed(ctx, err)
+		}
+		pause := poll
+		switch {
+		case err != nil:
+		case n == batch:
+			continue // there may be more
+		case n > 0:
+			pause = pollSoon // one of them may have to be tried again soon
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// Deliver sends what is due now and returns how many messages it took up.
+func (s *Service) Deliver(ctx context.Context) (int, error) {
+	now := s.now()
+	orders, err := s.Repository.Claim(ctx, id.New("lease"), now, now.Add(lease), now.Add(lease+clock.Slack), batch)
+	if err != nil {
+		return 0, err
+	}
+	errs := make([]error, len(orders))
+	var group sync.WaitGroup
+	for i, o := range orders {
+		group.Go(func() {
+			defer func() { // a fault with one message must not keep the others from being sent
+				if r := recover(); r != nil {
+					errs[i] = fmt.Errorf("panic while a code was sent: %v", r)
+				}
+			}()
+			errs[i] = s.send(ctx, o)
+		})
+	}
+	group.Wait()
+	return len(orders), errors.Join(errs...)
+}
+
+// send hands one message over and notes what became of it.
+func (s *Service) send(ctx context.Context, o Order) error {
+	receipt, err := s.hand(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return nil // interrupted by the end of the service: the lease ends, and it is tried again
+	}
+	// Also when ctx has ended: what is not noted is sent again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	now := s.now()
+	if err == nil {
+		s.count(o, "sent")
+		return s.Repository.Change(ctx, func(ctx context.Context, tx Tx) error {
+			return tx.Handed(ctx, o, receipt, earlier(now.Add(o.Life), o.Began.Add(LongestChallenge)), now)
+		})
+	}
+	failure := delivery.AsFailure(err)
+	next := now.Add(max(pause(o.Tries), failure.After))
+	if failure.Permanent || !next.Before(o.GivesUp) {
+		s.count(o, "failed")
+		s.Log.WarnContext(ctx, "a code was not delivered", "delivery", o.ID, "channel", o.Channel, "tries", o.Tries, "reason", failure.Reason)
+		return s.Repository.Change(ctx, func(ctx context.Context, tx Tx) error { return tx.GiveUp(ctx, o, failure.Reason, now) })
+	}
+	s.count(o, "retried")
+	return s.Repository.Change(ctx, func(ctx context.Context, tx Tx) error { return tx.Postpone(ctx, o, failure.Reason, next, now) })
+}
+
+func (s *Service) count(o Order, outcome string) {
+	if o.Channel != "" {
+		s.Metrics.went(o.Channel, outcome)
+	}
+}
+
+// pause is how long a message waits after so many tries, with up to a quarter taken off at random.
+func pause(tries int) time.Duration {
+	d := pauses[min(max(tries, 1), len(pauses))-1]
+	return d - rand.N(d/4)
+}
+
+// lost says that there is nothing to send any more.
+func lost(reason string) error { return &delivery.Failure{Permanent: true, Reason: reason} }
+
+// hand gives the message to the sender. The message of a subject without a factor goes to nobody, and counts as taken over: it must look like any other.
+func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
+	switch {
+	case !s.now().Before(o.GivesUp):
+		return delivery.Receipt{}, lost(cmp.Or(o.Reason, "late")) // a code that arrives when it has expired helps nobody
+	case !o.Current:
+		return delivery.Receipt{}, lost("ended")
+	case o.Channel == "":
+		return delivery.Receipt{}, nil
+	case len(o.SealedTarget) == 0:
+		return delivery.Receipt{}, lost("revoked")
+	}
+	target, err := s.Keys.Open(o.SealedTarget, targetAAD(o.FactorID, o.Subject))
+	if err != nil {
+		return delivery.Receipt{}, errors.Join(lost("broken"), err)
+	}
+	code, err := s.Keys.Open(o.SealedCode, codeAAD(o.ID, o.ChallengeID))
+	if err != nil {
+		return delivery.Receipt{}, errors.Join(lost("broken"), err)
+	}
+	purpose := o.Purpose
+	if purpose == enrolPurpose(o.FactorID) {
+		purpose = shownPurpose
+	}
+	return s.Sender.Send(ctx, delivery.Message{
+		ID: o.ID, Channel: o.Channel, Target: string(target), Subject: o.Subject, Code: string(code), Purpose: purpose, Operation: o.Operation, Life: o.Life,
+	})
+}
+
+// Deliveries returns a page of deliveries, newest first.
+func (s *Service) Deliveries(ctx context.Context, after factor.Cursor, limit int) ([]Delivery, error) {
+	return s.Repository.Deliveries(ctx, after, limit)
+}
+
+// Report notes what a provider says later about a message. A message that is not known, and one that is no news, change nothing.
+func (s *Service) Report(ctx context.Context, providerID string, status DeliveryStatus, reason string) error {
+	now := s.now()
+	known := false
+	err := s.Repository.Change(ctx, func(ctx context.Context, tx Tx) (err error) {
+		known, err = tx.Report(ctx, providerID, status, reason, now)
+		return err
+	})
+	if err == nil && known {
+		s.Metrics.went(delivery.SMS, map[DeliveryStatus]string{Delivered: "delivered", Failed: "undelivered"}[status])
+	}
+	return err
+}

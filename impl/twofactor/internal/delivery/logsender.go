@@ -1,0 +1,23 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+)
+
+// logSender writes messages into the log instead of sending them.
+type logSender struct{ log *slog.Logger }
+
+// NewLog returns the sender for development. It writes codes into the log: whoever reads the log is everybody's second factor. Only the program that
+// runs the whole family on one machine for trying it out may make one.
+func NewLog(log *slog.Logger) Sender { return logSender{log} }
+
+// Name implements Sender.
+func (logSender) Name() string { return "log" }
+
+// Send implements Sender.
+func (s logSender) Send(ctx context.Context, m Message, _ Text) (Receipt, error) {
+	s.log.WarnContext(ctx, "a code for development, which is sent to nobody", "channel", m.Channel, "target", m.Target, "purpose", m.Purpose,
+		"operation", m.Operation, "code", m.Code)
+	return Receipt{}, nil
+}

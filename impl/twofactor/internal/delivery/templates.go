@@ -1,0 +1,209 @@
+package delivery
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+	"time"
+)
+
+//go:embed templates/*.tmpl
+var builtIn embed.FS
+
+// The files of the templates. A directory of the operator's may hold some of them; for the others the built-in ones stay.
+const (
+	emailSubject = "email.subject.tmpl"
+	emailText    = "email.txt.tmpl"
+	emailHTML    = "email.html.tmpl"
+	smsText      = "sms.txt.tmpl"
+)
+
+var templateFiles = []string{emailSubject, emailText, emailHTML, smsText}
+
+const (
+	maxTemplate = 64 << 10 // bytes of a file
+	maxSubject  = 200      // bytes, rendered
+	maxSMS      = 640      // bytes, rendered: four parts of a long message
+	maxMail     = 256 << 10
+)
+
+// Text is a rendered message. A webhook gets none: its receiver writes its own.
+type Text struct {
+	Subject string // of a mail: one line
+	Plain   string
+	HTML    string // of a mail
+}
+
+// Templates are the texts of messages.
+type Templates struct {
+	issuer string
+	text   map[string]*texttemplate.Template
+	html   *htmltemplate.Template
+}
+
+// fields is what a template may show.
+type fields struct {
+	Issuer    string // who sends it
+	Code      string
+	Purpose   string
+	Operation string // "" for none
+	Life      string // of the code, in words
+}
+
+// LoadTemplates reads the templates of a directory, and the built-in ones in the place of those that it lacks; "" is none. Each is tried once, so that a
+// fault is found here. A file of another name ending in .tmpl is an error: it would do nothing.
+func LoadTemplates(dir, issuer string) (*Templates, error) {
+	t := &Templates{issuer: issuer, text: map[string]*texttemplate.Template{}}
+	if err := checkNames(dir); err != nil {
+		return nil, err
+	}
+	for _, name := range templateFiles {
+		source, err := readTemplate(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if name == emailHTML {
+			t.html, err = htmltemplate.New(name).Option("missingkey=error").Parse(source)
+		} else {
+			t.text[name], err = texttemplate.New(name).Option("missingkey=error").Parse(source)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read template: %w", err)
+		}
+	}
+	for _, channel := range []Channel{Email, SMS} {
+		text, err := t.Render(Sample(channel))
+		if err != nil {
+			return nil, fmt.Errorf("try template: %w", err)
+		}
+		if !strings.Contains(text.Plain, sampleCode) || channel == Email && !strings.Contains(text.HTML, sampleCode) {
+			return nil, fmt.Errorf("a template of %s does not show the code", channel)
+		}
+	}
+	return t, nil
+}
+
+func checkNames(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read templates: %w", err)
+	}
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".tmpl") && !slices.Contains(templateFiles, entry.Name()) {
+			return fmt.Errorf("read templates: %s is none of %s", entry.Name(), strings.Join(templateFiles, ", "))
+		}
+	}
+	return nil
+}
+
+func readTemplate(dir, name string) (string, error) {
+	if dir != "" {
+		file, err := os.OpenInRoot(dir, name)
+		if err == nil {
+			defer file.Close()
+			source, err := io.ReadAll(io.LimitReader(file, maxTemplate+1))
+			if err != nil || len(source) > maxTemplate {
+				return "", errors.Join(fmt.Errorf("read template %s: it must be a file of at most %d bytes", name, maxTemplate), err)
+			}
+			return string(source), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("read template %s: %w", name, err)
+		}
+	}
+	source, err := builtIn.ReadFile("templates/" + name)
+	return string(source), err
+}
+
+// sampleCode is the code of previews.
+const sampleCode = "012345"
+
+// Sample is a message for previews and trials.
+func Sample(channel Channel) Message {
+	return Message{
+		ID: "preview", Channel: channel, Subject: "usr_preview", Code: sampleCode, Purpose: "sign-in", Operation: "pay 40 EUR to <Example & Sons>", Life: time.Minute,
+	}
+}
+
+// Render writes a message's text.
+func (t *Templates) Render(m Message) (Text, error) {
+	f := fields{Issuer: t.issuer, Code: m.Code, Purpose: m.Purpose, Operation: m.Operation, Life: inWords(m.Life)}
+	switch m.Channel {
+	case SMS:
+		plain, err := t.plain(smsText, f, maxSMS)
+		return Text{Plain: strings.TrimSpace(plain)}, err
+	case Email:
+		return t.mail(f)
+	}
+	return Text{}, nil
+}
+
+func (t *Templates) mail(f fields) (text Text, err error) {
+	if text.Subject, err = t.plain(emailSubject, f, maxSubject); err != nil {
+		return Text{}, err
+	}
+	// A header is one line, whatever a template or a purpose holds.
+	text.Subject = strings.TrimSpace(text.Subject)
+	if strings.ContainsFunc(text.Subject, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return Text{}, errors.New("the subject of a mail is one line")
+	}
+	if text.Plain, err = t.plain(emailText, f, maxMail); err != nil {
+		return Text{}, err
+	}
+	var b bytes.Buffer
+	if err := t.html.Execute(&b, f); err != nil {
+		return Text{}, fmt.Errorf("write %s: %w", emailHTML, err)
+	}
+	if b.Len() > maxMail {
+		return Text{}, fmt.Errorf("%s is longer than %d bytes", emailHTML, maxMail)
+	}
+	text.HTML = b.String()
+	return text, nil
+}
+
+func (t *Templates) plain(name string, f fields, most int) (string, error) {
+	var b strings.Builder
+	if err := t.text[name].Execute(&b, f); err != nil {
+		return "", fmt.Errorf("write %s: %w", name, err)
+	}
+	if b.Len() > most {
+		return "", fmt.Errorf("%s is longer than %d bytes", name, most)
+	}
+	return b.String(), nil
+}
+
+// inWords says how long a code works.
+func inWords(d time.Duration) string {
+	switch {
+	case d == time.Minute:
+		return "1 minute"
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d minutes", d/time.Minute)
+	}
+	return fmt.Sprintf("%d seconds", d/time.Second)
+}
+
+// Preview writes every template with a sample message.
+func (t *Templates) Preview(out io.Writer) error {
+	mail, err := t.Render(Sample(Email))
+	if err != nil {
+		return err
+	}
+	sms, err := t.Render(Sample(SMS))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "--- %s\n%s\n\n--- %s\n%s\n--- %s\n%s\n--- %s\n%s\n", emailSubject, mail.Subject, emailText, mail.Plain, emailHTML, mail.HTML, smsText, sms.Plain)
+	return err
+}

@@ -1,0 +1,184 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// WebhookTime bounds a call of a webhook.
+const WebhookTime = 3 * time.Second
+
+// SignatureHeader carries the signature of a webhook's body: t=<seconds since 1970>, v1=<hex HMAC-SHA256 of "<t>.<body>" by the secret>. While a previous
+// secret is configured, a second v1 is that one's.
+const SignatureHeader = "X-Fountain-Signature"
+
+// Webhooks are receivers that the operator has configured. Nobody else names an address.
+type Webhooks struct {
+	Endpoints          []string `env:"URLS"`                 // NAME=https://host[:port]/path; people enrol the name
+	SecretFile         string   `env:"SECRET_FILE"`          // with the secret that bodies are signed with; read for each call
+	PreviousSecretFile string   `env:"PREVIOUS_SECRET_FILE"` // with the one before it, while receivers change over
+	CAFile             string   `env:"CA_FILE"`              // authorities trusted for the receivers, instead of the system's
+	Allow              []string `env:"ALLOW"`                // entries of package egress for receivers that are at no public address
+}
+
+var webhookName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Validate checks the settings and touches nothing outside.
+func (w Webhooks) Validate() error {
+	if len(w.Endpoints) == 0 {
+		if w.SecretFile != "" || w.PreviousSecretFile != "" || w.CAFile != "" || len(w.Allow) > 0 {
+			return errors.New("URLS: is required with the other settings of webhooks")
+		}
+		return nil
+	}
+	_, err := w.parse()
+	if w.SecretFile == "" {
+		err = errors.Join(err, errors.New("SECRET_FILE: is required"))
+	}
+	return err
+}
+
+// parse returns the URLs by name.
+func (w Webhooks) parse() (map[string]*url.URL, error) {
+	urls := map[string]*url.URL{}
+	for i, entry := range w.Endpoints {
+		name, raw, _ := strings.Cut(strings.TrimSpace(entry), "=")
+		u, err := url.Parse(raw)
+		if !webhookName.MatchString(name) || urls[name] != nil || err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+			return nil, fmt.Errorf("URLS: entry %d must be NAME=https://host[:port]/path, with a name of its own of small letters, digits and hyphens", i+1)
+		}
+		urls[name] = u
+	}
+	return urls, nil
+}
+
+// Targets returns the receivers as entries of package egress: each at public addresses.
+func (w Webhooks) Targets() []string {
+	urls, err := w.parse()
+	if err != nil {
+		return nil
+	}
+	var targets []string
+	for _, u := range urls {
+		port := u.Port()
+		if port == "" {
+			port = "443"
+		}
+		targets = append(targets, u.Hostname()+":"+port)
+	}
+	return append(targets, w.Allow...)
+}
+
+// Names returns the names of the receivers.
+func (w Webhooks) Names() []string {
+	urls, err := w.parse()
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for name := range urls {
+		names = append(names, name)
+	}
+	return names
+}
+
+type webhookSender struct {
+	c      Webhooks
+	urls   map[string]*url.URL
+	client *http.Client
+	clock  clock.Clock
+}
+
+// NewWebhook returns the sender of a valid configuration. client is of package egress: it connects to the receivers alone, and follows no redirect.
+func NewWebhook(c Webhooks, client *http.Client, now clock.Clock) (Sender, error) {
+	urls, err := c.parse()
+	return &webhookSender{c, urls, client, now}, err
+}
+
+// Name implements Sender.
+func (s *webhookSender) Name() string { return "webhook" }
+
+// webhookBody is what a receiver gets.
+type webhookBody struct {
+	ID          string `json:"id"`
+	Subject     string `json:"subject"`
+	Code        string `json:"code"`
+	Purpose     string `json:"purpose"`
+	Operation   string `json:"operation,omitempty"`
+	LifeSeconds int    `json:"lifeSeconds"`
+}
+
+// Send implements Sender.
+func (s *webhookSender) Send(ctx context.Context, m Message, _ Text) (Receipt, error) {
+	to := s.urls[m.Target]
+	if to == nil {
+		return Receipt{}, permanent(Rejected, ErrWebhookName)
+	}
+	body, err := json.Marshal(webhookBody{m.ID, m.Subject, m.Code, m.Purpose, m.Operation, int(m.Life / time.Second)})
+	if err != nil {
+		return Receipt{}, permanent(Rejected, err)
+	}
+	signature, err := s.sign(body)
+	if err != nil {
+		return Receipt{}, temporary(Refused, 0, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, WebhookTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
+	if err != nil {
+		return Receipt{}, permanent(Rejected, err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", m.ID)
+	request.Header.Set(SignatureHeader, signature)
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return Receipt{}, temporary(Unreachable, 0, errors.New("no answer in time, or no connection that is allowed"))
+	}
+	_ = answer.Body.Close() // its content says nothing that the status does not
+	cause := fmt.Errorf("the receiver answered %d", answer.StatusCode)
+	switch {
+	case answer.StatusCode/100 == 2:
+		return Receipt{ID: m.ID}, nil
+	case answer.StatusCode == http.StatusTooManyRequests:
+		return Receipt{}, temporary(Limited, 0, cause)
+	case answer.StatusCode >= 500:
+		return Receipt{}, temporary(Unreachable, 0, cause)
+	}
+	return Receipt{}, permanent(Rejected, cause)
+}
+
+// sign returns the value of SignatureHeader.
+func (s *webhookSender) sign(body []byte) (string, error) {
+	at := strconv.FormatInt(s.clock.Now().Unix(), 10)
+	value := "t=" + at
+	for _, file := range []string{s.c.SecretFile, s.c.PreviousSecretFile} {
+		if file == "" {
+			continue
+		}
+		secret, err := config.ReadSecret(file)
+		if err != nil {
+			return "", err
+		}
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(at + "."))
+		mac.Write(body)
+		value += ", v1=" + hex.EncodeToString(mac.Sum(nil))
+	}
+	return value, nil
+}
