@@ -14,8 +14,8 @@ const (
 	headMemory = 6 * (MaxTarget + MaxHeader)
 	// pairsMemory: the pairs of a query or form while the slice grows, and the tokens and fields that are made of them.
 	pairsMemory = maxPairs * 256
-	// violationsMemory: pointers of at most 480 bytes, messages of at most maxSentence, and the problem that is made of them.
-	violationsMemory = problem.MaxFields * 2 << 10
+	// violationsMemory: pointers of at most 480 bytes, messages of at most maxSentence, and the problem that is made of them, which is copied for each.
+	violationsMemory = problem.MaxFields * 5 << 10
 	// streamMemory: what is on its way of a body or an answer that is not held whole.
 	streamMemory = 64 << 10
 	// formOverhead is by how much the canonical form of a value may be longer than its text.
