@@ -471,7 +471,7 @@ func TestDeliver_rowsOpenInTheirPlaceAlone(t *testing.T) {
 		s.deliver(t)
 		code := s.last(t)
 		exec("UPDATE challenges SET code_sum = (SELECT c.code_sum FROM challenges c WHERE c.id = ?), status = 'open', expires_at = ? WHERE id = ?", own.ID,
-			s.now.Now().Add(time.Hour).UnixMicro(), victim.ID)
+			s.now.Now().Add(5*time.Minute).UnixMicro(), victim.ID)
 		_, _, err := s.Verify(t.Context(), ada, victim.ID, code, false)
 		requireRefusal(t, err, challenge.Wrong)
 	})
