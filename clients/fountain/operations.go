@@ -178,13 +178,13 @@ var (
 	opListDeliveries        = secured("twofactor", "listDeliveries", http.MethodGet, "/deliveries", always, 200)
 	opReceiveTwilioStatus   = public("twofactor", "receiveTwilioStatus", http.MethodPost, "/hooks/twilio/status", never, 204)
 	opVerifyOtp             = secured("twofactor", "verifyOtp", http.MethodPost, "/verify", never, 200)
-	opUpdateFactor          = secured("twofactor", "updateFactor", http.MethodPatch, "/factors/{factorId}", always, 200)
+	opUpdateFactor          = secured("twofactor", "updateFactor", http.MethodPatch, "/factors/{factorId}", never, 200)
 	opResyncTotp            = secured("twofactor", "resyncTotp", http.MethodPost, "/factors/totp/{factorId}/resync", never, 200)
 	opGetRecoveryCodes      = secured("twofactor", "getRecoveryCodes", http.MethodGet, "/recovery-codes", always, 200)
 	opCreateRecoveryCodes   = secured("twofactor", "createRecoveryCodes", http.MethodPost, "/recovery-codes", never, 201)
 	opUseRecoveryCode       = secured("twofactor", "useRecoveryCode", http.MethodPost, "/recovery-codes/use", never, 200)
 	opVerifyOtpFor          = secured("twofactor", "verifyOtpFor", http.MethodPost, "/subjects/{subjectId}/verify", never, 200)
-	opResetFactors          = secured("twofactor", "resetFactors", http.MethodPost, "/subjects/{subjectId}/reset", always, 200)
+	opResetFactors          = secured("twofactor", "resetFactors", http.MethodPost, "/subjects/{subjectId}/reset", never, 200)
 )
 
 // Operations of the sequence contract.

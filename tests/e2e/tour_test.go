@@ -125,7 +125,13 @@ func (tr *tour) codes() {
 	ok[[]byte](tr, "png")(tf.GetTotpQrPng(ctx, second.FactorID, nil))
 	ok[[]byte](tr, "svg")(tf.GetTotpQrSvg(ctx, second.FactorID, nil))
 	require.Len(tr.t, ok[*twofactor.FactorList](tr, "factors")(tf.ListFactors(ctx, nil)).Items, 2)
+	require.Equal(tr.t, "old", *ok[*twofactor.Factor](tr, "rename")(tf.UpdateFactor(ctx, second.FactorID, twofactor.FactorUpdate{Label: "old"})).Label)
 	require.NoError(tr.t, tf.RevokeFactor(ctx, second.FactorID))
+	first := ok[*twofactor.FactorList](tr, "factors")(tf.ListFactors(ctx, nil)).Items[0].ID
+	ok[any](tr, "resync")(any2(tf.ResyncTotp(ctx, first, twofactor.TotpResync{First: tr.f.Code(), Second: tr.f.Code()})))
+	made := ok[*twofactor.RecoveryCodes](tr, "recovery codes")(tf.CreateRecoveryCodes(ctx))
+	ok[any](tr, "use recovery code")(any2(tf.UseRecoveryCode(ctx, twofactor.RecoveryCodeUse{Code: made.Codes[0]})))
+	require.EqualValues(tr.t, 9, ok[*twofactor.RecoveryCodesLeft](tr, "recovery codes left")(tf.GetRecoveryCodes(ctx)).Remaining)
 	proof := ok[*twofactor.OtpProof](tr, "verify")(tf.VerifyOtp(ctx, twofactor.OtpVerify{Code: tr.f.Code()}))
 	ok[any](tr, "step up")(any2(tr.admin.KMS.CompleteStepUp(ctx, kms.StepUp{Proof: proof.Proof, Resource: "kms"})))
 }
@@ -153,11 +159,14 @@ func (tr *tour) services() {
 	ok[any](tr, "disable")(any2(k.UpdateUser(ctx, user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Status: &disabled})))
 
 	made := ok[*kms.ServiceRegistration](tr, "register")(k.RegisterService(ctx, kms.ServiceCreate{Name: "tour",
-		Scopes: []string{"keyrings:use", "keys:verify", "secrets:read", "secrets:write"}}))
+		Scopes: []string{"factors:verify", "keyrings:use", "keys:verify", "secrets:read", "secrets:write"}}))
 	ok[any](tr, "services")(any2(k.ListServices(ctx, nil)))
 	ok[any](tr, "service")(any2(k.GetService(ctx, made.Service.ID)))
 	fresh := ok[*kms.Enrolment](tr, "enrolment token")(k.CreateEnrolmentToken(ctx, made.Service.ID))
 	own := ok[*kms.APIKeyWithSecret](tr, "enrol")(k.EnrolService(ctx, kms.Enrol{Token: fresh.Token}))
+	shop := tr.f.Client(fountain.WithAPIKey(own.Key)).Twofactor
+	ok[any](tr, "verify for")(any2(shop.VerifyOtpFor(ctx, tr.f.AdminID, twofactor.OtpVerifyFor{Code: tr.f.Code()})))
+	ok[any](tr, "reset factors")(any2(tr.admin.Twofactor.ResetFactors(ctx, user.ID, twofactor.FactorReset{Reason: "a tour of all operations"})))
 	tr.ownKey(own.Key)
 	tr.twofactor()
 	inactive := kms.ServiceUpdateStatus("disabled")
