@@ -1,0 +1,30 @@
+package forward
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/httpserver"
+)
+
+// A request is sent again as often as its contract's retry says, and once where it says nothing.
+func TestRequest_isRepeatedAsOftenAsItsContractSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		retry *contract.Retry
+		want  int
+	}{
+		"nothing is said": {nil, 1},
+		"three times":     {&contract.Retry{Max: 3, On: []string{"connect"}}, 3},
+		"none":            {&contract.Retry{}, 1},
+	} {
+		op := &contract.Operation{ID: "x", Word: "sample", Method: http.MethodGet, Policy: contract.Policy{Retry: c.retry}}
+		x := &httpserver.Exchange{Operation: op, Principal: &auth.Principal{}, Request: httptest.NewRequest(http.MethodGet, "/sample/v1/x", nil)}
+		out, _ := (&Forwarder{}).request(x, nil)
+		require.Equal(t, c.want, out.Repeats, name)
+	}
+}
