@@ -106,7 +106,7 @@ func (s *Service) RecoveryCodesLeft(ctx context.Context, subject string) (left R
 	return left, err
 }
 
-// UseRecoveryCode accepts a recovery code of the caller, once, and returns a proof for the caller's session, like Verify. It ends a lock. A wrong or used code is
+// UseRecoveryCode accepts a recovery code of the caller, once, and returns a proof for the caller's session, like Verify. It ends a lock, and keeps the session apart from others' guesses. A wrong or used code is
 // ErrInvalidCode.
 func (s *Service) UseRecoveryCode(ctx context.Context, c Caller, code string) (_ Proof, err error) {
 	defer tried.To(&err, "use recovery code")
@@ -136,6 +136,9 @@ func (s *Service) UseRecoveryCode(ctx context.Context, c Caller, code string) (_
 			return tx.Audit(ctx, event)
 		}
 		if err := tx.EndLock(ctx, c.Subject, false); err != nil {
+			return err
+		}
+		if err := tx.Prove(ctx, c.Subject, c.Session, now); err != nil {
 			return err
 		}
 		event.Denied, event.Detail = false, map[string]string{"proof": claims.ID}

@@ -58,6 +58,8 @@ type Tx interface {
 	UseRecoveryCode(ctx context.Context, subject string, hash []byte, now time.Time) (bool, error)
 	// DropRecoveryCodes deletes the subject's recovery codes that were made up to a time, and returns how many of them were unused.
 	DropRecoveryCodes(ctx context.Context, subject string, before time.Time) (int64, error)
+	// Prove notes that a session gave a recovery code: others' guesses do not keep the owner out of it.
+	Prove(ctx context.Context, subject, session string, now time.Time) error
 	// EndLock ends a lock of the subject; all forgets its wrong codes too.
 	EndLock(ctx context.Context, subject string, all bool) error
 	// Audit records what was done, or tried.

@@ -86,7 +86,7 @@ func (t *Tries) succeed(session string) {
 // password alone, does not keep the owner out of this one.
 const spare = RoundCap
 
-// Proven is what is known of a session that gave a right code within the last ProvenLife.
+// Proven is what is known of a session that gave a right code, or a recovery code, within the last ProvenLife.
 type Proven struct {
 	Is    bool
 	Wrong int64 // wrong codes that it gave while the subject was locked

@@ -238,19 +238,21 @@ func (j *judging) keepTries(ctx context.Context) error {
 	return err
 }
 
-// proven looks up whether the session of an attempt has given a right code lately, and what it got wrong since.
+// proven looks up whether the session of an attempt has given a right code, or a recovery code, lately, and what it got wrong since. Only such sessions have a row
+// in session_tries.
 func (j *judging) proven(ctx context.Context, a *factor.Attempt) (p factor.Proven, err error) {
 	if a.Session == "" {
 		return p, nil
 	}
+	since := micros(a.At.Add(-factor.ProvenLife))
+	err = j.tx.Get(ctx, &p.Wrong, `SELECT wrong FROM session_tries WHERE subject = ? AND session = ? AND last_at > ?`, a.Subject, a.Session, since)
+	if !none(err) {
+		return factor.Proven{Is: err == nil, Wrong: p.Wrong}, err
+	}
 	var right int
 	err = j.tx.Get(ctx, &right, `SELECT COUNT(*) FROM used_steps u JOIN factors f ON f.id = u.factor_id WHERE f.subject = ? AND u.session = ? AND u.used_at > ?`,
-		a.Subject, a.Session, micros(a.At.Add(-factor.ProvenLife)))
-	if err != nil || right == 0 {
-		return p, err
-	}
-	err = j.tx.Get(ctx, &p.Wrong, `SELECT COALESCE(SUM(wrong), 0) FROM session_tries WHERE subject = ? AND session = ?`, a.Subject, a.Session)
-	return factor.Proven{Is: err == nil, Wrong: p.Wrong}, err
+		a.Subject, a.Session, since)
+	return factor.Proven{Is: right > 0}, err
 }
 
 // keepProven writes what sessions got wrong, or right, while their subject was locked.
@@ -259,14 +261,18 @@ func (j *judging) keepProven(ctx context.Context) error {
 		if j.again[i] || !j.before[i].Proven.Is || j.verdicts[i].Event == nil {
 			continue
 		}
-		_, err := j.tx.Exec(ctx, `INSERT INTO session_tries (subject, session, wrong, last_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (subject, session) DO UPDATE SET wrong = excluded.wrong, last_at = excluded.last_at`,
-			a.Subject, a.Session, j.verdicts[i].Proven.Wrong, micros(a.At))
-		if err != nil {
+		if err := keepSessionTries(ctx, j.tx, a.Subject, a.Session, j.verdicts[i].Proven.Wrong, a.At); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepSessionTries writes what a proven session got wrong.
+func keepSessionTries(ctx context.Context, t *store.Tx, subject, session string, wrong int64, now time.Time) error {
+	_, err := t.Exec(ctx, `INSERT INTO session_tries (subject, session, wrong, last_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (subject, session) DO UPDATE SET wrong = excluded.wrong, last_at = excluded.last_at`, subject, session, wrong, micros(now))
+	return err
 }
 
 // record records every attempt that was looked at.

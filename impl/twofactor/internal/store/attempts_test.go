@@ -302,3 +302,28 @@ func TestUseRecoveryCode_refusesCodesFromBeforeARestore(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// When guesses of others have emptied the store, a recovery code lets its owner's session go on: codes of authenticators are looked at in it again.
+func TestUseRecoveryCode_keepsItsSessionApartFromOthersGuesses(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		owner := someone()
+		_, seed := w.enrolled(t, owner, totp.Default)
+		made, err := w.CreateRecoveryCodes(t.Context(), owner)
+		require.NoError(t, err)
+		w.exec(t, "UPDATE subjects SET full_at = ? WHERE subject = ?", w.now.Now().Add(factor.MaxGuesses*factor.GuessEvery).UnixMicro(), owner.Subject)
+		_, err = w.Verify(t.Context(), owner, w.code(t, seed, totp.Default, 0))
+		requireLocked(t, err)
+		other := owner
+		other.Session = "ses_other"
+		_, err = w.UseRecoveryCode(t.Context(), owner, made.Codes[0])
+		require.NoError(t, err)
+		_, err = w.Verify(t.Context(), other, w.code(t, seed, totp.Default, 0))
+		requireLocked(t, err, "another session")
+		for range factor.RoundCap - 1 {
+			_, err = w.Verify(t.Context(), owner, w.wrong(t, seed, totp.Default))
+			require.ErrorIs(t, err, factor.ErrInvalidCode)
+		}
+		p, err := w.Verify(t.Context(), owner, w.code(t, seed, totp.Default, 0))
+		requireRight(t, p, err)
+	})
+}

@@ -64,6 +64,12 @@ func recoveryCodes(ctx context.Context, q store.Querier, subject string) (left i
 	return c.Left, moment(c.Made), err
 }
 
+// Prove implements factor.Tx.
+func (t tx) Prove(ctx context.Context, subject, session string, now time.Time) (err error) {
+	defer tried.To(&err, "note proven session")
+	return keepSessionTries(ctx, t.Tx, subject, session, 0, now)
+}
+
 // EndLock implements factor.Tx.
 func (t tx) EndLock(ctx context.Context, subject string, all bool) (err error) {
 	defer tried.To(&err, "end lock")
