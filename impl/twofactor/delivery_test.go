@@ -482,6 +482,7 @@ func TestListDeliveries_tellsWhatTwilioReports(t *testing.T) {
 		}
 		require.Equal(t, map[any]any{first: "delivered", second: "failed", fmt.Sprintf("SM%032x", 3): "sent"}, status)
 		require.NotContains(t, string(a.Body)+string(rest.Body), "+4915112340000")
+		refused(t, w.call(t, boss, "GET", "/deliveries?cursor=made-by-somebody", ""), 400, "invalid_cursor")
 		refused(t, w.call(t, w.someone(), "GET", "/deliveries", ""), 403, "insufficient_scope")
 		reader := w.someone()
 		reader.Scope += " deliveries:read"

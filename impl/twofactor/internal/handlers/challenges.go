@@ -143,7 +143,7 @@ func (h *Handlers) ListDeliveries(ctx context.Context, r twofactorapi.ListDelive
 	if r.Params.Cursor != nil {
 		var created int64
 		if err := page.Decode("deliveries", *r.Params.Cursor, &created, &after.ID); err != nil {
-			return nil, err
+			return nil, problem.BadCursor().Wrap(err)
 		}
 		after.Created = time.UnixMicro(created)
 	}
