@@ -22,7 +22,8 @@ import (
 
 const appenders = 200
 
-// appendOne appends, and comes again when it is refused because there is too much to do, as on a slow machine: what is refused takes no number.
+// appendOne appends, and comes again when it is refused because there is too much to do, as on a slow machine: what is refused takes
+// no number. It waits between its tries: 200 appenders that do not are more requests than one address may send.
 func appendOne(c *fountain.Client, scope string, data json.RawMessage) (*sequence.Element, error) {
 	for {
 		e, err := c.Sequence.CreateElement(context.Background(), scope, "line", sequence.ElementCreate{Data: data})
@@ -30,6 +31,7 @@ func appendOne(c *fountain.Client, scope string, data json.RawMessage) (*sequenc
 		if !errors.As(err, &refusal) || refusal.Code != fountain.CodeOverloaded {
 			return e, err
 		}
+		time.Sleep(max(refusal.RetryAfter, time.Second))
 	}
 }
 
