@@ -24,6 +24,9 @@ const (
 	TypeAccess = "at+jwt"
 	// TypeProof is the typ of twofactor's proofs.
 	TypeProof = "2fa-proof+jwt"
+	// TypeSignInProof is the typ of twofactor's proofs of a sign-in with a passkey alone: a type of its own, so that neither proof is
+	// taken for the other (RFC 8725, section 3.11).
+	TypeSignInProof = "2fa-sign-in+jwt"
 )
 
 // tokenHeader is the JOSE header as this family writes it. Any further parameter is refused: jwk, jku, x5u and x5c would

@@ -179,12 +179,23 @@ func (c *Claims) principal(token string) (*Principal, error) {
 // ProofClaims are the claims of a second-factor proof, signed by twofactor and consumed by the kms.
 type ProofClaims struct {
 	jwt.RegisteredClaims
-	AuthorizedParty string   `json:"azp"` // client_id of the session
-	SessionID       string   `json:"sid"`
+	AuthorizedParty string   `json:"azp"`           // client_id of the session
+	SessionID       string   `json:"sid,omitempty"` // none in the proof of a sign-in, which begins a session
 	ACR             string   `json:"acr"`
 	AMR             []string `json:"amr"`
+	Factor          string   `json:"factor,omitempty"` // the type of the factor that was used, one of the constants below; a private claim
 	AuthTime        int64    `json:"auth_time"`
 }
+
+// Types of factors in proofs.
+const (
+	FactorTOTP         = "totp"
+	FactorRecoveryCode = "recovery_code"
+	FactorEmail        = "email"
+	FactorSMS          = "sms"
+	FactorWebhook      = "webhook"
+	FactorPasskey      = "passkey"
+)
 
 // Names of the proof's issuer and audience, and how long a proof lives at most.
 const (
@@ -199,7 +210,32 @@ var ErrInvalidProof = errors.New("the second-factor proof does not hold")
 // VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti
 // and compare sub, sid and azp with the session. A proof that does not hold is ErrInvalidProof.
 func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
-	h, err := decodeHeader(proof, TypeProof)
+	claims, err := verifyProof(ctx, TypeProof, proof, keys, c)
+	if err != nil {
+		return nil, err
+	}
+	if claims.SessionID == "" {
+		return nil, invalidProof(errors.New("sid is missing"))
+	}
+	return claims, nil
+}
+
+// VerifySignInProof checks a proof with which a passkey signs its owner in without a password. It names no session and is of the level
+// phr; the caller must still consume its jti, and look at azp. A proof that does not hold is ErrInvalidProof.
+func VerifySignInProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
+	claims, err := verifyProof(ctx, TypeSignInProof, proof, keys, c)
+	if err != nil {
+		return nil, err
+	}
+	if claims.SessionID != "" || claims.ACR != contract.ACRPhishingResistant {
+		return nil, invalidProof(errors.New("the proof begins no session"))
+	}
+	return claims, nil
+}
+
+// verifyProof checks what every proof has.
+func verifyProof(ctx context.Context, typ, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
+	h, err := decodeHeader(proof, typ)
 	if err != nil {
 		return nil, invalidProof(err)
 	}
@@ -215,8 +251,8 @@ func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Cloc
 	if err := parse(proof, h, alg, key, want, &claims); err != nil {
 		return nil, invalidProof(err)
 	}
-	if claims.Subject == "" || claims.ID == "" || claims.SessionID == "" || claims.AuthorizedParty == "" || claims.AuthTime <= 0 || claims.IssuedAt == nil {
-		return nil, invalidProof(errors.New("sub, jti, sid, azp, auth_time or iat is missing"))
+	if claims.Subject == "" || claims.ID == "" || claims.AuthorizedParty == "" || claims.AuthTime <= 0 || claims.IssuedAt == nil {
+		return nil, invalidProof(errors.New("sub, jti, azp, auth_time or iat is missing"))
 	}
 	if len(claims.Audience) != 1 || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > ProofLife {
 		return nil, invalidProof(errors.New("the proof is for others too, or lives too long"))
@@ -224,7 +260,7 @@ func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Cloc
 	return &claims, nil
 }
 
-// Sign signs claims with an Ed25519 or ECDSA private key. typ is TypeAccess or TypeProof.
+// Sign signs claims with an Ed25519 or ECDSA private key. typ is TypeAccess, TypeProof or TypeSignInProof.
 func Sign(typ, kid, alg string, key crypto.PrivateKey, claims jwt.Claims) (string, error) {
 	method := jwt.GetSigningMethod(alg)
 	if method == nil || (alg != "EdDSA" && alg != "ES256") {

@@ -77,7 +77,7 @@ func (s *Service) mayRaise(c Caller, channel delivery.Channel) error {
 
 // prove signs the proof of a code that is about to be accepted.
 func (s *Service) prove(c Caller, channel delivery.Channel, now time.Time) (factor.Proof, string, error) {
-	claims := proof.Claims{ID: id.New("prf"), Subject: c.Subject, Client: c.Client, Session: c.Session, At: now, Methods: []string{proof.AMR}}
+	claims := proof.Claims{ID: id.New("prf"), Subject: c.Subject, Client: c.Client, Session: c.Session, Factor: string(channel), At: now, Methods: []string{proof.AMR}}
 	if channel == delivery.SMS {
 		claims.Methods = append(claims.Methods, "sms") // RFC 8176, section 2; mail and webhooks have no value there
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
@@ -121,7 +122,7 @@ func (s *Service) UseRecoveryCode(ctx context.Context, c Caller, code string) (_
 		return Proof{}, err
 	}
 	now := s.Clock.Now()
-	claims := s.claims(c, now)
+	claims := s.claims(c, auth.FactorRecoveryCode, now)
 	event := Event{At: now, Action: "useRecoveryCode", Subject: c.Subject, RequestID: c.RequestID}
 	used := false
 	err = s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {

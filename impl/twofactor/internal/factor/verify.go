@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -20,7 +21,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, e
 		return Proof{}, ErrNoSession
 	}
 	now := s.Clock.Now()
-	claims := s.claims(c, now)
+	claims := s.claims(c, auth.FactorTOTP, now)
 	_, err = s.try(ctx, c.Subject, c.Session, code, Event{
 		At: now, Action: "verifyOtp", Subject: c.Subject, RequestID: c.RequestID, Detail: map[string]string{"proof": claims.ID},
 	})
@@ -30,9 +31,9 @@ func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, e
 	return s.prove(claims)
 }
 
-// claims are those of a proof that the caller gave a right code now.
-func (s *Service) claims(c Caller, now time.Time) proof.Claims {
-	return proof.Claims{ID: id.New("prf"), Subject: c.Subject, Client: c.Client, Session: c.Session, At: now}
+// claims are those of a proof that the caller gave a right code of a factor of this type now.
+func (s *Service) claims(c Caller, factor string, now time.Time) proof.Claims {
+	return proof.Claims{ID: id.New("prf"), Subject: c.Subject, Client: c.Client, Session: c.Session, Factor: factor, At: now}
 }
 
 // prove signs a proof.

@@ -14,13 +14,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
 )
 
-// What every proof says beside who, where and when (DESIGN, section 6).
+// What proofs say beside who, where and when (DESIGN, section 6).
 const (
 	Lifetime = 60 * time.Second
-	ACR      = "aal2"
-	AMR      = "otp" // RFC 8176, section 2
+	ACR      = contract.ACRSecondFactor
+	AMR      = "otp" // of a code; RFC 8176, section 2
 )
 
 // Key signs proofs.
@@ -71,29 +72,53 @@ type Claims struct {
 	ID      string // jti; the kms takes each once
 	Subject string
 	Client  string // azp
-	Session string // sid
+	Session string // sid; none in the proof of a sign-in
 	At      time.Time
+	Factor  string   // the type of the factor, one of auth's
 	Methods []string // amr; none: AMR alone
+}
+
+// acr is the level of a factor: a passkey's signature is bound to the site that asks for it, a code can be phished.
+func (c Claims) acr() string {
+	if c.Factor == auth.FactorPasskey {
+		return contract.ACRPhishingResistant
+	}
+	return ACR
 }
 
 // Expires returns when a proof with these claims ends.
 func (c Claims) Expires() time.Time { return c.At.Truncate(time.Second).Add(Lifetime) }
 
-// Sign returns the proof. auth_time is the second in which the code was given. A claim that is empty is an error: the
+// Sign returns the proof of a second factor in a session. auth_time is the second in which the factor was used. A claim that is empty is an error: the
 // proof would be good for more than one session.
 func (k *Key) Sign(c Claims) (string, error) {
-	if c.ID == "" || c.Subject == "" || c.Client == "" || c.Session == "" {
-		return "", errors.New("sign proof: a proof needs an id, a subject, a client and a session")
+	if c.Session == "" {
+		return "", errors.New("sign proof: a proof needs a session")
+	}
+	return k.sign(auth.TypeProof, c)
+}
+
+// SignIn returns the proof with which a passkey begins a session; it is bound to none.
+func (k *Key) SignIn(c Claims) (string, error) {
+	if c.Session != "" || c.Factor != auth.FactorPasskey {
+		return "", errors.New("sign proof: only a passkey signs in, and into no session that there is")
+	}
+	return k.sign(auth.TypeSignInProof, c)
+}
+
+func (k *Key) sign(typ string, c Claims) (string, error) {
+	if c.ID == "" || c.Subject == "" || c.Client == "" || c.Factor == "" {
+		return "", errors.New("sign proof: a proof needs an id, a subject, a client and a factor")
 	}
 	methods := c.Methods
 	if len(methods) == 0 {
 		methods = []string{AMR}
 	}
-	return auth.Sign(auth.TypeProof, k.id, "EdDSA", k.private, &auth.ProofClaims{
+	return auth.Sign(typ, k.id, "EdDSA", k.private, &auth.ProofClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: auth.ProofIssuer, Audience: jwt.ClaimStrings{auth.ProofAudience}, Subject: c.Subject, ID: c.ID,
 			IssuedAt: jwt.NewNumericDate(c.At), ExpiresAt: jwt.NewNumericDate(c.Expires()),
 		},
-		AuthorizedParty: c.Client, SessionID: c.Session, ACR: ACR, AMR: methods, AuthTime: c.At.Unix(),
+		AuthorizedParty: c.Client, SessionID: c.Session, ACR: c.acr(), AMR: methods, Factor: c.Factor, AuthTime: c.At.Unix(),
 	})
 }

@@ -18,7 +18,7 @@ import (
 
 var at = time.Date(2026, 11, 23, 10, 1, 0, 987_000_000, time.UTC)
 
-var claims = Claims{ID: "prf_1", Subject: "usr_1", Client: "fountain", Session: "ses_1", At: at}
+var claims = Claims{ID: "prf_1", Subject: "usr_1", Client: "fountain", Session: "ses_1", Factor: auth.FactorTOTP, At: at}
 
 func newKey(t *testing.T) *Key {
 	t.Helper()
@@ -70,13 +70,41 @@ func TestSign_fillsTheHeaderAndNothingMore(t *testing.T) {
 
 func TestSign_refusesAProofThatBindsNoSession(t *testing.T) {
 	k := newKey(t)
-	for _, c := range []Claims{
-		{Subject: "s", Client: "c", Session: "x", At: at}, {ID: "j", Client: "c", Session: "x", At: at},
-		{ID: "j", Subject: "s", Session: "x", At: at}, {ID: "j", Subject: "s", Client: "c", At: at},
+	for _, without := range []func(*Claims){
+		func(c *Claims) { c.ID = "" }, func(c *Claims) { c.Subject = "" }, func(c *Claims) { c.Client = "" }, func(c *Claims) { c.Session = "" }, func(c *Claims) { c.Factor = "" },
 	} {
+		c := claims
+		without(&c)
 		_, err := k.Sign(c)
 		require.Error(t, err)
 	}
+}
+
+func TestSignIn_isOfAPasskeyAloneAndNoProofOfASession(t *testing.T) {
+	k, now := newKey(t), clock.NewFake(at)
+	c := Claims{ID: "prf_1", Subject: "usr_1", Client: "fountain", Factor: auth.FactorPasskey, Methods: []string{"swk", "user"}, At: at}
+	token, err := k.SignIn(c)
+	require.NoError(t, err)
+	got, err := auth.VerifySignInProof(t.Context(), token, keysOf(k), now)
+	require.NoError(t, err)
+	require.Equal(t, "usr_1 phr passkey", strings.Join([]string{got.Subject, got.ACR, got.Factor}, " "))
+	_, err = auth.VerifyProof(t.Context(), token, keysOf(k), now)
+	require.ErrorIs(t, err, auth.ErrInvalidProof)
+
+	for _, change := range []func(*Claims){func(c *Claims) { c.Session = "ses_1" }, func(c *Claims) { c.Factor = auth.FactorTOTP }} {
+		wrong := c
+		change(&wrong)
+		_, err := k.SignIn(wrong)
+		require.Error(t, err)
+	}
+	c.Session = "ses_1"
+	token, err = k.Sign(c)
+	require.NoError(t, err)
+	_, err = auth.VerifySignInProof(t.Context(), token, keysOf(k), now)
+	require.ErrorIs(t, err, auth.ErrInvalidProof, "a proof of a session begins none")
+	got, err = auth.VerifyProof(t.Context(), token, keysOf(k), now)
+	require.NoError(t, err)
+	require.Equal(t, "phr", got.ACR)
 }
 
 // RFC 8037, appendix A.3.
