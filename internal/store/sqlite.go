@@ -104,7 +104,7 @@ func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {
 	return pool, nil
 }
 
-// checkedConnector refuses a connection whose pragmas are not what was asked for.
+// checkedConnector refuses a connection whose pragmas are not what was asked for, and has connections keep their statements.
 type checkedConnector struct {
 	driver.Connector
 	readOnly bool
@@ -118,7 +118,11 @@ func (c checkedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := c.check(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return conn, nil
+	keeping, err := newKeepingConn(conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return keeping, nil
 }
 
 func (c checkedConnector) check(ctx context.Context, conn driver.Conn) error {
