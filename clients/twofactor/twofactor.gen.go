@@ -945,7 +945,8 @@ type ClientInterface interface {
 	// VerifyOtpWithBody Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -955,7 +956,8 @@ type ClientInterface interface {
 	// VerifyOtp Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1656,7 +1658,8 @@ func (c *Client) VerifyOtpFor(ctx context.Context, subjectID SubjectID, body Ver
 // VerifyOtpWithBody Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1676,7 +1679,8 @@ func (c *Client) VerifyOtpWithBody(ctx context.Context, contentType string, body
 // VerifyOtp Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3191,7 +3195,8 @@ type ClientWithResponsesInterface interface {
 	// VerifyOtpWithBodyWithResponse Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3201,7 +3206,8 @@ type ClientWithResponsesInterface interface {
 	// VerifyOtpWithResponse Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6660,6 +6666,15 @@ type VerifyOtpResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// VerifyOtpResult503Headers the declared response headers of an HTTP 503 response for VerifyOtp
+type VerifyOtpResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // VerifyOtpResultDefaultHeaders the declared response headers of an HTTP default response for VerifyOtp
 type VerifyOtpResultDefaultHeaders struct {
 	Allow           *string
@@ -6682,6 +6697,8 @@ type VerifyOtpResult struct {
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -6692,6 +6709,8 @@ type VerifyOtpResult struct {
 	Headers422 *VerifyOtpResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *VerifyOtpResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *VerifyOtpResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *VerifyOtpResultDefaultHeaders
 }
@@ -6719,6 +6738,11 @@ func (r VerifyOtpResult) GetApplicationProblemJSON422() *externalRef0.Problem {
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r VerifyOtpResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VerifyOtpResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -7328,7 +7352,8 @@ func (c *ClientWithResponses) VerifyOtpForWithResponse(ctx context.Context, subj
 // VerifyOtpWithBodyWithResponse Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7344,7 +7369,8 @@ func (c *ClientWithResponses) VerifyOtpWithBodyWithResponse(ctx context.Context,
 // VerifyOtpWithResponse Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14241,6 +14267,13 @@ func ParseVerifyOtpResult(rsp *http.Response) (*VerifyOtpResult, error) {
 		}
 		response.ApplicationProblemJSON429 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -14403,6 +14436,44 @@ func ParseVerifyOtpResult(rsp *http.Response) (*VerifyOtpResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers VerifyOtpResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers VerifyOtpResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
