@@ -253,7 +253,10 @@ type Delivery struct {
 	CreatedAt    time.Time `json:"createdAt"`
 	ID           string    `json:"id"`
 	MaskedTarget *string   `json:"maskedTarget,omitempty"`
-	Provider     *string   `json:"provider,omitempty"`
+
+	// Notice Of a message that brings no code: what its owner is told.
+	Notice   *string `json:"notice,omitempty"`
+	Provider *string `json:"provider,omitempty"`
 
 	// ProviderID The provider's name of the message.
 	ProviderID *string `json:"providerId,omitempty"`
@@ -682,7 +685,7 @@ type ClientInterface interface {
 	// Corresponds with POST /challenges/{challengeId}/verify (the `VerifyChallenge` operationId).
 	VerifyChallenge(ctx context.Context, challengeID ChallengeID, body VerifyChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListDeliveries List the codes that were sent, newest first
+	// ListDeliveries List the codes and notices that were sent, newest first
 	//
 	// For administrators who look for a fault. It holds no code and no address.
 	//
@@ -1105,7 +1108,7 @@ func (c *Client) VerifyChallenge(ctx context.Context, challengeID ChallengeID, b
 	return c.Client.Do(req)
 }
 
-// ListDeliveries List the codes that were sent, newest first
+// ListDeliveries List the codes and notices that were sent, newest first
 //
 // For administrators who look for a fault. It holds no code and no address.
 //
@@ -2914,7 +2917,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /challenges/{challengeId}/verify (the `VerifyChallenge` operationId).
 	VerifyChallengeWithResponse(ctx context.Context, challengeID ChallengeID, body VerifyChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyChallengeResult, error)
 
-	// ListDeliveriesWithResponse List the codes that were sent, newest first
+	// ListDeliveriesWithResponse List the codes and notices that were sent, newest first
 	//
 	// For administrators who look for a fault. It holds no code and no address.
 	//
@@ -6897,7 +6900,7 @@ func (c *ClientWithResponses) VerifyChallengeWithResponse(ctx context.Context, c
 	return ParseVerifyChallengeResult(rsp)
 }
 
-// ListDeliveriesWithResponse List the codes that were sent, newest first
+// ListDeliveriesWithResponse List the codes and notices that were sent, newest first
 //
 // For administrators who look for a fault. It holds no code and no address.
 //

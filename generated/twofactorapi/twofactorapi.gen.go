@@ -253,7 +253,10 @@ type Delivery struct {
 	CreatedAt    time.Time `json:"createdAt"`
 	ID           string    `json:"id"`
 	MaskedTarget *string   `json:"maskedTarget,omitempty"`
-	Provider     *string   `json:"provider,omitempty"`
+
+	// Notice Of a message that brings no code: what its owner is told.
+	Notice   *string `json:"notice,omitempty"`
+	Provider *string `json:"provider,omitempty"`
 
 	// ProviderID The provider's name of the message.
 	ProviderID *string `json:"providerId,omitempty"`
@@ -555,7 +558,7 @@ type ServerInterface interface {
 	// VerifyChallenge Verify the code of a challenge
 	// (POST /challenges/{challengeId}/verify)
 	VerifyChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID)
-	// ListDeliveries List the codes that were sent, newest first
+	// ListDeliveries List the codes and notices that were sent, newest first
 	// (GET /deliveries)
 	ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams)
 	// ListFactors List the caller's factors, oldest first
@@ -651,7 +654,7 @@ func (_ Unimplemented) VerifyChallenge(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListDeliveries List the codes that were sent, newest first
+// ListDeliveries List the codes and notices that were sent, newest first
 // (GET /deliveries)
 func (_ Unimplemented) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -7717,7 +7720,7 @@ type StrictServerInterface interface {
 	// VerifyChallenge Verify the code of a challenge
 	// (POST /challenges/{challengeId}/verify)
 	VerifyChallenge(ctx context.Context, request VerifyChallengeRequestObject) (VerifyChallengeResponseObject, error)
-	// ListDeliveries List the codes that were sent, newest first
+	// ListDeliveries List the codes and notices that were sent, newest first
 	// (GET /deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
 	// ListFactors List the caller's factors, oldest first
