@@ -17,6 +17,8 @@ type Repository interface {
 	Passkey(ctx context.Context, sum string) (Stored, bool, error)
 	// PasskeyChallenge returns a challenge; false when there is none.
 	PasskeyChallenge(ctx context.Context, id string) (Challenge, bool, error)
+	// Expired reports whether a passkey of the subject has waited too long for its confirmation.
+	Expired(ctx context.Context, subject, factorID string, now time.Time) (bool, error)
 	// SweepPasskeys removes rows that nobody asks for any more.
 	SweepPasskeys(ctx context.Context, now time.Time) error
 }

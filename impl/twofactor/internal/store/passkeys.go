@@ -84,6 +84,15 @@ func (s *Store) PasskeyChallenge(ctx context.Context, id string) (_ passkey.Chal
 	return c, err == nil, err
 }
 
+// Expired implements passkey.Repository.
+func (s *Store) Expired(ctx context.Context, subject, factorID string, now time.Time) (_ bool, err error) {
+	defer tried.To(&err, "look for expired enrolment")
+	var n int
+	err = s.db.Read(ctx).Get(ctx, &n, `SELECT COUNT(*) FROM factors WHERE id = ? AND subject = ? AND type = 'passkey' AND status = 'pending' AND expires_at <= ?`,
+		factorID, subject, micros(now))
+	return n > 0, err
+}
+
 // DropWaiting implements passkey.Tx.
 func (t tx) DropWaiting(ctx context.Context, subject string, now time.Time) (open int, err error) {
 	defer tried.To(&err, "drop waiting passkey")
