@@ -199,6 +199,9 @@ func TestConfirmPasskey_takesWhatWasMadeHereAndNow(t *testing.T) {
 		require.Equal(t, http.StatusOK, confirm(ada, id, made).Status)
 		refused(t, confirm(w.raised(ada), id, made), 404, "not_found")
 
+		totp := w.call(t, w.raised(ada), "POST", "/factors/totp", `{}`).Text(t, "factorId")
+		refused(t, confirm(w.raised(ada), totp, made), 404, "not_found")
+
 		// The same credential is no second factor, of whomever.
 		bob := w.someone()
 		a = w.call(t, bob, "POST", "/factors/passkey", `{}`)
@@ -281,6 +284,15 @@ func TestVerifyPasskey_takesOneAnswerOfItsSession(t *testing.T) {
 			refused(t, w.call(t, ada, "POST", path, signs(t, d, asked)), 410, "gone") // one answer, right or wrong
 		}
 		require.Contains(t, w.logs.String(), "may have been copied")
+
+		// Another's passkey raises no session of hers, though it signs what she was asked.
+		bob := w.someone()
+		_, bobs := w.enrolledPasskey(t, bob)
+		path, asked = w.challenged(t, ada)
+		refused(t, w.call(t, ada, "POST", path, signs(t, bobs, asked)), 422, "invalid_passkey")
+		path, asked = w.challenged(t, ada)
+		bobs.UserHandle = []byte(ada.Subject)
+		refused(t, w.call(t, ada, "POST", path, signs(t, bobs, asked)), 422, "invalid_passkey")
 
 		old, oldAsked := w.challenged(t, ada)
 		path, asked = w.challenged(t, ada)

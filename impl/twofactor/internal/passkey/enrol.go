@@ -159,13 +159,6 @@ func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confir
 		if err := p.MayActivate(counts); err != nil {
 			return err
 		}
-		known, err := tx.Known(ctx, sum)
-		if err != nil {
-			return err
-		}
-		if known {
-			return ErrKnown
-		}
 		done, err := tx.ActivatePasskey(ctx, stored, sum, counter, now)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/passkey"
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
@@ -40,11 +42,11 @@ func eachKeys(t *testing.T, f func(t *testing.T, k *keys)) {
 	})
 }
 
-func (k *keys) passkeys(t *testing.T, rows *store.Store, factors *factor.Service) *passkey.Service {
+func (k *keys) passkeys(t *testing.T, rows passkey.Repository, factors *factor.Service) *passkey.Service {
 	t.Helper()
 	site, err := passkey.NewSite("", "FountainAI", []string{"https://app.example.org"})
 	require.NoError(t, err)
-	proofKey, err := rows.ProofKey(t.Context(), k.key, k.now.Now())
+	proofKey, err := k.store.ProofKey(t.Context(), k.key, k.now.Now())
 	require.NoError(t, err)
 	metrics, err := passkey.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
@@ -345,6 +347,52 @@ func TestPasskeys_doNotOpenInAnotherPlace(t *testing.T) {
 		d.UserHandle = []byte(thief.Subject)
 		_, err = k.VerifySignIn(t.Context(), begun.ID, signs(t, d, begun), "req")
 		require.ErrorContains(t, err, "open passkey")
+	})
+}
+
+// meddled is a store before whose changes something else happens, once.
+type meddled struct {
+	*store.Store
+	meanwhile func()
+}
+
+func (m *meddled) Alter(ctx context.Context, fn func(ctx context.Context, tx passkey.Tx) error) error {
+	if happens := m.meanwhile; happens != nil {
+		m.meanwhile = nil
+		happens()
+	}
+	return m.Store.Alter(ctx, fn)
+}
+
+// A passkey that is revoked after it was read signs for nothing.
+func TestVerifyPasskey_refusesOneThatIsRevokedMeanwhile(t *testing.T) {
+	eachKeys(t, func(t *testing.T, k *keys) {
+		rows := &meddled{Store: k.store}
+		s := k.passkeys(t, rows, k.world.Service)
+		c := someone()
+		id, d := k.enrolledKey(t, c)
+		asked, err := s.Begin(t.Context(), c)
+		require.NoError(t, err)
+		rows.meanwhile = func() { require.NoError(t, k.world.Revoke(t.Context(), c, id)) }
+		_, err = s.Verify(t.Context(), c, asked.ID, signs(t, d, asked))
+		require.ErrorIs(t, err, passkey.ErrInvalid)
+		require.Equal(t, "revoked", k.events(t)[0].Detail["reason"])
+	})
+}
+
+// What confirming asks for is judged in the change that makes the passkey active.
+func TestConfirmPasskey_isJudgedWhenItBecomesActive(t *testing.T) {
+	eachKeys(t, func(t *testing.T, k *keys) {
+		rows := &meddled{Store: k.store}
+		s := k.passkeys(t, rows, k.world.Service)
+		c := someone()
+		c.SecondFactor = errors.New("give a code")
+		creation, err := s.Enrol(t.Context(), c, "", "")
+		require.NoError(t, err)
+		rows.meanwhile = func() { k.world.enrolled(t, c, totp.Default) }
+		_, codes, err := s.Confirm(t.Context(), c, creation.FactorID, makes(t, newDevice(), creation))
+		require.ErrorIs(t, err, c.SecondFactor)
+		require.Empty(t, codes.Codes)
 	})
 }
 

@@ -15,7 +15,7 @@ var (
 	_ passkey.Tx         = tx{}
 )
 
-// Alter implements passkey.Repository. Of two that confirm the same credential at once one meets the unique index.
+// Alter implements passkey.Repository. The one row that can be there already is that of an active passkey, which its index keeps unique.
 func (s *Store) Alter(ctx context.Context, fn func(ctx context.Context, tx passkey.Tx) error) error {
 	err := s.write(ctx, func(ctx context.Context, t *store.Tx) error { return fn(ctx, tx{t}) })
 	if store.IsUnique(err) {
@@ -108,14 +108,6 @@ func (t tx) DropWaiting(ctx context.Context, subject string, now time.Time) (ope
 func (t tx) InsertWaiting(ctx context.Context, r factor.Record) error {
 	r.Parameters.Period = 30
 	return t.Insert(ctx, r)
-}
-
-// Known implements passkey.Tx.
-func (t tx) Known(ctx context.Context, sum string) (_ bool, err error) {
-	defer tried.To(&err, "look for passkey")
-	var n int
-	err = t.Get(ctx, &n, `SELECT COUNT(*) FROM factors WHERE target_sum = ? AND type = 'passkey' AND status = 'active'`, sum)
-	return n > 0, err
 }
 
 // ActivatePasskey implements passkey.Tx.
