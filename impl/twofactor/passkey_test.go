@@ -486,7 +486,7 @@ func TestConfig_refusesASiteWithoutPasskeys(t *testing.T) {
 		p    Passkeys
 		want string
 	}{
-		"an address":        {Passkeys{RPID: "127.0.0.1"}, "WEBAUTHN_ORIGINS: is an IP address, for which browsers make no passkeys"},
+		"an address":        {Passkeys{RPID: "127.0.0.1"}, "WEBAUTHN_RP_ID: is an IP address, for which browsers make no passkeys"},
 		"an address's page": {Passkeys{Origins: []string{"http://[::1]:8002"}}, "is an IP address"},
 		"address, name":     {Passkeys{RPID: "10.0.0.1", Origins: []string{"https://a.org"}}, "WEBAUTHN_RP_ID: is an IP address"},
 		"no https":          {Passkeys{Origins: []string{"http://app.example.org"}}, "must be https, or http at localhost"},
@@ -505,17 +505,17 @@ func TestConfig_refusesASiteWithoutPasskeys(t *testing.T) {
 		"sole.example":    {Passkeys: Passkeys{RPID: "sole.example"}},
 		"localhost":       {Passkeys: Passkeys{Origins: []string{"http://localhost:8002"}}},
 	} {
-		site, err := c.site()
+		site, err := c.Passkeys.site(c.Issuer)
 		require.NoError(t, err)
 		require.Equal(t, want, site.ID)
 	}
 	byIssuer := Config{}
 	byIssuer.Issuer = "https://fountain.example.org"
-	site, err := byIssuer.site()
+	site, err := byIssuer.Passkeys.site(byIssuer.Issuer)
 	require.NoError(t, err)
 	require.Equal(t, []string{"https://fountain.example.org"}, site.Origins)
 	byIssuer.Issuer = nameless
-	site, err = byIssuer.site()
+	site, err = byIssuer.Passkeys.site(byIssuer.Issuer)
 	require.NoError(t, err)
 	require.Nil(t, site, "an issuer may be an address: passkeys are off")
 }
