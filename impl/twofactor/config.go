@@ -20,6 +20,7 @@ type Config struct {
 
 	OTPIssuer string `env:"OTP_ISSUER" envDefault:"FountainAI"` // what authenticator apps show beside the account; no colon
 	Delivery
+	Passkeys
 	// StepUpChannels are those whose codes raise a session: email, sms, webhook. None is the cautious choice, for mails and SMS can be read by others.
 	StepUpChannels   []string `env:"STEP_UP_CHANNELS"`
 	DeliveriesPerDay int      `env:"DELIVERIES_PER_DAY" envDefault:"10000"` // codes that are sent in a day, of all people together
@@ -48,13 +49,16 @@ func (c *Config) Validate() error {
 	if c.OTPIssuer == "" {
 		c.OTPIssuer = "FountainAI"
 	}
+	if c.Passkeys.Name == "" {
+		c.Passkeys.Name = c.OTPIssuer
+	}
 	if c.Version == "" {
 		c.Version = "devel"
 	}
 	if c.DeliveriesPerDay == 0 {
 		c.DeliveriesPerDay = defaultPerDay
 	}
-	errs := []error{c.Service.Validate(), c.Delivery.Validate()}
+	errs := []error{c.Service.Validate(), c.Delivery.Validate(), c.Passkeys.Validate()}
 	if c.DeliveriesPerDay < 0 {
 		errs = append(errs, errors.New("DELIVERIES_PER_DAY: must be positive"))
 	}
