@@ -10,11 +10,11 @@ import { hour } from "./words.js";
 
 const api = "/twofactor/v1/factors/totp";
 
-// addAuthenticator resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
-export const addAuthenticator = (session) => new Promise((resolve) => {
+// addAuthenticator adds one to those of these names. It resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
+export const addAuthenticator = (session, others) => new Promise((resolve) => {
   const invitation = invitationField();
   show("Add an authenticator app", el("p", {}, "An app on your phone shows a new code every 30 seconds. Have it at hand: you will scan a picture with it."), form({
-    fields: [labelField("Phone"), invitation], label: "Continue", others: [cancel(() => resolve())],
+    fields: [labelField("Phone", others), invitation], label: "Continue", others: [cancel(() => resolve())],
     act: (given) => withInvitation(invitation, async () => {
       const made = await session.call("POST", api, { body: given.invitation ? given : { label: given.label } });
       const picture = await session.call("GET", `${api}/${made.factorId}/qr.svg`, { blob: true });

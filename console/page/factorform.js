@@ -37,7 +37,7 @@ export const factorForm = (session, ways, use, leave) => {
   const possible = ["passkey", "code", "recovery"].filter((way) => ways[way]);
   const turn = (way) => {
     const others = possible.filter((other) => other !== way).map((other) => button(labels[other], () => { turn(other); focusFirst(place); }, { class: "quiet" }));
-    place.replaceChildren(ask[way](session, use, [...others, leave].filter(Boolean)));
+    place.replaceChildren(ask[way](session, use, [leave, ...others].filter(Boolean)));
   };
   if (possible.length > 0) {
     turn(possible[0]);

@@ -14,26 +14,28 @@ export const overview = async (session, actions, notice) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors?limit=100`), session.call("GET", `${api}/recovery-codes`)]);
   const factors = items.filter(({ status }) => status === "active" || status === "locked");
   return new Promise((resolve) => {
-    show("Your second factors", notice && el("p", { class: "notice" }, notice), list(session, factors, resolve), add(actions, resolve), factors.length > 0 && codesPart(recovery, actions, resolve));
+    show("Your second factors", notice && el("p", { class: "notice" }, notice), list(session, factors, resolve), add(actions, factors.map(nameOf), resolve), factors.length > 0 && codesPart(recovery, actions, resolve));
   });
 };
+
+const nameOf = ({ label, maskedTarget, type }) => label ?? maskedTarget ?? typeName(type);
 
 // list shows the factors.
 const list = (session, factors, resolve) => {
   if (factors.length === 0) return el("p", {}, "You have none yet. A password alone can be guessed or stolen: add a passkey or an authenticator app.");
   return el("ul", { class: "factors" }, ...factors.map((factor) => {
-    const name = factor.label ?? factor.maskedTarget ?? typeName(factor.type);
-    const used = factor.lastUsedAt ? `last used ${moment(factor.lastUsedAt)}` : "not used yet";
+    const name = nameOf(factor);
+    const used = factor.lastUsedAt ? `last used ${moment(factor.lastUsedAt)}` : `added ${moment(factor.confirmedAt ?? factor.createdAt)}, not used yet`;
     return el("li", {}, el("div", { class: "what" }, el("strong", {}, name), el("span", { class: "hint" }, `${typeName(factor.type)}, ${used}${factor.status === "locked" ? ", locked for a while" : ""}`)),
       button("Rename", () => rename(session, factor, name, resolve), { "aria-label": `Rename ${name}`, class: "quiet" }),
       button("Remove", () => remove(session, factor, name, factors.length === 1, resolve), { "aria-label": `Remove ${name}`, class: "quiet" }));
   }));
 };
 
-const add = (actions, resolve) => {
+const add = (actions, names, resolve) => {
   const why = obstacle();
-  return el("section", { "aria-label": "Add" }, el("div", { class: "actions" }, !why && button("Add a passkey", () => resolve(actions.passkey)),
-    button("Add an authenticator app", () => resolve(actions.authenticator))), why && el("p", { class: "hint" }, why));
+  return el("section", { "aria-label": "Add" }, el("div", { class: "actions" }, !why && button("Add a passkey", () => resolve(() => actions.passkey(names))),
+    button("Add an authenticator app", () => resolve(() => actions.authenticator(names)))), why && el("p", { class: "hint" }, why));
 };
 
 const codesPart = ({ remaining, few }, actions, resolve) => el("section", {}, el("h2", {}, "Recovery codes"),

@@ -34,7 +34,7 @@ export const form = ({ fields = [], label, act, others = [], before = [] }) => {
     const blamed = fields.find((one) => one.shown && problem.errors?.some(({ pointer }) => pointer === `/${one.name}`));
     blamed?.tell(sentence(problem));
     error.textContent = blamed ? "" : sentence(problem);
-    (blamed ?? fields.find((one) => one.shown) ?? submit).focus();
+    (blamed ?? fields.findLast((one) => one.shown) ?? submit).focus();
   };
   const send = async (event) => {
     event.preventDefault();

@@ -2,11 +2,16 @@
 
 import { field } from "./form.js";
 
-// labelField asks what the person calls the device.
-export const labelField = (value) => field({
-  name: "label", label: "Name", hint: "What you call this device.", value, maxlength: "64", autocomplete: "off", autocapitalize: "sentences",
+// labelField asks what the person calls the device. It proposes a name that none of the others has.
+export const labelField = (proposal, others) => field({
+  name: "label", label: "Name", hint: "What you call this device.", value: free(proposal, others), maxlength: "64", autocomplete: "off", autocapitalize: "sentences",
   clean: (text) => text.trim(),
 });
+
+const free = (name, others, number = 1) => {
+  const tried = number === 1 ? name : `${name} ${number}`;
+  return others.includes(tried) ? free(name, others, number + 1) : tried;
+};
 
 // invitationField is shown once the API has asked for it.
 export const invitationField = () => field({

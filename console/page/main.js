@@ -12,7 +12,7 @@ import { stepUp } from "./stepup.js";
 import { sentence } from "./words.js";
 
 const account = document.getElementById("account");
-const lost = "You have used a recovery code. If you have lost a device, add a new one now, and then remove the lost one.";
+const lost = "You have used a recovery code. If you have lost a device, add a new one, and remove the lost one.";
 
 // Each sign-in begins a run of the page; a run that was left does nothing more.
 let current = 0;
@@ -20,39 +20,36 @@ let current = 0;
 // begin asks for a sign-in and goes on with it.
 const begin = async (notice, username) => {
   account.replaceChildren();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   const run = (current += 1);
   const { session, way } = await signIn({ notice, username });
   session.ended = (problem) => { if (run === current) begin(sentence(problem), name); };
   const name = session.name;
-  account.replaceChildren(el("span", {}, `Signed in as ${name}`), signOutButton(session, (told) => begin(told ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.", "")));
-  let next = way === "recovery" ? lost : "";
-  session.prove = stepUp(session, (by) => { if (by === "recovery") next = lost; });
+  account.replaceChildren(el("span", {}, `Signed in as ${name}`), signOutButton(session, (known) => begin(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.", "")));
+  let told = "", warning = way === "recovery" ? lost : "";
+  session.prove = stepUp(session, (by) => { if (by === "recovery") warning = lost; });
   while (run === current) {
     try {
       if (session.pending) await complete(session);
-      const act = await overview(session, actions(session), next);
-      next = "";
-      next = (await act()) || next;
+      const act = await overview(session, actions(session), [told, warning].filter(Boolean).join(" "));
+      told = await act();
     } catch (problem) {
-      if (problem.endsSession) return;
-      if (problem.asksForSignIn) return begin("This needs a fresh sign-in. Sign in again, and then repeat it.", name);
-      await trouble(problem);
+      if (run === current) await trouble(problem);
     }
   }
 };
 
 // actions are what the overview offers. Each returns what is told after it.
 const actions = (session) => ({
-  authenticator: () => added(addAuthenticator(session)),
-  passkey: () => added(addPasskey(session)),
+  authenticator: async (others) => added(await addAuthenticator(session, others)),
+  passkey: async (others) => added(await addPasskey(session, others)),
   codes: async () => {
     await newCodes(session);
     return "You have new recovery codes. The old ones work no more.";
   },
 });
 
-const added = async (adding) => {
-  const factor = await adding;
+const added = async (factor) => {
   if (!factor) return "";
   if (factor.recoveryCodes?.length) await keepCodes(factor.recoveryCodes);
   return `${factor.label ?? "It"} is added.`;

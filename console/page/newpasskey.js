@@ -8,11 +8,11 @@ import { show } from "./screen.js";
 
 const api = "/twofactor/v1/factors/passkey";
 
-// addPasskey resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
-export const addPasskey = (session) => new Promise((resolve) => {
+// addPasskey adds one to those of these names. It resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
+export const addPasskey = (session, others) => new Promise((resolve) => {
   const invitation = invitationField();
   show("Add a passkey", el("p", {}, "A passkey is kept by this device, a phone, a security key or a password manager, and signs you in without a password. The browser asks you where."), form({
-    fields: [labelField("This device"), invitation], label: "Continue", others: [cancel(() => resolve())],
+    fields: [labelField("This device", others), invitation], label: "Continue", others: [cancel(() => resolve())],
     act: (given) => withInvitation(invitation, async () => {
       const made = await session.call("POST", api, { body: given.invitation ? given : { label: given.label } });
       const credential = await create(made.options);

@@ -4,12 +4,13 @@ import { get, obstacle } from "./passkey.js";
 
 const api = "/twofactor/v1";
 
-// ways tells which of them a person has: whether there are authenticators and passkeys, and how many recovery codes.
+// ways tells which of them a person has: by authenticators, passkeys and recovery codes; any tells whether there is a factor at all.
 export const ways = async (session) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors`), session.call("GET", `${api}/recovery-codes`)]);
   const active = items.filter(({ status }) => status === "active" || status === "locked");
-  const has = (type) => active.some((factor) => factor.type === type);
-  return { any: active.length > 0, code: has("totp"), passkey: has("passkey") && obstacle() === "", recovery: recovery.remaining };
+  const accepted = (type) => !session.accepted || session.accepted.includes(type);
+  const has = (type) => accepted(type) && active.some((factor) => factor.type === type);
+  return { any: active.length > 0, code: has("totp"), passkey: has("passkey") && obstacle() === "", recovery: accepted("recovery_code") && recovery.remaining > 0 };
 };
 
 // byCode gives the proof of an authenticator's code.

@@ -15,6 +15,9 @@ export class Session {
   // prove is asked when a call needs a second factor: it gets one, and hands what it proves to raise. Without it such calls fail.
   prove;
 
+  // accepted are the types of factor that a pending sign-in may be ended with; all where it is undefined.
+  accepted;
+
   // ended is told once, with the problem, when the session is over.
   ended = () => {};
 
@@ -31,7 +34,8 @@ export class Session {
   #take(answer) {
     this.#access = answer.mfaToken ?? answer.access_token;
     this.#refresh = answer.refresh_token ?? "";
-    this.#until = performance.now() + (answer.expires_in ?? (Date.parse(answer.expiresAt) - Date.now()) / 1000) * 1000;
+    this.accepted = answer.factors;
+    this.#until = performance.now() + (answer.expires_in ?? answer.expiresIn) * 1000;
   }
 
   // complete ends a pending sign-in with the proof of a second factor.
@@ -50,6 +54,10 @@ export class Session {
     try {
       return await this.#send(method, path, { body, blob });
     } catch (problem) {
+      if (problem.asksForSignIn) {
+        await this.signOut().catch(() => {}); // it is replaced in any case
+        throw this.#end(problem);
+      }
       if (!problem.asksForFactor || !this.prove || this.pending) throw problem;
     }
     await this.prove(serviceOf(path));
@@ -103,10 +111,10 @@ export class Session {
     this.#raised.clear();
   }
 
-  // signOut ends the session at the server, and forgets it here even when the server can't be told. One that is pending ends by itself within minutes.
+  // signOut ends the session at the server, and forgets it here even when the server can't be told.
   async signOut() {
     try {
-      if (!this.pending) await call("POST", "/kms/v1/auth/logout", { token: await this.#token() });
+      await call("POST", "/kms/v1/auth/logout", { token: await this.#token() });
     } catch (problem) {
       if (!problem.endsSession) throw problem;
     } finally {
