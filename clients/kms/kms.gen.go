@@ -204,6 +204,36 @@ func (e ContractStatus) Valid() bool {
 	}
 }
 
+// Defines values for FactorWord.
+const (
+	FactorWordEmail        FactorWord = "email"
+	FactorWordPasskey      FactorWord = "passkey"
+	FactorWordRecoveryCode FactorWord = "recovery_code"
+	FactorWordSms          FactorWord = "sms"
+	FactorWordTotp         FactorWord = "totp"
+	FactorWordWebhook      FactorWord = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the FactorWord enum.
+func (e FactorWord) Valid() bool {
+	switch e {
+	case FactorWordEmail:
+		return true
+	case FactorWordPasskey:
+		return true
+	case FactorWordRecoveryCode:
+		return true
+	case FactorWordSms:
+		return true
+	case FactorWordTotp:
+		return true
+	case FactorWordWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionPrincipal.
 const (
 	IntrospectionPrincipalService IntrospectionPrincipal = "service"
@@ -216,6 +246,21 @@ func (e IntrospectionPrincipal) Valid() bool {
 	case IntrospectionPrincipalService:
 		return true
 	case IntrospectionPrincipalUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MfaRequiredStatus.
+const (
+	MfaRequiredStatusMfaRequired MfaRequiredStatus = "mfa_required"
+)
+
+// Valid indicates whether the value is a known member of the MfaRequiredStatus enum.
+func (e MfaRequiredStatus) Valid() bool {
+	switch e {
+	case MfaRequiredStatusMfaRequired:
 		return true
 	default:
 		return false
@@ -279,6 +324,42 @@ const (
 func (e ProofKeyKty) Valid() bool {
 	switch e {
 	case ProofKeyKtyOKP:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecondFactorPolicyRequired.
+const (
+	SecondFactorPolicyRequiredAlways       SecondFactorPolicyRequired = "always"
+	SecondFactorPolicyRequiredOnOperations SecondFactorPolicyRequired = "onOperations"
+)
+
+// Valid indicates whether the value is a known member of the SecondFactorPolicyRequired enum.
+func (e SecondFactorPolicyRequired) Valid() bool {
+	switch e {
+	case SecondFactorPolicyRequiredAlways:
+		return true
+	case SecondFactorPolicyRequiredOnOperations:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecondFactorPolicyPutRequired.
+const (
+	SecondFactorPolicyPutRequiredAlways       SecondFactorPolicyPutRequired = "always"
+	SecondFactorPolicyPutRequiredOnOperations SecondFactorPolicyPutRequired = "onOperations"
+)
+
+// Valid indicates whether the value is a known member of the SecondFactorPolicyPutRequired enum.
+func (e SecondFactorPolicyPutRequired) Valid() bool {
+	switch e {
+	case SecondFactorPolicyPutRequiredAlways:
+		return true
+	case SecondFactorPolicyPutRequiredOnOperations:
 		return true
 	default:
 		return false
@@ -737,6 +818,9 @@ type Enrolment struct {
 	Token     string    `json:"token"`
 }
 
+// FactorWord A type of second factor.
+type FactorWord string
+
 // Introspection defines model for Introspection.
 type Introspection struct {
 	Acr       *string                 `json:"acr,omitempty"`
@@ -833,6 +917,25 @@ type Login struct {
 	Username string `json:"username"`
 }
 
+// MfaRequired defines model for MfaRequired.
+type MfaRequired struct {
+	// ExpiresAt The end of the token and of the session that waits.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// ExpiresIn Seconds.
+	ExpiresIn int64 `json:"expiresIn"`
+
+	// Factors The types of factor that are accepted; absent: all.
+	Factors *[]FactorWord `json:"factors,omitempty"`
+
+	// MfaToken An access token for the twofactor service and for `completeSignIn`, and for nothing else.
+	MfaToken string            `json:"mfaToken"`
+	Status   MfaRequiredStatus `json:"status"`
+}
+
+// MfaRequiredStatus defines model for MfaRequired.Status.
+type MfaRequiredStatus string
+
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	Error            OAuthErrorError `json:"error"`
@@ -909,16 +1012,19 @@ type RevocationPage struct {
 
 // Role defines model for Role.
 type Role struct {
-	// BuiltIn The release's; can't be changed.
+	// BuiltIn The release's; what it gives can't be changed.
 	BuiltIn   bool       `json:"builtIn"`
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
 	Name      string     `json:"name"`
 
 	// Scopes What the role gives.
-	Scopes    []string   `json:"scopes"`
-	UpdatedAt *time.Time `json:"updatedAt,omitempty"`
+	Scopes []string `json:"scopes"`
 
-	// Version Of defined roles.
+	// SecondFactor What second factor a role asks for.
+	SecondFactor SecondFactorPolicy `json:"secondFactor"`
+	UpdatedAt    *time.Time         `json:"updatedAt,omitempty"`
+
+	// Version Of defined roles, and of the release's that have a policy.
 	Version *int64 `json:"version,omitempty"`
 }
 
@@ -953,6 +1059,34 @@ type ScopeList struct {
 
 // Scopes defines model for Scopes.
 type Scopes = []string
+
+// SecondFactorPolicy What second factor a role asks for.
+type SecondFactorPolicy struct {
+	// Factors The types that are accepted; absent: all.
+	Factors *[]FactorWord `json:"factors,omitempty"`
+
+	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	MaxAge *int64 `json:"maxAge,omitempty"`
+
+	// Required `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+	Required SecondFactorPolicyRequired `json:"required"`
+}
+
+// SecondFactorPolicyRequired `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+type SecondFactorPolicyRequired string
+
+// SecondFactorPolicyPut defines model for SecondFactorPolicyPut.
+type SecondFactorPolicyPut struct {
+	// Factors The types that are accepted; absent: all.
+	Factors *[]FactorWord `json:"factors,omitempty"`
+
+	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	MaxAge   *int64                        `json:"maxAge,omitempty"`
+	Required SecondFactorPolicyPutRequired `json:"required"`
+}
+
+// SecondFactorPolicyPutRequired defines model for SecondFactorPolicyPut.Required.
+type SecondFactorPolicyPutRequired string
 
 // Secret defines model for Secret.
 type Secret struct {
@@ -1081,6 +1215,11 @@ type SessionList struct {
 type SessionRevocation struct {
 	// Revoked How many sessions were ended by this call.
 	Revoked int64 `json:"revoked"`
+}
+
+// SignInProof defines model for SignInProof.
+type SignInProof struct {
+	Proof string `json:"proof"`
 }
 
 // StepUp defines model for StepUp.
@@ -1339,6 +1478,12 @@ type PutRoleParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// PutSecondFactorPolicyParams defines parameters for PutSecondFactorPolicy.
+type PutSecondFactorPolicyParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // ListScopesParams defines parameters for ListScopes.
 type ListScopesParams struct {
 	// Limit How many items a page holds at most.
@@ -1468,6 +1613,12 @@ type ListSessionsParams struct {
 // LoginUserJSONRequestBody defines body for LoginUser for application/json ContentType.
 type LoginUserJSONRequestBody = Login
 
+// CompleteSignInJSONRequestBody defines body for CompleteSignIn for application/json ContentType.
+type CompleteSignInJSONRequestBody = SignInProof
+
+// SignInWithPasskeyJSONRequestBody defines body for SignInWithPasskey for application/json ContentType.
+type SignInWithPasskeyJSONRequestBody = SignInProof
+
 // ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
 type ResetPasswordJSONRequestBody = PasswordResetUse
 
@@ -1524,6 +1675,9 @@ type PutProofKeyJSONRequestBody = ProofKey
 
 // PutRoleJSONRequestBody defines body for PutRole for application/json ContentType.
 type PutRoleJSONRequestBody = RolePut
+
+// PutSecondFactorPolicyJSONRequestBody defines body for PutSecondFactorPolicy for application/json ContentType.
+type PutSecondFactorPolicyJSONRequestBody = SecondFactorPolicyPut
 
 // PutSecretJSONRequestBody defines body for PutSecret for application/json ContentType.
 type PutSecretJSONRequestBody = SecretPut
@@ -1632,7 +1786,9 @@ type ClientInterface interface {
 
 	// LoginUserWithBody Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1641,16 +1797,62 @@ type ClientInterface interface {
 
 	// LoginUser Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
 	LoginUser(ctx context.Context, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CompleteSignInWithBody End a sign-in with a second-factor proof
+	//
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+	CompleteSignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompleteSignIn End a sign-in with a second-factor proof
+	//
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+	CompleteSignIn(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInWithPasskeyWithBody Sign in with a passkey alone
+	//
+	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+	// session is of the level `phr`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+	SignInWithPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInWithPasskey Sign in with a passkey alone
+	//
+	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+	// session is of the level `phr`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+	SignInWithPasskey(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LogoutUser Sign out
 	//
-	// Ends this session. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
 	//
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 	LogoutUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1676,7 +1878,8 @@ type ClientInterface interface {
 	// RefreshTokenWithBody Trade a refresh token for new tokens
 	//
 	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked.
+	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1686,7 +1889,8 @@ type ClientInterface interface {
 	// RefreshToken Trade a refresh token for new tokens
 	//
 	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked.
+	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1695,7 +1899,8 @@ type ClientInterface interface {
 
 	// CompleteStepUpWithBody Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1704,7 +1909,8 @@ type ClientInterface interface {
 
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2147,6 +2353,30 @@ type ClientInterface interface {
 	// Corresponds with PUT /roles/{roleName} (the `PutRole` operationId).
 	PutRole(ctx context.Context, roleName RoleName, params *PutRoleParams, body PutRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PutSecondFactorPolicyWithBody Say what second factor a role asks for
+	//
+	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// `If-Match` is the role's ETag.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+	PutSecondFactorPolicyWithBody(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSecondFactorPolicy Say what second factor a role asks for
+	//
+	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// `If-Match` is the role's ETag.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+	PutSecondFactorPolicy(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListScopes List the scopes that there are
 	//
 	// Those of the family's contracts, and those that registered services declare.
@@ -2424,7 +2654,9 @@ func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEdi
 
 // LoginUserWithBody Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2443,7 +2675,9 @@ func (c *Client) LoginUserWithBody(ctx context.Context, contentType string, body
 
 // LoginUser Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2460,9 +2694,93 @@ func (c *Client) LoginUser(ctx context.Context, body LoginUserJSONRequestBody, r
 	return c.Client.Do(req)
 }
 
+// CompleteSignInWithBody End a sign-in with a second-factor proof
+//
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+func (c *Client) CompleteSignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteSignInRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompleteSignIn End a sign-in with a second-factor proof
+//
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+func (c *Client) CompleteSignIn(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteSignInRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInWithPasskeyWithBody Sign in with a passkey alone
+//
+// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+// session is of the level `phr`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+func (c *Client) SignInWithPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInWithPasskeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInWithPasskey Sign in with a passkey alone
+//
+// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+// session is of the level `phr`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+func (c *Client) SignInWithPasskey(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInWithPasskeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // LogoutUser Sign out
 //
-// Ends this session. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
 //
 // Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 func (c *Client) LogoutUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2518,7 +2836,8 @@ func (c *Client) ResetPassword(ctx context.Context, body ResetPasswordJSONReques
 // RefreshTokenWithBody Trade a refresh token for new tokens
 //
 // A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked.
+// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2538,7 +2857,8 @@ func (c *Client) RefreshTokenWithBody(ctx context.Context, contentType string, b
 // RefreshToken Trade a refresh token for new tokens
 //
 // A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked.
+// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2557,7 +2877,8 @@ func (c *Client) RefreshToken(ctx context.Context, body RefreshTokenJSONRequestB
 
 // CompleteStepUpWithBody Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2576,7 +2897,8 @@ func (c *Client) CompleteStepUpWithBody(ctx context.Context, contentType string,
 
 // CompleteStepUp Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3489,6 +3811,50 @@ func (c *Client) PutRole(ctx context.Context, roleName RoleName, params *PutRole
 	return c.Client.Do(req)
 }
 
+// PutSecondFactorPolicyWithBody Say what second factor a role asks for
+//
+// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// `If-Match` is the role's ETag.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+func (c *Client) PutSecondFactorPolicyWithBody(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSecondFactorPolicyRequestWithBody(c.Server, roleName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSecondFactorPolicy Say what second factor a role asks for
+//
+// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// `If-Match` is the role's ETag.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+func (c *Client) PutSecondFactorPolicy(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSecondFactorPolicyRequest(c.Server, roleName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListScopes List the scopes that there are
 //
 // Those of the family's contracts, and those that registered services declare.
@@ -4123,6 +4489,86 @@ func NewLoginUserRequestWithBody(server string, contentType string, body io.Read
 	}
 
 	operationPath := fmt.Sprintf("/auth/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCompleteSignInRequest calls the generic CompleteSignIn builder with application/json body
+func NewCompleteSignInRequest(server string, body CompleteSignInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCompleteSignInRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCompleteSignInRequestWithBody constructs an http.Request for the CompleteSignIn method, with any body, and a specified content type
+func NewCompleteSignInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/login/complete")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSignInWithPasskeyRequest calls the generic SignInWithPasskey builder with application/json body
+func NewSignInWithPasskeyRequest(server string, body SignInWithPasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInWithPasskeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSignInWithPasskeyRequestWithBody constructs an http.Request for the SignInWithPasskey method, with any body, and a specified content type
+func NewSignInWithPasskeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/login/passkey")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5760,6 +6206,68 @@ func NewPutRoleRequestWithBody(server string, roleName RoleName, params *PutRole
 	return req, nil
 }
 
+// NewPutSecondFactorPolicyRequest calls the generic PutSecondFactorPolicy builder with application/json body
+func NewPutSecondFactorPolicyRequest(server string, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutSecondFactorPolicyRequestWithBody(server, roleName, params, "application/json", bodyReader)
+}
+
+// NewPutSecondFactorPolicyRequestWithBody constructs an http.Request for the PutSecondFactorPolicy method, with any body, and a specified content type
+func NewPutSecondFactorPolicyRequestWithBody(server string, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleName", roleName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/roles/%s/second-factor", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListScopesRequest constructs an http.Request for the ListScopes method
 func NewListScopesRequest(server string, params *ListScopesParams) (*http.Request, error) {
 	var err error
@@ -7018,7 +7526,9 @@ type ClientWithResponsesInterface interface {
 
 	// LoginUserWithBodyWithResponse Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7027,16 +7537,62 @@ type ClientWithResponsesInterface interface {
 
 	// LoginUserWithResponse Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
 	LoginUserWithResponse(ctx context.Context, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginUserResult, error)
 
+	// CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
+	//
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+	CompleteSignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
+
+	// CompleteSignInWithResponse End a sign-in with a second-factor proof
+	//
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+	CompleteSignInWithResponse(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
+
+	// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey alone
+	//
+	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+	// session is of the level `phr`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+	SignInWithPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
+
+	// SignInWithPasskeyWithResponse Sign in with a passkey alone
+	//
+	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+	// session is of the level `phr`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+	SignInWithPasskeyWithResponse(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
+
 	// LogoutUserWithResponse Sign out
 	//
-	// Ends this session. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7064,7 +7620,8 @@ type ClientWithResponsesInterface interface {
 	// RefreshTokenWithBodyWithResponse Trade a refresh token for new tokens
 	//
 	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked.
+	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7074,7 +7631,8 @@ type ClientWithResponsesInterface interface {
 	// RefreshTokenWithResponse Trade a refresh token for new tokens
 	//
 	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked.
+	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7083,7 +7641,8 @@ type ClientWithResponsesInterface interface {
 
 	// CompleteStepUpWithBodyWithResponse Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7092,7 +7651,8 @@ type ClientWithResponsesInterface interface {
 
 	// CompleteStepUpWithResponse Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7563,6 +8123,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /roles/{roleName} (the `PutRole` operationId).
 	PutRoleWithResponse(ctx context.Context, roleName RoleName, params *PutRoleParams, body PutRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRoleResult, error)
 
+	// PutSecondFactorPolicyWithBodyWithResponse Say what second factor a role asks for
+	//
+	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// `If-Match` is the role's ETag.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+	PutSecondFactorPolicyWithBodyWithResponse(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecondFactorPolicyResult, error)
+
+	// PutSecondFactorPolicyWithResponse Say what second factor a role asks for
+	//
+	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// `If-Match` is the role's ETag.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+	PutSecondFactorPolicyWithResponse(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecondFactorPolicyResult, error)
+
 	// ListScopesWithResponse List the scopes that there are
 	//
 	// Those of the family's contracts, and those that registered services declare.
@@ -8014,6 +8598,8 @@ type LoginUserResult struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *TokenResponse
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MfaRequired
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationProblemJSON401 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -8035,6 +8621,11 @@ type LoginUserResult struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r LoginUserResult) GetJSON200() *TokenResponse {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r LoginUserResult) GetJSON202() *MfaRequired {
+	return r.JSON202
 }
 
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
@@ -8080,6 +8671,250 @@ func (r LoginUserResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LoginUserResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CompleteSignInResult401Headers the declared response headers of an HTTP 401 response for CompleteSignIn
+type CompleteSignInResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CompleteSignInResult403Headers the declared response headers of an HTTP 403 response for CompleteSignIn
+type CompleteSignInResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CompleteSignInResult409Headers the declared response headers of an HTTP 409 response for CompleteSignIn
+type CompleteSignInResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CompleteSignInResult422Headers the declared response headers of an HTTP 422 response for CompleteSignIn
+type CompleteSignInResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CompleteSignInResult429Headers the declared response headers of an HTTP 429 response for CompleteSignIn
+type CompleteSignInResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CompleteSignInResultDefaultHeaders the declared response headers of an HTTP default response for CompleteSignIn
+type CompleteSignInResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CompleteSignInResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TokenResponse
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CompleteSignInResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CompleteSignInResult403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CompleteSignInResult409Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *CompleteSignInResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CompleteSignInResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CompleteSignInResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompleteSignInResult) GetJSON200() *TokenResponse {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CompleteSignInResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CompleteSignInResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CompleteSignInResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CompleteSignInResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CompleteSignInResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CompleteSignInResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CompleteSignInResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompleteSignInResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompleteSignInResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompleteSignInResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInWithPasskeyResult401Headers the declared response headers of an HTTP 401 response for SignInWithPasskey
+type SignInWithPasskeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// SignInWithPasskeyResult429Headers the declared response headers of an HTTP 429 response for SignInWithPasskey
+type SignInWithPasskeyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// SignInWithPasskeyResultDefaultHeaders the declared response headers of an HTTP default response for SignInWithPasskey
+type SignInWithPasskeyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type SignInWithPasskeyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TokenResponse
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SignInWithPasskeyResult401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SignInWithPasskeyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignInWithPasskeyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInWithPasskeyResult) GetJSON200() *TokenResponse {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SignInWithPasskeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SignInWithPasskeyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignInWithPasskeyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInWithPasskeyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInWithPasskeyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInWithPasskeyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInWithPasskeyResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12565,6 +13400,180 @@ func (r PutRoleResult) ContentType() string {
 	return ""
 }
 
+// PutSecondFactorPolicyResult200Headers the declared response headers of an HTTP 200 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult200Headers struct {
+	ETag string
+}
+
+// PutSecondFactorPolicyResult401Headers the declared response headers of an HTTP 401 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecondFactorPolicyResult403Headers the declared response headers of an HTTP 403 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecondFactorPolicyResult404Headers the declared response headers of an HTTP 404 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecondFactorPolicyResult412Headers the declared response headers of an HTTP 412 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult412Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecondFactorPolicyResult422Headers the declared response headers of an HTTP 422 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecondFactorPolicyResult429Headers the declared response headers of an HTTP 429 response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecondFactorPolicyResultDefaultHeaders the declared response headers of an HTTP default response for PutSecondFactorPolicy
+type PutSecondFactorPolicyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutSecondFactorPolicyResult200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutSecondFactorPolicyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutSecondFactorPolicyResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutSecondFactorPolicyResult404Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *PutSecondFactorPolicyResult412Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *PutSecondFactorPolicyResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PutSecondFactorPolicyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutSecondFactorPolicyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutSecondFactorPolicyResult) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutSecondFactorPolicyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutSecondFactorPolicyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutSecondFactorPolicyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutSecondFactorPolicyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutSecondFactorPolicyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListScopesResult401Headers the declared response headers of an HTTP 401 response for ListScopes
 type ListScopesResult401Headers struct {
 	Allow           *string
@@ -15932,7 +16941,9 @@ func (c *ClientWithResponses) GetServerMetadataWithResponse(ctx context.Context,
 
 // LoginUserWithBodyWithResponse Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15947,7 +16958,9 @@ func (c *ClientWithResponses) LoginUserWithBodyWithResponse(ctx context.Context,
 
 // LoginUserWithResponse Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong.
+// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
+// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
+// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15960,9 +16973,77 @@ func (c *ClientWithResponses) LoginUserWithResponse(ctx context.Context, body Lo
 	return ParseLoginUserResult(rsp)
 }
 
+// CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
+//
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+func (c *ClientWithResponses) CompleteSignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error) {
+	rsp, err := c.CompleteSignInWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteSignInResult(rsp)
+}
+
+// CompleteSignInWithResponse End a sign-in with a second-factor proof
+//
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
+// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
+// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
+func (c *ClientWithResponses) CompleteSignInWithResponse(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error) {
+	rsp, err := c.CompleteSignIn(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteSignInResult(rsp)
+}
+
+// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey alone
+//
+// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+// session is of the level `phr`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+func (c *ClientWithResponses) SignInWithPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error) {
+	rsp, err := c.SignInWithPasskeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInWithPasskeyResult(rsp)
+}
+
+// SignInWithPasskeyWithResponse Sign in with a passkey alone
+//
+// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
+// session is of the level `phr`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
+func (c *ClientWithResponses) SignInWithPasskeyWithResponse(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error) {
+	rsp, err := c.SignInWithPasskey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInWithPasskeyResult(rsp)
+}
+
 // LogoutUserWithResponse Sign out
 //
-// Ends this session. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16008,7 +17089,8 @@ func (c *ClientWithResponses) ResetPasswordWithResponse(ctx context.Context, bod
 // RefreshTokenWithBodyWithResponse Trade a refresh token for new tokens
 //
 // A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked.
+// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16024,7 +17106,8 @@ func (c *ClientWithResponses) RefreshTokenWithBodyWithResponse(ctx context.Conte
 // RefreshTokenWithResponse Trade a refresh token for new tokens
 //
 // A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked.
+// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
+// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16039,7 +17122,8 @@ func (c *ClientWithResponses) RefreshTokenWithResponse(ctx context.Context, body
 
 // CompleteStepUpWithBodyWithResponse Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16054,7 +17138,8 @@ func (c *ClientWithResponses) CompleteStepUpWithBodyWithResponse(ctx context.Con
 
 // CompleteStepUpWithResponse Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it.
+// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16807,6 +17892,42 @@ func (c *ClientWithResponses) PutRoleWithResponse(ctx context.Context, roleName 
 	return ParsePutRoleResult(rsp)
 }
 
+// PutSecondFactorPolicyWithBodyWithResponse Say what second factor a role asks for
+//
+// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// `If-Match` is the role's ETag.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+func (c *ClientWithResponses) PutSecondFactorPolicyWithBodyWithResponse(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecondFactorPolicyResult, error) {
+	rsp, err := c.PutSecondFactorPolicyWithBody(ctx, roleName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSecondFactorPolicyResult(rsp)
+}
+
+// PutSecondFactorPolicyWithResponse Say what second factor a role asks for
+//
+// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
+// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// `If-Match` is the role's ETag.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
+func (c *ClientWithResponses) PutSecondFactorPolicyWithResponse(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecondFactorPolicyResult, error) {
+	rsp, err := c.PutSecondFactorPolicy(ctx, roleName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSecondFactorPolicyResult(rsp)
+}
+
 // ListScopesWithResponse List the scopes that there are
 //
 // Those of the family's contracts, and those that registered services declare.
@@ -17462,6 +18583,13 @@ func ParseLoginUserResult(rsp *http.Response) (*LoginUserResult, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MfaRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -17609,6 +18737,469 @@ func ParseLoginUserResult(rsp *http.Response) (*LoginUserResult, error) {
 		response.Headers503 = &headers
 	case true:
 		var headers LoginUserResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCompleteSignInResult parses an HTTP response from a CompleteSignInWithResponse call
+func ParseCompleteSignInResult(rsp *http.Response) (*CompleteSignInResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompleteSignInResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TokenResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CompleteSignInResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers CompleteSignInResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers CompleteSignInResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 422:
+		var headers CompleteSignInResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers CompleteSignInResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers CompleteSignInResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignInWithPasskeyResult parses an HTTP response from a SignInWithPasskeyWithResponse call
+func ParseSignInWithPasskeyResult(rsp *http.Response) (*SignInWithPasskeyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInWithPasskeyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TokenResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SignInWithPasskeyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers SignInWithPasskeyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers SignInWithPasskeyResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -26198,6 +27789,360 @@ func ParsePutRoleResult(rsp *http.Response) (*PutRoleResult, error) {
 		response.Headers429 = &headers
 	case true:
 		var headers PutRoleResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutSecondFactorPolicyResult parses an HTTP response from a PutSecondFactorPolicyWithResponse call
+func ParsePutSecondFactorPolicyResult(rsp *http.Response) (*PutSecondFactorPolicyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutSecondFactorPolicyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutSecondFactorPolicyResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutSecondFactorPolicyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutSecondFactorPolicyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutSecondFactorPolicyResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 412:
+		var headers PutSecondFactorPolicyResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
+	case rsp.StatusCode == 422:
+		var headers PutSecondFactorPolicyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers PutSecondFactorPolicyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers PutSecondFactorPolicyResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -203,6 +203,36 @@ func (e ContractStatus) Valid() bool {
 	}
 }
 
+// Defines values for FactorWord.
+const (
+	FactorWordEmail        FactorWord = "email"
+	FactorWordPasskey      FactorWord = "passkey"
+	FactorWordRecoveryCode FactorWord = "recovery_code"
+	FactorWordSms          FactorWord = "sms"
+	FactorWordTotp         FactorWord = "totp"
+	FactorWordWebhook      FactorWord = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the FactorWord enum.
+func (e FactorWord) Valid() bool {
+	switch e {
+	case FactorWordEmail:
+		return true
+	case FactorWordPasskey:
+		return true
+	case FactorWordRecoveryCode:
+		return true
+	case FactorWordSms:
+		return true
+	case FactorWordTotp:
+		return true
+	case FactorWordWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionPrincipal.
 const (
 	IntrospectionPrincipalService IntrospectionPrincipal = "service"
@@ -215,6 +245,21 @@ func (e IntrospectionPrincipal) Valid() bool {
 	case IntrospectionPrincipalService:
 		return true
 	case IntrospectionPrincipalUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MfaRequiredStatus.
+const (
+	MfaRequiredStatusMfaRequired MfaRequiredStatus = "mfa_required"
+)
+
+// Valid indicates whether the value is a known member of the MfaRequiredStatus enum.
+func (e MfaRequiredStatus) Valid() bool {
+	switch e {
+	case MfaRequiredStatusMfaRequired:
 		return true
 	default:
 		return false
@@ -278,6 +323,42 @@ const (
 func (e ProofKeyKty) Valid() bool {
 	switch e {
 	case ProofKeyKtyOKP:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecondFactorPolicyRequired.
+const (
+	SecondFactorPolicyRequiredAlways       SecondFactorPolicyRequired = "always"
+	SecondFactorPolicyRequiredOnOperations SecondFactorPolicyRequired = "onOperations"
+)
+
+// Valid indicates whether the value is a known member of the SecondFactorPolicyRequired enum.
+func (e SecondFactorPolicyRequired) Valid() bool {
+	switch e {
+	case SecondFactorPolicyRequiredAlways:
+		return true
+	case SecondFactorPolicyRequiredOnOperations:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecondFactorPolicyPutRequired.
+const (
+	SecondFactorPolicyPutRequiredAlways       SecondFactorPolicyPutRequired = "always"
+	SecondFactorPolicyPutRequiredOnOperations SecondFactorPolicyPutRequired = "onOperations"
+)
+
+// Valid indicates whether the value is a known member of the SecondFactorPolicyPutRequired enum.
+func (e SecondFactorPolicyPutRequired) Valid() bool {
+	switch e {
+	case SecondFactorPolicyPutRequiredAlways:
+		return true
+	case SecondFactorPolicyPutRequiredOnOperations:
 		return true
 	default:
 		return false
@@ -736,6 +817,9 @@ type Enrolment struct {
 	Token     string    `json:"token"`
 }
 
+// FactorWord A type of second factor.
+type FactorWord string
+
 // Introspection defines model for Introspection.
 type Introspection struct {
 	Acr       *string                 `json:"acr,omitempty"`
@@ -832,6 +916,25 @@ type Login struct {
 	Username string `json:"username"`
 }
 
+// MfaRequired defines model for MfaRequired.
+type MfaRequired struct {
+	// ExpiresAt The end of the token and of the session that waits.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// ExpiresIn Seconds.
+	ExpiresIn int64 `json:"expiresIn"`
+
+	// Factors The types of factor that are accepted; absent: all.
+	Factors *[]FactorWord `json:"factors,omitempty"`
+
+	// MfaToken An access token for the twofactor service and for `completeSignIn`, and for nothing else.
+	MfaToken string            `json:"mfaToken"`
+	Status   MfaRequiredStatus `json:"status"`
+}
+
+// MfaRequiredStatus defines model for MfaRequired.Status.
+type MfaRequiredStatus string
+
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	Error            OAuthErrorError `json:"error"`
@@ -908,16 +1011,19 @@ type RevocationPage struct {
 
 // Role defines model for Role.
 type Role struct {
-	// BuiltIn The release's; can't be changed.
+	// BuiltIn The release's; what it gives can't be changed.
 	BuiltIn   bool       `json:"builtIn"`
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
 	Name      string     `json:"name"`
 
 	// Scopes What the role gives.
-	Scopes    []string   `json:"scopes"`
-	UpdatedAt *time.Time `json:"updatedAt,omitempty"`
+	Scopes []string `json:"scopes"`
 
-	// Version Of defined roles.
+	// SecondFactor What second factor a role asks for.
+	SecondFactor SecondFactorPolicy `json:"secondFactor"`
+	UpdatedAt    *time.Time         `json:"updatedAt,omitempty"`
+
+	// Version Of defined roles, and of the release's that have a policy.
 	Version *int64 `json:"version,omitempty"`
 }
 
@@ -952,6 +1058,34 @@ type ScopeList struct {
 
 // Scopes defines model for Scopes.
 type Scopes = []string
+
+// SecondFactorPolicy What second factor a role asks for.
+type SecondFactorPolicy struct {
+	// Factors The types that are accepted; absent: all.
+	Factors *[]FactorWord `json:"factors,omitempty"`
+
+	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	MaxAge *int64 `json:"maxAge,omitempty"`
+
+	// Required `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+	Required SecondFactorPolicyRequired `json:"required"`
+}
+
+// SecondFactorPolicyRequired `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+type SecondFactorPolicyRequired string
+
+// SecondFactorPolicyPut defines model for SecondFactorPolicyPut.
+type SecondFactorPolicyPut struct {
+	// Factors The types that are accepted; absent: all.
+	Factors *[]FactorWord `json:"factors,omitempty"`
+
+	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	MaxAge   *int64                        `json:"maxAge,omitempty"`
+	Required SecondFactorPolicyPutRequired `json:"required"`
+}
+
+// SecondFactorPolicyPutRequired defines model for SecondFactorPolicyPut.Required.
+type SecondFactorPolicyPutRequired string
 
 // Secret defines model for Secret.
 type Secret struct {
@@ -1080,6 +1214,11 @@ type SessionList struct {
 type SessionRevocation struct {
 	// Revoked How many sessions were ended by this call.
 	Revoked int64 `json:"revoked"`
+}
+
+// SignInProof defines model for SignInProof.
+type SignInProof struct {
+	Proof string `json:"proof"`
 }
 
 // StepUp defines model for StepUp.
@@ -1338,6 +1477,12 @@ type PutRoleParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// PutSecondFactorPolicyParams defines parameters for PutSecondFactorPolicy.
+type PutSecondFactorPolicyParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // ListScopesParams defines parameters for ListScopes.
 type ListScopesParams struct {
 	// Limit How many items a page holds at most.
@@ -1467,6 +1612,12 @@ type ListSessionsParams struct {
 // LoginUserJSONRequestBody defines body for LoginUser for application/json ContentType.
 type LoginUserJSONRequestBody = Login
 
+// CompleteSignInJSONRequestBody defines body for CompleteSignIn for application/json ContentType.
+type CompleteSignInJSONRequestBody = SignInProof
+
+// SignInWithPasskeyJSONRequestBody defines body for SignInWithPasskey for application/json ContentType.
+type SignInWithPasskeyJSONRequestBody = SignInProof
+
 // ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
 type ResetPasswordJSONRequestBody = PasswordResetUse
 
@@ -1524,6 +1675,9 @@ type PutProofKeyJSONRequestBody = ProofKey
 // PutRoleJSONRequestBody defines body for PutRole for application/json ContentType.
 type PutRoleJSONRequestBody = RolePut
 
+// PutSecondFactorPolicyJSONRequestBody defines body for PutSecondFactorPolicy for application/json ContentType.
+type PutSecondFactorPolicyJSONRequestBody = SecondFactorPolicyPut
+
 // PutSecretJSONRequestBody defines body for PutSecret for application/json ContentType.
 type PutSecretJSONRequestBody = SecretPut
 
@@ -1556,6 +1710,12 @@ type ServerInterface interface {
 	// LoginUser Sign in with a password
 	// (POST /auth/login)
 	LoginUser(w http.ResponseWriter, r *http.Request)
+	// CompleteSignIn End a sign-in with a second-factor proof
+	// (POST /auth/login/complete)
+	CompleteSignIn(w http.ResponseWriter, r *http.Request)
+	// SignInWithPasskey Sign in with a passkey alone
+	// (POST /auth/login/passkey)
+	SignInWithPasskey(w http.ResponseWriter, r *http.Request)
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request)
@@ -1658,6 +1818,9 @@ type ServerInterface interface {
 	// PutRole Define a role
 	// (PUT /roles/{roleName})
 	PutRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutRoleParams)
+	// PutSecondFactorPolicy Say what second factor a role asks for
+	// (PUT /roles/{roleName}/second-factor)
+	PutSecondFactorPolicy(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutSecondFactorPolicyParams)
 	// ListScopes List the scopes that there are
 	// (GET /scopes)
 	ListScopes(w http.ResponseWriter, r *http.Request, params ListScopesParams)
@@ -1748,6 +1911,18 @@ func (_ Unimplemented) GetServerMetadata(w http.ResponseWriter, r *http.Request)
 // LoginUser Sign in with a password
 // (POST /auth/login)
 func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CompleteSignIn End a sign-in with a second-factor proof
+// (POST /auth/login/complete)
+func (_ Unimplemented) CompleteSignIn(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SignInWithPasskey Sign in with a passkey alone
+// (POST /auth/login/passkey)
+func (_ Unimplemented) SignInWithPasskey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1952,6 +2127,12 @@ func (_ Unimplemented) GetRole(w http.ResponseWriter, r *http.Request, roleName 
 // PutRole Define a role
 // (PUT /roles/{roleName})
 func (_ Unimplemented) PutRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutRoleParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutSecondFactorPolicy Say what second factor a role asks for
+// (PUT /roles/{roleName}/second-factor)
+func (_ Unimplemented) PutSecondFactorPolicy(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutSecondFactorPolicyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2162,6 +2343,34 @@ func (siw *ServerInterfaceWrapper) LoginUser(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.LoginUser(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CompleteSignIn operation middleware
+func (siw *ServerInterfaceWrapper) CompleteSignIn(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CompleteSignIn(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SignInWithPasskey operation middleware
+func (siw *ServerInterfaceWrapper) SignInWithPasskey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SignInWithPasskey(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3261,6 +3470,56 @@ func (siw *ServerInterfaceWrapper) PutRole(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutRole(w, r, roleName, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSecondFactorPolicy operation middleware
+func (siw *ServerInterfaceWrapper) PutSecondFactorPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "roleName" -------------
+	var roleName RoleName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleName", chi.URLParam(r, "roleName"), &roleName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "roleName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutSecondFactorPolicyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSecondFactorPolicy(w, r, roleName, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4373,6 +4632,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/auth/login", wrapper.LoginUser)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/auth/login/complete", wrapper.CompleteSignIn)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/auth/login/passkey", wrapper.SignInWithPasskey)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/auth/refresh", wrapper.RefreshToken)
 	})
 	r.Group(func(r chi.Router) {
@@ -4491,6 +4756,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Put(options.BaseURL+"/roles/{roleName}", wrapper.PutRole)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/roles/{roleName}/second-factor", wrapper.PutSecondFactorPolicy)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/keys", wrapper.ListAPIKeys)
@@ -4704,6 +4972,20 @@ func (response LoginUser200JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
+type LoginUser202JSONResponse MfaRequired
+
+func (response LoginUser202JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LoginUser401ApplicationProblemPlusJSONResponse struct {
 	externalRef0.ProblemApplicationProblemPlusJSONResponse
 }
@@ -4830,6 +5112,394 @@ type LoginUserdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LoginUserdefaultApplicationProblemPlusJSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignInRequestObject struct {
+	Body *CompleteSignInJSONRequestBody
+}
+
+type CompleteSignInResponseObject interface {
+	VisitCompleteSignInResponse(w http.ResponseWriter) error
+}
+
+type CompleteSignIn200JSONResponse TokenResponse
+
+func (response CompleteSignIn200JSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignIn401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteSignIn401ApplicationProblemPlusJSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignIn403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CompleteSignIn403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CompleteSignIn403ResponseHeaders
+}
+
+func (response CompleteSignIn403ApplicationProblemPlusJSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignIn409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CompleteSignIn409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CompleteSignIn409ResponseHeaders
+}
+
+func (response CompleteSignIn409ApplicationProblemPlusJSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignIn422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CompleteSignIn422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CompleteSignIn422ResponseHeaders
+}
+
+func (response CompleteSignIn422ApplicationProblemPlusJSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignIn429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CompleteSignIn429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CompleteSignIn429ResponseHeaders
+}
+
+func (response CompleteSignIn429ApplicationProblemPlusJSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteSignIndefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CompleteSignIndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    CompleteSignIndefaultResponseHeaders
+	StatusCode int
+}
+
+func (response CompleteSignIndefaultApplicationProblemPlusJSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInWithPasskeyRequestObject struct {
+	Body *SignInWithPasskeyJSONRequestBody
+}
+
+type SignInWithPasskeyResponseObject interface {
+	VisitSignInWithPasskeyResponse(w http.ResponseWriter) error
+}
+
+type SignInWithPasskey200JSONResponse TokenResponse
+
+func (response SignInWithPasskey200JSONResponse) VisitSignInWithPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInWithPasskey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response SignInWithPasskey401ApplicationProblemPlusJSONResponse) VisitSignInWithPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInWithPasskey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type SignInWithPasskey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers SignInWithPasskey429ResponseHeaders
+}
+
+func (response SignInWithPasskey429ApplicationProblemPlusJSONResponse) VisitSignInWithPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInWithPasskeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type SignInWithPasskeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    SignInWithPasskeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response SignInWithPasskeydefaultApplicationProblemPlusJSONResponse) VisitSignInWithPasskeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12115,6 +12785,310 @@ func (response PutRoledefaultApplicationProblemPlusJSONResponse) VisitPutRoleRes
 	return err
 }
 
+type PutSecondFactorPolicyRequestObject struct {
+	RoleName RoleName `json:"roleName"`
+	Params   PutSecondFactorPolicyParams
+	Body     *PutSecondFactorPolicyJSONRequestBody
+}
+
+type PutSecondFactorPolicyResponseObject interface {
+	VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error
+}
+
+type PutSecondFactorPolicy200ResponseHeaders struct {
+	ETag string
+}
+
+type PutSecondFactorPolicy200JSONResponse struct {
+	Body    Role
+	Headers PutSecondFactorPolicy200ResponseHeaders
+}
+
+func (response PutSecondFactorPolicy200JSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicy401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutSecondFactorPolicy401ApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicy403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicy403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecondFactorPolicy403ResponseHeaders
+}
+
+func (response PutSecondFactorPolicy403ApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicy404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicy404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecondFactorPolicy404ResponseHeaders
+}
+
+func (response PutSecondFactorPolicy404ApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicy412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicy412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecondFactorPolicy412ResponseHeaders
+}
+
+func (response PutSecondFactorPolicy412ApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicy422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicy422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecondFactorPolicy422ResponseHeaders
+}
+
+func (response PutSecondFactorPolicy422ApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicy429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicy429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecondFactorPolicy429ResponseHeaders
+}
+
+func (response PutSecondFactorPolicy429ApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecondFactorPolicydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecondFactorPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutSecondFactorPolicydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutSecondFactorPolicydefaultApplicationProblemPlusJSONResponse) VisitPutSecondFactorPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListScopesRequestObject struct {
 	Params ListScopesParams
 }
@@ -17745,6 +18719,12 @@ type StrictServerInterface interface {
 	// LoginUser Sign in with a password
 	// (POST /auth/login)
 	LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error)
+	// CompleteSignIn End a sign-in with a second-factor proof
+	// (POST /auth/login/complete)
+	CompleteSignIn(ctx context.Context, request CompleteSignInRequestObject) (CompleteSignInResponseObject, error)
+	// SignInWithPasskey Sign in with a passkey alone
+	// (POST /auth/login/passkey)
+	SignInWithPasskey(ctx context.Context, request SignInWithPasskeyRequestObject) (SignInWithPasskeyResponseObject, error)
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
@@ -17847,6 +18827,9 @@ type StrictServerInterface interface {
 	// PutRole Define a role
 	// (PUT /roles/{roleName})
 	PutRole(ctx context.Context, request PutRoleRequestObject) (PutRoleResponseObject, error)
+	// PutSecondFactorPolicy Say what second factor a role asks for
+	// (PUT /roles/{roleName}/second-factor)
+	PutSecondFactorPolicy(ctx context.Context, request PutSecondFactorPolicyRequestObject) (PutSecondFactorPolicyResponseObject, error)
 	// ListScopes List the scopes that there are
 	// (GET /scopes)
 	ListScopes(ctx context.Context, request ListScopesRequestObject) (ListScopesResponseObject, error)
@@ -18031,6 +19014,68 @@ func (sh *strictHandler) LoginUser(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(LoginUserResponseObject); ok {
 		if err := validResponse.VisitLoginUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CompleteSignIn operation middleware
+func (sh *strictHandler) CompleteSignIn(w http.ResponseWriter, r *http.Request) {
+	var request CompleteSignInRequestObject
+
+	var body CompleteSignInJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CompleteSignIn(ctx, request.(CompleteSignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompleteSignIn")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CompleteSignInResponseObject); ok {
+		if err := validResponse.VisitCompleteSignInResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SignInWithPasskey operation middleware
+func (sh *strictHandler) SignInWithPasskey(w http.ResponseWriter, r *http.Request) {
+	var request SignInWithPasskeyRequestObject
+
+	var body SignInWithPasskeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SignInWithPasskey(ctx, request.(SignInWithPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignInWithPasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SignInWithPasskeyResponseObject); ok {
+		if err := validResponse.VisitSignInWithPasskeyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -19041,6 +20086,40 @@ func (sh *strictHandler) PutRole(w http.ResponseWriter, r *http.Request, roleNam
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutRoleResponseObject); ok {
 		if err := validResponse.VisitPutRoleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSecondFactorPolicy operation middleware
+func (sh *strictHandler) PutSecondFactorPolicy(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutSecondFactorPolicyParams) {
+	var request PutSecondFactorPolicyRequestObject
+
+	request.RoleName = roleName
+	request.Params = params
+
+	var body PutSecondFactorPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSecondFactorPolicy(ctx, request.(PutSecondFactorPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSecondFactorPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSecondFactorPolicyResponseObject); ok {
+		if err := validResponse.VisitPutSecondFactorPolicyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -33,6 +33,7 @@ type Principal struct {
 	Roles     []string // users only
 	ACR       string   // aal1, aal2, phr; "" when nothing is claimed
 	AMR       []string // RFC 8176
+	Factor    string   // the type of the second factor behind ACR, for a user; "" for none
 	AuthTime  time.Time
 	IssuedAt  time.Time
 	Expires   time.Time

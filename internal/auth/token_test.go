@@ -249,7 +249,6 @@ func attacks(t testing.TB, w *world) map[string]string {
 		"unknown principal":              w.sign(t, header(), with(claims(), "principal", "root")),
 		"user that is a service":         w.sign(t, header(), with(claims(), "principal", "service")),
 		"service for two":                w.sign(t, header(), with(with(claims(), "principal", "service"), "sub", "svc_1")),
-		"stepped up for two":             w.sign(t, header(), with(claims(), "acr", "aal2")),
 		"too long":                       w.sign(t, header(), with(claims(), "x", strings.Repeat("x", MaxTokenSize))),
 		"dots":                           strings.Repeat(".", 1<<20),
 	}

@@ -78,6 +78,7 @@ type Claims struct {
 	SessionID string   `json:"sid,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	Factor    string   `json:"factor,omitempty"`    // the type of the second factor behind acr, one of the constants below; a private claim
 	AuthTime  int64    `json:"auth_time,omitempty"` // seconds since 1970
 	Epoch     int64    `json:"epoch,omitempty"`     // of the subject: its tokens of lower epochs have ended
 	Tenant    string   `json:"tenant,omitempty"`
@@ -162,12 +163,12 @@ func (c *Claims) principal(token string) (*Principal, error) {
 	if prefix == "" || !strings.HasPrefix(c.Subject, prefix) {
 		return nil, errors.New("principal and sub do not fit")
 	}
-	if raised := c.ACR != "" && c.ACR != contract.ACRPassword; (raised || c.Principal == KindService) && len(c.Audience) != 1 {
-		return nil, errors.New("a service token and a stepped-up token have exactly one aud")
+	if c.Principal == KindService && len(c.Audience) != 1 {
+		return nil, errors.New("a service token has exactly one aud")
 	}
 	p := &Principal{
 		Subject: c.Subject, Kind: c.Principal, ClientID: c.ClientID, Username: c.Username, SessionID: c.SessionID, TokenID: c.ID, Epoch: c.Epoch, Tenant: c.Tenant,
-		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR,
+		Audience: c.Audience, Scopes: strings.Fields(c.Scope), Roles: c.Roles, ACR: c.ACR, AMR: c.AMR, Factor: c.Factor,
 		IssuedAt: c.IssuedAt.UTC(), Expires: c.ExpiresAt.UTC(), Token: token,
 	}
 	if c.AuthTime > 0 {

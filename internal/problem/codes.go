@@ -38,6 +38,7 @@ const (
 	InvalidResetToken              Code = "invalid_reset_token"              // a password reset token does not hold
 	InvalidInvitation              Code = "invalid_invitation"               // an invitation is unknown, expired, used or another user's
 	InvitationRequired             Code = "invitation_required"              // an administrator's first factor needs an invitation
+	FactorNotAccepted              Code = "factor_not_accepted"              // a second factor of a type that a role of the user does not accept
 	InsufficientScope              Code = "insufficient_scope"               // RFC 6750: the token lacks a scope
 	InsufficientRole               Code = "insufficient_role"                // the user has none of the roles asked for
 	PrincipalNotAllowed            Code = "principal_not_allowed"            // users or services may not call this at all
@@ -202,6 +203,7 @@ var definitions = map[Code]definition{
 	InvalidResetToken:              {KindUnauthenticated, "Invalid reset token"},
 	InvalidInvitation:              {KindUnprocessable, "Invalid invitation"},
 	InvitationRequired:             {KindForbidden, "Invitation required"},
+	FactorNotAccepted:              {KindForbidden, "Factor not accepted"},
 	InsufficientScope:              {KindForbidden, "Insufficient scope"},
 	InsufficientRole:               {KindForbidden, "Insufficient role"},
 	PrincipalNotAllowed:            {KindForbidden, "Principal not allowed"},

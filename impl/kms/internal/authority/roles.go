@@ -18,6 +18,12 @@ const (
 // own is what every user may do with what is theirs: session, factors, codes that are sent, and API keys.
 var own = []string{"session:manage", "factors:manage", "challenges:use", "keys:read", "keys:write"}
 
+// CompleteSignIn is the scope to end one's own sign-in with a second factor. No role gives it.
+const CompleteSignIn = "session:complete"
+
+// SigningIn is what a token carries whose session waits for its second factor: get a proof, enrol a first factor, end the sign-in or give it up.
+func SigningIn() []string { return []string{"challenges:use", "factors:manage", CompleteSignIn} }
+
 // roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{

@@ -18,8 +18,12 @@ import (
 // StandingRows is what Standing asks of the database.
 type StandingRows interface {
 	Owners
-	// LiveSession reports whether a session of the user is neither revoked nor expired, and keeps it so until the transaction ends.
+	SecondFactors
+	// LiveSession reports whether a session of the user is neither revoked nor expired nor waits for its second factor, and keeps it so until the
+	// transaction ends.
 	LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
+	// WaitingSession reports whether a session of the user waits for its second factor, and keeps it for the transaction alone.
+	WaitingSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
 	// WorkingKey reports whether a key of the owner is neither revoked nor expired, and keeps it so until the transaction ends.
 	WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner Ref, at time.Time) (bool, error)
 	// TokenEnded reports whether the access token with this jti was revoked.
@@ -50,7 +54,28 @@ func (h Held) Owner(ref Ref) (Owner, bool) {
 // So what ends them waits for this transaction, or this transaction sees their end. The caller is refused (domain.Ended) when its owner is
 // not active, its session or key is over, or its token was made before the owner's epoch. Whatever is decided about the caller is decided
 // by the roles and scopes returned here, not by those in the token.
-func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) (_ Held, err error) {
+//
+// A session that waits for its second factor is nothing to stand on: see HoldSigningIn.
+func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) (Held, error) {
+	return s.hold(ctx, tx, caller, s.Rows.LiveSession, acts)
+}
+
+// HoldSigningIn is Hold for the few acts that a session may do which waits for its second factor; waits is false when it does not wait any more. A session
+// that waits is locked for this transaction alone.
+func (s *Standing) HoldSigningIn(ctx context.Context, tx *store.Tx, caller *auth.Principal) (held Held, waits bool, err error) {
+	held, err = s.hold(ctx, tx, caller, func(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (good bool, err error) {
+		if waits, err = s.Rows.WaitingSession(ctx, tx, sid, userID, at); err != nil || waits {
+			return waits, err
+		}
+		return s.Rows.LiveSession(ctx, tx, sid, userID, at)
+	}, nil)
+	return held, waits, err
+}
+
+// sessionCheck tells whether a session is one to stand on, and keeps it so until the transaction ends.
+type sessionCheck func(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
+
+func (s *Standing) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, good sessionCheck, acts []Ref) (_ Held, err error) {
 	defer tried.To(&err, "hold caller")
 	own := Ref{caller.Kind, caller.Subject}
 	refs := append(slices.Clone(acts), own)
@@ -70,7 +95,7 @@ func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principa
 		}
 	}
 	held.Caller = held.owners[own]
-	return held, s.stands(ctx, tx, caller, held.Caller)
+	return held, s.stands(ctx, tx, caller, held.Caller, good)
 }
 
 // HoldAdministrator is Hold for a caller who must be an administrator now (else domain.Forbidden).
@@ -86,17 +111,17 @@ func (s *Standing) HoldAdministrator(ctx context.Context, tx *store.Tx, caller *
 }
 
 // stands refuses a caller whose token has nothing to stand on any more.
-func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Principal, owner Owner) error {
+func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Principal, owner Owner, good sessionCheck) error {
 	if !owner.Active || caller.Epoch < owner.Epoch {
 		return Ended()
 	}
 	now := s.Clock.Now()
 	if caller.SessionID != "" {
-		live, err := s.Rows.LiveSession(ctx, tx, caller.SessionID, caller.Subject, now)
+		stands, err := good(ctx, tx, caller.SessionID, caller.Subject, now)
 		if err != nil {
 			return fmt.Errorf("hold session: %w", err)
 		}
-		if !live {
+		if !stands {
 			return Ended()
 		}
 	}

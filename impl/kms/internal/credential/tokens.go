@@ -53,7 +53,12 @@ func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (_ In
 		return Introspection{}, err
 	}
 	var held authority.Held
+	waits := false
 	err = t.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if p.HasScope(authority.CompleteSignIn) {
+			held, waits, err = t.Standing.HoldSigningIn(ctx, tx, p)
+			return err
+		}
 		held, err = t.Standing.Hold(ctx, tx, p)
 		return err
 	})
@@ -63,7 +68,11 @@ func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (_ In
 	if err != nil {
 		return Introspection{}, err
 	}
-	return Introspection{Principal: p, Owner: held.Caller, Scopes: authority.Both(p.Scopes, held.Caller.Scopes)}, nil
+	scopes := held.Caller.Scopes
+	if waits {
+		scopes = authority.SigningIn()
+	}
+	return Introspection{Principal: p, Owner: held.Caller, Scopes: authority.Both(p.Scopes, scopes)}, nil
 }
 
 // verify returns nil for a token that does not hold.

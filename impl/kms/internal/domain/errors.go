@@ -12,6 +12,7 @@ const (
 	BootstrapClosed       Kind = "bootstrap is closed"
 	ContractBreaking      Kind = "contract is breaking"
 	Ended                 Kind = "session, key or owner has ended"
+	FactorNotAccepted     Kind = "factor is not accepted"
 	Forbidden             Kind = "forbidden"
 	InsufficientScope     Kind = "insufficient scope"
 	InvalidBootstrapToken Kind = "invalid bootstrap token"

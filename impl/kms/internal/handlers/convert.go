@@ -95,11 +95,50 @@ func serviceBody(s service.Service) kmsapi.Service {
 }
 
 func roleBody(r role.Role) kmsapi.Role {
-	body := kmsapi.Role{Name: r.Name, Scopes: list(r.Scopes), BuiltIn: r.BuiltIn()}
+	body := kmsapi.Role{Name: r.Name, Scopes: list(r.Scopes), BuiltIn: r.BuiltIn(), SecondFactor: policyBody(r.SecondFactor)}
+	if tag := r.Tag(); tag > 0 {
+		body.Version = &tag
+	}
 	if !r.BuiltIn() {
-		body.Version, body.CreatedAt, body.UpdatedAt = &r.Version, &r.CreatedAt, &r.UpdatedAt
+		body.CreatedAt, body.UpdatedAt = &r.CreatedAt, &r.UpdatedAt
 	}
 	return body
+}
+
+func policyBody(p authority.SecondFactor) kmsapi.SecondFactorPolicy {
+	body := kmsapi.SecondFactorPolicy{Required: kmsapi.SecondFactorPolicyRequiredOnOperations, Factors: factorWords(p.Factors)}
+	if p.Always {
+		body.Required = kmsapi.SecondFactorPolicyRequiredAlways
+	}
+	if p.MaxAge > 0 {
+		body.MaxAge = new(int64(p.MaxAge / time.Second))
+	}
+	return body
+}
+
+func policyOf(body kmsapi.SecondFactorPolicyPut) authority.SecondFactor {
+	p := authority.SecondFactor{Always: body.Required == kmsapi.SecondFactorPolicyPutRequiredAlways}
+	if body.Factors != nil {
+		for _, factor := range *body.Factors {
+			p.Factors = append(p.Factors, string(factor))
+		}
+	}
+	if body.MaxAge != nil {
+		p.MaxAge = time.Duration(*body.MaxAge) * time.Second
+	}
+	return p
+}
+
+// factorWords are types of factors; nil, for all, where there are none to name.
+func factorWords(types []string) *[]kmsapi.FactorWord {
+	if types == nil {
+		return nil
+	}
+	words := make([]kmsapi.FactorWord, len(types))
+	for i, factor := range types {
+		words[i] = kmsapi.FactorWord(factor)
+	}
+	return &words
 }
 
 func scopeBody(s authority.Scope) kmsapi.Scope {

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"time"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -21,11 +22,35 @@ func (h api) BootstrapAdmin(ctx context.Context, r kmsapi.BootstrapAdminRequestO
 
 // LoginUser implements loginUser.
 func (h api) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObject) (kmsapi.LoginUserResponseObject, error) {
-	issued, err := h.Sessions.Login(ctx, r.Body.Username, r.Body.Password)
+	in, err := h.Sessions.Login(ctx, r.Body.Username, r.Body.Password)
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.LoginUser200JSONResponse(tokenBody(issued)), nil
+	if in.Waits != nil {
+		return kmsapi.LoginUser202JSONResponse{
+			Status: kmsapi.MfaRequiredStatusMfaRequired, MfaToken: in.Access, ExpiresIn: int64(in.ExpiresIn / time.Second), ExpiresAt: in.Waits.Until,
+			Factors: factorWords(in.Waits.Factors),
+		}, nil
+	}
+	return kmsapi.LoginUser200JSONResponse(tokenBody(in.Issued)), nil
+}
+
+// CompleteSignIn implements completeSignIn.
+func (h api) CompleteSignIn(ctx context.Context, r kmsapi.CompleteSignInRequestObject) (kmsapi.CompleteSignInResponseObject, error) {
+	issued, err := h.Sessions.CompleteSignIn(ctx, caller(ctx), r.Body.Proof)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.CompleteSignIn200JSONResponse(tokenBody(issued)), nil
+}
+
+// SignInWithPasskey implements signInWithPasskey.
+func (h api) SignInWithPasskey(ctx context.Context, r kmsapi.SignInWithPasskeyRequestObject) (kmsapi.SignInWithPasskeyResponseObject, error) {
+	issued, err := h.Sessions.SignInWithPasskey(ctx, r.Body.Proof)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.SignInWithPasskey200JSONResponse(tokenBody(issued)), nil
 }
 
 // RefreshToken implements refreshToken.

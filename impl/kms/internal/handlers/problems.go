@@ -18,6 +18,7 @@ var codes = map[domain.Kind]problem.Code{
 	domain.BootstrapClosed:       problem.BootstrapClosed,
 	domain.ContractBreaking:      problem.ContractBreaking,
 	domain.Ended:                 problem.InvalidToken,
+	domain.FactorNotAccepted:     problem.FactorNotAccepted,
 	domain.Forbidden:             problem.Forbidden,
 	domain.InsufficientScope:     problem.InsufficientScope,
 	domain.InvalidBootstrapToken: problem.InvalidBootstrapToken,

@@ -33,7 +33,7 @@ func (h api) GetRole(ctx context.Context, r kmsapi.GetRoleRequestObject) (kmsapi
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetRole200JSONResponse{Body: roleBody(found), Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag.Of(found.Version)}}, nil
+	return kmsapi.GetRole200JSONResponse{Body: roleBody(found), Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag.Of(found.Tag())}}, nil
 }
 
 // PutRole implements putRole.
@@ -50,11 +50,26 @@ func (h api) PutRole(ctx context.Context, r kmsapi.PutRoleRequestObject) (kmsapi
 	if err != nil {
 		return nil, err
 	}
-	body, tag := roleBody(after), etag.Of(after.Version)
+	body, tag := roleBody(after), etag.Of(after.Tag())
 	if made {
 		return kmsapi.PutRole201JSONResponse{Body: body, Headers: kmsapi.PutRole201ResponseHeaders{ETag: tag}}, nil
 	}
 	return kmsapi.PutRole200JSONResponse{Body: body, Headers: kmsapi.PutRole200ResponseHeaders{ETag: tag}}, nil
+}
+
+// PutSecondFactorPolicy implements putSecondFactorPolicy.
+func (h api) PutSecondFactorPolicy(ctx context.Context, r kmsapi.PutSecondFactorPolicyRequestObject) (kmsapi.PutSecondFactorPolicyResponseObject, error) {
+	var match *etag.Match
+	if r.Params.IfMatch != nil {
+		match = new(etag.ParseMatch(*r.Params.IfMatch))
+	}
+	after, err := h.Roles.PutSecondFactor(ctx, caller(ctx), r.RoleName, policyOf(*r.Body), match)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.PutSecondFactorPolicy200JSONResponse{
+		Body: roleBody(after), Headers: kmsapi.PutSecondFactorPolicy200ResponseHeaders{ETag: etag.Of(after.Tag())},
+	}, nil
 }
 
 // DeleteRole implements deleteRole.

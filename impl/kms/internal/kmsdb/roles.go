@@ -102,9 +102,12 @@ func (Roles) Update(ctx context.Context, tx *store.Tx, r role.Role) (err error) 
 	return err
 }
 
-// Delete removes a role; its row is locked. A role that is not there is no error.
+// Delete removes a role and its policy; its row is locked. A role that is not there is no error.
 func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) (err error) {
 	defer tried.To(&err, "delete role row")
+	if _, err = tx.Exec(ctx, "DELETE FROM role_policies WHERE role = ?", name); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, "DELETE FROM roles WHERE name = ?", name)
 	return err
 }

@@ -61,25 +61,59 @@ type familyRow struct {
 	AuthTime  int64  `db:"auth_time"`
 	CreatedAt int64  `db:"created_at"`
 	ExpiresAt int64  `db:"expires_at"`
+	Waiting   int64  `db:"waiting"`
+	ACR       string `db:"acr"`
+	AMR       string `db:"amr"`
+	Factor    string `db:"factor"`
+	RaisedAt  int64  `db:"raised_at"`
 }
+
+const familyColumns = "sid, user_id, client_id, auth_time, created_at, expires_at, waiting, acr, amr, factor, raised_at"
 
 func (r familyRow) family() session.Family {
-	return session.Family{
-		ID: r.SID, UserID: r.UserID, ClientID: r.ClientID,
+	f := session.Family{
+		ID: r.SID, UserID: r.UserID, ClientID: r.ClientID, Waits: r.Waiting == 1,
 		AuthTime: at(r.AuthTime), CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt),
 	}
+	if r.ACR != "" {
+		f.Level = session.Level{ACR: r.ACR, AMR: strings.Fields(r.AMR), Factor: r.Factor, At: at(r.RaisedAt)}
+	}
+	return f
 }
 
-// familyLive is the condition under which a session is not over; its placeholder is the time.
-const familyLive = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
+// raised is a level's time as it is stored; 0 where there is none.
+func raised(l session.Level) int64 {
+	if l.At.IsZero() {
+		return 0
+	}
+	return l.At.UnixMicro()
+}
+
+// familyLive is the condition under which a session is not over and does not wait for its second factor; its placeholder is the time.
+const familyLive = " waiting = 0 AND revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND EXISTS (SELECT 1 FROM users u WHERE u.id = refresh_families.user_id AND u.status = 'active') "
 
 // InsertFamily begins a session. The user's row is held by the transaction. An id that is there or a user who is not is the database's error.
 func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) (err error) {
 	defer tried.To(&err, "insert session")
-	_, err = tx.Exec(ctx, "INSERT INTO refresh_families (sid, user_id, client_id, auth_time, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro())
+	waiting := 0
+	if f.Waits {
+		waiting = 1
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO refresh_families ("+familyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(),
+		waiting, f.Level.ACR, join(f.Level.AMR), f.Level.Factor, raised(f.Level))
 	return err
+}
+
+// Complete implements session.Rows: false when the session does not wait, or is over. Of several at once the first alone is true.
+func (Sessions) Complete(ctx context.Context, tx *store.Tx, sid string, l session.Level, now, expires time.Time) (_ session.Family, _ bool, err error) {
+	defer tried.To(&err, "complete session")
+	var r familyRow
+	done, err := one(ctx, tx, &r, `UPDATE refresh_families SET waiting = 0, acr = ?, amr = ?, factor = ?, raised_at = ?, expires_at = ?
+		WHERE sid = ? AND waiting = 1 AND revoked_at IS NULL AND expires_at > ? AND`+afterRestore+`RETURNING `+familyColumns,
+		l.ACR, join(l.AMR), l.Factor, raised(l), expires.UnixMicro(), sid, now.UnixMicro())
+	return r.family(), done, err
 }
 
 // Holder returns the session of a refresh token and its user, whatever their state; false when the token is unknown.
@@ -115,7 +149,7 @@ func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, a
 		return session.Family{}, false, err
 	}
 	var r familyRow
-	_, err = one(ctx, tx, &r, "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE sid = ?", sid)
+	_, err = one(ctx, tx, &r, "SELECT "+familyColumns+" FROM refresh_families WHERE sid = ?", sid)
 	return r.family(), true, err
 }
 
@@ -138,7 +172,7 @@ func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time
 func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.Time) (_ session.Family, _ bool, err error) {
 	defer tried.To(&err, "read session")
 	var r familyRow
-	found, err := one(ctx, q, &r, "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE sid = ? AND"+familyLive,
+	found, err := one(ctx, q, &r, "SELECT "+familyColumns+" FROM refresh_families WHERE sid = ? AND"+familyLive,
 		id, at.UnixMicro())
 	return r.family(), found, err
 }
@@ -147,7 +181,7 @@ func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.
 // id; none is no error.
 func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) (_ []session.Family, err error) {
 	defer tried.To(&err, "read sessions")
-	query := "SELECT sid, user_id, client_id, auth_time, created_at, expires_at FROM refresh_families WHERE user_id = ? AND" + familyLive
+	query := "SELECT " + familyColumns + " FROM refresh_families WHERE user_id = ? AND" + familyLive
 	args := []any{userID, at.UnixMicro()}
 	if before != "" {
 		query, args = query+"AND sid < ?", append(args, before)

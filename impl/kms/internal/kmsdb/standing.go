@@ -61,12 +61,21 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 	}, found, nil
 }
 
-// LiveSession locks a session of the user (shared); false when it is revoked, expired, from before a restore, another user's or not there.
+// LiveSession locks a session of the user (shared); false when it waits for its second factor, is revoked, expired, from before a restore, another
+// user's or not there.
 func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "read live session")
 	var n int64
-	return one(ctx, tx, &n, "SELECT 1 FROM refresh_families WHERE sid = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ? AND"+afterRestore+
-		locking(tx, authority.Shared), sid, userID, at.UnixMicro())
+	return one(ctx, tx, &n, "SELECT 1 FROM refresh_families WHERE sid = ? AND user_id = ? AND waiting = 0 AND revoked_at IS NULL AND expires_at > ? AND"+
+		afterRestore+locking(tx, authority.Shared), sid, userID, at.UnixMicro())
+}
+
+// WaitingSession locks a session of the user that waits for its second factor, for whoever ends the wait; false when it does not wait, or is over.
+func (Standing) WaitingSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read waiting session")
+	var n int64
+	return one(ctx, tx, &n, "SELECT 1 FROM refresh_families WHERE sid = ? AND user_id = ? AND waiting = 1 AND revoked_at IS NULL AND expires_at > ? AND"+
+		afterRestore+locking(tx, authority.Exclusive), sid, userID, at.UnixMicro())
 }
 
 // WorkingKey locks a key of the owner (shared); false when it is revoked, expired, from before a restore, another owner's or not there.

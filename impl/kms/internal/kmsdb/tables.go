@@ -23,6 +23,7 @@ var Tables = []store.Table{
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "revocation_head", Bound: "one row"},
 	{Name: "revocations", Bound: "deleted when no token can exist any more that they end; records of voided factors after 90 days, changes of contracts after a day"},
+	{Name: "role_policies", Bound: "one for each role"},
 	{Name: "roles", Bound: "200"},
 	{Name: "secret_versions", Bound: "written by administrators and services alone"},
 	{Name: "secrets", Bound: "written by administrators and services alone"},

@@ -31,10 +31,14 @@ type Role struct {
 	Scopes               []string // sorted
 	Version              int64    // 0: the release's
 	CreatedAt, UpdatedAt time.Time
+	SecondFactor         authority.SecondFactor
 }
 
 // BuiltIn reports whether the role is the release's.
 func (r Role) BuiltIn() bool { return r.Version == 0 }
+
+// Tag counts the changes of the role and of what second factor it asks for: its ETag.
+func (r Role) Tag() int64 { return r.Version + r.SecondFactor.Version }
 
 // Rows is what the domain asks of the database.
 type Rows interface {
@@ -48,6 +52,11 @@ type Rows interface {
 	Update(ctx context.Context, tx *store.Tx, r Role) error
 	// Delete removes a role.
 	Delete(ctx context.Context, tx *store.Tx, name string) error
+	authority.SecondFactors
+	// PutSecondFactor writes a role's policy over version from, with the next version; false when that is not its version any more.
+	PutSecondFactor(ctx context.Context, tx *store.Tx, role string, p authority.SecondFactor, from int64, at time.Time) (bool, error)
+	// LoosenSecondFactor has a role ask for nothing of its own any more; false when it asked for nothing.
+	LoosenSecondFactor(ctx context.Context, tx *store.Tx, role string, at time.Time) (bool, error)
 	// Holders returns the ids of the users who have a role.
 	Holders(ctx context.Context, q store.Querier, name string) ([]string, error)
 	// Declared returns every scope that a registered service declares, by name.
@@ -112,7 +121,11 @@ func (s *Roles) List(ctx context.Context, cursor string, limit int) (_ []Role, _
 		all = append(all, builtIn(name, declared))
 	}
 	slices.SortFunc(all, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
-	return cut("roles", all, func(r Role) string { return r.Name }, cursor, limit)
+	page, next, err := cut("roles", all, func(r Role) string { return r.Name }, cursor, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	return page, next, s.withPolicies(ctx, q, page)
 }
 
 func builtIn(name string, declared []string) Role {
@@ -151,21 +164,34 @@ func cut[T any](name string, all []T, key func(T) string, cursor string, limit i
 func (s *Roles) Get(ctx context.Context, name string) (_ Role, err error) {
 	defer tried.To(&err, "get role")
 	q := s.DB.Read(ctx)
-	if authority.BuiltIn(name) {
-		declared, err := s.declared(ctx, q)
-		return builtIn(name, declared), err
-	}
-	r, found, err := s.Rows.Get(ctx, q, name, authority.Unlocked)
-	if err != nil {
-		return Role{}, fmt.Errorf("read role: %w", err)
-	}
-	if !found {
-		return Role{}, notFound()
-	}
-	return r, nil
+	return s.read(ctx, q, name, authority.Unlocked)
 }
 
-// Check refuses (domain.ValidationFailed) a role that is not there, and keeps those that are there until the transaction ends.
+// read returns a role with its policy, and locks a defined one; domain.NotFound when there is none.
+func (s *Roles) read(ctx context.Context, q store.Querier, name string, lock authority.Lock) (Role, error) {
+	roles := make([]Role, 1)
+	if authority.BuiltIn(name) {
+		declared, err := s.declared(ctx, q)
+		if err != nil {
+			return Role{}, err
+		}
+		roles[0] = builtIn(name, declared)
+	} else {
+		r, found, err := s.Rows.Get(ctx, q, name, lock)
+		if err != nil {
+			return Role{}, fmt.Errorf("read role: %w", err)
+		}
+		if !found {
+			return Role{}, notFound()
+		}
+		roles[0] = r
+	}
+	err := s.withPolicies(ctx, q, roles)
+	return roles[0], err
+}
+
+// Check refuses (domain.ValidationFailed) a role that is not there, and roles that accept no type of second factor in common; it keeps those that are
+// there until the transaction ends.
 func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err error) {
 	defer tried.To(&err, "check roles")
 	for _, name := range names {
@@ -181,7 +207,7 @@ func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err er
 				WithField("body", "/roles", "enum", "holds a role that is not defined; listRoles names them")
 		}
 	}
-	return nil
+	return s.meetable(ctx, tx, names)
 }
 
 // Over says what is to be replaced.
@@ -211,7 +237,12 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		if err := s.carries(ctx, tx, scopes); err != nil {
 			return err
 		}
-		if over.Absent && found || over.Match != nil && (!found || !over.Match.Holds(before.Version)) {
+		roles := []Role{before}
+		if err := s.withPolicies(ctx, tx, roles); err != nil {
+			return err
+		}
+		before = roles[0]
+		if over.Absent && found || over.Match != nil && (!found || !over.Match.Holds(before.Tag())) {
 			return domain.Refuse(domain.PreconditionFailed, "The role was changed since it was read, or is there already.")
 		}
 		made = !found

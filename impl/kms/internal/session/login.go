@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
@@ -15,21 +16,22 @@ import (
 )
 
 // Login signs a user in by name and password. Every refusal is the same invalid_credentials after the same work, whether the user is
-// unknown, disabled or locked or the password wrong. More sign-ins than can be judged are overloaded.
-func (s *Sessions) Login(ctx context.Context, username, secret string) (_ signing.Issued, err error) {
+// unknown, disabled or locked or the password wrong. More sign-ins than can be judged are overloaded. Where a role of the user asks for a second factor
+// at sign-in, the session waits for it.
+func (s *Sessions) Login(ctx context.Context, username, secret string) (_ SignedIn, err error) {
 	defer tried.To(&err, "sign in")
 	who := identity(username)
 	release, err := s.queue.wait(ctx, who)
 	if err != nil {
-		return signing.Issued{}, err
+		return SignedIn{}, err
 	}
 	defer release()
 	u, good, err := s.checkCredentials(ctx, who, username, secret)
 	if err != nil {
-		return signing.Issued{}, err
+		return SignedIn{}, err
 	}
 	if !good {
-		return signing.Issued{}, s.refuse(ctx, u)
+		return SignedIn{}, s.refuse(ctx, u)
 	}
 	return s.begin(ctx, who, u)
 }
@@ -76,40 +78,51 @@ func invalidCredentials() error {
 }
 
 // begin starts a session. The user's row is held while it is written, so that no session begins beside the user's end.
-func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (issued signing.Issued, err error) {
+func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (in SignedIn, err error) {
 	began := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		owner, active, err := s.hold(ctx, tx, u.ID)
 		if began = active; err != nil || !active {
 			return err
 		}
-		now := domain.Now(s.Clock)
-		f := Family{
-			ID: id.New("ses"), UserID: u.ID, ClientID: signing.LoginClient,
-			AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife),
-		}
-		if issued, err = s.access(owner, f, signing.Request{}); err != nil {
+		asked, err := s.Standing.SecondFactor(ctx, tx, owner)
+		if err != nil {
 			return err
 		}
-		issued.Refresh = newRefresh()
-		if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
-			return fmt.Errorf("begin session: %w", err)
-		}
-		if err := s.Rows.InsertToken(ctx, tx, refreshHash(issued.Refresh), f.ID, now, now.Add(idleLife)); err != nil {
-			return fmt.Errorf("store refresh token: %w", err)
-		}
-		if err := s.Rows.Forgive(ctx, tx, who, now); err != nil {
+		if err := s.Rows.Forgive(ctx, tx, who, domain.Now(s.Clock)); err != nil {
 			return fmt.Errorf("forgive failed sign-ins: %w", err)
 		}
-		return s.audit.Append(ctx, tx, auditlog.Event{
-			Action: "loginUser", Actor: u.ID, Kind: auth.KindUser, Target: u.ID, Detail: map[string]string{"session": f.ID},
-		})
+		if asked.Always {
+			in, err = s.wait(ctx, tx, owner, asked)
+			return err
+		}
+		in.Issued, err = s.byPassword(ctx, tx, owner)
+		return err
 	})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if !began { // disabled at this moment
+		return SignedIn{}, s.refuse(ctx, u)
+	}
+	return in, nil
+}
+
+// byPassword begins the session of a user whose password is all that is asked for.
+func (s *Sessions) byPassword(ctx context.Context, tx *store.Tx, owner authority.Owner) (signing.Issued, error) {
+	now := domain.Now(s.Clock)
+	f := Family{
+		ID: id.New("ses"), UserID: owner.ID, ClientID: signing.LoginClient,
+		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife),
+	}
+	if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
+		return signing.Issued{}, fmt.Errorf("begin session: %w", err)
+	}
+	issued, err := s.started(ctx, tx, owner, f, false, now)
 	if err != nil {
 		return signing.Issued{}, err
 	}
-	if !began { // disabled at this moment
-		return signing.Issued{}, s.refuse(ctx, u)
-	}
-	return issued, nil
+	return issued, s.audit.Append(ctx, tx, auditlog.Event{
+		Action: "loginUser", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID, Detail: map[string]string{"session": f.ID},
+	})
 }

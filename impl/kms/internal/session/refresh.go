@@ -56,7 +56,17 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 		if refused {
 			return nil
 		}
-		if issued, err = s.access(owner, f, r); err != nil {
+		asked, err := s.Standing.SecondFactor(ctx, tx, owner)
+		if err != nil {
+			return err
+		}
+		raised := f.keeps(asked, now)
+		if refused = asked.Always && !raised; refused {
+			return s.end(ctx, tx, f.ID, "refreshToken", "second factor is too old", auditlog.Event{
+				Actor: f.UserID, Kind: auth.KindUser, Outcome: auditlog.Denied, Detail: map[string]string{"reason": "second factor is missing or too old"},
+			})
+		}
+		if issued, err = s.access(owner, f, raised, r); err != nil {
 			return err // nothing is used up by a request that asked for too much
 		}
 		issued.Refresh = successor

@@ -30,12 +30,23 @@ const (
 	idleLife     = 12 * time.Hour     // of a refresh token that nobody uses
 	absoluteLife = 7 * 24 * time.Hour // of a family, however busy
 	grace        = 10 * time.Second   // in which a used refresh token gives the same successor again
+	waitLife     = 5 * time.Minute    // of a session that waits for its second factor
 )
 
 // Family is a session: what one sign-in has begun.
 type Family struct {
 	ID, UserID, ClientID           string
 	AuthTime, CreatedAt, ExpiresAt time.Time
+	Waits                          bool  // for its second factor; it ends when none comes
+	Level                          Level // zero: a password's
+}
+
+// Level is what a sign-in is worth that took a second factor, or a passkey alone.
+type Level struct {
+	ACR    string
+	AMR    []string
+	Factor string    // the type of the factor, one of auth's
+	At     time.Time // when the factor was used
 }
 
 // Shown is a refresh token that was used before.
@@ -56,6 +67,8 @@ type Rows interface {
 
 	// InsertFamily begins a session.
 	InsertFamily(ctx context.Context, tx *store.Tx, f Family) error
+	// Complete ends the wait of a session for its second factor; the first caller alone gets the session. From then on it lives until expires.
+	Complete(ctx context.Context, tx *store.Tx, sid string, l Level, now, expires time.Time) (Family, bool, error)
 	// Holder returns the session of a refresh token and its user.
 	Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error)
 	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error
@@ -132,17 +145,27 @@ func refreshHash(text string) []byte {
 	return sum[:]
 }
 
-// access mints the access token of a session. It never says more than password: a raised level is not refreshed. The owner's row is held.
-func (s *Sessions) access(u authority.Owner, f Family, r signing.Request) (signing.Issued, error) {
+// keeps reports whether the session still has the level of its sign-in.
+func (f Family) keeps(asked authority.SecondFactor, now time.Time) bool {
+	return f.Level.ACR != "" && asked.Accepts(f.Level.Factor) && asked.Keeps(f.Level.At, now)
+}
+
+// access mints the access token of a session: of the level of its sign-in while that is kept, else of a password's. What a step-up raised is not
+// refreshed. The owner's row is held.
+func (s *Sessions) access(u authority.Owner, f Family, raised bool, r signing.Request) (signing.Issued, error) {
 	scopes, audience, err := s.Mint.Narrow(u.Scopes, r)
 	if err != nil {
 		return signing.Issued{}, err
 	}
-	return s.Mint.Issue(signing.Grant{
+	grant := signing.Grant{
 		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: f.ClientID, SessionID: f.ID, Epoch: u.Epoch,
 		Scopes: scopes, Audience: audience, Roles: u.Roles, Tenant: u.Tenant,
 		ACR: contract.ACRPassword, AMR: []string{"pwd"}, AuthTime: f.AuthTime, Life: signing.UserLife,
-	})
+	}
+	if raised {
+		grant.ACR, grant.AMR, grant.Factor, grant.AuthTime = f.Level.ACR, f.Level.AMR, f.Level.Factor, f.Level.At
+	}
+	return s.Mint.Issue(grant)
 }
 
 // hold locks the row of a user who must be active; false when they are not.

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 )
 
 // StepUp trades a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof
-// must be of the caller's user, session and client (invalid_proof) and is used once (proof_used).
+// must be of the caller's user, session and client (invalid_proof), of a type of factor that the user's roles accept, and is used once (proof_used).
 func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (_ signing.Issued, err error) {
 	defer tried.To(&err, "step up")
 	word, family := s.Mint.Catalogue.Resource(resource)
@@ -33,7 +32,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		return signing.Issued{}, err
 	}
 	var grant signing.Grant
-	fresh := false
+	var refused error
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		held, err := s.Standing.Hold(ctx, tx, caller)
 		if err != nil {
@@ -46,21 +45,20 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 			}
 			return err
 		}
-		// Kept until no clock in the house takes the proof for alive any more.
-		if fresh, err = s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway)); err != nil {
-			return fmt.Errorf("use proof: %w", err)
+		if refused, err = s.takeProof(ctx, tx, held.Caller, claims); err != nil {
+			return err
 		}
 		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
-		if !fresh {
-			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": "proof used twice"}
+		if refused != nil {
+			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": why(refused)}
 		}
 		return s.audit.Append(ctx, tx, event)
 	})
+	if err == nil {
+		err = refused
+	}
 	if err != nil {
 		return signing.Issued{}, err
-	}
-	if !fresh {
-		return signing.Issued{}, domain.Refuse(domain.ProofUsed, "The proof was used before.")
 	}
 	return s.Mint.Issue(grant)
 }
@@ -99,15 +97,20 @@ func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.Pro
 	if len(scopes) == 0 {
 		return signing.Grant{}, domain.Refuse(domain.InsufficientScope, "No scope of this session reaches the service.")
 	}
-	amr := slices.Clone(caller.AMR)
-	for _, method := range c.AMR {
+	return signing.Grant{
+		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: caller.SessionID, Epoch: u.Epoch,
+		Scopes: scopes, Audience: []string{word}, Roles: u.Roles, Tenant: u.Tenant,
+		ACR: c.ACR, AMR: methods(caller.AMR, c.AMR), Factor: c.Factor, AuthTime: time.Unix(c.AuthTime, 0), Life: signing.StepUpLife,
+	}, nil
+}
+
+// methods are those of a sign-in and those of a proof, each once (RFC 8176).
+func methods(before, proved []string) []string {
+	amr := slices.Clone(before)
+	for _, method := range proved {
 		if !slices.Contains(amr, method) {
 			amr = append(amr, method)
 		}
 	}
-	return signing.Grant{
-		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: caller.SessionID, Epoch: u.Epoch,
-		Scopes: scopes, Audience: []string{word}, Roles: u.Roles, Tenant: u.Tenant,
-		ACR: c.ACR, AMR: amr, AuthTime: time.Unix(c.AuthTime, 0), Life: signing.StepUpLife,
-	}, nil
+	return amr
 }

@@ -23,7 +23,7 @@ const (
 	StepUpLife  = 5 * time.Minute
 )
 
-// LoginClient is the client_id of tokens that a password gave.
+// LoginClient is the client_id of tokens that a sign-in gave.
 const LoginClient = "fountain"
 
 // Signer signs claims.
@@ -38,6 +38,7 @@ type Grant struct {
 	Scopes, Audience, Roles            []string
 	ACR                                string
 	AMR                                []string
+	Factor                             string    // the type of the second factor behind ACR; "" for none
 	AuthTime                           time.Time // zero: nobody signed in
 	Epoch                              int64     // of the subject
 	Tenant                             string    // of the subject; "": the default one
@@ -68,7 +69,7 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(g.Life)),
 		},
 		ClientID: g.ClientID, Scope: strings.Join(g.Scopes, " "), Roles: g.Roles, Principal: g.Kind, Username: g.Username, SessionID: g.SessionID,
-		ACR: g.ACR, AMR: g.AMR, Epoch: g.Epoch, Tenant: g.Tenant,
+		ACR: g.ACR, AMR: g.AMR, Factor: g.Factor, Epoch: g.Epoch, Tenant: g.Tenant,
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()

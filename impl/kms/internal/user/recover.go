@@ -17,7 +17,7 @@ import (
 // Recovery is what an operator on the machine does for a user. Every recovery ends the user's sessions, keys and tokens.
 type Recovery struct {
 	Username      string
-	Administrator bool   // give the role admin, and enable the user
+	Administrator bool   // give the role admin, enable the user, and take back what second factor their roles ask for at sign-in
 	PasswordHash  string // of HashFor; "": leave the password
 	VoidFactors   bool   // end every second factor
 }
@@ -66,7 +66,7 @@ func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (_ Create
 	}})
 }
 
-// promote makes the user an active administrator.
+// promote makes the user an active administrator, who can sign in with the password whatever their roles asked for.
 func (s *Users) promote(ctx context.Context, tx *store.Tx, before User) (User, error) {
 	after := before
 	after.Status, after.Version, after.UpdatedAt = Active, before.Version+1, domain.Now(s.clock)
@@ -76,6 +76,9 @@ func (s *Users) promote(ctx context.Context, tx *store.Tx, before User) (User, e
 	}
 	if updated, err := s.rows.Update(ctx, tx, after, before.Version); err != nil || !updated {
 		return User{}, orStale(err)
+	}
+	if err := s.roles.Loosen(ctx, tx, after.Roles); err != nil {
+		return User{}, err
 	}
 	return after, s.countAdministrators(ctx, tx, before, after)
 }

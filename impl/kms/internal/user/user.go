@@ -97,6 +97,8 @@ type Users struct {
 type Roles interface {
 	// Check refuses a role that is not there, and keeps those that are there until the transaction ends.
 	Check(ctx context.Context, tx *store.Tx, names []string) error
+	// Loosen has the roles ask for no second factor of their own any more.
+	Loosen(ctx context.Context, tx *store.Tx, names []string) error
 }
 
 // New returns the domain of users.
