@@ -69,6 +69,7 @@ func TestPage_anAdministratorEnrolsAndGetsBackIn(t *testing.T) {
 	p.presses("Sign out")
 	p.reads("You are signed out.")
 
+	p.prefers("dark", 320)
 	p.signsIn("ada", password)
 	p.sees("Your second factors")
 	p.presses("Add an authenticator app")

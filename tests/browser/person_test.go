@@ -56,6 +56,7 @@ func (p *person) sees(heading string) {
 	if p.js(`(heading) => by("h1, h2", heading).tagName`, heading) == "H1" {
 		require.Equal(p.t, heading, p.js(`() => document.activeElement.textContent`), "the focus is at the new step")
 	}
+	require.Equal(p.t, true, p.js(`() => document.documentElement.scrollWidth <= innerWidth`), "%q fits into the width of the screen", heading)
 	p.shot(heading)
 }
 
@@ -161,4 +162,11 @@ func (p *person) faults() (out []string) {
 		}
 	}
 	return out
+}
+
+// prefers has the browser show pages as on a screen of this width, light or dark.
+func (p *person) prefers(scheme string, width int) {
+	p.t.Helper()
+	p.browser.call(p.tab, "Emulation.setEmulatedMedia", map[string]any{"features": []map[string]any{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	p.browser.call(p.tab, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false}, nil)
 }
