@@ -34,6 +34,7 @@ const (
 	CodeInvalidResetToken              Code = "invalid_reset_token"
 	CodeInvalidInvitation              Code = "invalid_invitation"
 	CodeInvitationRequired             Code = "invitation_required"
+	CodeFactorNotAccepted              Code = "factor_not_accepted"
 	CodeInsufficientScope              Code = "insufficient_scope"
 	CodeInsufficientRole               Code = "insufficient_role"
 	CodePrincipalNotAllowed            Code = "principal_not_allowed"

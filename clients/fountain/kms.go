@@ -22,13 +22,6 @@ func (k *KMS) BootstrapAdmin(ctx context.Context, body kms.AdminBootstrap, opts 
 	})
 }
 
-// LoginUser signs in with a password. Every failure is CodeInvalidCredentials.
-func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption) (*kms.TokenResponse, error) {
-	return send[kms.TokenResponse](ctx, k.client, opLoginUser, opts, func(server string) (*http.Request, error) {
-		return kms.NewLoginUserRequest(server, body)
-	})
-}
-
 // RefreshToken trades a refresh token, which works once, for new tokens. A lost answer may be asked for again within 10
 // seconds; later use revokes the session.
 func (k *KMS) RefreshToken(ctx context.Context, body kms.Refresh, opts ...CallOption) (*kms.TokenResponse, error) {

@@ -60,6 +60,14 @@ func (k *KMS) PutRole(ctx context.Context, name string, body kms.RolePut, opts .
 	})
 }
 
+// PutSecondFactorPolicy says what second factor a role asks for, the release's roles too; WithIfMatch changes only that version of the role. It asks for a
+// second factor itself, one that is accepted afterwards where the caller has the role (CodeFactorNotAccepted).
+func (k *KMS) PutSecondFactorPolicy(ctx context.Context, role string, body kms.SecondFactorPolicyPut, opts ...CallOption) (*kms.Role, error) {
+	return send[kms.Role](ctx, k.client, opPutSecondFactor, opts, func(server string) (*http.Request, error) {
+		return kms.NewPutSecondFactorPolicyRequest(server, role, nil, body)
+	})
+}
+
 // DeleteRole deletes a role that no user has. It asks for a second factor.
 func (k *KMS) DeleteRole(ctx context.Context, name string, opts ...CallOption) error {
 	return exec(ctx, k.client, opDeleteRole, opts, func(server string) (*http.Request, error) {

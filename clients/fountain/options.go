@@ -12,7 +12,7 @@ import (
 // Option sets how a Client works.
 type Option func(*settings) error
 
-// StepUpFunc is asked for a one-time code when an operation needs a second factor. It may wait for a person; ctx is the
+// StepUpFunc is asked for a one-time code when an operation needs a second factor, or the sign-in itself (Challenge.Operation is loginUser then). It may wait for a person; ctx is the
 // call's. After a wrong code it is asked again, up to three times in all, with a larger Challenge.Attempt; giving the same
 // code again, or an error, ends the call with the refusal.
 type StepUpFunc func(ctx context.Context, challenge Challenge) (code string, err error)
@@ -52,7 +52,8 @@ func (s *settings) credentials(option string, source func(*Client) TokenSource) 
 	return nil
 }
 
-// WithUser signs in with a password at the first call that needs it, renews the session, and signs in again when it ended.
+// WithUser signs in with a password at the first call that needs it, renews the session, and signs in again when it ended. Where a role of the user asks for
+// a second factor at sign-in, the function of WithStepUp is asked for a code; without one the call ends with ErrMfaRequired.
 func WithUser(username, password string) Option {
 	return func(s *settings) error {
 		return s.credentials("WithUser", func(c *Client) TokenSource {

@@ -85,39 +85,23 @@ func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, e
 		return token, nil
 	}
 	challenge, _ := ctx.Value(challengeKey{}).(Challenge)
-	var last string
-	var refusal error
-	for challenge.Attempt = 1; challenge.Attempt <= maxCodes; challenge.Attempt++ {
-		code, err := r.ask(ctx, challenge)
-		if err != nil {
-			return transport.Token{}, err
-		}
-		if refusal != nil && code == last {
-			break
-		}
-		last = code
-		proof, err := r.verify(ctx, code)
-		if e := asError(err); e != nil && e.Code == CodeInvalidCode {
-			refusal = err
-			continue
-		}
-		if err != nil {
-			return transport.Token{}, err
-		}
-		return r.complete(ctx, audience, proof.Proof)
+	proof, err := r.prove(ctx, challenge)
+	if err != nil {
+		return transport.Token{}, err
 	}
-	return transport.Token{}, refusal
+	return r.complete(ctx, audience, proof.Proof)
 }
 
 // recoverySize is the length of a recovery code without dashes; those of authenticators have 6 or 8 digits.
 const recoverySize = 24
 
 // verify gets the proof for a code of an authenticator, or for a recovery code.
-func (r *raiser) verify(ctx context.Context, code string) (*twofactor.OtpProof, error) {
+func (r *raiser) verify(ctx context.Context, code string, opts []CallOption) (*twofactor.OtpProof, error) {
+	opts = append(opts, WithoutStepUp())
 	if len(code) >= recoverySize {
-		return r.client.Twofactor.UseRecoveryCode(ctx, twofactor.RecoveryCodeUse{Code: code}, WithoutStepUp())
+		return r.client.Twofactor.UseRecoveryCode(ctx, twofactor.RecoveryCodeUse{Code: code}, opts...)
 	}
-	return r.client.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code}, WithoutStepUp())
+	return r.client.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code}, opts...)
 }
 
 // load returns the token that was kept for a service, unless it is over or was refused.

@@ -144,7 +144,7 @@ func (s *session) fetch(ctx context.Context, audience string) (transport.Token, 
 		return transport.Token{}, errSignedOut
 	}
 	asked := s.client.now()
-	t, err := s.client.KMS.LoginUser(ctx, kms.Login{Username: s.username, Password: s.password})
+	t, err := s.client.SignIn(ctx, s.username, s.password)
 	if err != nil {
 		return transport.Token{}, err
 	}

@@ -1,0 +1,117 @@
+package fountain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"slices"
+
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
+)
+
+// ErrMfaRequired says that a password was right, and that the sign-in lacks its second factor. The *MfaRequiredError in the chain holds what
+// KMS.CompleteSignIn needs.
+var ErrMfaRequired error = class("mfa required")
+
+// MfaRequiredError is a sign-in that lacks its second factor. A client with WithStepUp gets it only where none of the accepted factors has a code.
+type MfaRequiredError struct {
+	kms.MfaRequired
+}
+
+// Error tells what to do.
+func (e *MfaRequiredError) Error() string {
+	if e.takesCodes() {
+		return "the password is right, and a second factor is asked for (WithStepUp, or CompleteSignIn)"
+	}
+	return "the password is right, and a second factor is asked for that has no code to type: sign in in a browser, at /twofactor/v1/enroll of the gateway"
+}
+
+// Is makes errors.Is work with ErrMfaRequired.
+func (e *MfaRequiredError) Is(target error) bool { return target == ErrMfaRequired }
+
+// takesCodes reports whether a code of an authenticator, or a recovery code, is accepted.
+func (e *MfaRequiredError) takesCodes() bool {
+	return e.Factors == nil || slices.ContainsFunc(*e.Factors, func(f kms.FactorWord) bool { return f == kms.FactorWordTotp || f == kms.FactorWordRecoveryCode })
+}
+
+// LoginUser signs in with a password. Every failure is CodeInvalidCredentials. Where a role asks for a second factor at sign-in, a right password is
+// ErrMfaRequired; Client.SignIn asks for the code and goes on.
+func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption) (*kms.TokenResponse, error) {
+	resp, err := k.client.do(ctx, opLoginUser, opts, func(server string) (*http.Request, error) {
+		return kms.NewLoginUserRequest(server, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var tokens kms.TokenResponse
+	var waits MfaRequiredError
+	var into any = &tokens
+	if resp.Status == http.StatusAccepted {
+		into = &waits.MfaRequired
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
+	case media != "application/json" || json.Unmarshal(resp.Body, into) != nil:
+		return nil, decodeError(opLoginUser, resp, k.client.now())
+	case resp.Status == http.StatusAccepted:
+		return nil, &waits
+	}
+	return &tokens, nil
+}
+
+// CompleteSignIn ends a sign-in that got ErrMfaRequired: the call carries its MfaToken (WithBearer), and the proof is one that the twofactor service gave for
+// that token. A type of factor that a role does not accept is CodeFactorNotAccepted.
+func (k *KMS) CompleteSignIn(ctx context.Context, body kms.SignInProof, opts ...CallOption) (*kms.TokenResponse, error) {
+	return send[kms.TokenResponse](ctx, k.client, opCompleteSignIn, opts, func(server string) (*http.Request, error) {
+		return kms.NewCompleteSignInRequest(server, body)
+	})
+}
+
+// SignInWithPasskey signs in with the proof that the twofactor service gives for a passkey alone. Every failure is CodeInvalidCredentials.
+func (k *KMS) SignInWithPasskey(ctx context.Context, body kms.SignInProof, opts ...CallOption) (*kms.TokenResponse, error) {
+	return send[kms.TokenResponse](ctx, k.client, opSignInWithPasskey, opts, func(server string) (*http.Request, error) {
+		return kms.NewSignInWithPasskeyRequest(server, body)
+	})
+}
+
+// SignIn signs in with a password, and asks the function of WithStepUp for a code of an authenticator, or a recovery code, where a second factor is asked
+// for: up to three times. Without that function, or where no code is accepted, it is ErrMfaRequired.
+func (c *Client) SignIn(ctx context.Context, username, password string) (*kms.TokenResponse, error) {
+	tokens, err := c.KMS.LoginUser(ctx, kms.Login{Username: username, Password: password}, WithoutAuth())
+	var waits *MfaRequiredError
+	if !errors.As(err, &waits) || c.raiser == nil || !waits.takesCodes() {
+		return tokens, err
+	}
+	asked := Challenge{Operation: opLoginUser.id, Audience: opLoginUser.word, Error: string(waits.Status), ACRValues: []string{"aal2"}}
+	proof, err := c.raiser.prove(ctx, asked, WithBearer(waits.MfaToken))
+	if err != nil {
+		return nil, err
+	}
+	return c.KMS.CompleteSignIn(ctx, kms.SignInProof{Proof: proof.Proof}, WithBearer(waits.MfaToken))
+}
+
+// prove asks for codes until one is right, three times at the most, and returns its proof. An answer that is the same again ends it with the refusal.
+func (r *raiser) prove(ctx context.Context, challenge Challenge, opts ...CallOption) (*twofactor.OtpProof, error) {
+	var last string
+	var refusal error
+	for challenge.Attempt = 1; challenge.Attempt <= maxCodes; challenge.Attempt++ {
+		code, err := r.ask(ctx, challenge)
+		if err != nil {
+			return nil, err
+		}
+		if refusal != nil && code == last {
+			break
+		}
+		last = code
+		proof, err := r.verify(ctx, code, opts)
+		if e := asError(err); e != nil && e.Code == CodeInvalidCode {
+			refusal = err
+			continue
+		}
+		return proof, err
+	}
+	return nil, refusal
+}
