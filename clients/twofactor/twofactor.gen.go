@@ -108,6 +108,36 @@ func (e FactorStatus) Valid() bool {
 	}
 }
 
+// Defines values for PasskeyAssertionType.
+const (
+	PasskeyAssertionTypePublicKey PasskeyAssertionType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyAssertionType enum.
+func (e PasskeyAssertionType) Valid() bool {
+	switch e {
+	case PasskeyAssertionTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyRegistrationType.
+const (
+	PasskeyRegistrationTypePublicKey PasskeyRegistrationType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyRegistrationType enum.
+func (e PasskeyRegistrationType) Valid() bool {
+	switch e {
+	case PasskeyRegistrationTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TotpEnrolAlgorithm.
 const (
 	TotpEnrolAlgorithmSHA1   TotpEnrolAlgorithm = "SHA1"
@@ -372,6 +402,169 @@ type OtpVerifyFor struct {
 	Session *string `json:"session,omitempty"`
 }
 
+// PasskeyAlgorithm defines model for PasskeyAlgorithm.
+type PasskeyAlgorithm struct {
+	// Alg A COSE algorithm.
+	Alg  int32  `json:"alg"`
+	Type string `json:"type"`
+}
+
+// PasskeyAssertion AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+type PasskeyAssertion struct {
+	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
+
+	// ClientExtensionResults Not read.
+	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
+	ID                     string           `json:"id"`
+	RawID                  string           `json:"rawId"`
+	Response               struct {
+		// AttestationObject Not read.
+		AttestationObject *string `json:"attestationObject,omitempty"`
+		AuthenticatorData string  `json:"authenticatorData"`
+		ClientDataJSON    string  `json:"clientDataJSON"`
+		Signature         string  `json:"signature"`
+
+		// UserHandle A sign-in must have it.
+		UserHandle *string `json:"userHandle,omitempty"`
+	} `json:"response"`
+	Type PasskeyAssertionType `json:"type"`
+}
+
+// PasskeyAssertionType defines model for PasskeyAssertion.Type.
+type PasskeyAssertionType string
+
+// PasskeyChallenge defines model for PasskeyChallenge.
+type PasskeyChallenge struct {
+	ChallengeID string    `json:"challengeId"`
+	ExpiresAt   time.Time `json:"expiresAt"`
+
+	// Options PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3.
+	Options PasskeyRequestOptions `json:"options"`
+}
+
+// PasskeyConfirm defines model for PasskeyConfirm.
+type PasskeyConfirm struct {
+	// Credential RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	Credential PasskeyRegistration `json:"credential"`
+}
+
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON of WebAuthn level 3.
+type PasskeyCreationOptions struct {
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		RequireResidentKey bool   `json:"requireResidentKey"`
+		ResidentKey        string `json:"residentKey"`
+		UserVerification   string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge base64url.
+	Challenge          string              `json:"challenge"`
+	ExcludeCredentials []PasskeyDescriptor `json:"excludeCredentials"`
+	PubKeyCredParams   []PasskeyAlgorithm  `json:"pubKeyCredParams"`
+	Rp                 struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		DisplayName string `json:"displayName"`
+
+		// ID base64url.
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyDescriptor defines model for PasskeyDescriptor.
+type PasskeyDescriptor struct {
+	// ID base64url.
+	ID         string    `json:"id"`
+	Transports *[]string `json:"transports,omitempty"`
+	Type       string    `json:"type"`
+}
+
+// PasskeyEnrol defines model for PasskeyEnrol.
+type PasskeyEnrol struct {
+	// Invitation For an administrator's first factor.
+	Invitation *string `json:"invitation,omitempty"`
+
+	// Label What the person calls it.
+	Label *string `json:"label,omitempty"`
+}
+
+// PasskeyEnrolment defines model for PasskeyEnrolment.
+type PasskeyEnrolment struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+	FactorID  string    `json:"factorId"`
+
+	// Options PublicKeyCredentialCreationOptionsJSON of WebAuthn level 3.
+	Options PasskeyCreationOptions `json:"options"`
+}
+
+// PasskeyRegistration RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+type PasskeyRegistration struct {
+	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
+
+	// ClientExtensionResults Not read.
+	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
+	ID                     string           `json:"id"`
+	RawID                  string           `json:"rawId"`
+	Response               struct {
+		AttestationObject string `json:"attestationObject"`
+
+		// AuthenticatorData Not read: the attestation object has it.
+		AuthenticatorData *string `json:"authenticatorData,omitempty"`
+		ClientDataJSON    string  `json:"clientDataJSON"`
+
+		// PublicKey Not read: the attestation object has it.
+		PublicKey *string `json:"publicKey,omitempty"`
+
+		// PublicKeyAlgorithm Not read: the attestation object has it.
+		PublicKeyAlgorithm *int32    `json:"publicKeyAlgorithm,omitempty"`
+		Transports         *[]string `json:"transports,omitempty"`
+	} `json:"response"`
+	Type PasskeyRegistrationType `json:"type"`
+}
+
+// PasskeyRegistrationType defines model for PasskeyRegistration.Type.
+type PasskeyRegistrationType string
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3.
+type PasskeyRequestOptions struct {
+	AllowCredentials *[]PasskeyDescriptor `json:"allowCredentials,omitempty"`
+
+	// Challenge base64url.
+	Challenge string `json:"challenge"`
+	RpID      string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout          int32  `json:"timeout"`
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// Options PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3.
+	Options  PasskeyRequestOptions `json:"options"`
+	SignInID string                `json:"signInId"`
+}
+
+// PasskeySignInProof defines model for PasskeySignInProof.
+type PasskeySignInProof struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+	Proof     string    `json:"proof"`
+}
+
+// PasskeyVerify defines model for PasskeyVerify.
+type PasskeyVerify struct {
+	// Credential AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	Credential PasskeyAssertion `json:"credential"`
+}
+
 // RecoveryCodeUse defines model for RecoveryCodeUse.
 type RecoveryCodeUse struct {
 	Code string `json:"code"`
@@ -449,6 +642,12 @@ type ChallengeID = string
 // FactorID defines model for FactorId.
 type FactorID = string
 
+// PasskeyChallengeID defines model for PasskeyChallengeId.
+type PasskeyChallengeID = string
+
+// PasskeySignInID defines model for PasskeySignInId.
+type PasskeySignInID = string
+
 // QrSize defines model for QrSize.
 type QrSize = int32
 
@@ -523,6 +722,12 @@ type EnrolDeliveryJSONRequestBody = DeliveryEnrol
 // ConfirmDeliveryJSONRequestBody defines body for ConfirmDelivery for application/json ContentType.
 type ConfirmDeliveryJSONRequestBody = DeliveryConfirm
 
+// EnrolPasskeyJSONRequestBody defines body for EnrolPasskey for application/json ContentType.
+type EnrolPasskeyJSONRequestBody = PasskeyEnrol
+
+// ConfirmPasskeyJSONRequestBody defines body for ConfirmPasskey for application/json ContentType.
+type ConfirmPasskeyJSONRequestBody = PasskeyConfirm
+
 // EnrolTotpJSONRequestBody defines body for EnrolTotp for application/json ContentType.
 type EnrolTotpJSONRequestBody = TotpEnrol
 
@@ -537,6 +742,12 @@ type UpdateFactorJSONRequestBody = FactorUpdate
 
 // ReceiveTwilioStatusFormdataRequestBody defines body for ReceiveTwilioStatus for application/x-www-form-urlencoded ContentType.
 type ReceiveTwilioStatusFormdataRequestBody = TwilioStatus
+
+// VerifyPasskeyJSONRequestBody defines body for VerifyPasskey for application/json ContentType.
+type VerifyPasskeyJSONRequestBody = PasskeyVerify
+
+// VerifyPasskeySignInJSONRequestBody defines body for VerifyPasskeySignIn for application/json ContentType.
+type VerifyPasskeySignInJSONRequestBody = PasskeyVerify
 
 // UseRecoveryCodeJSONRequestBody defines body for UseRecoveryCode for application/json ContentType.
 type UseRecoveryCodeJSONRequestBody = RecoveryCodeUse
@@ -761,6 +972,50 @@ type ClientInterface interface {
 	// Corresponds with POST /factors/delivery/{factorId}/confirm (the `ConfirmDelivery` operationId).
 	ConfirmDelivery(ctx context.Context, factorID FactorID, body ConfirmDeliveryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// EnrolPasskeyWithBody Enrol a passkey
+	//
+	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+	EnrolPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrolPasskey Enrol a passkey
+	//
+	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+	EnrolPasskey(ctx context.Context, body EnrolPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmPasskeyWithBody Confirm a pending passkey with what the browser made
+	//
+	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+	ConfirmPasskeyWithBody(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmPasskey Confirm a pending passkey with what the browser made
+	//
+	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+	ConfirmPasskey(ctx context.Context, factorID FactorID, body ConfirmPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// EnrolTotpWithBody Enrol a TOTP authenticator
 	//
 	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
@@ -886,6 +1141,64 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 	ReceiveTwilioStatusWithFormdataBody(ctx context.Context, params *ReceiveTwilioStatusParams, body ReceiveTwilioStatusFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+	//
+	// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
+	// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
+	// to no session that could be raised.
+	//
+	// Corresponds with POST /passkey-challenges (the `CreatePasskeyChallenge` operationId).
+	CreatePasskeyChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyPasskeyWithBody Verify a passkey's signature and get a proof
+	//
+	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+	VerifyPasskeyWithBody(ctx context.Context, challengeID PasskeyChallengeID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyPasskey Verify a passkey's signature and get a proof
+	//
+	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+	VerifyPasskey(ctx context.Context, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeySignIn Begin a sign-in with a passkey alone
+	//
+	// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+	//
+	// Corresponds with POST /passkey-sign-ins (the `CreatePasskeySignIn` operationId).
+	CreatePasskeySignIn(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyPasskeySignInWithBody Verify a passkey's signature and get a proof of the sign-in
+	//
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+	VerifyPasskeySignInWithBody(ctx context.Context, signInID PasskeySignInID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
+	//
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+	VerifyPasskeySignIn(ctx context.Context, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTwofactorReadiness Tell whether the service can work
 	//
@@ -1275,6 +1588,90 @@ func (c *Client) ConfirmDelivery(ctx context.Context, factorID FactorID, body Co
 	return c.Client.Do(req)
 }
 
+// EnrolPasskeyWithBody Enrol a passkey
+//
+// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+func (c *Client) EnrolPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolPasskeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrolPasskey Enrol a passkey
+//
+// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+func (c *Client) EnrolPasskey(ctx context.Context, body EnrolPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolPasskeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmPasskeyWithBody Confirm a pending passkey with what the browser made
+//
+// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+func (c *Client) ConfirmPasskeyWithBody(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmPasskeyRequestWithBody(c.Server, factorID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmPasskey Confirm a pending passkey with what the browser made
+//
+// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+func (c *Client) ConfirmPasskey(ctx context.Context, factorID FactorID, body ConfirmPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmPasskeyRequest(c.Server, factorID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // EnrolTotpWithBody Enrol a TOTP authenticator
 //
 // The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
@@ -1531,6 +1928,124 @@ func (c *Client) ReceiveTwilioStatusWithBody(ctx context.Context, params *Receiv
 // Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 func (c *Client) ReceiveTwilioStatusWithFormdataBody(ctx context.Context, params *ReceiveTwilioStatusParams, body ReceiveTwilioStatusFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReceiveTwilioStatusRequestWithFormdataBody(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+//
+// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
+// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
+// to no session that could be raised.
+//
+// Corresponds with POST /passkey-challenges (the `CreatePasskeyChallenge` operationId).
+func (c *Client) CreatePasskeyChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyChallengeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyPasskeyWithBody Verify a passkey's signature and get a proof
+//
+// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+func (c *Client) VerifyPasskeyWithBody(ctx context.Context, challengeID PasskeyChallengeID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyPasskeyRequestWithBody(c.Server, challengeID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyPasskey Verify a passkey's signature and get a proof
+//
+// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+func (c *Client) VerifyPasskey(ctx context.Context, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyPasskeyRequest(c.Server, challengeID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeySignIn Begin a sign-in with a passkey alone
+//
+// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+//
+// Corresponds with POST /passkey-sign-ins (the `CreatePasskeySignIn` operationId).
+func (c *Client) CreatePasskeySignIn(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeySignInRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyPasskeySignInWithBody Verify a passkey's signature and get a proof of the sign-in
+//
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+func (c *Client) VerifyPasskeySignInWithBody(ctx context.Context, signInID PasskeySignInID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyPasskeySignInRequestWithBody(c.Server, signInID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
+//
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+func (c *Client) VerifyPasskeySignIn(ctx context.Context, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyPasskeySignInRequest(c.Server, signInID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2250,6 +2765,93 @@ func NewConfirmDeliveryRequestWithBody(server string, factorID FactorID, content
 	return req, nil
 }
 
+// NewEnrolPasskeyRequest calls the generic EnrolPasskey builder with application/json body
+func NewEnrolPasskeyRequest(server string, body EnrolPasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEnrolPasskeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewEnrolPasskeyRequestWithBody constructs an http.Request for the EnrolPasskey method, with any body, and a specified content type
+func NewEnrolPasskeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/factors/passkey")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConfirmPasskeyRequest calls the generic ConfirmPasskey builder with application/json body
+func NewConfirmPasskeyRequest(server string, factorID FactorID, body ConfirmPasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmPasskeyRequestWithBody(server, factorID, "application/json", bodyReader)
+}
+
+// NewConfirmPasskeyRequestWithBody constructs an http.Request for the ConfirmPasskey method, with any body, and a specified content type
+func NewConfirmPasskeyRequestWithBody(server string, factorID FactorID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "factorId", factorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/factors/passkey/%s/confirm", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewEnrolTotpRequest calls the generic EnrolTotp builder with application/json body
 func NewEnrolTotpRequest(server string, params *EnrolTotpParams, body EnrolTotpJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2680,6 +3282,154 @@ func NewReceiveTwilioStatusRequestWithBody(server string, params *ReceiveTwilioS
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewCreatePasskeyChallengeRequest constructs an http.Request for the CreatePasskeyChallenge method
+func NewCreatePasskeyChallengeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkey-challenges")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewVerifyPasskeyRequest calls the generic VerifyPasskey builder with application/json body
+func NewVerifyPasskeyRequest(server string, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVerifyPasskeyRequestWithBody(server, challengeID, "application/json", bodyReader)
+}
+
+// NewVerifyPasskeyRequestWithBody constructs an http.Request for the VerifyPasskey method, with any body, and a specified content type
+func NewVerifyPasskeyRequestWithBody(server string, challengeID PasskeyChallengeID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "challengeId", challengeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkey-challenges/%s/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreatePasskeySignInRequest constructs an http.Request for the CreatePasskeySignIn method
+func NewCreatePasskeySignInRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkey-sign-ins")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewVerifyPasskeySignInRequest calls the generic VerifyPasskeySignIn builder with application/json body
+func NewVerifyPasskeySignInRequest(server string, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVerifyPasskeySignInRequestWithBody(server, signInID, "application/json", bodyReader)
+}
+
+// NewVerifyPasskeySignInRequestWithBody constructs an http.Request for the VerifyPasskeySignIn method, with any body, and a specified content type
+func NewVerifyPasskeySignInRequestWithBody(server string, signInID PasskeySignInID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "signInId", signInID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkey-sign-ins/%s/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3134,6 +3884,50 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /factors/delivery/{factorId}/confirm (the `ConfirmDelivery` operationId).
 	ConfirmDeliveryWithResponse(ctx context.Context, factorID FactorID, body ConfirmDeliveryJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmDeliveryResult, error)
 
+	// EnrolPasskeyWithBodyWithResponse Enrol a passkey
+	//
+	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+	EnrolPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolPasskeyResult, error)
+
+	// EnrolPasskeyWithResponse Enrol a passkey
+	//
+	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+	EnrolPasskeyWithResponse(ctx context.Context, body EnrolPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolPasskeyResult, error)
+
+	// ConfirmPasskeyWithBodyWithResponse Confirm a pending passkey with what the browser made
+	//
+	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+	ConfirmPasskeyWithBodyWithResponse(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmPasskeyResult, error)
+
+	// ConfirmPasskeyWithResponse Confirm a pending passkey with what the browser made
+	//
+	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+	ConfirmPasskeyWithResponse(ctx context.Context, factorID FactorID, body ConfirmPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasskeyResult, error)
+
 	// EnrolTotpWithBodyWithResponse Enrol a TOTP authenticator
 	//
 	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
@@ -3267,6 +4061,68 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 	ReceiveTwilioStatusWithFormdataBodyWithResponse(ctx context.Context, params *ReceiveTwilioStatusParams, body ReceiveTwilioStatusFormdataRequestBody, reqEditors ...RequestEditorFn) (*ReceiveTwilioStatusResult, error)
+
+	// CreatePasskeyChallengeWithResponse Ask for a signature of one of the caller's passkeys
+	//
+	// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
+	// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
+	// to no session that could be raised.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey-challenges (the `CreatePasskeyChallenge` operationId).
+	CreatePasskeyChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyChallengeResult, error)
+
+	// VerifyPasskeyWithBodyWithResponse Verify a passkey's signature and get a proof
+	//
+	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+	VerifyPasskeyWithBodyWithResponse(ctx context.Context, challengeID PasskeyChallengeID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyPasskeyResult, error)
+
+	// VerifyPasskeyWithResponse Verify a passkey's signature and get a proof
+	//
+	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+	VerifyPasskeyWithResponse(ctx context.Context, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyPasskeyResult, error)
+
+	// CreatePasskeySignInWithResponse Begin a sign-in with a passkey alone
+	//
+	// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey-sign-ins (the `CreatePasskeySignIn` operationId).
+	CreatePasskeySignInWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeySignInResult, error)
+
+	// VerifyPasskeySignInWithBodyWithResponse Verify a passkey's signature and get a proof of the sign-in
+	//
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+	VerifyPasskeySignInWithBodyWithResponse(ctx context.Context, signInID PasskeySignInID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyPasskeySignInResult, error)
+
+	// VerifyPasskeySignInWithResponse Verify a passkey's signature and get a proof of the sign-in
+	//
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+	VerifyPasskeySignInWithResponse(ctx context.Context, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyPasskeySignInResult, error)
 
 	// GetTwofactorReadinessWithResponse Tell whether the service can work
 	//
@@ -4900,6 +5756,376 @@ func (r ConfirmDeliveryResult) ContentType() string {
 	return ""
 }
 
+// EnrolPasskeyResult401Headers the declared response headers of an HTTP 401 response for EnrolPasskey
+type EnrolPasskeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// EnrolPasskeyResult403Headers the declared response headers of an HTTP 403 response for EnrolPasskey
+type EnrolPasskeyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// EnrolPasskeyResult409Headers the declared response headers of an HTTP 409 response for EnrolPasskey
+type EnrolPasskeyResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// EnrolPasskeyResult422Headers the declared response headers of an HTTP 422 response for EnrolPasskey
+type EnrolPasskeyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// EnrolPasskeyResult429Headers the declared response headers of an HTTP 429 response for EnrolPasskey
+type EnrolPasskeyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// EnrolPasskeyResult503Headers the declared response headers of an HTTP 503 response for EnrolPasskey
+type EnrolPasskeyResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// EnrolPasskeyResultDefaultHeaders the declared response headers of an HTTP default response for EnrolPasskey
+type EnrolPasskeyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskeyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PasskeyEnrolment
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *EnrolPasskeyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *EnrolPasskeyResult403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *EnrolPasskeyResult409Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *EnrolPasskeyResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *EnrolPasskeyResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *EnrolPasskeyResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EnrolPasskeyResultDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r EnrolPasskeyResult) GetJSON201() *PasskeyEnrolment {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnrolPasskeyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnrolPasskeyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnrolPasskeyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnrolPasskeyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnrolPasskeyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmPasskeyResult401Headers the declared response headers of an HTTP 401 response for ConfirmPasskey
+type ConfirmPasskeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult403Headers the declared response headers of an HTTP 403 response for ConfirmPasskey
+type ConfirmPasskeyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult404Headers the declared response headers of an HTTP 404 response for ConfirmPasskey
+type ConfirmPasskeyResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult409Headers the declared response headers of an HTTP 409 response for ConfirmPasskey
+type ConfirmPasskeyResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult410Headers the declared response headers of an HTTP 410 response for ConfirmPasskey
+type ConfirmPasskeyResult410Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult422Headers the declared response headers of an HTTP 422 response for ConfirmPasskey
+type ConfirmPasskeyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult429Headers the declared response headers of an HTTP 429 response for ConfirmPasskey
+type ConfirmPasskeyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResult503Headers the declared response headers of an HTTP 503 response for ConfirmPasskey
+type ConfirmPasskeyResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ConfirmPasskeyResultDefaultHeaders the declared response headers of an HTTP default response for ConfirmPasskey
+type ConfirmPasskeyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskeyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConfirmedFactor
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ConfirmPasskeyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ConfirmPasskeyResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ConfirmPasskeyResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ConfirmPasskeyResult409Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *ConfirmPasskeyResult410Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *ConfirmPasskeyResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ConfirmPasskeyResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ConfirmPasskeyResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ConfirmPasskeyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmPasskeyResult) GetJSON200() *ConfirmedFactor {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON410() *externalRef0.Problem {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConfirmPasskeyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmPasskeyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmPasskeyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmPasskeyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmPasskeyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // EnrolTotpResult401Headers the declared response headers of an HTTP 401 response for EnrolTotp
 type EnrolTotpResult401Headers struct {
 	Allow           *string
@@ -6159,6 +7385,602 @@ func (r ReceiveTwilioStatusResult) ContentType() string {
 	return ""
 }
 
+// CreatePasskeyChallengeResult401Headers the declared response headers of an HTTP 401 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeyChallengeResult403Headers the declared response headers of an HTTP 403 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeyChallengeResult409Headers the declared response headers of an HTTP 409 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeyChallengeResult429Headers the declared response headers of an HTTP 429 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeyChallengeResult503Headers the declared response headers of an HTTP 503 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeyChallengeResultDefaultHeaders the declared response headers of an HTTP default response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeyChallengeResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PasskeyChallenge
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePasskeyChallengeResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CreatePasskeyChallengeResult403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreatePasskeyChallengeResult409Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreatePasskeyChallengeResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeyChallengeResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreatePasskeyChallengeResultDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreatePasskeyChallengeResult) GetJSON201() *PasskeyChallenge {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreatePasskeyChallengeResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreatePasskeyChallengeResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreatePasskeyChallengeResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CreatePasskeyChallengeResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreatePasskeyChallengeResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreatePasskeyChallengeResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeyChallengeResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeyChallengeResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeyChallengeResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeyChallengeResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifyPasskeyResult401Headers the declared response headers of an HTTP 401 response for VerifyPasskey
+type VerifyPasskeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult403Headers the declared response headers of an HTTP 403 response for VerifyPasskey
+type VerifyPasskeyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult404Headers the declared response headers of an HTTP 404 response for VerifyPasskey
+type VerifyPasskeyResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult409Headers the declared response headers of an HTTP 409 response for VerifyPasskey
+type VerifyPasskeyResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult410Headers the declared response headers of an HTTP 410 response for VerifyPasskey
+type VerifyPasskeyResult410Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult422Headers the declared response headers of an HTTP 422 response for VerifyPasskey
+type VerifyPasskeyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult429Headers the declared response headers of an HTTP 429 response for VerifyPasskey
+type VerifyPasskeyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResult503Headers the declared response headers of an HTTP 503 response for VerifyPasskey
+type VerifyPasskeyResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeyResultDefaultHeaders the declared response headers of an HTTP default response for VerifyPasskey
+type VerifyPasskeyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OtpProof
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *VerifyPasskeyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *VerifyPasskeyResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *VerifyPasskeyResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *VerifyPasskeyResult409Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *VerifyPasskeyResult410Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *VerifyPasskeyResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *VerifyPasskeyResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *VerifyPasskeyResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *VerifyPasskeyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyPasskeyResult) GetJSON200() *OtpProof {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON410() *externalRef0.Problem {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifyPasskeyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyPasskeyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyPasskeyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyPasskeyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyPasskeyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePasskeySignInResult409Headers the declared response headers of an HTTP 409 response for CreatePasskeySignIn
+type CreatePasskeySignInResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeySignInResult429Headers the declared response headers of an HTTP 429 response for CreatePasskeySignIn
+type CreatePasskeySignInResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeySignInResult503Headers the declared response headers of an HTTP 503 response for CreatePasskeySignIn
+type CreatePasskeySignInResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// CreatePasskeySignInResultDefaultHeaders the declared response headers of an HTTP default response for CreatePasskeySignIn
+type CreatePasskeySignInResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeySignInResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PasskeySignIn
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreatePasskeySignInResult409Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreatePasskeySignInResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeySignInResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreatePasskeySignInResultDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreatePasskeySignInResult) GetJSON201() *PasskeySignIn {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreatePasskeySignInResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CreatePasskeySignInResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreatePasskeySignInResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreatePasskeySignInResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeySignInResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeySignInResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeySignInResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeySignInResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifyPasskeySignInResult409Headers the declared response headers of an HTTP 409 response for VerifyPasskeySignIn
+type VerifyPasskeySignInResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeySignInResult422Headers the declared response headers of an HTTP 422 response for VerifyPasskeySignIn
+type VerifyPasskeySignInResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeySignInResult429Headers the declared response headers of an HTTP 429 response for VerifyPasskeySignIn
+type VerifyPasskeySignInResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeySignInResult503Headers the declared response headers of an HTTP 503 response for VerifyPasskeySignIn
+type VerifyPasskeySignInResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyPasskeySignInResultDefaultHeaders the declared response headers of an HTTP default response for VerifyPasskeySignIn
+type VerifyPasskeySignInResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeySignInResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeySignInProof
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *VerifyPasskeySignInResult409Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *VerifyPasskeySignInResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *VerifyPasskeySignInResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *VerifyPasskeySignInResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *VerifyPasskeySignInResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyPasskeySignInResult) GetJSON200() *PasskeySignInProof {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r VerifyPasskeySignInResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r VerifyPasskeySignInResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r VerifyPasskeySignInResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VerifyPasskeySignInResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifyPasskeySignInResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyPasskeySignInResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyPasskeySignInResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyPasskeySignInResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyPasskeySignInResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTwofactorReadinessResult503Headers the declared response headers of an HTTP 503 response for GetTwofactorReadiness
 type GetTwofactorReadinessResult503Headers struct {
 	Allow           *string
@@ -7317,6 +9139,74 @@ func (c *ClientWithResponses) ConfirmDeliveryWithResponse(ctx context.Context, f
 	return ParseConfirmDeliveryResult(rsp)
 }
 
+// EnrolPasskeyWithBodyWithResponse Enrol a passkey
+//
+// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+func (c *ClientWithResponses) EnrolPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolPasskeyResult, error) {
+	rsp, err := c.EnrolPasskeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolPasskeyResult(rsp)
+}
+
+// EnrolPasskeyWithResponse Enrol a passkey
+//
+// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
+// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
+// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
+func (c *ClientWithResponses) EnrolPasskeyWithResponse(ctx context.Context, body EnrolPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolPasskeyResult, error) {
+	rsp, err := c.EnrolPasskey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolPasskeyResult(rsp)
+}
+
+// ConfirmPasskeyWithBodyWithResponse Confirm a pending passkey with what the browser made
+//
+// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+func (c *ClientWithResponses) ConfirmPasskeyWithBodyWithResponse(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmPasskeyResult, error) {
+	rsp, err := c.ConfirmPasskeyWithBody(ctx, factorID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmPasskeyResult(rsp)
+}
+
+// ConfirmPasskeyWithResponse Confirm a pending passkey with what the browser made
+//
+// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
+// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
+// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
+func (c *ClientWithResponses) ConfirmPasskeyWithResponse(ctx context.Context, factorID FactorID, body ConfirmPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasskeyResult, error) {
+	rsp, err := c.ConfirmPasskey(ctx, factorID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmPasskeyResult(rsp)
+}
+
 // EnrolTotpWithBodyWithResponse Enrol a TOTP authenticator
 //
 // The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
@@ -7533,6 +9423,104 @@ func (c *ClientWithResponses) ReceiveTwilioStatusWithFormdataBodyWithResponse(ct
 		return nil, err
 	}
 	return ParseReceiveTwilioStatusResult(rsp)
+}
+
+// CreatePasskeyChallengeWithResponse Ask for a signature of one of the caller's passkeys
+//
+// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
+// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
+// to no session that could be raised.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey-challenges (the `CreatePasskeyChallenge` operationId).
+func (c *ClientWithResponses) CreatePasskeyChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyChallengeResult, error) {
+	rsp, err := c.CreatePasskeyChallenge(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyChallengeResult(rsp)
+}
+
+// VerifyPasskeyWithBodyWithResponse Verify a passkey's signature and get a proof
+//
+// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+func (c *ClientWithResponses) VerifyPasskeyWithBodyWithResponse(ctx context.Context, challengeID PasskeyChallengeID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyPasskeyResult, error) {
+	rsp, err := c.VerifyPasskeyWithBody(ctx, challengeID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyPasskeyResult(rsp)
+}
+
+// VerifyPasskeyWithResponse Verify a passkey's signature and get a proof
+//
+// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
+// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
+// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
+func (c *ClientWithResponses) VerifyPasskeyWithResponse(ctx context.Context, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyPasskeyResult, error) {
+	rsp, err := c.VerifyPasskey(ctx, challengeID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyPasskeyResult(rsp)
+}
+
+// CreatePasskeySignInWithResponse Begin a sign-in with a passkey alone
+//
+// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey-sign-ins (the `CreatePasskeySignIn` operationId).
+func (c *ClientWithResponses) CreatePasskeySignInWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeySignInResult, error) {
+	rsp, err := c.CreatePasskeySignIn(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeySignInResult(rsp)
+}
+
+// VerifyPasskeySignInWithBodyWithResponse Verify a passkey's signature and get a proof of the sign-in
+//
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+func (c *ClientWithResponses) VerifyPasskeySignInWithBodyWithResponse(ctx context.Context, signInID PasskeySignInID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyPasskeySignInResult, error) {
+	rsp, err := c.VerifyPasskeySignInWithBody(ctx, signInID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyPasskeySignInResult(rsp)
+}
+
+// VerifyPasskeySignInWithResponse Verify a passkey's signature and get a proof of the sign-in
+//
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
+// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
+func (c *ClientWithResponses) VerifyPasskeySignInWithResponse(ctx context.Context, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyPasskeySignInResult, error) {
+	rsp, err := c.VerifyPasskeySignIn(ctx, signInID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyPasskeySignInResult(rsp)
 }
 
 // GetTwofactorReadinessWithResponse Tell whether the service can work
@@ -10744,6 +12732,784 @@ func ParseConfirmDeliveryResult(rsp *http.Response) (*ConfirmDeliveryResult, err
 	return response, nil
 }
 
+// ParseEnrolPasskeyResult parses an HTTP response from a EnrolPasskeyWithResponse call
+func ParseEnrolPasskeyResult(rsp *http.Response) (*EnrolPasskeyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnrolPasskeyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PasskeyEnrolment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers EnrolPasskeyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers EnrolPasskeyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers EnrolPasskeyResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 422:
+		var headers EnrolPasskeyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers EnrolPasskeyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers EnrolPasskeyResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers EnrolPasskeyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmPasskeyResult parses an HTTP response from a ConfirmPasskeyWithResponse call
+func ParseConfirmPasskeyResult(rsp *http.Response) (*ConfirmPasskeyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmPasskeyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConfirmedFactor
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ConfirmPasskeyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ConfirmPasskeyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ConfirmPasskeyResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers ConfirmPasskeyResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 410:
+		var headers ConfirmPasskeyResult410Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers410 = &headers
+	case rsp.StatusCode == 422:
+		var headers ConfirmPasskeyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers ConfirmPasskeyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ConfirmPasskeyResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers ConfirmPasskeyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseEnrolTotpResult parses an HTTP response from a EnrolTotpWithResponse call
 func ParseEnrolTotpResult(rsp *http.Response) (*EnrolTotpResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13237,6 +16003,1202 @@ func ParseReceiveTwilioStatusResult(rsp *http.Response) (*ReceiveTwilioStatusRes
 		response.Headers429 = &headers
 	case true:
 		var headers ReceiveTwilioStatusResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeyChallengeResult parses an HTTP response from a CreatePasskeyChallengeWithResponse call
+func ParseCreatePasskeyChallengeResult(rsp *http.Response) (*CreatePasskeyChallengeResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeyChallengeResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PasskeyChallenge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreatePasskeyChallengeResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers CreatePasskeyChallengeResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreatePasskeyChallengeResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreatePasskeyChallengeResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeyChallengeResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers CreatePasskeyChallengeResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyPasskeyResult parses an HTTP response from a VerifyPasskeyWithResponse call
+func ParseVerifyPasskeyResult(rsp *http.Response) (*VerifyPasskeyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyPasskeyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OtpProof
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers VerifyPasskeyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers VerifyPasskeyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers VerifyPasskeyResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers VerifyPasskeyResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 410:
+		var headers VerifyPasskeyResult410Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers410 = &headers
+	case rsp.StatusCode == 422:
+		var headers VerifyPasskeyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers VerifyPasskeyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers VerifyPasskeyResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers VerifyPasskeyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeySignInResult parses an HTTP response from a CreatePasskeySignInWithResponse call
+func ParseCreatePasskeySignInResult(rsp *http.Response) (*CreatePasskeySignInResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeySignInResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PasskeySignIn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 409:
+		var headers CreatePasskeySignInResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreatePasskeySignInResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeySignInResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers CreatePasskeySignInResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyPasskeySignInResult parses an HTTP response from a VerifyPasskeySignInWithResponse call
+func ParseVerifyPasskeySignInResult(rsp *http.Response) (*VerifyPasskeySignInResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyPasskeySignInResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeySignInProof
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 409:
+		var headers VerifyPasskeySignInResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 422:
+		var headers VerifyPasskeySignInResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers VerifyPasskeySignInResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers VerifyPasskeySignInResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers VerifyPasskeySignInResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

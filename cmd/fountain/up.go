@@ -59,11 +59,14 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Redis.Validate(); err != nil {
 				return &usageError{err}
 			}
-			if err := config.LoadFrom(deliveryPrefix, &c.Delivery, deliverySettings(os.Environ())); err != nil {
+			if err := config.LoadFrom(twofactorPrefix, &c.Delivery, twofactorSettings(os.Environ(), "SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_")); err != nil {
+				return &usageError{err}
+			}
+			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, twofactorSettings(os.Environ(), "WEBAUTHN_")); err != nil {
 				return &usageError{err}
 			}
 			if err := c.Delivery.Validate(); err != nil {
-				return &usageError{fmt.Errorf("settings that begin with %s: %w", deliveryPrefix, err)}
+				return &usageError{fmt.Errorf("settings that begin with %s: %w", twofactorPrefix, err)}
 			}
 			c.Version = version
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
@@ -86,14 +89,15 @@ and ends it. A second start on the same directory goes on where the first one st
 	return cmd
 }
 
-// deliveryPrefix begins the names of the settings by which codes are sent. They are those of serve twofactor, of whose others up has its own.
-const deliveryPrefix = "FOUNTAIN_TWOFACTOR_"
+// twofactorPrefix begins the names of the settings by which codes are sent, and of the site of passkeys. They are those of serve twofactor, of whose others up
+// has its own.
+const twofactorPrefix = "FOUNTAIN_TWOFACTOR_"
 
-// deliverySettings returns those of the environment's entries that say how codes are sent.
-func deliverySettings(environ []string) (out []string) {
+// twofactorSettings returns those of the environment's entries that belong to these groups.
+func twofactorSettings(environ []string, groups ...string) (out []string) {
 	for _, entry := range environ {
-		name, ok := strings.CutPrefix(entry, deliveryPrefix)
-		if ok && slices.ContainsFunc([]string{"SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_"}, func(group string) bool { return strings.HasPrefix(name, group) }) {
+		name, ok := strings.CutPrefix(entry, twofactorPrefix)
+		if ok && slices.ContainsFunc(groups, func(group string) bool { return strings.HasPrefix(name, group) }) {
 			out = append(out, entry)
 		}
 	}

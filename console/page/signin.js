@@ -15,7 +15,7 @@ const byPassword = async (username, password) => new Session(await call("POST", 
 
 // byPasskey returns the session of a passkey, which says by itself whose it is.
 const byPasskey = async () => {
-  const { signInId, options } = await call("POST", "/twofactor/v1/passkey-sign-ins", { body: {} });
+  const { signInId, options } = await call("POST", "/twofactor/v1/passkey-sign-ins");
   const credential = await get(options);
   const { proof } = await call("POST", `/twofactor/v1/passkey-sign-ins/${signInId}/verify`, { body: { credential } });
   return new Session(await call("POST", "/kms/v1/auth/login/passkey", { body: { proof } }));

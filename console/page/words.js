@@ -4,6 +4,8 @@
 const next = {
   invalid_credentials: "Check your user name and password, and try again.",
   invalid_code: "A code works once: wait until a new one is shown, and type that.",
+  invalid_passkey: "Begin again; if it stays so, use another way.",
+  passkeys_off: "Use an authenticator app.",
   invalid_proof: "Try again with a new code.",
   proof_used: "Try again with a new code.",
   invalid_invitation: "Check that all of it was copied. An invitation works once; an administrator can make you a new one.",

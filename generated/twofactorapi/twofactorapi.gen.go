@@ -108,6 +108,36 @@ func (e FactorStatus) Valid() bool {
 	}
 }
 
+// Defines values for PasskeyAssertionType.
+const (
+	PasskeyAssertionTypePublicKey PasskeyAssertionType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyAssertionType enum.
+func (e PasskeyAssertionType) Valid() bool {
+	switch e {
+	case PasskeyAssertionTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyRegistrationType.
+const (
+	PasskeyRegistrationTypePublicKey PasskeyRegistrationType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyRegistrationType enum.
+func (e PasskeyRegistrationType) Valid() bool {
+	switch e {
+	case PasskeyRegistrationTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TotpEnrolAlgorithm.
 const (
 	TotpEnrolAlgorithmSHA1   TotpEnrolAlgorithm = "SHA1"
@@ -372,6 +402,169 @@ type OtpVerifyFor struct {
 	Session *string `json:"session,omitempty"`
 }
 
+// PasskeyAlgorithm defines model for PasskeyAlgorithm.
+type PasskeyAlgorithm struct {
+	// Alg A COSE algorithm.
+	Alg  int32  `json:"alg"`
+	Type string `json:"type"`
+}
+
+// PasskeyAssertion AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+type PasskeyAssertion struct {
+	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
+
+	// ClientExtensionResults Not read.
+	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
+	ID                     string           `json:"id"`
+	RawID                  string           `json:"rawId"`
+	Response               struct {
+		// AttestationObject Not read.
+		AttestationObject *string `json:"attestationObject,omitempty"`
+		AuthenticatorData string  `json:"authenticatorData"`
+		ClientDataJSON    string  `json:"clientDataJSON"`
+		Signature         string  `json:"signature"`
+
+		// UserHandle A sign-in must have it.
+		UserHandle *string `json:"userHandle,omitempty"`
+	} `json:"response"`
+	Type PasskeyAssertionType `json:"type"`
+}
+
+// PasskeyAssertionType defines model for PasskeyAssertion.Type.
+type PasskeyAssertionType string
+
+// PasskeyChallenge defines model for PasskeyChallenge.
+type PasskeyChallenge struct {
+	ChallengeID string    `json:"challengeId"`
+	ExpiresAt   time.Time `json:"expiresAt"`
+
+	// Options PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3.
+	Options PasskeyRequestOptions `json:"options"`
+}
+
+// PasskeyConfirm defines model for PasskeyConfirm.
+type PasskeyConfirm struct {
+	// Credential RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	Credential PasskeyRegistration `json:"credential"`
+}
+
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON of WebAuthn level 3.
+type PasskeyCreationOptions struct {
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		RequireResidentKey bool   `json:"requireResidentKey"`
+		ResidentKey        string `json:"residentKey"`
+		UserVerification   string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge base64url.
+	Challenge          string              `json:"challenge"`
+	ExcludeCredentials []PasskeyDescriptor `json:"excludeCredentials"`
+	PubKeyCredParams   []PasskeyAlgorithm  `json:"pubKeyCredParams"`
+	Rp                 struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		DisplayName string `json:"displayName"`
+
+		// ID base64url.
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyDescriptor defines model for PasskeyDescriptor.
+type PasskeyDescriptor struct {
+	// ID base64url.
+	ID         string    `json:"id"`
+	Transports *[]string `json:"transports,omitempty"`
+	Type       string    `json:"type"`
+}
+
+// PasskeyEnrol defines model for PasskeyEnrol.
+type PasskeyEnrol struct {
+	// Invitation For an administrator's first factor.
+	Invitation *string `json:"invitation,omitempty"`
+
+	// Label What the person calls it.
+	Label *string `json:"label,omitempty"`
+}
+
+// PasskeyEnrolment defines model for PasskeyEnrolment.
+type PasskeyEnrolment struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+	FactorID  string    `json:"factorId"`
+
+	// Options PublicKeyCredentialCreationOptionsJSON of WebAuthn level 3.
+	Options PasskeyCreationOptions `json:"options"`
+}
+
+// PasskeyRegistration RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+type PasskeyRegistration struct {
+	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
+
+	// ClientExtensionResults Not read.
+	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
+	ID                     string           `json:"id"`
+	RawID                  string           `json:"rawId"`
+	Response               struct {
+		AttestationObject string `json:"attestationObject"`
+
+		// AuthenticatorData Not read: the attestation object has it.
+		AuthenticatorData *string `json:"authenticatorData,omitempty"`
+		ClientDataJSON    string  `json:"clientDataJSON"`
+
+		// PublicKey Not read: the attestation object has it.
+		PublicKey *string `json:"publicKey,omitempty"`
+
+		// PublicKeyAlgorithm Not read: the attestation object has it.
+		PublicKeyAlgorithm *int32    `json:"publicKeyAlgorithm,omitempty"`
+		Transports         *[]string `json:"transports,omitempty"`
+	} `json:"response"`
+	Type PasskeyRegistrationType `json:"type"`
+}
+
+// PasskeyRegistrationType defines model for PasskeyRegistration.Type.
+type PasskeyRegistrationType string
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3.
+type PasskeyRequestOptions struct {
+	AllowCredentials *[]PasskeyDescriptor `json:"allowCredentials,omitempty"`
+
+	// Challenge base64url.
+	Challenge string `json:"challenge"`
+	RpID      string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout          int32  `json:"timeout"`
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// Options PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3.
+	Options  PasskeyRequestOptions `json:"options"`
+	SignInID string                `json:"signInId"`
+}
+
+// PasskeySignInProof defines model for PasskeySignInProof.
+type PasskeySignInProof struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+	Proof     string    `json:"proof"`
+}
+
+// PasskeyVerify defines model for PasskeyVerify.
+type PasskeyVerify struct {
+	// Credential AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	Credential PasskeyAssertion `json:"credential"`
+}
+
 // RecoveryCodeUse defines model for RecoveryCodeUse.
 type RecoveryCodeUse struct {
 	Code string `json:"code"`
@@ -449,6 +642,12 @@ type ChallengeID = string
 // FactorID defines model for FactorId.
 type FactorID = string
 
+// PasskeyChallengeID defines model for PasskeyChallengeId.
+type PasskeyChallengeID = string
+
+// PasskeySignInID defines model for PasskeySignInId.
+type PasskeySignInID = string
+
 // QrSize defines model for QrSize.
 type QrSize = int32
 
@@ -523,6 +722,12 @@ type EnrolDeliveryJSONRequestBody = DeliveryEnrol
 // ConfirmDeliveryJSONRequestBody defines body for ConfirmDelivery for application/json ContentType.
 type ConfirmDeliveryJSONRequestBody = DeliveryConfirm
 
+// EnrolPasskeyJSONRequestBody defines body for EnrolPasskey for application/json ContentType.
+type EnrolPasskeyJSONRequestBody = PasskeyEnrol
+
+// ConfirmPasskeyJSONRequestBody defines body for ConfirmPasskey for application/json ContentType.
+type ConfirmPasskeyJSONRequestBody = PasskeyConfirm
+
 // EnrolTotpJSONRequestBody defines body for EnrolTotp for application/json ContentType.
 type EnrolTotpJSONRequestBody = TotpEnrol
 
@@ -537,6 +742,12 @@ type UpdateFactorJSONRequestBody = FactorUpdate
 
 // ReceiveTwilioStatusFormdataRequestBody defines body for ReceiveTwilioStatus for application/x-www-form-urlencoded ContentType.
 type ReceiveTwilioStatusFormdataRequestBody = TwilioStatus
+
+// VerifyPasskeyJSONRequestBody defines body for VerifyPasskey for application/json ContentType.
+type VerifyPasskeyJSONRequestBody = PasskeyVerify
+
+// VerifyPasskeySignInJSONRequestBody defines body for VerifyPasskeySignIn for application/json ContentType.
+type VerifyPasskeySignInJSONRequestBody = PasskeyVerify
 
 // UseRecoveryCodeJSONRequestBody defines body for UseRecoveryCode for application/json ContentType.
 type UseRecoveryCodeJSONRequestBody = RecoveryCodeUse
@@ -585,6 +796,12 @@ type ServerInterface interface {
 	// ConfirmDelivery Confirm a pending address with the code that was sent to it
 	// (POST /factors/delivery/{factorId}/confirm)
 	ConfirmDelivery(w http.ResponseWriter, r *http.Request, factorID FactorID)
+	// EnrolPasskey Enrol a passkey
+	// (POST /factors/passkey)
+	EnrolPasskey(w http.ResponseWriter, r *http.Request)
+	// ConfirmPasskey Confirm a pending passkey with what the browser made
+	// (POST /factors/passkey/{factorId}/confirm)
+	ConfirmPasskey(w http.ResponseWriter, r *http.Request, factorID FactorID)
 	// EnrolTotp Enrol a TOTP authenticator
 	// (POST /factors/totp)
 	EnrolTotp(w http.ResponseWriter, r *http.Request, params EnrolTotpParams)
@@ -612,6 +829,18 @@ type ServerInterface interface {
 	// ReceiveTwilioStatus Take a status report of Twilio's
 	// (POST /hooks/twilio/status)
 	ReceiveTwilioStatus(w http.ResponseWriter, r *http.Request, params ReceiveTwilioStatusParams)
+	// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+	// (POST /passkey-challenges)
+	CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request)
+	// VerifyPasskey Verify a passkey's signature and get a proof
+	// (POST /passkey-challenges/{challengeId}/verify)
+	VerifyPasskey(w http.ResponseWriter, r *http.Request, challengeID PasskeyChallengeID)
+	// CreatePasskeySignIn Begin a sign-in with a passkey alone
+	// (POST /passkey-sign-ins)
+	CreatePasskeySignIn(w http.ResponseWriter, r *http.Request)
+	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
+	// (POST /passkey-sign-ins/{signInId}/verify)
+	VerifyPasskeySignIn(w http.ResponseWriter, r *http.Request, signInID PasskeySignInID)
 	// GetTwofactorReadiness Tell whether the service can work
 	// (GET /ready)
 	GetTwofactorReadiness(w http.ResponseWriter, r *http.Request)
@@ -705,6 +934,18 @@ func (_ Unimplemented) ConfirmDelivery(w http.ResponseWriter, r *http.Request, f
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// EnrolPasskey Enrol a passkey
+// (POST /factors/passkey)
+func (_ Unimplemented) EnrolPasskey(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmPasskey Confirm a pending passkey with what the browser made
+// (POST /factors/passkey/{factorId}/confirm)
+func (_ Unimplemented) ConfirmPasskey(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // EnrolTotp Enrol a TOTP authenticator
 // (POST /factors/totp)
 func (_ Unimplemented) EnrolTotp(w http.ResponseWriter, r *http.Request, params EnrolTotpParams) {
@@ -756,6 +997,30 @@ func (_ Unimplemented) GetTwofactorHealth(w http.ResponseWriter, r *http.Request
 // ReceiveTwilioStatus Take a status report of Twilio's
 // (POST /hooks/twilio/status)
 func (_ Unimplemented) ReceiveTwilioStatus(w http.ResponseWriter, r *http.Request, params ReceiveTwilioStatusParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+// (POST /passkey-challenges)
+func (_ Unimplemented) CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// VerifyPasskey Verify a passkey's signature and get a proof
+// (POST /passkey-challenges/{challengeId}/verify)
+func (_ Unimplemented) VerifyPasskey(w http.ResponseWriter, r *http.Request, challengeID PasskeyChallengeID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreatePasskeySignIn Begin a sign-in with a passkey alone
+// (POST /passkey-sign-ins)
+func (_ Unimplemented) CreatePasskeySignIn(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
+// (POST /passkey-sign-ins/{signInId}/verify)
+func (_ Unimplemented) VerifyPasskeySignIn(w http.ResponseWriter, r *http.Request, signInID PasskeySignInID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1151,6 +1416,46 @@ func (siw *ServerInterfaceWrapper) ConfirmDelivery(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// EnrolPasskey operation middleware
+func (siw *ServerInterfaceWrapper) EnrolPasskey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EnrolPasskey(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmPasskey operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmPasskey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "factorId" -------------
+	var factorID FactorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factorId", chi.URLParam(r, "factorId"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "factorId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmPasskey(w, r, factorID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // EnrolTotp operation middleware
 func (siw *ServerInterfaceWrapper) EnrolTotp(w http.ResponseWriter, r *http.Request) {
 
@@ -1435,6 +1740,86 @@ func (siw *ServerInterfaceWrapper) ReceiveTwilioStatus(w http.ResponseWriter, r 
 	handler.ServeHTTP(w, r)
 }
 
+// CreatePasskeyChallenge operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeyChallenge(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// VerifyPasskey operation middleware
+func (siw *ServerInterfaceWrapper) VerifyPasskey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "challengeId" -------------
+	var challengeID PasskeyChallengeID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "challengeId", chi.URLParam(r, "challengeId"), &challengeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "challengeId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.VerifyPasskey(w, r, challengeID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreatePasskeySignIn operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeySignIn(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeySignIn(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// VerifyPasskeySignIn operation middleware
+func (siw *ServerInterfaceWrapper) VerifyPasskeySignIn(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "signInId" -------------
+	var signInID PasskeySignInID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "signInId", chi.URLParam(r, "signInId"), &signInID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signInId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.VerifyPasskeySignIn(w, r, signInID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTwofactorReadiness operation middleware
 func (siw *ServerInterfaceWrapper) GetTwofactorReadiness(w http.ResponseWriter, r *http.Request) {
 
@@ -1704,6 +2089,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/factors/totp/{factorId}/confirm", wrapper.ConfirmTotp)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/factors/passkey", wrapper.EnrolPasskey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/factors/passkey/{factorId}/confirm", wrapper.ConfirmPasskey)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/factors/delivery", wrapper.EnrolDelivery)
 	})
 	r.Group(func(r chi.Router) {
@@ -1735,6 +2126,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/factors/totp/{factorId}/resync", wrapper.ResyncTotp)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/passkey-challenges", wrapper.CreatePasskeyChallenge)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/passkey-challenges/{challengeId}/verify", wrapper.VerifyPasskey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/passkey-sign-ins", wrapper.CreatePasskeySignIn)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/passkey-sign-ins/{signInId}/verify", wrapper.VerifyPasskeySignIn)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/recovery-codes", wrapper.GetRecoveryCodes)
@@ -4363,6 +4766,675 @@ func (response ConfirmDeliverydefaultApplicationProblemPlusJSONResponse) VisitCo
 	return err
 }
 
+type EnrolPasskeyRequestObject struct {
+	Body *EnrolPasskeyJSONRequestBody
+}
+
+type EnrolPasskeyResponseObject interface {
+	VisitEnrolPasskeyResponse(w http.ResponseWriter) error
+}
+
+type EnrolPasskey201JSONResponse PasskeyEnrolment
+
+func (response EnrolPasskey201JSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response EnrolPasskey401ApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskey403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskey403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers EnrolPasskey403ResponseHeaders
+}
+
+func (response EnrolPasskey403ApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskey409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskey409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers EnrolPasskey409ResponseHeaders
+}
+
+func (response EnrolPasskey409ApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskey422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskey422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers EnrolPasskey422ResponseHeaders
+}
+
+func (response EnrolPasskey422ApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers EnrolPasskey429ResponseHeaders
+}
+
+func (response EnrolPasskey429ApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskey503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskey503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers EnrolPasskey503ResponseHeaders
+}
+
+func (response EnrolPasskey503ApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolPasskeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type EnrolPasskeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    EnrolPasskeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response EnrolPasskeydefaultApplicationProblemPlusJSONResponse) VisitEnrolPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskeyRequestObject struct {
+	FactorID FactorID `json:"factorId"`
+	Body     *ConfirmPasskeyJSONRequestBody
+}
+
+type ConfirmPasskeyResponseObject interface {
+	VisitConfirmPasskeyResponse(w http.ResponseWriter) error
+}
+
+type ConfirmPasskey200JSONResponse ConfirmedFactor
+
+func (response ConfirmPasskey200JSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasskey401ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey403ResponseHeaders
+}
+
+func (response ConfirmPasskey403ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey404ResponseHeaders
+}
+
+func (response ConfirmPasskey404ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey409ResponseHeaders
+}
+
+func (response ConfirmPasskey409ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey410ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey410ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey410ResponseHeaders
+}
+
+func (response ConfirmPasskey410ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey422ResponseHeaders
+}
+
+func (response ConfirmPasskey422ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey429ResponseHeaders
+}
+
+func (response ConfirmPasskey429ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskey503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskey503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ConfirmPasskey503ResponseHeaders
+}
+
+func (response ConfirmPasskey503ApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasskeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ConfirmPasskeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ConfirmPasskeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ConfirmPasskeydefaultApplicationProblemPlusJSONResponse) VisitConfirmPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type EnrolTotpRequestObject struct {
 	Params EnrolTotpParams
 	Body   *EnrolTotpJSONRequestBody
@@ -6536,6 +7608,1022 @@ func (response ReceiveTwilioStatusdefaultApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type CreatePasskeyChallengeRequestObject struct {
+}
+
+type CreatePasskeyChallengeResponseObject interface {
+	VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeyChallenge201JSONResponse PasskeyChallenge
+
+func (response CreatePasskeyChallenge201JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePasskeyChallenge401ApplicationProblemPlusJSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeyChallenge403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreatePasskeyChallenge403ResponseHeaders
+}
+
+func (response CreatePasskeyChallenge403ApplicationProblemPlusJSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeyChallenge409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreatePasskeyChallenge409ResponseHeaders
+}
+
+func (response CreatePasskeyChallenge409ApplicationProblemPlusJSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeyChallenge429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreatePasskeyChallenge429ResponseHeaders
+}
+
+func (response CreatePasskeyChallenge429ApplicationProblemPlusJSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeyChallenge503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreatePasskeyChallenge503ResponseHeaders
+}
+
+func (response CreatePasskeyChallenge503ApplicationProblemPlusJSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallengedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeyChallengedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    CreatePasskeyChallengedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response CreatePasskeyChallengedefaultApplicationProblemPlusJSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeyRequestObject struct {
+	ChallengeID PasskeyChallengeID `json:"challengeId"`
+	Body        *VerifyPasskeyJSONRequestBody
+}
+
+type VerifyPasskeyResponseObject interface {
+	VisitVerifyPasskeyResponse(w http.ResponseWriter) error
+}
+
+type VerifyPasskey200JSONResponse OtpProof
+
+func (response VerifyPasskey200JSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyPasskey401ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey403ResponseHeaders
+}
+
+func (response VerifyPasskey403ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey404ResponseHeaders
+}
+
+func (response VerifyPasskey404ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey409ResponseHeaders
+}
+
+func (response VerifyPasskey409ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey410ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey410ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey410ResponseHeaders
+}
+
+func (response VerifyPasskey410ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey422ResponseHeaders
+}
+
+func (response VerifyPasskey422ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey429ResponseHeaders
+}
+
+func (response VerifyPasskey429ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskey503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskey503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskey503ResponseHeaders
+}
+
+func (response VerifyPasskey503ApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    VerifyPasskeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response VerifyPasskeydefaultApplicationProblemPlusJSONResponse) VisitVerifyPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySignInRequestObject struct {
+}
+
+type CreatePasskeySignInResponseObject interface {
+	VisitCreatePasskeySignInResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeySignIn201JSONResponse PasskeySignIn
+
+func (response CreatePasskeySignIn201JSONResponse) VisitCreatePasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySignIn409ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePasskeySignIn409ApplicationProblemPlusJSONResponse) VisitCreatePasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySignIn429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeySignIn429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreatePasskeySignIn429ResponseHeaders
+}
+
+func (response CreatePasskeySignIn429ApplicationProblemPlusJSONResponse) VisitCreatePasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySignIn503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeySignIn503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreatePasskeySignIn503ResponseHeaders
+}
+
+func (response CreatePasskeySignIn503ApplicationProblemPlusJSONResponse) VisitCreatePasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySignIndefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreatePasskeySignIndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    CreatePasskeySignIndefaultResponseHeaders
+	StatusCode int
+}
+
+func (response CreatePasskeySignIndefaultApplicationProblemPlusJSONResponse) VisitCreatePasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeySignInRequestObject struct {
+	SignInID PasskeySignInID `json:"signInId"`
+	Body     *VerifyPasskeySignInJSONRequestBody
+}
+
+type VerifyPasskeySignInResponseObject interface {
+	VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error
+}
+
+type VerifyPasskeySignIn200JSONResponse PasskeySignInProof
+
+func (response VerifyPasskeySignIn200JSONResponse) VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeySignIn409ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyPasskeySignIn409ApplicationProblemPlusJSONResponse) VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeySignIn422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeySignIn422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskeySignIn422ResponseHeaders
+}
+
+func (response VerifyPasskeySignIn422ApplicationProblemPlusJSONResponse) VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeySignIn429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeySignIn429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskeySignIn429ResponseHeaders
+}
+
+func (response VerifyPasskeySignIn429ApplicationProblemPlusJSONResponse) VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeySignIn503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeySignIn503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyPasskeySignIn503ResponseHeaders
+}
+
+func (response VerifyPasskeySignIn503ApplicationProblemPlusJSONResponse) VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyPasskeySignIndefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyPasskeySignIndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    VerifyPasskeySignIndefaultResponseHeaders
+	StatusCode int
+}
+
+func (response VerifyPasskeySignIndefaultApplicationProblemPlusJSONResponse) VisitVerifyPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTwofactorReadinessRequestObject struct {
 }
 
@@ -8068,6 +10156,12 @@ type StrictServerInterface interface {
 	// ConfirmDelivery Confirm a pending address with the code that was sent to it
 	// (POST /factors/delivery/{factorId}/confirm)
 	ConfirmDelivery(ctx context.Context, request ConfirmDeliveryRequestObject) (ConfirmDeliveryResponseObject, error)
+	// EnrolPasskey Enrol a passkey
+	// (POST /factors/passkey)
+	EnrolPasskey(ctx context.Context, request EnrolPasskeyRequestObject) (EnrolPasskeyResponseObject, error)
+	// ConfirmPasskey Confirm a pending passkey with what the browser made
+	// (POST /factors/passkey/{factorId}/confirm)
+	ConfirmPasskey(ctx context.Context, request ConfirmPasskeyRequestObject) (ConfirmPasskeyResponseObject, error)
 	// EnrolTotp Enrol a TOTP authenticator
 	// (POST /factors/totp)
 	EnrolTotp(ctx context.Context, request EnrolTotpRequestObject) (EnrolTotpResponseObject, error)
@@ -8095,6 +10189,18 @@ type StrictServerInterface interface {
 	// ReceiveTwilioStatus Take a status report of Twilio's
 	// (POST /hooks/twilio/status)
 	ReceiveTwilioStatus(ctx context.Context, request ReceiveTwilioStatusRequestObject) (ReceiveTwilioStatusResponseObject, error)
+	// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+	// (POST /passkey-challenges)
+	CreatePasskeyChallenge(ctx context.Context, request CreatePasskeyChallengeRequestObject) (CreatePasskeyChallengeResponseObject, error)
+	// VerifyPasskey Verify a passkey's signature and get a proof
+	// (POST /passkey-challenges/{challengeId}/verify)
+	VerifyPasskey(ctx context.Context, request VerifyPasskeyRequestObject) (VerifyPasskeyResponseObject, error)
+	// CreatePasskeySignIn Begin a sign-in with a passkey alone
+	// (POST /passkey-sign-ins)
+	CreatePasskeySignIn(ctx context.Context, request CreatePasskeySignInRequestObject) (CreatePasskeySignInResponseObject, error)
+	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
+	// (POST /passkey-sign-ins/{signInId}/verify)
+	VerifyPasskeySignIn(ctx context.Context, request VerifyPasskeySignInRequestObject) (VerifyPasskeySignInResponseObject, error)
 	// GetTwofactorReadiness Tell whether the service can work
 	// (GET /ready)
 	GetTwofactorReadiness(ctx context.Context, request GetTwofactorReadinessRequestObject) (GetTwofactorReadinessResponseObject, error)
@@ -8468,6 +10574,70 @@ func (sh *strictHandler) ConfirmDelivery(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// EnrolPasskey operation middleware
+func (sh *strictHandler) EnrolPasskey(w http.ResponseWriter, r *http.Request) {
+	var request EnrolPasskeyRequestObject
+
+	var body EnrolPasskeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EnrolPasskey(ctx, request.(EnrolPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnrolPasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EnrolPasskeyResponseObject); ok {
+		if err := validResponse.VisitEnrolPasskeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmPasskey operation middleware
+func (sh *strictHandler) ConfirmPasskey(w http.ResponseWriter, r *http.Request, factorID FactorID) {
+	var request ConfirmPasskeyRequestObject
+
+	request.FactorID = factorID
+
+	var body ConfirmPasskeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmPasskey(ctx, request.(ConfirmPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmPasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmPasskeyResponseObject); ok {
+		if err := validResponse.VisitConfirmPasskeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // EnrolTotp operation middleware
 func (sh *strictHandler) EnrolTotp(w http.ResponseWriter, r *http.Request, params EnrolTotpParams) {
 	var request EnrolTotpRequestObject
@@ -8734,6 +10904,120 @@ func (sh *strictHandler) ReceiveTwilioStatus(w http.ResponseWriter, r *http.Requ
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReceiveTwilioStatusResponseObject); ok {
 		if err := validResponse.VisitReceiveTwilioStatusResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskeyChallenge operation middleware
+func (sh *strictHandler) CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeyChallengeRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeyChallenge(ctx, request.(CreatePasskeyChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeyChallenge")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeyChallengeResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeyChallengeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// VerifyPasskey operation middleware
+func (sh *strictHandler) VerifyPasskey(w http.ResponseWriter, r *http.Request, challengeID PasskeyChallengeID) {
+	var request VerifyPasskeyRequestObject
+
+	request.ChallengeID = challengeID
+
+	var body VerifyPasskeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyPasskey(ctx, request.(VerifyPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyPasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(VerifyPasskeyResponseObject); ok {
+		if err := validResponse.VisitVerifyPasskeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskeySignIn operation middleware
+func (sh *strictHandler) CreatePasskeySignIn(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeySignInRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeySignIn(ctx, request.(CreatePasskeySignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeySignIn")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeySignInResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeySignInResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// VerifyPasskeySignIn operation middleware
+func (sh *strictHandler) VerifyPasskeySignIn(w http.ResponseWriter, r *http.Request, signInID PasskeySignInID) {
+	var request VerifyPasskeySignInRequestObject
+
+	request.SignInID = signInID
+
+	var body VerifyPasskeySignInJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyPasskeySignIn(ctx, request.(VerifyPasskeySignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyPasskeySignIn")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(VerifyPasskeySignInResponseObject); ok {
+		if err := validResponse.VisitVerifyPasskeySignInResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

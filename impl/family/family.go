@@ -39,6 +39,8 @@ type Config struct {
 	Redis          config.Redis     // over which limits are shared with other processes. Default none
 	// Delivery names the providers of codes. Channels for people that have none write their codes into the log.
 	Delivery twofactor.Delivery
+	// Passkeys name the site of passkeys. Default is the issuer's if one is given, else the gateway at localhost.
+	Passkeys twofactor.Passkeys
 
 	Clock   clock.Clock
 	Log     *slog.Logger

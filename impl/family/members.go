@@ -73,7 +73,7 @@ func (h *house) start(ctx context.Context) error {
 		s.Issuer = issuer
 		return s
 	}
-	t := twofactor.Config{Service: with("twofactor"), Version: h.Version, Delivery: h.Delivery, Development: true}
+	t := twofactor.Config{Service: with("twofactor"), Version: h.Version, Delivery: h.Delivery, Passkeys: h.sitePasskeys(), Development: true}
 	h.launch("twofactor", at("twofactor"), &t.Service, func(ctx context.Context) error { return twofactor.Run(ctx, t) })
 	s := search.Config{Service: with("search"), Version: h.Version}
 	h.launch("search", at("search"), &s.Service, func(ctx context.Context) error { return search.Run(ctx, s) })
@@ -90,6 +90,19 @@ func (h *house) start(ctx context.Context) error {
 	g.Hosts = append([]string{nameOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
+}
+
+// sitePasskeys is the configured site. Where nothing is configured it is localhost: browsers make no passkeys for IP addresses.
+func (h *house) sitePasskeys() twofactor.Passkeys {
+	p := h.Passkeys
+	if p.RPID != "" || len(p.Origins) > 0 || h.Issuer != "" {
+		return p
+	}
+	_, port, err := net.SplitHostPort(h.front.Addr().String())
+	if err == nil { // a TCP address has a port
+		p.Origins = []string{"http://" + net.JoinHostPort("localhost", port)}
+	}
+	return p
 }
 
 // startKMS starts the kms and waits until it is ready.

@@ -20,6 +20,7 @@ type Config struct {
 
 	OTPIssuer string `env:"OTP_ISSUER" envDefault:"FountainAI"` // what authenticator apps show beside the account; no colon
 	Delivery
+	Passkeys
 	// StepUpChannels are those whose codes raise a session: email, sms, webhook. None is the cautious choice, for mails and SMS can be read by others.
 	StepUpChannels   []string `env:"STEP_UP_CHANNELS"`
 	DeliveriesPerDay int      `env:"DELIVERIES_PER_DAY" envDefault:"10000"` // codes that are sent in a day, of all people together
@@ -72,6 +73,9 @@ func (c *Config) Validate() error {
 	}
 	if err := totp.CheckIssuer(c.OTPIssuer); err != nil {
 		errs = append(errs, fmt.Errorf("OTP_ISSUER: %w", err))
+	}
+	if _, err := c.site(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
+	"github.com/fountainai/fountain/impl/twofactor/internal/passkey"
 	factorstore "github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -72,6 +73,8 @@ type service struct {
 	factors  atomic.Pointer[factor.Service] // there once the service has started
 	sender   *delivery.Router
 	metrics  *challenge.Metrics
+	site     *passkey.Site // nil: passkeys are off
+	passkeys *passkey.Metrics
 	started  chan *challenge.Service // one, when the service has started
 }
 
@@ -89,6 +92,9 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	s.keys = auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)
 	if err := s.prepareDelivery(); err != nil {
+		return err
+	}
+	if err := s.preparePasskeys(); err != nil {
 		return err
 	}
 	life.Apply = s.apply
@@ -141,7 +147,7 @@ func (s *service) work(ctx context.Context) error {
 	s.life.Started(ctx)
 	s.started <- core.Challenges
 	return s.life.Every(tidyPause, "remove old rows", func(ctx context.Context) error {
-		return errors.Join(core.Factors.Sweep(ctx), core.Challenges.Sweep(ctx), answers.SweepAll(ctx, db))
+		return errors.Join(core.Factors.Sweep(ctx), core.Challenges.Sweep(ctx), core.Passkeys.Sweep(ctx), answers.SweepAll(ctx, db))
 	})(ctx)
 }
 
@@ -175,6 +181,18 @@ func (s *service) prepareDelivery() (err error) {
 		return fmt.Errorf("prepare the delivery of codes: %w", err)
 	}
 	return nil
+}
+
+// preparePasskeys finds the site that passkeys are bound to.
+func (s *service) preparePasskeys() (err error) {
+	if s.site, err = s.config.site(); err != nil {
+		return err
+	}
+	if s.site == nil {
+		s.config.Log.Warn("passkeys are switched off: the issuer is no https URL with a host name, nor http://localhost. Set WEBAUTHN_ORIGINS to have them")
+	}
+	s.passkeys, err = passkey.NewMetrics(s.config.Registerer)
+	return err
 }
 
 // deliver sends codes from the service's start until ctx ends.
@@ -216,7 +234,14 @@ func (s *service) start(ctx context.Context, db *store.DB) (*handlers.Core, *ide
 		Repository: s.rows, Factors: factors, Sender: s.sender, Keys: dataKey, ProofKey: proofKey, Raising: s.config.channels(), PerDay: s.config.DeliveriesPerDay,
 		Random: rand.Reader, Clock: s.config.Clock, Log: s.config.Log, Metrics: s.metrics,
 	})
-	return &handlers.Core{Factors: factors, Challenges: challenges}, idempotency.New(dataKey, dataKey, s.config.Clock), err
+	if err != nil {
+		return nil, nil, err
+	}
+	passkeys, err := passkey.New(passkey.Config{
+		Repository: s.rows, Factors: factors, Site: s.site, Sealer: dataKey, ProofKey: proofKey, SignsInTo: signsInTo, Random: rand.Reader,
+		Clock: s.config.Clock, Log: s.config.Log, Metrics: s.passkeys,
+	})
+	return &handlers.Core{Factors: factors, Challenges: challenges, Passkeys: passkeys}, idempotency.New(dataKey, dataKey, s.config.Clock), err
 }
 
 // register tells the kms a proof key.

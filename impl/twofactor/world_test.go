@@ -162,7 +162,7 @@ func newWorld(t *testing.T) *world {
 // settings are those of a service on a database.
 func (w *world) settings(t *testing.T, c store.Config) Config {
 	t.Helper()
-	return Config{Service: servicetest.Settings(t, w.kms.KMS, c, w.logs)}
+	return Config{Service: servicetest.Settings(t, w.kms.KMS, c, w.logs), Passkeys: Passkeys{Origins: []string{origin}}}
 }
 
 // start runs the service on a database until the test ends or Stop is called.

@@ -32,6 +32,7 @@ const (
 	InsufficientUserAuthentication Code = "insufficient_user_authentication" // RFC 9470: a stronger or fresher login is needed
 	InvalidCredentials             Code = "invalid_credentials"              // user name, password or key are wrong
 	InvalidCode                    Code = "invalid_code"                     // a one-time code is wrong or already used
+	InvalidPasskey                 Code = "invalid_passkey"                  // what a passkey made or signed does not hold
 	InvalidProof                   Code = "invalid_proof"                    // a step-up proof does not hold
 	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token does not hold
 	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token does not hold
@@ -82,6 +83,7 @@ const (
 	WeakPassword        Code = "weak_password"      // the password is too short or known
 	ProofUsed           Code = "proof_used"         // a proof is good once
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
+	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
 	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
 )
 
@@ -197,6 +199,7 @@ var definitions = map[Code]definition{
 	InsufficientUserAuthentication: {KindUnauthenticated, "Stronger authentication required"},
 	InvalidCredentials:             {KindUnauthenticated, "Invalid credentials"},
 	InvalidCode:                    {KindUnprocessable, "Invalid code"},
+	InvalidPasskey:                 {KindUnprocessable, "Invalid passkey"},
 	InvalidProof:                   {KindUnprocessable, "Invalid proof"},
 	InvalidEnrolmentToken:          {KindUnauthenticated, "Invalid enrolment token"},
 	InvalidBootstrapToken:          {KindUnauthenticated, "Invalid bootstrap token"},
@@ -241,6 +244,7 @@ var definitions = map[Code]definition{
 	WeakPassword:        {KindUnprocessable, "Weak password"},
 	ProofUsed:           {KindConflict, "Proof used"},
 	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
+	PasskeysOff:         {KindConflict, "Passkeys are off"},
 	ContractBreaking:    {KindConflict, "Contract breaking"},
 
 	BodyTooLarge:        {KindBodyTooLarge, "Body too large"},

@@ -77,7 +77,7 @@ func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.
 }
 
 func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *Record, step int64, now time.Time) (codes RecoveryCodes, err error) {
-	made, hashes, err := s.newRecoveryCodes(c.Subject, now)
+	fresh, err := s.NewRecoveryCodes(c.Subject, now)
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
@@ -99,22 +99,10 @@ func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *
 		if !done {
 			return errLost
 		}
-		if codes, err = firstCodes(ctx, tx, c.Subject, counts, made, hashes); err != nil {
+		if codes, err = fresh.KeepIfFirst(ctx, tx, counts); err != nil {
 			return err
 		}
 		return tx.Audit(ctx, Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: r.ID, RequestID: c.RequestID})
 	})
 	return codes, err
-}
-
-// firstCodes keeps the recovery codes when the factor is the subject's first and there are no others.
-func firstCodes(ctx context.Context, tx Tx, subject string, counts Counts, made RecoveryCodes, hashes [][]byte) (RecoveryCodes, error) {
-	if counts.Active > 0 {
-		return RecoveryCodes{}, nil
-	}
-	left, _, err := tx.RecoveryCodes(ctx, subject)
-	if err != nil || left > 0 {
-		return RecoveryCodes{}, err
-	}
-	return made, tx.PutRecoveryCodes(ctx, subject, hashes, made.Made)
 }

@@ -20,8 +20,11 @@ const (
 	Revoked Status = "revoked"
 )
 
-// TypeTOTP is the type of authenticator apps and tokens.
-const TypeTOTP = "totp"
+// Types of factors that are no channel of delivery.
+const (
+	TypeTOTP    = "totp" // authenticator apps and tokens
+	TypePasskey = "passkey"
+)
 
 const (
 	// MaxFactors is how many factors a subject has at most, pending ones counted.

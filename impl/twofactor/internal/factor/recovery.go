@@ -58,6 +58,31 @@ func (s *Service) newRecoveryCodes(subject string, now time.Time) (made Recovery
 	return made, hashes, nil
 }
 
+// FreshCodes are recovery codes that nobody has been shown.
+type FreshCodes struct {
+	subject string
+	made    RecoveryCodes
+	hashes  [][]byte
+}
+
+// NewRecoveryCodes makes codes to be kept in the change that confirms a factor.
+func (s *Service) NewRecoveryCodes(subject string, now time.Time) (FreshCodes, error) {
+	made, hashes, err := s.newRecoveryCodes(subject, now)
+	return FreshCodes{subject: subject, made: made, hashes: hashes}, err
+}
+
+// KeepIfFirst keeps the codes when the factor is the subject's first, by the counts before it, and there are no others; it returns what is to be shown.
+func (f FreshCodes) KeepIfFirst(ctx context.Context, tx Tx, counts Counts) (RecoveryCodes, error) {
+	if counts.Active > 0 {
+		return RecoveryCodes{}, nil
+	}
+	left, _, err := tx.RecoveryCodes(ctx, f.subject)
+	if err != nil || left > 0 {
+		return RecoveryCodes{}, err
+	}
+	return f.made, tx.PutRecoveryCodes(ctx, f.subject, f.hashes, f.made.Made)
+}
+
 // recoveryHash is what is kept of a code. Small letters and dashes are how a person writes it, and not part of it.
 func (s *Service) recoveryHash(subject, code string) ([]byte, error) {
 	code = strings.ToUpper(strings.ReplaceAll(code, "-", ""))

@@ -1,4 +1,4 @@
-// Package handlers translates between the contract and the rules of packages factor and challenge: in, one call, out.
+// Package handlers translates between the contract and the rules of packages factor, challenge and passkey: in, one call, out.
 package handlers
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/generated/twofactorapi"
 	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/passkey"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
@@ -32,6 +33,7 @@ const Word = "twofactor"
 type Core struct {
 	Factors    *factor.Service
 	Challenges *challenge.Service
+	Passkeys   *passkey.Service
 	Once       func(idempotency.Key) factor.Once
 	// TwilioAccepts reports whether a callback was signed for an account of ours.
 	TwilioAccepts func(form url.Values, signature string) (bool, error)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/passkey"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -48,7 +49,26 @@ func refuse(err error) error {
 	case errors.Is(err, factor.ErrFirstRaises):
 		return problem.New(problem.Forbidden, "An administrator's first factor must be one whose codes raise a session; enrol an authenticator.")
 	}
-	return refuseChallenge(err)
+	return refuseChallenge(refusePasskey(err))
+}
+
+// refusePasskey makes a problem of what package passkey refuses; other errors pass.
+func refusePasskey(err error) error {
+	switch {
+	case errors.Is(err, passkey.ErrOff):
+		return problem.New(problem.PasskeysOff, "Passkeys are switched off here: the service has no name that they could be bound to.")
+	case errors.Is(err, passkey.ErrInvalid):
+		return problem.New(problem.InvalidPasskey, "What the passkey made or signed does not hold; begin again.")
+	case errors.Is(err, passkey.ErrUnknown):
+		return problem.New(problem.NotFound, "There is no such challenge.")
+	case errors.Is(err, passkey.ErrGone):
+		return problem.New(problem.Gone, "The challenge was answered or has expired; begin a new one.")
+	case errors.Is(err, passkey.ErrNone):
+		return problem.New(problem.StateConflict, "You have no passkey; enrol one first.")
+	case errors.Is(err, passkey.ErrKnown):
+		return problem.New(problem.AlreadyExists, "This passkey is a factor already.")
+	}
+	return err
 }
 
 // refusalCodes is what the refusals of package challenge become outside.

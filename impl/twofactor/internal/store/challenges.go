@@ -71,7 +71,7 @@ func (s *Store) Targets(ctx context.Context, subject string) (_ []challenge.Targ
 		Masked string `db:"masked_target"`
 	}
 	err = s.db.Read(ctx).Select(ctx, &rows, `SELECT id, type, sealed_seed, target_sum, masked_target FROM factors
-		WHERE subject = ? AND status = 'active' AND type <> 'totp' ORDER BY last_used_at DESC, id LIMIT ?`, subject, factor.MaxFactors)
+		WHERE subject = ? AND status = 'active' AND type IN ('email', 'sms', 'webhook') ORDER BY last_used_at DESC, id LIMIT ?`, subject, factor.MaxFactors)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func flag(b bool) int {
 // ActivateTarget implements challenge.Tx.
 func (t tx) ActivateTarget(ctx context.Context, subject, factorID string, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "activate factor for delivery")
-	n, err := t.Exec(ctx, `UPDATE factors SET status = 'active', confirmed_at = ?, last_used_at = ? WHERE id = ? AND subject = ? AND type <> 'totp'
+	n, err := t.Exec(ctx, `UPDATE factors SET status = 'active', confirmed_at = ?, last_used_at = ? WHERE id = ? AND subject = ? AND type IN ('email', 'sms', 'webhook')
 		AND status = 'pending' AND expires_at > ?`, micros(now), micros(now), factorID, subject, micros(now))
 	return n == 1, err
 }

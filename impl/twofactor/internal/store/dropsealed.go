@@ -17,7 +17,7 @@ func DropSealed(ctx context.Context, tx *store.Tx, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("revoke factors: %w", err)
 	}
-	for _, table := range []string{"proof_keys", "recovery_codes", "challenges", "deliveries"} {
+	for _, table := range []string{"proof_keys", "recovery_codes", "challenges", "deliveries", "passkey_challenges"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 			return fmt.Errorf("delete %s: %w", table, err)
 		}

@@ -8,6 +8,8 @@ var Tables = []store.Table{
 	{Name: "data_keys", Bound: "one row"},
 	{Name: "deliveries", Bound: "deleted after 30 days"},
 	{Name: "factors", Bound: "a few for each user; pending ones deleted after 24 hours, revoked ones after 30 days"},
+	{Name: "passkey_challenges", Bound: "one for each session; deleted after an hour"},
+	{Name: "passkey_sign_ins", Bound: "one for each sign-in by a passkey; deleted after a day"},
 	{Name: "proof_keys", Bound: "one row"},
 	{Name: "recovery_codes", Bound: "ten for each user"},
 	{Name: "restore_mark", Bound: "one row"},

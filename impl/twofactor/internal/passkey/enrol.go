@@ -1,0 +1,167 @@
+package passkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Enrol adds a pending passkey and returns what the browser is to make. It asks for what enrolling an authenticator asks for, and takes the place of an
+// enrolment of the subject's that still waits.
+func (s *Service) Enrol(ctx context.Context, c factor.Caller, label, invitation string) (_ Creation, err error) {
+	defer tried.To(&err, "enrol passkey")
+	if err := s.on(); err != nil {
+		return Creation{}, err
+	}
+	permit, err := s.Factors.Permit(ctx, c, invitation)
+	if err != nil {
+		return Creation{}, err
+	}
+	owned, err := s.owned(ctx, c.Subject)
+	if err != nil {
+		return Creation{}, err
+	}
+	record, challenge, err := s.newWaiting(c, label)
+	if err != nil {
+		return Creation{}, err
+	}
+	record.InvitationID = permit.InvitationID
+	err = s.Repository.Alter(ctx, func(ctx context.Context, tx Tx) error {
+		counts, err := tx.Lock(ctx, c.Subject, record.Created)
+		if err != nil {
+			return err
+		}
+		if err := permit.MayAdd(counts, true); err != nil {
+			return err
+		}
+		dropped, err := tx.DropWaiting(ctx, c.Subject, record.Created)
+		if err != nil {
+			return err
+		}
+		if counts.Total-dropped >= factor.MaxFactors {
+			return factor.ErrLimit
+		}
+		if err := tx.InsertWaiting(ctx, record); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, factor.Event{At: record.Created, Action: "enrolPasskey", Subject: c.Subject, Target: record.ID, RequestID: c.RequestID})
+	})
+	if err != nil {
+		return Creation{}, err
+	}
+	return Creation{
+		FactorID: record.ID, Site: *s.Site, Subject: c.Subject, Account: account(c), Challenge: challenge, Known: credentials(owned),
+		Life: factor.PendingLife, Expires: record.Expires,
+	}, nil
+}
+
+// newWaiting makes a challenge and the row that keeps it until the passkey takes its place.
+func (s *Service) newWaiting(c factor.Caller, label string) (factor.Record, []byte, error) {
+	challenge, err := s.newChallenge()
+	if err != nil {
+		return factor.Record{}, nil, err
+	}
+	now := s.now()
+	r := factor.Record{
+		Factor: factor.Factor{
+			ID: id.New("fac"), Subject: c.Subject, Type: factor.TypePasskey, Label: label, Status: factor.Pending, Created: now, Expires: now.Add(factor.PendingLife),
+		},
+		LastStep: -1, SteppedUp: c.SecondFactor == nil,
+	}
+	if r.SealedSeed, err = s.Sealer.Seal(challenge, enrolmentAAD(r.ID, r.Subject)); err != nil {
+		return factor.Record{}, nil, fmt.Errorf("seal challenge: %w", err)
+	}
+	return r, challenge, nil
+}
+
+// errChanged says that a factor is pending no more.
+var errChanged = errors.New("factor has changed")
+
+// Confirm makes a pending passkey active with what the browser made. With the first factor of a subject without recovery codes come ten of these.
+func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string, made Registration) (_ factor.Factor, codes factor.RecoveryCodes, err error) {
+	defer tried.To(&err, "confirm passkey")
+	if err := s.on(); err != nil {
+		return factor.Factor{}, codes, err
+	}
+	now := s.now()
+	pending, err := s.Factors.Confirming(ctx, c, factorID, now)
+	if err != nil {
+		return factor.Factor{}, codes, err
+	}
+	if pending.Record.Type != factor.TypePasskey {
+		return factor.Factor{}, codes, factor.ErrUnknown
+	}
+	challenge, err := s.Sealer.Open(pending.Record.SealedSeed, enrolmentAAD(factorID, c.Subject))
+	if err != nil {
+		return factor.Factor{}, codes, fmt.Errorf("open challenge of %s: %w", factorID, err)
+	}
+	credential, counter, refused := s.made(c.Subject, challenge, made)
+	if refused != nil {
+		e := factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: factorID, RequestID: c.RequestID, Detail: map[string]string{"reason": refused.reason}}
+		if err := s.deny(ctx, e, nothing); err != nil {
+			return factor.Factor{}, codes, err
+		}
+		return factor.Factor{}, codes, errors.Join(ErrInvalid, refused)
+	}
+	// After the passkey, so that a wrong one does not use the invitation up.
+	if err := s.Factors.UseInvitationOf(ctx, pending, now); err != nil {
+		return factor.Factor{}, codes, err
+	}
+	if codes, err = s.activate(ctx, c, pending, credential, counter, now); err != nil {
+		return factor.Factor{}, factor.RecoveryCodes{}, err
+	}
+	f := pending.Record.Factor
+	f.Status, f.Confirmed, f.LastUsed = factor.Active, now, now
+	return f, codes, nil
+}
+
+func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confirmation, made Credential, counter uint32, now time.Time) (codes factor.RecoveryCodes, err error) {
+	sum, err := s.sum(made.ID)
+	if err != nil {
+		return codes, err
+	}
+	stored, err := s.seal(p.Record.ID, c.Subject, made)
+	if err != nil {
+		return codes, err
+	}
+	fresh, err := s.Factors.NewRecoveryCodes(c.Subject, now)
+	if err != nil {
+		return codes, err
+	}
+	err = s.Repository.Alter(ctx, func(ctx context.Context, tx Tx) error {
+		counts, err := tx.Lock(ctx, c.Subject, now)
+		if err != nil {
+			return err
+		}
+		if err := p.MayActivate(counts); err != nil {
+			return err
+		}
+		known, err := tx.Known(ctx, sum)
+		if err != nil {
+			return err
+		}
+		if known {
+			return ErrKnown
+		}
+		done, err := tx.ActivatePasskey(ctx, stored, sum, counter, now)
+		if err != nil {
+			return err
+		}
+		if !done {
+			return errChanged
+		}
+		if codes, err = fresh.KeepIfFirst(ctx, tx, counts); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: p.Record.ID, RequestID: c.RequestID})
+	})
+	if errors.Is(err, errChanged) {
+		return factor.RecoveryCodes{}, factor.ErrUnknown
+	}
+	return codes, err
+}

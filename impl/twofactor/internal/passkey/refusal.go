@@ -1,0 +1,13 @@
+package passkey
+
+import "errors"
+
+// What the rules refuse, beside what package factor does.
+var (
+	ErrOff     = errors.New("passkeys are switched off")
+	ErrInvalid = errors.New("what the passkey made or signed does not hold")
+	ErrUnknown = errors.New("there is no such challenge of the session")
+	ErrGone    = errors.New("challenge was answered or has expired")
+	ErrNone    = errors.New("subject has no passkey")
+	ErrKnown   = errors.New("credential is a factor already")
+)

@@ -1,0 +1,122 @@
+package passkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// signInPrefix begins the ids of sign-ins.
+const signInPrefix = "psi_"
+
+// BeginSignIn makes what any passkey of the site is to sign. Nothing is kept of it, so that nobody can fill the database without a passkey: the id tells when
+// it was made, and the challenge is a keyed hash of the id. What is kept is that it was used.
+func (s *Service) BeginSignIn() (_ Request, err error) {
+	defer tried.To(&err, "begin sign-in by passkey")
+	if err := s.on(); err != nil {
+		return Request{}, err
+	}
+	now := s.Clock.Now().Truncate(time.Millisecond)
+	made, err := ulid.New(ulid.Timestamp(now), s.Random)
+	if err != nil {
+		return Request{}, fmt.Errorf("make id: %w", err)
+	}
+	r := Request{ID: signInPrefix + made.String(), Site: *s.Site, Expires: now.Add(Life)}
+	if r.Challenge, err = s.challengeOf(r.ID); err != nil {
+		return Request{}, err
+	}
+	s.Metrics.happened(begun)
+	return r, nil
+}
+
+// challengeOf is what is signed for a sign-in. Only who was told the id by this service, or one with its key, was told this.
+func (s *Service) challengeOf(signInID string) ([]byte, error) {
+	sum, err := s.Sealer.Sum([]byte("twofactor passkey sign-in\x00" + signInID))
+	if err != nil {
+		return nil, fmt.Errorf("make challenge: %w", err)
+	}
+	return sum, nil
+}
+
+// beganAt returns when a sign-in began; false when the id is none.
+func beganAt(signInID string) (time.Time, bool) {
+	text, ok := strings.CutPrefix(signInID, signInPrefix)
+	if !ok {
+		return time.Time{}, false
+	}
+	parsed, err := ulid.ParseStrict(text)
+	return ulid.Time(parsed.Time()), err == nil
+}
+
+// VerifySignIn accepts the answer to a sign-in, once, and returns the proof by which the kms begins a session. Every refusal is ErrInvalid, after the same
+// work: the passkey is looked up, and a signature is checked, whatever is wrong.
+func (s *Service) VerifySignIn(ctx context.Context, signInID string, a Assertion, requestID string) (_ SignIn, err error) {
+	defer tried.To(&err, "verify sign-in by passkey")
+	if err := s.on(); err != nil {
+		return SignIn{}, err
+	}
+	now := s.now()
+	challenge, err := s.challengeOf(signInID)
+	if err != nil {
+		return SignIn{}, err
+	}
+	owned, found, err := s.find(ctx, a.RawID)
+	if err != nil {
+		return SignIn{}, err
+	}
+	if !found {
+		owned = s.nobodys(a)
+	}
+	counter, no := s.signed(owned, challenge, a)
+	began, ok := beganAt(signInID)
+	switch {
+	case no != nil:
+	case len(a.UserHandle) == 0:
+		no = &refused{reason: "owner", err: ErrInvalid}
+	case !ok || !now.Before(began.Add(Life)) || began.After(now.Add(clock.Slack)):
+		no = &refused{reason: "expired", err: ErrInvalid}
+	}
+	if !found {
+		s.Metrics.happened(unknown) // who has no passkey of ours writes nothing
+		return SignIn{}, ErrInvalid
+	}
+	return s.signIn(ctx, signInID, began, owned, counter, no, factor.Event{At: now, Action: "verifyPasskeySignIn", Subject: owned.Subject, RequestID: requestID})
+}
+
+// signIn settles the answer of a passkey that is known.
+func (s *Service) signIn(ctx context.Context, signInID string, began time.Time, o Owned, counter uint32, no *refused, e factor.Event) (SignIn, error) {
+	claims := proof.Claims{ID: id.New("prf"), Subject: o.Subject, Client: s.SignsInTo, Factor: auth.FactorPasskey, At: e.At, Methods: o.methods()}
+	take := func(ctx context.Context, tx Tx) error {
+		if no != nil {
+			return nil // only the passkey's owner uses a sign-in up
+		}
+		taken, err := tx.TakeSignIn(ctx, signInID, began, began.Add(Life))
+		if err == nil && !taken {
+			return ErrGone
+		}
+		return err
+	}
+	err := s.settle(ctx, use{take: take, owned: o, counter: counter, refused: no, event: e, proofID: claims.ID, signIn: true})
+	if errors.Is(err, ErrGone) {
+		return SignIn{}, s.refuse(ctx, use{take: nothing, owned: o, event: e, signIn: true}, "used", ErrInvalid)
+	}
+	if err != nil {
+		return SignIn{}, err
+	}
+	token, err := s.ProofKey.SignIn(claims)
+	if err != nil {
+		return SignIn{}, err
+	}
+	return SignIn{Proof: token, Expires: claims.Expires()}, nil
+}
