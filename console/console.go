@@ -1,5 +1,5 @@
 // Package console holds the pages that people use in a browser: their HTML, style, and ES modules as they are served, without a framework or a build step.
-// It knows nothing of the services. Who serves a page says where (the page names its own files below /twofactor/v1/enroll), and sends the headers that
+// It knows nothing of the services. Who serves a page says where (the page names its own files below /twofactor/v1/assets), and sends the headers that
 // belong to it.
 //
 // page/signin.js is the sign-in of every page: a module that a later page imports as this one does.

@@ -52,7 +52,7 @@ func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
 func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
 	loaded := map[string]bool{}
 	for _, found := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(EnrolmentPage().Content), -1) {
-		name, ok := strings.CutPrefix(found[1], "/twofactor/v1/enroll/")
+		name, ok := strings.CutPrefix(found[1], "/twofactor/v1/assets/")
 		require.True(t, ok, found[1])
 		loaded[name] = true
 	}

@@ -654,6 +654,12 @@ type QrSize = int32
 // SubjectID defines model for SubjectId.
 type SubjectID = string
 
+// GetEnrolmentAssetParams defines parameters for GetEnrolmentAsset.
+type GetEnrolmentAssetParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
 	// Limit How many items a page holds at most.
@@ -665,12 +671,6 @@ type ListDeliveriesParams struct {
 
 // GetEnrolmentPageParams defines parameters for GetEnrolmentPage.
 type GetEnrolmentPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
-}
-
-// GetEnrolmentAssetParams defines parameters for GetEnrolmentAsset.
-type GetEnrolmentAssetParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
@@ -835,6 +835,11 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetEnrolmentAsset A file of the page
+	//
+	// Corresponds with GET /assets/{asset} (the `GetEnrolmentAsset` operationId).
+	GetEnrolmentAsset(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateChallengeWithBody Send a code
 	//
 	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
@@ -919,11 +924,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /enroll (the `GetEnrolmentPage` operationId).
 	GetEnrolmentPage(ctx context.Context, params *GetEnrolmentPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// GetEnrolmentAsset A file of the page
-	//
-	// Corresponds with GET /enroll/{asset} (the `GetEnrolmentAsset` operationId).
-	GetEnrolmentAsset(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFactors List the caller's factors, oldest first
 	//
@@ -1301,6 +1301,21 @@ type ClientInterface interface {
 	VerifyOtp(ctx context.Context, body VerifyOtpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// GetEnrolmentAsset A file of the page
+//
+// Corresponds with GET /assets/{asset} (the `GetEnrolmentAsset` operationId).
+func (c *Client) GetEnrolmentAsset(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEnrolmentAssetRequest(c.Server, asset, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CreateChallengeWithBody Send a code
 //
 // Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
@@ -1466,21 +1481,6 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 // Corresponds with GET /enroll (the `GetEnrolmentPage` operationId).
 func (c *Client) GetEnrolmentPage(ctx context.Context, params *GetEnrolmentPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetEnrolmentPageRequest(c.Server, params)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// GetEnrolmentAsset A file of the page
-//
-// Corresponds with GET /enroll/{asset} (the `GetEnrolmentAsset` operationId).
-func (c *Client) GetEnrolmentAsset(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetEnrolmentAssetRequest(c.Server, asset, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2266,6 +2266,55 @@ func (c *Client) VerifyOtp(ctx context.Context, body VerifyOtpJSONRequestBody, r
 	return c.Client.Do(req)
 }
 
+// NewGetEnrolmentAssetRequest constructs an http.Request for the GetEnrolmentAsset method
+func NewGetEnrolmentAssetRequest(server string, asset string, params *GetEnrolmentAssetParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "asset", asset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/assets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewCreateChallengeRequest calls the generic CreateChallenge builder with application/json body
 func NewCreateChallengeRequest(server string, body CreateChallengeJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2531,55 +2580,6 @@ func NewGetEnrolmentPageRequest(server string, params *GetEnrolmentPageParams) (
 	}
 
 	operationPath := fmt.Sprintf("/enroll")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-
-		if params.IfNoneMatch != nil {
-			var headerParam0 string
-
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("If-None-Match", headerParam0)
-		}
-
-	}
-
-	return req, nil
-}
-
-// NewGetEnrolmentAssetRequest constructs an http.Request for the GetEnrolmentAsset method
-func NewGetEnrolmentAssetRequest(server string, asset string, params *GetEnrolmentAssetParams) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "asset", asset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/enroll/%s", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3733,6 +3733,13 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetEnrolmentAssetWithResponse A file of the page
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /assets/{asset} (the `GetEnrolmentAsset` operationId).
+	GetEnrolmentAssetWithResponse(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*GetEnrolmentAssetResult, error)
+
 	// CreateChallengeWithBodyWithResponse Send a code
 	//
 	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
@@ -3827,13 +3834,6 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /enroll (the `GetEnrolmentPage` operationId).
 	GetEnrolmentPageWithResponse(ctx context.Context, params *GetEnrolmentPageParams, reqEditors ...RequestEditorFn) (*GetEnrolmentPageResult, error)
-
-	// GetEnrolmentAssetWithResponse A file of the page
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with GET /enroll/{asset} (the `GetEnrolmentAsset` operationId).
-	GetEnrolmentAssetWithResponse(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*GetEnrolmentAssetResult, error)
 
 	// ListFactorsWithResponse List the caller's factors, oldest first
 	//
@@ -4229,6 +4229,91 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /verify (the `VerifyOtp` operationId).
 	VerifyOtpWithResponse(ctx context.Context, body VerifyOtpJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyOtpResult, error)
+}
+
+// GetEnrolmentAssetResult200Headers the declared response headers of an HTTP 200 response for GetEnrolmentAsset
+type GetEnrolmentAssetResult200Headers struct {
+	CacheControl string
+	ETag         string
+}
+
+// GetEnrolmentAssetResult304Headers the declared response headers of an HTTP 304 response for GetEnrolmentAsset
+type GetEnrolmentAssetResult304Headers struct {
+	ETag string
+}
+
+// GetEnrolmentAssetResult404Headers the declared response headers of an HTTP 404 response for GetEnrolmentAsset
+type GetEnrolmentAssetResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetEnrolmentAssetResultDefaultHeaders the declared response headers of an HTTP default response for GetEnrolmentAsset
+type GetEnrolmentAssetResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEnrolmentAssetResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetEnrolmentAssetResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetEnrolmentAssetResult304Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetEnrolmentAssetResult404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetEnrolmentAssetResultDefaultHeaders
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetEnrolmentAssetResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetEnrolmentAssetResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEnrolmentAssetResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEnrolmentAssetResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEnrolmentAssetResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEnrolmentAssetResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // CreateChallengeResult401Headers the declared response headers of an HTTP 401 response for CreateChallenge
@@ -5200,91 +5285,6 @@ func (r GetEnrolmentPageResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetEnrolmentPageResult) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
-// GetEnrolmentAssetResult200Headers the declared response headers of an HTTP 200 response for GetEnrolmentAsset
-type GetEnrolmentAssetResult200Headers struct {
-	CacheControl string
-	ETag         string
-}
-
-// GetEnrolmentAssetResult304Headers the declared response headers of an HTTP 304 response for GetEnrolmentAsset
-type GetEnrolmentAssetResult304Headers struct {
-	ETag string
-}
-
-// GetEnrolmentAssetResult404Headers the declared response headers of an HTTP 404 response for GetEnrolmentAsset
-type GetEnrolmentAssetResult404Headers struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
-// GetEnrolmentAssetResultDefaultHeaders the declared response headers of an HTTP default response for GetEnrolmentAsset
-type GetEnrolmentAssetResultDefaultHeaders struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
-type GetEnrolmentAssetResult struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
-	ApplicationProblemJSON404 *externalRef0.Problem
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *externalRef0.Problem
-	// Headers200 the parsed response headers for an HTTP 200 response
-	Headers200 *GetEnrolmentAssetResult200Headers
-	// Headers304 the parsed response headers for an HTTP 304 response
-	Headers304 *GetEnrolmentAssetResult304Headers
-	// Headers404 the parsed response headers for an HTTP 404 response
-	Headers404 *GetEnrolmentAssetResult404Headers
-	// HeadersDefault the parsed response headers for an HTTP default response
-	HeadersDefault *GetEnrolmentAssetResultDefaultHeaders
-}
-
-// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
-func (r GetEnrolmentAssetResult) GetApplicationProblemJSON404() *externalRef0.Problem {
-	return r.ApplicationProblemJSON404
-}
-
-// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetEnrolmentAssetResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
-	return r.ApplicationProblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r GetEnrolmentAssetResult) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r GetEnrolmentAssetResult) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r GetEnrolmentAssetResult) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r GetEnrolmentAssetResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8898,6 +8898,19 @@ func (r VerifyOtpResult) ContentType() string {
 	return ""
 }
 
+// GetEnrolmentAssetWithResponse A file of the page
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /assets/{asset} (the `GetEnrolmentAsset` operationId).
+func (c *ClientWithResponses) GetEnrolmentAssetWithResponse(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*GetEnrolmentAssetResult, error) {
+	rsp, err := c.GetEnrolmentAsset(ctx, asset, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEnrolmentAssetResult(rsp)
+}
+
 // CreateChallengeWithBodyWithResponse Send a code
 //
 // Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
@@ -9045,19 +9058,6 @@ func (c *ClientWithResponses) GetEnrolmentPageWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseGetEnrolmentPageResult(rsp)
-}
-
-// GetEnrolmentAssetWithResponse A file of the page
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /enroll/{asset} (the `GetEnrolmentAsset` operationId).
-func (c *ClientWithResponses) GetEnrolmentAssetWithResponse(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*GetEnrolmentAssetResult, error) {
-	rsp, err := c.GetEnrolmentAsset(ctx, asset, params, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseGetEnrolmentAssetResult(rsp)
 }
 
 // ListFactorsWithResponse List the caller's factors, oldest first
@@ -9693,6 +9693,148 @@ func (c *ClientWithResponses) VerifyOtpWithResponse(ctx context.Context, body Ve
 		return nil, err
 	}
 	return ParseVerifyOtpResult(rsp)
+}
+
+// ParseGetEnrolmentAssetResult parses an HTTP response from a GetEnrolmentAssetWithResponse call
+func ParseGetEnrolmentAssetResult(rsp *http.Response) (*GetEnrolmentAssetResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEnrolmentAssetResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetEnrolmentAssetResult200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetEnrolmentAssetResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetEnrolmentAssetResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers GetEnrolmentAssetResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseCreateChallengeResult parses an HTTP response from a CreateChallengeWithResponse call
@@ -11607,148 +11749,6 @@ func ParseGetEnrolmentPageResult(rsp *http.Response) (*GetEnrolmentPageResult, e
 		response.Headers304 = &headers
 	case true:
 		var headers GetEnrolmentPageResultDefaultHeaders
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.HeadersDefault = &headers
-	}
-
-	return response, nil
-}
-
-// ParseGetEnrolmentAssetResult parses an HTTP response from a GetEnrolmentAssetWithResponse call
-func ParseGetEnrolmentAssetResult(rsp *http.Response) (*GetEnrolmentAssetResult, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &GetEnrolmentAssetResult{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case rsp.StatusCode == 304:
-		break // No content-type
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON404 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 200:
-		var headers GetEnrolmentAssetResult200Headers
-		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.CacheControl = value
-		}
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = value
-		}
-		response.Headers200 = &headers
-	case rsp.StatusCode == 304:
-		var headers GetEnrolmentAssetResult304Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = value
-		}
-		response.Headers304 = &headers
-	case rsp.StatusCode == 404:
-		var headers GetEnrolmentAssetResult404Headers
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.Headers404 = &headers
-	case true:
-		var headers GetEnrolmentAssetResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

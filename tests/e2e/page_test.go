@@ -15,7 +15,7 @@ func TestPage_comesWithItsPolicyAndIsKeptByItsTag(t *testing.T) {
 	f := harness.Start(t)
 	client := recorder.New(t, nil).Client()
 	ask := func(method, path, tag string) *http.Response {
-		req, err := http.NewRequestWithContext(t.Context(), method, f.Info.GatewayURL+"/twofactor/v1/enroll"+path, nil)
+		req, err := http.NewRequestWithContext(t.Context(), method, f.Info.GatewayURL+"/twofactor/v1"+path, nil)
 		require.NoError(t, err)
 		if tag != "" {
 			req.Header.Set("If-None-Match", tag)
@@ -25,7 +25,7 @@ func TestPage_comesWithItsPolicyAndIsKeptByItsTag(t *testing.T) {
 		require.NoError(t, answer.Body.Close())
 		return answer
 	}
-	for path, mediaType := range map[string]string{"": "text/html", "/main.js": "text/javascript", "/page.css": "text/css", "/icon.svg": "image/svg+xml"} {
+	for path, mediaType := range map[string]string{"/enroll": "text/html", "/assets/main.js": "text/javascript", "/assets/page.css": "text/css", "/assets/icon.svg": "image/svg+xml"} {
 		answer := ask(http.MethodGet, path, "")
 		require.Equal(t, http.StatusOK, answer.StatusCode, path)
 		require.Equal(t, mediaType, answer.Header.Get("Content-Type"))
@@ -36,14 +36,14 @@ func TestPage_comesWithItsPolicyAndIsKeptByItsTag(t *testing.T) {
 		require.Equal(t, http.StatusOK, ask(http.MethodGet, path, `"another"`).StatusCode, path)
 		require.Equal(t, tag, ask(http.MethodHead, path, "").Header.Get("ETag"))
 	}
-	page := ask(http.MethodGet, "", "").Header
+	page := ask(http.MethodGet, "/enroll", "").Header
 	for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} {
 		require.Contains(t, page.Get("Content-Security-Policy"), part)
 	}
 	require.Equal(t, "no-referrer", page.Get("Referrer-Policy"))
 	require.Equal(t, "same-origin", page.Get("Cross-Origin-Opener-Policy"))
-	for _, path := range []string{"/enroll.html", "/console.go", "/main.js.map"} {
+	for _, path := range []string{"/assets/enroll.html", "/assets/console.go", "/assets/main.js.map", "/enroll/main.js"} {
 		require.Equal(t, http.StatusNotFound, ask(http.MethodGet, path, "").StatusCode, path)
 	}
-	require.Equal(t, http.StatusMethodNotAllowed, ask(http.MethodPost, "", "").StatusCode, "what is typed is never sent by the form itself")
+	require.Equal(t, http.StatusMethodNotAllowed, ask(http.MethodPost, "/enroll", "").StatusCode, "what is typed is never sent by the form itself")
 }
