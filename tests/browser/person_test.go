@@ -108,6 +108,12 @@ func (p *person) ticks(label string) {
 func (p *person) signsIn(username, password string) {
 	p.t.Helper()
 	p.sees("Sign in")
+	p.signsInAgain(username, password)
+}
+
+// signsInAgain does so after a failure, when the focus is where it happened.
+func (p *person) signsInAgain(username, password string) {
+	p.t.Helper()
 	p.fills("User name", username)
 	p.fills("Password", password)
 	p.key("Enter", "\r")
