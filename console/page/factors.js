@@ -14,7 +14,7 @@ export const overview = async (session, actions, notice) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors?limit=100`), session.call("GET", `${api}/recovery-codes`)]);
   const factors = items.filter(({ status }) => status === "active" || status === "locked");
   return new Promise((resolve) => {
-    show("Your second factors", notice && el("p", { class: "notice" }, notice), list(session, factors, resolve), add(actions, factors.map(nameOf), resolve), factors.length > 0 && codesPart(recovery, actions, resolve));
+    show("Your second factors", notice && el("p", { class: "notice" }, notice), list(session, factors, resolve), add(session, actions, factors.map(nameOf), resolve), factors.length > 0 && codesPart(recovery, actions, resolve));
   });
 };
 
@@ -32,10 +32,12 @@ const list = (session, factors, resolve) => {
   }));
 };
 
-const add = (actions, names, resolve) => {
-  const why = obstacle();
-  return el("section", { "aria-label": "Add" }, el("div", { class: "actions" }, !why && button("Add a passkey", () => resolve(() => actions.passkey(names))),
-    button("Add an authenticator app", () => resolve(() => actions.authenticator(names)))), why && el("p", { class: "hint" }, why));
+// add offers what may be added: who signs in needs one that ends the sign-in.
+const add = (session, actions, names, resolve) => {
+  const why = session.accepts("passkey") ? obstacle() : "";
+  return el("section", { "aria-label": "Add" }, el("div", { class: "actions" },
+    session.accepts("passkey") && !why && button("Add a passkey", () => resolve(() => actions.passkey(names))),
+    session.accepts("totp") && button("Add an authenticator app", () => resolve(() => actions.authenticator(names)))), why && el("p", { class: "hint" }, why));
 };
 
 const codesPart = ({ remaining, few }, actions, resolve) => el("section", {}, el("h2", {}, "Recovery codes"),

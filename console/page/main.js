@@ -25,18 +25,27 @@ const begin = async (notice, username) => {
   const { session, way } = await signIn({ notice, username });
   session.ended = (problem) => { if (run === current) begin(sentence(problem), name); };
   const name = session.name;
-  account.replaceChildren(el("span", {}, `Signed in as ${name}`), signOutButton(session, (known) => begin(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.", "")));
+  tellAccount(session);
   let told = "", warning = way === "recovery" ? lost : "";
   session.prove = stepUp(session, (by) => { if (by === "recovery") warning = lost; });
   while (run === current) {
     try {
-      if (session.pending) await complete(session);
+      if (session.pending) {
+        await complete(session);
+        tellAccount(session);
+      }
       const act = await overview(session, actions(session), [told, warning].filter(Boolean).join(" "));
       told = await act();
     } catch (problem) {
       if (run === current) await trouble(problem);
     }
   }
+};
+
+// tellAccount shows whose session it is, and how to end it.
+const tellAccount = (session) => {
+  const signedOut = (known) => begin(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.");
+  account.replaceChildren(el("span", {}, `${session.pending ? "Signing in" : "Signed in"} as ${session.name}`), signOutButton(session, signedOut));
 };
 
 // actions are what the overview offers. Each returns what is told after it.
@@ -63,7 +72,7 @@ const complete = async (session) => {
     await act();
     return complete(session);
   }
-  await confirmSignIn(session, possible, () => begin(""), "Sign in with your new second factor. A code that you have used already works no more: wait for the next one.");
+  await confirmSignIn(session, possible, () => begin(), `Sign in with your new second factor.${possible.code ? " A code that you have used already works no more: wait for the next one." : ""}`);
 };
 
 // trouble tells what went wrong outside a form, and goes on when the person wants to.
@@ -71,4 +80,4 @@ const trouble = (problem) => new Promise((resolve) => {
   show("That did not work", el("p", { role: "alert" }, sentence(problem)), el("div", { class: "actions" }, button("Go on", () => resolve(), { class: "primary" })));
 });
 
-begin("");
+begin();

@@ -8,9 +8,8 @@ const api = "/twofactor/v1";
 export const ways = async (session) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors`), session.call("GET", `${api}/recovery-codes`)]);
   const active = items.filter(({ status }) => status === "active" || status === "locked");
-  const accepted = (type) => !session.accepted || session.accepted.includes(type);
-  const has = (type) => accepted(type) && active.some((factor) => factor.type === type);
-  return { any: active.length > 0, code: has("totp"), passkey: has("passkey") && obstacle() === "", recovery: accepted("recovery_code") && recovery.remaining > 0 };
+  const has = (type) => session.accepts(type) && active.some((factor) => factor.type === type);
+  return { any: active.length > 0, code: has("totp"), passkey: has("passkey") && obstacle() === "", recovery: session.accepts("recovery_code") && recovery.remaining > 0 };
 };
 
 // byCode gives the proof of an authenticator's code.

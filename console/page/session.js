@@ -9,14 +9,12 @@ export class Session {
   #access = "";
   #refresh = "";
   #until = 0; // when the access token ends, by this machine's own time since the page was loaded
+  #accepted; // the types of factor that end a pending sign-in; undefined: all
   #raised = new Map(); // by service: what a second factor gave
   #renewal;
 
   // prove is asked when a call needs a second factor: it gets one, and hands what it proves to raise. Without it such calls fail.
   prove;
-
-  // accepted are the types of factor that a pending sign-in may be ended with; all where it is undefined.
-  accepted;
 
   // ended is told once, with the problem, when the session is over.
   ended = () => {};
@@ -28,13 +26,16 @@ export class Session {
   // pending tells that the password was right and a second factor is still asked for. Until then only factors can be managed.
   get pending() { return this.#refresh === ""; }
 
+  // accepts tells whether factors of a type end a pending sign-in.
+  accepts(type) { return this.#accepted?.includes(type) ?? true; }
+
   // name is the person's, for showing.
   get name() { return claims(this.#access).preferred_username ?? ""; }
 
   #take(answer) {
     this.#access = answer.mfaToken ?? answer.access_token;
     this.#refresh = answer.refresh_token ?? "";
-    this.accepted = answer.factors;
+    this.#accepted = answer.factors;
     this.#until = performance.now() + (answer.expires_in ?? answer.expiresIn) * 1000;
   }
 
