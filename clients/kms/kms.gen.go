@@ -1024,7 +1024,7 @@ type Role struct {
 	SecondFactor SecondFactorPolicy `json:"secondFactor"`
 	UpdatedAt    *time.Time         `json:"updatedAt,omitempty"`
 
-	// Version Of defined roles, and of the release's that have a policy.
+	// Version The changes of the role and of what second factor it asks for: the number in its ETag.
 	Version *int64 `json:"version,omitempty"`
 }
 

@@ -57,7 +57,7 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	address := o.address(nil)
-	client, err := o.anonymous(address)
+	client, err := o.anonymous(address, fountain.WithStepUp(o.code))
 	if err != nil {
 		return err
 	}
@@ -115,11 +115,18 @@ func (o *bootstrapping) password() (string, error) {
 
 // signIn keeps a session of a user.
 func signIn(cmd *cobra.Command, client *fountain.Client, file *session.File, address, username, password, caFile string) error {
-	t, err := client.KMS.LoginUser(cmd.Context(), kms.Login{Username: username, Password: password})
-	if errors.Is(err, fountain.CodeInvalidCredentials) {
+	t, err := client.SignIn(cmd.Context(), username, password)
+	page := address + "/twofactor/v1/enroll"
+	switch {
+	case errors.Is(err, fountain.CodeInvalidCredentials):
 		return errors.New("the username or the password is wrong")
-	}
-	if err != nil {
+	case errors.Is(err, fountain.CodeInvalidCode):
+		return fmt.Errorf("no code was accepted, so you are not signed in; whoever has no authenticator yet enrols one at %s", page)
+	case errors.Is(err, fountain.CodeFactorNotAccepted):
+		return fmt.Errorf("the code was right, but a role of yours accepts no code of this kind; sign in at %s", page)
+	case errors.Is(err, fountain.ErrMfaRequired):
+		return fmt.Errorf("a role of yours asks for a second factor that has no code to type; sign in at %s", page)
+	case err != nil:
 		return err
 	}
 	if t.RefreshToken == nil {

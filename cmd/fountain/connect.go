@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/cmd/fountain/internal/session"
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
@@ -82,12 +83,12 @@ func (c *connection) options() ([]fountain.Option, error) {
 }
 
 // anonymous returns a client without credentials.
-func (c *connection) anonymous(address string) (*fountain.Client, error) {
+func (c *connection) anonymous(address string, more ...fountain.Option) (*fountain.Client, error) {
 	opts, err := c.options()
 	if err != nil {
 		return nil, err
 	}
-	client, err := fountain.New(address, opts...)
+	client, err := fountain.New(address, append(opts, more...)...)
 	if err != nil {
 		return nil, usagef("address of the gateway: %w", err)
 	}
@@ -165,6 +166,9 @@ func calling(cmd *cobra.Command) *cobra.Command {
 // askCode asks for a one-time code at the terminal.
 func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
 	prompt := challenge.Operation + " asks for a code of your authenticator: "
+	if challenge.Error == string(kms.MfaRequiredStatusMfaRequired) {
+		prompt = "code of your authenticator, or a recovery code: "
+	}
 	if challenge.Attempt > 1 {
 		prompt = "that code was not accepted; the next one: "
 	}

@@ -15,16 +15,21 @@ import (
 )
 
 func newLogin() *cobra.Command {
-	var c connection
+	var c operator
 	var username, passwordFile string
 	var plainHTTP, unknownServer bool
 	cmd := &cobra.Command{
-		Use:     "login --username NAME",
-		Example: "  fountain login --username ada\n  fountain login --url https://fountain.example.org --username ada --password-file password",
-		Short:   "Sign in, and keep the session for the other commands",
+		Use: "login --username NAME",
+		Example: `  fountain login --username ada
+  fountain login --url https://fountain.example.org --username ada --password-file password --code-file -`,
+		Short: "Sign in, and keep the session for the other commands",
 		Long: `login asks for the password without showing it (or reads it from --password-file) and
 keeps a refresh token, for you alone, in your configuration directory. The other commands
-use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY instead.`,
+use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY instead.
+
+Where a role of yours asks for a second factor at sign-in, login asks for a code of your
+authenticator or a recovery code too. A passkey signs in where a browser is, not here: at
+/twofactor/v1/enroll of the same address, where a first authenticator is enrolled as well.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if username == "" {
@@ -35,7 +40,7 @@ use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY inst
 				return err
 			}
 			address := c.address(nil)
-			client, err := c.anonymous(address)
+			client, err := c.anonymous(address, fountain.WithStepUp(c.code))
 			if err != nil {
 				return err
 			}
@@ -56,6 +61,7 @@ use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY inst
 	c.flags(cmd)
 	cmd.Flags().StringVar(&username, "username", "", "who signs in")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file instead of the terminal")
+	cmd.Flags().StringVar(&c.codeFile, "code-file", "", "read the one-time code from this file, - from standard input; default: ask for it")
 	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "send the password over plain HTTP to another machine")
 	cmd.Flags().BoolVar(&unknownServer, "unknown-server", false, "send the password to a server that does not look like a family's gateway")
 	return cmd

@@ -68,7 +68,7 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	// For five minutes no further code is asked for: there is none to be read here.
 	require.Regexp(t, `^et_\S+\n$`, good("services", "register", "reports", "--declare", "reports:read", "--declare", "reports:write").stdout)
 	require.Contains(t, good("services", "list").stdout, "reports:read reports:write")
-	require.Regexp(t, `reporter +no +reports:read\n`, good("permissions", "set-role", "reporter", "--scope", "reports:read").stdout)
+	require.Regexp(t, `reporter +no +onOperations +reports:read\n`, good("permissions", "set-role", "reporter", "--scope", "reports:read").stdout)
 	require.Regexp(t, `(?m)^reports:write +reports`, good("permissions", "scopes").stdout)
 	require.Regexp(t, `(?m)^editor +yes `, good("permissions", "roles").stdout)
 	require.Contains(t, good("users", "set-roles", "grace", "editor", "reporter").stdout, "editor,reporter")

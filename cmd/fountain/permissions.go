@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,7 @@ import (
 )
 
 var (
-	roleHead  = []string{"ROLE", "BUILT IN", "SCOPES"}
+	roleHead  = []string{"ROLE", "BUILT IN", "SECOND FACTOR", "SCOPES"}
 	scopeHead = []string{"SCOPE", "SERVICE", "WHAT IT ALLOWS"}
 )
 
@@ -19,7 +20,62 @@ func roleRow(r kms.Role) []string {
 	if r.BuiltIn {
 		builtIn = "yes"
 	}
-	return []string{r.Name, builtIn, strings.Join(r.Scopes, " ")}
+	return []string{r.Name, builtIn, policyWords(r.SecondFactor), strings.Join(r.Scopes, " ")}
+}
+
+// policyWords are what second factor a role asks for, in a few words.
+func policyWords(p kms.SecondFactorPolicy) string {
+	words := []string{string(p.Required)}
+	if p.Factors != nil {
+		var factors []string
+		for _, f := range *p.Factors {
+			factors = append(factors, string(f))
+		}
+		words = append(words, "by "+strings.Join(factors, ","))
+	}
+	if p.MaxAge != nil {
+		words = append(words, "for "+(time.Duration(*p.MaxAge)*time.Second).String())
+	}
+	return strings.Join(words, " ")
+}
+
+// newSecondFactor is the command that sets what second factor a role asks for.
+func newSecondFactor(o *operator) *cobra.Command {
+	var required string
+	var factors []string
+	var maxAge time.Duration
+	cmd := o.command("second-factor ROLE", "Say what second factor a role asks for, the built-in ones too",
+		"  fountain permissions second-factor admin --required always --factor totp,recovery_code,passkey --max-age 12h\n  fountain permissions second-factor editor --required onOperations",
+		oneArg("a role"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			body := kms.SecondFactorPolicyPut{Required: kms.SecondFactorPolicyPutRequired(required)}
+			if !body.Required.Valid() {
+				return usagef("--required must be onOperations or always")
+			}
+			if maxAge%time.Second != 0 || maxAge < 0 {
+				return usagef("--max-age must be whole seconds")
+			}
+			if maxAge > 0 {
+				body.MaxAge = new(int64(maxAge / time.Second))
+			}
+			words := make([]kms.FactorWord, len(factors))
+			for i, f := range factors {
+				if words[i] = kms.FactorWord(f); !words[i].Valid() {
+					return usagef("--factor must be totp, recovery_code, email, sms, webhook or passkey")
+				}
+			}
+			if len(words) > 0 {
+				body.Factors = &words
+			}
+			r, err := c.KMS.PutSecondFactorPolicy(cmd.Context(), args[0], body)
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, r, roleHead, [][]string{roleRow(*r)})
+		})
+	cmd.Flags().StringVar(&required, "required", "", "onOperations: where an operation asks for one; always: at each sign-in too")
+	cmd.Flags().StringSliceVar(&factors, "factor", nil, "a type that is accepted (totp, recovery_code, email, sms, webhook, passkey); may be repeated; default: all")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "for how long a session keeps the level of its sign-in, 5m to 168h; default: as long as it lives")
+	return cmd
 }
 
 func newPermissions() *cobra.Command {
@@ -72,5 +128,5 @@ func newPermissions() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	return group("permissions", "List scopes, and manage roles", scopes, roles, set, remove)
+	return group("permissions", "List scopes, and manage roles", scopes, roles, set, remove, newSecondFactor(o))
 }

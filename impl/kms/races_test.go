@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	api "github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/auth"
 )
 
 // raceRounds is how often each mint meets each end: enough to find a missing lock in CI, and 5,000 times where the long proofs run
@@ -392,4 +394,61 @@ func (h *house) enrolmentFor(serviceID, raised string) string {
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusCreated, got.StatusCode(), string(got.Body))
 	return got.JSON201.Token
+}
+
+// A sign-in that ends beside the end of its user, or of the session that waits, leaves nothing that works: neither by a second factor nor by a passkey.
+func TestMint_leavesNothingOfASignInBesideAnEnd(t *testing.T) {
+	disable := func(r *racer, _ string) { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) }
+	giveUp := func(r *racer, token string) {
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), bearer(token)) // what works afterwards tells
+	}
+	revoke := func(r *racer, token string) {
+		_, _ = r.a.client.RevokeSessionWithResponse(context.Background(), r.user.ID, claims(r.a.t, token).SessionID, bearer(r.raised))
+	}
+	complete := func(r *racer, h *house, token string) *api.TokenResponse {
+		return h.complete(token, r.prover.proofOf(token, auth.FactorTOTP)).JSON200
+	}
+	passkey := func(r *racer, h *house, _ string) *api.TokenResponse {
+		return h.passkey(r.prover.signIn(r.user.ID, nil)).JSON200
+	}
+	races(t, func(t *testing.T, r *racer) {
+		r.a.asks("editor", r.raised, policy(always))
+		for _, p := range []struct {
+			name string
+			mint func(r *racer, h *house, token string) *api.TokenResponse
+			end  func(r *racer, token string)
+		}{
+			{"completeSignIn and disabling", complete, disable}, {"completeSignIn and logoutUser", complete, giveUp},
+			{"completeSignIn and revokeSession", complete, revoke}, {"signInWithPasskey and disabling", passkey, disable},
+		} {
+			t.Run(p.name, func(t *testing.T) {
+				rounds, survivors, made := 0, 0, 0
+				defer func() { t.Logf("%d rounds, %d signed in beside an end, %d survived", rounds, made, survivors) }()
+				for ; rounds < raceRounds(t); rounds++ {
+					token := r.a.waits().MfaToken
+					got := r.race(func(r *racer, h *house) []minted {
+						tokens := p.mint(r, h, token)
+						if tokens == nil {
+							return nil
+						}
+						return []minted{{"", func() bool {
+							return r.a.usable(tokens.AccessToken, r.user.ID) || r.b.refresh(*tokens.RefreshToken).StatusCode() == http.StatusOK
+						}}}
+					}, func() { p.end(r, token) })
+					r.a.change(r.user.ID, `{"status":"active"}`, r.raised)
+					made += len(got)
+					if strings.HasPrefix(p.name, "completeSignIn") {
+						require.LessOrEqual(t, len(got), 1, "one winner of eight")
+					}
+					for _, m := range got {
+						if m.works() {
+							survivors++
+							t.Errorf("what was made beside the end works")
+						}
+					}
+					r.refreshAdmin()
+				}
+			})
+		}
+	})
 }

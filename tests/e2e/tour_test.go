@@ -56,6 +56,7 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	tr.people()
 	tr.services()
 	tr.elements()
+	tr.policies()
 	tr.documents()
 	seen := map[string]bool{}
 	for _, line := range recorder.Ledger() {
@@ -289,11 +290,13 @@ func (tr *tour) ownKey(text string) {
 func (tr *tour) twofactor() {
 	ctx, key := context.Background(), tr.f.ServiceKey("twofactor")
 	k := tr.f.Client(fountain.WithAPIKey(key)).KMS
-	public, _, err := ed25519.GenerateKey(rand.Reader)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(tr.t, err)
 	x := base64.RawURLEncoding.EncodeToString(public)
 	thumbprint := sha256.Sum256([]byte(fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, x)))
-	require.NoError(tr.t, k.PutProofKey(ctx, base64.RawURLEncoding.EncodeToString(thumbprint[:]), kms.ProofKey{Kty: "OKP", Crv: "Ed25519", X: x}))
+	kid := base64.RawURLEncoding.EncodeToString(thumbprint[:])
+	require.NoError(tr.t, k.PutProofKey(ctx, kid, kms.ProofKey{Kty: "OKP", Crv: "Ed25519", X: x}))
+	ok[any](tr, "passkey")(any2(k.SignInWithPasskey(ctx, kms.SignInProof{Proof: passkeyProof(tr.t, private, kid, tr.f.AdminID, tr.f.Clock.Now())})))
 
 	made := ok[*kms.Invitation](tr, "invitation")(tr.admin.KMS.CreateInvitation(ctx, tr.f.AdminID))
 	checked := ok[*kms.InvitationChecked](tr, "check invitation")(k.CheckInvitation(ctx, kms.InvitationCheck{UserID: tr.f.AdminID, Token: made.Token}))

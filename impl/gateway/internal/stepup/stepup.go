@@ -166,6 +166,8 @@ func decode(res *http.Response, err error, op *contract.Operation, value any) er
 		return problem.New(problem.UpstreamUnavailable, "The second factor cannot be checked right now.").WithRetryAfter(time.Second).Wrap(cause)
 	case res.StatusCode >= http.StatusInternalServerError:
 		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(cause)
+	case said.Code == problem.FactorNotAccepted:
+		return refused(op, otherFactor, cause)
 	default:
 		return refused(op, wrongCode, cause)
 	}
@@ -173,8 +175,9 @@ func decode(res *http.Response, err error, op *contract.Operation, value any) er
 
 // What a caller whose code was not redeemed is told.
 const (
-	wrongCode = "The code in X-OTP was not accepted."
-	noSession = "The token was got with an API key, which no code can raise: sign in with user name and password. The code in X-OTP was not used."
+	wrongCode   = "The code in X-OTP was not accepted."
+	otherFactor = "The code in X-OTP was right, but a role of the user does not accept codes of authenticators."
+	noSession   = "The token was got with an API key, which no code can raise: sign in with user name and password. The code in X-OTP was not used."
 )
 
 // refused is the challenge again, with a sentence that says that the code was seen.

@@ -95,10 +95,7 @@ func serviceBody(s service.Service) kmsapi.Service {
 }
 
 func roleBody(r role.Role) kmsapi.Role {
-	body := kmsapi.Role{Name: r.Name, Scopes: list(r.Scopes), BuiltIn: r.BuiltIn(), SecondFactor: policyBody(r.SecondFactor)}
-	if tag := r.Tag(); tag > 0 {
-		body.Version = &tag
-	}
+	body := kmsapi.Role{Name: r.Name, Scopes: list(r.Scopes), BuiltIn: r.BuiltIn(), SecondFactor: policyBody(r.SecondFactor), Version: new(r.Tag())}
 	if !r.BuiltIn() {
 		body.CreatedAt, body.UpdatedAt = &r.CreatedAt, &r.UpdatedAt
 	}

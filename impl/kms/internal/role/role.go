@@ -37,8 +37,8 @@ type Role struct {
 // BuiltIn reports whether the role is the release's.
 func (r Role) BuiltIn() bool { return r.Version == 0 }
 
-// Tag counts the changes of the role and of what second factor it asks for: its ETag.
-func (r Role) Tag() int64 { return r.Version + r.SecondFactor.Version }
+// Tag counts the changes of the role and of what second factor it asks for: its ETag. It is 1 of a role that was never changed.
+func (r Role) Tag() int64 { return max(r.Version, 1) + r.SecondFactor.Version }
 
 // Rows is what the domain asks of the database.
 type Rows interface {
