@@ -129,7 +129,7 @@ func waiting(ctx context.Context, c *fountain.Client, named []string) (string, e
 		if err != nil {
 			return "", err
 		}
-		if f.Status == twofactor.FactorStatusPending {
+		if f.Status == twofactor.FactorStatusPending && f.Type != passkeyType {
 			ids = append(ids, f.ID)
 		}
 	}
@@ -141,6 +141,9 @@ func waiting(ctx context.Context, c *fountain.Client, named []string) (string, e
 	}
 	return "", usagef("several authenticators wait for their first code: name one of %s", strings.Join(ids, ", "))
 }
+
+// passkeyType is the type of factors that the browser confirms that made them.
+const passkeyType = "passkey"
 
 // typedCode is a code that the command itself is about.
 func (o *operator) typedCode(prompt string) (string, error) {

@@ -54,7 +54,7 @@ func (o *operator) enrolAddress(cmd *cobra.Command, c *fountain.Client, body two
 func isAddress(ctx context.Context, c *fountain.Client, id string) (bool, error) {
 	for f, err := range c.Twofactor.Factors(ctx) {
 		if err != nil || f.ID == id {
-			return err == nil && f.Type != "totp", err
+			return err == nil && f.Type != "totp" && f.Type != passkeyType, err
 		}
 	}
 	return false, nil

@@ -138,6 +138,7 @@ type world struct {
 	now      *clock.Fake
 	logs     *servicetest.Log
 	client   *http.Client
+	nameless bool // the service has no name that passkeys could be bound to
 }
 
 // each runs f against a ready service on every database.
@@ -162,7 +163,13 @@ func newWorld(t *testing.T) *world {
 // settings are those of a service on a database.
 func (w *world) settings(t *testing.T, c store.Config) Config {
 	t.Helper()
-	return Config{Service: servicetest.Settings(t, w.kms.KMS, c, w.logs), Passkeys: Passkeys{Origins: []string{origin}}}
+	settings := Config{Service: servicetest.Settings(t, w.kms.KMS, c, w.logs)}
+	if w.nameless {
+		settings.Issuer = nameless
+	} else {
+		settings.Passkeys.Origins = []string{origin}
+	}
+	return settings
 }
 
 // start runs the service on a database until the test ends or Stop is called.

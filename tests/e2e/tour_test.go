@@ -53,6 +53,7 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	tr.gateway()
 	tr.codes()
 	tr.messages(phones)
+	tr.passkeys()
 	tr.people()
 	tr.services()
 	tr.elements()

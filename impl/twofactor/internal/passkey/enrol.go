@@ -89,16 +89,9 @@ func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string,
 		return factor.Factor{}, codes, err
 	}
 	now := s.now()
-	pending, err := s.Factors.Confirming(ctx, c, factorID, now)
+	pending, challenge, err := s.waiting(ctx, c, factorID, now)
 	if err != nil {
 		return factor.Factor{}, codes, err
-	}
-	if pending.Record.Type != factor.TypePasskey {
-		return factor.Factor{}, codes, factor.ErrUnknown
-	}
-	challenge, err := s.Sealer.Open(pending.Record.SealedSeed, enrolmentAAD(factorID, c.Subject))
-	if err != nil {
-		return factor.Factor{}, codes, fmt.Errorf("open challenge of %s: %w", factorID, err)
 	}
 	credential, counter, refused := s.made(c.Subject, challenge, made)
 	if refused != nil {
@@ -118,6 +111,31 @@ func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string,
 	f := pending.Record.Factor
 	f.Status, f.Confirmed, f.LastUsed = factor.Active, now, now
 	return f, codes, nil
+}
+
+// waiting returns a pending passkey of the caller, who has shown what confirming it asks for, with its challenge.
+func (s *Service) waiting(ctx context.Context, c factor.Caller, factorID string, now time.Time) (factor.Confirmation, []byte, error) {
+	pending, err := s.Factors.Confirming(ctx, c, factorID, now)
+	if errors.Is(err, factor.ErrUnknown) {
+		expired, lookErr := s.Repository.Expired(ctx, c.Subject, factorID, now)
+		if lookErr != nil {
+			return pending, nil, lookErr
+		}
+		if expired {
+			return pending, nil, factor.ErrExpired
+		}
+	}
+	if err != nil {
+		return pending, nil, err
+	}
+	if pending.Record.Type != factor.TypePasskey {
+		return pending, nil, factor.ErrUnknown
+	}
+	challenge, err := s.Sealer.Open(pending.Record.SealedSeed, enrolmentAAD(factorID, c.Subject))
+	if err != nil {
+		return pending, nil, fmt.Errorf("open challenge of %s: %w", factorID, err)
+	}
+	return pending, challenge, nil
 }
 
 func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confirmation, made Credential, counter uint32, now time.Time) (codes factor.RecoveryCodes, err error) {
@@ -140,13 +158,6 @@ func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confir
 		}
 		if err := p.MayActivate(counts); err != nil {
 			return err
-		}
-		known, err := tx.Known(ctx, sum)
-		if err != nil {
-			return err
-		}
-		if known {
-			return ErrKnown
 		}
 		done, err := tx.ActivatePasskey(ctx, stored, sum, counter, now)
 		if err != nil {

@@ -17,6 +17,8 @@ type Repository interface {
 	Passkey(ctx context.Context, sum string) (Stored, bool, error)
 	// PasskeyChallenge returns a challenge; false when there is none.
 	PasskeyChallenge(ctx context.Context, id string) (Challenge, bool, error)
+	// Expired reports whether a passkey of the subject has waited too long for its confirmation.
+	Expired(ctx context.Context, subject, factorID string, now time.Time) (bool, error)
 	// SweepPasskeys removes rows that nobody asks for any more.
 	SweepPasskeys(ctx context.Context, now time.Time) error
 }
@@ -28,9 +30,7 @@ type Tx interface {
 	DropWaiting(ctx context.Context, subject string, now time.Time) (int, error)
 	// InsertWaiting adds a pending passkey.
 	InsertWaiting(ctx context.Context, r factor.Record) error
-	// Known reports whether an active passkey has an id with this sum.
-	Known(ctx context.Context, sum string) (bool, error)
-	// ActivatePasskey confirms a pending passkey; false when it is pending no more.
+	// ActivatePasskey confirms a pending passkey; false when it is pending no more. The change ends with ErrKnown when an active passkey has the id already.
 	ActivatePasskey(ctx context.Context, s Stored, sum string, counter uint32, now time.Time) (bool, error)
 	// PutChallenge adds a challenge in place of an earlier one of the session.
 	PutChallenge(ctx context.Context, c Challenge) error

@@ -15,7 +15,7 @@ var (
 	_ passkey.Tx         = tx{}
 )
 
-// Alter implements passkey.Repository. Of two that confirm the same credential at once one meets the unique index.
+// Alter implements passkey.Repository. The one row that can be there already is that of an active passkey, which its index keeps unique.
 func (s *Store) Alter(ctx context.Context, fn func(ctx context.Context, tx passkey.Tx) error) error {
 	err := s.write(ctx, func(ctx context.Context, t *store.Tx) error { return fn(ctx, tx{t}) })
 	if store.IsUnique(err) {
@@ -84,6 +84,15 @@ func (s *Store) PasskeyChallenge(ctx context.Context, id string) (_ passkey.Chal
 	return c, err == nil, err
 }
 
+// Expired implements passkey.Repository.
+func (s *Store) Expired(ctx context.Context, subject, factorID string, now time.Time) (_ bool, err error) {
+	defer tried.To(&err, "look for expired enrolment")
+	var n int
+	err = s.db.Read(ctx).Get(ctx, &n, `SELECT COUNT(*) FROM factors WHERE id = ? AND subject = ? AND type = 'passkey' AND status = 'pending' AND expires_at <= ?`,
+		factorID, subject, micros(now))
+	return n > 0, err
+}
+
 // DropWaiting implements passkey.Tx.
 func (t tx) DropWaiting(ctx context.Context, subject string, now time.Time) (open int, err error) {
 	defer tried.To(&err, "drop waiting passkey")
@@ -99,14 +108,6 @@ func (t tx) DropWaiting(ctx context.Context, subject string, now time.Time) (ope
 func (t tx) InsertWaiting(ctx context.Context, r factor.Record) error {
 	r.Parameters.Period = 30
 	return t.Insert(ctx, r)
-}
-
-// Known implements passkey.Tx.
-func (t tx) Known(ctx context.Context, sum string) (_ bool, err error) {
-	defer tried.To(&err, "look for passkey")
-	var n int
-	err = t.Get(ctx, &n, `SELECT COUNT(*) FROM factors WHERE target_sum = ? AND type = 'passkey' AND status = 'active'`, sum)
-	return n > 0, err
 }
 
 // ActivatePasskey implements passkey.Tx.
