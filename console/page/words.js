@@ -1,5 +1,7 @@
 // What people are told. Each failure gets a sentence on what happened, and one on what to do now.
 
+import { Problem } from "./problem.js";
+
 // next says what to do, by the problem's code. The sentence before it is the API's.
 const next = {
   invalid_credentials: "Check your user name and password, and try again.",
@@ -49,8 +51,12 @@ const wait = (seconds) => {
   return `Wait ${Math.ceil(seconds / 60)} minutes, then try again.`;
 };
 
-// sentence tells a person what went wrong, and what to do.
+// sentence tells a person what went wrong, and what to do. What is no Problem is a fault of the page, which the browser's console gets.
 export const sentence = (problem) => {
+  if (!(problem instanceof Problem)) {
+    reportError(problem);
+    return "This page failed at that. Reload it, and try again.";
+  }
   const { code, detail, retryAfter, requestId } = problem;
   if (whole[code]) return whole[code];
   if (code === "rate_limited" || code === "too_many_attempts") {
@@ -58,7 +64,7 @@ export const sentence = (problem) => {
   }
   if (next[code]) return `${detail || "That did not work."} ${next[code]}`;
   if (detail && problem.status < 500) return detail;
-  return `Something went wrong at the server. Try again; if it stays so, tell your administrator this number: ${requestId || code || problem.message}.`;
+  return `Something went wrong at the server. Try again; if it stays so, tell your administrator this number: ${requestId || code}.`;
 };
 
 const typeNames = { totp: "Authenticator app", passkey: "Passkey", email: "Email", sms: "Text message", webhook: "Webhook" };

@@ -106,6 +106,7 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	t.Cleanup(family.Stop)
 	p := visit(t, start(t), pageOf(family))
 	device := p.hasPasskeys()
+	p.isAt("de-DE", "Europe/Berlin")
 	p.sees("Sign in")
 	for _, text := range []string{"grace", password} {
 		p.key("Tab", "")
@@ -176,9 +177,13 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	p.presses("Remove")
 	p.reads("Laptop is removed.")
 	p.shot("end")
+	require.Regexp(t, `Passkey, last used \d{1,2} \w{3,4} 20\d\d, \d\d:\d\d`, p.text(), "a month is a word, so that nobody takes it for a day")
 	p.presses("Sign out")
 	p.presses("Sign in with a passkey")
 	p.sees("Your second factors")
+	require.Equal(t, "0 0 0", p.js(`async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length].join(" ") + document.cookie`), "nothing is kept")
+	p.browser.goTo(p.tab, pageOf(family))
+	p.sees("Sign in")
 	require.Empty(t, p.faults())
 }
 
@@ -221,12 +226,25 @@ func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
 	require.Empty(t, p.faults())
 }
 
+// later has a page take it for eleven minutes later, when its token has ended, and count how often it asks for another.
+const later = `() => {
+	const now = performance.now.bind(performance), send = fetch.bind(window);
+	performance.now = () => now() + 660000;
+	refreshes = 0;
+	fetch = (path, ...rest) => { if (path.endsWith("/auth/refresh")) refreshes++; return send(path, ...rest); };
+}`
+
 // Whatever fails, a person reads what happened and what to do: a session that an administrator ended, and a server that is away.
 func TestPage_failuresSayWhatToDo(t *testing.T) {
 	family, admin := household(t)
 	p := visit(t, start(t), pageOf(family))
 	p.signsIn("grace", password)
 	p.sees("Your second factors")
+	p.js(later)
+	p.presses("Add an authenticator app")
+	p.presses("Cancel")
+	p.sees("Your second factors")
+	require.Equal(t, 1.0, p.js(`() => refreshes`), "calls beside each other wait for one new token")
 	users, err := admin.KMS.ListUsers(t.Context(), nil)
 	require.NoError(t, err)
 	for _, user := range users.Items {

@@ -170,6 +170,13 @@ func (p *person) faults() (out []string) {
 	return out
 }
 
+// isAt has pages take the person for one in another country, whose browser writes numbers and times in its way.
+func (p *person) isAt(locale, timezone string) {
+	p.t.Helper()
+	p.browser.call(p.tab, "Emulation.setLocaleOverride", map[string]any{"locale": locale}, nil)
+	p.browser.call(p.tab, "Emulation.setTimezoneOverride", map[string]any{"timezoneId": timezone}, nil)
+}
+
 // prefers has the browser show pages as on a screen of this width, light or dark.
 func (p *person) prefers(scheme string, width int) {
 	p.t.Helper()
