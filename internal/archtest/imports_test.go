@@ -171,6 +171,19 @@ func TestProducts_linkNoTestCode(t *testing.T) {
 	}
 }
 
+// The builder of the image gets the folders that .dockerignore names, and no others.
+func TestProducts_areMadeOfWhatTheImageIsBuiltFrom(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", ".dockerignore"))
+	require.NoError(t, err)
+	copied := strings.Split(string(text), "\n")
+	for _, p := range list(t, "-deps", "./cmd/fountain") {
+		if inside, ok := local(p.ImportPath); ok {
+			folder, _, _ := strings.Cut(inside, "/")
+			require.Contains(t, copied, "!"+folder, p.ImportPath)
+		}
+	}
+}
+
 // domainPackages know neither HTTP nor SQL words (DESIGN section 3).
 func TestDomain_knowsNeitherHTTPNorSQL(t *testing.T) {
 	seen := 0
