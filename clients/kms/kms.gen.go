@@ -2356,8 +2356,8 @@ type ClientInterface interface {
 	// PutSecondFactorPolicyWithBody Say what second factor a role asks for
 	//
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes any type of body and a specified content type.
@@ -2368,8 +2368,8 @@ type ClientInterface interface {
 	// PutSecondFactorPolicy Say what second factor a role asks for
 	//
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes a body of the `application/json` content type.
@@ -3814,8 +3814,8 @@ func (c *Client) PutRole(ctx context.Context, roleName RoleName, params *PutRole
 // PutSecondFactorPolicyWithBody Say what second factor a role asks for
 //
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 // `If-Match` is the role's ETag.
 //
 // Takes any type of body and a specified content type.
@@ -3836,8 +3836,8 @@ func (c *Client) PutSecondFactorPolicyWithBody(ctx context.Context, roleName Rol
 // PutSecondFactorPolicy Say what second factor a role asks for
 //
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 // `If-Match` is the role's ETag.
 //
 // Takes a body of the `application/json` content type.
@@ -8126,8 +8126,8 @@ type ClientWithResponsesInterface interface {
 	// PutSecondFactorPolicyWithBodyWithResponse Say what second factor a role asks for
 	//
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8138,8 +8138,8 @@ type ClientWithResponsesInterface interface {
 	// PutSecondFactorPolicyWithResponse Say what second factor a role asks for
 	//
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-	// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -17895,8 +17895,8 @@ func (c *ClientWithResponses) PutRoleWithResponse(ctx context.Context, roleName 
 // PutSecondFactorPolicyWithBodyWithResponse Say what second factor a role asks for
 //
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 // `If-Match` is the role's ETag.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -17913,8 +17913,8 @@ func (c *ClientWithResponses) PutSecondFactorPolicyWithBodyWithResponse(ctx cont
 // PutSecondFactorPolicyWithResponse Say what second factor a role asks for
 //
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. Who has the role themselves must have given
-// a second factor that the new policy accepts in the last 5 minutes, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
+// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
 // `If-Match` is the role's ETag.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -51,7 +51,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 		cmd.AddCommand(sub)
 		return sub
 	}
-	add("administrator", "a username", "Make a user an active administrator", func(name string) (kms.Recovery, error) {
+	add("administrator", "a username", "Make a user an active administrator who can sign in", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{Administrator: name}, nil
 	})
 	password := add("password", "a username", "Give a user a new password", func(name string) (kms.Recovery, error) {

@@ -456,6 +456,25 @@ func TestStepUp_aRefusedRequestNeverBurnsACode(t *testing.T) {
 	require.Empty(t, h.seen, "no code may have been redeemed")
 }
 
+// A right code of a type that a role of the user does not accept is told as that: another code would not help.
+func TestStepUp_tellsThatARoleAcceptsNoCode(t *testing.T) {
+	h := newHouse(t)
+	services := h.stepUpServices()
+	h.upstream = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/kms/v1/auth/step-up" {
+			services(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(403)
+		_, _ = io.WriteString(w, `{"code":"factor_not_accepted"}`)
+	}
+	a := h.do("POST", reorderPath, reorderBody, "Authorization", "Bearer "+h.token(nil), "X-OTP", "123456")
+	require.Equal(t, 401, a.StatusCode)
+	require.Equal(t, "insufficient_user_authentication", a.Code)
+	require.Contains(t, a.Text, "a role of the user does not accept")
+}
+
 func TestStepUp_aWrongCodeIsTheChallengeAgain(t *testing.T) {
 	h := newHouse(t)
 	h.upstream = h.stepUpServices()

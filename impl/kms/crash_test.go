@@ -20,6 +20,7 @@ import (
 	api "github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 )
 
@@ -135,6 +136,48 @@ func TestEnrolService_oneKeyThroughKill(t *testing.T) {
 			if keys > 0 {
 				break // enrolled: there is no further token
 			}
+		}
+		h.run()
+	})
+}
+
+// A sign-in that was being completed when the kms was killed is complete, with its proof used up, or waits, with its proof unused: never one without the other.
+func TestCompleteSignIn_isWholeThroughKill(t *testing.T) {
+	eachInTurn(t, func(h *house) {
+		t, s := h.t, newSigning(h)
+		require.NoError(t, h.stop())
+		done := 0
+		for round := range 5 {
+			kill := h.spawn()
+			h.clock.Advance(time.Since(h.clock.Now())) // the child has the real one
+			token := s.waits().MfaToken
+			proofs := make([]string, 4)
+			for i := range proofs {
+				proofs[i] = s.p.proofOf(token, auth.FactorTOTP)
+			}
+			timer := time.AfterFunc(time.Duration(3*round)*time.Millisecond, kill)
+			var all sync.WaitGroup
+			for _, proof := range proofs {
+				all.Go(func() {
+					_, _ = h.client.CompleteSignInWithResponse(context.Background(), api.SignInProof{Proof: proof}, bearer(token)) // many answers are lost
+				})
+			}
+			all.Wait()
+			timer.Stop()
+			kill()
+			db := h.database()
+			count := func(query string, args ...any) (n int) {
+				require.NoError(t, db.Read(context.Background()).Get(context.Background(), &n, query, args...))
+				return n
+			}
+			complete := count("SELECT COUNT(*) FROM refresh_families WHERE sid = ? AND waiting = 0 AND acr = 'aal2'", claims(t, token).SessionID)
+			require.Equal(t, complete, count("SELECT COUNT(*) FROM refresh_tokens WHERE sid = ?", claims(t, token).SessionID), "round %d", round)
+			done += complete
+			require.Equal(t, done+1, count("SELECT COUNT(*) FROM proofs"), "round %d: and the administrator's", round)
+			_, firstBreak, err := audit.Verify(context.Background(), db.Read(context.Background()))
+			require.NoError(t, err)
+			require.Zero(t, firstBreak)
+			require.NoError(t, db.Close())
 		}
 		h.run()
 	})

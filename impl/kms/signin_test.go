@@ -374,6 +374,10 @@ func TestPolicy_saysWhichFactorsAreAccepted(t *testing.T) {
 		require.NoError(t, err)
 		both := h.patch(s.grace.ID, user.JSON200.Version, `{"roles":["editor","reporter"]}`, s.raised)
 		require.Equal(t, http.StatusUnprocessableEntity, both.StatusCode(), "nobody could meet both: %s", both.Body)
+		h.asks("reporter", s.raised, policy(onOperations))
+		h.change(s.grace.ID, `{"roles":["editor","reporter"]}`, s.raised)
+		h.asks("reporter", s.raised, policy(onOperations, api.FactorWordTotp))
+		h.change(s.grace.ID, `{"status":"disabled"}`, s.raised)
 	})
 }
 
@@ -426,11 +430,16 @@ func TestPolicy_endsSessionsThatBeganBeforeIt(t *testing.T) {
 func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
-		h.bootstrap()
+		admin := h.bootstrap()
 		p := h.prover()
 		raise := func(factor string) string {
 			access := h.login(adminName, adminPassword).AccessToken
 			got := p.trade(access, p.proofOf(access, factor), "kms")
+			require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+			return got.JSON200.AccessToken
+		}
+		signedIn := func(token, factor string) string {
+			got := h.complete(token, p.proofOf(token, factor))
 			require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
 			return got.JSON200.AccessToken
 		}
@@ -441,6 +450,11 @@ func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, out.StatusCode())
 		require.Equal(t, "factor_not_accepted", code(out.Body))
 		require.Equal(t, http.StatusOK, h.putPolicy("editor", code1, policy(always, api.FactorWordPasskey)).StatusCode(), "a role that they do not have")
+		own := h.patch(admin.ID, admin.Version, `{"roles":["admin","editor"]}`, code1)
+		require.Equal(t, http.StatusForbidden, own.StatusCode(), "nor do they give it to themselves: %s", own.Body)
+		require.Equal(t, "factor_not_accepted", code(own.Body))
+		other := h.user("root", "admin", code1)
+		h.change(other.ID, `{"roles":["admin","editor"]}`, code1)
 		require.Equal(t, http.StatusNotFound, h.putPolicy("nobody", code1, policy(always)).StatusCode())
 		short := policy(always)
 		short.MaxAge = new(int64(60))
@@ -467,6 +481,13 @@ func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 
 		waits := h.attempt(adminName, adminPassword)
 		require.Equal(t, http.StatusAccepted, waits.StatusCode())
+		// A raised token of before, of a factor that is not accepted any more, takes nothing away from those who meet the policy.
+		byKey := signedIn(waits.JSON202.MfaToken, auth.FactorPasskey)
+		require.Equal(t, http.StatusOK, h.putPolicy("admin", byKey, policy(always, api.FactorWordPasskey)).StatusCode())
+		late := h.putPolicy("editor", code1, policy(always, api.FactorWordTotp))
+		require.Equal(t, http.StatusForbidden, late.StatusCode())
+		require.Equal(t, "factor_not_accepted", code(late.Body))
+		code1 = byKey
 		reader := h.user("hedy", "reader", code1)
 		require.NotNil(t, reader)
 		asReader := h.putPolicy("reader", h.login("hedy", userPassword).AccessToken, policy(onOperations))

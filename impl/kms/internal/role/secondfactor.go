@@ -36,20 +36,38 @@ func (s *Roles) withPolicies(ctx context.Context, q store.Querier, roles []Role)
 	return nil
 }
 
-// meetable refuses roles that accept no type of second factor in common: who had them all could never give one.
-func (s *Roles) meetable(ctx context.Context, q store.Querier, names []string) error {
+// together returns what the roles ask for together; one of them may be about to ask for something else.
+func (s *Roles) together(ctx context.Context, q store.Querier, names []string, changed map[string]authority.SecondFactor) (authority.SecondFactor, error) {
 	policies, err := s.Rows.SecondFactors(ctx, q, names)
 	if err != nil {
-		return fmt.Errorf("read what second factor roles ask for: %w", err)
+		return authority.SecondFactor{}, fmt.Errorf("read what second factor roles ask for: %w", err)
 	}
-	if authority.Strictest(slices.Collect(maps.Values(policies))...).Unmeetable() {
+	maps.Copy(policies, changed)
+	return authority.Strictest(slices.Collect(maps.Values(policies))...), nil
+}
+
+// Meetable refuses (domain.ValidationFailed) roles that accept no type of second factor in common: who had them all could never give one. Where they are to be
+// the roles of self, the second factor that self has just given must be accepted (domain.FactorNotAccepted).
+func (s *Roles) Meetable(ctx context.Context, tx *store.Tx, names []string, self *auth.Principal) (err error) {
+	defer tried.To(&err, "check what second factor roles ask for")
+	asked, err := s.together(ctx, tx, names, nil)
+	switch {
+	case err != nil:
+		return err
+	case asked.Unmeetable():
 		return domain.Refuse(domain.ValidationFailed, "The roles accept no type of second factor in common.").
 			WithField("body", "/roles", "not", "accept no type of second factor in common; getRole tells what each accepts")
+	case self != nil && !asked.Accepts(self.Factor):
+		return locksOut()
 	}
 	return nil
 }
 
-// PutSecondFactor says what second factor a role asks for; match is the version of the role that it is for, nil for any. Who has the role must have given a
+func locksOut() error {
+	return domain.Refuse(domain.FactorNotAccepted, "Your roles would not accept the second factor any more that you gave. Give one that they accept, and try again.")
+}
+
+// PutSecondFactor says what second factor a role asks for; match is the version of the role that it is for, nil for any. The caller must have given a
 // second factor just now that all their roles accept afterwards (domain.FactorNotAccepted): so there is always somebody left who can take it back.
 func (s *Roles) PutSecondFactor(ctx context.Context, caller *auth.Principal, name string, p authority.SecondFactor, match *etag.Match) (after Role, err error) {
 	defer tried.To(&err, "put policy of role")
@@ -95,18 +113,18 @@ func (s *Roles) PutSecondFactor(ctx context.Context, caller *auth.Principal, nam
 	return after, nil
 }
 
-// stillMeets refuses a policy by which the caller, who has the role, would have been refused with the second factor that they have just given.
+// stillMeets refuses a policy after which the second factor that the caller has just given is not accepted of them.
 func (s *Roles) stillMeets(ctx context.Context, q store.Querier, now authority.Owner, caller *auth.Principal, name string, p authority.SecondFactor) error {
-	if !now.HasRole(name) {
-		return nil
+	changed := map[string]authority.SecondFactor{}
+	if now.HasRole(name) {
+		changed[name] = p
 	}
-	policies, err := s.Rows.SecondFactors(ctx, q, now.Roles)
+	asked, err := s.together(ctx, q, now.Roles, changed)
 	if err != nil {
-		return fmt.Errorf("read what second factor roles ask for: %w", err)
+		return err
 	}
-	policies[name] = p
-	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) || !authority.Strictest(slices.Collect(maps.Values(policies))...).Accepts(caller.Factor) {
-		return domain.Refuse(domain.FactorNotAccepted, "You have this role, and the second factor that you gave would not be accepted any more. Give one that is, and try again.")
+	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) || !asked.Accepts(caller.Factor) {
+		return locksOut()
 	}
 	return nil
 }

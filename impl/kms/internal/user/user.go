@@ -97,6 +97,9 @@ type Users struct {
 type Roles interface {
 	// Check refuses a role that is not there, and keeps those that are there until the transaction ends.
 	Check(ctx context.Context, tx *store.Tx, names []string) error
+	// Meetable refuses roles that accept no type of second factor in common, and where they are to be self's (nil: somebody else's) a second factor of
+	// another type than self has just given.
+	Meetable(ctx context.Context, tx *store.Tx, names []string, self *auth.Principal) error
 	// Loosen has the roles ask for no second factor of their own any more.
 	Loosen(ctx context.Context, tx *store.Tx, names []string) error
 }
@@ -164,6 +167,9 @@ func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal
 		return Created{}, err
 	}
 	if err := s.roles.Check(ctx, tx, d.roles); err != nil {
+		return Created{}, err
+	}
+	if err := s.roles.Meetable(ctx, tx, d.roles, nil); err != nil {
 		return Created{}, err
 	}
 	u, err := s.insert(ctx, tx, d)
@@ -285,6 +291,15 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		}
 		if err := s.roles.Check(ctx, tx, after.Roles); err != nil {
 			return err
+		}
+		if change.Roles != nil {
+			var self *auth.Principal
+			if userID == caller.Subject {
+				self = caller
+			}
+			if err := s.roles.Meetable(ctx, tx, after.Roles, self); err != nil {
+				return err
+			}
 		}
 		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.clock)
 		if !match.Holds(before.Version) {
