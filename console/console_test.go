@@ -1,10 +1,12 @@
 package console
 
 import (
+	"math"
 	"os"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,6 +97,54 @@ func TestPage_isASCII(t *testing.T) {
 	for name, file := range served {
 		require.Equal(t, -1, slices.IndexFunc(file.Content, func(b byte) bool { return b > 126 }), name)
 	}
+}
+
+// What is read has a contrast of at least 4.5 to 1, and what shows where a field is 3 to 1 (WCAG 2.2, sections 1.4.3 and 1.4.11), light and dark.
+func TestStyle_canBeRead(t *testing.T) {
+	style, _ := Asset("page.css")
+	light, dark, found := strings.Cut(string(style.Content), "prefers-color-scheme: dark")
+	require.True(t, found)
+	for _, scheme := range []string{light, dark} {
+		colour := func(name string) float64 {
+			hex := regexp.MustCompile(`--` + name + `: #([0-9a-f]{3,6});`).FindStringSubmatch(scheme)
+			require.NotNil(t, hex, name)
+			return luminance(t, hex[1])
+		}
+		for _, pair := range []struct {
+			front, back string
+			least       float64
+		}{
+			{"ink", "ground", 4.5}, {"ink", "card", 4.5}, {"ink", "note", 4.5}, {"soft", "card", 4.5}, {"soft", "ground", 4.5}, {"accent", "card", 4.5}, {"accent", "ground", 4.5},
+			{"on-accent", "accent", 4.5}, {"wrong", "card", 4.5}, {"line", "card", 3},
+		} {
+			bright, dim := colour(pair.front), colour(pair.back)
+			if bright < dim {
+				bright, dim = dim, bright
+			}
+			require.GreaterOrEqual(t, (bright+0.05)/(dim+0.05), pair.least, "%s on %s", pair.front, pair.back)
+		}
+	}
+}
+
+// luminance is the relative luminance of a colour (WCAG 2.2).
+func luminance(t *testing.T, hex string) float64 {
+	t.Helper()
+	if len(hex) == 3 {
+		hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
+	}
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		part, err := strconv.ParseUint(hex[2*i:2*i+2], 16, 8)
+		require.NoError(t, err)
+		c := float64(part) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
 }
 
 // Every code of the API that the page has words for is one that the API has.

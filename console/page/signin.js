@@ -6,6 +6,7 @@ import { button, el } from "./dom.js";
 import { factorForm } from "./factorform.js";
 import { cancel, field, form, pressed } from "./form.js";
 import { get, obstacle } from "./passkey.js";
+import { Problem } from "./problem.js";
 import { ways } from "./proof.js";
 import { show } from "./screen.js";
 import { Session } from "./session.js";
@@ -18,7 +19,11 @@ const byPasskey = async () => {
   const { signInId, options } = await call("POST", "/twofactor/v1/passkey-sign-ins");
   const credential = await get(options);
   const { proof } = await call("POST", `/twofactor/v1/passkey-sign-ins/${signInId}/verify`, { body: { credential } });
-  return new Session(await call("POST", "/kms/v1/auth/login/passkey", { body: { proof } }));
+  try {
+    return new Session(await call("POST", "/kms/v1/auth/login/passkey", { body: { proof } }));
+  } catch (problem) {
+    throw problem.code === "invalid_credentials" ? new Problem({ code: "passkey_refused" }) : problem;
+  }
 };
 
 // signIn asks until somebody has signed in, and resolves with the session and the way of the second factor. A session that is still pending is that of

@@ -39,6 +39,7 @@ const whole = {
   authentication_required: "Your session has ended. Sign in again.",
   passkey_cancelled: "No passkey was used: it was cancelled, it took too long, or there is none for this site on this device. Try again, or use another way.",
   passkey_known: "This device has a passkey for you already. Use another device, or keep the one that you have.",
+  passkey_refused: "This passkey does not sign you in now. Sign in another way, or ask an administrator whether your account is active.",
   passkey_place: "A passkey can't be used at this address. Open the page by the name of its server, over HTTPS.",
   passkey_unsupported: "This device can't make such a passkey. Use another device, or an authenticator app.",
   passkey_failed: "The browser could not use a passkey. Try again, or use another way.",
@@ -63,8 +64,8 @@ export const sentence = (problem) => {
     return `${code === "rate_limited" ? "That was too much in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
   }
   if (next[code]) return `${detail || "That did not work."} ${next[code]}`;
-  if (detail && problem.status < 500) return detail;
-  return `Something went wrong at the server. Try again; if it stays so, tell your administrator this number: ${requestId || code}.`;
+  const what = problem.status < 500 && detail ? detail : "Something went wrong at the server.";
+  return `${what} Try again; if it stays so, tell your administrator this number: ${requestId || code}.`;
 };
 
 const typeNames = { totp: "Authenticator app", passkey: "Passkey", email: "Email", sms: "Text message", webhook: "Webhook" };

@@ -5,6 +5,7 @@ package browser
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,16 @@ func household(t *testing.T) (family *harness.Process, admin *fountain.Client) {
 	_, err := admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: password, Roles: []string{"editor"}})
 	require.NoError(t, err)
 	return family, admin
+}
+
+// grace is her account as the administrator sees it.
+func grace(t *testing.T, admin *fountain.Client) kms.User {
+	t.Helper()
+	users, err := admin.KMS.ListUsers(t.Context(), nil)
+	require.NoError(t, err)
+	at := slices.IndexFunc(users.Items, func(one kms.User) bool { return one.Username == "grace" })
+	require.GreaterOrEqual(t, at, 0)
+	return users.Items[at]
 }
 
 // A person signs in with a password, by keyboard alone, adds an authenticator and a passkey, signs in with the passkey, renames it, loses all devices, gets
@@ -223,6 +234,14 @@ func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
 	p.sees("Your second factors")
 	p.reads("You have used a recovery code.")
 	p.reads("9 are left.")
+	p.presses("Sign out")
+
+	p.sees("Sign in")
+	disabled, account := kms.UserUpdateStatus("disabled"), grace(t, admin)
+	_, err = admin.KMS.UpdateUser(t.Context(), account.ID, fountain.IfMatch(account.Version), kms.UserUpdate{Status: &disabled})
+	require.NoError(t, err)
+	p.presses("Sign in with a passkey")
+	p.reads("This passkey does not sign you in now.")
 	require.Empty(t, p.faults())
 }
 
@@ -245,14 +264,8 @@ func TestPage_failuresSayWhatToDo(t *testing.T) {
 	p.presses("Cancel")
 	p.sees("Your second factors")
 	require.Equal(t, 1.0, p.js(`() => refreshes`), "calls beside each other wait for one new token")
-	users, err := admin.KMS.ListUsers(t.Context(), nil)
+	_, err := admin.KMS.RevokeSessions(t.Context(), grace(t, admin).ID)
 	require.NoError(t, err)
-	for _, user := range users.Items {
-		if user.Username == "grace" {
-			_, err = admin.KMS.RevokeSessions(t.Context(), user.ID)
-			require.NoError(t, err)
-		}
-	}
 	p.presses("Add an authenticator app")
 	p.presses("Continue")
 	p.reads("Your session has ended. Sign in again.")
