@@ -43,7 +43,7 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
 .PHONY: browser
-browser: ## Show in a Chromium that adopted services do nothing in the family's pages, and that QR codes are read (Debian: chromium zbar-tools)
+browser: ## Use the page of second factors in a Chromium, and show that adopted services do nothing in the family's pages (Debian: chromium zbar-tools)
 	$(GO) test -count=1 -timeout 5m -tags browser ./tests/browser
 
 .PHONY: foreign

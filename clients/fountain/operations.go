@@ -165,6 +165,8 @@ var (
 var (
 	opGetTwofactorHealth     = public("twofactor", "getTwofactorHealth", http.MethodGet, "/health", never, 200)
 	opGetTwofactorReadiness  = public("twofactor", "getTwofactorReadiness", http.MethodGet, "/ready", never, 200)
+	opGetEnrolmentPage       = public("twofactor", "getEnrolmentPage", http.MethodGet, "/enroll", always, 200)
+	opGetEnrolmentAsset      = public("twofactor", "getEnrolmentAsset", http.MethodGet, "/assets/{asset}", always, 200)
 	opListFactors            = secured("twofactor", "listFactors", http.MethodGet, "/factors", always, 200)
 	opEnrolTotp              = secured("twofactor", "enrolTotp", http.MethodPost, "/factors/totp", withKey, 201)
 	opRevokeFactor           = secured("twofactor", "revokeFactor", http.MethodDelete, "/factors/{factorId}", never, 204)

@@ -12,6 +12,20 @@ import (
 // Twofactor calls the twofactor service: the caller's one-time-password factors and the verification of codes.
 type Twofactor struct{ client *Client }
 
+// GetEnrolmentPage returns the page where people manage their factors in a browser.
+func (t *Twofactor) GetEnrolmentPage(ctx context.Context, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, t.client, opGetEnrolmentPage, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewGetEnrolmentPageRequest(server, nil)
+	}, "text/html")
+}
+
+// GetEnrolmentAsset returns a file that the page loads.
+func (t *Twofactor) GetEnrolmentAsset(ctx context.Context, asset string, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, t.client, opGetEnrolmentAsset, opts, func(server string) (*http.Request, error) {
+		return twofactor.NewGetEnrolmentAssetRequest(server, asset, nil)
+	}, "text/css", "text/javascript", "image/svg+xml")
+}
+
 // ListFactors reads one page of the caller's factors, oldest first; Factors reads all.
 func (t *Twofactor) ListFactors(ctx context.Context, params *twofactor.ListFactorsParams, opts ...CallOption) (*twofactor.FactorList, error) {
 	return send[twofactor.FactorList](ctx, t.client, opListFactors, opts, func(server string) (*http.Request, error) {

@@ -17,7 +17,7 @@ import (
 // newToken prints a token for other programs.
 func newToken() *cobra.Command {
 	o := &operator{}
-	return calling(o.command("token NAME", "Print an access token for a service, for other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://127.0.0.1:8002/notes/v1/notes
+	return calling(o.command("token NAME", "Print an access token for a service, for other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
   fountain token sequence --output json`, oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			token, err := c.Token(cmd.Context(), args[0])

@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
 
-const defaultURL = "http://127.0.0.1:8002"
+const defaultURL = "http://localhost:8002"
 
 // connection is the flags of the commands that talk to a running family.
 type connection struct {
@@ -119,6 +119,9 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 		return nil, err
 	}
 	address := c.address(kept)
+	if sameDoor(address, kept.URL) {
+		address = kept.URL
+	}
 	if address != kept.URL {
 		return nil, fmt.Errorf("you are signed in at %s, not at %s: run fountain login --url %s", kept.URL, address, address)
 	}
@@ -133,6 +136,13 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 		return nil, err
 	}
 	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)), fountain.WithRaisedTokens(file.Raised()))...)
+}
+
+// sameDoor reports whether two addresses are one port of this machine's loopback, which fountain up calls localhost and called 127.0.0.1 before.
+func sameDoor(one, other string) bool {
+	a, errA := url.Parse(one)
+	b, errB := url.Parse(other)
+	return errA == nil && errB == nil && loopback(a.Hostname()) && loopback(b.Hostname()) && a.Scheme == b.Scheme && a.Port() == b.Port() && a.Path == b.Path
 }
 
 // calling makes one clear sentence of it when nothing listens where a command of a running family calls.

@@ -79,6 +79,9 @@ func TestLogin_keepsASessionForItsOwnerUntilLogout(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.sentenceOf(t), "you are signed in at "+u.url)
 
+	got = h.run("whoami", "--url", strings.Replace(u.url, "localhost", "127.0.0.1", 1))
+	require.Zero(t, got.code, "the same door by its other name: %s", got.stderr)
+
 	require.Zero(t, h.run("logout").code)
 	require.NoFileExists(t, kept)
 	require.NoError(t, os.WriteFile(kept, raw, 0o600))

@@ -31,6 +31,8 @@ func TestUp_isReadyDrainsAndGoesOnWhereItStopped(t *testing.T) {
 	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 	require.Contains(t, u.stderr.String(), token)
 	require.Contains(t, u.stderr.String(), u.url+"/docs")
+	require.Contains(t, u.stderr.String(), u.url+"/twofactor/v1/enroll")
+	require.Regexp(t, `^http://localhost:\d+$`, u.url, "passkeys belong to names")
 	secret, err := os.ReadFile(token)
 	require.NoError(t, err)
 	require.NotContains(t, u.stderr.String()+u.stdout.String(), string(bytes.TrimSpace(secret)), "only the path is printed")

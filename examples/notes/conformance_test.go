@@ -17,7 +17,7 @@ import (
 
 // target is a notes service to be asked, and tokens for it: as -> token.
 type target struct {
-	url    string // with the base path: http://127.0.0.1:9000/v1, or http://127.0.0.1:8002/notes/v1 at a gateway
+	url    string // with the base path: http://127.0.0.1:9000/v1, or http://localhost:8002/notes/v1 at a gateway
 	tokens map[string]string
 	guard  guard
 }

@@ -40,7 +40,7 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("notes", flag.ContinueOnError)
 	env := func(name, fallback string) string { return cmp.Or(os.Getenv(name), fallback) }
 	flags.StringVar(&s.addr, "addr", env("NOTES_ADDR", "127.0.0.1:9000"), "address to listen on (NOTES_ADDR)")
-	flags.StringVar(&s.issuer, "issuer", env("NOTES_ISSUER", "http://127.0.0.1:8002"), "issuer of the tokens, the gateway's public address (NOTES_ISSUER)")
+	flags.StringVar(&s.issuer, "issuer", env("NOTES_ISSUER", "http://localhost:8002"), "issuer of the tokens, the gateway's public address (NOTES_ISSUER)")
 	flags.StringVar(&s.data, "data", env("NOTES_DATA", "notes.db"), "path of the database (NOTES_DATA)")
 	flags.StringVar(&s.keyFile, "api-key-file", env("NOTES_API_KEY_FILE", ""), "file with the service's own API key, by which it follows the revocation feed (NOTES_API_KEY_FILE)")
 	err := flags.Parse(args)

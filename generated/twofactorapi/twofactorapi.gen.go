@@ -657,6 +657,12 @@ type QrSize = int32
 // SubjectID defines model for SubjectId.
 type SubjectID = string
 
+// GetEnrolmentAssetParams defines parameters for GetEnrolmentAsset.
+type GetEnrolmentAssetParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
 	// Limit How many items a page holds at most.
@@ -664,6 +670,12 @@ type ListDeliveriesParams struct {
 
 	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetEnrolmentPageParams defines parameters for GetEnrolmentPage.
+type GetEnrolmentPageParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListFactorsParams defines parameters for ListFactors.
@@ -754,6 +766,9 @@ type VerifyOtpJSONRequestBody = OtpVerify
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetEnrolmentAsset A file of the page
+	// (GET /assets/{asset})
+	GetEnrolmentAsset(w http.ResponseWriter, r *http.Request, asset string, params GetEnrolmentAssetParams)
 	// CreateChallenge Send a code
 	// (POST /challenges)
 	CreateChallenge(w http.ResponseWriter, r *http.Request)
@@ -772,6 +787,9 @@ type ServerInterface interface {
 	// ListDeliveries List the codes and notices that were sent, newest first
 	// (GET /deliveries)
 	ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams)
+	// GetEnrolmentPage The page where people sign in and manage their factors
+	// (GET /enroll)
+	GetEnrolmentPage(w http.ResponseWriter, r *http.Request, params GetEnrolmentPageParams)
 	// ListFactors List the caller's factors, oldest first
 	// (GET /factors)
 	ListFactors(w http.ResponseWriter, r *http.Request, params ListFactorsParams)
@@ -853,6 +871,12 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
+// GetEnrolmentAsset A file of the page
+// (GET /assets/{asset})
+func (_ Unimplemented) GetEnrolmentAsset(w http.ResponseWriter, r *http.Request, asset string, params GetEnrolmentAssetParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // CreateChallenge Send a code
 // (POST /challenges)
 func (_ Unimplemented) CreateChallenge(w http.ResponseWriter, r *http.Request) {
@@ -886,6 +910,12 @@ func (_ Unimplemented) VerifyChallenge(w http.ResponseWriter, r *http.Request, c
 // ListDeliveries List the codes and notices that were sent, newest first
 // (GET /deliveries)
 func (_ Unimplemented) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetEnrolmentPage The page where people sign in and manage their factors
+// (GET /enroll)
+func (_ Unimplemented) GetEnrolmentPage(w http.ResponseWriter, r *http.Request, params GetEnrolmentPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1048,6 +1078,56 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc func(http.Handler) http.Handler
 
+// GetEnrolmentAsset operation middleware
+func (siw *ServerInterfaceWrapper) GetEnrolmentAsset(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "asset" -------------
+	var asset string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "asset", chi.URLParam(r, "asset"), &asset, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "asset", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetEnrolmentAssetParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetEnrolmentAsset(w, r, asset, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CreateChallenge operation middleware
 func (siw *ServerInterfaceWrapper) CreateChallenge(w http.ResponseWriter, r *http.Request) {
 
@@ -1203,6 +1283,47 @@ func (siw *ServerInterfaceWrapper) ListDeliveries(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListDeliveries(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetEnrolmentPage operation middleware
+func (siw *ServerInterfaceWrapper) GetEnrolmentPage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetEnrolmentPageParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetEnrolmentPage(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1944,6 +2065,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/ready", wrapper.GetTwofactorReadiness)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/enroll", wrapper.GetEnrolmentPage)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/assets/{asset}", wrapper.GetEnrolmentAsset)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/factors", wrapper.ListFactors)
 	})
 	r.Group(func(r chi.Router) {
@@ -2032,6 +2159,169 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 
 	return r
+}
+
+type GetEnrolmentAssetRequestObject struct {
+	Asset  string `json:"asset"`
+	Params GetEnrolmentAssetParams
+}
+
+type GetEnrolmentAssetResponseObject interface {
+	VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error
+}
+
+type GetEnrolmentAsset200ResponseHeaders struct {
+	CacheControl string
+	ETag         string
+}
+
+type GetEnrolmentAsset200ImageSvgXMLResponse struct {
+	Body          io.Reader
+	Headers       GetEnrolmentAsset200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetEnrolmentAsset200ImageSvgXMLResponse) VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/svg+xml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetEnrolmentAsset200TextCSSResponse struct {
+	Body          io.Reader
+	Headers       GetEnrolmentAsset200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetEnrolmentAsset200TextCSSResponse) VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/css")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetEnrolmentAsset200TextJavascriptResponse struct {
+	Body          io.Reader
+	Headers       GetEnrolmentAsset200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetEnrolmentAsset200TextJavascriptResponse) VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/javascript")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetEnrolmentAsset304Response externalRef0.NotModifiedResponse
+
+func (response GetEnrolmentAsset304Response) VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetEnrolmentAsset404ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetEnrolmentAsset404ApplicationProblemPlusJSONResponse) VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnrolmentAssetdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEnrolmentAssetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetEnrolmentAssetdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetEnrolmentAssetdefaultApplicationProblemPlusJSONResponse) VisitGetEnrolmentAssetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type CreateChallengeRequestObject struct {
@@ -3567,6 +3857,89 @@ type ListDeliveriesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDeliveriesdefaultApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnrolmentPageRequestObject struct {
+	Params GetEnrolmentPageParams
+}
+
+type GetEnrolmentPageResponseObject interface {
+	VisitGetEnrolmentPageResponse(w http.ResponseWriter) error
+}
+
+type GetEnrolmentPage200ResponseHeaders struct {
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
+}
+
+type GetEnrolmentPage200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetEnrolmentPage200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetEnrolmentPage200TextHTMLResponse) VisitGetEnrolmentPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(response.Headers.CrossOriginOpenerPolicy))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetEnrolmentPage304Response externalRef0.NotModifiedResponse
+
+func (response GetEnrolmentPage304Response) VisitGetEnrolmentPageResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetEnrolmentPagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetEnrolmentPagedefaultApplicationProblemPlusJSONResponse) VisitGetEnrolmentPageResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9793,6 +10166,9 @@ func (response VerifyOtpdefaultApplicationProblemPlusJSONResponse) VisitVerifyOt
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetEnrolmentAsset A file of the page
+	// (GET /assets/{asset})
+	GetEnrolmentAsset(ctx context.Context, request GetEnrolmentAssetRequestObject) (GetEnrolmentAssetResponseObject, error)
 	// CreateChallenge Send a code
 	// (POST /challenges)
 	CreateChallenge(ctx context.Context, request CreateChallengeRequestObject) (CreateChallengeResponseObject, error)
@@ -9811,6 +10187,9 @@ type StrictServerInterface interface {
 	// ListDeliveries List the codes and notices that were sent, newest first
 	// (GET /deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetEnrolmentPage The page where people sign in and manage their factors
+	// (GET /enroll)
+	GetEnrolmentPage(ctx context.Context, request GetEnrolmentPageRequestObject) (GetEnrolmentPageResponseObject, error)
 	// ListFactors List the caller's factors, oldest first
 	// (GET /factors)
 	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
@@ -9925,6 +10304,33 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// GetEnrolmentAsset operation middleware
+func (sh *strictHandler) GetEnrolmentAsset(w http.ResponseWriter, r *http.Request, asset string, params GetEnrolmentAssetParams) {
+	var request GetEnrolmentAssetRequestObject
+
+	request.Asset = asset
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEnrolmentAsset(ctx, request.(GetEnrolmentAssetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEnrolmentAsset")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetEnrolmentAssetResponseObject); ok {
+		if err := validResponse.VisitGetEnrolmentAssetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // CreateChallenge operation middleware
@@ -10088,6 +10494,32 @@ func (sh *strictHandler) ListDeliveries(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
 		if err := validResponse.VisitListDeliveriesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetEnrolmentPage operation middleware
+func (sh *strictHandler) GetEnrolmentPage(w http.ResponseWriter, r *http.Request, params GetEnrolmentPageParams) {
+	var request GetEnrolmentPageRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEnrolmentPage(ctx, request.(GetEnrolmentPageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEnrolmentPage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetEnrolmentPageResponseObject); ok {
+		if err := validResponse.VisitGetEnrolmentPageResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

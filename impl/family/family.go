@@ -19,7 +19,6 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
-	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/telemetry"
 	"github.com/fountainai/fountain/internal/tracing"
 )
@@ -65,12 +64,12 @@ const (
 // kms has accepted its root key. The first service that fails stops all; its error is returned.
 func Run(ctx context.Context, c Config) error {
 	c.complete()
-	front, err := listen(ctx, c.Addr)
+	front, err := listenLocal(ctx, c.Addr)
 	if err != nil {
 		return err
 	}
 	defer front.Close()
-	admin, err := listen(ctx, c.AdminAddr)
+	admin, err := listenLocal(ctx, c.AdminAddr)
 	if err != nil {
 		return fmt.Errorf("admin port: %w", err)
 	}
@@ -170,7 +169,7 @@ func (h *house) await(ctx context.Context, event <-chan struct{}) error {
 }
 
 func (h *house) info() Info {
-	info := Info{GatewayURL: urlOf(h.front), AdminURL: urlOf(h.admin), Services: make(map[string]string)}
+	info := Info{GatewayURL: nameOf(h.front), AdminURL: nameOf(h.admin), Services: make(map[string]string)}
 	for _, m := range h.started() {
 		info.Services[m.word] = m.url
 	}
@@ -197,34 +196,4 @@ func (h *house) serveAdmin() func() {
 		_ = server.Close() // what is still read there is of no use any more
 		<-done
 	}
-}
-
-// listen takes a TCP address and says which one if it can't.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
-	l, err := httpserver.Listen(ctx, addr)
-	if err != nil {
-		return nil, &AddressError{Addr: addr, Err: err}
-	}
-	return l, nil
-}
-
-// AddressError says that an address can't be listened on.
-type AddressError struct {
-	Addr string
-	Err  error
-}
-
-func (e *AddressError) Error() string { return fmt.Sprintf("listen on %s: %v", e.Addr, e.Err) }
-func (e *AddressError) Unwrap() error { return e.Err }
-
-// urlOf is where a listener is reached from this machine.
-func urlOf(l net.Listener) string {
-	host, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return "http://" + l.Addr().String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,6 +61,21 @@ func TestRun_isReadyWhenEveryServiceIs(t *testing.T) {
 	require.NoError(t, stop())
 	_, err = http.Get(info.GatewayURL + "/gateway/v1/health")
 	require.Error(t, err)
+}
+
+// People are told the name localhost. Whatever a browser takes it for, it reaches the family.
+func TestRun_isReachedAtEveryAddressOfItsName(t *testing.T) {
+	info, stop := start(t, filepath.Join(t.TempDir(), "data"))
+	for _, told := range []string{info.GatewayURL + "/gateway/v1/health", info.AdminURL + "/ready"} {
+		require.True(t, strings.HasPrefix(told, "http://localhost:"), told)
+		for _, address := range []string{"localhost", "127.0.0.1", "[::1]"} {
+			resp, err := http.Get(strings.Replace(told, "localhost", address, 1))
+			require.NoError(t, err, address)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusOK, resp.StatusCode, address)
+		}
+	}
+	require.NoError(t, stop())
 }
 
 func TestRun_answersEveryRequestThatItTookBeforeItEnds(t *testing.T) {

@@ -30,7 +30,7 @@ func (h *house) chooseIssuer() (string, error) {
 	if _, err := os.Stat(filepath.Join(h.DataDir, "kms")); !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	issuer := urlOf(h.front)
+	issuer := nameOf(h.front)
 	if err := writeFile(path, issuer+"\n"); err != nil {
 		return "", fmt.Errorf("write issuer: %w", err)
 	}

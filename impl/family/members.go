@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/telemetry"
 	"github.com/fountainai/fountain/internal/tracing"
@@ -85,7 +87,7 @@ func (h *house) start(ctx context.Context) error {
 	g.Redis = h.Redis
 	g.UpstreamAllow = []string{"127.0.0.0/8", "::1/128"} // services of this machine
 	g.UpstreamDeny = addressesOf(h.admin, listeners)
-	g.Hosts = append([]string{urlOf(h.front)}, h.Hosts...)
+	g.Hosts = append([]string{nameOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
 }
@@ -115,7 +117,7 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 		OnBootstrapToken: func(path string) { h.bootstrap.Store(&path) },
 	}
 	if h.Issuer == "" {
-		k.PublicURL = urlOf(h.front) // the issuer names the port of the first start
+		k.PublicURL = nameOf(h.front) // the issuer names the port of the first start
 	}
 	h.launch("kms", s.KMSURL, &k.Service, func(ctx context.Context) error { return kms.Run(ctx, k) })
 	return h.await(ctx, h.member("kms").ready)
@@ -123,9 +125,11 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 
 // addressesOf are the addresses on which this process listens: its own, which no adopted service has.
 func addressesOf(admin net.Listener, listeners map[string]net.Listener) []string {
-	out := []string{admin.Addr().String()}
-	for _, l := range listeners {
-		out = append(out, l.Addr().String())
+	var out []string
+	for _, l := range slices.AppendSeq([]net.Listener{admin}, maps.Values(listeners)) {
+		for _, one := range httpserver.Listeners(l) {
+			out = append(out, one.Addr().String())
+		}
 	}
 	return out
 }

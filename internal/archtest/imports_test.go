@@ -81,7 +81,7 @@ func mayImport(from, to string) bool {
 		if within(to, "impl") {
 			return service(to) == service(from)
 		}
-		return within(to, "internal") || within(to, "generated") || within(to, "clients") || to == "openapi"
+		return within(to, "internal") || within(to, "generated") || within(to, "clients") || to == "openapi" || to == "console"
 	case from == consumer:
 		return false
 	case within(from, "clients"):
@@ -171,6 +171,19 @@ func TestProducts_linkNoTestCode(t *testing.T) {
 	}
 }
 
+// The builder of the image gets the folders that .dockerignore names, and no others.
+func TestProducts_areMadeOfWhatTheImageIsBuiltFrom(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", ".dockerignore"))
+	require.NoError(t, err)
+	copied := strings.Split(string(text), "\n")
+	for _, p := range list(t, "-deps", "./cmd/fountain") {
+		if inside, ok := local(p.ImportPath); ok {
+			folder, _, _ := strings.Cut(inside, "/")
+			require.Contains(t, copied, "!"+folder, p.ImportPath)
+		}
+	}
+}
+
 // domainPackages know neither HTTP nor SQL words (DESIGN section 3).
 func TestDomain_knowsNeitherHTTPNorSQL(t *testing.T) {
 	seen := 0
@@ -238,6 +251,7 @@ func TestMayImport_refusesWhatTheDesignForbids(t *testing.T) {
 		{"impl/kms", "impl/search"}, {"impl/kms/internal/a", "impl/search/internal/b"}, {"clients/kms", "internal/auth"}, {"cmd/fountain", "impl/kms/internal/user"},
 		{"internal/store", "clients/kms"}, {"internal/auth", "impl/kms"}, {"generated/kmsapi", "internal/problem"}, {"tests/e2e", "internal/store"}, {"tests/e2e", "impl/kms/internal/user"},
 		{"openapi", "internal/contract"}, {"impl/family", "generated/kmsapi"}, {"clients/fountain", consumer}, {consumer, "clients/kms"}, {"internal/auth", consumer},
+		{"console", "internal/auth"}, {"console", "impl/twofactor"}, {"internal/httpserver", "console"},
 	} {
 		require.False(t, mayImport(c[0], c[1]), "%s -> %s", c[0], c[1])
 	}

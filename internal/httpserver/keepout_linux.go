@@ -1,8 +1,10 @@
 package httpserver
 
 import (
+	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,28 +25,40 @@ var noSYN = []unix.SockFilter{
 // time asks again a second later, as TCP does, and is refused or finds the next process. Where the kernel does not take the filter the
 // listener is closed without it.
 func keepOut(l net.Listener, while time.Duration, log *slog.Logger) {
-	socket, ok := l.(syscall.Conn)
-	if !ok {
-		return
-	}
-	raw, err := socket.SyscallConn()
-	if err == nil {
-		program := unix.SockFprog{Len: uint16(len(noSYN)), Filter: &noSYN[0]}
-		controlErr := raw.Control(func(fd uintptr) {
-			err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
-		})
-		if err == nil {
-			err = controlErr
+	var sockets []syscall.RawConn
+	for _, one := range Listeners(l) {
+		socket, ok := one.(syscall.Conn)
+		if !ok {
+			continue
 		}
+		raw, err := filtered(socket)
+		if err != nil {
+			log.Warn("connections that are being made while the listener closes may be lost", "error", err)
+			continue
+		}
+		sockets = append(sockets, raw)
 	}
-	if err != nil {
-		log.Warn("connections that are being made while the listener closes may be lost", "error", err)
+	if len(sockets) == 0 {
 		return
 	}
 	time.Sleep(while)
-	for giveUp := time.Now().Add(acceptTime); !allAccepted(raw) && time.Now().Before(giveUp); {
+	unaccepted := func(raw syscall.RawConn) bool { return !allAccepted(raw) }
+	for giveUp := time.Now().Add(acceptTime); slices.ContainsFunc(sockets, unaccepted) && time.Now().Before(giveUp); {
 		time.Sleep(while / 20)
 	}
+}
+
+// filtered has the kernel drop what begins a connection at a socket.
+func filtered(socket syscall.Conn) (syscall.RawConn, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	program := unix.SockFprog{Len: uint16(len(noSYN)), Filter: &noSYN[0]}
+	controlErr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
+	})
+	return raw, errors.Join(err, controlErr)
 }
 
 // acceptTime is how long at most connections that were made are waited for to be accepted: on a busy machine that takes longer than the making.

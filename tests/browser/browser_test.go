@@ -190,9 +190,8 @@ func TestBrowser_whatMembersAnswerDoesNothing(t *testing.T) {
 	for name := range pages {
 		browser.open(gateway + "/hostile/pages/" + name)
 	}
-	elsewhere := strings.Replace(service, "127.0.0.1", "localhost", 1) // ports share cookies, names don't
-	for name := range pages {                                          // after the others: what has its end here, those have had the time for too
-		browser.open(elsewhere + "/pages/" + name)
+	for name := range pages { // by another name than the gateway's, for ports share cookies; after the others: what has its end here, those have had the time for too
+		browser.open(service + "/pages/" + name)
 	}
 	for _, name := range running {
 		require.Eventually(t, func() bool { return slices.Contains(w.deeds("direct-"+name), "end") }, patience, 10*time.Millisecond, name)

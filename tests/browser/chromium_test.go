@@ -21,6 +21,7 @@ type chromium struct {
 	to     *os.File
 	from   *bufio.Reader
 	number int
+	events []message // what pages have told into their consoles, and the faults of their scripts
 }
 
 // message is one of the protocol: an answer has the number of the call, an event a method.
@@ -67,6 +68,10 @@ func (c *chromium) read() message {
 	require.NoError(c.t, err, "the browser ended")
 	var m message
 	require.NoError(c.t, json.Unmarshal(raw[:len(raw)-1], &m))
+	switch m.Method {
+	case "Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown":
+		c.events = append(c.events, m)
+	}
 	return m
 }
 
@@ -98,11 +103,18 @@ func (c *chromium) open(url string) (session string) {
 	c.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	c.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)
 	c.call(target.SessionID, "Page.enable", nil, nil)
-	c.call(target.SessionID, "Page.navigate", map[string]any{"url": url}, nil)
+	c.goTo(target.SessionID, url)
+	return target.SessionID
+}
+
+// goTo loads an address in a tab, and waits as open does.
+func (c *chromium) goTo(session, url string) {
+	c.t.Helper()
+	c.call(session, "Page.navigate", map[string]any{"url": url}, nil)
 	for {
 		m := c.read()
-		if m.SessionID == target.SessionID && (m.Method == "Page.loadEventFired" || m.Method == "Page.downloadWillBegin" || m.Method == "Page.frameStoppedLoading") {
-			return target.SessionID
+		if m.SessionID == session && (m.Method == "Page.loadEventFired" || m.Method == "Page.downloadWillBegin" || m.Method == "Page.frameStoppedLoading") {
+			return
 		}
 	}
 }

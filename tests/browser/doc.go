@@ -1,7 +1,8 @@
 // Package browser proves in a real Chromium what a browser makes of what adopted services answer: nothing of it acts in the origin of the family's own
-// pages. It is built with the tag browser only, because it needs more than Go:
+// pages; and that people can sign in and manage their second factors on the family's page, with passkeys of a virtual authenticator. It is built with the tag
+// browser only, because it needs more than Go:
 //
 //	make browser
 //
-// CHROMIUM names the program; the default is "chromium", and without one the tests fail.
+// SCREENSHOTS names a folder for pictures of each step of the page. CHROMIUM names the program; the default is "chromium", and without one the tests fail.
 package browser

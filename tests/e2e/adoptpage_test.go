@@ -211,7 +211,7 @@ func environment(t *testing.T, ports *strings.Replacer) []string {
 	return []string{
 		"HOME=" + t.TempDir(), "PATH=" + bin + ":" + os.Getenv("PATH"), "FOUNTAIN_SOURCE=" + source,
 		"GOPATH=" + of[0], "GOMODCACHE=" + of[1], "GOCACHE=" + of[2], "GOPROXY=file://" + of[1] + "/cache/download," + of[3], "GONOSUMDB=*", "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0",
-		"FOUNTAIN_ADDR=" + ports.Replace("127.0.0.1:8002"), "FOUNTAIN_ADMIN_ADDR=" + ports.Replace("127.0.0.1:9002"), "FOUNTAIN_URL=" + ports.Replace("http://127.0.0.1:8002"),
+		"FOUNTAIN_ADDR=" + ports.Replace("127.0.0.1:8002"), "FOUNTAIN_ADMIN_ADDR=" + ports.Replace("127.0.0.1:9002"), "FOUNTAIN_URL=" + ports.Replace("http://localhost:8002"),
 	}
 }
 

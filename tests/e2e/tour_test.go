@@ -108,6 +108,8 @@ func (tr *tour) gateway() {
 	ok[any](tr, "ready")(any2(k.GetKmsReadiness(ctx)))
 	ok[any](tr, "health")(any2(tf.GetTwofactorHealth(ctx)))
 	ok[any](tr, "ready")(any2(tf.GetTwofactorReadiness(ctx)))
+	ok[[]byte](tr, "page")(tf.GetEnrolmentPage(ctx))
+	ok[[]byte](tr, "file of the page")(tf.GetEnrolmentAsset(ctx, "signin.js"))
 	ok[any](tr, "health")(any2(sq.GetSequenceHealth(ctx)))
 	ok[any](tr, "ready")(any2(sq.GetSequenceReadiness(ctx)))
 	ok[any](tr, "health")(any2(se.GetSearchHealth(ctx)))

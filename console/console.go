@@ -1,0 +1,65 @@
+// Package console holds the pages that people use in a browser: their HTML, style, and ES modules as they are served, without a framework or a build step.
+// It knows nothing of the services. Who serves a page says where (the page names its own files below /twofactor/v1/assets), and sends the headers that
+// belong to it.
+//
+// page/signin.js is the sign-in of every page: a module that a later page imports as this one does.
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"path"
+)
+
+// CSP is the Content-Security-Policy that belongs on the page: everything is of its own origin, pictures may be made in the page (QR codes), no form
+// is sent by the browser itself, no text becomes markup, and the page is nobody's frame.
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+//go:embed page
+var files embed.FS
+
+// enrolment is the name of the page where people manage their second factors; it is served by itself and not as a file of the page.
+const enrolment = "enroll.html"
+
+// File is a file as it is served.
+type File struct {
+	Content   []byte
+	MediaType string // without parameters
+	ETag      string // quoted (RFC 9110, section 8.8.3): a hash of the content
+}
+
+// mediaTypes are those of the files by their extension. A file with another is not served.
+var mediaTypes = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+// served are all files by their names.
+var served = read()
+
+// read returns the embedded files by their names.
+func read() map[string]File {
+	entries, err := files.ReadDir("page")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	out := make(map[string]File, len(entries))
+	for _, entry := range entries {
+		content, err := files.ReadFile(path.Join("page", entry.Name()))
+		mediaType, known := mediaTypes[path.Ext(entry.Name())]
+		if err != nil || !known {
+			continue
+		}
+		sum := sha256.Sum256(content)
+		out[entry.Name()] = File{Content: content, MediaType: mediaType, ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}
+	}
+	return out
+}
+
+// EnrolmentPage returns the page where people manage their second factors. Its policy is CSP.
+func EnrolmentPage() File { return served[enrolment] }
+
+// Asset returns a file that the page loads; false where it has none of that name.
+func Asset(name string) (File, bool) {
+	file, ok := served[name]
+	return file, ok && name != enrolment
+}

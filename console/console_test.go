@@ -1,0 +1,160 @@
+package console
+
+import (
+	"math"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// modules are the served scripts by their names.
+func modules(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for name, file := range served {
+		if path.Ext(name) == ".js" {
+			out[name] = string(file.Content)
+		}
+	}
+	require.Greater(t, len(out), 10)
+	return out
+}
+
+func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
+	entries, err := os.ReadDir("page")
+	require.NoError(t, err)
+	name := regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,62}[a-z0-9]$`) // of the contract
+	tags := map[string]string{}
+	for _, entry := range entries {
+		file, ok := Asset(entry.Name())
+		require.Equal(t, entry.Name() != enrolment, ok, entry.Name())
+		if !ok {
+			continue
+		}
+		require.Regexp(t, name, entry.Name())
+		require.NotEmpty(t, file.Content)
+		require.Regexp(t, `^"[A-Za-z0-9_-]{24}"$`, file.ETag)
+		require.Empty(t, tags[file.ETag], "another content has another tag")
+		tags[file.ETag] = entry.Name()
+	}
+	for _, name := range []string{"", ".", "page", "../console.go", "page/main.js", "MAIN.JS", "main.js.map", enrolment} {
+		_, ok := Asset(name)
+		require.False(t, ok, name)
+	}
+	require.Equal(t, "text/html", EnrolmentPage().MediaType)
+}
+
+// The page and its modules load one another, and nothing that is not served here.
+func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
+	loaded := map[string]bool{}
+	for _, found := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(EnrolmentPage().Content), -1) {
+		name, ok := strings.CutPrefix(found[1], "/twofactor/v1/assets/")
+		require.True(t, ok, found[1])
+		loaded[name] = true
+	}
+	imports := regexp.MustCompile(`(?m)^import .* from "(.*)";$`)
+	for of, text := range modules(t) {
+		require.Equal(t, strings.Count(text, "import"), len(imports.FindAllString(text, -1)), "%s imports at its beginning alone", of)
+		for _, found := range imports.FindAllStringSubmatch(text, -1) {
+			name, ok := strings.CutPrefix(found[1], "./")
+			require.True(t, ok, "%s imports %s", of, found[1])
+			loaded[name] = true
+		}
+	}
+	for name := range served {
+		require.Equal(t, name != enrolment, loaded[name], "%s is loaded", name)
+	}
+	for name := range loaded {
+		_, ok := Asset(name)
+		require.True(t, ok, "%s is served", name)
+	}
+}
+
+// What the policy refuses is not in the page, and what it can't refuse neither: no storage that outlives the tab, no markup out of text, no other origin.
+func TestPage_keepsNothingAndMakesNoMarkupOfText(t *testing.T) {
+	inline := regexp.MustCompile(`(?i)<style|style=|\son[a-z]+=|<script>|<script [^>]*>[^<]`)
+	require.False(t, inline.Match(EnrolmentPage().Content))
+	forbidden := regexp.MustCompile(`localStorage|sessionStorage|indexedDB|\bcookie\b *=|\.cookie|innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|https?://|XMLHttpRequest|console\.`)
+	for name, text := range modules(t) {
+		require.Empty(t, forbidden.FindAllString(text, -1), name)
+	}
+	require.NotContains(t, CSP, "unsafe")
+	for _, part := range strings.Split(CSP, "; ") {
+		for _, source := range strings.Fields(part)[1:] {
+			require.Contains(t, []string{"'none'", "'self'", "blob:", "'script'"}, source, part)
+		}
+	}
+}
+
+// A file is ASCII, so that it is read the same with whatever encoding is taken for it: media types are sent without one.
+func TestPage_isASCII(t *testing.T) {
+	for name, file := range served {
+		require.Equal(t, -1, slices.IndexFunc(file.Content, func(b byte) bool { return b > 126 }), name)
+	}
+}
+
+// What is read has a contrast of at least 4.5 to 1, and what shows where a field is 3 to 1 (WCAG 2.2, sections 1.4.3 and 1.4.11), light and dark.
+func TestStyle_canBeRead(t *testing.T) {
+	style, _ := Asset("page.css")
+	light, dark, found := strings.Cut(string(style.Content), "prefers-color-scheme: dark")
+	require.True(t, found)
+	for _, scheme := range []string{light, dark} {
+		colour := func(name string) float64 {
+			hex := regexp.MustCompile(`--` + name + `: #([0-9a-f]{3,6});`).FindStringSubmatch(scheme)
+			require.NotNil(t, hex, name)
+			return luminance(t, hex[1])
+		}
+		for _, pair := range []struct {
+			front, back string
+			least       float64
+		}{
+			{"ink", "ground", 4.5}, {"ink", "card", 4.5}, {"ink", "note", 4.5}, {"soft", "card", 4.5}, {"soft", "ground", 4.5}, {"accent", "card", 4.5}, {"accent", "ground", 4.5},
+			{"on-accent", "accent", 4.5}, {"wrong", "card", 4.5}, {"line", "card", 3},
+		} {
+			bright, dim := colour(pair.front), colour(pair.back)
+			if bright < dim {
+				bright, dim = dim, bright
+			}
+			require.GreaterOrEqual(t, (bright+0.05)/(dim+0.05), pair.least, "%s on %s", pair.front, pair.back)
+		}
+	}
+}
+
+// luminance is the relative luminance of a colour (WCAG 2.2).
+func luminance(t *testing.T, hex string) float64 {
+	t.Helper()
+	if len(hex) == 3 {
+		hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
+	}
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		part, err := strconv.ParseUint(hex[2*i:2*i+2], 16, 8)
+		require.NoError(t, err)
+		c := float64(part) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
+}
+
+// Every code of the API that the page has words for is one that the API has.
+func TestWords_areOfProblemsThatThereAre(t *testing.T) {
+	own := regexp.MustCompile(`^(unreachable|no_answer|broken_answer|cancelled|copy_failed|passkey_[a-z]+)$`)
+	keys := regexp.MustCompile(`(?m)^  ([a-z_]+): "`).FindAllStringSubmatch(modules(t)["words.js"], -1)
+	require.Greater(t, len(keys), 20)
+	for _, key := range keys {
+		if !own.MatchString(key[1]) {
+			require.FileExists(t, path.Join("..", "docs", "problems", key[1]+".md"))
+		}
+	}
+}

@@ -1,0 +1,83 @@
+// The page where a person signs in and manages second factors.
+
+import { addAuthenticator } from "./authenticator.js";
+import { button, el } from "./dom.js";
+import { overview } from "./factors.js";
+import { addPasskey } from "./newpasskey.js";
+import { ways } from "./proof.js";
+import { keepCodes, newCodes } from "./recovery.js";
+import { show } from "./screen.js";
+import { confirmSignIn, signIn, signOutButton } from "./signin.js";
+import { stepUp } from "./stepup.js";
+import { sentence } from "./words.js";
+
+const account = document.getElementById("account");
+const lost = "You have used a recovery code. If you have lost a device, add a new one, and remove the lost one.";
+
+// Each sign-in begins a run of the page; a run that was left does nothing more.
+let current = 0;
+
+// begin asks for a sign-in and goes on with it.
+const begin = async (notice, username) => {
+  account.replaceChildren();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  const run = (current += 1);
+  const { session, way } = await signIn({ notice, username });
+  session.ended = (problem) => { if (run === current) begin(sentence(problem), name); };
+  const name = session.name;
+  tellAccount(session);
+  let told = "", warning = way === "recovery" ? lost : "";
+  session.prove = stepUp(session, (by) => { if (by === "recovery") warning = lost; });
+  while (run === current) {
+    try {
+      if (session.pending) {
+        await complete(session);
+        tellAccount(session);
+      }
+      const act = await overview(session, actions(session), [told, warning].filter(Boolean).join(" "));
+      told = await act();
+    } catch (problem) {
+      if (run === current) await trouble(problem);
+    }
+  }
+};
+
+// tellAccount shows whose session it is, and how to end it.
+const tellAccount = (session) => {
+  const signedOut = (known) => begin(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.");
+  account.replaceChildren(el("span", {}, `${session.pending ? "Signing in" : "Signed in"} as ${session.name}`), signOutButton(session, signedOut));
+};
+
+// actions are what the overview offers. Each returns what is told after it.
+const actions = (session) => ({
+  authenticator: async (others) => added(await addAuthenticator(session, others)),
+  passkey: async (others) => added(await addPasskey(session, others)),
+  codes: async () => {
+    await newCodes(session);
+    return "You have new recovery codes. The old ones work no more.";
+  },
+});
+
+const added = async (factor) => {
+  if (!factor) return "";
+  if (factor.recoveryCodes?.length) await keepCodes(factor.recoveryCodes);
+  return `${factor.label ?? "It"} is added.`;
+};
+
+// complete has a person who must have a second factor add their first, and then sign in with it.
+const complete = async (session) => {
+  const possible = await ways(session);
+  if (!possible.any) {
+    const act = await overview(session, actions(session), "Your account needs a second factor. Add one now; after that you are signed in with it.");
+    await act();
+    return complete(session);
+  }
+  await confirmSignIn(session, possible, () => begin(), `Sign in with your new second factor.${possible.code ? " A code that you have used already works no more: wait for the next one." : ""}`);
+};
+
+// trouble tells what went wrong outside a form, and goes on when the person wants to.
+const trouble = (problem) => new Promise((resolve) => {
+  show("That did not work", el("p", { role: "alert" }, sentence(problem)), el("div", { class: "actions" }, button("Go on", () => resolve(), { class: "primary" })));
+});
+
+begin();

@@ -1,0 +1,27 @@
+// What went wrong, in the form in which all modules throw it: a refusal of the API (RFC 9457), or a fault on the way there or of the browser.
+
+export class Problem extends Error {
+  // code is stable and says what it is; detail is the API's own sentence.
+  constructor({ code, status = 0, detail = "", errors = [], acrValues = [], requestId = "" }, retryAfter = 0) {
+    super(code);
+    Object.assign(this, { code, status, detail, errors, acrValues, requestId, retryAfter });
+  }
+
+  // asksForFactor tells whether a second factor would do (RFC 9470). An older sign-in is refused with the same code, and asks for the password alone.
+  get asksForFactor() {
+    return this.code === "insufficient_user_authentication" && !this.acrValues.includes("aal1");
+  }
+
+  // asksForSignIn tells whether a fresh sign-in would do.
+  get asksForSignIn() {
+    return this.code === "insufficient_user_authentication" && this.acrValues.includes("aal1");
+  }
+
+  // endsSession tells whether the session is over, whatever is tried.
+  get endsSession() {
+    return this.code === "session_ended" || this.code === "invalid_token" || this.code === "authentication_required";
+  }
+}
+
+// cancelled is what a person did, and no fault.
+export const cancelled = () => new Problem({ code: "cancelled" });

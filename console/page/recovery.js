@@ -1,0 +1,45 @@
+// Recovery codes: shown once, until the person has kept them.
+
+import { button, el } from "./dom.js";
+import { form, pressed } from "./form.js";
+import { Problem } from "./problem.js";
+import { say, show } from "./screen.js";
+
+// warn has the browser ask before it leaves a page whose codes nobody has kept.
+const warn = (event) => event.preventDefault();
+
+// keepCodes shows the codes and resolves when the person has kept them.
+export const keepCodes = (codes) => new Promise((resolve) => {
+  addEventListener("beforeunload", warn);
+  const text = codes.join("\n");
+  const copy = pressed("Copy all", async () => {
+    await navigator.clipboard.writeText(text).catch(() => { throw new Problem({ code: "copy_failed" }); });
+    say("The codes are copied. Paste them into a password manager, or print them.");
+  });
+  const kept = el("input", { type: "checkbox", id: "kept" });
+  const done = form({
+    label: "Continue",
+    before: [el("p", { class: "check" }, kept, " ", el("label", { for: "kept" }, "I have kept these codes where I find them without my device."))],
+    act: () => {
+      if (!kept.checked) {
+        kept.focus();
+        throw new Problem({ code: "codes_not_kept", detail: "Keep the codes first, and say so: they are never shown again." });
+      }
+      removeEventListener("beforeunload", warn);
+      resolve();
+    },
+  });
+  show("Keep these recovery codes", el("p", {}, "Each of these replaces a second factor once, when you have lost your device. They are not shown again."),
+    el("ol", { class: "codes", "aria-label": "Recovery codes" }, ...codes.map((code) => el("li", {}, el("code", {}, code)))),
+    el("div", { class: "actions" }, copy.made, button("Download as text", () => download(text))), copy.error, done);
+});
+
+// download gives the codes to the browser as a file.
+const download = (text) => {
+  const url = URL.createObjectURL(new Blob([`FountainAI recovery codes for ${location.host}\nEach works once.\n\n${text}\n`], { type: "text/plain" }));
+  el("a", { href: url, download: "fountain-recovery-codes.txt" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+};
+
+// newCodes makes new codes in the place of the old ones.
+export const newCodes = async (session) => keepCodes((await session.call("POST", "/twofactor/v1/recovery-codes")).codes);

@@ -1,0 +1,78 @@
+// Sign-in, for every page: by user name and password with a second factor where one is asked for, or by a passkey alone. A page calls signIn and gets a
+// Session (session.js), through which it calls the API.
+
+import { call } from "./api.js";
+import { button, el } from "./dom.js";
+import { factorForm } from "./factorform.js";
+import { cancel, field, form, pressed } from "./form.js";
+import { get, obstacle } from "./passkey.js";
+import { Problem } from "./problem.js";
+import { ways } from "./proof.js";
+import { show } from "./screen.js";
+import { Session } from "./session.js";
+
+// byPassword returns the session of a user name and password. It is pending when a second factor is asked for too.
+const byPassword = async (username, password) => new Session(await call("POST", "/kms/v1/auth/login", { body: { username, password } }));
+
+// byPasskey returns the session of a passkey, which says by itself whose it is.
+const byPasskey = async () => {
+  const { signInId, options } = await call("POST", "/twofactor/v1/passkey-sign-ins");
+  const credential = await get(options);
+  const { proof } = await call("POST", `/twofactor/v1/passkey-sign-ins/${signInId}/verify`, { body: { credential } });
+  try {
+    return new Session(await call("POST", "/kms/v1/auth/login/passkey", { body: { proof } }));
+  } catch (problem) {
+    throw problem.code === "invalid_credentials" ? new Problem({ code: "passkey_refused" }) : problem;
+  }
+};
+
+// signIn asks until somebody has signed in, and resolves with the session and the way of the second factor. A session that is still pending is that of
+// a person who must have a second factor and has none yet: they enrol one, and confirmSignIn ends it. notice says why it is asked.
+export const signIn = ({ notice, username = "" } = {}) => new Promise((resolve) => {
+  const start = (told, name) => {
+    const password = form({
+      fields: [
+        field({ name: "username", label: "User name", autocomplete: "username", maxlength: "256", value: name }),
+        field({ name: "password", label: "Password", type: "password", autocomplete: "current-password", maxlength: "1024" }),
+      ],
+      label: "Sign in",
+      act: async (given) => {
+        const session = await byPassword(given.username, given.password);
+        if (!session.pending) return resolve({ session });
+        const possible = await ways(session);
+        if (!possible.any) return resolve({ session });
+        const way = await confirmSignIn(session, possible, () => start("", given.username));
+        resolve({ session, way });
+      },
+    });
+    show("Sign in", told && el("p", { class: "notice" }, told), password, ...passkeyPart(resolve));
+  };
+  start(notice, username);
+});
+
+// passkeyPart is the other way in, or why there is none.
+const passkeyPart = (resolve) => {
+  const why = obstacle();
+  if (why) return [el("p", { class: "hint" }, why)];
+  const { made, error } = pressed("Sign in with a passkey", async () => resolve({ session: await byPasskey(), way: "passkey" }));
+  return [el("div", { class: "other" }, el("p", { class: "or" }, "or"), made, error)];
+};
+
+// confirmSignIn asks for the second factor of a pending session, and resolves with the way when the session is a whole one.
+export const confirmSignIn = (session, possible, leave, hint = "Your account asks for a second factor when you sign in.") => new Promise((resolve) => {
+  const use = async (proof, way) => {
+    await session.complete(proof);
+    resolve(way);
+  };
+  show("Confirm that it is you", el("p", {}, hint), factorForm(session, possible, use, cancel(leave, "Back")));
+});
+
+// signOutButton ends a session and tells done whether the server knows of it.
+export const signOutButton = (session, done) => button("Sign out", async () => {
+  try {
+    await session.signOut();
+    done(true);
+  } catch {
+    done(false);
+  }
+}, { class: "quiet" });

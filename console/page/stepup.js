@@ -1,0 +1,22 @@
+// Raises a session by a second factor, in a dialog, when a call of it asks for one.
+
+import { cancel } from "./form.js";
+import { open } from "./dialog.js";
+import { el } from "./dom.js";
+import { factorForm } from "./factorform.js";
+import { cancelled } from "./problem.js";
+import { ways } from "./proof.js";
+
+// stepUp returns what a Session's prove is. used is told by which way it was proven.
+export const stepUp = (session, used = () => {}) => async (service) => {
+  const possible = await ways(session);
+  const proven = await open("Confirm that it is you", (close) => {
+    const use = async (proof, way) => {
+      await session.raise(service, proof);
+      used(way);
+      close(true);
+    };
+    return [el("p", {}, "This needs one of your second factors."), factorForm(session, possible, use, cancel(() => close()))];
+  });
+  if (!proven) throw cancelled();
+};

@@ -1,0 +1,80 @@
+// What people are told. Each failure gets a sentence on what happened, and one on what to do now.
+
+import { Problem } from "./problem.js";
+
+// next says what to do, by the problem's code. The sentence before it is the API's.
+const next = {
+  invalid_credentials: "Check your user name and password, and try again.",
+  invalid_code: "A code works once: wait until a new one is shown, and type that.",
+  invalid_passkey: "Begin again; if it stays so, use another way.",
+  passkeys_off: "Use an authenticator app.",
+  invalid_proof: "Try again with a new code.",
+  proof_used: "Try again with a new code.",
+  invalid_invitation: "Check that all of it was copied. An invitation works once; an administrator can make you a new one.",
+  invitation_required: "Type the invitation that you were given. The first administrator got it from fountain bootstrap.",
+  factor_not_accepted: "Use another of your second factors.",
+  limit_reached: "Remove one that you no longer use, and try again.",
+  gone: "Begin again.",
+  not_found: "It may have been removed in another window. Reload the page.",
+  forbidden: "An administrator can tell you why.",
+  state_conflict: "Reload the page to see how things stand.",
+  not_ready: "It is being started: try again in a moment.",
+  unavailable: "Try again in a moment.",
+  overloaded: "Try again in a moment.",
+  upstream_unavailable: "Try again in a moment.",
+  upstream_timeout: "Try again in a moment.",
+};
+
+// whole are both sentences, where the API has none or does not speak to this person.
+const whole = {
+  unreachable: "The server can't be reached. Check your connection, and that the server runs; then try again.",
+  no_answer: "The server did not answer in time. Try again.",
+  broken_answer: "Something between this page and the server answered in its place. Reload the page, and try again.",
+  cancelled: "Nothing was done. You can try again.",
+  invalid_credentials: "The user name or the password is not right. Check both, and try again.",
+  invalid_code: "This code is not accepted. A code works once: wait until a new one is shown, and type that.",
+  insufficient_user_authentication: "This needs a fresh sign-in. Sign in again, and then repeat it.",
+  session_ended: "Your session has ended. Sign in again.",
+  invalid_token: "Your session has ended. Sign in again.",
+  authentication_required: "Your session has ended. Sign in again.",
+  passkey_cancelled: "No passkey was used: it was cancelled, it took too long, or there is none for this site on this device. Try again, or use another way.",
+  passkey_known: "This device has a passkey for you already. Use another device, or keep the one that you have.",
+  passkey_refused: "This passkey does not sign you in now. Sign in another way, or ask an administrator whether your account is active.",
+  passkey_place: "A passkey can't be used at this address. Open the page by the name of its server, over HTTPS.",
+  passkey_unsupported: "This device can't make such a passkey. Use another device, or an authenticator app.",
+  passkey_failed: "The browser could not use a passkey. Try again, or use another way.",
+  copy_failed: "The browser did not allow copying. Select the text, and copy it yourself.",
+};
+
+// wait says how long to wait, in whole units.
+const wait = (seconds) => {
+  if (seconds < 90) return `Wait ${Math.max(seconds, 1)} seconds, then try again.`;
+  return `Wait ${Math.ceil(seconds / 60)} minutes, then try again.`;
+};
+
+// sentence tells a person what went wrong, and what to do. What is no Problem is a fault of the page, which the browser's console gets.
+export const sentence = (problem) => {
+  if (!(problem instanceof Problem)) {
+    reportError(problem);
+    return "This page failed at that. Reload it, and try again.";
+  }
+  const { code, detail, retryAfter, requestId } = problem;
+  if (whole[code]) return whole[code];
+  if (code === "rate_limited" || code === "too_many_attempts") {
+    return `${code === "rate_limited" ? "That was too much in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
+  }
+  if (next[code]) return `${detail || "That did not work."} ${next[code]}`;
+  const what = problem.status < 500 && detail ? detail : "Something went wrong at the server.";
+  return `${what} Try again; if it stays so, tell your administrator this number: ${requestId || code}.`;
+};
+
+const typeNames = { totp: "Authenticator app", passkey: "Passkey", email: "Email", sms: "Text message", webhook: "Webhook" };
+
+// typeName is what a kind of factor is called.
+export const typeName = (type) => typeNames[type] ?? type;
+
+// moment writes a time so that it reads the same everywhere: the month as a word, 24 hours, in the person's own zone.
+export const moment = (text) => new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
+
+// hour writes a time of today.
+export const hour = (text) => new Intl.DateTimeFormat("en-GB", { timeStyle: "short" }).format(new Date(text));

@@ -1,0 +1,300 @@
+//go:build browser
+
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// pageOf is where people manage their factors.
+func pageOf(p *harness.Process) string { return p.URL + "/twofactor/v1/enroll" }
+
+// scans reads the picture that the page shows, and returns the seed.
+func (p *person) scans() string {
+	p.t.Helper()
+	p.sees("Scan this with your app")
+	require.Equal(p.t, true, p.js(`async () => !!await until(() => { const qr = document.querySelector("img.qr"); return qr.complete && qr.naturalWidth > 0; })`))
+	key, err := otp.NewKeyFromURL(scanned(p.t, p.browser.screenshot(p.tab)))
+	require.NoError(p.t, err)
+	return key.Secret()
+}
+
+// A new administrator signs in, gives the invitation when the page asks for it, adds an authenticator by its picture, keeps the recovery codes, loses the
+// authenticator, and gets back in by a recovery code.
+func TestPage_anAdministratorEnrolsAndGetsBackIn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	family := harness.StartProcess(t, dir)
+	t.Cleanup(family.Stop)
+	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
+	require.NoError(t, err)
+	anonymous, err := fountain.New(family.URL)
+	require.NoError(t, err)
+	made, err := anonymous.KMS.BootstrapAdmin(t.Context(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
+	require.NoError(t, err)
+
+	p := visit(t, start(t), pageOf(family))
+	p.signsIn("ada", "not the password")
+	p.reads("The user name or the password is not right.")
+	p.signsInAgain("ada", password)
+	p.sees("Your second factors")
+	p.reads("You have none yet.")
+	p.presses("Add an authenticator app")
+	p.sees("Add an authenticator app")
+	p.presses("Continue")
+	p.reads("needs an invitation")
+	p.fills("Invitation", made.Invitation.Token)
+	p.key("Enter", "\r")
+	seed := p.scans()
+	p.fills("Code that the app shows now", "000000")
+	p.key("Enter", "\r")
+	p.reads("This code is not accepted.")
+	p.fills("Code that the app shows now", harness.StepBefore(t, seed))
+	p.key("Enter", "\r")
+	codes := p.keepsCodes()
+	p.sees("Your second factors")
+	p.reads("Phone is added.")
+	p.presses("Sign out")
+	p.reads("You are signed out.")
+
+	p.prefers("dark", 320)
+	p.signsIn("ada", password)
+	p.sees("Your second factors")
+	p.presses("Add an authenticator app")
+	p.presses("Continue")
+	p.sees("Confirm that it is you")
+	p.presses("I lost my device: use a recovery code")
+	p.fills("Recovery code", strings.ToLower(codes[0]))
+	p.key("Enter", "\r")
+	seed = p.scans()
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	p.fills("Code that the app shows now", code[:3]+" "+code[3:])
+	p.key("Enter", "\r")
+	p.sees("Your second factors")
+	p.reads("Phone 2 is added. You have used a recovery code. If you have lost a device, add a new one, and remove the lost one.")
+	p.reads("9 are left.")
+	require.Empty(t, p.faults())
+}
+
+// household runs a family whose administrator has made grace, an editor.
+func household(t *testing.T) (family *harness.Process, admin *fountain.Client) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	family = harness.StartProcess(t, dir)
+	admin = family.Bootstrap(dir, "ada", password)
+	_, err := admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: password, Roles: []string{"editor"}})
+	require.NoError(t, err)
+	return family, admin
+}
+
+// grace is her account as the administrator sees it.
+func grace(t *testing.T, admin *fountain.Client) kms.User {
+	t.Helper()
+	users, err := admin.KMS.ListUsers(t.Context(), nil)
+	require.NoError(t, err)
+	at := slices.IndexFunc(users.Items, func(one kms.User) bool { return one.Username == "grace" })
+	require.GreaterOrEqual(t, at, 0)
+	return users.Items[at]
+}
+
+// A person signs in with a password, by keyboard alone, adds an authenticator and a passkey, signs in with the passkey, renames it, loses all devices, gets
+// back in by a recovery code, adds a new device and removes the lost ones.
+func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
+	family, _ := household(t)
+	t.Cleanup(family.Stop)
+	p := visit(t, start(t), pageOf(family))
+	device := p.hasPasskeys()
+	p.isAt("de-DE", "Europe/Berlin")
+	p.sees("Sign in")
+	for _, text := range []string{"grace", password} {
+		p.key("Tab", "")
+		p.browser.call(p.tab, "Input.insertText", map[string]any{"text": text}, nil)
+	}
+	p.key("Tab", "")
+	p.key("Enter", "\r")
+	p.sees("Your second factors")
+	p.presses("Add an authenticator app")
+	p.sees("Add an authenticator app")
+	p.presses("Continue")
+	seed := p.scans()
+	p.presses("You can't scan it?")
+	p.reads(seed[:4] + " " + seed[4:8])
+	p.fills("Code that the app shows now", harness.StepBefore(t, seed))
+	p.key("Enter", "\r")
+	codes := p.keepsCodes()
+	p.presses("Add a passkey")
+	p.sees("Add a passkey")
+	p.fills("Name", "Grace's laptop <b>")
+	p.presses("Continue")
+	p.sees("Confirm that it is you")
+	p.key("Escape", "")
+	p.reads("Nothing was done.")
+	p.presses("Continue")
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	p.fills("Code of your authenticator app", code)
+	p.key("Enter", "\r")
+	p.reads("Grace's laptop <b> is added.")
+	p.presses("Sign out")
+
+	p.sees("Sign in")
+	p.presses("Sign in with a passkey")
+	p.sees("Your second factors")
+	p.reads("Signed in as grace")
+	p.presses("Rename Grace's laptop <b>")
+	p.fills("Name", "Laptop")
+	p.key("Enter", "\r")
+	p.reads("It is called Laptop now.")
+	p.presses("Sign out")
+
+	p.browser.call(p.tab, "WebAuthn.removeVirtualAuthenticator", map[string]any{"authenticatorId": device}, nil)
+	p.hasPasskeys()
+	p.prefers("dark", 320)
+	p.sees("Sign in")
+	p.presses("Sign in with a passkey")
+	p.reads("No passkey was used")
+	p.signsInAgain("grace", password)
+	p.presses("Remove Phone")
+	p.sees("Remove Phone?")
+	p.presses("Remove")
+	p.sees("Confirm that it is you")
+	p.presses("Use your passkey")
+	p.reads("No passkey was used")
+	p.presses("I lost my device: use a recovery code")
+	p.fills("Recovery code", codes[1][:10])
+	p.key("Enter", "\r")
+	p.reads("A recovery code has six groups")
+	p.fills("Recovery code", codes[1])
+	p.key("Enter", "\r")
+	p.reads("Phone is removed. You have used a recovery code.")
+	p.presses("Add a passkey")
+	p.sees("Add a passkey")
+	p.presses("Continue")
+	p.reads("This device is added.")
+	p.presses("Remove Laptop")
+	p.presses("Remove")
+	p.reads("Laptop is removed.")
+	p.shot("end")
+	require.Regexp(t, `Passkey, last used \d{1,2} \w{3,4} 20\d\d, \d\d:\d\d`, p.text(), "a month is a word, so that nobody takes it for a day")
+	p.presses("Sign out")
+	p.presses("Sign in with a passkey")
+	p.sees("Your second factors")
+	require.Equal(t, "0 0 0", p.js(`async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length].join(" ") + document.cookie`), "nothing is kept")
+	p.browser.goTo(p.tab, pageOf(family))
+	p.sees("Sign in")
+	require.Empty(t, p.faults())
+}
+
+// Where a role asks for a second factor at sign-in, who has none adds one before anything else, and who has one is asked for it; a lost one is replaced by a
+// recovery code.
+func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
+	family, admin := household(t)
+	t.Cleanup(family.Stop)
+	_, err := admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
+	require.NoError(t, err)
+	p := visit(t, start(t), pageOf(family))
+	p.hasPasskeys()
+	p.signsIn("grace", password)
+	p.sees("Your second factors")
+	p.reads("Your account needs a second factor.")
+	p.presses("Add a passkey")
+	p.presses("Continue")
+	codes := p.keepsCodes()
+	p.sees("Confirm that it is you")
+	p.reads("Signing in as grace")
+	p.presses("Use your passkey")
+	p.sees("Your second factors")
+	p.reads("Signed in as grace")
+	p.presses("Make new codes")
+	codes = append(codes, p.keepsCodes()...)
+	p.reads("The old ones work no more.")
+	p.presses("Sign out")
+
+	p.signsIn("grace", password)
+	p.sees("Confirm that it is you")
+	p.presses("I lost my device: use a recovery code")
+	p.fills("Recovery code", codes[0])
+	p.key("Enter", "\r")
+	p.reads("This code is not accepted.")
+	p.fills("Recovery code", codes[10])
+	p.key("Enter", "\r")
+	p.sees("Your second factors")
+	p.reads("You have used a recovery code.")
+	p.reads("9 are left.")
+	p.presses("Sign out")
+
+	p.sees("Sign in")
+	disabled, account := kms.UserUpdateStatus("disabled"), grace(t, admin)
+	_, err = admin.KMS.UpdateUser(t.Context(), account.ID, fountain.IfMatch(account.Version), kms.UserUpdate{Status: &disabled})
+	require.NoError(t, err)
+	p.presses("Sign in with a passkey")
+	p.reads("This passkey does not sign you in now.")
+	require.Empty(t, p.faults())
+}
+
+// later has a page take it for eleven minutes later, when its token has ended, and count how often it asks for another.
+const later = `() => {
+	const now = performance.now.bind(performance), send = fetch.bind(window);
+	performance.now = () => now() + 660000;
+	refreshes = 0;
+	fetch = (path, ...rest) => { if (path.endsWith("/auth/refresh")) refreshes++; return send(path, ...rest); };
+}`
+
+// Whatever fails, a person reads what happened and what to do: a session that an administrator ended, and a server that is away.
+func TestPage_failuresSayWhatToDo(t *testing.T) {
+	family, admin := household(t)
+	p := visit(t, start(t), pageOf(family))
+	p.signsIn("grace", password)
+	p.sees("Your second factors")
+	p.js(later)
+	p.presses("Add an authenticator app")
+	p.presses("Cancel")
+	p.sees("Your second factors")
+	require.Equal(t, 1.0, p.js(`() => refreshes`), "calls beside each other wait for one new token")
+	_, err := admin.KMS.RevokeSessions(t.Context(), grace(t, admin).ID)
+	require.NoError(t, err)
+	p.presses("Add an authenticator app")
+	p.presses("Continue")
+	p.reads("Your session has ended. Sign in again.")
+	require.Empty(t, p.faults())
+
+	p.browser.goTo(p.tab, strings.Replace(pageOf(family), "localhost", "127.0.0.1", 1))
+	p.reads("Passkeys belong to a name")
+	family.Stop()
+	p.signsInAgain("grace", password)
+	p.reads("The server can't be reached.")
+}
+
+// The tests of the page see what its policy refuses: a script that was put into it, and markup that was made of text.
+func TestPage_violationsOfItsPolicyAreSeen(t *testing.T) {
+	family, _ := household(t)
+	t.Cleanup(family.Stop)
+	browser := start(t)
+	for _, put := range []string{
+		`() => { try { document.createElement("script").src = "https://example.org/x.js"; } catch {} }`,
+		`() => { try { document.createElement("script").textContent = "1"; } catch {} }`,
+		`() => fetch("https://example.org/x").catch(() => {})`,
+		`() => document.body.append(Object.assign(document.createElement("img"), {src: "https://example.org/x.png"}))`,
+		`() => { try { document.body.innerHTML = "<b>x</b>"; } catch {} }`,
+		`() => document.body.setAttribute("style", "color: red")`,
+	} {
+		p := visit(t, browser, pageOf(family))
+		p.sees("Sign in")
+		require.Empty(t, p.faults())
+		p.js(put)
+		require.Eventually(t, func() bool { return len(p.faults()) > 0 }, patience, 10*time.Millisecond, put)
+	}
+}
