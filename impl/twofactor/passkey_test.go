@@ -3,6 +3,8 @@ package twofactor
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -457,6 +459,29 @@ func TestPasskeys_areRenamedAndTakeNoCode(t *testing.T) {
 		refused(t, w.call(t, w.raised(ada), "GET", "/factors/totp/"+waiting+"/qr.svg", ""), 404, "not_found")
 		refused(t, w.call(t, ada, "POST", "/verify", `{"code":"123456"}`), 422, "invalid_code")
 	})
+}
+
+// Where the use of a signature can't be kept, nobody learns whether it was right.
+func TestPasskeys_tellNothingWhenItCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	w.start(t, store.Config{Dir: dir})
+	w.WaitReady(t)
+	ada := w.someone()
+	_, d := w.enrolledPasskey(t, ada)
+	verify, asked := w.challenged(t, ada)
+	signIn, begun := w.signingIn(t)
+	right, in := signs(t, d, asked), signs(t, d, begun)
+	d.Rekey()
+	bodies := map[string][]string{"/passkey-challenges": {""}, verify: {right, signs(t, d, asked)}, signIn: {in, signs(t, d, begun)}}
+	require.NoError(t, os.Remove(filepath.Join(dir, "twofactor.db")))
+	for path, tried := range bodies {
+		for _, body := range tried {
+			a := w.call(t, ada, "POST", path, body)
+			refused(t, a, 503, "unavailable")
+			require.Equal(t, "The service's database does not answer.", a.Text(t, "detail"), path)
+		}
+	}
 }
 
 // Where the service has no name there are no passkeys, and every operation says so.
