@@ -412,6 +412,25 @@ func (w *world) parallel(t *testing.T, c *auth.Claims, path, body string) map[in
 	return statuses
 }
 
+// Where it can't be kept that a passkey has answered, nobody learns whether the answer was right.
+func TestVerifyPasskey_tellsNothingWhenItCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	w.start(t, store.Config{Dir: dir})
+	w.WaitReady(t)
+	ada := w.someone()
+	_, d := w.enrolledPasskey(t, ada)
+	path, asked := w.challenged(t, ada)
+	signIn, begun := w.signingIn(t)
+	require.NoError(t, os.Remove(filepath.Join(dir, "twofactor.db")))
+	for range 2 { // right, then wrong
+		refused(t, w.call(t, ada, "POST", path, signs(t, d, asked)), 503, "unavailable")
+		refused(t, w.call(t, nil, "POST", signIn, signs(t, d, begun)), 503, "unavailable")
+		d.Rekey()
+	}
+	refused(t, w.call(t, ada, "POST", "/passkey-challenges", ""), 503, "unavailable")
+}
+
 // Copies of a passkey on several devices have counters of their own, or none: no reason to keep their owner out (reference D7).
 func TestVerifyPasskey_judgesNoCounterOfWhatIsCopied(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
