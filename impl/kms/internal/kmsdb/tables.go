@@ -18,7 +18,7 @@ var Tables = []store.Table{
 	{Name: "password_resets", Bound: "deleted 30 days after their end"},
 	{Name: "proof_keys", Bound: "made by administrators and twofactor alone"},
 	{Name: "proofs", Bound: "deleted a minute after they expire"},
-	{Name: "refresh_families", Bound: "deleted after 7 days"},
+	{Name: "refresh_families", Bound: "deleted after 7 days, after 5 minutes those whose second factor did not come"},
 	{Name: "refresh_tokens", Bound: "go with their session; the newest thousand used ones of each"},
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "revocation_head", Bound: "one row"},
