@@ -59,3 +59,14 @@ func TestNotices_tellAPersonWhatWasDone(t *testing.T) {
 		refused(t, w.call(t, ada, "PATCH", "/factors/"+mailFactor, `{"label":"x"}`), 404, "not_found")
 	})
 }
+
+// A passkey is a second factor like others.
+func TestNotices_tellOfAPasskey(t *testing.T) {
+	eachPost(t, nil, func(t *testing.T, w *postWorld) {
+		ada := w.someone()
+		const address = "ada@example.org"
+		w.addressed(t, ada, address) // the first mail
+		w.enrolDevice(t, w.raised(ada), newDevice())
+		w.told(t, 2, address, "A second factor was added to your account.")
+	})
+}
