@@ -12,7 +12,7 @@ integrity=sha512-U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0
 
 dist=$(cd "$(dirname "$0")/.." && pwd)/impl/gateway/internal/docsui/dist
 files=(swagger-ui.css swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt
-  swagger-ui-standalone-preset.js swagger-ui-standalone-preset.js.LICENSE.txt favicon-32x32.png LICENSE NOTICE)
+  favicon-32x32.png LICENSE NOTICE)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

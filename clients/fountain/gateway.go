@@ -30,15 +30,24 @@ func (g *Gateway) GetContract(ctx context.Context, document string, opts ...Call
 	}, "application/yaml")
 }
 
+// GetStartPage returns the page at the gateway's root.
+func (g *Gateway) GetStartPage(ctx context.Context, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetStartPage, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetStartPageRequest(server, nil)
+	}, "text/html")
+}
+
 // GetDocs returns the documentation page.
 func (g *Gateway) GetDocs(ctx context.Context, opts ...CallOption) ([]byte, error) {
-	return fetch(ctx, g.client, opGetDocs, opts, gateway.NewGetDocsRequest, "text/html")
+	return fetch(ctx, g.client, opGetDocs, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetDocsRequest(server, nil)
+	}, "text/html")
 }
 
 // GetDocsAsset returns a file of the documentation page.
 func (g *Gateway) GetDocsAsset(ctx context.Context, asset string, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, g.client, opGetDocsAsset, opts, func(server string) (*http.Request, error) {
-		return gateway.NewGetDocsAssetRequest(server, asset)
+		return gateway.NewGetDocsAssetRequest(server, asset, nil)
 	}, "text/css", "text/javascript", "image/png", "text/plain")
 }
 

@@ -283,7 +283,10 @@ type Delivery struct {
 	CreatedAt    time.Time `json:"createdAt"`
 	ID           string    `json:"id"`
 	MaskedTarget *string   `json:"maskedTarget,omitempty"`
-	Provider     *string   `json:"provider,omitempty"`
+
+	// Notice Of a message that brings no code: what its owner is told.
+	Notice   *string `json:"notice,omitempty"`
+	Provider *string `json:"provider,omitempty"`
 
 	// ProviderID The provider's name of the message.
 	ProviderID *string `json:"providerId,omitempty"`
@@ -910,7 +913,7 @@ type ClientInterface interface {
 	// Corresponds with POST /challenges/{challengeId}/verify (the `VerifyChallenge` operationId).
 	VerifyChallenge(ctx context.Context, challengeID ChallengeID, body VerifyChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListDeliveries List the codes that were sent, newest first
+	// ListDeliveries List the codes and notices that were sent, newest first
 	//
 	// For administrators who look for a fault. It holds no code and no address.
 	//
@@ -1283,7 +1286,8 @@ type ClientInterface interface {
 	// VerifyOtpWithBody Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1293,7 +1297,8 @@ type ClientInterface interface {
 	// VerifyOtp Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1456,7 +1461,7 @@ func (c *Client) VerifyChallenge(ctx context.Context, challengeID ChallengeID, b
 	return c.Client.Do(req)
 }
 
-// ListDeliveries List the codes that were sent, newest first
+// ListDeliveries List the codes and notices that were sent, newest first
 //
 // For administrators who look for a fault. It holds no code and no address.
 //
@@ -2229,7 +2234,8 @@ func (c *Client) VerifyOtpFor(ctx context.Context, subjectID SubjectID, body Ver
 // VerifyOtpWithBody Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2249,7 +2255,8 @@ func (c *Client) VerifyOtpWithBody(ctx context.Context, contentType string, body
 // VerifyOtp Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3816,7 +3823,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /challenges/{challengeId}/verify (the `VerifyChallenge` operationId).
 	VerifyChallengeWithResponse(ctx context.Context, challengeID ChallengeID, body VerifyChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyChallengeResult, error)
 
-	// ListDeliveriesWithResponse List the codes that were sent, newest first
+	// ListDeliveriesWithResponse List the codes and notices that were sent, newest first
 	//
 	// For administrators who look for a fault. It holds no code and no address.
 	//
@@ -4213,7 +4220,8 @@ type ClientWithResponsesInterface interface {
 	// VerifyOtpWithBodyWithResponse Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4223,7 +4231,8 @@ type ClientWithResponsesInterface interface {
 	// VerifyOtpWithResponse Verify a code and get a proof
 	//
 	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+	// the code: neither its count nor its mark was kept.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8803,6 +8812,15 @@ type VerifyOtpResult429Headers struct {
 	WWWAuthenticate *string
 }
 
+// VerifyOtpResult503Headers the declared response headers of an HTTP 503 response for VerifyOtp
+type VerifyOtpResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // VerifyOtpResultDefaultHeaders the declared response headers of an HTTP default response for VerifyOtp
 type VerifyOtpResultDefaultHeaders struct {
 	Allow           *string
@@ -8825,6 +8843,8 @@ type VerifyOtpResult struct {
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -8835,6 +8855,8 @@ type VerifyOtpResult struct {
 	Headers422 *VerifyOtpResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *VerifyOtpResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *VerifyOtpResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *VerifyOtpResultDefaultHeaders
 }
@@ -8862,6 +8884,11 @@ func (r VerifyOtpResult) GetApplicationProblemJSON422() *externalRef0.Problem {
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r VerifyOtpResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VerifyOtpResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -9029,7 +9056,7 @@ func (c *ClientWithResponses) VerifyChallengeWithResponse(ctx context.Context, c
 	return ParseVerifyChallengeResult(rsp)
 }
 
-// ListDeliveriesWithResponse List the codes that were sent, newest first
+// ListDeliveriesWithResponse List the codes and notices that were sent, newest first
 //
 // For administrators who look for a fault. It holds no code and no address.
 //
@@ -9666,7 +9693,8 @@ func (c *ClientWithResponses) VerifyOtpForWithResponse(ctx context.Context, subj
 // VerifyOtpWithBodyWithResponse Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9682,7 +9710,8 @@ func (c *ClientWithResponses) VerifyOtpWithBodyWithResponse(ctx context.Context,
 // VerifyOtpWithResponse Verify a code and get a proof
 //
 // Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session.
+// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
+// the code: neither its count nor its mark was kept.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18813,6 +18842,13 @@ func ParseVerifyOtpResult(rsp *http.Response) (*VerifyOtpResult, error) {
 		}
 		response.ApplicationProblemJSON429 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -18975,6 +19011,44 @@ func ParseVerifyOtpResult(rsp *http.Response) (*VerifyOtpResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers VerifyOtpResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
 	case true:
 		var headers VerifyOtpResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -95,9 +95,9 @@ func (o *operator) challenge() *cobra.Command {
 	return cmd
 }
 
-// deliveries lists what became of codes.
+// deliveries lists what became of codes and notices.
 func (o *operator) deliveries() *cobra.Command {
-	return o.command("deliveries", "List the codes that were sent to people, newest first", "  fountain otp deliveries\n  fountain otp deliveries --output json", noArgs,
+	return o.command("deliveries", "List the codes and notices that were sent to people, newest first", "  fountain otp deliveries\n  fountain otp deliveries --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var all []twofactor.Delivery
 			var rows [][]string
@@ -106,10 +106,18 @@ func (o *operator) deliveries() *cobra.Command {
 					return err
 				}
 				all = append(all, d)
-				rows = append(rows, []string{d.ID, d.Subject, d.Channel, orDash(d.MaskedTarget), d.Status, orDash(d.Provider), orDash(d.Reason), whenOr(&d.CreatedAt, "")})
+				rows = append(rows, []string{d.ID, d.Subject, d.Channel, orDash(d.MaskedTarget), message(d), d.Status, orDash(d.Provider), orDash(d.Reason), whenOr(&d.CreatedAt, "")})
 			}
-			return o.print(cmd, all, []string{"ID", "USER", "CHANNEL", "TARGET", "STATUS", "PROVIDER", "REASON", "CREATED"}, rows)
+			return o.print(cmd, all, []string{"ID", "USER", "CHANNEL", "TARGET", "MESSAGE", "STATUS", "PROVIDER", "REASON", "CREATED"}, rows)
 		})
+}
+
+// message is what a delivery brings.
+func message(d twofactor.Delivery) string {
+	if d.Notice == nil {
+		return "code"
+	}
+	return *d.Notice
 }
 
 func orDash(s *string) string {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -108,17 +109,44 @@ type ServiceStatusList struct {
 	Items []ServiceStatus `json:"items"`
 }
 
+// GetStartPageParams defines parameters for GetStartPage.
+type GetStartPageParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetDocsParams defines parameters for GetDocs.
+type GetDocsParams struct {
+	// Contract The contract that is shown, by the name of its service. The page says so when there is none of the name.
+	Contract *string `form:"contract,omitempty" json:"contract,omitempty"`
+
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetDocsAssetParams defines parameters for GetDocsAsset.
+type GetDocsAssetParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetStartPage The services, their state, and where to go
+	// (GET /)
+	GetStartPage(w http.ResponseWriter, r *http.Request, params GetStartPageParams)
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetAuthorizationServer(w http.ResponseWriter, r *http.Request)
 	// GetDocs Swagger UI over all contracts
 	// (GET /docs)
-	GetDocs(w http.ResponseWriter, r *http.Request)
+	GetDocs(w http.ResponseWriter, r *http.Request, params GetDocsParams)
+	// RedirectToDocs The way to the documentation from an address that ends with a slash
+	// (GET /docs/)
+	RedirectToDocs(w http.ResponseWriter, r *http.Request)
 	// GetDocsAsset A file of the documentation page
 	// (GET /docs/{asset})
-	GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string)
+	GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string, params GetDocsAssetParams)
 	// GetGatewayHealth Tell that the process lives
 	// (GET /gateway/v1/health)
 	GetGatewayHealth(w http.ResponseWriter, r *http.Request)
@@ -137,6 +165,12 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
+// GetStartPage The services, their state, and where to go
+// (GET /)
+func (_ Unimplemented) GetStartPage(w http.ResponseWriter, r *http.Request, params GetStartPageParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetAuthorizationServer Authorization server metadata (RFC 8414)
 // (GET /.well-known/oauth-authorization-server)
 func (_ Unimplemented) GetAuthorizationServer(w http.ResponseWriter, r *http.Request) {
@@ -145,13 +179,19 @@ func (_ Unimplemented) GetAuthorizationServer(w http.ResponseWriter, r *http.Req
 
 // GetDocs Swagger UI over all contracts
 // (GET /docs)
-func (_ Unimplemented) GetDocs(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) GetDocs(w http.ResponseWriter, r *http.Request, params GetDocsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RedirectToDocs The way to the documentation from an address that ends with a slash
+// (GET /docs/)
+func (_ Unimplemented) RedirectToDocs(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // GetDocsAsset A file of the documentation page
 // (GET /docs/{asset})
-func (_ Unimplemented) GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string) {
+func (_ Unimplemented) GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string, params GetDocsAssetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -188,6 +228,47 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc func(http.Handler) http.Handler
 
+// GetStartPage operation middleware
+func (siw *ServerInterfaceWrapper) GetStartPage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStartPageParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStartPage(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetAuthorizationServer operation middleware
 func (siw *ServerInterfaceWrapper) GetAuthorizationServer(w http.ResponseWriter, r *http.Request) {
 
@@ -205,8 +286,62 @@ func (siw *ServerInterfaceWrapper) GetAuthorizationServer(w http.ResponseWriter,
 // GetDocs operation middleware
 func (siw *ServerInterfaceWrapper) GetDocs(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDocsParams
+
+	// ------------- Optional query parameter "contract" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "contract", r.URL.Query(), &params.Contract, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "contract"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "contract", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetDocs(w, r)
+		siw.Handler.GetDocs(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RedirectToDocs operation middleware
+func (siw *ServerInterfaceWrapper) RedirectToDocs(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RedirectToDocs(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -231,8 +366,32 @@ func (siw *ServerInterfaceWrapper) GetDocsAsset(w http.ResponseWriter, r *http.R
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDocsAssetParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetDocsAsset(w, r, asset)
+		siw.Handler.GetDocsAsset(w, r, asset, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -439,13 +598,98 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/openapi/{document}", wrapper.GetContract)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/", wrapper.GetStartPage)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/docs", wrapper.GetDocs)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/docs/", wrapper.RedirectToDocs)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/docs/{asset}", wrapper.GetDocsAsset)
 	})
 
 	return r
+}
+
+type GetStartPageRequestObject struct {
+	Params GetStartPageParams
+}
+
+type GetStartPageResponseObject interface {
+	VisitGetStartPageResponse(w http.ResponseWriter) error
+}
+
+type GetStartPage200ResponseHeaders struct {
+	CacheControl          string
+	ContentSecurityPolicy string
+	ETag                  string
+}
+
+type GetStartPage200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetStartPage200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetStartPage200TextHTMLResponse) VisitGetStartPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStartPage304Response externalRef0.NotModifiedResponse
+
+func (response GetStartPage304Response) VisitGetStartPageResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetStartPagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStartPagedefaultApplicationProblemPlusJSONResponse) VisitGetStartPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetAuthorizationServerRequestObject struct {
@@ -582,6 +826,7 @@ func (response GetAuthorizationServerdefaultApplicationProblemPlusJSONResponse) 
 }
 
 type GetDocsRequestObject struct {
+	Params GetDocsParams
 }
 
 type GetDocsResponseObject interface {
@@ -589,7 +834,9 @@ type GetDocsResponseObject interface {
 }
 
 type GetDocs200ResponseHeaders struct {
+	CacheControl          string
 	ContentSecurityPolicy string
+	ETag                  string
 }
 
 type GetDocs200TextHTMLResponse struct {
@@ -604,7 +851,9 @@ func (response GetDocs200TextHTMLResponse) VisitGetDocsResponse(w http.ResponseW
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -612,6 +861,14 @@ func (response GetDocs200TextHTMLResponse) VisitGetDocsResponse(w http.ResponseW
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetDocs304Response externalRef0.NotModifiedResponse
+
+func (response GetDocs304Response) VisitGetDocsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetDocsdefaultApplicationProblemPlusJSONResponse struct {
@@ -647,16 +904,77 @@ func (response GetDocsdefaultApplicationProblemPlusJSONResponse) VisitGetDocsRes
 	return err
 }
 
+type RedirectToDocsRequestObject struct {
+}
+
+type RedirectToDocsResponseObject interface {
+	VisitRedirectToDocsResponse(w http.ResponseWriter) error
+}
+
+type RedirectToDocs308ResponseHeaders struct {
+	Location string
+}
+
+type RedirectToDocs308Response struct {
+	Headers RedirectToDocs308ResponseHeaders
+}
+
+func (response RedirectToDocs308Response) VisitRedirectToDocsResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(308)
+	return nil
+}
+
+type RedirectToDocsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RedirectToDocsdefaultApplicationProblemPlusJSONResponse) VisitRedirectToDocsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDocsAssetRequestObject struct {
-	Asset string `json:"asset"`
+	Asset  string `json:"asset"`
+	Params GetDocsAssetParams
 }
 
 type GetDocsAssetResponseObject interface {
 	VisitGetDocsAssetResponse(w http.ResponseWriter) error
 }
 
+type GetDocsAsset200ResponseHeaders struct {
+	CacheControl string
+	ETag         string
+}
+
 type GetDocsAsset200ImagePngResponse struct {
 	Body          io.Reader
+	Headers       GetDocsAsset200ResponseHeaders
 	ContentLength int64
 }
 
@@ -666,6 +984,8 @@ func (response GetDocsAsset200ImagePngResponse) VisitGetDocsAssetResponse(w http
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -677,6 +997,7 @@ func (response GetDocsAsset200ImagePngResponse) VisitGetDocsAssetResponse(w http
 
 type GetDocsAsset200TextCSSResponse struct {
 	Body          io.Reader
+	Headers       GetDocsAsset200ResponseHeaders
 	ContentLength int64
 }
 
@@ -686,6 +1007,8 @@ func (response GetDocsAsset200TextCSSResponse) VisitGetDocsAssetResponse(w http.
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -697,6 +1020,7 @@ func (response GetDocsAsset200TextCSSResponse) VisitGetDocsAssetResponse(w http.
 
 type GetDocsAsset200TextJavascriptResponse struct {
 	Body          io.Reader
+	Headers       GetDocsAsset200ResponseHeaders
 	ContentLength int64
 }
 
@@ -706,6 +1030,8 @@ func (response GetDocsAsset200TextJavascriptResponse) VisitGetDocsAssetResponse(
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -715,15 +1041,28 @@ func (response GetDocsAsset200TextJavascriptResponse) VisitGetDocsAssetResponse(
 	return err
 }
 
-type GetDocsAsset200TextResponse string
+type GetDocsAsset200TextResponse struct {
+	Body    string
+	Headers GetDocsAsset200ResponseHeaders
+}
 
 func (response GetDocsAsset200TextResponse) VisitGetDocsAssetResponse(w http.ResponseWriter) error {
 
 	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
-	_, err := w.Write([]byte(fmt.Sprint(response)))
+	_, err := w.Write([]byte(fmt.Sprint(response.Body)))
 	return err
+}
+
+type GetDocsAsset304Response externalRef0.NotModifiedResponse
+
+func (response GetDocsAsset304Response) VisitGetDocsAssetResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetDocsAsset404ApplicationProblemPlusJSONResponse struct {
@@ -1101,12 +1440,18 @@ func (response GetContractdefaultApplicationProblemPlusJSONResponse) VisitGetCon
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetStartPage The services, their state, and where to go
+	// (GET /)
+	GetStartPage(ctx context.Context, request GetStartPageRequestObject) (GetStartPageResponseObject, error)
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetAuthorizationServer(ctx context.Context, request GetAuthorizationServerRequestObject) (GetAuthorizationServerResponseObject, error)
 	// GetDocs Swagger UI over all contracts
 	// (GET /docs)
 	GetDocs(ctx context.Context, request GetDocsRequestObject) (GetDocsResponseObject, error)
+	// RedirectToDocs The way to the documentation from an address that ends with a slash
+	// (GET /docs/)
+	RedirectToDocs(ctx context.Context, request RedirectToDocsRequestObject) (RedirectToDocsResponseObject, error)
 	// GetDocsAsset A file of the documentation page
 	// (GET /docs/{asset})
 	GetDocsAsset(ctx context.Context, request GetDocsAssetRequestObject) (GetDocsAssetResponseObject, error)
@@ -1163,6 +1508,32 @@ type strictHandler struct {
 	options     StrictHTTPServerOptions
 }
 
+// GetStartPage operation middleware
+func (sh *strictHandler) GetStartPage(w http.ResponseWriter, r *http.Request, params GetStartPageParams) {
+	var request GetStartPageRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStartPage(ctx, request.(GetStartPageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStartPage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStartPageResponseObject); ok {
+		if err := validResponse.VisitGetStartPageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetAuthorizationServer operation middleware
 func (sh *strictHandler) GetAuthorizationServer(w http.ResponseWriter, r *http.Request) {
 	var request GetAuthorizationServerRequestObject
@@ -1188,8 +1559,10 @@ func (sh *strictHandler) GetAuthorizationServer(w http.ResponseWriter, r *http.R
 }
 
 // GetDocs operation middleware
-func (sh *strictHandler) GetDocs(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) GetDocs(w http.ResponseWriter, r *http.Request, params GetDocsParams) {
 	var request GetDocsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetDocs(ctx, request.(GetDocsRequestObject))
@@ -1211,11 +1584,36 @@ func (sh *strictHandler) GetDocs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// RedirectToDocs operation middleware
+func (sh *strictHandler) RedirectToDocs(w http.ResponseWriter, r *http.Request) {
+	var request RedirectToDocsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RedirectToDocs(ctx, request.(RedirectToDocsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RedirectToDocs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RedirectToDocsResponseObject); ok {
+		if err := validResponse.VisitRedirectToDocsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetDocsAsset operation middleware
-func (sh *strictHandler) GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string) {
+func (sh *strictHandler) GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string, params GetDocsAssetParams) {
 	var request GetDocsAssetRequestObject
 
 	request.Asset = asset
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetDocsAsset(ctx, request.(GetDocsAssetRequestObject))

@@ -283,7 +283,10 @@ type Delivery struct {
 	CreatedAt    time.Time `json:"createdAt"`
 	ID           string    `json:"id"`
 	MaskedTarget *string   `json:"maskedTarget,omitempty"`
-	Provider     *string   `json:"provider,omitempty"`
+
+	// Notice Of a message that brings no code: what its owner is told.
+	Notice   *string `json:"notice,omitempty"`
+	Provider *string `json:"provider,omitempty"`
 
 	// ProviderID The provider's name of the message.
 	ProviderID *string `json:"providerId,omitempty"`
@@ -781,7 +784,7 @@ type ServerInterface interface {
 	// VerifyChallenge Verify the code of a challenge
 	// (POST /challenges/{challengeId}/verify)
 	VerifyChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID)
-	// ListDeliveries List the codes that were sent, newest first
+	// ListDeliveries List the codes and notices that were sent, newest first
 	// (GET /deliveries)
 	ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams)
 	// GetEnrolmentPage The page where people sign in and manage their factors
@@ -904,7 +907,7 @@ func (_ Unimplemented) VerifyChallenge(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListDeliveries List the codes that were sent, newest first
+// ListDeliveries List the codes and notices that were sent, newest first
 // (GET /deliveries)
 func (_ Unimplemented) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10080,6 +10083,46 @@ func (response VerifyOtp429ApplicationProblemPlusJSONResponse) VisitVerifyOtpRes
 	return err
 }
 
+type VerifyOtp503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyOtp503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyOtp503ResponseHeaders
+}
+
+func (response VerifyOtp503ApplicationProblemPlusJSONResponse) VisitVerifyOtpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VerifyOtpdefaultResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
@@ -10141,7 +10184,7 @@ type StrictServerInterface interface {
 	// VerifyChallenge Verify the code of a challenge
 	// (POST /challenges/{challengeId}/verify)
 	VerifyChallenge(ctx context.Context, request VerifyChallengeRequestObject) (VerifyChallengeResponseObject, error)
-	// ListDeliveries List the codes that were sent, newest first
+	// ListDeliveries List the codes and notices that were sent, newest first
 	// (GET /deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
 	// GetEnrolmentPage The page where people sign in and manage their factors

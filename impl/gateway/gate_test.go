@@ -503,6 +503,29 @@ func TestGate_servesTheMetadataOfTheKmsAsItIs(t *testing.T) {
 	require.Equal(t, "/kms/v1/.well-known/oauth-authorization-server", h.seen[0].URL.Path)
 }
 
+// The pages of the gateway have addresses that a browser may ask for again: with a contract chosen, with a slash at the end, and with what it has kept.
+func TestGate_servesItsPagesToBrowsers(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{"/", "/docs", "/docs?contract=sequence", "/docs?contract=unknown-to-all"} {
+		page := h.do("GET", path, "", "Accept", "text/html,*/*;q=0.8")
+		require.Equal(t, 200, page.StatusCode, path)
+		require.Equal(t, "text/html", page.Header.Get("Content-Type"), path)
+		require.Contains(t, page.Header.Get("Content-Security-Policy"), "default-src 'none'", path)
+		require.Equal(t, "no-cache", page.Header.Get("Cache-Control"), path)
+		kept := h.do("GET", path, "", "If-None-Match", page.Header.Get("ETag"))
+		require.Equal(t, 304, kept.StatusCode, path)
+		require.Empty(t, kept.Text, path)
+	}
+	asset := h.do("GET", "/docs/start.js", "")
+	require.Equal(t, 304, h.do("GET", "/docs/start.js", "", "If-None-Match", asset.Header.Get("ETag")).StatusCode)
+	slash := h.do("GET", "/docs/", "")
+	require.Equal(t, 308, slash.StatusCode)
+	require.Equal(t, "/docs", slash.Header.Get("Location"))
+	for path, status := range map[string]int{"/docs?x=1": 400, "/docs?contract=..": 400, "/docs?contract=A": 400, "/docs//": 404, "/docs/start.html": 404, "/?x=1": 400, "//": 404} {
+		require.Equal(t, status, h.do("GET", path, "").StatusCode, path)
+	}
+}
+
 func TestGate_servesItsOwnContract(t *testing.T) {
 	h := newHouse(t)
 	require.Equal(t, 200, h.do("GET", "/gateway/v1/health", "").StatusCode)

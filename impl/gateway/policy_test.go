@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
 )
 
 const batchPath = "/sequence/v1/scopes/s/line/element-batches"
@@ -85,6 +88,37 @@ func TestLimit_ofASubjectBelongsToOneService(t *testing.T) {
 	require.Equal(t, 200, h.do("GET", "/kms/v1/users/"+subject+"/sessions", "", "Authorization", bearer).StatusCode)
 	other := "Bearer " + h.token(func(c *auth.Claims) { c.Scope, c.Subject = "factors:manage", "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8Q" })
 	require.Equal(t, 200, h.do("GET", "/twofactor/v1/factors", "", "Authorization", other).StatusCode)
+}
+
+// Every operation of the family has a limit for strangers, and answers 429 as its contract says when an address has used it up.
+func TestLimit_refusesAtEveryOperation(t *testing.T) {
+	h := newHouse(t)
+	for _, c := range family(t) {
+		var limit *contract.Rate
+		for _, op := range c.Operations {
+			i := slices.IndexFunc(op.Policy.Rate, func(r contract.Rate) bool { return r.Name == "per-ip" && r.Key == "ip" && r.Preauth })
+			require.GreaterOrEqual(t, i, 0, "%s has no limit for an address", op.ID)
+			limit = &op.Policy.Rate[i]
+		}
+		var all sync.WaitGroup
+		one := c.Operations[max(0, slices.IndexFunc(c.Operations, func(op *contract.Operation) bool { return !op.Public }))] // refused before it is forwarded
+		path := strings.NewReplacer("{", "", "}", "")
+		for range 8 {
+			all.Go(func() {
+				for range limit.Burst / 8 {
+					h.do(one.Method, path.Replace(one.Path), "")
+				}
+			})
+		}
+		all.Wait()
+		for _, op := range c.Operations {
+			a := h.do(op.Method, path.Replace(op.Path), "")
+			require.Equal(t, 429, a.StatusCode, op.ID)
+			require.Equal(t, "rate_limited", a.Code, op.ID)
+			require.NotEmpty(t, a.Header.Get("Retry-After"), op.ID)
+			require.NoError(t, op.CheckResponse(a.StatusCode, a.Header, []byte(a.Text)), op.ID)
+		}
+	}
 }
 
 // The gateway believes no answer of the kms that it has not verified: what stands for the code must be raised, fresh, and the caller's.

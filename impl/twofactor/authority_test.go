@@ -27,6 +27,9 @@ func TestFactors_anEndedSessionChangesAndSeesNone(t *testing.T) {
 		add("revoke", "DELETE", "/factors/"+other, "")
 		add("picture", "GET", pending+"/qr.png", "")
 		add("drawing", "GET", pending+"/qr.svg", "")
+		add("rename", "PATCH", "/factors/"+other, `{"label":"x"}`)
+		add("resync", "POST", "/factors/totp/"+other+"/resync", `{"first":"123456","second":"654321"}`)
+		add("new recovery codes", "POST", "/recovery-codes", "")
 		w.identity.away.Store(true)
 		for name, call := range calls {
 			status, code := call()

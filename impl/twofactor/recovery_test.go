@@ -3,6 +3,8 @@ package twofactor
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/servicetest"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 // codesOf returns the recovery codes of an answer.
@@ -179,6 +182,28 @@ func TestVerifyOtpFor_acceptsAUsersCodeOnceForAService(t *testing.T) {
 		}
 		refused(t, w.call(t, shop, "POST", "/subjects/svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P/verify", `{"code":"123456"}`), 400, "invalid_parameter")
 	})
+}
+
+// Where the count and the mark can't be kept, nobody learns whether a code was right.
+func TestVerify_tellsNothingWhenItCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	w.start(t, store.Config{Dir: dir})
+	w.WaitReady(t)
+	ada := w.someone()
+	_, secret := w.enrolled(t, ada)
+	shop := servicetest.User("twofactor", w.now.Now())
+	shop.Subject, shop.ClientID, shop.Principal, shop.Scope = "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", auth.KindService, "factors:verify"
+	shop.SessionID, shop.ACR, shop.AMR, shop.AuthTime = "", "", nil, 0
+	require.NoError(t, os.Remove(filepath.Join(dir, "twofactor.db")))
+	right := w.code(t, secret, 0)
+	for _, code := range []string{right, wrongOf(right)} {
+		for path, c := range map[string]*auth.Claims{"/verify": ada, "/subjects/" + ada.Subject + "/verify": shop} {
+			a := w.call(t, c, "POST", path, `{"code":"`+code+`"}`)
+			refused(t, a, 503, "unavailable")
+			require.Equal(t, "The service's database does not answer.", a.Text(t, "detail"))
+		}
+	}
 }
 
 func TestUpdateFactor_renamesAFactorOfOnesOwn(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,21 +171,28 @@ func TestVerifyOtp_refusesBodiesThatAreNoCode(t *testing.T) {
 func TestService_letsInUsersWithTheScopeOnly(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		id := "fac_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
-		operations := []struct{ method, path, body string }{
-			{"GET", "/factors", ""}, {"POST", "/factors/totp", `{}`}, {"DELETE", "/factors/" + id, ""}, {"GET", "/factors/totp/" + id + "/qr.png", ""},
-			{"GET", "/factors/totp/" + id + "/qr.svg", ""}, {"POST", "/factors/totp/" + id + "/confirm", `{"code":"123456"}`}, {"POST", "/verify", `{"code":"123456"}`},
-		}
-		noScope, service, elsewhere, expired := w.someone(), w.someone(), w.someone(), w.someone()
+		path := strings.NewReplacer("/twofactor/v1", "", "{factorId}", id, "{challengeId}", "chl_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "{subjectId}", "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P")
+		noScope, user, service, elsewhere, expired := w.someone(), w.someone(), w.someone(), w.someone(), w.someone()
 		noScope.Scope = "session:manage"
-		service.Principal, service.Subject = auth.KindService, "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+		user.Scope = "factors:manage factors:verify challenges:use deliveries:read"
+		service.Principal, service.Subject, service.Scope = auth.KindService, "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", user.Scope
 		elsewhere.Audience = jwt.ClaimStrings{"kms"}
 		expired.ExpiresAt.Time = w.now.Now().Add(-time.Minute)
-		for _, o := range operations {
-			refused(t, w.call(t, nil, o.method, o.path, o.body), 401, "authentication_required")
-			refused(t, w.call(t, noScope, o.method, o.path, o.body), 403, "insufficient_scope")
-			refused(t, w.call(t, service, o.method, o.path, o.body), 403, "principal_not_allowed")
-			refused(t, w.call(t, elsewhere, o.method, o.path, o.body), 401, "invalid_token")
-			refused(t, w.call(t, expired, o.method, o.path, o.body), 401, "invalid_token")
+		for _, op := range servicetest.Contract(t, "twofactor").Operations {
+			if op.Public {
+				continue
+			}
+			try := func(c *auth.Claims) servicetest.Answer { return w.call(t, c, op.Method, path.Replace(op.Path), "") }
+			refused(t, try(nil), 401, "authentication_required")
+			refused(t, try(noScope), 403, "insufficient_scope")
+			refused(t, try(elsewhere), 401, "invalid_token")
+			refused(t, try(expired), 401, "invalid_token")
+			if !slices.Contains(op.Policy.Principals, auth.KindService) {
+				refused(t, try(service), 403, "principal_not_allowed")
+			}
+			if !slices.Contains(op.Policy.Principals, auth.KindUser) {
+				refused(t, try(user), 403, "principal_not_allowed")
+			}
 		}
 		refused(t, w.call(t, w.raised(w.someone()), "DELETE", "/factors/"+id, ""), 404, "not_found")
 		refused(t, w.call(t, w.someone(), "GET", "/factors/totp/"+id+"/qr.svg", ""), 404, "not_found")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
+
+func TestMain(m *testing.M) { os.Exit(servicetest.Main(m, "twofactor")) }
 
 // fakeKMS takes proof keys.
 type fakeKMS struct {

@@ -16,7 +16,7 @@ import (
 // segment with literal parts around a parameter, which beats a bare parameter. It is immutable.
 type Table struct {
 	root    *node
-	slashed bool // some path ends with a slash; of the family's none does
+	slashed bool // some path ends with a slash
 }
 
 // node is one position in a path.
@@ -104,12 +104,13 @@ func (t *Table) add(op *Operation) error {
 	path := op.Path
 	if op.adopted {
 		path = op.route
-		t.slashed = t.slashed || strings.HasSuffix(path, "/")
 	}
 	if path != "/" {
-		for _, segment := range strings.Split(path[1:], "/") {
+		t.slashed = t.slashed || strings.HasSuffix(path, "/")
+		segments := strings.Split(path[1:], "/")
+		for i, segment := range segments {
 			child := at.child
-			if op.adopted {
+			if op.adopted || segment == "" && i == len(segments)-1 {
 				child = at.adoptedChild
 			}
 			next, name, err := child(segment)

@@ -62,6 +62,7 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := c.contract.Match(r.Method, r.URL.EscapedPath(), &match); err != nil {
 		return answer, nil
 	}
+	observe(match.Operation, answer.StatusCode)
 	err = match.Operation.CheckResponse(answer.StatusCode, answer.Header, body)
 	if r.Method == http.MethodHead {
 		err = match.Operation.CheckResponseHead(answer.StatusCode, answer.Header)

@@ -28,7 +28,9 @@ func contracts(t *testing.T) map[string]fountain.Operation {
 		require.NoError(t, err)
 		for path, item := range doc.Paths.Map() {
 			for method, op := range item.Operations() {
-				out[op.OperationID] = describe(doc, word, method, path, op)
+				if described := describe(doc, word, method, path, op); described.Success != nil { // what only redirects is for browsers
+					out[op.OperationID] = described
+				}
 			}
 		}
 	}

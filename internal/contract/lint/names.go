@@ -43,9 +43,16 @@ var nameRules = []Rule{
 			owner[strings.ToLower(op.OperationID)] = here
 		})
 	}},
-	{"path-kebab", "Path segments are kebab-case, path parameters camelCase.", func(f *family, r reporter) {
+	{"path-kebab", "Path segments are kebab-case, path parameters camelCase; a slash at the end only redirects.", func(f *family, r reporter) {
 		f.each(func(op operation) {
-			for segment := range strings.SplitSeq(strings.TrimPrefix(op.path, "/"), "/") {
+			path := strings.TrimPrefix(op.path, "/")
+			if path == "" {
+				return // the start page
+			}
+			if op.Responses.Value("308") != nil && op.Responses.Value("200") == nil {
+				path = strings.TrimSuffix(path, "/")
+			}
+			for segment := range strings.SplitSeq(path, "/") {
 				if !kebabCase.MatchString(segment) && !placeholder.MatchString(segment) && segment != ".well-known" {
 					op.report(r, "segment %s of %s", segment, op.path)
 				}

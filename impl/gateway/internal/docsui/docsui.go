@@ -1,65 +1,78 @@
-// Package docsui holds the files of the documentation page: Swagger UI as the
-// npm package swagger-ui-dist has it (dist/, refreshed by `make docs-ui`, never
-// edited) and our own page and start script (page/). Everything is embedded
-// and served from the gateway's origin; the page contains no inline script or
-// style, so that CSP can be strict.
+// Package docsui holds the gateway's pages: the start page, and the documentation page over Swagger UI as the npm package swagger-ui-dist has it (dist/,
+// refreshed by `make docs-ui`, never edited) with our own page and scripts (page/). Everything is embedded and served from the gateway's origin; the
+// pages contain no inline script or style, so that CSP can be strict.
 //
-// The page reads /openapi/<word>.yaml of every service, and, because the
-// contracts refer to it, /openapi/common.yaml.
+// The documentation page reads /openapi/<word>.yaml of every service, and, because the contracts refer to it, /openapi/common.yaml.
 package docsui
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"path"
+	"strings"
 )
 
-// CSP is the Content-Security-Policy that belongs on every answer of /docs.
-// Swagger UI lives with it: its styles are one file or are set by script (but
-// for its logo, which init.js replaces), its pictures are that file's data:
-// URLs, and its requests (contracts, Try it out) go to its own origin.
+// CSP is the Content-Security-Policy that belongs on the pages. Swagger UI lives with it: its styles are one file or are set by script, its pictures are
+// that file's data: URLs, and its requests (contracts, Try it out) go to its own origin.
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 //go:embed dist page
 var files embed.FS
 
-// assets maps the names under /docs/ to embedded files. The names of the
-// licences are in small letters, as every name is that the contract allows.
-var assets = map[string]string{
-	"":                                "page/index.html",
-	"index.html":                      "page/index.html",
-	"init.js":                         "page/init.js",
-	"page.css":                        "page/page.css",
-	"swagger-ui.css":                  "dist/swagger-ui.css",
-	"swagger-ui-bundle.js":            "dist/swagger-ui-bundle.js",
-	"swagger-ui-standalone-preset.js": "dist/swagger-ui-standalone-preset.js",
-	"favicon-32x32.png":               "dist/favicon-32x32.png",
-	"license.txt":                     "dist/LICENSE",
-	"notice.txt":                      "dist/NOTICE",
-	"license-bundle.txt":              "dist/swagger-ui-bundle.js.LICENSE.txt",
-	"license-standalone-preset.txt":   "dist/swagger-ui-standalone-preset.js.LICENSE.txt",
+// folders are where the files are, by their names. The names of licences are in small letters, as every name is that the contract allows.
+var folders = map[string]string{
+	"swagger-ui.css":       "dist",
+	"swagger-ui-bundle.js": "dist",
+	"favicon-32x32.png":    "dist",
+	"license.txt":          "dist/LICENSE",
+	"notice.txt":           "dist/NOTICE",
+	"license-bundle.txt":   "dist/swagger-ui-bundle.js.LICENSE.txt",
+	"index.html":           "page",
+	"start.html":           "page",
+	"init.js":              "page",
+	"services.js":          "page",
+	"start.js":             "page",
+	"page.css":             "page",
 }
 
-var contentTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".png":  "image/png",
+var mediaTypes = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".png": "image/png", ".txt": "text/plain"}
+
+// File is a file as it is served.
+type File struct {
+	Content   []byte
+	MediaType string // without parameters
+	ETag      string // quoted (RFC 9110, section 8.8.3): a hash of the content
 }
 
-// Asset returns the file that stands under a name in /docs/, and its media
-// type; "" is the page itself. ok is false for every other name.
-func Asset(name string) (content []byte, contentType string, ok bool) {
-	file, ok := assets[name]
-	if !ok {
-		return nil, "", false
+// served are all files by their names.
+var served = read()
+
+func read() map[string]File {
+	out := make(map[string]File, len(folders))
+	for name, where := range folders {
+		if !strings.Contains(where, "/") {
+			where = path.Join(where, name)
+		}
+		content, err := files.ReadFile(where)
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		sum := sha256.Sum256(content)
+		out[name] = File{Content: content, MediaType: mediaTypes[path.Ext(name)], ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}
 	}
-	content, err := files.ReadFile(file)
-	if err != nil {
-		return nil, "", false
-	}
-	if contentType, ok = contentTypes[path.Ext(file)]; !ok {
-		contentType = "text/plain; charset=utf-8"
-	}
-	return content, contentType, true
+	return out
+}
+
+// StartPage returns the page at the gateway's root.
+func StartPage() File { return served["start.html"] }
+
+// DocsPage returns the documentation page.
+func DocsPage() File { return served["index.html"] }
+
+// Asset returns the file of a page that stands under a name in /docs/; false for every other name.
+func Asset(name string) (File, bool) {
+	file, ok := served[name]
+	return file, ok && file.MediaType != "text/html"
 }

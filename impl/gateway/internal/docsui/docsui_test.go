@@ -3,93 +3,96 @@ package docsui
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/fountainai/fountain/openapi"
 )
 
-func TestAsset_servesEveryName(t *testing.T) {
-	for name := range assets {
-		content, contentType, ok := Asset(name)
-		if !ok || len(content) == 0 || contentType == "" {
-			t.Errorf("%q: %d bytes of %q, %v", name, len(content), contentType, ok)
+var pages = map[string]File{"start": StartPage(), "docs": DocsPage()}
+
+func TestAsset_servesEveryFileOfThePages(t *testing.T) {
+	entries, err := fs.ReadDir(files, "page")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		file, served := Asset(entry.Name())
+		page := strings.HasSuffix(entry.Name(), ".html")
+		require.Equal(t, !page, served, entry.Name())
+		if !page {
+			require.NotEmpty(t, file.Content)
+			require.Equal(t, mediaTypes[path.Ext(entry.Name())], file.MediaType, entry.Name())
+			require.Regexp(t, `^"[A-Za-z0-9_-]{24}"$`, file.ETag)
 		}
 	}
-	if _, contentType, _ := Asset(""); contentType != "text/html; charset=utf-8" {
-		t.Errorf("the page is %q", contentType)
+	for name := range folders {
+		require.NotEmpty(t, served[name].MediaType, name)
 	}
 }
 
 func TestAsset_knowsNoOtherName(t *testing.T) {
-	for _, name := range []string{"docsui.go", "../docsui.go", "dist/NOTICE", "page/init.js", "LICENSE", ".", "swagger-ui.css.map"} {
-		if _, _, ok := Asset(name); ok {
-			t.Errorf("%q is served", name)
-		}
+	for _, name := range []string{"docsui.go", "../docsui.go", "dist/NOTICE", "page/init.js", "LICENSE", ".", "", "swagger-ui.css.map", "index.html", "start.html"} {
+		_, served := Asset(name)
+		require.False(t, served, name)
 	}
 }
 
-func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
-	page, _, _ := Asset("")
-	loads := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllSubmatch(page, -1)
-	if len(loads) < 5 {
-		t.Fatalf("the page loads %d files", len(loads))
-	}
-	for _, m := range loads {
-		url := string(m[1])
-		if name, ok := strings.CutPrefix(url, "/docs/"); ok {
-			if _, _, ok := Asset(name); !ok {
-				t.Errorf("%s is not served", url)
-			}
-		} else if !strings.HasPrefix(url, "/openapi/") {
-			t.Errorf("%s is of another place", url)
+// The scripts' imports are loads too.
+func TestPages_loadOnlyWhatIsServed(t *testing.T) {
+	texts := map[string][]byte{"start": StartPage().Content, "docs": DocsPage().Content}
+	for name, file := range served {
+		if file.MediaType == "text/javascript" && name != "swagger-ui-bundle.js" {
+			texts[name] = file.Content
 		}
 	}
+	loads := 0
+	for where, text := range texts {
+		for _, m := range regexp.MustCompile(`(?:(?:src|href)=|from |import\()"([^"]*)"`).FindAllSubmatch(text, -1) {
+			loads++
+			url := string(m[1])
+			switch name, asset := strings.CutPrefix(url, "/docs/"); {
+			case asset:
+				_, known := Asset(name)
+				require.True(t, known, "%s loads %s", where, url)
+			default:
+				require.Regexp(t, `^(/|/docs|/gateway/v1/services|/openapi/[a-z]+\.yaml|/twofactor/v1/(enroll|assets/[a-z.]+))$`, url, where)
+			}
+		}
+	}
+	require.Greater(t, loads, 10)
 }
 
 // The policy has no 'unsafe-inline': an inline script or style would be dead.
-func TestPage_hasNothingInline(t *testing.T) {
-	page, _, _ := Asset("")
+func TestPages_haveNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|style=|\son[a-z]+=|<script>|<script [^>]*>[^<]`)
-	if found := inline.Find(page); found != nil {
-		t.Errorf("the page has %q", found)
+	for name, page := range pages {
+		require.Empty(t, string(inline.Find(page.Content)), name)
 	}
-	if strings.Contains(CSP, "unsafe") {
-		t.Errorf("the policy is not strict: %s", CSP)
-	}
+	require.NotContains(t, CSP, "unsafe")
 }
 
 // A browser would ask for the file that the comment names.
 func TestAsset_namesNoSourceMap(t *testing.T) {
-	for name := range assets {
-		if content, _, _ := Asset(name); bytes.Contains(content, []byte("sourceMappingURL=")) {
-			t.Errorf("%s names a source map", name)
-		}
+	for name, file := range served {
+		require.False(t, bytes.Contains(file.Content, []byte("sourceMappingURL=")), name)
 	}
 }
 
-func TestInit_listsEveryContract(t *testing.T) {
-	script, _, _ := Asset("init.js")
-	list := regexp.MustCompile(`(?s)family = \[(.*?)\]`).FindSubmatch(script)
-	page, _, _ := Asset("")
-	if list == nil {
-		t.Fatal("init.js has no list of contracts")
-	}
+func TestPages_nameEveryServiceOfTheFamily(t *testing.T) {
+	services, _ := Asset("services.js")
 	for _, word := range openapi.Words() {
-		if !strings.Contains(string(list[1]), fmt.Sprintf("%q", word)) {
-			t.Errorf("init.js does not list %s", word)
-		}
-		if !strings.Contains(string(page), "/openapi/"+word+".yaml") {
-			t.Errorf("the page without script does not list %s", word)
-		}
+		require.Contains(t, string(DocsPage().Content), fmt.Sprintf(`href="/openapi/%s.yaml"`, word))
+		require.Contains(t, string(services.Content), fmt.Sprintf("[%q,", word))
 	}
-	if n := strings.Count(string(list[1]), `"`) / 2; n != len(openapi.Words()) {
-		t.Errorf("init.js lists %d contracts of %d", n, len(openapi.Words()))
-	}
+}
+
+func TestDocs_letNobodysLinkOrServerIn(t *testing.T) {
+	script, _ := Asset("init.js")
 	for _, must := range []string{"validatorUrl: null", "persistAuthorization: false", "queryConfigEnabled: false"} {
-		if !strings.Contains(string(script), must) {
-			t.Errorf("init.js does not say %q", must)
-		}
+		require.Contains(t, string(script.Content), must)
 	}
 }

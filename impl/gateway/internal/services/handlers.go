@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/generated/commonapi"
@@ -121,35 +120,47 @@ func (h *Handlers) GetContract(_ context.Context, request gatewayapi.GetContract
 	return gatewayapi.GetContract200ApplicationYamlResponse{Body: bytes.NewReader(text), ContentLength: int64(len(text))}, nil
 }
 
-// GetDocs serves the documentation page.
-func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (gatewayapi.GetDocsResponseObject, error) {
-	page, _, ok := docsui.Asset("index.html")
-	if !ok {
-		return nil, errors.New("the documentation page is not embedded")
-	}
-	return gatewayapi.GetDocs200TextHTMLResponse{
-		Body: bytes.NewReader(page), ContentLength: int64(len(page)),
-		Headers: gatewayapi.GetDocs200ResponseHeaders{ContentSecurityPolicy: docsui.CSP},
+// revalidated has browsers ask each time whether what they have is still current: a page and its scripts are always of one version.
+const revalidated = "no-cache"
+
+// GetStartPage serves the page at the root.
+func (h *Handlers) GetStartPage(context.Context, gatewayapi.GetStartPageRequestObject) (gatewayapi.GetStartPageResponseObject, error) {
+	page := docsui.StartPage()
+	return gatewayapi.GetStartPage200TextHTMLResponse{
+		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
+		Headers: gatewayapi.GetStartPage200ResponseHeaders{CacheControl: revalidated, ContentSecurityPolicy: docsui.CSP, ETag: page.ETag},
 	}, nil
 }
 
-// GetDocsAsset serves a file of the documentation page.
+// GetDocs serves the documentation page. Which contract it shows is read from the address by its script.
+func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (gatewayapi.GetDocsResponseObject, error) {
+	page := docsui.DocsPage()
+	return gatewayapi.GetDocs200TextHTMLResponse{
+		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
+		Headers: gatewayapi.GetDocs200ResponseHeaders{CacheControl: revalidated, ContentSecurityPolicy: docsui.CSP, ETag: page.ETag},
+	}, nil
+}
+
+// RedirectToDocs leads from /docs/ to the page.
+func (h *Handlers) RedirectToDocs(context.Context, gatewayapi.RedirectToDocsRequestObject) (gatewayapi.RedirectToDocsResponseObject, error) {
+	return gatewayapi.RedirectToDocs308Response{Headers: gatewayapi.RedirectToDocs308ResponseHeaders{Location: "/docs"}}, nil
+}
+
+// GetDocsAsset serves a file of the pages.
 func (h *Handlers) GetDocsAsset(_ context.Context, request gatewayapi.GetDocsAssetRequestObject) (gatewayapi.GetDocsAssetResponseObject, error) {
-	content, mediaType, ok := docsui.Asset(request.Asset)
-	if !ok || request.Asset == "index.html" {
+	file, ok := docsui.Asset(request.Asset)
+	if !ok {
 		return nil, problem.New(problem.NotFound, "There is no such file.")
 	}
-	body, size := bytes.NewReader(content), int64(len(content))
-	mediaType, _, _ = strings.Cut(mediaType, ";")
-	switch mediaType {
+	body, size := bytes.NewReader(file.Content), int64(len(file.Content))
+	headers := gatewayapi.GetDocsAsset200ResponseHeaders{CacheControl: revalidated, ETag: file.ETag}
+	switch file.MediaType {
 	case "text/css":
-		return gatewayapi.GetDocsAsset200TextCSSResponse{Body: body, ContentLength: size}, nil
+		return gatewayapi.GetDocsAsset200TextCSSResponse{Body: body, ContentLength: size, Headers: headers}, nil
 	case "text/javascript":
-		return gatewayapi.GetDocsAsset200TextJavascriptResponse{Body: body, ContentLength: size}, nil
+		return gatewayapi.GetDocsAsset200TextJavascriptResponse{Body: body, ContentLength: size, Headers: headers}, nil
 	case "image/png":
-		return gatewayapi.GetDocsAsset200ImagePngResponse{Body: body, ContentLength: size}, nil
-	case "text/plain":
-		return gatewayapi.GetDocsAsset200TextResponse(content), nil
+		return gatewayapi.GetDocsAsset200ImagePngResponse{Body: body, ContentLength: size, Headers: headers}, nil
 	}
-	return nil, fmt.Errorf("documentation file of type %s", mediaType)
+	return gatewayapi.GetDocsAsset200TextResponse{Body: string(file.Content), Headers: headers}, nil
 }

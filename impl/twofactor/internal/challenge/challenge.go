@@ -126,7 +126,8 @@ type Delivery struct {
 	Subject     string
 	FactorID    string
 	Channel     delivery.Channel
-	SealedCode  []byte
+	SealedCode  []byte        // of a notice: the sealed target
+	Notice      factor.Notice // "" for a code
 	Status      DeliveryStatus
 	Tries       int
 	Provider    string

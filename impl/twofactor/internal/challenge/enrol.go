@@ -164,5 +164,8 @@ func (s *Service) activate(ctx context.Context, tx Tx, c Caller, p factor.Confir
 	if !done {
 		return errChanged
 	}
+	if err := tx.Notify(ctx, c.Subject, factor.NoticeAdded, p.Record.ID, now, now); err != nil {
+		return err
+	}
 	return tx.Record(ctx, Event{At: now, Action: "confirmDelivery", Actor: c.Subject, Target: p.Record.ID, RequestID: c.RequestID})
 }

@@ -23,6 +23,9 @@ const (
 	settleFor = 5 * time.Second
 )
 
+// noticePause is between the later tries of a notice.
+const noticePause = 10 * time.Minute
+
 // pauses are between the tries of a message; the last one repeats, until the time of its code would be over.
 var pauses = []time.Duration{250 * time.Millisecond, time.Second, 3 * time.Second}
 
@@ -54,7 +57,7 @@ func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err 
 // Deliver sends what is due now and returns how many messages it took up.
 func (s *Service) Deliver(ctx context.Context) (int, error) {
 	now := s.now()
-	orders, err := s.Repository.Claim(ctx, id.New("lease"), now, now.Add(lease), now.Add(lease+clock.Slack), batch)
+	orders, err := s.Repository.Claim(ctx, id.New("lease"), now, now.Add(lease), now.Add(max(lease, noticePause)+clock.Slack), batch)
 	if err != nil {
 		return 0, err
 	}
@@ -91,10 +94,10 @@ func (s *Service) send(ctx context.Context, o Order) error {
 		})
 	}
 	failure := delivery.AsFailure(err)
-	next := now.Add(max(pause(o.Tries), failure.After))
+	next := now.Add(max(o.pause(), failure.After))
 	if failure.Permanent || !next.Before(o.GivesUp) {
 		s.count(o, "failed")
-		s.Log.WarnContext(ctx, "a code was not delivered", "delivery", o.ID, "channel", o.Channel, "tries", o.Tries, "reason", failure.Reason)
+		s.Log.WarnContext(ctx, "a message was not delivered", "notice", o.Notice, "delivery", o.ID, "channel", o.Channel, "tries", o.Tries, "reason", failure.Reason)
 		return s.Repository.Change(ctx, func(ctx context.Context, tx Tx) error { return tx.GiveUp(ctx, o, failure.Reason, now) })
 	}
 	s.count(o, "retried")
@@ -107,9 +110,14 @@ func (s *Service) count(o Order, outcome string) {
 	}
 }
 
-// pause is how long a message waits after so many tries, with up to a quarter taken off at random.
-func pause(tries int) time.Duration {
-	d := pauses[min(max(tries, 1), len(pauses))-1]
+// pause is how long the message waits after its tries, with up to a quarter taken off at random. A notice is worth something for a day, and may wait for
+// longer each time.
+func (o Order) pause() time.Duration {
+	tries := max(o.Tries, 1)
+	d := pauses[min(tries, len(pauses))-1]
+	if o.Notice != "" {
+		d = min(time.Second<<min(tries, 10), noticePause)
+	}
 	return d - rand.N(d/4)
 }
 
@@ -121,6 +129,8 @@ func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
 	switch {
 	case !s.now().Before(o.GivesUp):
 		return delivery.Receipt{}, lost(cmp.Or(o.Reason, "late")) // a code that arrives when it has expired helps nobody
+	case o.Notice != "":
+		return s.tell(ctx, o)
 	case !o.Current:
 		return delivery.Receipt{}, lost("ended")
 	case o.Channel == "":
@@ -143,6 +153,15 @@ func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
 	return s.Sender.Send(ctx, delivery.Message{
 		ID: o.ID, Channel: o.Channel, Target: string(target), Subject: o.Subject, Code: string(code), Purpose: purpose, Operation: o.Operation, Life: o.Life,
 	})
+}
+
+// tell gives a notice to the sender.
+func (s *Service) tell(ctx context.Context, o Order) (delivery.Receipt, error) {
+	target, err := s.Keys.Open(o.SealedCode, targetAAD(o.FactorID, o.Subject))
+	if err != nil {
+		return delivery.Receipt{}, errors.Join(lost("broken"), err)
+	}
+	return s.Sender.Send(ctx, delivery.Message{ID: o.ID, Channel: o.Channel, Target: string(target), Subject: o.Subject, Notice: string(o.Notice)})
 }
 
 // Deliveries returns a page of deliveries, newest first.

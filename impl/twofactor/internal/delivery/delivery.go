@@ -19,7 +19,7 @@ const (
 	Webhook Channel = "webhook"
 )
 
-// Message is one code on its way to one target.
+// Message is one code on its way to one target, or a notice.
 type Message struct {
 	ID        string // the same for every try, so that a provider or a receiver can tell a repetition
 	Channel   Channel
@@ -29,6 +29,16 @@ type Message struct {
 	Purpose   string        // what the code is for, in the words of whoever asked
 	Operation string        // what exactly is agreed to by giving the code; "" for nothing in particular
 	Life      time.Duration // of the code, from the provider's acceptance
+	Notice    string        // what was done to the person's factors; a key of Notices. Then there is no code, purpose, operation or life
+}
+
+// Notices are the sentences of the notices, each with its key, as mails and SMS have them.
+var Notices = map[string]string{
+	"factor_added":       "A second factor was added to your account.",
+	"factor_revoked":     "A second factor of your account was revoked.",
+	"recovery_code_used": "A recovery code of your account was used.",
+	"factors_reset":      "An administrator has ended all second factors of your account.",
+	"factors_voided":     "An operator has ended all second factors of your account.",
 }
 
 // Receipt is a provider's word that it has taken a message over.

@@ -24,9 +24,14 @@ const (
 	emailText    = "email.txt.tmpl"
 	emailHTML    = "email.html.tmpl"
 	smsText      = "sms.txt.tmpl"
+
+	noticeSubject = "email.notice.subject.tmpl"
+	noticeText    = "email.notice.txt.tmpl"
+	noticeHTML    = "email.notice.html.tmpl"
+	noticeSMS     = "sms.notice.txt.tmpl"
 )
 
-var templateFiles = []string{emailSubject, emailText, emailHTML, smsText}
+var templateFiles = []string{emailSubject, emailText, emailHTML, smsText, noticeSubject, noticeText, noticeHTML, noticeSMS}
 
 const (
 	maxTemplate = 64 << 10 // bytes of a file
@@ -46,7 +51,7 @@ type Text struct {
 type Templates struct {
 	issuer string
 	text   map[string]*texttemplate.Template
-	html   *htmltemplate.Template
+	html   map[string]*htmltemplate.Template
 }
 
 // fields is what a template may show.
@@ -56,12 +61,14 @@ type fields struct {
 	Purpose   string
 	Operation string // "" for none
 	Life      string // of the code, in words
+	Notice    string // key of what has happened; "" in the message of a code
+	Happened  string // the same as a sentence
 }
 
 // LoadTemplates reads the templates of a directory, and the built-in ones in the place of those that it lacks; "" is none. Each is tried once, so that a
 // fault is found here. A file of another name ending in .tmpl is an error: it would do nothing.
 func LoadTemplates(dir, issuer string) (*Templates, error) {
-	t := &Templates{issuer: issuer, text: map[string]*texttemplate.Template{}}
+	t := &Templates{issuer: issuer, text: map[string]*texttemplate.Template{}, html: map[string]*htmltemplate.Template{}}
 	if err := checkNames(dir); err != nil {
 		return nil, err
 	}
@@ -70,8 +77,8 @@ func LoadTemplates(dir, issuer string) (*Templates, error) {
 		if err != nil {
 			return nil, err
 		}
-		if name == emailHTML {
-			t.html, err = htmltemplate.New(name).Option("missingkey=error").Parse(source)
+		if name == emailHTML || name == noticeHTML {
+			t.html[name], err = htmltemplate.New(name).Option("missingkey=error").Parse(source)
 		} else {
 			t.text[name], err = texttemplate.New(name).Option("missingkey=error").Parse(source)
 		}
@@ -86,6 +93,9 @@ func LoadTemplates(dir, issuer string) (*Templates, error) {
 		}
 		if !strings.Contains(text.Plain, sampleCode) || channel == Email && !strings.Contains(text.HTML, sampleCode) {
 			return nil, fmt.Errorf("a template of %s does not show the code", channel)
+		}
+		if _, err := t.Render(SampleNotice(channel)); err != nil {
+			return nil, fmt.Errorf("try template: %w", err)
 		}
 	}
 	return t, nil
@@ -136,21 +146,30 @@ func Sample(channel Channel) Message {
 	}
 }
 
+// SampleNotice is a notice for previews and trials.
+func SampleNotice(channel Channel) Message {
+	return Message{ID: "preview", Channel: channel, Subject: "usr_preview", Notice: "factors_reset"}
+}
+
 // Render writes a message's text.
 func (t *Templates) Render(m Message) (Text, error) {
-	f := fields{Issuer: t.issuer, Code: m.Code, Purpose: m.Purpose, Operation: m.Operation, Life: inWords(m.Life)}
+	f := fields{Issuer: t.issuer, Code: m.Code, Purpose: m.Purpose, Operation: m.Operation, Life: inWords(m.Life), Notice: m.Notice, Happened: Notices[m.Notice]}
+	subject, mail, html, sms := emailSubject, emailText, emailHTML, smsText
+	if m.Notice != "" {
+		subject, mail, html, sms = noticeSubject, noticeText, noticeHTML, noticeSMS
+	}
 	switch m.Channel {
 	case SMS:
-		plain, err := t.plain(smsText, f, maxSMS)
+		plain, err := t.plain(sms, f, maxSMS)
 		return Text{Plain: strings.TrimSpace(plain)}, err
 	case Email:
-		return t.mail(f)
+		return t.mail(f, subject, mail, html)
 	}
 	return Text{}, nil
 }
 
-func (t *Templates) mail(f fields) (text Text, err error) {
-	if text.Subject, err = t.plain(emailSubject, f, maxSubject); err != nil {
+func (t *Templates) mail(f fields, subject, plain, html string) (text Text, err error) {
+	if text.Subject, err = t.plain(subject, f, maxSubject); err != nil {
 		return Text{}, err
 	}
 	// A header is one line, whatever a template or a purpose holds.
@@ -158,15 +177,15 @@ func (t *Templates) mail(f fields) (text Text, err error) {
 	if strings.ContainsFunc(text.Subject, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return Text{}, errors.New("the subject of a mail is one line")
 	}
-	if text.Plain, err = t.plain(emailText, f, maxMail); err != nil {
+	if text.Plain, err = t.plain(plain, f, maxMail); err != nil {
 		return Text{}, err
 	}
 	var b bytes.Buffer
-	if err := t.html.Execute(&b, f); err != nil {
-		return Text{}, fmt.Errorf("write %s: %w", emailHTML, err)
+	if err := t.html[html].Execute(&b, f); err != nil {
+		return Text{}, fmt.Errorf("write %s: %w", html, err)
 	}
 	if b.Len() > maxMail {
-		return Text{}, fmt.Errorf("%s is longer than %d bytes", emailHTML, maxMail)
+		return Text{}, fmt.Errorf("%s is longer than %d bytes", html, maxMail)
 	}
 	text.HTML = b.String()
 	return text, nil
@@ -196,14 +215,26 @@ func inWords(d time.Duration) string {
 
 // Preview writes every template with a sample message.
 func (t *Templates) Preview(out io.Writer) error {
-	mail, err := t.Render(Sample(Email))
-	if err != nil {
-		return err
+	for _, p := range []struct {
+		sample func(Channel) Message
+		files  [4]string
+	}{
+		{Sample, [4]string{emailSubject, emailText, emailHTML, smsText}},
+		{SampleNotice, [4]string{noticeSubject, noticeText, noticeHTML, noticeSMS}},
+	} {
+		mail, err := t.Render(p.sample(Email))
+		if err != nil {
+			return err
+		}
+		sms, err := t.Render(p.sample(SMS))
+		if err != nil {
+			return err
+		}
+		for i, text := range []string{mail.Subject, mail.Plain, mail.HTML, sms.Plain} {
+			if _, err := fmt.Fprintf(out, "--- %s\n%s\n", p.files[i], text); err != nil {
+				return err
+			}
+		}
 	}
-	sms, err := t.Render(Sample(SMS))
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "--- %s\n%s\n\n--- %s\n%s\n--- %s\n%s\n--- %s\n%s\n", emailSubject, mail.Subject, emailText, mail.Plain, emailHTML, mail.HTML, smsText, sms.Plain)
-	return err
+	return nil
 }

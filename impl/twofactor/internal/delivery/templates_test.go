@@ -48,7 +48,8 @@ func TestPreview_showsEveryTemplate(t *testing.T) {
 	require.NoError(t, err)
 	var out strings.Builder
 	require.NoError(t, templates.Preview(&out))
-	for _, want := range []string{"email.subject.tmpl", "email.txt.tmpl", "email.html.tmpl", "sms.txt.tmpl", "&lt;Example &amp; Sons&gt;", "Do not share it", "012345"} {
+	for _, want := range []string{"email.subject.tmpl", "email.txt.tmpl", "email.html.tmpl", "sms.txt.tmpl", "email.notice.subject.tmpl", "email.notice.txt.tmpl", "email.notice.html.tmpl", "sms.notice.txt.tmpl",
+		"An administrator has ended all second factors", "&lt;Example &amp; Sons&gt;", "Do not share it", "012345"} {
 		require.Contains(t, out.String(), want)
 	}
 }

@@ -117,10 +117,11 @@ func (s *webhookSender) Name() string { return "webhook" }
 type webhookBody struct {
 	ID          string `json:"id"`
 	Subject     string `json:"subject"`
-	Code        string `json:"code"`
-	Purpose     string `json:"purpose"`
+	Code        string `json:"code,omitempty"`
+	Purpose     string `json:"purpose,omitempty"`
 	Operation   string `json:"operation,omitempty"`
-	LifeSeconds int    `json:"lifeSeconds"`
+	LifeSeconds int    `json:"lifeSeconds,omitempty"`
+	Notice      string `json:"notice,omitempty"` // instead of a code: what was done to the person's factors
 }
 
 // Send implements Sender.
@@ -129,7 +130,7 @@ func (s *webhookSender) Send(ctx context.Context, m Message, _ Text) (Receipt, e
 	if to == nil {
 		return Receipt{}, permanent(Rejected, ErrWebhookName)
 	}
-	body, err := json.Marshal(webhookBody{m.ID, m.Subject, m.Code, m.Purpose, m.Operation, int(m.Life / time.Second)})
+	body, err := json.Marshal(webhookBody{m.ID, m.Subject, m.Code, m.Purpose, m.Operation, int(m.Life / time.Second), m.Notice})
 	if err != nil {
 		return Receipt{}, permanent(Rejected, err)
 	}

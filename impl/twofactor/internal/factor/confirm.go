@@ -102,6 +102,9 @@ func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *
 		if codes, err = fresh.KeepIfFirst(ctx, tx, counts); err != nil {
 			return err
 		}
+		if err := tx.Notify(ctx, c.Subject, NoticeAdded, r.ID, now, now); err != nil {
+			return err
+		}
 		return tx.Audit(ctx, Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: r.ID, RequestID: c.RequestID})
 	})
 	return codes, err

@@ -142,6 +142,15 @@ func (s *Service) Revoke(ctx context.Context, c Caller, id string) (err error) {
 		if _, err := tx.Lock(ctx, c.Subject, now); err != nil {
 			return err
 		}
+		active, err := tx.IsActive(ctx, c.Subject, id)
+		if err != nil {
+			return err
+		}
+		if active {
+			if err := tx.Notify(ctx, c.Subject, NoticeRevoked, "", now, now); err != nil {
+				return err
+			}
+		}
 		ended, err := tx.Revoke(ctx, c.Subject, id, now)
 		if err != nil {
 			return err

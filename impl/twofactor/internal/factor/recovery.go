@@ -167,6 +167,9 @@ func (s *Service) UseRecoveryCode(ctx context.Context, c Caller, code string) (_
 		if err := tx.Prove(ctx, c.Subject, c.Session, now); err != nil {
 			return err
 		}
+		if err := tx.Notify(ctx, c.Subject, NoticeRecoveryCode, "", now, now); err != nil {
+			return err
+		}
 		event.Denied, event.Detail = false, map[string]string{"proof": claims.ID}
 		return tx.Audit(ctx, event)
 	})
@@ -194,7 +197,7 @@ func (s *Service) Reset(ctx context.Context, c Caller, subject, reason string) (
 	}
 	now := s.Clock.Now()
 	err = s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
-		if ended, err = s.endAll(ctx, tx, subject, now, now); err != nil {
+		if ended, err = s.endAll(ctx, tx, subject, NoticeReset, now, now); err != nil {
 			return err
 		}
 		return tx.Audit(ctx, Event{At: now, Action: "resetFactors", Subject: c.Subject, Target: subject, RequestID: c.RequestID, Detail: map[string]string{
@@ -204,9 +207,12 @@ func (s *Service) Reset(ctx context.Context, c Caller, subject, reason string) (
 	return ended, err
 }
 
-// endAll ends what a subject got up to a time, and its count of wrong codes.
-func (s *Service) endAll(ctx context.Context, tx Tx, subject string, before, now time.Time) (ended Ended, err error) {
+// endAll ends what a subject got up to a time, and its count of wrong codes. The person is told at the addresses that end with it.
+func (s *Service) endAll(ctx context.Context, tx Tx, subject string, n Notice, before, now time.Time) (ended Ended, err error) {
 	if _, err := tx.Lock(ctx, subject, now); err != nil {
+		return Ended{}, err
+	}
+	if err := tx.Notify(ctx, subject, n, "", before, now); err != nil {
 		return Ended{}, err
 	}
 	if ended.Factors, err = tx.RevokeAll(ctx, subject, before, now); err != nil {

@@ -39,6 +39,8 @@ type Tx interface {
 	// Activate confirms a pending factor with the step of its first code; false when it is no longer pending or the step is
 	// not newer than every one before it.
 	Activate(ctx context.Context, subject, id string, step int64, now time.Time) (bool, error)
+	// IsActive reports whether the subject has this factor, confirmed.
+	IsActive(ctx context.Context, subject, id string) (bool, error)
 	// Revoke ends a factor of the subject and destroys its seed; false when there is none.
 	Revoke(ctx context.Context, subject, id string, now time.Time) (bool, error)
 	// RevokeAll ends every factor of the subject that was enrolled up to a time, destroys their seeds, and returns how many.
@@ -62,6 +64,9 @@ type Tx interface {
 	Prove(ctx context.Context, subject, session string, now time.Time) error
 	// EndLock ends a lock of the subject; all forgets its wrong codes too.
 	EndLock(ctx context.Context, subject string, all bool) error
+	// Notify has the subject told at each confirmed address that was enrolled up to a time, beside that of the factor but, "" for none. Call it before
+	// addresses are revoked. More than NoticesPerDay are not sent.
+	Notify(ctx context.Context, subject string, n Notice, but string, before, now time.Time) error
 	// Audit records what was done, or tried.
 	Audit(ctx context.Context, e Event) error
 }

@@ -14,7 +14,7 @@ func (s *Service) Void(ctx context.Context, subject string, before time.Time) (e
 	defer tried.To(&err, "void factors of subject")
 	now := s.Clock.Now()
 	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
-		ended, err := s.endAll(ctx, tx, subject, before, now)
+		ended, err := s.endAll(ctx, tx, subject, NoticeVoided, before, now)
 		if err != nil || ended == (Ended{}) {
 			return err
 		}

@@ -241,7 +241,7 @@ func operationTo(operation string) (text, digest *string) {
 func deliveryTo(d challenge.Delivery) twofactorapi.Delivery {
 	return twofactorapi.Delivery{
 		ID: d.ID, Subject: d.Subject, Channel: string(d.Channel), MaskedTarget: optional(d.MaskedTarget), Status: string(d.Status), Tries: int32(d.Tries),
-		Provider: optional(d.Provider), ProviderID: optional(d.ProviderID), Reason: optional(d.Reason), CreatedAt: d.Created, SentAt: optionalTime(d.SentAt),
+		Provider: optional(d.Provider), ProviderID: optional(d.ProviderID), Reason: optional(d.Reason), Notice: optional(string(d.Notice)), CreatedAt: d.Created, SentAt: optionalTime(d.SentAt),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,10 +57,13 @@ type benchSubject struct {
 	now     *clock.Fake
 }
 
+// benchKey seals what the benchmarks store: one for all, for on PostgreSQL they share a database.
+var benchKey = sync.OnceValue(func() *seal.Key { return must1(seal.FromDataKey(seal.NewDataKey())) })
+
 func newBench(b *testing.B) *benchWorld {
 	b.Helper()
 	db := benchDB(b)
-	key := must1(seal.FromDataKey(seal.NewDataKey()))
+	key := benchKey()
 	rows := newStore(b, db)
 	return &benchWorld{must1(factor.New(factor.Config{
 		Repository: rows, Authority: trusting{}, Sealer: key, ProofKey: must1(rows.ProofKey(b.Context(), key, start)), Issuer: "FountainAI", Random: zeros{},

@@ -42,6 +42,10 @@ func TestMain(m *testing.M) {
 		dieVerifying(text)
 		os.Exit(3) // it was to be killed
 	}
+	if text := os.Getenv(workerVariable); text != "" {
+		dieSending(text)
+		os.Exit(3)
+	}
 	os.Exit(m.Run())
 }
 
@@ -162,7 +166,12 @@ func kill(t *testing.T, o order) {
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), childVariable+"="+string(text))
 	command.Stderr = os.Stderr
-	err = command.Run()
+	requireKilled(t, command.Run())
+}
+
+// requireKilled demands that a child process ended by SIGKILL.
+func requireKilled(t *testing.T, err error) {
+	t.Helper()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
 	status, ok := exit.Sys().(syscall.WaitStatus)

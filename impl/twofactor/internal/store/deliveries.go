@@ -24,6 +24,7 @@ type deliveryRow struct {
 	Provider    string `db:"provider"`
 	ProviderID  string `db:"provider_id"`
 	Reason      string `db:"reason"`
+	Notice      string `db:"notice"`
 	GivesUpAt   int64  `db:"gives_up_at"`
 	CreatedAt   int64  `db:"created_at"`
 	SentAt      int64  `db:"sent_at"`
@@ -37,13 +38,13 @@ type deliveryRow struct {
 	SealedTarget []byte `db:"sealed_target"`
 }
 
-const deliveryColumns = `d.id, d.challenge_id, d.subject, d.factor_id, d.channel, d.sealed_code, d.status, d.tries, d.provider, d.provider_id, d.reason,
+const deliveryColumns = `d.id, d.challenge_id, d.subject, d.factor_id, d.channel, d.sealed_code, d.status, d.tries, d.provider, d.provider_id, d.reason, d.notice,
 	d.gives_up_at, d.created_at, d.sent_at`
 
 func (r deliveryRow) delivery() challenge.Delivery {
 	return challenge.Delivery{
 		ID: r.ID, ChallengeID: r.ChallengeID, Subject: r.Subject, FactorID: r.FactorID, Channel: delivery.Channel(r.Channel), SealedCode: r.SealedCode,
-		Status: challenge.DeliveryStatus(r.Status), Tries: r.Tries, Provider: r.Provider, ProviderID: r.ProviderID, Reason: r.Reason, GivesUp: moment(r.GivesUpAt),
+		Status: challenge.DeliveryStatus(r.Status), Tries: r.Tries, Provider: r.Provider, ProviderID: r.ProviderID, Reason: r.Reason, Notice: factor.Notice(r.Notice), GivesUp: moment(r.GivesUpAt),
 		Created: moment(r.CreatedAt), SentAt: moment(r.SentAt), MaskedTarget: r.Masked,
 	}
 }

@@ -65,6 +65,14 @@ func (t tx) Activate(ctx context.Context, subject, id string, step int64, now ti
 	return err == nil, err
 }
 
+// IsActive implements factor.Tx.
+func (t tx) IsActive(ctx context.Context, subject, id string) (_ bool, err error) {
+	defer tried.To(&err, "look for factor")
+	var n int
+	err = t.Get(ctx, &n, `SELECT COUNT(*) FROM factors WHERE id = ? AND subject = ? AND status = 'active'`, id, subject)
+	return n > 0, err
+}
+
 // Revoke implements factor.Tx.
 func (t tx) Revoke(ctx context.Context, subject, id string, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark factor as revoked")

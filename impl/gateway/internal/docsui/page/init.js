@@ -1,37 +1,43 @@
-// Starts Swagger UI over the family's contracts. Everything it asks for is of
-// this origin: the page's Content-Security-Policy allows nothing else.
-"use strict";
+// Starts Swagger UI over the contract that the address names. Everything it asks for is of this origin: the page's Content-Security-Policy allows nothing
+// else.
 
-// Those of the family, which are always there. The gateway knows of the others.
-const family = ["gateway", "kms", "twofactor", "search", "sequence"];
+import { family, services } from "/docs/services.js";
 
-// The stock logo brings an inline style, which the policy refuses.
-const ownLogo = (system) => ({
-  components: {
-    Logo: () => system.React.createElement("span", { className: "own-logo" }, "FountainAI"),
-  },
-});
+const chooser = document.querySelector("#contract");
+const status = document.querySelector("#status");
 
-// adopted returns the names of the services of others. A name is letters, digits and hyphens; what is anything else is not shown.
-const adopted = async () => {
-  const answer = await fetch("/gateway/v1/services", { credentials: "omit" });
-  if (!answer.ok) return [];
-  const { items } = await answer.json();
-  return items.filter((s) => s.adopted && /^[a-z][a-z0-9-]*$/.test(s.name)).map((s) => s.name);
+// contracts returns the names of all contracts: those of the family, and of the services of others while the gateway tells of them.
+const contracts = async () => {
+  const known = await services().catch(() => []);
+  return [...family.keys(), ...known.filter(({ adopted }) => adopted).map(({ name }) => name)];
 };
 
-const start = (contracts) => {
+// chosen is the contract of the address, or the first where there is none of that name.
+const chosen = (names) => {
+  const wanted = new URLSearchParams(location.search).get("contract") ?? "kms";
+  if (names.includes(wanted)) return wanted;
+  status.textContent = "There is no contract of this name; this is another one.";
+  return "kms";
+};
+
+// dark follows the system's choice: Swagger UI has both sets of colours.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", colour);
+colour();
+
+const show = (word) => {
+  document.title = `${word}: FountainAI`;
   window.ui = SwaggerUIBundle({
     dom_id: "#swagger-ui",
-    urls: contracts.map((word) => ({ name: word, url: `/openapi/${word}.yaml` })),
-    "urls.primaryName": "kms",
-    presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
-    plugins: [ownLogo],
-    layout: "StandaloneLayout",
+    url: `/openapi/${word}.yaml`,
+    presets: [SwaggerUIBundle.presets.apis],
+    layout: "BaseLayout",
     validatorUrl: null, // the validator is somebody else's server
     queryConfigEnabled: false, // nobody's link chooses what this page loads
     persistAuthorization: false, // a token does not outlive the tab
     deepLinking: true,
+    docExpansion: "list",
     displayOperationId: true, // the operation's name in logs, metrics and the SDK
     showExtensions: true, // x-fountain: who may call, how often, with which second factor
     defaultModelsExpandDepth: 0,
@@ -39,4 +45,9 @@ const start = (contracts) => {
   });
 };
 
-adopted().catch(() => []).then((names) => start([...family, ...names]));
+const names = await contracts();
+const word = chosen(names);
+chooser.replaceChildren(...names.map((name) => new Option(name, name, false, name === word)));
+// Another contract is another page: it has its own address, and the operation that was open is not in it.
+chooser.addEventListener("change", () => location.assign(`/docs?contract=${chooser.value}`));
+show(word);
