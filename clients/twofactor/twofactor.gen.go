@@ -7764,15 +7764,6 @@ type CreatePasskeySignInResult429Headers struct {
 	WWWAuthenticate *string
 }
 
-// CreatePasskeySignInResult503Headers the declared response headers of an HTTP 503 response for CreatePasskeySignIn
-type CreatePasskeySignInResult503Headers struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
 // CreatePasskeySignInResultDefaultHeaders the declared response headers of an HTTP default response for CreatePasskeySignIn
 type CreatePasskeySignInResultDefaultHeaders struct {
 	Allow           *string
@@ -7791,16 +7782,12 @@ type CreatePasskeySignInResult struct {
 	ApplicationProblemJSON409 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
-	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *CreatePasskeySignInResult409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreatePasskeySignInResult429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *CreatePasskeySignInResult503Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CreatePasskeySignInResultDefaultHeaders
 }
@@ -7818,11 +7805,6 @@ func (r CreatePasskeySignInResult) GetApplicationProblemJSON409() *externalRef0.
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
 func (r CreatePasskeySignInResult) GetApplicationProblemJSON429() *externalRef0.Problem {
 	return r.ApplicationProblemJSON429
-}
-
-// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r CreatePasskeySignInResult) GetApplicationProblemJSON503() *externalRef0.Problem {
-	return r.ApplicationProblemJSON503
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -16841,13 +16823,6 @@ func ParseCreatePasskeySignInResult(rsp *http.Response) (*CreatePasskeySignInRes
 		}
 		response.ApplicationProblemJSON429 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON503 = &dest
-
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -16934,44 +16909,6 @@ func ParseCreatePasskeySignInResult(rsp *http.Response) (*CreatePasskeySignInRes
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers CreatePasskeySignInResult503Headers
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.Headers503 = &headers
 	case true:
 		var headers CreatePasskeySignInResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

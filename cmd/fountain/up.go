@@ -65,7 +65,7 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, twofactorSettings(os.Environ(), "WEBAUTHN_")); err != nil {
 				return &usageError{err}
 			}
-			if err := c.Delivery.Validate(); err != nil {
+			if err := errors.Join(c.Delivery.Validate(), c.Passkeys.Validate()); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", twofactorPrefix, err)}
 			}
 			c.Version = version

@@ -86,6 +86,19 @@ func TestServe_checksTheSettingsOfRedis(t *testing.T) {
 	require.Contains(t, finish(t, cmd).stderr, "FOUNTAIN_GATEWAY_URL: unknown setting", "they have one name")
 }
 
+// A name to which browsers bind no passkey is refused before anything is there.
+func TestServe_checksTheSiteOfPasskeys(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for _, arguments := range [][]string{{"serve", "twofactor", "--validate"}, {"up", "--data", data}} {
+		cmd := command(t, arguments...)
+		cmd.Env = append(cmd.Env, "FOUNTAIN_TWOFACTOR_WEBAUTHN_RP_ID=10.0.0.1", "FOUNTAIN_TWOFACTOR_DATA_DIR="+t.TempDir())
+		got := finish(t, cmd)
+		require.Equal(t, exitUsage, got.code)
+		require.Contains(t, got.stderr, "WEBAUTHN_RP_ID: is an IP address, for which browsers make no passkeys")
+	}
+	require.NoDirExists(t, data)
+}
+
 func TestKeygen_makesAKeyForItsOwnerAndNeverReplacesOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys", "root.key")
 	got := run(t, "keygen", path)

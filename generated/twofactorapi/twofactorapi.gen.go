@@ -8331,46 +8331,6 @@ func (response CreatePasskeySignIn429ApplicationProblemPlusJSONResponse) VisitCr
 	return err
 }
 
-type CreatePasskeySignIn503ResponseHeaders struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
-type CreatePasskeySignIn503ApplicationProblemPlusJSONResponse struct {
-	Body    externalRef0.Problem
-	Headers CreatePasskeySignIn503ResponseHeaders
-}
-
-func (response CreatePasskeySignIn503ApplicationProblemPlusJSONResponse) VisitCreatePasskeySignInResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if response.Headers.Allow != nil {
-		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
-	}
-	if response.Headers.RateLimit != nil {
-		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
-	}
-	if response.Headers.RateLimitPolicy != nil {
-		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
-	}
-	if response.Headers.RetryAfter != nil {
-		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
-	}
-	if response.Headers.WWWAuthenticate != nil {
-		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
-	}
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type CreatePasskeySignIndefaultResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string

@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -288,7 +289,7 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 			made []minted
 		}
 		var rounds []round
-		for _, p := range []pair{{"createApiKey by a session", "logoutUser"}, {"createApiKey by a key", "revokeApiKey"}} {
+		for _, p := range []pair{{"createApiKey by a session", "logoutUser"}, {"rotateApiKey", "logoutUser"}, {"createApiKey by a key", "revokeApiKey"}} {
 			for range raceRounds(t) {
 				r.round()
 				made := r.race(mints[p.mint], func() { ends[p.end].do(r) })
@@ -306,7 +307,9 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 			end, found := at[ends[round.pair.end].action+" "+round.end]
 			require.True(t, found, "the end of %s is in the log", round.end)
 			for _, m := range round.made {
-				if at["createApiKey "+m.id] > end {
+				made := max(at["createApiKey "+m.id], at["rotateApiKey "+m.id])
+				require.Positive(t, made, "what was made by %s is in the log", round.mint)
+				if made > end {
 					late++
 					t.Errorf("%s after %s", round.mint, round.pair.end)
 				}
@@ -316,11 +319,11 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 	})
 }
 
-// positions are the numbers of the first event of each action and target.
+// positions are the numbers of the first event of each action and target; a rotation's is the key that it made.
 func positions(records []audit.Record) map[string]int64 {
 	at := map[string]int64{}
 	for _, e := range records {
-		name := e.Action + " " + e.Target
+		name := e.Action + " " + cmp.Or(e.Detail["successor"], e.Target)
 		if seq, known := at[name]; !known || e.Seq < seq {
 			at[name] = e.Seq
 		}

@@ -49,13 +49,16 @@ func (c *Config) Validate() error {
 	if c.OTPIssuer == "" {
 		c.OTPIssuer = "FountainAI"
 	}
+	if c.Passkeys.Name == "" {
+		c.Passkeys.Name = c.OTPIssuer
+	}
 	if c.Version == "" {
 		c.Version = "devel"
 	}
 	if c.DeliveriesPerDay == 0 {
 		c.DeliveriesPerDay = defaultPerDay
 	}
-	errs := []error{c.Service.Validate(), c.Delivery.Validate()}
+	errs := []error{c.Service.Validate(), c.Delivery.Validate(), c.Passkeys.Validate()}
 	if c.DeliveriesPerDay < 0 {
 		errs = append(errs, errors.New("DELIVERIES_PER_DAY: must be positive"))
 	}
@@ -73,9 +76,6 @@ func (c *Config) Validate() error {
 	}
 	if err := totp.CheckIssuer(c.OTPIssuer); err != nil {
 		errs = append(errs, fmt.Errorf("OTP_ISSUER: %w", err))
-	}
-	if _, err := c.site(); err != nil {
-		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -11,7 +11,7 @@ import (
 // told waits until n mails have come, and demands that the last one went to the address and says the sentence.
 func (w *postWorld) told(t *testing.T, n int, to, sentence string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(w.smtp.Mails()) >= n }, 10*time.Second, 10*time.Millisecond, "mail %d has not come", n)
+	require.Eventually(t, func() bool { return len(w.smtp.Mails()) >= n }, patience, 10*time.Millisecond, "mail %d has not come", n)
 	mail := w.smtp.Mails()[n-1]
 	require.Contains(t, mail.To, to)
 	require.Contains(t, mail.Data, sentence)

@@ -3,6 +3,8 @@ package twofactor
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -459,6 +461,29 @@ func TestPasskeys_areRenamedAndTakeNoCode(t *testing.T) {
 	})
 }
 
+// Where the use of a signature can't be kept, nobody learns whether it was right.
+func TestPasskeys_tellNothingWhenItCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	w.start(t, store.Config{Dir: dir})
+	w.WaitReady(t)
+	ada := w.someone()
+	_, d := w.enrolledPasskey(t, ada)
+	verify, asked := w.challenged(t, ada)
+	signIn, begun := w.signingIn(t)
+	right, in := signs(t, d, asked), signs(t, d, begun)
+	d.Rekey()
+	bodies := map[string][]string{"/passkey-challenges": {""}, verify: {right, signs(t, d, asked)}, signIn: {in, signs(t, d, begun)}}
+	require.NoError(t, os.Remove(filepath.Join(dir, "twofactor.db")))
+	for path, tried := range bodies {
+		for _, body := range tried {
+			a := w.call(t, ada, "POST", path, body)
+			refused(t, a, 503, "unavailable")
+			require.Equal(t, "The service's database does not answer.", a.Text(t, "detail"), path)
+		}
+	}
+}
+
 // Where the service has no name there are no passkeys, and every operation says so.
 func TestPasskeys_areOffWithoutAName(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
@@ -486,7 +511,7 @@ func TestConfig_refusesASiteWithoutPasskeys(t *testing.T) {
 		p    Passkeys
 		want string
 	}{
-		"an address":        {Passkeys{RPID: "127.0.0.1"}, "WEBAUTHN_ORIGINS: is an IP address, for which browsers make no passkeys"},
+		"an address":        {Passkeys{RPID: "127.0.0.1"}, "WEBAUTHN_RP_ID: is an IP address, for which browsers make no passkeys"},
 		"an address's page": {Passkeys{Origins: []string{"http://[::1]:8002"}}, "is an IP address"},
 		"address, name":     {Passkeys{RPID: "10.0.0.1", Origins: []string{"https://a.org"}}, "WEBAUTHN_RP_ID: is an IP address"},
 		"no https":          {Passkeys{Origins: []string{"http://app.example.org"}}, "must be https, or http at localhost"},
@@ -505,17 +530,17 @@ func TestConfig_refusesASiteWithoutPasskeys(t *testing.T) {
 		"sole.example":    {Passkeys: Passkeys{RPID: "sole.example"}},
 		"localhost":       {Passkeys: Passkeys{Origins: []string{"http://localhost:8002"}}},
 	} {
-		site, err := c.site()
+		site, err := c.Passkeys.site(c.Issuer)
 		require.NoError(t, err)
 		require.Equal(t, want, site.ID)
 	}
 	byIssuer := Config{}
 	byIssuer.Issuer = "https://fountain.example.org"
-	site, err := byIssuer.site()
+	site, err := byIssuer.Passkeys.site(byIssuer.Issuer)
 	require.NoError(t, err)
 	require.Equal(t, []string{"https://fountain.example.org"}, site.Origins)
 	byIssuer.Issuer = nameless
-	site, err = byIssuer.site()
+	site, err = byIssuer.Passkeys.site(byIssuer.Issuer)
 	require.NoError(t, err)
 	require.Nil(t, site, "an issuer may be an address: passkeys are off")
 }

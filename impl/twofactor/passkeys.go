@@ -16,22 +16,24 @@ type Passkeys struct {
 	Name    string   `env:"WEBAUTHN_NAME"`    // what people see; default OTP_ISSUER
 }
 
+// Validate checks the settings and touches nothing outside.
+func (p Passkeys) Validate() error {
+	_, err := p.site("")
+	return err
+}
+
 // site returns what passkeys are bound to; nil where nothing was set and the issuer has no name for it: then passkeys are off.
-func (c *Config) site() (*passkey.Site, error) {
-	name := c.Passkeys.Name
-	if name == "" {
-		name = c.OTPIssuer
-	}
-	origins := c.Passkeys.Origins
-	chosen := len(origins) > 0 || c.RPID != ""
+func (p Passkeys) site(issuer string) (*passkey.Site, error) {
+	origins := p.Origins
+	chosen := len(origins) > 0 || p.RPID != ""
 	switch {
 	case len(origins) > 0:
-	case c.RPID != "":
-		origins = []string{"https://" + c.RPID}
+	case p.RPID != "":
+		origins = []string{"https://" + p.RPID}
 	default:
-		origins = originOf(c.Issuer)
+		origins = originOf(issuer)
 	}
-	site, err := passkey.NewSite(c.RPID, name, origins)
+	site, err := passkey.NewSite(p.RPID, p.Name, origins)
 	switch {
 	case err == nil:
 		return &site, nil

@@ -185,7 +185,7 @@ func (s *service) prepareDelivery() (err error) {
 
 // preparePasskeys finds the site that passkeys are bound to.
 func (s *service) preparePasskeys() (err error) {
-	if s.site, err = s.config.site(); err != nil {
+	if s.site, err = s.config.Passkeys.site(s.config.Issuer); err != nil {
 		return err
 	}
 	if s.site == nil {

@@ -169,6 +169,9 @@ func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confir
 		if codes, err = fresh.KeepIfFirst(ctx, tx, counts); err != nil {
 			return err
 		}
+		if err := tx.Notify(ctx, c.Subject, factor.NoticeAdded, p.Record.ID, now, now); err != nil {
+			return err
+		}
 		return tx.Audit(ctx, factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: p.Record.ID, RequestID: c.RequestID})
 	})
 	if errors.Is(err, errChanged) {

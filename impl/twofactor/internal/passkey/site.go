@@ -27,6 +27,9 @@ var errAddress = errors.New("is an IP address, for which browsers make no passke
 
 // NewSite checks a site. id may be empty: it is the first origin's host then.
 func NewSite(id, name string, origins []string) (Site, error) {
+	if isAddress(id) {
+		return Site{}, fmt.Errorf("WEBAUTHN_RP_ID: %w", errAddress)
+	}
 	if len(origins) == 0 || len(origins) > maxOrigins {
 		return Site{}, fmt.Errorf("WEBAUTHN_ORIGINS: must be one to %d origins", maxOrigins)
 	}
@@ -40,9 +43,6 @@ func NewSite(id, name string, origins []string) (Site, error) {
 	}
 	if id == "" {
 		id = hosts[0]
-	}
-	if IsAddress(id) {
-		return Site{}, fmt.Errorf("WEBAUTHN_RP_ID: %w", errAddress)
 	}
 	if id != strings.ToLower(id) || protocol.ValidateRPID(id) != nil || strings.Contains(id, "/") {
 		return Site{}, errors.New("WEBAUTHN_RP_ID: must be a host name in lower case, without scheme and port")
@@ -63,7 +63,7 @@ func hostOf(origin string) (string, error) {
 		return "", errors.New("must be origins (scheme://host[:port], in lower case), several with commas")
 	}
 	host := u.Hostname()
-	if IsAddress(host) {
+	if isAddress(host) {
 		return "", errAddress
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || (host != "localhost" && !strings.HasSuffix(host, ".localhost"))) {
@@ -72,8 +72,8 @@ func hostOf(origin string) (string, error) {
 	return host, nil
 }
 
-// IsAddress reports whether a host is an IP address.
-func IsAddress(host string) bool {
+// isAddress reports whether a host is an IP address.
+func isAddress(host string) bool {
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil
 }
