@@ -53,7 +53,7 @@ func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
 // The page and its modules load one another, and nothing that is not served here.
 func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
 	loaded := map[string]bool{}
-	for _, found := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(EnrolmentPage().Content), -1) {
+	for _, found := range regexp.MustCompile(`<(?:link|script)[^>]* (?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(EnrolmentPage().Content), -1) {
 		name, ok := strings.CutPrefix(found[1], "/twofactor/v1/assets/")
 		require.True(t, ok, found[1])
 		loaded[name] = true
