@@ -12,8 +12,8 @@ import (
 // Option sets how a Client works.
 type Option func(*settings) error
 
-// StepUpFunc is asked for a one-time code when an operation needs a second factor, or the sign-in itself (Challenge.Operation is loginUser then). It may wait for a person; ctx is the
-// call's. After a wrong code it is asked again, up to three times in all, with a larger Challenge.Attempt; giving the same
+// StepUpFunc is asked for a one-time code when an operation needs a second factor, or the sign-in itself (Challenge.Operation
+// is loginUser then). It may wait for a person; ctx is the call's. After a wrong code it is asked again, up to three times in all, with a larger Challenge.Attempt; giving the same
 // code again, or an error, ends the call with the refusal.
 type StepUpFunc func(ctx context.Context, challenge Challenge) (code string, err error)
 

@@ -38,7 +38,8 @@ func (Roles) SecondFactors(ctx context.Context, q store.Querier, roles []string)
 		args[i] = role
 	}
 	var rows []policyRow
-	err = q.Select(ctx, &rows, "SELECT role, always, factors, max_age, version FROM role_policies WHERE role IN (?"+strings.Repeat(", ?", len(roles)-1)+")", args...)
+	err = q.Select(ctx, &rows, "SELECT role, always, factors, max_age, version FROM role_policies WHERE role IN (?"+
+		strings.Repeat(", ?", len(roles)-1)+")", args...)
 	for _, r := range rows {
 		found[r.Role] = r.policy()
 	}
