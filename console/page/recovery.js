@@ -5,12 +5,13 @@ import { form, pressed } from "./form.js";
 import { Problem } from "./problem.js";
 import { say, show } from "./screen.js";
 
-// warn has the browser ask before it leaves a page whose codes nobody has kept.
-const warn = (event) => event.preventDefault();
+// The browser asks before it leaves the page while codes are shown.
+addEventListener("beforeunload", (event) => {
+  if (document.querySelector("ol.codes")) event.preventDefault();
+});
 
 // keepCodes shows the codes and resolves when the person has kept them.
 export const keepCodes = (codes) => new Promise((resolve) => {
-  addEventListener("beforeunload", warn);
   const text = codes.join("\n");
   const copy = pressed("Copy all", async () => {
     await navigator.clipboard.writeText(text).catch(() => { throw new Problem({ code: "copy_failed" }); });
@@ -23,9 +24,8 @@ export const keepCodes = (codes) => new Promise((resolve) => {
     act: () => {
       if (!kept.checked) {
         kept.focus();
-        throw new Problem({ code: "codes_not_kept", detail: "Keep the codes first, and say so: they are never shown again." });
+        throw new Problem({ code: "codes_not_kept" });
       }
-      removeEventListener("beforeunload", warn);
       resolve();
     },
   });
