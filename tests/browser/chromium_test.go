@@ -111,6 +111,12 @@ func (c *chromium) open(url string) (session string) {
 func (c *chromium) goTo(session, url string) {
 	c.t.Helper()
 	c.call(session, "Page.navigate", map[string]any{"url": url}, nil)
+	c.loaded(session)
+}
+
+// loaded waits until what a tab loads is loaded, or its loading has ended otherwise.
+func (c *chromium) loaded(session string) {
+	c.t.Helper()
 	for {
 		m := c.read()
 		if m.SessionID == session && (m.Method == "Page.loadEventFired" || m.Method == "Page.downloadWillBegin" || m.Method == "Page.frameStoppedLoading") {

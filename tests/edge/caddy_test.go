@@ -168,8 +168,12 @@ func TestEdge_sendsSecurityHeaders(t *testing.T) {
 			t.Errorf("the page %s has not its own policy but %q", page, policy)
 		}
 	}
-	if encoding := e.get(t, "/docs/swagger-ui-bundle.js", "Accept-Encoding", "gzip").Header.Get("Content-Encoding"); encoding != "gzip" {
+	script := e.get(t, "/docs/swagger-ui-bundle.js", "Accept-Encoding", "gzip")
+	if encoding := script.Header.Get("Content-Encoding"); encoding != "gzip" {
 		t.Errorf("a script of 1.7 MB is sent with encoding %q", encoding)
+	}
+	if again := e.get(t, "/docs/swagger-ui-bundle.js", "Accept-Encoding", "gzip", "If-None-Match", script.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+		t.Errorf("a script that the browser has is sent again: %d", again.StatusCode)
 	}
 }
 

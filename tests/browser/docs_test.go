@@ -1,0 +1,57 @@
+//go:build browser
+
+package browser
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// Somebody who knows the gateway's address alone finds the services and their contracts, chooses one, opens an operation, and reloads the page: the address
+// still says what was shown.
+func TestDocs_areFoundAndReloaded(t *testing.T) {
+	family := harness.StartProcess(t, filepath.Join(t.TempDir(), "data"))
+	t.Cleanup(family.Stop)
+	p := visit(t, start(t), family.URL+"/")
+	p.reads("sequence Numbered elements and their versions ready")
+	p.follows("twofactor")
+	require.Equal(t, "/docs?contract=twofactor", p.address())
+	p.reads("FountainAI Two-Factor Service")
+	p.js(`() => { const chooser = document.querySelector("#contract"); chooser.value = "sequence"; setTimeout(() => chooser.dispatchEvent(new Event("change")), 100); }`)
+	p.browser.loaded(p.tab)
+	require.Equal(t, "/docs?contract=sequence", p.address())
+	p.reads("FountainAI Sequence Service")
+
+	require.Equal(t, true, p.js(`async () => { const one = await until(() => document.querySelector("#operations-elements-createElement button")); one?.click(); return !!one; }`))
+	require.Equal(t, true, p.js(`async () => !!await until(() => location.hash.endsWith("createElement"))`))
+	whole := p.address()
+	p.browser.goTo(p.tab, "about:blank")
+	p.browser.goTo(p.tab, family.URL+whole) // as a reload does, and a link in a mail
+	p.reads("FountainAI Sequence Service")
+	require.Equal(t, true, p.js(`async () => !!await until(() => document.querySelector("#operations-elements-createElement .opblock-body"))`), "the operation is open")
+	require.Equal(t, whole, p.address())
+
+	p.browser.goTo(p.tab, family.URL+"/docs/")
+	p.reads("FountainAI Key Management Service")
+	require.Equal(t, "/docs", p.address())
+	p.browser.goTo(p.tab, family.URL+"/docs?contract=unknown")
+	p.reads("There is no contract of this name")
+	require.Equal(t, true, p.js(`() => document.documentElement.scrollWidth <= innerWidth`))
+	require.Empty(t, p.faults())
+}
+
+// follows goes where the link of this text leads.
+func (p *person) follows(text string) {
+	p.t.Helper()
+	p.browser.goTo(p.tab, p.js(`async (text) => (await until(() => by("a", text))).href`, text).(string))
+}
+
+// address is where the page is, without its origin.
+func (p *person) address() string {
+	p.t.Helper()
+	return p.js(`() => location.pathname + location.search + location.hash`).(string)
+}
