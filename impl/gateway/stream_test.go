@@ -102,11 +102,14 @@ func TestStream_passesEachPieceAsItComes(t *testing.T) {
 	}
 }
 
+// waiting is a client that gives up on a stream which nobody ends.
+var waiting = http.Client{Timeout: 20 * time.Second}
+
 // A stream on which nothing comes is cut off, so that the client does not take it for one that has ended; one of which nothing came at all is 504.
 func TestStream_endsWhenNothingComes(t *testing.T) {
 	pieces := make(chan string)
 	h, url := streaming(t, "300ms", "text/event-stream", pieces)
-	res, err := http.Get(url + "/sequence/v1/events")
+	res, err := waiting.Get(url + "/sequence/v1/events")
 	require.NoError(t, err)
 	for range 4 {
 		pieces <- "data: 1\n"
@@ -118,7 +121,7 @@ func TestStream_endsWhenNothingComes(t *testing.T) {
 	h.mu.Lock()
 	h.upstream = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	h.mu.Unlock()
-	res, err = http.Get(url + "/sequence/v1/events")
+	res, err = waiting.Get(url + "/sequence/v1/events")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
 	require.NoError(t, res.Body.Close())
@@ -138,7 +141,7 @@ func TestStream_endsAtItsLongestDuration(t *testing.T) {
 		}
 	}()
 	_, url := streaming(t, "1m, maxDuration: 300ms", "text/event-stream", pieces)
-	res, err := http.Get(url + "/sequence/v1/events")
+	res, err := waiting.Get(url + "/sequence/v1/events")
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, res.Body)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
