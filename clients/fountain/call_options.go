@@ -87,7 +87,7 @@ func WithIfMatch(tag ETag) CallOption { return WithHeader("If-Match", string(tag
 func WithIfNoneMatch() CallOption { return WithHeader("If-None-Match", "*") }
 
 // WithIfChanged reads a resource only if it is another than tag names (RFC 9110, section 13.1.2); else the call returns ErrNotModified.
-// WithResponse gives the tag of what was read.
+// WithResponse gives the tag of what was read. It can say more than the version, so that IfMatch(version) is not always the tag of what is there.
 func WithIfChanged(tag ETag) CallOption { return WithHeader("If-None-Match", string(tag)) }
 
 // Response tells about the answer of a call beyond its decoded value.
@@ -103,7 +103,7 @@ func WithResponse(r *Response) CallOption {
 	return func(o *callOptions) { o.into = r }
 }
 
-// ETag names a version of a resource.
+// ETag names a state of a resource: its version and, where more can change, a word for that.
 type ETag string
 
 // IfMatch is the ETag of a resource's version, as the resource's Version field gives it.

@@ -27,18 +27,18 @@ paths:
   /events:
     get:
       operationId: followEvents
-      x-fountain: {stream: {kind: sse, idle: IDLE, maxDuration: 1m}}
+      x-fountain: {stream: {kind: sse, idle: IDLE}}
       responses:
         '200': {description: Events., content: {text/event-stream: {schema: {type: string}}}}
   /lines:
     get:
       operationId: followLines
-      x-fountain: {stream: {kind: ndjson, idle: IDLE, maxDuration: 1m}}
+      x-fountain: {stream: {kind: ndjson, idle: IDLE}}
       responses:
         '200': {description: Lines., content: {application/x-ndjson: {schema: {type: object}}}}
     post:
       operationId: sendLines
-      x-fountain: {stream: {kind: ndjson, idle: IDLE, maxDuration: 1m, lineMax: 1KiB}, body: {max: 1MiB}}
+      x-fountain: {stream: {kind: ndjson, idle: IDLE, lineMax: 1KiB}, body: {max: 1MiB}}
       requestBody:
         required: true
         content: {application/x-ndjson: {schema: {type: object, required: [n], properties: {n: {type: integer}}}}}
@@ -102,11 +102,14 @@ func TestStream_passesEachPieceAsItComes(t *testing.T) {
 	}
 }
 
+// waiting is a client that gives up on a stream which nobody ends.
+var waiting = http.Client{Timeout: 20 * time.Second}
+
 // A stream on which nothing comes is cut off, so that the client does not take it for one that has ended; one of which nothing came at all is 504.
 func TestStream_endsWhenNothingComes(t *testing.T) {
 	pieces := make(chan string)
 	h, url := streaming(t, "300ms", "text/event-stream", pieces)
-	res, err := http.Get(url + "/sequence/v1/events")
+	res, err := waiting.Get(url + "/sequence/v1/events")
 	require.NoError(t, err)
 	for range 4 {
 		pieces <- "data: 1\n"
@@ -118,9 +121,30 @@ func TestStream_endsWhenNothingComes(t *testing.T) {
 	h.mu.Lock()
 	h.upstream = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	h.mu.Unlock()
-	res, err = http.Get(url + "/sequence/v1/events")
+	res, err = waiting.Get(url + "/sequence/v1/events")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+	require.NoError(t, res.Body.Close())
+}
+
+// A stream on which something always comes is cut off at its maxDuration.
+func TestStream_endsAtItsLongestDuration(t *testing.T) {
+	pieces, done := make(chan string), make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case pieces <- "data: 1\n":
+			case <-done:
+				return
+			}
+		}
+	}()
+	_, url := streaming(t, "1m, maxDuration: 300ms", "text/event-stream", pieces)
+	res, err := waiting.Get(url + "/sequence/v1/events")
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, res.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.NoError(t, res.Body.Close())
 }
 

@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ func (h *house) keyOf(keyID, token string) *api.APIKey {
 	got, err := h.client.GetAPIKeyWithResponse(h.t.Context(), keyID, nil, bearer(token))
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, got.StatusCode(), string(got.Body))
-	require.Equal(h.t, quoted(got.JSON200.Version), got.HTTPResponse.Header.Get("ETag"))
+	require.Regexp(h.t, fmt.Sprintf(`^"%d-[0-9a-z]+"$`, got.JSON200.Version), got.HTTPResponse.Header.Get("ETag"))
 	return got.JSON200
 }
 
@@ -181,4 +182,35 @@ func TestAPIKey_countsItsUses(t *testing.T) {
 		require.True(t, h.verify(key.Key, raised).Valid)
 	}
 	require.Eventually(t, func() bool { return h.keyOf(key.APIKey.ID, raised).Uses == 7 }, 10*time.Second, 50*time.Millisecond)
+}
+
+// Who asks whether a key or a service has changed is told of its uses and of the end of its time too, which make no version of it.
+func TestReads_tellWhoHasTheVersionOfUsesAndEnds(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	admin, raised := h.administrator()
+	made := h.ownKey(admin.ID, raised, "elements:read")
+	registered := h.register("reports", raised, "elements:read")
+	key := func(tag string) (int, string) {
+		got, err := h.client.GetAPIKeyWithResponse(t.Context(), made.APIKey.ID, &api.GetAPIKeyParams{IfNoneMatch: &tag}, bearer(raised))
+		require.NoError(t, err)
+		return got.StatusCode(), got.HTTPResponse.Header.Get("ETag")
+	}
+	service := func(tag string) (int, string) {
+		got, err := h.client.GetServiceWithResponse(t.Context(), registered.Service.ID, &api.GetServiceParams{IfNoneMatch: &tag}, bearer(raised))
+		require.NoError(t, err)
+		return got.StatusCode(), got.HTTPResponse.Header.Get("ETag")
+	}
+	for name, read := range map[string]func(string) (int, string){"key": key, "service": service} {
+		_, seen := read(`"0"`)
+		status, _ := read(seen)
+		require.Equal(t, http.StatusNotModified, status, name)
+		if name == "key" {
+			require.True(t, h.verify(made.Key, raised).Valid)
+		} else {
+			enrolled := h.tryEnrol(registered.Enrolment.Token)
+			require.Equal(t, http.StatusCreated, enrolled.StatusCode())
+			h.token(enrolled.JSON201, "sequence")
+		}
+		require.Eventually(t, func() bool { status, _ := read(seen); return status == http.StatusOK }, 10*time.Second, 20*time.Millisecond, name)
+	}
 }

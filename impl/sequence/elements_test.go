@@ -20,7 +20,7 @@ func TestCreateElement_numbersFromOneAndKeepsTheData(t *testing.T) {
 		const data = `{"text":"Who's there? <b>&  é \u0041","n":1.0,"big":12345678901234567890,"nested":{"a":[1,null,true]}}`
 		r := i.do(t, editor, http.MethodPost, linesPath, `{"id":"act1-line1","comment":"first","data":`+data+`}`)
 		require.Equal(t, 201, r.status, string(r.body))
-		require.Equal(t, `"1"`, r.header.Get("ETag"))
+		require.Equal(t, `"1-1-active"`, r.header.Get("ETag"))
 		var created element
 		r.into(t, &created)
 		require.EqualValues(t, 1, created.Number)
@@ -38,7 +38,7 @@ func TestCreateElement_numbersFromOneAndKeepsTheData(t *testing.T) {
 
 		r = i.do(t, reader, http.MethodGet, linesPath+"/act1-line1", nil)
 		require.Equal(t, 200, r.status)
-		require.Equal(t, `"1"`, r.header.Get("ETag"))
+		require.Equal(t, `"1-1-active"`, r.header.Get("ETag"))
 		var read element
 		r.into(t, &read)
 		require.Equal(t, created, read)
@@ -365,7 +365,7 @@ func TestCreateVersion_followsOnlyTheVersionItWasMadeFrom(t *testing.T) {
 		require.Equal(t, 428, r.status)
 		r = i.do(t, editor, http.MethodPost, path, `{"data":{"text":"two"},"comment":"why"}`, "If-Match", `"1"`)
 		require.Equal(t, 201, r.status, string(r.body))
-		require.Equal(t, `"2"`, r.header.Get("ETag"))
+		require.Equal(t, `"2-1-active"`, r.header.Get("ETag"))
 		var now element
 		r.into(t, &now)
 		require.EqualValues(t, 2, now.Version)
@@ -414,26 +414,53 @@ func TestCreateVersion_takesOneOfSeveralVersionsAndAny(t *testing.T) {
 		for at, match := range []string{`"7", "1"`, `*`, `W/"3","3"`, `*`} {
 			r := i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{"text":"more"}}`, "If-Match", match)
 			require.Equal(t, 201, r.status, "%s: %s", match, r.body)
-			require.Equal(t, fmt.Sprintf(`"%d"`, at+2), r.header.Get("ETag"))
+			require.Equal(t, fmt.Sprintf(`"%d-1-active"`, at+2), r.header.Get("ETag"))
 		}
 	})
 }
 
-// Who has the current version already gets no body, also for HEAD, and only then.
+// Who has the current state already gets no body, also for HEAD, and only then.
 func TestGetElement_answersOnlyWhatIsNew(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
 		i.create(t, linesPath, `{"id":"a","data":{"text":"one"}}`)
-		for _, path := range []string{linesPath + "/a", linesPath + "/a/versions/1"} {
+		for path, tag := range map[string]string{linesPath + "/a": `"1-1-active"`, linesPath + "/a/versions/1": `"1"`} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				for tag, want := range map[string]int{`"1"`: 304, `W/"1"`: 304, `*`: 304, `"0", "1"`: 304, `"2"`: 200, `1`: 200} {
-					r := i.do(t, reader, method, path, nil, "If-None-Match", tag)
-					require.Equal(t, want, r.status, "%s %s %s: %s", method, path, tag, r.body)
-					require.Equal(t, `"1"`, r.header.Get("ETag"))
+				for said, want := range map[string]int{tag: 304, `W/` + tag: 304, `*`: 304, `"0", ` + tag: 304, `"2"`: 200, `1`: 200} {
+					r := i.do(t, reader, method, path, nil, "If-None-Match", said)
+					require.Equal(t, want, r.status, "%s %s %s: %s", method, path, said, r.body)
+					require.Equal(t, tag, r.header.Get("ETag"))
 					require.Equal(t, want == 200 && method == http.MethodGet, len(r.body) > 0)
 				}
 			}
 		}
 		require.Equal(t, 404, i.do(t, reader, http.MethodGet, linesPath+"/x", nil, "If-None-Match", "*").status)
+	})
+}
+
+// An element's number and status change without a new version: who asks whether it has changed is told, and may base a new version on what was told.
+func TestGetElement_tellsOfANewNumberAndStatus(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		i.create(t, linesPath, `{"id":"a","data":{}}`)
+		i.create(t, linesPath, `{"id":"b","data":{}}`)
+		seen := i.do(t, reader, http.MethodGet, linesPath+"/a", nil).header.Get("ETag")
+		changed := func() {
+			t.Helper()
+			r := i.do(t, reader, http.MethodGet, linesPath+"/a", nil, "If-None-Match", seen)
+			require.Equal(t, 200, r.status)
+			require.NotEqual(t, seen, r.header.Get("ETag"))
+			seen = r.header.Get("ETag")
+			require.Equal(t, 304, i.do(t, reader, http.MethodGet, linesPath+"/a", nil, "If-None-Match", seen).status)
+		}
+		require.Equal(t, 200, i.do(t, program, http.MethodPost, "/scopes/hamlet/spokenWord/reorder", `{"order":["b","a"]}`).status)
+		changed()
+		omitted := i.do(t, editor, http.MethodPost, linesPath+"/a/omit", nil)
+		require.Equal(t, 200, omitted.status)
+		changed()
+		require.Equal(t, seen, omitted.header.Get("ETag"))
+		r := i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{}}`, "If-Match", seen)
+		require.Equal(t, 201, r.status, string(r.body))
+		changed()
 	})
 }

@@ -39,7 +39,7 @@ const (
 	maxAdoptedRates       = 8
 )
 
-// excesses are what a policy has beyond that.
+// excesses are what a policy has beyond that, or asks of a gateway that nothing does yet.
 func excesses(op *Operation) []error {
 	p := &op.Policy
 	var errs []error
@@ -53,6 +53,9 @@ func excesses(op *Operation) []error {
 	most(p.Body.Max > maxAdoptedHeld && !op.StreamsBody(), "body.max", "16MiB")
 	most(p.Response.Max > maxAdoptedHeld, "response.max", "16MiB")
 	most(len(p.Rate) > maxAdoptedRates, "rate", fmt.Sprint(maxAdoptedRates, " limits"))
+	if p.Validate.Request.Kind != ModeEnforce {
+		errs = append(errs, about(extension+".validate", fmt.Errorf("%s.validate.request: only enforce is supported; a shadow tells what it would refuse", extension)))
+	}
 	if p.Stream != nil {
 		most(p.Stream.MaxDuration > maxAdoptedStream, "stream.maxDuration", maxAdoptedStream.String())
 		most(p.Stream.LineMax > maxAdoptedLine, "stream.lineMax", "256KiB")

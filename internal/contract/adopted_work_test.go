@@ -52,7 +52,12 @@ func TestAdopt_boundsWhatXFountainMaySay(t *testing.T) {
 		_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(document(`{rate: [{name: ` + name + `, key: sub, quota: 1, window: 1s}]}`))}})
 		require.ErrorContains(t, err, "every limit has a name", name)
 	}
-	adopt(t, document(`{timeout: 5m, concurrency: 4096, body: {max: 16MiB}, response: {max: 16MiB}}`))
+	for _, mode := range []string{"report", "off", "'sample:0.5'"} { // nothing does that: requests would be refused all the same
+		_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(document(`{validate: {request: ` + mode + `}}`))}})
+		require.ErrorContains(t, err, "pets.yaml:3", mode)
+		require.ErrorContains(t, err, "x-fountain.validate.request: only enforce is supported", mode)
+	}
+	adopt(t, document(`{validate: {request: enforce, response: report}, timeout: 5m, concurrency: 4096, body: {max: 16MiB}, response: {max: 16MiB}}`))
 }
 
 func manyRates(n int) string {

@@ -1,4 +1,5 @@
-// Package etag reads the preconditions of requests: RFC 9110, section 13.1. The entity tag of a version is its number in quotes.
+// Package etag reads the preconditions of requests: RFC 9110, section 13.1. The entity tag of a version is its number in quotes; where an answer
+// holds what changes within a version, too, that follows the number.
 package etag
 
 import (
@@ -10,6 +11,12 @@ import (
 // Of returns the entity tag of a version.
 func Of(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
+// OfState returns the entity tag of a version in a state that makes no version of its own, as its words tell it: who has the version in another state has
+// not what is answered now (RFC 9110, section 8.8.1). The words are of letters and digits.
+func OfState(version int64, words ...string) string {
+	return `"` + strings.Join(append([]string{strconv.FormatInt(version, 10)}, words...), "-") + `"`
+}
+
 // Match is what If-Match asks of the current version: to be one of several, or only to be there. The zero Match holds for none.
 type Match struct {
 	any      bool
@@ -20,7 +27,7 @@ type Match struct {
 func Exactly(version int64) Match { return Match{versions: []int64{version}} }
 
 // ParseMatch reads the value of If-Match, whose syntax the contract has checked. It compares strongly: a weak tag and one that is no version
-// of ours hold for none.
+// of ours hold for none. Of a tag with a state the version alone counts: what a change would overwrite is in that.
 func ParseMatch(header string) Match {
 	var m Match
 	for part := range strings.SplitSeq(header, ",") {
@@ -29,8 +36,9 @@ func ParseMatch(header string) Match {
 			m.any = true
 			continue
 		}
-		version, err := strconv.ParseInt(strings.Trim(part, `"`), 10, 64)
-		if err == nil && version > 0 && Of(version) == part { // "01" is another tag than "1"
+		number, _, _ := strings.Cut(strings.Trim(part, `"`), "-")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err == nil && version > 0 && strings.HasPrefix(part, `"`+strconv.FormatInt(version, 10)) { // "01" is another tag than "1"
 			m.versions = append(m.versions, version)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 func TestParseMatch_comparesStrongly(t *testing.T) {
 	for header, want := range map[string][]int64{ // of 1, 2, 10
 		`"1"`: {1}, `*`: {1, 2, 10}, `"1", "2"`: {1, 2}, `"1","10"`: {1, 10}, `W/"1"`: nil, `W/"1", "2"`: {2}, `"01"`: nil, `"+1"`: nil, `"x"`: nil, `""`: nil, `"0"`: nil, `"-1"`: nil,
-		`"99999999999999999999"`: nil, ``: nil,
+		`"99999999999999999999"`: nil, ``: nil, `"1-2-omitted"`: {1}, `"10-1", "1-"`: {1, 10}, `"01-1"`: nil, `W/"1-1"`: nil, `"-1-1"`: nil, `"+1-1"`: nil,
 	} {
 		m := ParseMatch(header)
 		var got []int64
@@ -31,4 +31,11 @@ func TestNames_comparesWeakly(t *testing.T) {
 		require.Equal(t, want, Names(header, `"a"`), header)
 	}
 	require.True(t, Names(`"a"`, `W/"a"`))
+}
+
+func TestOfState_isAnotherTagForAnotherState(t *testing.T) {
+	require.Equal(t, Of(3), OfState(3))
+	require.Equal(t, `"3-7-omitted"`, OfState(3, "7", "omitted"))
+	require.False(t, Names(OfState(3, "7"), OfState(3, "8")))
+	require.True(t, ParseMatch(OfState(3, "7")).Holds(3))
 }

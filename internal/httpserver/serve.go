@@ -106,6 +106,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		MaxHeaderBytes:    2 * maxHead, // strictConn refuses earlier, and in our words
 		ConnContext:       connContext,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * meets the same checks as all else, and is in the log
 	}
 	if o.CertFile != "" {
 		certificate, err := loadCertificate(o.CertFile, o.KeyFile)

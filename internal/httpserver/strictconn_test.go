@@ -121,6 +121,20 @@ func TestStrictConn_answersWhatCameBeforeABadHead(t *testing.T) {
 	require.EqualValues(t, 204, w.lines()[0]["status"], "the first was not disturbed")
 }
 
+// Nothing is answered by net/http alone: OPTIONS * is refused by the guard as any target that is no path, with its line and its place in the metrics.
+func TestServe_answersNoOptionsBesideTheDoor(t *testing.T) {
+	w := newWorld(t)
+	conn, r := serve(t, w, ServeOptions{}).dial(t)
+	_, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	res, body := answer(t, r)
+	require.Equal(t, 400, res.StatusCode)
+	require.Contains(t, body, "malformed_target")
+	require.Eventually(t, func() bool { return len(w.lines()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, "guard", w.lines()[0]["refusedBy"])
+	require.Contains(t, w.metrics(), "operation:unmatched status:400")
+}
+
 // A client that writes a large head to its end before it reads finds the answer: the connection is not reset under it.
 func TestStrictConn_answersAClientThatIsStillSending(t *testing.T) {
 	s := serve(t, newWorld(t), ServeOptions{})

@@ -325,8 +325,9 @@ func (tr *tour) elements() {
 	first := ok[*sequence.Element](tr, "create")(s.CreateElement(ctx, "tour", "line", sequence.ElementCreate{Data: data}))
 	batch := ok[*sequence.ElementBatchResult](tr, "batch")(s.CreateElements(ctx, "tour", "line", sequence.ElementBatch{Elements: []sequence.ElementCreate{{Data: data}}}))
 	ok[any](tr, "list")(any2(s.ListElements(ctx, "tour", "line", nil)))
-	ok[any](tr, "get")(any2(s.GetElement(ctx, "tour", "line", first.ID)))
-	_, err := s.GetElement(ctx, "tour", "line", first.ID, fountain.WithIfChanged(fountain.IfMatch(first.Version)))
+	var read fountain.Response
+	ok[any](tr, "get")(any2(s.GetElement(ctx, "tour", "line", first.ID, fountain.WithResponse(&read))))
+	_, err := s.GetElement(ctx, "tour", "line", first.ID, fountain.WithIfChanged(read.ETag))
 	require.ErrorIs(tr.t, err, fountain.ErrNotModified)
 	require.NotErrorIs(tr.t, err, fountain.ErrUnexpectedResponse)
 	ok[any](tr, "version")(any2(s.CreateVersion(ctx, "tour", "line", first.ID, fountain.IfMatch(1), sequence.VersionCreate{Data: data})))

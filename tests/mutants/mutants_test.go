@@ -72,6 +72,12 @@ var mutants = []mutant{
 	{"stream.lineMax", "internal/contract/lines.go", "		return s.LineMax\n", "		return 1 << 20\n"},
 	{"lines of a body", "internal/contract/lines.go", "if err := checkLine(l.media, text, l.n); err != nil {", "if err := checkLine(l.media, text, l.n); false {"},
 	{"lines that are passed on", "internal/httpserver/stations.go", "hasBody(x.Request) && x.Operation.StreamsBodyOf(kind)", "x.Operation.Mount != \"\" && hasBody(x.Request) && x.Operation.StreamsBodyOf(kind)"},
+	{"rate.cost", "impl/gateway/internal/limit/limit.go", "p.Burst, p.Cost)", "p.Burst, 1)"},
+	{"rate.burst", "impl/gateway/internal/limit/limit.go", "p.Burst, p.Cost)", "1<<20, p.Cost)"},
+	{"rate.key", "impl/gateway/internal/limit/steps.go", "x.Operation.Word, x.Principal.ClientID", "x.Operation.Word, x.Principal.Subject"},
+	{"stepUp.dynamic", "impl/gateway/internal/stepup/stepup.go", "if op.Policy.StepUp.Dynamic {", "if false {"},
+	{"stream.idle", "impl/gateway/internal/forward/stream.go", "time.AfterFunc(s.Idle,", "time.AfterFunc(s.Idle+time.Hour,"},
+	{"stream.maxDuration", "internal/httpserver/httpserver.go", "allowed = op.Policy.Stream.MaxDuration\n", "allowed = op.Policy.Stream.MaxDuration + time.Hour\n"},
 	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},
 
 	// What a member may answer.
@@ -161,7 +167,7 @@ func TestMutants_stillTakeAChecksTextOut(t *testing.T) {
 		names[m.name] = true
 	}
 	for _, key := range []string{
-		"principals", "roles", "apiKey", "stepUp", "rate", "concurrency", "timeout", "body.max", "response.max", "idempotency", "stream", "validate", "sensitive", "errors",
+		"principals", "roles", "apiKey", "stepUp", "rate", "concurrency", "timeout", "body.max", "response.max", "idempotency", "retry", "stream", "stream.lineMax", "validate", "sensitive", "errors",
 	} {
 		require.True(t, names[key], "no mutant is without the check of x-fountain.%s", key)
 	}

@@ -43,6 +43,30 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 		"a limit of the same name of another service")
 }
 
+// Each key counts what it names, and a request takes what it costs.
+func TestSubject_countsByItsKeyAndCost(t *testing.T) {
+	ada, program := &auth.Principal{Subject: "usr_1", ClientID: "key_1"}, &auth.Principal{Subject: "usr_1", ClientID: "key_2"}
+	bob := &auth.Principal{Subject: "usr_2", ClientID: "key_1"}
+	for key, want := range map[string]struct{ program, bob, other bool }{ // who may go on when ada has used up the limit
+		"sub": {false, true, false}, "client": {true, false, false}, "operation": {false, false, true}, "ip": {false, false, false},
+	} {
+		steps := NewSteps(limiter(t))
+		ask := func(operation string, p *auth.Principal) error {
+			op := &contract.Operation{ID: operation, Word: "sample"}
+			op.Policy.Rate = []contract.Rate{{Name: "costly", Key: key, Quota: 60, Window: 60e9, Burst: 7, Cost: 3}}
+			return steps.Subject(&httpserver.Exchange{
+				Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: op, ClientIP: netip.MustParseAddr("192.0.2.1"), Principal: p,
+			})
+		}
+		require.NoError(t, ask("listThings", ada), key)
+		require.NoError(t, ask("listThings", ada), key)
+		require.ErrorIs(t, ask("listThings", ada), problem.RateLimited, "%s: what is left is less than a request costs", key)
+		require.Equal(t, want.program, ask("listThings", program) == nil, "%s: another client of the subject", key)
+		require.Equal(t, want.bob, ask("listThings", bob) == nil, "%s: another subject of the client", key)
+		require.Equal(t, want.other, ask("getThing", ada) == nil, "%s: another operation", key)
+	}
+}
+
 // Both limits are told, also where nothing was refused, and never a quota that nobody can have.
 func TestSteps_tellHowTheCallerStands(t *testing.T) {
 	op := &contract.Operation{ID: "listThings", Word: "sample"}

@@ -2,6 +2,9 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
+	"hash/fnv"
+	"strconv"
 	"time"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
@@ -106,7 +109,8 @@ func (h api) GetAPIKey(ctx context.Context, r kmsapi.GetAPIKeyRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetAPIKey200JSONResponse{Body: keyBody(key, h.Clock.Now()), Headers: kmsapi.GetAPIKey200ResponseHeaders{ETag: etag.Of(key.Version)}}, nil
+	body := keyBody(key, h.Clock.Now())
+	return kmsapi.GetAPIKey200JSONResponse{Body: body, Headers: kmsapi.GetAPIKey200ResponseHeaders{ETag: etag.OfState(key.Version, stateOf(body))}}, nil
 }
 
 // RevokeAPIKey implements revokeApiKey.
@@ -176,4 +180,11 @@ func (h api) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObjec
 		return nil, err
 	}
 	return kmsapi.VerifyAPIKey200JSONResponse(verdictBody(&verdict)), nil
+}
+
+// stateOf tells one body from another in a resource's ETag: when a key was last used, how often, and that it has expired make no version of it.
+func stateOf(body any) string {
+	digest := fnv.New64a()
+	_ = json.NewEncoder(digest).Encode(body) // a body that can't be encoded is no answer either
+	return strconv.FormatUint(digest.Sum64(), 36)
 }

@@ -33,7 +33,8 @@ func (h api) GetRole(ctx context.Context, r kmsapi.GetRoleRequestObject) (kmsapi
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetRole200JSONResponse{Body: roleBody(found), Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag.Of(found.Tag())}}, nil
+	body := roleBody(found) // what a role of the release gives changes with the services, which declare scopes
+	return kmsapi.GetRole200JSONResponse{Body: body, Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag.OfState(found.Tag(), stateOf(body))}}, nil
 }
 
 // PutRole implements putRole.

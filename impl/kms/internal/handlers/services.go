@@ -35,7 +35,8 @@ func (h api) GetService(ctx context.Context, r kmsapi.GetServiceRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetService200JSONResponse{Body: serviceBody(s), Headers: kmsapi.GetService200ResponseHeaders{ETag: etag.Of(s.Version)}}, nil
+	body := serviceBody(s)
+	return kmsapi.GetService200JSONResponse{Body: body, Headers: kmsapi.GetService200ResponseHeaders{ETag: etag.OfState(s.Version, stateOf(body))}}, nil
 }
 
 // UpdateService implements updateService.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
@@ -105,9 +106,9 @@ type answer struct {
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
-// elementAnswer is an element with its ETag.
+// elementAnswer is an element with its ETag, which tells its number and status too: they change without a new version.
 func elementAnswer(status int, e domain.Element) answer {
-	return answer{status: status, etag: etag.Of(e.Version), body: fromElement(e)}
+	return answer{status: status, etag: etag.OfState(e.Version, strconv.FormatInt(e.Number, 10), string(e.Status)), body: fromElement(e)}
 }
 
 func (a answer) write(w http.ResponseWriter) error {
