@@ -200,13 +200,21 @@ func TestReads_tellWhoHasTheVersionOfUsesAndEnds(t *testing.T) {
 		require.NoError(t, err)
 		return got.StatusCode(), got.HTTPResponse.Header.Get("ETag")
 	}
-	for name, read := range map[string]func(string) (int, string){"key": key, "service": service} {
+	role := func(tag string) (int, string) {
+		got, err := h.client.GetRoleWithResponse(t.Context(), "admin", &api.GetRoleParams{IfNoneMatch: &tag}, bearer(raised))
+		require.NoError(t, err)
+		return got.StatusCode(), got.HTTPResponse.Header.Get("ETag")
+	}
+	for name, read := range map[string]func(string) (int, string){"key": key, "service": service, "role": role} {
 		_, seen := read(`"0"`)
 		status, _ := read(seen)
 		require.Equal(t, http.StatusNotModified, status, name)
-		if name == "key" {
+		switch name {
+		case "key":
 			require.True(t, h.verify(made.Key, raised).Valid)
-		} else {
+		case "role":
+			h.resourceServer("invoices", raised, []string{}, "invoices:read") // an administrator has it from then on
+		default:
 			enrolled := h.tryEnrol(registered.Enrolment.Token)
 			require.Equal(t, http.StatusCreated, enrolled.StatusCode())
 			h.token(enrolled.JSON201, "sequence")
