@@ -169,7 +169,7 @@ func (p *parser) heading() bool {
 // forgotten, or taken out with the boneyard behind it.
 func (p *parser) transition() bool {
 	text := p.text()
-	if !isTransition(text) || p.followed() && !p.nextBegins() {
+	if text[0] == '@' || !isTransition(text) || p.pos+1 < len(p.lines) && !p.lines[p.pos+1].blank() && !p.nextBegins() {
 		return false
 	}
 	return p.add(Element{Kind: Transition, Text: text})

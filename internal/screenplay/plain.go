@@ -19,7 +19,7 @@ func (w *writer) plain(it Item, l layout) (lines []string, before int) {
 	case TypeSection:
 		return w.sectionLines(it, l), before
 	case TypeAction:
-		return actionLines(it, l), before
+		return w.actionLines(it, l), before
 	case TypeSpokenWord:
 		if w.continues(it) {
 			before = 0
@@ -127,7 +127,7 @@ func (w *writer) sectionLines(it Item, l layout) []string {
 	return []string{text}
 }
 
-func actionLines(it Item, l layout) []string {
+func (w *writer) actionLines(it Item, l layout) []string {
 	lines := strings.Split(escape(it.text("text")), "\n")
 	switch Kind(it.text("style")) {
 	case Transition:
@@ -146,22 +146,25 @@ func actionLines(it Item, l layout) []string {
 			switch {
 			case strings.TrimSpace(text) == "": // would end the paragraph
 				lines[i] = "!"
-			case i == 0 && l.Forced, p.startsMark():
+			case i == 0 && l.Forced, strings.HasPrefix(strings.TrimSpace(text), "!"), p.startsMark():
 				lines[i] = "!" + text
 			}
 		}
-		if !l.Forced && !isAction(lines) {
+		if !l.Forced && !isAction(lines, !w.began) {
 			lines[0] = "!" + lines[0]
 		}
 	}
 	return lines
 }
 
-// isAction says whether lines would be read as one paragraph of action where a block may begin.
-func isAction(lines []string) bool {
+// isAction says whether lines would be read as one paragraph of action where a block, or the whole text, may begin.
+func isAction(texts []string, first bool) bool {
 	p := parser{fresh: true}
-	for _, text := range lines {
+	for _, text := range texts {
 		p.lines = append(p.lines, line{text: text})
+	}
+	if title, _ := parseTitle(p.lines); first && title != nil {
+		return false
 	}
 	p.run()
 	return len(p.elements) == 1 && p.elements[0].Kind == Action
