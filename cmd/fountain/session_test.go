@@ -7,7 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
@@ -147,22 +149,25 @@ func TestImport_ofTheSameFileAgainChangesNothing(t *testing.T) {
 
 func TestExport_givesAnUpdatedPlayBack(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
-	_, pass := password(t)
-	u.bootstrap(t, pass)
+	file, pass := password(t)
+	invitation := write(t, u.bootstrapInvited(t, pass))
 	c, err := fountain.New(u.url, fountain.WithUser("ada", pass), recorder.Option(t))
 	require.NoError(t, err)
-	key, err := c.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{Name: "import", Scopes: kms.Scopes{"elements:read", "elements:write"}})
-	require.NoError(t, err)
-	h := &home{t: t, dir: t.TempDir(), env: []string{"FOUNTAIN_API_KEY=" + key.Key, "FOUNTAIN_URL=" + u.url}}
-	play := filepath.Join(t.TempDir(), "play.fountain")
-	write := func(text string) { require.NoError(t, os.WriteFile(play, []byte(text), 0o600)) }
+	h := &home{t: t, dir: t.TempDir()}
 	run := func(args ...string) result {
+		t.Helper()
 		got := h.run(args...)
-		require.Zero(t, got.code, got.stderr)
+		require.Zero(t, got.code, "%v: %s", args, got.stderr)
 		return got
 	}
+	run("login", "--url", u.url, "--username", "ada", "--password-file", file)
+	made := run("otp", "enrol", "--invitation-file", invitation, "--output", "json").stdout
+	seed := field(t, made, "secret")
+	run("otp", "confirm", field(t, made, "factorId"), "--code-file", write(t, stepBefore(t, seed)))
+	play := filepath.Join(t.TempDir(), "play.fountain")
+	put := func(text string) { require.NoError(t, os.WriteFile(play, []byte(text), 0o600)) }
 	text := screenplay.Demo()
-	write(text)
+	put(text)
 	run("import", play, "--scope", "play")
 	require.Equal(t, screenplay.Normalise(text), run("export", "play").stdout)
 
@@ -170,18 +175,23 @@ func TestExport_givesAnUpdatedPlayBack(t *testing.T) {
 	text = strings.Replace(text, "\nBRAM\n", "\n[[new]]\n\nILSE (O.S.) ^\nA new line.\n(sighs)\n\nBRAM\n", 1)
 	cut := strings.LastIndex(strings.TrimSpace(text), "\n\n") // the last block is gone
 	text = text[:cut+1]
-	write(text)
+	put(text)
 	refused := h.run("import", play, "--scope", "play")
 	require.Equal(t, 1, refused.code)
-	require.Regexp(t, `holds another text: line \d+ is new; in all 3 elements are new, 1 changed, 1 gone`, refused.sentenceOf(t))
+	require.Regexp(t, `holds another text: line \d+ is new; in all 3 elements are new, 2 changed, 1 gone`, refused.sentenceOf(t))
 	dry := run("import", play, "--scope", "play", "--dry-run")
 	require.Contains(t, dry.stdout, "+ ILSE: A new line.")
-	require.Contains(t, dry.stdout, "scope play: 3 new, 1 changed, 1 gone; nothing was stored")
+	require.Contains(t, dry.stdout, "scope play: 3 new, 2 changed, 1 gone; nothing was stored")
 	require.NotEqual(t, screenplay.Normalise(text), run("export", "play").stdout)
 
-	updated := run("import", play, "--scope", "play", "--update")
-	require.Contains(t, updated.stdout, "3 new, 1 changed, 1 gone")
-	require.Contains(t, updated.stdout, "got another number")
+	updated := h.run("import", play, "--scope", "play", "--update")
+	require.Equal(t, 1, updated.code)
+	require.Contains(t, updated.stdout, "3 new, 2 changed, 1 gone")
+	require.Contains(t, updated.stderr, "the numbers do not follow the play yet")
+	require.Equal(t, screenplay.Normalise(text), run("export", "play").stdout)
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	require.Contains(t, run("import", play, "--scope", "play", "--update", "--code-file", write(t, code)).stdout, "got another number")
 	out := filepath.Join(t.TempDir(), "out.fountain")
 	exported := run("export", "play", "--out", out)
 	require.Empty(t, exported.stderr)

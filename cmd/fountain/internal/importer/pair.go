@@ -16,6 +16,18 @@ func pair(play []*entry, old []*stored) {
 	align(play, old, keys)
 }
 
+// pairNames pairs characters, of whom each is there once: who speaks first does not make another of them.
+func pairNames(play []*entry, old []*stored) {
+	byName := map[string]*stored{}
+	for _, s := range old {
+		byName[keyOf(s.ElementType, s.imported)] = s
+	}
+	for _, e := range play {
+		e.old = byName[e.key]
+		delete(byName, e.key)
+	}
+}
+
 func align(play []*entry, old []*stored, keys []string) {
 	for len(play) > 0 && len(old) > 0 && play[0].key == keys[0] {
 		play[0].old = old[0]

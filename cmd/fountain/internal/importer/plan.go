@@ -103,7 +103,11 @@ func match(play []*entry, have map[string][]stored) *plan {
 			y, _ := b.position()
 			return cmp.Compare(x, y)
 		})
-		pair(p.byType[kind], old)
+		if kind == screenplay.TypeCharacter {
+			pairNames(p.byType[kind], old)
+		} else {
+			pair(p.byType[kind], old)
+		}
 		active[kind] = old
 	}
 	place(play)
@@ -170,33 +174,56 @@ func gist(data map[string]any) string {
 	return string(runes)
 }
 
-// place gives what is stored its position, and what is new one between its neighbours, so that no other element needs a new version.
+// place lets the most of what is stored keep its position, and gives the others one between their neighbours, so that few elements need a new version.
 func place(play []*entry) {
+	fixed := fixedPlaces(play)
 	last := 0.0
 	for i := 0; i < len(play); {
-		if at, ok := held(play[i]); ok && at > last {
+		if at, ok := held(play[i]); ok && fixed[i] {
 			play[i].position, last = at, at
 			i++
 			continue
 		}
 		to, next := i, 0.0
 		for ; to < len(play); to++ {
-			if at, ok := held(play[to]); ok && at > last {
+			if at, ok := held(play[to]); ok && fixed[to] {
 				next = at
 				break
 			}
 		}
-		n := float64(to - i)
 		natural := play[i].position > last && (next == 0 || play[to-1].position < next)
 		for k := i; k < to && !natural; k++ {
 			play[k].position = last + float64(k-i+1)
 			if next != 0 {
-				play[k].position = last + (next-last)*float64(k-i+1)/(n+1)
+				play[k].position = last + (next-last)*float64(k-i+1)/float64(to-i+1)
 			}
 		}
 		last = play[to-1].position
 		i = to
 	}
+}
+
+// fixedPlaces finds the longest row of stored elements whose positions are in the play's order, by their places in it.
+func fixedPlaces(play []*entry) map[int]bool {
+	var positions []float64
+	for _, e := range play {
+		if at, ok := held(e); ok && at > 0 {
+			positions = append(positions, at)
+		}
+	}
+	slices.Sort(positions)
+	var pairs [][2]int
+	for i, e := range play {
+		if at, ok := held(e); ok && at > 0 {
+			rank, _ := slices.BinarySearch(positions, at)
+			pairs = append(pairs, [2]int{i, rank})
+		}
+	}
+	fixed := map[int]bool{}
+	for _, p := range increasing(pairs) {
+		fixed[p[0]] = true
+	}
+	return fixed
 }
 
 func held(e *entry) (float64, bool) {
