@@ -166,10 +166,11 @@ func (p *parser) heading() bool {
 
 // transition reads "CUT TO:", which stands alone: above a text it is a speaker.
 // Above another speaker or a scene it is a transition whose empty line was
-// forgotten, or taken out with the boneyard behind it.
+// forgotten, or taken out with the boneyard behind it. Spaces behind the colon
+// make action of it, as the format has it.
 func (p *parser) transition() bool {
 	text := p.text()
-	if text[0] == '@' || !isTransition(text) || p.pos+1 < len(p.lines) && !p.lines[p.pos+1].blank() && !p.nextBegins() {
+	if text[0] == '@' || !isTransition(text) || !strings.HasSuffix(p.lines[p.pos].text, ":") || p.pos+1 < len(p.lines) && !p.lines[p.pos+1].blank() && !p.nextBegins() {
 		return false
 	}
 	return p.add(Element{Kind: Transition, Text: text})
