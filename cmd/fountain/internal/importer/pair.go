@@ -2,6 +2,7 @@ package importer
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/fountainai/fountain/internal/screenplay"
 )
@@ -133,12 +134,17 @@ func pairSimilar(play []*entry, old []*stored) {
 	}
 }
 
-// gistWords are the words of what an element says.
+// gistWords are the words of what an element says; where words are not divided, its characters.
 func gistWords(data map[string]any) []string {
 	var words []string
 	for _, property := range []string{"heading", "name", "character", "text", "kind"} {
-		if text, ok := data[property].(string); ok {
-			words = append(words, strings.Fields(text)...)
+		text, _ := data[property].(string)
+		for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) }) {
+			if first := []rune(word); unicode.In(first[0], unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai) {
+				words = append(words, strings.Split(word, "")...)
+				continue
+			}
+			words = append(words, word)
 		}
 	}
 	return words
