@@ -49,6 +49,13 @@ type Item struct {
 //
 // layout is what Export needs beside: see layout.
 func Outline(s *Script) []Item {
+	items := outline(s)
+	lay(s, items)
+	return items
+}
+
+// outline is Outline without layouts.
+func outline(s *Script) []Item {
 	o := &outliner{numbers: sceneNumbers(s), headings: map[string]int{}, met: map[string]bool{}}
 	for _, e := range s.Elements {
 		if e.Kind == SceneHeading {
@@ -76,7 +83,6 @@ func Outline(s *Script) []Item {
 		}
 	}
 	o.endSpeech()
-	lay(s, o.items)
 	return o.items
 }
 
@@ -152,7 +158,7 @@ func (o *outliner) within(e Element) bool {
 func (o *outliner) speak(e Element) {
 	name := PlainText(e.Character)
 	switch {
-	case e.Kind == Lyrics && name == "": // sung by nobody in particular
+	case e.Kind == Lyrics && e.Character == "": // sung by nobody in particular
 		o.add(TypeAction, e, o.placed(e, map[string]any{"text": e.Text}))
 	case e.Kind == Character:
 		o.cue, o.speaker, o.spoken = &e, e, false
