@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,8 @@ A play that differs from what its scope holds is refused. --dry-run shows the di
 omitted, and the numbers follow the play, for which a person is asked for a one-time code.
 What somebody changed in the service stays, where the play did not change.
 
-It reads UTF-8, UTF-16 and Windows-1252, and needs elements:read and elements:write.`,
+It reads UTF-8, UTF-16 and Windows-1252, and Final Draft's XML (.fdx), of which it says what
+Fountain has no place for. It needs elements:read and elements:write.`,
 		Args: oneArg("a file in the Fountain format"),
 		RunE: o.run,
 	}
@@ -72,15 +74,15 @@ func (o *imports) run(cmd *cobra.Command, args []string) error {
 	case o.DryRun && o.Update:
 		return usagef("--dry-run stores nothing: --update does not go with it")
 	}
-	script, err := readScreenplay(args[0], o.encoding)
+	script, notices, err := readScreenplay(args[0], o.encoding)
 	if err != nil {
 		return err
 	}
+	for _, notice := range notices {
+		fmt.Fprintln(cmd.ErrOrStderr(), notice)
+	}
 	if len(script.Title) == 0 && len(script.Elements) == 0 {
 		return fmt.Errorf("%s is empty: there is nothing to import", args[0])
-	}
-	if script.Encoding != screenplay.UTF8 && o.encoding == "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s was read as %s; --encoding names another\n", args[0], script.Encoding)
 	}
 	if o.Scope == "" {
 		o.Scope = importer.Scope(script, args[0])
@@ -91,17 +93,31 @@ func (o *imports) run(cmd *cobra.Command, args []string) error {
 	return o.do(cmd.Context(), cmd.OutOrStdout(), script)
 }
 
-func readScreenplay(path, encoding string) (*screenplay.Script, error) {
+// readScreenplay reads a file in the Fountain format, or one of Final Draft. notices tell what had to be found out, and what could not be kept.
+func readScreenplay(path, encoding string) (script *screenplay.Script, notices []string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer file.Close()
-	script, err := screenplay.ParseWith(file, screenplay.Options{Encoding: encoding})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	text := bufio.NewReader(file)
+	in := io.Reader(text)
+	if head, _ := text.Peek(1024); screenplay.IsFDX(head) { // an error comes again when the rest is read
+		fountain, lost, err := screenplay.FromFDX(text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		notices = append(lost, path+" was read as Final Draft's XML; lines are those of its form as Fountain, which fountain export shows")
+		in = strings.NewReader(fountain)
 	}
-	return script, nil
+	script, err = screenplay.ParseWith(in, screenplay.Options{Encoding: encoding})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if script.Encoding != screenplay.UTF8 && encoding == "" {
+		notices = append(notices, fmt.Sprintf("%s was read as %s; --encoding names another", path, script.Encoding))
+	}
+	return script, notices, nil
 }
 
 // do imports, shows how far it is, and tells the numbers at the end.

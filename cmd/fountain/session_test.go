@@ -206,6 +206,14 @@ func TestExport_givesAnUpdatedPlayBack(t *testing.T) {
 		require.Equal(t, next, e.Number, "the numbers have no gap")
 		next++
 	}
+	put(`<?xml version="1.0"?><FinalDraft><Content><Paragraph Type="Character"><Text>ADA</Text></Paragraph><Paragraph Type="Dialogue"><Text>Yes.</Text></Paragraph>` +
+		`<Paragraph Type="Cast List"><Text>Nobody</Text></Paragraph></Content></FinalDraft>`)
+	require.Contains(t, run("import", play, "--scope", "draft").stderr, `the type "Cast List" became action`)
+	require.Equal(t, "ADA\nYes.\n\nNobody\n", run("export", "draft").stdout)
+	put("Title: Caf\xe9\n\nHe goes.\n")
+	require.Contains(t, run("import", play).stderr, "was read as windows-1252")
+	require.Equal(t, "Title: Café\n\nHe goes.\n", run("export", "cafe").stdout)
+
 	none := h.run("export", "nothing")
 	require.Equal(t, 1, none.code)
 	require.Contains(t, none.sentenceOf(t), "holds no play")
