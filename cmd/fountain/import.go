@@ -148,7 +148,7 @@ func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Scri
 	case len(result.Changes) == 0:
 		fmt.Fprintf(out, "already there: all %d elements are in scope %s, nothing was stored\n", total, o.Scope)
 	default:
-		fmt.Fprintf(out, "imported into scope %s: %s; %d were already there\n", o.Scope, differences(result), found-result.Number("changed"))
+		fmt.Fprintf(out, "imported into scope %s: %s; %d stay as they were\n", o.Scope, differences(result), found-result.Number("changed"))
 	}
 	if result.Renumbered > 0 {
 		fmt.Fprintf(out, "%d elements got another number, so that the numbers follow the play\n", result.Renumbered)

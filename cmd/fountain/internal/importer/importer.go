@@ -136,7 +136,7 @@ type run struct {
 
 // store does what the plan says: nothing is taken away before all that is new is there.
 func (r *run) store(ctx context.Context) error {
-	r.done = r.plan.total - r.result.Number("new")
+	r.done = r.plan.total - r.result.Number("new") - r.result.Number("changed")
 	for _, kind := range types {
 		if len(r.plan.byType[kind]) == 0 {
 			continue
@@ -147,7 +147,7 @@ func (r *run) store(ctx context.Context) error {
 	}
 	for _, c := range r.result.Changes {
 		if err := r.change(ctx, c); err != nil {
-			return fmt.Errorf("line %d: update %s: %w", c.Line, c.ID, err)
+			return fmt.Errorf("update %s (%s): %w", c.ID, c.place(), err)
 		}
 	}
 	if !r.Update {
@@ -216,8 +216,11 @@ func (r *run) change(ctx context.Context, c Change) error {
 		if err != nil {
 			return err
 		}
-		_, err = r.Client.Sequence.CreateVersion(ctx, r.Scope, c.Type, c.ID, fountain.IfMatch(c.old.Version), sequence.VersionCreate{Data: data, Comment: fountain.Ptr(comment)})
-		return err
+		version := sequence.VersionCreate{Data: data, Comment: fountain.Ptr(comment)}
+		if _, err := r.Client.Sequence.CreateVersion(ctx, r.Scope, c.Type, c.ID, fountain.IfMatch(c.old.Version), version); err != nil {
+			return err
+		}
+		r.step(c.Type, 1)
 	case "gone":
 		_, err := r.Client.Sequence.OmitElement(ctx, r.Scope, c.Type, c.ID)
 		return err

@@ -27,6 +27,14 @@ type Change struct {
 	old  *stored
 }
 
+// place says where in the play a change is.
+func (c Change) place() string {
+	if c.Line == 0 {
+		return "in no line"
+	}
+	return fmt.Sprintf("line %d", c.Line)
+}
+
 // entry is one element of the play that is imported.
 type entry struct {
 	screenplay.Item

@@ -114,3 +114,27 @@ func TestMatch_keepsWhatSomebodyChangedInTheService(t *testing.T) {
 	require.Equal(t, 3+1, p.changes[0].Line)
 	require.Equal(t, "He went.", p.changes[0].Before)
 }
+
+// What 0.1 stored of a play: no layout, no notes, no title page, and every direction with its words.
+func TestMatch_addsToAnEarlierImportWhatItDidNotKeep(t *testing.T) {
+	const text = "Title: X\n\nADA (O.S.)\n(low)\nYes.\n\n!He goes.\n\n[[why?]]\n\n# *Act*\n"
+	play, _ := planned(t, text, nil)
+	have := after(t, play, nil)
+	delete(have, screenplay.TypeNote)
+	for _, all := range have {
+		for _, s := range all {
+			for _, property := range []string{"layout", "titlePage", "extension", "depth"} {
+				delete(s.data, property)
+			}
+		}
+	}
+	_, p := planned(t, text, have)
+	what := map[string]int{}
+	for _, c := range p.changes {
+		what[c.What]++
+	}
+	require.Equal(t, map[string]int{"changed": 4, "new": 1}, what, "%+v", p.changes)
+	play, _ = planned(t, text, have)
+	_, p = planned(t, text, after(t, play, have))
+	require.Empty(t, p.changes)
+}
