@@ -191,7 +191,8 @@ func (o *imports) tellDifference(out io.Writer, result *importer.Result) error {
 
 func (o *imports) tellEdited(out io.Writer, result *importer.Result) {
 	if result.Edited > 0 {
-		fmt.Fprintf(out, "%d %s changed in the service since the import, and stay so where the play did not change\n", result.Edited, plural(result.Edited, "element"))
+		fmt.Fprintf(out, "%d %s changed in the service since the import, and stay so where the play did not change\n",
+			result.Edited, plural(result.Edited, "element"))
 	}
 }
 

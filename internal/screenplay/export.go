@@ -19,8 +19,8 @@ func Export(items []Item) (text string, notices []string) {
 	return Normalise(strings.Join(w.lines, "\n")), w.notices()
 }
 
-// Normalise is what importing and exporting does to the text of a screenplay: UTF-8 without a byte order mark, "\n" at the end of each line, a form
-// feed that stands alone is a page break and another one a space, and no empty line at the end.
+// Normalise does to a text what importing and exporting do to its end: one line end, and no empty line. Beside that they make UTF-8 of it, without a
+// byte order mark and with "\n" at the end of each line; a form feed that stands alone becomes a page break, another one a space.
 func Normalise(src string) string {
 	if src = strings.TrimRight(src, "\n"); src == "" {
 		return ""

@@ -170,7 +170,10 @@ func (p *parser) heading() bool {
 // make action of it, as the format has it.
 func (p *parser) transition() bool {
 	text := p.text()
-	if text[0] == '@' || !isTransition(text) || !strings.HasSuffix(p.lines[p.pos].text, ":") || p.pos+1 < len(p.lines) && !p.lines[p.pos+1].blank() && !p.nextBegins() {
+	if text[0] == '@' || !isTransition(text) || !strings.HasSuffix(p.lines[p.pos].text, ":") {
+		return false
+	}
+	if p.pos+1 < len(p.lines) && !p.lines[p.pos+1].blank() && !p.nextBegins() {
 		return false
 	}
 	return p.add(Element{Kind: Transition, Text: text})

@@ -22,7 +22,8 @@ const (
 )
 
 // types is the order in which an import goes through the element types.
-var types = []string{screenplay.TypeScript, screenplay.TypeSection, screenplay.TypeCharacter, screenplay.TypeAction, screenplay.TypeSpokenWord, screenplay.TypeNote}
+var types = []string{screenplay.TypeScript, screenplay.TypeSection, screenplay.TypeCharacter, screenplay.TypeAction, screenplay.TypeSpokenWord,
+	screenplay.TypeNote}
 
 // Options says where an import goes, and what it does with a play that differs from what is stored.
 type Options struct {

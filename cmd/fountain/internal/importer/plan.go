@@ -139,7 +139,8 @@ func (p *plan) compare(kind string, old []*stored) {
 		case e.old == nil:
 			p.changes = append(p.changes, Change{What: "new", Type: kind, Line: e.Line, After: gist(e.Data), item: e})
 		case e.moved() || !same(e.Data, e.old.imported):
-			p.changes = append(p.changes, Change{What: "changed", Type: kind, ID: e.old.ID, Line: e.Line, Before: gist(e.old.data), After: gist(e.Data), item: e, old: e.old})
+			p.changes = append(p.changes, Change{What: "changed", Type: kind, ID: e.old.ID, Line: e.Line,
+				Before: gist(e.old.data), After: gist(e.Data), item: e, old: e.old})
 		}
 		if e.old != nil && e.old.edited() {
 			p.edited++
