@@ -47,7 +47,7 @@ browser: ## Use the page of second factors in a Chromium, and show that adopted 
 	$(GO) test -count=1 -timeout 5m -tags browser ./tests/browser
 
 .PHONY: foreign
-foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone (needs Node and npm)
+foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, and fountain-js judge the screenplay parser (needs Node and npm)
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
 
 .PHONY: examples

@@ -174,7 +174,7 @@ func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
 	}
 	code, err := terminal.Ask(prompt)
 	if errors.Is(err, terminal.ErrNoTerminal) {
-		return "", errors.New("a second factor is needed and there is no terminal to ask at")
+		return "", errors.New("a second factor is needed and there is no terminal to ask at: --code-file reads the code")
 	}
 	return code, err
 }

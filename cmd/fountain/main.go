@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
 		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(),
-		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), newDemo(),
+		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newPermissions(), newKeys(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(),
 	)

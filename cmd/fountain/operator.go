@@ -77,7 +77,7 @@ func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (stri
 		return askCode(ctx, challenge)
 	}
 	if challenge.Attempt > 1 {
-		return "", errors.New("the code was not accepted; each works once")
+		return "", errors.New("the code was not accepted; each works once, so wait for the next one")
 	}
 	return readShort(o.codeFile)
 }

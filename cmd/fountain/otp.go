@@ -186,7 +186,11 @@ func (o *operator) enrol() *cobra.Command {
 			if err := drawQR(cmd.OutOrStdout(), made.OtpauthURI, coloured(cmd.OutOrStdout())); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nScan it, or type the seed: %s\nThen within ten minutes: fountain otp confirm\n", made.Secret)
+			profile := ""
+			if flag := cmd.Flag("profile"); flag != nil && flag.Changed {
+				profile = " --profile " + flag.Value.String()
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nScan it, or type the seed: %s\nThen within ten minutes: fountain otp confirm%s\n", made.Secret, profile)
 			return err
 		})
 	cmd.Aliases = []string{"enroll"}

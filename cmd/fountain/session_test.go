@@ -7,7 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
@@ -126,19 +128,96 @@ func TestImport_ofTheSameFileAgainChangesNothing(t *testing.T) {
 	require.Contains(t, first.stderr, "the-ledger-of-lowwater-light: ")
 	counts := first.stdout[:strings.LastIndex(first.stdout, "imported")]
 
-	for _, batch := range []string{"250", "7", "1000"} { // the same requests, and others for the same text
+	for _, batch := range []string{"250", "7", "1000"} {
 		again := h.run("import", play, "--batch", batch)
 		require.Zero(t, again.code, again.stderr)
 		require.True(t, strings.HasPrefix(again.stdout, counts), again.stdout)
+		require.Contains(t, again.stdout, "already there: all ")
 	}
 
 	other := filepath.Join(t.TempDir(), "other.fountain")
 	require.NoError(t, os.WriteFile(other, []byte("Title: Another\n\nINT. ROOM - DAY\n\nNobody is here.\n"), 0o600))
 	got := h.run("import", other, "--scope", "the-ledger-of-lowwater-light")
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.sentenceOf(t), "holds another text: its element script-1 differs")
+	require.Contains(t, got.sentenceOf(t), "holds another text: line 1 is changed (script-1)")
+	require.NoError(t, os.WriteFile(other, []byte("\n  \n"), 0o600))
+	got = h.run("import", other)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "is empty")
 
 	got = h.run("import", filepath.Join(t.TempDir(), "absent.fountain"))
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.sentenceOf(t), "no such file")
+}
+
+func TestExport_givesAnUpdatedPlayBack(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	file, pass := password(t)
+	invitation := write(t, u.bootstrapInvited(t, pass))
+	c, err := fountain.New(u.url, fountain.WithUser("ada", pass), recorder.Option(t))
+	require.NoError(t, err)
+	h := &home{t: t, dir: t.TempDir()}
+	run := func(args ...string) result {
+		t.Helper()
+		got := h.run(args...)
+		require.Zero(t, got.code, "%v: %s", args, got.stderr)
+		return got
+	}
+	run("login", "--url", u.url, "--username", "ada", "--password-file", file)
+	made := run("otp", "enrol", "--invitation-file", invitation, "--output", "json").stdout
+	seed := field(t, made, "secret")
+	run("otp", "confirm", field(t, made, "factorId"), "--code-file", write(t, stepBefore(t, seed)))
+	play := filepath.Join(t.TempDir(), "play.fountain")
+	put := func(text string) { require.NoError(t, os.WriteFile(play, []byte(text), 0o600)) }
+	text := screenplay.Demo()
+	put(text)
+	run("import", play, "--scope", "play")
+	require.Equal(t, screenplay.Normalise(text), run("export", "play").stdout)
+
+	text = strings.Replace(text, "The one I skipped.", "The one that I skipped.", 1) // changed
+	text = strings.Replace(text, "\nBRAM\n", "\n[[new]]\n\nILSE (O.S.) ^\nA new line.\n(sighs)\n\nBRAM\n", 1)
+	cut := strings.LastIndex(strings.TrimSpace(text), "\n\n") // the last block is gone
+	text = text[:cut+1]
+	put(text)
+	refused := h.run("import", play, "--scope", "play")
+	require.Equal(t, 1, refused.code)
+	require.Regexp(t, `holds another text: line \d+ is new; in all 3 elements are new, 2 changed, 1 gone`, refused.sentenceOf(t))
+	dry := run("import", play, "--scope", "play", "--dry-run")
+	require.Contains(t, dry.stdout, "+ ILSE: A new line.")
+	require.Contains(t, dry.stdout, "scope play: 3 new, 2 changed, 1 gone; nothing was stored")
+	require.NotEqual(t, screenplay.Normalise(text), run("export", "play").stdout)
+
+	updated := h.run("import", play, "--scope", "play", "--update")
+	require.Equal(t, 1, updated.code)
+	require.Contains(t, updated.stdout, "3 new, 2 changed, 1 gone")
+	require.Contains(t, updated.stderr, "the numbers do not follow the play yet")
+	require.Equal(t, screenplay.Normalise(text), run("export", "play").stdout)
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	require.Contains(t, run("import", play, "--scope", "play", "--update", "--code-file", write(t, code)).stdout, "got another number")
+	out := filepath.Join(t.TempDir(), "out.fountain")
+	exported := run("export", "play", "--out", out)
+	require.Empty(t, exported.stderr)
+	got, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, screenplay.Normalise(text), string(got))
+	require.Contains(t, run("import", play, "--scope", "play").stdout, "already there")
+
+	next := int64(1)
+	for e, err := range c.Sequence.Elements(t.Context(), "play", "spokenWord") {
+		require.NoError(t, err)
+		require.Equal(t, next, e.Number, "the numbers have no gap")
+		next++
+	}
+	put(`<?xml version="1.0"?><FinalDraft><Content><Paragraph Type="Character"><Text>ADA</Text></Paragraph><Paragraph Type="Dialogue"><Text>Yes.</Text></Paragraph>` +
+		`<Paragraph Type="Cast List"><Text>Nobody</Text></Paragraph></Content></FinalDraft>`)
+	require.Contains(t, run("import", play, "--scope", "draft").stderr, `the type "Cast List" became action`)
+	require.Equal(t, "ADA\nYes.\n\nNobody\n", run("export", "draft").stdout)
+	put("Title: Caf\xe9\n\nHe goes.\n")
+	require.Contains(t, run("import", play).stderr, "was read as windows-1252")
+	require.Equal(t, "Title: Café\n\nHe goes.\n", run("export", "cafe").stdout)
+
+	none := h.run("export", "nothing")
+	require.Equal(t, 1, none.code)
+	require.Contains(t, none.sentenceOf(t), "holds no play")
 }

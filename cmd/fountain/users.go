@@ -55,7 +55,7 @@ func newUsers() *cobra.Command {
 				return err
 			}
 			if u.Invitation != nil {
-				return o.secret(cmd, u, "made administrator "+u.Username+"; they enrol an authenticator with this invitation, once, within 72 hours:", u.Invitation.Token)
+				return o.secret(cmd, u, "made administrator "+u.Username+"; they sign in (fountain login) and enrol an authenticator with this invitation, once, within 72 hours (fountain otp enrol --invitation-file FILE):", u.Invitation.Token)
 			}
 			return o.print(cmd, u, userHead, [][]string{userRow(kms.User{
 				Username: u.Username, ID: u.ID, Roles: u.Roles, Status: kms.UserStatus(u.Status), CreatedAt: u.CreatedAt,

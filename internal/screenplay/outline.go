@@ -1,10 +1,6 @@
 package screenplay
 
-import (
-	"strconv"
-	"strings"
-	"unicode"
-)
+import "strconv"
 
 // Types of an Item: the element types of FountainAI.
 const (
@@ -13,6 +9,7 @@ const (
 	TypeCharacter  = "character"
 	TypeAction     = "action"
 	TypeSpokenWord = "spokenWord"
+	TypeNote       = "note"
 )
 
 // Item is one element as FountainAI stores it.
@@ -21,70 +18,106 @@ type Item struct {
 	Data map[string]any
 	// Line is the 1-based line of the source the item comes from.
 	Line int
+
+	begin, end int  // the lines that are the item's; 0 where it has none
+	numbered   bool // of a scene: its number is written in the source
+	forced     bool
 }
 
 // Outline turns a script into the items of FountainAI, in the order in which
 // they are played:
 //
-//   - one script {title, author, ...}: the fields of the title page, their keys
-//     in lowerCamelCase;
-//   - section {heading, kind, number}: an act (an outline heading, numbered
-//     within the script) or a scene (a scene heading, with its own number, or
-//     its place where it has none);
+//   - one script {title, author, ..., titlePage}: the fields of the title page,
+//     their keys in lowerCamelCase, and all as written in titlePage;
+//   - section {heading, kind, number, depth}: an outline heading (kind act,
+//     below it sequence and part), numbered among its neighbours, or a scene (a
+//     scene heading, with its own number, or its place where it has none);
 //   - character {name}: each speaker once, before the first speech;
 //   - action {text, scene, section, style}: what is seen; style names what is
 //     not plain action: transition, centered, lyrics;
-//   - spokenWord {character, text, parenthetical, scene, section, style}: what
-//     is said. A direction within a speech begins a new item.
+//   - spokenWord {character, text, parenthetical, extension, dual, continues,
+//     scene, section, style}: what is said. A direction within a speech begins a
+//     new item, which continues the one before; one with nothing said under it
+//     has the text "", and so has a cue without a speech;
+//   - note {kind, text, scene, section}: what is the writer's and not played:
+//     note, synopsis, boneyard, pageBreak.
 //
 // scene is the heading of the scene, with the scene's number behind it where
 // several scenes have that heading, so that it can be filtered by and counted;
-// section is the heading of the act. Both, like parenthetical and style, are
-// left out where there is none. Synopses, notes
-// and page breaks are not played and not part of the outline.
+// section is the heading of the act, sequence that of the deepest heading below
+// it. All of them are left out where there is none.
+//
+// layout is what Export needs beside: see layout.
 func Outline(s *Script) []Item {
+	items := outline(s)
+	lay(s, items)
+	return items
+}
+
+// outline is Outline without layouts.
+func outline(s *Script) []Item {
 	o := &outliner{numbers: sceneNumbers(s), headings: map[string]int{}, met: map[string]bool{}}
 	for _, e := range s.Elements {
 		if e.Kind == SceneHeading {
 			o.headings[PlainText(e.Text)]++
 		}
 	}
-	o.add(TypeScript, 1, scriptData(s))
+	o.add(TypeScript, Element{Line: 1, End: s.titleEnd}, scriptData(s))
 	for i, e := range s.Elements {
+		if e.Kind != Parenthetical && e.Kind != Dialogue && (e.Kind != Lyrics || e.Character == "") && !o.within(e) {
+			o.endSpeech()
+		}
 		switch e.Kind {
 		case Section:
-			o.act(e)
+			o.beginSection(e)
 		case SceneHeading:
 			o.beginScene(e, o.numbers[i])
 		case Action, Transition, Centered:
-			o.add(TypeAction, e.Line, o.placed(e, map[string]any{}))
-		case Dialogue, Lyrics:
-			o.speech(e)
-		case Character:
-			o.character(e)
+			for _, part := range split(e) {
+				o.add(TypeAction, part, o.placed(part, map[string]any{"text": part.Text}))
+			}
+		case Character, Parenthetical, Dialogue, Lyrics:
+			o.speak(e)
+		case Note, Synopsis, Boneyard, PageBreak:
+			o.note(e)
 		}
 	}
+	o.endSpeech()
 	return o.items
 }
 
 type outliner struct {
-	items          []Item
-	numbers        map[int]string // index of a scene heading -> its number
-	headings       map[string]int // a scene's heading -> how many scenes have it
-	met            map[string]bool
-	acts           int
-	section, scene string
+	items    []Item
+	numbers  map[int]string // index of a scene heading -> its number
+	headings map[string]int // a scene's heading -> how many scenes have it
+	met      map[string]bool
+	open     []Element // the outline headings that the place is under, by depth
+	counts   []int     // how many headings of each depth came, under the heading above
+	scene    string
+	cue      *Element // of the speech under way, until something is said under it
+	spoken   bool     // under that cue something was said
+	speaker  Element
+	wait     *Element // a direction that nothing is said under yet
+	aside    []Element
 }
 
-func (o *outliner) add(kind string, line int, data map[string]any) {
-	o.items = append(o.items, Item{Type: kind, Data: data, Line: line})
+func (o *outliner) add(kind string, e Element, data map[string]any) {
+	o.items = append(o.items, Item{Type: kind, Data: data, Line: e.Line, begin: e.Line, end: e.End, forced: e.Forced})
 }
 
-func (o *outliner) act(e Element) {
-	o.acts++
-	o.section = PlainText(e.Text)
-	o.add(TypeSection, e.Line, map[string]any{
-		"heading": o.section, "kind": "act", "number": strconv.Itoa(o.acts)})
+func (o *outliner) beginSection(e Element) {
+	for len(o.open) > 0 && o.open[len(o.open)-1].Depth >= e.Depth {
+		o.open = o.open[:len(o.open)-1]
+	}
+	for len(o.counts) < e.Depth {
+		o.counts = append(o.counts, 0)
+	}
+	o.counts = o.counts[:e.Depth]
+	o.counts[e.Depth-1]++
+	e.Text = PlainText(e.Text)
+	o.open = append(o.open, e)
+	kind := [...]string{"act", "sequence", "part"}[min(e.Depth, 3)-1]
+	o.add(TypeSection, e, map[string]any{"heading": e.Text, "kind": kind, "number": strconv.Itoa(o.counts[e.Depth-1]), "depth": e.Depth})
 }
 
 func (o *outliner) beginScene(e Element, number string) {
@@ -93,39 +126,112 @@ func (o *outliner) beginScene(e Element, number string) {
 	if o.headings[heading] > 1 {
 		o.scene += " (" + number + ")"
 	}
-	o.add(TypeSection, e.Line, map[string]any{"heading": heading, "kind": "scene", "number": number})
+	o.add(TypeSection, e, map[string]any{"heading": heading, "kind": "scene", "number": number})
+	o.items[len(o.items)-1].numbered = e.SceneNumber != ""
 }
 
-func (o *outliner) character(e Element) {
-	name := PlainText(e.Character)
-	if !o.met[name] {
-		o.met[name] = true
-		o.add(TypeCharacter, e.Line, map[string]any{"name": name})
-	}
-}
-
-func (o *outliner) speech(e Element) {
-	if e.Character == "" { // sung by nobody in particular
-		o.add(TypeAction, e.Line, o.placed(e, map[string]any{}))
+func (o *outliner) note(e Element) {
+	if o.cue != nil || o.wait != nil { // a note under a cue stands in the middle of the item that begins there
+		o.aside = append(o.aside, e)
 		return
 	}
-	data := map[string]any{"character": PlainText(e.Character)}
+	for _, part := range split(e) {
+		data := map[string]any{"kind": string(part.Kind)}
+		if part.Kind != PageBreak {
+			data["text"] = part.Text
+		}
+		if part.part != "" {
+			data["part"] = part.part
+		}
+		o.add(TypeNote, part, o.placed(part, data))
+	}
+}
+
+// within says whether a note stands under the cue or the direction that waits
+// for its words.
+func (o *outliner) within(e Element) bool {
+	return (e.Kind == Note || e.Kind == Boneyard) && (o.cue != nil || o.wait != nil || o.spoken)
+}
+
+// speak collects a speech: an item is made when something is said, and when
+// nothing more can be.
+func (o *outliner) speak(e Element) {
+	name := PlainText(e.Character)
+	switch {
+	case e.Kind == Lyrics && e.Character == "": // sung by nobody in particular
+		o.add(TypeAction, e, o.placed(e, map[string]any{"text": e.Text}))
+	case e.Kind == Character:
+		o.cue, o.speaker, o.spoken = &e, e, false
+		if !o.met[name] {
+			o.met[name] = true
+			o.add(TypeCharacter, Element{Line: e.Line}, map[string]any{"name": name})
+		}
+	case e.Kind == Parenthetical:
+		if o.wait != nil {
+			o.say(Element{Kind: Dialogue, Parenthetical: o.wait.Text, Line: o.wait.Line, End: o.wait.End})
+		}
+		o.wait = &e
+	default:
+		o.say(e)
+	}
+}
+
+// endSpeech makes an item of a direction, or a cue, that nothing was said under.
+func (o *outliner) endSpeech() {
+	switch {
+	case o.wait != nil:
+		o.say(Element{Kind: Dialogue, Parenthetical: o.wait.Text, Line: o.wait.Line, End: o.wait.End})
+	case o.cue != nil:
+		o.say(Element{Kind: Dialogue, Line: o.cue.Line, End: o.cue.End})
+	}
+	o.spoken = false
+}
+
+// say adds a spoken item, which begins with the cue and the direction before it.
+func (o *outliner) say(e Element) {
+	data := map[string]any{"character": PlainText(o.speaker.Character), "text": e.Text}
 	if e.Parenthetical != "" {
 		data["parenthetical"] = e.Parenthetical
 	}
-	o.add(TypeSpokenWord, e.Line, o.placed(e, data))
+	if o.speaker.Extension != "" {
+		data["extension"] = o.speaker.Extension
+	}
+	if o.speaker.Dual {
+		data["dual"] = true
+	}
+	if o.spoken {
+		data["continues"] = true
+	}
+	o.add(TypeSpokenWord, e, o.placed(e, data))
+	item := &o.items[len(o.items)-1]
+	item.forced = o.speaker.Forced
+	for _, before := range []*Element{o.wait, o.cue} {
+		if before != nil {
+			item.begin = min(item.begin, before.Line)
+			item.end = max(item.end, before.End)
+		}
+	}
+	o.cue, o.wait, o.spoken = nil, nil, true
+	aside := o.aside
+	o.aside = nil
+	for _, note := range aside {
+		o.note(note)
+	}
 }
 
-// placed adds to data what an element says and where it is.
+// placed adds to data where an element is.
 func (o *outliner) placed(e Element, data map[string]any) map[string]any {
-	data["text"] = e.Text
 	if o.scene != "" {
 		data["scene"] = o.scene
 	}
-	if o.section != "" {
-		data["section"] = o.section
+	if len(o.open) > 0 {
+		data["section"] = o.open[0].Text
 	}
-	if e.Kind != Action && e.Kind != Dialogue {
+	if len(o.open) > 1 {
+		data["sequence"] = o.open[len(o.open)-1].Text
+	}
+	switch e.Kind {
+	case Transition, Centered, Lyrics:
 		data["style"] = string(e.Kind)
 	}
 	return data
@@ -159,46 +265,4 @@ func sceneNumbers(s *Script) map[int]string {
 		numbers[i] = number
 	}
 	return numbers
-}
-
-func scriptData(s *Script) map[string]any {
-	data := map[string]any{}
-	for _, f := range s.Title {
-		key := camelCase(f.Key)
-		if key == "authors" {
-			key = "author"
-		}
-		if _, again := data[key]; key != "" && f.Value != "" && !again {
-			data[key] = PlainText(f.Value)
-		}
-	}
-	if _, ok := data["title"]; !ok {
-		data["title"] = "Untitled"
-	}
-	return data
-}
-
-// camelCase makes "Draft date" a JSON property: draftDate. A key without a
-// Latin letter at its beginning has no such form and gives "".
-func camelCase(key string) string {
-	var b strings.Builder
-	upper := false
-	for _, r := range strings.ToLower(key) {
-		switch {
-		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' && b.Len() > 0:
-			if upper && b.Len() > 0 {
-				r = unicode.ToUpper(r)
-			}
-			b.WriteRune(r)
-			upper = false
-		case r > unicode.MaxASCII:
-			return ""
-		default:
-			upper = true
-		}
-	}
-	if b.Len() > 64 {
-		return ""
-	}
-	return b.String()
 }

@@ -96,13 +96,20 @@ func TestOutline_tellsScenesWithTheSameHeadingApart(t *testing.T) {
 func TestOutline_saysWhatIsNotPlain(t *testing.T) {
 	items := Outline(mustParse(t, "Title: *A*\nAuthors: B\nDraft date: C\n日付: D\n\nDAN (V.O.)\n(low)\nYes.\n~La.\n\nDAN\nNo.\n\nCUT TO:\n\n>END<"))
 	want := []Item{
-		{TypeScript, map[string]any{"title": "A", "author": "B", "draftDate": "C"}, 1},
-		{TypeCharacter, map[string]any{"name": "DAN"}, 6},
-		{TypeSpokenWord, map[string]any{"character": "DAN", "text": "Yes.", "parenthetical": "low"}, 8},
-		{TypeSpokenWord, map[string]any{"character": "DAN", "text": "La.", "parenthetical": "low", "style": "lyrics"}, 9},
-		{TypeSpokenWord, map[string]any{"character": "DAN", "text": "No."}, 12},
-		{TypeAction, map[string]any{"text": "CUT TO:", "style": "transition"}, 14},
-		{TypeAction, map[string]any{"text": "END", "style": "centered"}, 16},
+		{Type: TypeScript, Data: map[string]any{"title": "A", "author": "B", "draftDate": "C", "titlePage": []any{
+			map[string]any{"key": "Title", "value": "*A*"}, map[string]any{"key": "Authors", "value": "B"},
+			map[string]any{"key": "Draft date", "value": "C"}, map[string]any{"key": "日付", "value": "D"}}}, Line: 1},
+		{Type: TypeCharacter, Data: map[string]any{"name": "DAN"}, Line: 6},
+		{Type: TypeSpokenWord, Data: map[string]any{"character": "DAN", "extension": "V.O.", "text": "Yes.", "parenthetical": "low"}, Line: 8},
+		{Type: TypeSpokenWord, Data: map[string]any{"character": "DAN", "extension": "V.O.", "text": "La.", "parenthetical": "low",
+			"style": "lyrics", "continues": true}, Line: 9},
+		{Type: TypeSpokenWord, Data: map[string]any{"character": "DAN", "text": "No."}, Line: 12},
+		{Type: TypeAction, Data: map[string]any{"text": "CUT TO:", "style": "transition"}, Line: 14},
+		{Type: TypeAction, Data: map[string]any{"text": "END", "style": "centered"}, Line: 16},
+	}
+	for i := range items {
+		items[i] = Item{Type: items[i].Type, Data: items[i].Data, Line: items[i].Line}
+		delete(items[i].Data, "layout")
 	}
 	if !reflect.DeepEqual(items, want) {
 		t.Errorf("got  %v\nwant %v", items, want)

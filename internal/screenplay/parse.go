@@ -15,27 +15,33 @@ var (
 	pageBreak     = regexp.MustCompile(`^={3,}$`)
 )
 
-// Parse reads a screenplay. Any text is one: what carries no mark is action.
+// Parse reads a screenplay whose encoding is found out; see ParseWith.
+func Parse(r io.Reader) (*Script, error) { return ParseWith(r, Options{}) }
+
+// ParseWith reads a screenplay. Any text is one: what carries no mark is action.
 // It returns ErrTooLarge for more than MaxSize bytes, and a *SyntaxError for a
-// line that is not UTF-8 text or is longer than MaxLine.
-func Parse(r io.Reader) (*Script, error) {
-	src, err := readSource(r)
+// line that is not text of the encoding or is longer than MaxLine.
+func ParseWith(r io.Reader, o Options) (*Script, error) {
+	src, encoding, err := readSource(r, o)
 	if err != nil {
 		return nil, err
 	}
-	lines, notes := splitSource(src)
-	script := &Script{}
-	script.Title, lines = parseTitle(lines)
-	p := &parser{lines: lines, fresh: true}
+	lines, aside := splitSource(src)
+	script := &Script{Encoding: encoding, source: strings.Split(src, "\n")}
+	title, rest := parseTitle(lines)
+	if script.Title = title; title != nil {
+		script.titleEnd = lines[len(lines)-len(rest)-1].last
+	}
+	p := &parser{lines: rest, fresh: true}
 	p.run()
-	script.Elements = mergeNotes(p.elements, notes)
+	script.Elements = mergeAside(p.elements, aside)
 	return script, nil
 }
 
-// mergeNotes puts each note behind the last element that begins on its line
-// or before.
-func mergeNotes(elements, notes []Element) []Element {
-	all := slices.Concat(elements, notes)
+// mergeAside puts each note and boneyard behind the last element that begins on
+// its line or before.
+func mergeAside(elements, aside []Element) []Element {
+	all := slices.Concat(elements, aside)
 	slices.SortStableFunc(all, func(a, b Element) int { return a.Line - b.Line })
 	return all
 }
@@ -71,7 +77,7 @@ func (p *parser) run() {
 
 // add appends an element of one line, the current one, and goes to the next.
 func (p *parser) add(e Element) bool {
-	e.Line = p.lines[p.pos].number
+	e.Line, e.End = p.lines[p.pos].number, p.lines[p.pos].last
 	p.elements = append(p.elements, e)
 	p.pos++
 	p.fresh = true
@@ -122,7 +128,7 @@ func (p *parser) pushed(text string) bool {
 	if text = strings.TrimSpace(text); text == "" {
 		return false
 	}
-	return p.add(Element{Kind: kind, Text: text})
+	return p.add(Element{Kind: kind, Text: text, Forced: kind == Transition})
 }
 
 // lyrics joins neighbouring sung lines that stand outside a speech.
@@ -131,6 +137,7 @@ func (p *parser) lyrics() bool {
 	var verses []string
 	for ; p.pos < len(p.lines) && strings.HasPrefix(p.text(), "~"); p.pos++ {
 		verses = append(verses, strings.TrimSpace(p.text()[1:]))
+		e.End = p.lines[p.pos].last
 	}
 	if e.Text = trimLines(strings.Join(verses, "\n")); e.Text != "" {
 		p.elements = append(p.elements, e)
@@ -142,29 +149,46 @@ func (p *parser) lyrics() bool {
 // heading reads a scene heading. Like the format's reference parser it asks
 // for an empty line before it, not behind it.
 func (p *parser) heading() bool {
-	text := p.text()
-	if forced, ok := strings.CutPrefix(text, "."); ok {
-		if first, _ := utf8.DecodeRuneInString(forced); !unicode.IsLetter(first) && !unicode.IsDigit(first) {
+	text, forced := strings.CutPrefix(p.text(), ".")
+	if forced {
+		if first, _ := utf8.DecodeRuneInString(text); !unicode.IsLetter(first) && !unicode.IsDigit(first) {
 			return false
 		}
-		text = forced
 	} else if !headingPrefix.MatchString(text) {
 		return false
 	}
-	e := Element{Kind: SceneHeading, Text: text}
+	e := Element{Kind: SceneHeading, Text: text, Forced: forced}
 	if m := sceneNumber.FindStringSubmatch(text); m != nil && m[1] != "" {
 		e.Text, e.SceneNumber = m[1], m[2]
 	}
 	return p.add(e)
 }
 
-// transition reads "CUT TO:", which stands alone.
+// transition reads "CUT TO:", which stands alone: above a text it is a speaker.
+// Above another speaker or a scene it is a transition whose empty line was
+// forgotten, or taken out with the boneyard behind it. Spaces behind the colon
+// make action of it, as the format has it.
 func (p *parser) transition() bool {
 	text := p.text()
-	if !strings.HasSuffix(text, "TO:") || !isUpper(text) || p.followed() {
+	if text[0] == '@' || !isTransition(text) || !strings.HasSuffix(p.lines[p.pos].text, ":") {
+		return false
+	}
+	if p.pos+1 < len(p.lines) && !p.lines[p.pos+1].blank() && !p.nextBegins() {
 		return false
 	}
 	return p.add(Element{Kind: Transition, Text: text})
+}
+
+func isTransition(text string) bool { return strings.HasSuffix(text, "TO:") && isUpper(text) }
+
+// nextBegins says whether the next line begins a scene or a speech.
+func (p *parser) nextBegins() bool {
+	next := parser{lines: p.lines[p.pos+1:]}
+	if next.lines[0].blank() || next.text()[0] == '!' {
+		return false
+	}
+	next.lines = next.lines[:min(2, len(next.lines))]
+	return next.heading() || next.isCue()
 }
 
 // action reads a paragraph. It keeps its line breaks and its indentation.
@@ -178,8 +202,10 @@ func (p *parser) action() {
 		text := strings.ReplaceAll(p.lines[p.pos].text, "\t", "    ")
 		if forced, ok := strings.CutPrefix(strings.TrimSpace(text), "!"); ok {
 			text = forced
+			e.Forced = e.Forced || first
 		}
 		paragraph = append(paragraph, strings.TrimRightFunc(text, unicode.IsSpace))
+		e.End = p.lines[p.pos].last
 		p.pos++
 	}
 	e.Text = strings.Trim(strings.Join(paragraph, "\n"), "\n")
@@ -195,8 +221,7 @@ func (p *parser) startsMark() bool {
 	return probe.mark()
 }
 
-// isUpper says whether a text has a capital letter and no small one. Scripts
-// without letter case have neither: their cues are forced with @.
+// isUpper says whether a text has a capital letter and no small one.
 func isUpper(s string) bool {
 	capital := false
 	for _, r := range s {

@@ -41,9 +41,9 @@ func TestParse_readsTheSyntax(t *testing.T) {
 			{Kind: Action, Text: "John enters.", Line: 2},
 		}},
 		{"forced scene heading", ".SNIPER SCOPE POV\n\n...where it was.\n\n.45 CALIBRE", []Element{
-			{Kind: SceneHeading, Text: "SNIPER SCOPE POV", Line: 1},
+			{Kind: SceneHeading, Text: "SNIPER SCOPE POV", Forced: true, Line: 1},
 			{Kind: Action, Text: "...where it was.", Line: 3},
-			{Kind: SceneHeading, Text: "45 CALIBRE", Line: 5},
+			{Kind: SceneHeading, Text: "45 CALIBRE", Forced: true, Line: 5},
 		}},
 		{"scene numbers", "INT. HOUSE #1#\n\nINT. HOUSE #1-A.b#\n\nINT. #9 HOUSE\n\n.#3#", []Element{
 			{Kind: SceneHeading, Text: "INT. HOUSE", SceneNumber: "1", Line: 1},
@@ -56,9 +56,9 @@ func TestParse_readsTheSyntax(t *testing.T) {
 			{Kind: Action, Text: "New paragraph.", Line: 4},
 		}},
 		{"forced action", "!SCANNING THE AISLES...\nWhere is that girl?\n\n!CUT TO:\n\n!INT. HOUSE", []Element{
-			{Kind: Action, Text: "SCANNING THE AISLES...\nWhere is that girl?", Line: 1},
-			{Kind: Action, Text: "CUT TO:", Line: 4},
-			{Kind: Action, Text: "INT. HOUSE", Line: 6},
+			{Kind: Action, Text: "SCANNING THE AISLES...\nWhere is that girl?", Forced: true, Line: 1},
+			{Kind: Action, Text: "CUT TO:", Forced: true, Line: 4},
+			{Kind: Action, Text: "INT. HOUSE", Forced: true, Line: 6},
 		}},
 		{"character and dialogue", "STEEL\nThey're coming.\nBoth of them.\n", []Element{
 			{Kind: Character, Text: "STEEL", Character: "STEEL", Line: 1},
@@ -77,9 +77,9 @@ func TestParse_readsTheSyntax(t *testing.T) {
 			{Kind: Dialogue, Text: "Supper.", Character: "MOM", Line: 5},
 		}},
 		{"forced character", "@McCLANE\nYippie ki-yay.\n\n@小明\n你好。", []Element{
-			{Kind: Character, Text: "McCLANE", Character: "McCLANE", Line: 1},
+			{Kind: Character, Text: "McCLANE", Character: "McCLANE", Forced: true, Line: 1},
 			{Kind: Dialogue, Text: "Yippie ki-yay.", Character: "McCLANE", Line: 2},
-			{Kind: Character, Text: "小明", Character: "小明", Line: 4},
+			{Kind: Character, Text: "小明", Character: "小明", Forced: true, Line: 4},
 			{Kind: Dialogue, Text: "你好。", Character: "小明", Line: 5},
 		}},
 		{"text without letter case is action", "小明走进房间\n他坐下。", []Element{
@@ -117,7 +117,7 @@ func TestParse_readsTheSyntax(t *testing.T) {
 		}},
 		{"transitions", "CUT TO:\n\n> FADE OUT.\n\nHANDING IT TO:\nBob.", []Element{
 			{Kind: Transition, Text: "CUT TO:", Line: 1},
-			{Kind: Transition, Text: "FADE OUT.", Line: 3},
+			{Kind: Transition, Text: "FADE OUT.", Forced: true, Line: 3},
 			{Kind: Character, Text: "HANDING IT TO:", Character: "HANDING IT TO:", Line: 5},
 			{Kind: Dialogue, Text: "Bob.", Character: "HANDING IT TO:", Line: 6},
 		}},
@@ -152,11 +152,14 @@ func TestParse_readsTheSyntax(t *testing.T) {
 		}},
 		{"boneyard", "One /* gone\n\ngone */two.\n\n/*\nall gone\n*/\n\nThree. /* never closed", []Element{
 			{Kind: Action, Text: "One two.", Line: 1},
+			{Kind: Boneyard, Text: " gone\n\ngone ", Line: 1},
+			{Kind: Boneyard, Text: "\nall gone\n", Line: 5},
 			{Kind: Action, Text: "Three. /* never closed", Line: 9},
 		}},
 		{"a line that was all boneyard does not end a speech", "DAN\nYes.\n/* cut */\nNo.", []Element{
 			{Kind: Character, Text: "DAN", Character: "DAN", Line: 1},
 			{Kind: Dialogue, Text: "Yes.\nNo.", Character: "DAN", Line: 2},
+			{Kind: Boneyard, Text: " cut ", Line: 3},
 		}},
 		{"escapes", `He says \/* and \[[ and \*this\*.`, []Element{
 			{Kind: Action, Text: `He says /* and [[ and \*this\*.`, Line: 1},
@@ -181,6 +184,9 @@ func TestParse_readsTheSyntax(t *testing.T) {
 			script := mustParse(t, tt.src)
 			if len(script.Title) > 0 {
 				t.Errorf("a title page was seen: %+v", script.Title)
+			}
+			for i := range script.Elements {
+				script.Elements[i].End = 0 // TestElement_endsWhereItsLastLineIs
 			}
 			if !reflect.DeepEqual(script.Elements, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", lineByLine(script.Elements), lineByLine(tt.want))
@@ -231,7 +237,8 @@ func TestParse_refusesWhatIsNotTextAndNamesTheLine(t *testing.T) {
 		name, src string
 		line      int
 	}{
-		{"invalid UTF-8", "One.\n\nT\xffo.", 3},
+		{"damaged UTF-8", "Été.\n\nT\xffo.", 3},
+		{"neither UTF-8 nor Windows-1252", "One.\nT\x81o.", 2},
 		{"NUL", "One.\nT\x00o.", 2},
 		{"escape sequence", "\x1b[31mred", 1},
 		{"long line", "One.\n" + strings.Repeat("a", MaxLine+1), 2},
@@ -297,7 +304,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("element on line %d after line %d of %d", e.Line, last, lines)
 			}
 			last = e.Line
-			if e.Kind != PageBreak && e.Kind != Note && strings.TrimSpace(e.Text) == "" {
+			if e.Kind != PageBreak && e.Kind != Note && e.Kind != Boneyard && strings.TrimSpace(e.Text) == "" {
 				t.Fatalf("%s without text on line %d", e.Kind, e.Line)
 			}
 			if (e.Kind == Dialogue || e.Kind == Parenthetical || e.Kind == Character) && e.Character == "" {

@@ -25,6 +25,11 @@ type Script struct {
 	Title []Field
 	// Elements holds everything else in the order of the source.
 	Elements []Element
+	// Encoding is what the source was written in, one of Encodings.
+	Encoding string
+
+	source   []string // the lines as read, for what Outline keeps of their layout
+	titleEnd int      // last line of the title page, 0 without one
 }
 
 // Field is one entry of the title page.
@@ -63,6 +68,7 @@ const (
 	Transition    Kind = "transition" // CUT TO:
 	Centered      Kind = "centered"   // > THE END <
 	Note          Kind = "note"       // [[a remark]]
+	Boneyard      Kind = "boneyard"   // /* taken out */
 	PageBreak     Kind = "pageBreak"  // ===
 )
 
@@ -86,6 +92,11 @@ type Element struct {
 	Depth int
 	// SceneNumber is a SceneHeading's number as written between #, or "".
 	SceneNumber string
-	// Line is the 1-based line of the source where the element begins.
-	Line int
+	// Forced says that a mark made the element what it is: . ! @ or >
+	Forced bool
+	// Line and End are the 1-based lines of the source where the element begins
+	// and ends.
+	Line, End int
+
+	part string // of a long boneyard: first, middle, last
 }

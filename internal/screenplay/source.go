@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -25,7 +26,8 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 // line is a line of the source after notes and boneyard have been taken out.
 type line struct {
 	text   string // without its line end
-	number int
+	number int    // 1-based line of the source on which it begins
+	last   int    // and on which it ends: a note or boneyard that was taken out may span lines
 }
 
 // blank says whether nothing stands on the line.
@@ -35,28 +37,42 @@ func (l line) blank() bool { return strings.TrimSpace(l.text) == "" }
 // text, or the two spaces by which a writer asks for an empty line there.
 func (l line) keepsSpeech() bool { return !l.blank() || strings.HasPrefix(l.text, "  ") }
 
-// readSource reads, checks and normalises the input: no byte order mark, line
-// ends as "\n".
-func readSource(r io.Reader) (string, error) {
+// Options says how an input is read.
+type Options struct {
+	// Encoding is one of Encodings; "" finds it out.
+	Encoding string
+}
+
+// readSource reads, checks and normalises the input: UTF-8 without a byte order mark, line ends as "\n". A form feed that is a line of its own is a
+// page break; printers and converters leave others, which mean no more than space.
+func readSource(r io.Reader, o Options) (src, encoding string, err error) {
 	raw, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
-		return "", fmt.Errorf("read screenplay: %w", err)
+		return "", "", fmt.Errorf("read screenplay: %w", err)
 	}
 	if len(raw) > MaxSize {
-		return "", ErrTooLarge
+		return "", "", ErrTooLarge
 	}
-	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	raw, encoding, err = decode(raw, o.Encoding)
+	if err != nil {
+		return "", "", err
+	}
 	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
 	raw = bytes.ReplaceAll(raw, []byte("\r"), []byte("\n"))
+	if bytes.IndexByte(raw, '\f') >= 0 {
+		raw = bytes.ReplaceAll(formFeedLine.ReplaceAll(raw, []byte("===")), []byte("\f"), []byte(" "))
+	}
 	number := 0
 	for l := range bytes.SplitSeq(raw, []byte("\n")) {
 		number++
 		if problem := checkLine(l); problem != "" {
-			return "", &SyntaxError{Line: number, Problem: problem}
+			return "", "", &SyntaxError{Line: number, Problem: problem}
 		}
 	}
-	return string(raw), nil
+	return string(raw), encoding, nil
 }
+
+var formFeedLine = regexp.MustCompile(`(?m)^[ \t]*\f[ \t\f]*$`)
 
 func checkLine(l []byte) string {
 	switch {
@@ -73,12 +89,11 @@ func checkLine(l []byte) string {
 // scanner takes boneyard (/* */) and notes ([[ ]]) out of a source. Both may
 // span lines, so the lines that remain keep their own numbers.
 type scanner struct {
-	src   string
-	pos   int
-	line  int // number of the line that pos is on
-	lines []line
-	notes []Element
-
+	src     string
+	pos     int
+	line    int // number of the line that pos is on
+	lines   []line
+	aside   []Element // notes and boneyard in their order
 	current strings.Builder
 	started int  // line on which the current line began
 	cut     bool // something was taken out of the current line
@@ -86,7 +101,7 @@ type scanner struct {
 	boneyardEnd, noteEnd, blankLine finder
 }
 
-// splitSource returns the lines that remain, and the notes in their order.
+// splitSource returns the lines that remain, and the notes and boneyard in their order.
 func splitSource(src string) ([]line, []Element) {
 	s := &scanner{src: src, line: 1, started: 1,
 		boneyardEnd: finder{what: "*/"}, noteEnd: finder{what: "]]"}, blankLine: finder{what: "\n\n"}}
@@ -97,11 +112,9 @@ func splitSource(src string) ([]line, []Element) {
 			s.current.WriteString(rest[1:3])
 			s.pos += 3
 		case strings.HasPrefix(rest, "/*") && s.boneyardEnd.after(src, s.pos+2) >= 0:
-			s.skipTo(s.boneyardEnd.after(src, s.pos+2) + 2)
+			s.take(Boneyard, s.boneyardEnd.after(src, s.pos+2))
 		case strings.HasPrefix(rest, "[[") && s.noteCloses():
-			end := s.noteEnd.after(src, s.pos+2)
-			s.notes = append(s.notes, Element{Kind: Note, Text: trimLines(src[s.pos+2 : end]), Line: s.line})
-			s.skipTo(end + 2)
+			s.take(Note, s.noteEnd.after(src, s.pos+2))
 		case rest[0] == '\n':
 			s.endLine()
 			s.pos++
@@ -113,7 +126,7 @@ func splitSource(src string) ([]line, []Element) {
 		}
 	}
 	s.endLine()
-	return s.lines, s.notes
+	return s.lines, s.aside
 }
 
 // noteCloses says whether the note that opens here ends before an empty line;
@@ -127,16 +140,20 @@ func (s *scanner) noteCloses() bool {
 	return blank < 0 || end < blank
 }
 
-func (s *scanner) skipTo(pos int) {
-	s.line += strings.Count(s.src[s.pos:pos], "\n")
-	s.pos = pos
-	s.cut = true
+// take takes out what reaches from here to its closing mark.
+func (s *scanner) take(kind Kind, end int) {
+	e := Element{Kind: kind, Text: s.src[s.pos+2 : end], Line: s.line, End: s.line + strings.Count(s.src[s.pos:end], "\n")}
+	if kind == Note {
+		e.Text = trimLines(e.Text)
+	}
+	s.aside = append(s.aside, e)
+	s.line, s.pos, s.cut = e.End, end+2, true
 }
 
 // endLine keeps the current line, unless it is empty only because what stood
 // on it was taken out: such a line does not end a speech or a paragraph.
 func (s *scanner) endLine() {
-	l := line{text: s.current.String(), number: s.started}
+	l := line{text: s.current.String(), number: s.started, last: s.line}
 	if !s.cut || !l.blank() {
 		s.lines = append(s.lines, l)
 	}

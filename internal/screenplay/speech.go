@@ -1,19 +1,72 @@
 package screenplay
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // cue reads a character's name and the speech under it: a line in capitals
 // with an empty line before it and none behind it, or one forced with @.
 func (p *parser) cue() bool {
-	text, forced := strings.CutPrefix(p.text(), "@")
-	text, dual := strings.CutSuffix(text, "^")
-	name, extension := splitExtension(strings.TrimSpace(text))
-	if name == "" || !forced && (!p.followed() || !isUpper(name)) {
+	if !p.isCue() {
 		return false
 	}
-	p.add(Element{Kind: Character, Text: name, Character: name, Extension: extension, Dual: dual})
-	p.speech(name)
+	e, _ := splitCue(p.text())
+	p.add(e)
+	p.speech(e.Character)
 	return true
+}
+
+// isCue says whether the current line is one, if a block may begin there.
+func (p *parser) isCue() bool {
+	e, forced := splitCue(p.text())
+	return e.Text != "" && (forced || p.followed() && (isUpper(e.Text) || isNameWithoutCase(e.Text)))
+}
+
+// splitCue divides "@McCLANE (V.O.) ^".
+func splitCue(text string) (cue Element, forced bool) {
+	text, forced = strings.CutPrefix(text, "@")
+	text, dual := strings.CutSuffix(text, "^")
+	name, extension := splitExtension(strings.TrimSpace(text))
+	return Element{Kind: Character, Text: name, Character: name, Extension: extension, Dual: dual, Forced: forced}, forced
+}
+
+// Longest names without letter case that need no @: where words are divided by
+// spaces, two of them; elsewhere four characters, or twelve with the dot that
+// divides foreign names.
+const (
+	longestName       = 24
+	longestJoinedName = 4
+	longestDottedName = 12
+)
+
+// isNameWithoutCase says whether a text of a script without letter case is
+// short enough for a name, and only letters. The format asks for capitals, which
+// such a script has not, and for a letter, which it has: a line that reads like
+// a sentence stays action, a longer name is forced with @.
+func isNameWithoutCase(s string) bool {
+	letters, joined, dotted := 0, false, false
+	for _, r := range s {
+		switch {
+		case unicode.IsLower(r) || unicode.IsUpper(r):
+			return false
+		case r == '·' || r == '・':
+			dotted = true
+		case unicode.IsLetter(r) || unicode.IsMark(r):
+			letters++
+			joined = joined || unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
+		case r != ' ' && !unicode.IsDigit(r):
+			return false
+		}
+	}
+	longest := longestName
+	if joined {
+		longest = longestJoinedName
+		if dotted {
+			longest = longestDottedName
+		}
+	}
+	return letters > 0 && letters <= longest && strings.Count(s, " ") <= 1
 }
 
 // splitExtension divides "HANS (O.S.) (CONT'D)" into the name and "O.S., CONT'D".
@@ -50,7 +103,7 @@ func (p *parser) speech(name string) {
 			flush()
 			direction = inner
 			p.elements = append(p.elements, Element{Kind: Parenthetical, Text: inner, Character: name,
-				Line: p.lines[p.pos].number})
+				Line: p.lines[p.pos].number, End: p.lines[p.pos].last})
 			continue
 		}
 		if text == "" && open == nil {
@@ -69,6 +122,9 @@ func (p *parser) speech(name string) {
 			open.Text += "\n"
 		}
 		open.Text += text
+		if text != "" {
+			open.End = p.lines[p.pos].last
+		}
 	}
 	flush()
 }

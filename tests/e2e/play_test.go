@@ -41,6 +41,7 @@ func plays(t *testing.T) []play {
 			{filepath.Join(shared, "data", "macbeth.fountain"), "macbeth", "brief candel", "brief candle", "MACBETH"},
 		}
 	}
+	require.NotContains(t, os.Getenv("FOUNTAIN_TEST_REQUIRE"), "plays", "the real plays are not in ../shared/data")
 	t.Log("the real plays are not beside the checkout; the embedded screenplay stands in")
 	return []play{demoPlay}
 }
@@ -66,6 +67,9 @@ func TestPlays_areNumberedFoundAndKept(t *testing.T) {
 		before := count(t, again, p.scope)
 		importFile(t, f, key, p)
 		require.Equal(t, before, count(t, again, p.scope), "importing the same file again adds nothing")
+		source, err := os.ReadFile(p.path)
+		require.NoError(t, err)
+		require.Equal(t, strings.Split(strings.TrimRight(string(source), "\n")+"\n", "\n"), strings.Split(exportScope(t, f, key, p.scope), "\n"), "the export is the source, line by line")
 	}
 }
 
@@ -83,6 +87,19 @@ func importFile(t *testing.T, f *harness.Family, key string, p play) string {
 	cmd.Env = append(os.Environ(), "FOUNTAIN_URL="+f.Info.GatewayURL, "FOUNTAIN_API_KEY="+key, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
+	return string(out)
+}
+
+// exportScope runs the real command, which must have nothing to tell.
+func exportScope(t *testing.T, f *harness.Family, key, scope string) string {
+	t.Helper()
+	cmd := exec.Command(harness.Binary(t), "export", scope)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	cmd.Env = append(os.Environ(), "FOUNTAIN_URL="+f.Info.GatewayURL, "FOUNTAIN_API_KEY="+key, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
+	out, err := cmd.Output()
+	require.NoError(t, err, errors.String())
+	require.Empty(t, errors.String())
 	return string(out)
 }
 

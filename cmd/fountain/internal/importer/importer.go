@@ -1,5 +1,5 @@
 // Package importer stores a screenplay through the SDK as FountainAI's elements, in batches that may be repeated: what is
-// there already is not stored twice, whenever and however often an import is run again.
+// there already is not stored twice, whenever and however often an import is run again. Export gives it back.
 package importer
 
 import (
@@ -18,17 +18,21 @@ import (
 const (
 	maxBatch      = 1000    // elements, the most that createElements takes
 	maxBatchBytes = 4 << 20 // half of what it takes
+	maxReorder    = 10_000  // elements, the most that reorderElements takes
 )
 
 // types is the order in which an import goes through the element types.
-var types = []string{screenplay.TypeScript, screenplay.TypeSection, screenplay.TypeCharacter, screenplay.TypeAction, screenplay.TypeSpokenWord}
+var types = []string{screenplay.TypeScript, screenplay.TypeSection, screenplay.TypeCharacter, screenplay.TypeAction, screenplay.TypeSpokenWord,
+	screenplay.TypeNote}
 
-// Options says where an import goes.
+// Options says where an import goes, and what it does with a play that differs from what is stored.
 type Options struct {
 	Client    *fountain.Client
 	Scope     string
 	BatchSize int            // at most; 0 is 250
-	Progress  func(Progress) // called after each batch, in order; may be nil
+	Progress  func(Progress) // called after each step, in order; may be nil
+	DryRun    bool           // only compare
+	Update    bool           // store the differences: new elements, new versions, what is gone is omitted, the numbers follow the play
 }
 
 // Progress tells how far an import is.
@@ -41,82 +45,221 @@ type Progress struct {
 type Count struct {
 	Type        string
 	Elements    int   // in the screenplay
-	Found       int   // of these, already stored by an earlier run
+	Found       int   // of these, already stored
 	First, Last int64 // their numbers
 }
 
-// Import stores the outline of a screenplay. Each element's id is its type and its place in it (spokenWord-17), its data the
-// outline's and its position in the whole. It returns an error that names the first element that differs when the scope
-// holds another text.
-func Import(ctx context.Context, script *screenplay.Script, o Options) ([]Count, error) {
+// Result tells what an import did, or would do.
+type Result struct {
+	Counts  []Count
+	Changes []Change
+	// Edited is how many elements somebody changed in the service since they were imported: they stay as they are, but for those that changed in the
+	// play too.
+	Edited int
+	// Renumbered is how many elements got another number, so that the numbers follow the play.
+	Renumbered int
+}
+
+// Number counts the changes of a kind: new, changed or gone.
+func (r *Result) Number(what string) int {
+	n := 0
+	for _, c := range r.Changes {
+		if c.What == what {
+			n++
+		}
+	}
+	return n
+}
+
+// DiffersError says that a scope holds another text than the play, by the play's first line that differs.
+type DiffersError struct {
+	Scope  string
+	Result *Result
+}
+
+// Error names the first difference.
+func (e *DiffersError) Error() string {
+	r := e.Result
+	first := r.Changes[0]
+	where := fmt.Sprintf("line %d is %s", first.Line, first.What)
+	if first.What == "gone" {
+		where = first.ID + " is in no line"
+	} else if first.ID != "" {
+		where += " (" + first.ID + ")"
+	}
+	return fmt.Sprintf("the scope %q holds another text: %s; in all %d elements are new, %d changed, %d gone: --dry-run shows them, --update stores them, "+
+		"another --scope keeps both", e.Scope, where, r.Number("new"), r.Number("changed"), r.Number("gone"))
+}
+
+// ErrRenumber says that all was stored, but for the numbers of new elements, which are not in the play's order.
+var ErrRenumber = errors.New("all is stored, but the numbers do not follow the play yet: run the same again to renumber")
+
+// Import stores the outline of a screenplay. Each new element's id is its type and a number (spokenWord-17), its data the outline's and its position in
+// the whole. Without Update nothing is stored where the scope holds another text: *DiffersError.
+func Import(ctx context.Context, script *screenplay.Script, o Options) (*Result, error) {
 	if o.BatchSize <= 0 {
 		o.BatchSize = 250
 	}
 	o.BatchSize = min(o.BatchSize, maxBatch)
-	byType, total, err := elements(script)
+	play, err := entries(script)
 	if err != nil {
 		return nil, err
 	}
-	im := &run{Options: o, total: total}
-	var counts []Count
+	have, err := read(ctx, o.Client, o.Scope)
+	if err != nil {
+		return nil, err
+	}
 	for _, kind := range types {
-		if len(byType[kind]) == 0 {
-			continue
+		for i := range have[kind] {
+			if err := have[kind][i].readImported(ctx, o.Client); err != nil {
+				return nil, err
+			}
 		}
-		count, err := im.store(ctx, kind, byType[kind])
-		if err != nil {
-			return counts, fmt.Errorf("import %s elements: %w", kind, err)
-		}
-		counts = append(counts, count)
 	}
-	return counts, nil
-}
-
-// elements makes what is sent of a screenplay, by type.
-func elements(script *screenplay.Script) (map[string][]sequence.ElementCreate, int, error) {
-	out := make(map[string][]sequence.ElementCreate)
-	items := screenplay.Outline(script)
-	for i, item := range items {
-		item.Data["position"] = i + 1 // the order across types
-		data, err := json.Marshal(item.Data)
-		if err != nil {
-			return nil, 0, fmt.Errorf("line %d: %w", item.Line, err)
-		}
-		id := fmt.Sprintf("%s-%d", item.Type, len(out[item.Type])+1)
-		out[item.Type] = append(out[item.Type], sequence.ElementCreate{ID: &id, Data: data})
+	p := match(play, have)
+	r := &run{Options: o, plan: p, result: &Result{Changes: sorted(p.changes), Edited: p.edited}}
+	if o.DryRun {
+		return r.result, nil
 	}
-	return out, len(items), nil
+	if !o.Update && !p.onlyAdds() {
+		return r.result, &DiffersError{o.Scope, r.result}
+	}
+	return r.result, r.store(ctx)
 }
 
 // run is one import under way.
 type run struct {
 	Options
-	done, total int
+	plan   *plan
+	result *Result
+	done   int
 }
 
-// store sends one type's elements, batch after batch.
-func (r *run) store(ctx context.Context, kind string, all []sequence.ElementCreate) (Count, error) {
-	count := Count{Type: kind, Elements: len(all)}
-	for rest := all; len(rest) > 0; {
-		batch := rest[:r.take(rest)]
-		rest = rest[len(batch):]
-		stored, found, err := r.send(ctx, kind, batch)
-		if err != nil {
-			return count, err
+// store does what the plan says: nothing is taken away before all that is new is there.
+func (r *run) store(ctx context.Context) error {
+	r.done = r.plan.total - r.result.Number("new") - r.result.Number("changed")
+	for _, kind := range types {
+		if len(r.plan.byType[kind]) == 0 {
+			continue
 		}
-		for _, e := range stored {
-			if count.First == 0 || e.Number < count.First {
-				count.First = e.Number
-			}
-			count.Last = max(count.Last, e.Number)
-		}
-		count.Found += found
-		r.done += len(batch)
-		if r.Progress != nil {
-			r.Progress(Progress{Type: kind, Done: r.done, Total: r.total})
+		if err := r.add(ctx, kind); err != nil {
+			return fmt.Errorf("import %s elements: %w", kind, err)
 		}
 	}
-	return count, nil
+	for _, c := range r.result.Changes {
+		if err := r.change(ctx, c); err != nil {
+			return fmt.Errorf("update %s (%s): %w", c.ID, c.place(), err)
+		}
+	}
+	if !r.Update {
+		return nil
+	}
+	return r.renumber(ctx)
+}
+
+// add sends one type's new elements, batch after batch, and counts the type.
+func (r *run) add(ctx context.Context, kind string) error {
+	all := r.plan.byType[kind]
+	count := Count{Type: kind, Elements: len(all)}
+	next := ids(kind, r.plan.stored[kind])
+	var fresh []*entry
+	var creates []sequence.ElementCreate
+	for _, e := range all {
+		if e.old != nil {
+			count.Found++
+			continue
+		}
+		data, err := e.json()
+		if err != nil {
+			return fmt.Errorf("line %d: %w", e.Line, err)
+		}
+		id := next()
+		fresh = append(fresh, e)
+		creates = append(creates, sequence.ElementCreate{ID: &id, Data: data})
+	}
+	for len(creates) > 0 {
+		n := r.take(creates)
+		made, err := r.create(ctx, kind, creates[:n])
+		if errors.Is(err, fountain.CodeAlreadyExists) {
+			return fmt.Errorf("another import into the scope %q is at work: run this one again when it is done (%w)", r.Scope, err)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", fresh[0].Line, err)
+		}
+		for i := range made {
+			fresh[i].old = &stored{Element: made[i], data: fresh[i].Data}
+		}
+		creates, fresh = creates[n:], fresh[n:]
+		r.step(kind, n)
+	}
+	for _, e := range all {
+		if count.First == 0 || e.old.Number < count.First {
+			count.First = e.old.Number
+		}
+		count.Last = max(count.Last, e.old.Number)
+	}
+	r.result.Counts = append(r.result.Counts, count)
+	return nil
+}
+
+func (r *run) step(kind string, n int) {
+	r.done += n
+	if r.Progress != nil {
+		r.Progress(Progress{Type: kind, Done: r.done, Total: r.plan.total})
+	}
+}
+
+// change gives an element that changed a new version, and omits one that is gone.
+func (r *run) change(ctx context.Context, c Change) error {
+	switch c.What {
+	case "changed":
+		data, err := c.item.json()
+		if err != nil {
+			return err
+		}
+		version := sequence.VersionCreate{Data: data, Comment: fountain.Ptr(comment)}
+		if _, err := r.Client.Sequence.CreateVersion(ctx, r.Scope, c.Type, c.ID, fountain.IfMatch(c.old.Version), version); err != nil {
+			return err
+		}
+		r.step(c.Type, 1)
+	case "gone":
+		_, err := r.Client.Sequence.OmitElement(ctx, r.Scope, c.Type, c.ID)
+		return err
+	}
+	return nil
+}
+
+// renumber lets the numbers of each type follow the play. The service asks a person for a second factor.
+func (r *run) renumber(ctx context.Context) error {
+	for _, kind := range types {
+		order := disorder(r.plan.byType[kind])
+		if len(order) == 0 {
+			continue
+		}
+		if len(order) > maxReorder {
+			return fmt.Errorf("%s: %d elements would get another number, the service takes %d at once: %w", kind, len(order), maxReorder, ErrRenumber)
+		}
+		done, err := r.Client.Sequence.ReorderElements(ctx, r.Scope, kind, sequence.Reorder{Order: order, Comment: fountain.Ptr(comment)})
+		if err != nil {
+			return fmt.Errorf("%w (%s: %w)", ErrRenumber, kind, err)
+		}
+		r.result.Renumbered += len(done.Changes)
+	}
+	return nil
+}
+
+// disorder lists, in the play's order, the elements from the first to the last whose number is not the one that the order gives them.
+func disorder(all []*entry) []string {
+	numbers := make([]int64, len(all))
+	for i, e := range all {
+		numbers[i] = e.old.Number
+	}
+	first, last := misplaced(numbers)
+	var order []string
+	for _, e := range all[first:last] {
+		order = append(order, e.old.ID)
+	}
+	return order
 }
 
 // take is how many elements make the next batch.
@@ -131,24 +274,7 @@ func (r *run) take(rest []sequence.ElementCreate) int {
 	return len(rest)
 }
 
-// send stores a batch. Its key comes from its content, so a repeat within a day gets the first answer; after that, or when
-// the batches were cut differently, the service refuses ids that are there, and only the others are sent.
-func (r *run) send(ctx context.Context, kind string, batch []sequence.ElementCreate) (stored []sequence.Element, found int, err error) {
-	result, err := r.create(ctx, kind, batch)
-	if err == nil {
-		return result, 0, nil
-	}
-	if !errors.Is(err, fountain.CodeAlreadyExists) {
-		return nil, 0, err
-	}
-	there, missing, err := r.compare(ctx, kind, batch)
-	if err != nil || len(missing) == 0 {
-		return there, len(there), err
-	}
-	result, err = r.create(ctx, kind, missing)
-	return append(there, result...), len(there), err
-}
-
+// create stores a batch. Its key comes from its content, so a repeat within a day gets the first answer.
 func (r *run) create(ctx context.Context, kind string, batch []sequence.ElementCreate) ([]sequence.Element, error) {
 	key, err := contentKey(r.Scope, kind, batch)
 	if err != nil {
@@ -157,6 +283,9 @@ func (r *run) create(ctx context.Context, kind string, batch []sequence.ElementC
 	result, err := r.Client.Sequence.CreateElements(ctx, r.Scope, kind, sequence.ElementBatch{Elements: batch}, fountain.WithIdempotencyKey(key))
 	if err != nil {
 		return nil, err
+	}
+	if len(result.Items) != len(batch) {
+		return nil, fmt.Errorf("the service answered with %d elements for %d", len(result.Items), len(batch))
 	}
 	return result.Items, nil
 }

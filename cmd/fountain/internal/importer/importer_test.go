@@ -35,17 +35,16 @@ func TestTake_cutsBatchesThatTheContractAllows(t *testing.T) {
 	})
 }
 
-func TestElements_haveIdsAndPositionsOfTheWholePlay(t *testing.T) {
+func TestEntries_havePositionsOfTheWholePlay(t *testing.T) {
 	script, err := screenplay.Parse(strings.NewReader("Title: Two\n\nINT. ROOM - DAY\n\nADA\nOne.\n\nADA\nTwo.\n"))
 	require.NoError(t, err)
-	byType, total, err := elements(script)
+	all, err := entries(script)
 	require.NoError(t, err)
-	require.Equal(t, 5, total) // the script, its scene, ADA, two lines
-	spoken := byType[screenplay.TypeSpokenWord]
-	require.Len(t, spoken, 2)
-	require.Equal(t, "spokenWord-2", *spoken[1].ID)
+	require.Len(t, all, 5) // the script, its scene, ADA, two lines
+	raw, err := all[4].json()
+	require.NoError(t, err)
 	var data map[string]any
-	require.NoError(t, json.Unmarshal(spoken[1].Data, &data))
+	require.NoError(t, json.Unmarshal(raw, &data))
 	require.Equal(t, "Two.", data["text"])
 	require.InDelta(t, 5, data["position"], 0)
 }

@@ -30,10 +30,11 @@ func read(e sequence.Element) line {
 // importPlay stores the screenplay, and again to show that this does no harm.
 func (t *teller) importPlay(ctx context.Context) error {
 	t.say("The play is read as Fountain text and stored through the gateway in batches. Each type of element has numbers of its own.")
-	counts, err := importer.Import(ctx, t.script, importer.Options{Client: t.client, Scope: t.Scope})
+	first, err := importer.Import(ctx, t.script, importer.Options{Client: t.client, Scope: t.Scope})
 	if err != nil {
 		return err
 	}
+	counts := first.Counts
 	total := 0
 	for _, c := range counts {
 		t.row("%-12s %3d elements, numbers %d to %d", c.Type, c.Elements, c.First, c.Last)
@@ -46,7 +47,7 @@ func (t *teller) importPlay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, c := range again {
+	for i, c := range again.Counts {
 		if c.First != counts[i].First || c.Last != counts[i].Last {
 			return failed("the second import gave %s other numbers", c.Type)
 		}

@@ -1,0 +1,107 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/screenplay"
+)
+
+// difference is an input that fountain-js and the product read in two ways.
+type difference struct {
+	Ours, Theirs []string
+	Right        string // ours, theirs, or open where the format does not say
+	Words        string // of https://fountain.io/syntax
+}
+
+// TestForeign_fountainJSIsASecondOpinion lets npm's fountain-js read the corpus of the screenplay parser. Where it differs, fountain-differences.json says who
+// is right, by the format's own words; a difference that is not there, or no longer one, fails. UPDATE=1 writes the file anew and keeps what it says.
+func TestForeign_fountainJSIsASecondOpinion(t *testing.T) {
+	inputs := corpus(t)
+	raw, err := json.Marshal(inputs)
+	require.NoError(t, err)
+	node := exec.CommandContext(t.Context(), "node", "fountain.mjs")
+	node.Stdin, node.Stderr = bytes.NewReader(raw), os.Stderr
+	out, err := node.Output()
+	require.NoError(t, err)
+	var theirs map[string][][2]string
+	require.NoError(t, json.Unmarshal(out, &theirs))
+
+	known := map[string]difference{}
+	raw, err = os.ReadFile("fountain-differences.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &known))
+	found := map[string]difference{}
+	for name, src := range inputs {
+		script, err := screenplay.Parse(strings.NewReader(src))
+		require.NoError(t, err)
+		a, b := ours(script), lines(theirs[name])
+		if strings.Join(a, "\n") != strings.Join(b, "\n") {
+			found[name] = difference{Ours: a, Theirs: b, Right: known[name].Right, Words: known[name].Words}
+		}
+	}
+	if os.Getenv("UPDATE") != "" {
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		require.NoError(t, encoder.Encode(found))
+		require.NoError(t, os.WriteFile("fountain-differences.json", text.Bytes(), 0o644))
+	}
+	t.Logf("%d inputs, %d differences", len(inputs), len(found))
+	require.Equal(t, known, found)
+	for name, d := range known {
+		require.Contains(t, []string{"ours", "theirs", "open"}, d.Right, name)
+		require.NotEmpty(t, d.Words, name)
+	}
+}
+
+// corpus reads the inputs of the parser's own tests.
+func corpus(t *testing.T) map[string]string {
+	raw, err := os.ReadFile("../../internal/screenplay/testdata/corpus/corpus.txt")
+	require.NoError(t, err)
+	inputs := map[string]string{}
+	for entry := range strings.SplitSeq(strings.TrimPrefix(string(raw), "%% "), "\n%% ") {
+		name, text, _ := strings.Cut(entry, "\n")
+		inputs[name] = text
+	}
+	return inputs
+}
+
+// ours is a script in the form of fountain.mjs: titles by their key without letter case and space, boneyard left out.
+func ours(s *screenplay.Script) []string {
+	var all [][2]string
+	for _, f := range s.Title {
+		all = append(all, [2]string{"title", strings.ReplaceAll(strings.ToLower(f.Key), " ", "_") + ": " + f.Value})
+	}
+	for _, e := range s.Elements {
+		text := e.Text
+		switch {
+		case e.Kind == screenplay.Boneyard:
+			continue
+		case e.SceneNumber != "":
+			text += " #" + e.SceneNumber + "#"
+		case e.Kind == screenplay.Parenthetical:
+			text = "(" + text + ")"
+		case e.Kind == screenplay.Character && e.Extension != "":
+			text += " (" + e.Extension + ")"
+		}
+		all = append(all, [2]string{string(e.Kind), text})
+	}
+	return lines(all)
+}
+
+// lines writes tokens for reading: space and emphasis at the ends don't count, the words do.
+func lines(tokens [][2]string) []string {
+	out := []string{}
+	for _, token := range tokens {
+		out = append(out, strings.TrimRight(token[0]+" "+strings.Join(strings.Fields(token[1]), " "), " "))
+	}
+	return out
+}
