@@ -1103,6 +1103,8 @@ type ClientInterface interface {
 
 	// RevokeFactor Revoke a factor
 	//
+	// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
+	//
 	// Corresponds with DELETE /factors/{factorId} (the `RevokeFactor` operationId).
 	RevokeFactor(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1840,6 +1842,8 @@ func (c *Client) ResyncTotp(ctx context.Context, factorID FactorID, body ResyncT
 }
 
 // RevokeFactor Revoke a factor
+//
+// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
 //
 // Corresponds with DELETE /factors/{factorId} (the `RevokeFactor` operationId).
 func (c *Client) RevokeFactor(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4022,6 +4026,8 @@ type ClientWithResponsesInterface interface {
 	ResyncTotpWithResponse(ctx context.Context, factorID FactorID, body ResyncTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ResyncTotpResult, error)
 
 	// RevokeFactorWithResponse Revoke a factor
+	//
+	// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6965,6 +6971,15 @@ type RevokeFactorResult404Headers struct {
 	WWWAuthenticate *string
 }
 
+// RevokeFactorResult409Headers the declared response headers of an HTTP 409 response for RevokeFactor
+type RevokeFactorResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // RevokeFactorResult429Headers the declared response headers of an HTTP 429 response for RevokeFactor
 type RevokeFactorResult429Headers struct {
 	Allow           *string
@@ -7001,6 +7016,8 @@ type RevokeFactorResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -7013,6 +7030,8 @@ type RevokeFactorResult struct {
 	Headers403 *RevokeFactorResult403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *RevokeFactorResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RevokeFactorResult409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RevokeFactorResult429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -7034,6 +7053,11 @@ func (r RevokeFactorResult) GetApplicationProblemJSON403() *externalRef0.Problem
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r RevokeFactorResult) GetApplicationProblemJSON404() *externalRef0.Problem {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RevokeFactorResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -9351,6 +9375,8 @@ func (c *ClientWithResponses) ResyncTotpWithResponse(ctx context.Context, factor
 }
 
 // RevokeFactorWithResponse Revoke a factor
+//
+// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15220,6 +15246,13 @@ func ParseRevokeFactorResult(rsp *http.Response) (*RevokeFactorResult, error) {
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15358,6 +15391,44 @@ func ParseRevokeFactorResult(rsp *http.Response) (*RevokeFactorResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers RevokeFactorResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers RevokeFactorResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

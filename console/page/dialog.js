@@ -1,12 +1,13 @@
 // A dialog over the page. The browser keeps the focus in it, gives it back afterwards, and closes it by Escape.
 
 import { el, uniqueId } from "./dom.js";
+import { abandon } from "./passkey.js";
 
 // open shows a dialog and resolves when it was closed: with what content's function was closed with, or undefined when the person left.
 export const open = (title, content) => new Promise((resolve) => {
   const id = uniqueId("dialog");
   let result;
-  const dialog = el("dialog", { "aria-labelledby": id, onclose: () => { dialog.remove(); resolve(result); } }, el("h2", { id }, title));
+  const dialog = el("dialog", { "aria-labelledby": id, onclose: () => { abandon(); dialog.remove(); resolve(result); } }, el("h2", { id }, title));
   const close = (value) => {
     result = value;
     dialog.close();

@@ -2,6 +2,7 @@
 
 import { button, el } from "./dom.js";
 import { field, form } from "./form.js";
+import { Problem } from "./problem.js";
 import { byCode, byPasskey, byRecoveryCode } from "./proof.js";
 
 // codeField takes what an authenticator shows; apps show it with a gap, which is no part of it.
@@ -25,7 +26,9 @@ const ask = {
     fields: [codeField()], label: "Confirm", others, act: async ({ code }) => use(await byCode(session, code), "code"),
   }),
   recovery: (session, use, others) => form({
-    fields: [recoveryField()], label: "Use this recovery code", others, act: async ({ code }) => use(await byRecoveryCode(session, code), "recovery"),
+    fields: [recoveryField()], label: "Use this recovery code", others, act: async ({ code }) => use(await byRecoveryCode(session, code).catch((problem) => {
+      throw problem.code === "invalid_code" ? new Problem({ code: "invalid_recovery_code" }) : problem;
+    }), "recovery"),
   }),
 };
 

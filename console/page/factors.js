@@ -27,8 +27,9 @@ const list = (session, factors, resolve) => {
     const name = nameOf(factor);
     const used = factor.lastUsedAt ? `last used ${moment(factor.lastUsedAt)}` : `added ${moment(factor.confirmedAt ?? factor.createdAt)}, not used yet`;
     return el("li", {}, el("div", { class: "what" }, el("strong", {}, name), el("span", { class: "hint" }, `${typeName(factor.type)}, ${used}${factor.status === "locked" ? ", locked for a while" : ""}`)),
-      button("Rename", () => rename(session, factor, name, resolve), { "aria-label": `Rename ${name}`, class: "quiet" }),
-      button("Remove", () => remove(session, factor, name, factors.length === 1, resolve), { "aria-label": `Remove ${name}`, class: "quiet" }));
+      el("div", { class: "deeds" },
+        button("Rename", () => rename(session, factor, name, resolve), { "aria-label": `Rename ${name}`, class: "quiet" }),
+        button("Remove", () => remove(session, factor, name, factors.length === 1, resolve), { "aria-label": `Remove ${name}`, class: "quiet" })));
   }));
 };
 
@@ -42,7 +43,15 @@ const add = (session, actions, names, resolve) => {
 
 const codesPart = ({ remaining, few }, actions, resolve) => el("section", {}, el("h2", {}, "Recovery codes"),
   el("p", {}, remaining === 0 ? "You have none. Without them, who loses all devices needs an administrator." : `${remaining} are left.${few ? " Make new ones before you run out." : ""}`),
-  el("div", { class: "actions" }, button(remaining === 0 ? "Make recovery codes" : "Make new codes", () => resolve(actions.codes))));
+  el("div", { class: "actions" }, button(remaining === 0 ? "Make recovery codes" : "Make new codes", async () => {
+    if (remaining === 0 || await replace(remaining)) resolve(actions.codes);
+  })));
+
+// replace asks whether the codes that are left may end.
+const replace = (remaining) => open("Make new codes?", (close) => [
+  el("p", {}, `The ${remaining === 1 ? "code" : `${remaining} codes`} that you have now will not work any more.`),
+  el("div", { class: "actions" }, button("Replace them", () => close(true), { class: "primary" }), cancel(() => close())),
+]);
 
 // rename asks for a new name.
 const rename = async (session, factor, name, resolve) => {
@@ -60,7 +69,7 @@ const rename = async (session, factor, name, resolve) => {
 // remove asks whether it is meant.
 const remove = async (session, factor, name, last, resolve) => {
   const done = await open(`Remove ${name}?`, (close) => [
-    el("p", {}, last ? "It is your only second factor. Without it your password alone protects your account." : "Its codes and answers are refused from then on."),
+    el("p", {}, last ? "It is your only second factor. Without it your password alone protects your account, and your recovery codes replace nothing." : "It will not sign you in any more."),
     form({
       label: "Remove", others: [cancel(() => close())],
       act: async () => {

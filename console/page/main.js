@@ -36,8 +36,12 @@ const begin = async (notice, username) => {
       }
       const act = await overview(session, actions(session), [told, warning].filter(Boolean).join(" "));
       told = await act();
+      if (told) warning = "";
     } catch (problem) {
-      if (run === current) await trouble(problem);
+      told = "";
+      if (run !== current) return;
+      if (problem.code === "cancelled") told = sentence(problem);
+      else await trouble(problem);
     }
   }
 };

@@ -16,7 +16,8 @@ export const obstacle = () => {
 // create makes a passkey by the API's creation options, and returns what the API registers.
 export const create = async (options) => {
   const { user, challenge, excludeCredentials = [] } = options;
-  const made = await ask(() => navigator.credentials.create({
+  const made = await ask((signal) => navigator.credentials.create({
+    signal,
     publicKey: { ...options, challenge: bytes(challenge), user: { ...user, id: bytes(user.id) }, excludeCredentials: excludeCredentials.map(withBytes) },
   }));
   const { response } = made;
@@ -28,7 +29,8 @@ export const create = async (options) => {
 // get uses a passkey by the API's request options, and returns what the API verifies.
 export const get = async (options) => {
   const { challenge, allowCredentials = [] } = options;
-  const used = await ask(() => navigator.credentials.get({
+  const used = await ask((signal) => navigator.credentials.get({
+    signal,
     publicKey: { ...options, challenge: bytes(challenge), allowCredentials: allowCredentials.map(withBytes) },
   }));
   const { response } = used;
@@ -47,12 +49,25 @@ const credential = (given, response) => ({
 // codes are the reasons of browsers (WebAuthn, sections 5.1.3 and 5.1.4) in our words.
 const codes = { NotAllowedError: "passkey_cancelled", AbortError: "passkey_cancelled", InvalidStateError: "passkey_known", SecurityError: "passkey_place", NotSupportedError: "passkey_unsupported", ConstraintError: "passkey_unsupported" };
 
+// open is the request that the browser is asked with now. It has one at a time: another one puts an end to it.
+let open;
+
+// abandon puts an end to a request that nobody waits for any more.
+export const abandon = () => {
+  open?.abort();
+  open = undefined;
+};
+
 const ask = async (ceremony) => {
+  abandon();
+  const own = (open = new AbortController());
   let answer;
   try {
-    answer = await ceremony();
+    answer = await ceremony(own.signal);
   } catch (cause) {
     throw new Problem({ code: codes[cause.name] ?? "passkey_failed" });
+  } finally {
+    if (open === own) open = undefined;
   }
   if (!answer) throw new Problem({ code: "passkey_cancelled" });
   return answer;

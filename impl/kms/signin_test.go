@@ -465,7 +465,7 @@ func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 			require.NoError(t, err)
 			return got
 		}
-		require.Equal(t, `"1"`, read().HTTPResponse.Header.Get("ETag"))
+		require.Regexp(t, `^"1-`, read().HTTPResponse.Header.Get("ETag"))
 		require.Equal(t, api.SecondFactorPolicyRequiredOnOperations, read().JSON200.SecondFactor.Required)
 		tagged := func(tag string) *api.PutSecondFactorPolicyResult {
 			got, err := h.client.PutSecondFactorPolicyWithResponse(t.Context(), "admin", &api.PutSecondFactorPolicyParams{IfMatch: &tag}, policy(always, api.FactorWordPasskey, api.FactorWordTotp), bearer(code1))

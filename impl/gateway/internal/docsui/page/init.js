@@ -50,4 +50,6 @@ const word = chosen(names);
 chooser.replaceChildren(...names.map((name) => new Option(name, name, false, name === word)));
 // Another contract is another page: it has its own address, and the operation that was open is not in it.
 chooser.addEventListener("change", () => location.assign(`/docs?contract=${chooser.value}`));
+// A browser that comes back to a page fills in what was chosen last, which is another page's.
+addEventListener("pageshow", () => { chooser.value = word; });
 show(word);
