@@ -1103,7 +1103,7 @@ type ClientInterface interface {
 
 	// RevokeFactor Revoke a factor
 	//
-	// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
+	// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
 	//
 	// Corresponds with DELETE /factors/{factorId} (the `RevokeFactor` operationId).
 	RevokeFactor(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1843,7 +1843,7 @@ func (c *Client) ResyncTotp(ctx context.Context, factorID FactorID, body ResyncT
 
 // RevokeFactor Revoke a factor
 //
-// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
+// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
 //
 // Corresponds with DELETE /factors/{factorId} (the `RevokeFactor` operationId).
 func (c *Client) RevokeFactor(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4027,7 +4027,7 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeFactorWithResponse Revoke a factor
 	//
-	// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
+	// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6971,15 +6971,6 @@ type RevokeFactorResult404Headers struct {
 	WWWAuthenticate *string
 }
 
-// RevokeFactorResult409Headers the declared response headers of an HTTP 409 response for RevokeFactor
-type RevokeFactorResult409Headers struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
 // RevokeFactorResult429Headers the declared response headers of an HTTP 429 response for RevokeFactor
 type RevokeFactorResult429Headers struct {
 	Allow           *string
@@ -7016,8 +7007,6 @@ type RevokeFactorResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *externalRef0.Problem
-	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
-	ApplicationProblemJSON409 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -7030,8 +7019,6 @@ type RevokeFactorResult struct {
 	Headers403 *RevokeFactorResult403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *RevokeFactorResult404Headers
-	// Headers409 the parsed response headers for an HTTP 409 response
-	Headers409 *RevokeFactorResult409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RevokeFactorResult429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -7053,11 +7040,6 @@ func (r RevokeFactorResult) GetApplicationProblemJSON403() *externalRef0.Problem
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r RevokeFactorResult) GetApplicationProblemJSON404() *externalRef0.Problem {
 	return r.ApplicationProblemJSON404
-}
-
-// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
-func (r RevokeFactorResult) GetApplicationProblemJSON409() *externalRef0.Problem {
-	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -9376,7 +9358,7 @@ func (c *ClientWithResponses) ResyncTotpWithResponse(ctx context.Context, factor
 
 // RevokeFactorWithResponse Revoke a factor
 //
-// An administrator's last factor that raises a session stays (409 `state_conflict`); another one is enrolled first.
+// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15246,13 +15228,6 @@ func ParseRevokeFactorResult(rsp *http.Response) (*RevokeFactorResult, error) {
 		}
 		response.ApplicationProblemJSON404 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON409 = &dest
-
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15391,44 +15366,6 @@ func ParseRevokeFactorResult(rsp *http.Response) (*RevokeFactorResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers404 = &headers
-	case rsp.StatusCode == 409:
-		var headers RevokeFactorResult409Headers
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers RevokeFactorResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

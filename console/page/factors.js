@@ -69,7 +69,7 @@ const rename = async (session, factor, name, resolve) => {
 // remove asks whether it is meant.
 const remove = async (session, factor, name, last, resolve) => {
   const done = await open(`Remove ${name}?`, (close) => [
-    el("p", {}, last ? "It is your only second factor. Without it your password alone protects your account, and your recovery codes replace nothing." : "It will not sign you in any more."),
+    el("p", {}, last ? "It is your only second factor. Without it your password alone protects your account, and your recovery codes replace nothing. An administrator needs an invitation to add one again: add another one first." : "It will not sign you in any more."),
     form({
       label: "Remove", others: [cancel(() => close())],
       act: async () => {

@@ -7012,46 +7012,6 @@ func (response RevokeFactor404ApplicationProblemPlusJSONResponse) VisitRevokeFac
 	return err
 }
 
-type RevokeFactor409ResponseHeaders struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
-type RevokeFactor409ApplicationProblemPlusJSONResponse struct {
-	Body    externalRef0.Problem
-	Headers RevokeFactor409ResponseHeaders
-}
-
-func (response RevokeFactor409ApplicationProblemPlusJSONResponse) VisitRevokeFactorResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if response.Headers.Allow != nil {
-		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
-	}
-	if response.Headers.RateLimit != nil {
-		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
-	}
-	if response.Headers.RateLimitPolicy != nil {
-		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
-	}
-	if response.Headers.RetryAfter != nil {
-		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
-	}
-	if response.Headers.WWWAuthenticate != nil {
-		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
-	}
-	w.WriteHeader(409)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type RevokeFactor429ResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string

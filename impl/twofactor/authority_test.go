@@ -2,7 +2,6 @@ package twofactor
 
 import (
 	"net/http"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,32 +96,5 @@ func TestConfirmTotp_looksAtTheInvitationAgain(t *testing.T) {
 		status, code = confirm()
 		require.Equal(t, http.StatusUnprocessableEntity, status)
 		require.Equal(t, "invalid_invitation", code)
-	})
-}
-
-// An administrator keeps one factor that raises a session: the next first one would need an invitation, which a second factor is needed to make.
-func TestRevokeFactor_leavesAnAdministratorTheLastOne(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		ada := w.someone()
-		phone, _ := w.enrolled(t, ada)
-		w.identity.admins.Store(ada.Subject, true)
-		refused(t, w.call(t, w.raised(ada), "DELETE", "/factors/"+phone, ""), 409, "state_conflict")
-		a := w.call(t, w.raised(ada), "POST", "/factors/totp", `{"label":"tablet"}`)
-		require.Equal(t, http.StatusCreated, a.Status, "%s", a.Body)
-		tablet := a.Text(t, "factorId")
-		refused(t, w.call(t, w.raised(ada), "DELETE", "/factors/"+phone, ""), 409, "state_conflict")
-		a = w.call(t, w.raised(ada), "POST", "/factors/totp/"+tablet+"/confirm", `{"code":"`+w.code(t, a.Text(t, "secret"), 0)+`"}`)
-		require.Equal(t, http.StatusOK, a.Status, "%s", a.Body)
-
-		var all sync.WaitGroup
-		statuses := make([]int, 2)
-		for i, id := range []string{phone, tablet} { // one of them stays
-			all.Go(func() { statuses[i] = w.call(t, w.raised(ada), "DELETE", "/factors/"+id, "").Status })
-		}
-		all.Wait()
-		require.ElementsMatch(t, []int{http.StatusNoContent, http.StatusConflict}, statuses)
-		grace := w.someone()
-		id, _ := w.enrolled(t, grace)
-		require.Equal(t, http.StatusNoContent, w.call(t, w.raised(grace), "DELETE", "/factors/"+id, "").Status, "who is none may have none")
 	})
 }

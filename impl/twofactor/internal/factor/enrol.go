@@ -131,18 +131,15 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (_ string, err e
 	return totp.URI(s.Issuer, c.account(), seed, r.Parameters)
 }
 
-// Revoke ends a factor of the caller, who has shown a second factor. An administrator keeps one that raises a session (ErrLast): without it they could do
-// nothing, and the only one could not even be helped by another.
+// Revoke ends a factor of the caller, who has shown a second factor.
 func (s *Service) Revoke(ctx context.Context, c Caller, id string) (err error) {
 	defer tried.To(&err, "revoke factor")
-	standing, err := s.standing(ctx, c)
-	if err != nil {
+	if _, err := s.standing(ctx, c); err != nil {
 		return err
 	}
 	now := s.Clock.Now()
 	return s.Repository.Write(ctx, func(ctx context.Context, tx Tx) error {
-		before, err := tx.Lock(ctx, c.Subject, now)
-		if err != nil {
+		if _, err := tx.Lock(ctx, c.Subject, now); err != nil {
 			return err
 		}
 		active, err := tx.IsActive(ctx, c.Subject, id)
@@ -160,13 +157,6 @@ func (s *Service) Revoke(ctx context.Context, c Caller, id string) (err error) {
 		}
 		if !ended {
 			return ErrUnknown
-		}
-		left, err := tx.Lock(ctx, c.Subject, now)
-		if err != nil {
-			return err
-		}
-		if standing.Administrator && before.Active > 0 && left.Active == 0 {
-			return ErrLast // who needs an invitation for the next one, and a second factor to make one
 		}
 		return tx.Audit(ctx, Event{At: now, Action: "revokeFactor", Subject: c.Subject, Target: id, RequestID: c.RequestID})
 	})

@@ -16,7 +16,6 @@ var (
 	ErrAuthorityAway      = errors.New("the kms can't be asked")
 	ErrNotAdministrator   = errors.New("the caller is no administrator now")
 	ErrNoFactor           = errors.New("subject has no active factor")
-	ErrLast               = errors.New("it is an administrator's last factor")
 	ErrLimit              = fmt.Errorf("a subject has at most %d factors", MaxFactors)
 	ErrUnknown            = errors.New("subject has no such factor, or not in the state that was asked for")
 	ErrExpired            = errors.New("enrolment has expired")

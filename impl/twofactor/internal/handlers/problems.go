@@ -38,8 +38,6 @@ func refuse(err error) error {
 		return problem.New(problem.InsufficientRole, "Only an administrator may do this.")
 	case errors.Is(err, factor.ErrNoFactor):
 		return problem.New(problem.StateConflict, "There is no authenticator that recovery codes could replace; enrol one first.")
-	case errors.Is(err, factor.ErrLast):
-		return problem.New(problem.StateConflict, "An administrator's last second factor can't be revoked; enrol another one first.")
 	case errors.Is(err, factor.ErrLimit):
 		return problem.New(problem.LimitReached, fmt.Sprintf("A subject has at most %d factors.", factor.MaxFactors))
 	case errors.Is(err, factor.ErrUnknown):
