@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/impl/search/searchtest"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -156,12 +157,43 @@ func (h *household) useKey(user *fountain.Client, name string, one func(func() e
 // The only search service, with the embedded engine, is restarted while documents are written and found.
 func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
-	_, err := h.admin.Search.CreateCollection(t.Context(), search.CollectionCreate{Name: "chaos", Fields: []search.Field{{Name: "text", Type: "string"}}})
-	require.NoError(t, err)
+	restartInTurn(t, h.documentTraffic(), []*replica{h.parts["search"]}, awayAlone)
+	h.stop()
+}
+
+// Two search services on one database and one Typesense are restarted in turn under the same traffic. Sequence knows both, as the gateway does.
+func TestRestart_ofTwoSearchServicesInTurnFailsNoRequest(t *testing.T) {
+	const key = "the key of the engine"
+	shared := []string{
+		"DATABASE_URL_FILE=" + write(t, harness.Postgres(t)), "ENGINE_URL=" + searchtest.Typesense(t, key), "ENGINE_KEY_FILE=" + write(t, key),
+		"DRAIN_DELAY=100ms", "TRUSTED_PROXIES=127.0.0.0/8",
+	}
+	first, second := harness.FreeAddress(t), harness.FreeAddress(t)
+	h := newHouseholdWith(t, func(word string) []string {
+		switch word {
+		case "search":
+			return append([]string{"ADDR=" + first}, shared...)
+		case "sequence", "gateway":
+			return []string{"SEARCH_URL=http://" + first + ",http://" + second}
+		}
+		return nil
+	})
+	both := []*replica{h.parts["search"], serve(t, "search", h.parts["kms"].url, h.gateway, harness.EnrolmentToken(t, h.admin, "search"),
+		append([]string{"ADDR=" + second}, shared...)...)}
+	restartInTurn(t, h.documentTraffic(), both, 0)
+	h.stop()
+	both[1].stop()
+}
+
+// documentTraffic writes documents and finds them, at search and through sequence.
+func (h *household) documentTraffic() *harness.Traffic {
+	h.t.Helper()
+	_, err := h.admin.Search.CreateCollection(h.t.Context(), search.CollectionCreate{Name: "chaos", Fields: []search.Field{{Name: "text", Type: "string"}}})
+	require.NoError(h.t, err)
 	c := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token)))
-	_, err = c.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"who is there"}`)})
-	require.NoError(t, err)
-	load := harness.StartCalls(t, 4, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+	_, err = c.Sequence.CreateElement(h.t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"who is there"}`)})
+	require.NoError(h.t, err)
+	return harness.StartCalls(h.t, 4, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
 		ctx := context.Background()
 		id := fmt.Sprintf("w%d-%d", worker, round)
 		document := json.RawMessage(fmt.Sprintf(`{"id":%q,"text":"who is there"}`, id))
@@ -182,8 +214,6 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 			return err
 		})
 	})
-	restartInTurn(t, load, []*replica{h.parts["search"]}, awayAlone)
-	h.stop()
 }
 
 // The only twofactor service is restarted while users look at their factors and give codes, each of which works once.
