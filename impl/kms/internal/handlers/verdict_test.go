@@ -15,7 +15,7 @@ import (
 
 // verdicts are answers with each property there and not there, and with texts that JSON writes in another way.
 func verdicts() []kmsapi.APIKeyVerdict {
-	text, scopes, none := `a"\<é` + "\n\u2028\x7f", []string{"elements:read", "elements:write"}, []string{}
+	text, scopes, none := `a"\<é`+"\n\u2028\x7f", []string{"elements:read", "elements:write"}, []string{}
 	kind, environment := kmsapi.APIKeyVerdictOwnerKind("user"), kmsapi.APIKeyVerdictEnvironment("live")
 	at := time.Date(2026, 11, 29, 5, 54, 29, 961089000, time.UTC)
 	there := kmsapi.APIKeyVerdict{
