@@ -431,6 +431,30 @@ func TestMember_tellsWhichVersionIsInForce(t *testing.T) {
 	require.NotContains(t, h.do("GET", "/gateway/v1/services", "").Text, `"revision"`)
 }
 
+// A service whose first contract is refused is no service, and the list says that it is refused, and why, until it is taken or retired.
+func TestMember_tellsThatItsFirstContractIsRefused(t *testing.T) {
+	h := memberHouse(t)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	services := func() string { return h.do("GET", "/gateway/v1/services", "").Text }
+	put := func(d member.Definition, revision int64) error {
+		d.Revision = revision
+		return h.g.members.Replace("test", []member.Definition{d})
+	}
+	require.NotContains(t, services(), `"refused"`)
+	elsewhere := h.definition(notes)
+	elsewhere.Upstreams = []string{"http://10.0.0.1:80"}
+	require.Error(t, put(elsewhere, 1))
+	require.Contains(t, services(), `"refused":[{"name":"notes","refused":{"cause":"upstreams","revision":1}}]`)
+	require.Error(t, put(h.definition("openapi: 2.0"), 2))
+	require.Contains(t, services(), `"refused":[{"name":"notes","refused":{"cause":"contract","revision":2}}]`)
+	require.NoError(t, put(h.definition(notes), 3))
+	require.NotContains(t, services(), `"refused"`)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	require.Error(t, put(elsewhere, 4))
+	require.NoError(t, h.g.members.Replace("test", nil))
+	require.NotContains(t, services(), `"refused"`, "it is retired")
+}
+
 // What a member answers is no script, style or frame of a page in the family's origin, whatever its media type.
 func TestMember_answersBecomeNoPartOfAPage(t *testing.T) {
 	h := memberHouse(t)
