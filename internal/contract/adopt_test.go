@@ -170,6 +170,7 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 		head + "paths:\n  /a:\n    get: 1\n   /b:\n    get: 2\n":                                 "pets.yaml:6: the text is not YAML: did not find expected key; give all keys of an object the same indentation",
 		"openapi: 3.0.3\ninfo:\n  title: Notes: all of them\n":                                   "pets.yaml:3: the text is not YAML: mapping values are not allowed in this context; put a text that has",
 		"openapi: 3.0.3\npaths:\n  /a: {get: {description: a: b}}\n":                             "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close the bracket",
+		"openapi: 3.0.3\ntags: []\nx-a: [{url: https://b/v1?c}]\n":                               "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close", // a newer version of the reader takes it
 		"openapi: 3.0.3\ninfo: {title: a\npaths:\n  /a: 1\n":                                     "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close the bracket",
 		"openapi: 3.0.3\ninfo:\n  title: 'a\n  version: '1'\n":                                   "pets.yaml:4: the text is not YAML: did not find expected key; give all keys",
 		"openapi: 3.0.3\ntags:\n  - name: a\n  name: b\n":                                        "pets.yaml:4: the text is not YAML: did not find expected '-' indicator; begin each item",

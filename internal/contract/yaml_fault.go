@@ -33,16 +33,19 @@ var yamlHints = []struct{ said, hint string }{
 // begins; a newer version of it, which only reads the text once more here, tells the line of the fault.
 func notYAML(name string, text []byte, err error) error {
 	said := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
+	line, lines := 1, 1+bytes.Count(bytes.TrimSpace(text), []byte("\n"))
 	if found := lineOf.FindStringSubmatch(said); found != nil {
 		line, _ = strconv.Atoi(found[1])
 		_, said, _ = strings.Cut(said, found[0]+": ")
+		if strings.HasPrefix(said, "did not find expected") {
+			line = min(line+1, lines) // the reader counts these from zero
+		}
 	}
 	var document position.Node
 	var exact *position.LoadError
 	if errors.As(position.Unmarshal(text, &document), &exact) && exact.Mark.Line > 0 {
 		said = exact.Message
-		if lines := 1 + bytes.Count(bytes.TrimSpace(text), []byte("\n")); exact.Mark.Line <= lines {
+		if exact.Mark.Line <= lines {
 			line = exact.Mark.Line
 		} else if exact.ContextMark.Line > 0 && exact.ContextMark.Line <= lines { // something is open at the end: where it begins
 			line = exact.ContextMark.Line
