@@ -504,7 +504,7 @@ func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
 	for origin, good := range map[string]bool{
 		"https://apps.example.test": true, "https://fountain.example.test:8443": false, issuer: false, "apps.example.test": false, "https://a.test/": false, "ftp://a.test": false,
 	} {
-		c := Config{MembersOrigin: origin}
+		c := Config{Adopted: Adopted{MembersOrigin: origin}}
 		c.Hosts, c.Issuer = []string{"fountain.example.test"}, issuer
 		require.Equal(t, good, c.validateMembersOrigin() == nil, origin)
 	}
