@@ -141,7 +141,7 @@ document asks for, and hands the document to the kms, from where every gateway t
 From then on the service is reached through the gateway at /NAME, and only by requests that fit the document.
 
 Without x-fountain in the document a request needs a bearer token for the service alone, with the scope
-NAME:read (GET, HEAD) or NAME:write; limits, body sizes and time limits have safe defaults. The document's
+NAME:read (GET, HEAD, OPTIONS) or NAME:write; limits, body sizes and time limits have safe defaults. The document's
 own security schemes are replaced by the family's tokens. What was adopted around is told with file and line.
 
 A document that breaks clients of the one in force, or asks for less than it, is refused: --accept takes

@@ -101,6 +101,28 @@ func TestMember_isReachedUnderItsMount(t *testing.T) {
 	require.Len(t, h.seen, 1)
 }
 
+// An operation of the method OPTIONS is one like others. What a browser asks before a request, and paths without such an operation, the gateway answers.
+func TestMember_getsTheOptionsThatItsContractHas(t *testing.T) {
+	h := memberHouse(t)
+	d := h.definition(strings.Replace(notes, "  /status:\n", `  /check:
+    options:
+      operationId: checkNote
+      requestBody: {content: {application/json: {schema: {type: object, required: [size]}}}}
+      responses: {'200': {description: It would be taken., content: {application/json: {}}}}
+  /status:
+`, 1))
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
+	require.Equal(t, 401, h.do("OPTIONS", "/notes/v2/check", `{"size":1}`).StatusCode)
+	require.Equal(t, 422, h.do("OPTIONS", "/notes/v2/check", `{}`, "Authorization", h.notesToken(nil)).StatusCode)
+	require.Empty(t, h.seen)
+	require.Equal(t, 200, h.do("OPTIONS", "/notes/v2/check", `{"size":1}`, "Authorization", h.notesToken(nil)).StatusCode)
+	require.Len(t, h.seen, 1)
+	require.Equal(t, "OPTIONS", h.seen[0].Method)
+	require.Equal(t, 204, h.do("OPTIONS", "/notes/v2/check", "", "Origin", "https://a.example", "Access-Control-Request-Method", "OPTIONS").StatusCode)
+	require.Equal(t, 204, h.do("OPTIONS", "/notes/v2/notes", "").StatusCode)
+	require.Len(t, h.seen, 1)
+}
+
 // What a member receives is of no use elsewhere: a token for itself alone, and none where its contract asks for none.
 func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
 	h := memberHouse(t)
