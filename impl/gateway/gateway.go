@@ -59,7 +59,7 @@ func (a Adopted) Validate() error {
 }
 
 // Config configures the gateway. Issuer, JWKSURL, KMSURL, EnrolTokenFile, DataDir and the three addresses below are required. DataDir keeps
-// the gateway's own credential, which reads the kms's revocation feed and nothing else.
+// the gateway's own credential, which reads the kms's revocation feed and the contracts of adopted services, and nothing else.
 type Config struct {
 	config.Service
 
