@@ -58,7 +58,15 @@ func (e ServiceStatusStatus) Valid() bool {
 	}
 }
 
-// ServiceRefusal The last version of an adopted contract, while the gateway does not take it and what was in force before stays.
+// RefusedService defines model for RefusedService.
+type RefusedService struct {
+	Name string `json:"name"`
+
+	// Refused The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+	Refused ServiceRefusal `json:"refused"`
+}
+
+// ServiceRefusal The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
 type ServiceRefusal struct {
 	// Cause What of it is refused: where it is, or its document. The gateway's log says more.
 	Cause ServiceRefusalCause `json:"cause"`
@@ -84,7 +92,7 @@ type ServiceStatus struct {
 	ContractVersion string `json:"contractVersion"`
 	Name            string `json:"name"`
 
-	// Refused The last version of an adopted contract, while the gateway does not take it and what was in force before stays.
+	// Refused The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
 	Refused *ServiceRefusal `json:"refused,omitempty"`
 
 	// Revision The version at the kms of the adopted contract that is in force; absent of the family, and of what an operator's directory says.
@@ -109,6 +117,9 @@ type ServiceStatusStatus string
 // ServiceStatusList defines model for ServiceStatusList.
 type ServiceStatusList struct {
 	Items []ServiceStatus `json:"items"`
+
+	// Refused Adopted services of which nothing is served, because the gateway takes no version of their contract; absent when there are none.
+	Refused *[]RefusedService `json:"refused,omitempty"`
 }
 
 // GetStartPageParams defines parameters for GetStartPage.

@@ -141,7 +141,7 @@ document asks for, and hands the document to the kms, from where every gateway t
 From then on the service is reached through the gateway at /NAME, and only by requests that fit the document.
 
 Without x-fountain in the document a request needs a bearer token for the service alone, with the scope
-NAME:read (GET, HEAD) or NAME:write; limits, body sizes and time limits have safe defaults. The document's
+NAME:read (GET, HEAD, OPTIONS) or NAME:write; limits, body sizes and time limits have safe defaults. The document's
 own security schemes are replaced by the family's tokens. What was adopted around is told with file and line.
 
 A document that breaks clients of the one in force, or asks for less than it, is refused: --accept takes
@@ -194,16 +194,22 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	}
 	answer := adoptedAnswer{Name: a.Name, Address: client.Service(a.Name).URL(), Contract: put}
 	if !o.shadow {
-		if answer.Gateway, answer.Refused, err = served(cmd.Context(), client, put); err != nil {
+		there, err := served(cmd.Context(), client, put)
+		if err != nil {
 			return err
 		}
+		answer.Gateway, answer.Refused, answer.before = there.State, there.Refused, there.Revision > 0
 	}
 	if err := o.report(cmd, answer, c, warnings); err != nil {
 		return err
 	}
 	switch answer.Gateway {
 	case gatewayRefuses:
-		return fmt.Errorf("the kms has taken it, but the gateway refuses its %s%s; what was adopted before is still served", answer.Refused, refusals[answer.Refused])
+		after := "what was adopted before is still served"
+		if !answer.before {
+			after = "nothing is served: adopt it again, or take it back by fountain retire " + a.Name
+		}
+		return fmt.Errorf("the kms has taken it, but the gateway refuses its %s%s; %s", answer.Refused, refusals[answer.Refused], after)
 	case gatewayWaits:
 	default:
 		return nil
@@ -234,33 +240,57 @@ var refusals = map[string]string{
 // servedWithin is how long a contract is waited for at the gateway, which looks within a second.
 const servedWithin = 5 * time.Second
 
-// served waits until the gateway serves this version of a contract and reaches the service, or refuses it, and returns what it says then.
-func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (state, refused string, err error) {
-	state = gatewayWaits
-	err = watch(ctx, client, func(all []gateway.ServiceStatus) bool {
-		for _, s := range all {
-			switch {
-			case s.Name != put.Name:
-			case s.Revision != nil && *s.Revision >= put.Version:
-				state = string(s.Status)
-			case s.Refused != nil && s.Refused.Revision != nil && *s.Refused.Revision >= put.Version:
-				state, refused = gatewayRefuses, string(s.Refused.Cause)
+// atGateway is what the gateway says of a version of a contract.
+type atGateway struct {
+	State    string `json:"state"`              // waiting, refused, starting, down or ready
+	Revision int64  `json:"revision,omitempty"` // the version that is in force; 0: none
+	Refused  string `json:"refused,omitempty"`  // what of this version is refused: upstreams or contract
+}
+
+// standing finds what the gateway says of this version of a contract.
+func standing(all *gateway.ServiceStatusList, c *kms.Contract) atGateway {
+	found := atGateway{State: gatewayWaits}
+	refuses := func(r *gateway.ServiceRefusal) bool { return r != nil && r.Revision != nil && *r.Revision >= c.Version }
+	for _, s := range all.Items {
+		if s.Name != c.Name || s.Revision == nil {
+			continue
+		}
+		switch found.Revision = *s.Revision; {
+		case *s.Revision >= c.Version:
+			found.State = string(s.Status)
+		case refuses(s.Refused):
+			found.State, found.Refused = gatewayRefuses, string(s.Refused.Cause)
+		}
+	}
+	if all.Refused != nil {
+		for _, s := range *all.Refused {
+			if s.Name == c.Name && refuses(&s.Refused) {
+				found.State, found.Refused = gatewayRefuses, string(s.Refused.Cause)
 			}
 		}
-		return state == gatewayReady || state == gatewayRefuses
+	}
+	return found
+}
+
+// served waits until the gateway serves this version of a contract and reaches the service, or refuses it, and returns what it says then.
+func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (found atGateway, err error) {
+	found.State = gatewayWaits
+	err = watch(ctx, client, func(all *gateway.ServiceStatusList) bool {
+		found = standing(all, put)
+		return found.State == gatewayReady || found.State == gatewayRefuses
 	})
-	return state, refused, err
+	return found, err
 }
 
 // gone waits until the gateway does not serve a service any more.
 func gone(ctx context.Context, client *fountain.Client, name string) error {
-	return watch(ctx, client, func(all []gateway.ServiceStatus) bool {
-		return !slices.ContainsFunc(all, func(s gateway.ServiceStatus) bool { return s.Name == name })
+	return watch(ctx, client, func(all *gateway.ServiceStatusList) bool {
+		return !slices.ContainsFunc(all.Items, func(s gateway.ServiceStatus) bool { return s.Name == name })
 	})
 }
 
 // watch asks the gateway for its services until they are as they should be, or servedWithin is over.
-func watch(ctx context.Context, client *fountain.Client, done func([]gateway.ServiceStatus) bool) error {
+func watch(ctx context.Context, client *fountain.Client, done func(*gateway.ServiceStatusList) bool) error {
 	within, cancel := context.WithTimeout(ctx, servedWithin)
 	defer cancel()
 	for {
@@ -270,7 +300,7 @@ func watch(ctx context.Context, client *fountain.Client, done func([]gateway.Ser
 			return ctx.Err()
 		case err != nil:
 			return err
-		case done(all.Items):
+		case done(all):
 			return nil
 		}
 		select {
@@ -388,6 +418,8 @@ type adoptedAnswer struct {
 	Operations []adoptedOperation `json:"operations"`
 	Warnings   []string           `json:"warnings"`
 	Contract   *kms.Contract      `json:"contract,omitempty"` // absent with --dry-run
+
+	before bool // a version of before is in force while this one is refused
 }
 
 // adoptedOperation is an operation as it can be reached.
@@ -439,6 +471,8 @@ func (o *adopting) sentence(answer adoptedAnswer) string {
 	case o.shadow:
 		return fmt.Sprintf("This is kept beside the contract of %s that is in force, and refuses nothing: %s. fountain_gateway_shadow_rejections_total and the gateway's log tell what it would refuse.",
 			answer.Name, sum)
+	case answer.Gateway == gatewayRefuses && !answer.before:
+		return fmt.Sprintf("%s is not in force: %s. Nothing is served at %s.", answer.Name, sum, answer.Address)
 	case answer.Gateway == gatewayRefuses:
 		return fmt.Sprintf("This version of %s is not in force: %s. The one before is still served at %s.", answer.Name, sum, answer.Address)
 	case answer.Gateway == gatewayWaits:
@@ -498,21 +532,46 @@ func (op adoptedOperation) asks() string {
 
 var adoptedHead = []string{"NAME", "STATUS", "VERSION", "DOCUMENT", "UPSTREAMS", "WARNINGS", "SHADOW", "CHANGED"}
 
+// listedContract is an adopted service as adopted lists it.
+type listedContract struct {
+	kms.Contract
+	Gateway atGateway `json:"gateway"`
+}
+
+// status tells what of the contract holds: an adoption that the gateway refuses is not called active.
+func (l listedContract) status() string {
+	switch g := l.Gateway; {
+	case l.Status != kms.ContractStatusActive:
+		return string(l.Status)
+	case g.State == gatewayRefuses && g.Revision > 0:
+		return fmt.Sprintf("version %d, the next is refused (%s)", g.Revision, g.Refused)
+	case g.State == gatewayRefuses:
+		return "refused (" + g.Refused + ")"
+	case g.State == gatewayWaits && g.Revision == 0:
+		return gatewayWaits
+	}
+	return string(l.Status)
+}
+
 func newAdopted() *cobra.Command {
 	o := &operator{}
 	return calling(o.command("adopted", "List the services that were adopted", "  fountain adopted\n  fountain adopted --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
-			var all []kms.Contract
+			there, err := c.Gateway.ListGatewayServices(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var all []listedContract
 			var rows [][]string
-			for one, err := range c.KMS.Contracts(cmd.Context()) {
+			for kept, err := range c.KMS.Contracts(cmd.Context()) {
 				if err != nil {
 					return err
 				}
-				shadow := ""
+				one, shadow := listedContract{kept, standing(there, &kept)}, ""
 				if one.Shadow != nil {
 					shadow = one.Shadow.DocumentVersion
 				}
-				all, rows = append(all, one), append(rows, []string{one.Name, string(one.Status), fmt.Sprint(one.Version), one.DocumentVersion,
+				all, rows = append(all, one), append(rows, []string{one.Name, one.status(), fmt.Sprint(one.Version), one.DocumentVersion,
 					strings.Join(one.Upstreams, " "), fmt.Sprint(one.WarningCount), shadow, when(one.UpdatedAt)})
 			}
 			return o.print(cmd, all, adoptedHead, rows)

@@ -115,10 +115,11 @@ func (o *output) String() string {
 }
 
 // startUp runs `fountain up` on a data directory until the test ends, and waits for its ready line.
-func startUp(t *testing.T, data string) *up {
+func startUp(t *testing.T, data string, settings ...string) *up {
 	t.Helper()
 	u := &up{data: data, stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
 	u.cmd = command(t, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	u.cmd.Env = append(u.cmd.Env, settings...)
 	u.cmd.Stdout, u.cmd.Stderr = u.stdout, u.stderr
 	require.NoError(t, u.cmd.Start())
 	go func() { _ = u.cmd.Wait(); close(u.ended) }()

@@ -59,14 +59,20 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Redis.Validate(); err != nil {
 				return &usageError{err}
 			}
-			if err := config.LoadFrom(twofactorPrefix, &c.Delivery, twofactorSettings(os.Environ(), "SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_")); err != nil {
+			if err := config.LoadFrom(twofactorPrefix, &c.Delivery, settingsOf(twofactorPrefix, "SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_")); err != nil {
 				return &usageError{err}
 			}
-			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, twofactorSettings(os.Environ(), "WEBAUTHN_")); err != nil {
+			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, settingsOf(twofactorPrefix, "WEBAUTHN_")); err != nil {
 				return &usageError{err}
 			}
 			if err := errors.Join(c.Delivery.Validate(), c.Passkeys.Validate()); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", twofactorPrefix, err)}
+			}
+			if err := config.LoadFrom(gatewayPrefix, &c.Adopted, settingsOf(gatewayPrefix, "CONTRACTS_DIR", "MEMBERS_ORIGIN", "UPSTREAM_ALLOW")); err != nil {
+				return &usageError{err}
+			}
+			if err := c.Adopted.Validate(); err != nil {
+				return &usageError{fmt.Errorf("settings that begin with %s: %w", gatewayPrefix, err)}
 			}
 			c.Version = version
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
@@ -93,10 +99,13 @@ and ends it. A second start on the same directory goes on where the first one st
 // has its own.
 const twofactorPrefix = "FOUNTAIN_TWOFACTOR_"
 
-// twofactorSettings returns those of the environment's entries that belong to these groups.
-func twofactorSettings(environ []string, groups ...string) (out []string) {
-	for _, entry := range environ {
-		name, ok := strings.CutPrefix(entry, twofactorPrefix)
+// gatewayPrefix begins the names of the settings of adopted services. They are those of serve gateway, of whose others up has its own.
+const gatewayPrefix = "FOUNTAIN_GATEWAY_"
+
+// settingsOf returns the environment's entries of a prefix that belong to these groups.
+func settingsOf(prefix string, groups ...string) (out []string) {
+	for _, entry := range os.Environ() {
+		name, ok := strings.CutPrefix(entry, prefix)
 		if ok && slices.ContainsFunc(groups, func(group string) bool { return strings.HasPrefix(name, group) }) {
 			out = append(out, entry)
 		}

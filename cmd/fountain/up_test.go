@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -228,4 +229,48 @@ func TestUp_tellsTheRowsOfEveryTable(t *testing.T) {
 	slices.Sort(told)
 	slices.Sort(there)
 	require.Equal(t, there, told)
+}
+
+// The settings of adopted services are those of serve gateway: a directory of contracts, which targets are allowed beside loopback ones, an origin.
+func TestUp_takesTheSettingsOfAdoptedServices(t *testing.T) {
+	wrong := command(t, "up", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	wrong.Env = append(wrong.Env, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=10.0.0.0/8:eighty")
+	got := finish(t, wrong)
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.sentenceOf(t), "FOUNTAIN_GATEWAY_")
+	require.Contains(t, got.sentenceOf(t), "UPSTREAM_ALLOW")
+
+	dir := t.TempDir()
+	for name, upstream := range map[string]string{"near": notesService(t).URL, "far": "http://10.0.0.1:80", "farther": "http://10.0.0.1:81"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "api.yaml"), []byte(notesDocument), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "member.yaml"), []byte("contract: api.yaml\nupstreams: ["+upstream+"]\npublic: [getStatus]\n"), 0o600))
+	}
+	u := startUp(t, filepath.Join(t.TempDir(), "data"), "FOUNTAIN_GATEWAY_CONTRACTS_DIR="+dir, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=10.0.0.0/8:80",
+		"FOUNTAIN_GATEWAY_MEMBERS_ORIGIN=http://apps.example.org")
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGHUP), "it reads the directory, and does not end")
+	near := func(host string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u.url+"/near/v1/status", nil)
+		require.NoError(t, err)
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res.StatusCode
+	}
+	require.Eventually(t, func() bool { return near("apps.example.org") == 204 }, 10*time.Second, 20*time.Millisecond)
+	require.Equal(t, 421, near("localhost"), "the family's origin is not theirs")
+	client, err := fountain.New(u.url)
+	require.NoError(t, err)
+	services, err := client.Gateway.ListGatewayServices(t.Context())
+	require.NoError(t, err)
+	var names []string
+	for _, s := range services.Items {
+		if s.Adopted {
+			names = append(names, s.Name)
+		}
+	}
+	require.Equal(t, []string{"far", "near"}, names)
+	require.Len(t, *services.Refused, 1)
+	require.Equal(t, "farther", (*services.Refused)[0].Name)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/fountainai/fountain/impl/gateway"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
@@ -41,6 +42,8 @@ type Config struct {
 	Delivery twofactor.Delivery
 	// Passkeys name the site of passkeys. Default is the issuer's if one is given, else the gateway at localhost.
 	Passkeys twofactor.Passkeys
+	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.
+	Adopted gateway.Adopted
 
 	Clock   clock.Clock
 	Log     *slog.Logger

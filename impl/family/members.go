@@ -85,7 +85,8 @@ func (h *house) start(ctx context.Context) error {
 	g.TrustedProxies = h.TrustedProxies
 	g.CORSOrigins = h.CORSOrigins
 	g.Redis = h.Redis
-	g.UpstreamAllow = []string{"127.0.0.0/8", "::1/128"} // services of this machine
+	g.Adopted = h.Adopted
+	g.UpstreamAllow = append([]string{"127.0.0.0/8", "::1/128"}, h.Adopted.UpstreamAllow...) // services of this machine, and what the operator allows
 	g.UpstreamDeny = addressesOf(h.admin, listeners)
 	g.Hosts = append([]string{nameOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })

@@ -123,7 +123,7 @@ func (h *benchHouse) sign(b testing.TB, key ed25519.PrivateKey, change func(*aut
 // serve runs the gateway as Run does, with production's logger, and returns its address.
 func (h *benchHouse) serve(b testing.TB) string {
 	upstream := "http://" + h.behind
-	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "bench", UpstreamAllow: []string{"127.0.0.0/8"}}
+	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "bench", Adopted: Adopted{UpstreamAllow: []string{"127.0.0.0/8"}}}
 	log := telemetry.NewLogger(io.Discard, slog.LevelInfo)
 	c.Service = config.Service{
 		Addr: "127.0.0.1:0", DataDir: b.TempDir(), EnrolTokenFile: "none", Issuer: issuer, JWKSURL: upstream + "/kms/v1/.well-known/jwks.json", KMSURL: upstream,

@@ -40,8 +40,26 @@ const (
 	callTimeout = 10 * time.Second
 )
 
+// Adopted says what an operator decides about adopted services.
+type Adopted struct {
+	ContractsDir string `env:"CONTRACTS_DIR"` // with a folder for each adopted service that the kms does not keep; none by default
+	// MembersOrigin is an origin of the adopted services' own, https://apps.example.org: they are reached there alone, and the family nowhere there. ""
+	// has them in the family's origin, where their answers are sandboxed.
+	MembersOrigin string `env:"MEMBERS_ORIGIN"`
+	// UpstreamAllow says where the targets of adopted services may be: entries of package egress. Nowhere by default.
+	UpstreamAllow []string `env:"UPSTREAM_ALLOW"`
+}
+
+// Validate checks the entries of UpstreamAllow.
+func (a Adopted) Validate() error {
+	if err := (egress.Options{Purpose: "upstream", Allow: a.UpstreamAllow}).Validate(); err != nil {
+		return fmt.Errorf("UPSTREAM_ALLOW: %w", err)
+	}
+	return nil
+}
+
 // Config configures the gateway. Issuer, JWKSURL, KMSURL, EnrolTokenFile, DataDir and the three addresses below are required. DataDir keeps
-// the gateway's own credential, which reads the kms's revocation feed and nothing else.
+// the gateway's own credential, which reads the kms's revocation feed and the contracts of adopted services, and nothing else.
 type Config struct {
 	config.Service
 
@@ -49,13 +67,8 @@ type Config struct {
 	TwofactorURL string   `env:"TWOFACTOR_URL"`
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
-	CORSOrigins  []string `env:"CORS_ORIGINS"`  // of pages that may call from a browser, scheme://host[:port]; none by default
-	ContractsDir string   `env:"CONTRACTS_DIR"` // with a folder for each adopted service that the kms does not keep; none by default
-	// MembersOrigin is an origin of the adopted services' own, https://apps.example.org: they are reached there alone, and the family nowhere there. ""
-	// has them in the family's origin, where their answers are sandboxed.
-	MembersOrigin string `env:"MEMBERS_ORIGIN"`
-	// UpstreamAllow says where the targets of adopted services may be: entries of package egress. Nowhere by default.
-	UpstreamAllow []string `env:"UPSTREAM_ALLOW"`
+	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
+	Adopted
 	// UpstreamDeny are host:port of the family's listeners and stores beside those that the configuration names: no adopted service is there.
 	UpstreamDeny []string `env:"-"`
 

@@ -101,6 +101,28 @@ func TestMember_isReachedUnderItsMount(t *testing.T) {
 	require.Len(t, h.seen, 1)
 }
 
+// An operation of the method OPTIONS is one like others. What a browser asks before a request, and paths without such an operation, the gateway answers.
+func TestMember_getsTheOptionsThatItsContractHas(t *testing.T) {
+	h := memberHouse(t)
+	d := h.definition(strings.Replace(notes, "  /status:\n", `  /check:
+    options:
+      operationId: checkNote
+      requestBody: {content: {application/json: {schema: {type: object, required: [size]}}}}
+      responses: {'200': {description: It would be taken., content: {application/json: {}}}}
+  /status:
+`, 1))
+	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
+	require.Equal(t, 401, h.do("OPTIONS", "/notes/v2/check", `{"size":1}`).StatusCode)
+	require.Equal(t, 422, h.do("OPTIONS", "/notes/v2/check", `{}`, "Authorization", h.notesToken(nil)).StatusCode)
+	require.Empty(t, h.seen)
+	require.Equal(t, 200, h.do("OPTIONS", "/notes/v2/check", `{"size":1}`, "Authorization", h.notesToken(nil)).StatusCode)
+	require.Len(t, h.seen, 1)
+	require.Equal(t, "OPTIONS", h.seen[0].Method)
+	require.Equal(t, 204, h.do("OPTIONS", "/notes/v2/check", "", "Origin", "https://a.example", "Access-Control-Request-Method", "OPTIONS").StatusCode)
+	require.Equal(t, 204, h.do("OPTIONS", "/notes/v2/notes", "").StatusCode)
+	require.Len(t, h.seen, 1)
+}
+
 // What a member receives is of no use elsewhere: a token for itself alone, and none where its contract asks for none.
 func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
 	h := memberHouse(t)
@@ -431,6 +453,30 @@ func TestMember_tellsWhichVersionIsInForce(t *testing.T) {
 	require.NotContains(t, h.do("GET", "/gateway/v1/services", "").Text, `"revision"`)
 }
 
+// A service whose first contract is refused is no service, and the list says that it is refused, and why, until it is taken or retired.
+func TestMember_tellsThatItsFirstContractIsRefused(t *testing.T) {
+	h := memberHouse(t)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	services := func() string { return h.do("GET", "/gateway/v1/services", "").Text }
+	put := func(d member.Definition, revision int64) error {
+		d.Revision = revision
+		return h.g.members.Replace("test", []member.Definition{d})
+	}
+	require.NotContains(t, services(), `"refused"`)
+	elsewhere := h.definition(notes)
+	elsewhere.Upstreams = []string{"http://10.0.0.1:80"}
+	require.Error(t, put(elsewhere, 1))
+	require.Contains(t, services(), `"refused":[{"name":"notes","refused":{"cause":"upstreams","revision":1}}]`)
+	require.Error(t, put(h.definition("openapi: 2.0"), 2))
+	require.Contains(t, services(), `"refused":[{"name":"notes","refused":{"cause":"contract","revision":2}}]`)
+	require.NoError(t, put(h.definition(notes), 3))
+	require.NotContains(t, services(), `"refused"`)
+	require.NoError(t, h.g.members.Replace("test", nil))
+	require.Error(t, put(elsewhere, 4))
+	require.NoError(t, h.g.members.Replace("test", nil))
+	require.NotContains(t, services(), `"refused"`, "it is retired")
+}
+
 // What a member answers is no script, style or frame of a page in the family's origin, whatever its media type.
 func TestMember_answersBecomeNoPartOfAPage(t *testing.T) {
 	h := memberHouse(t)
@@ -480,7 +526,7 @@ func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
 	for origin, good := range map[string]bool{
 		"https://apps.example.test": true, "https://fountain.example.test:8443": false, issuer: false, "apps.example.test": false, "https://a.test/": false, "ftp://a.test": false,
 	} {
-		c := Config{MembersOrigin: origin}
+		c := Config{Adopted: Adopted{MembersOrigin: origin}}
 		c.Hosts, c.Issuer = []string{"fountain.example.test"}, issuer
 		require.Equal(t, good, c.validateMembersOrigin() == nil, origin)
 	}

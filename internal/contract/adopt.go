@@ -131,6 +131,7 @@ func (b *adopter) contract() (*Contract, error) {
 	if err := b.version(); err != nil {
 		return nil, err
 	}
+	b.misspelled(WarnSchema, b.root, documentKeys)
 	name := b.adoption.Name
 	c := &Contract{Word: name, Mount: "/" + name, Version: b.root.get("info", "version").str(), Scopes: map[string]string{},
 		Document: b.adoption.Files[b.adoption.File]}

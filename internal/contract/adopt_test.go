@@ -159,7 +159,25 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 		"swagger: '2.0'\npaths: {}\n": "pets.yaml:1: the document is of Swagger 2.0; convert it",
 		"openapi: 4.0.0\npaths: {}\n": "pets.yaml:1: OpenAPI 4.0.0 is not supported; write",
 		head + "x: 1\n":               "pets.yaml:1: the document has no paths; write paths:",
-		head + "x-fountain: {timout: 3s}\npaths: {}":                                             `pets.yaml:3: x-fountain: json: unknown field "timout"`,
+		head + "x-fountain: {stepup: {acr: aal2, maxAge: 300}}\npaths: {}":                       "pets.yaml:3: x-fountain has no key stepup; write stepUp",
+		head + "x-fountain: {rate: [{name: a, quotas: 1}]}\npaths: {}":                           "pets.yaml:3: x-fountain.rate has no key quotas; write quota",
+		head + "x-fountain: {quiet: true}\npaths: {}":                                            "pets.yaml:3: x-fountain has no key quiet; it has principals, roles, apiKey",
+		head + "x-fountain: {timeout: 5}\npaths: {}":                                             "pets.yaml:3: x-fountain.timeout: must be a text in quotes, and is a JSON number",
+		head + "x-fountain: {stepUp: {acr: aal2, maxAge: '300'}}\npaths: {}":                     "pets.yaml:3: x-fountain.stepUp.maxAge: must be a whole number, and is a JSON string",
+		head + "x-fountain: {principals: user}\npaths: {}":                                       "pets.yaml:3: x-fountain.principals: must be a list, and is a JSON string",
+		head + "x-fountain: 1\npaths: {}":                                                        "pets.yaml:3: x-fountain: must be an object, and is a JSON number",
+		"openapi: 3.0.3\npaths:\n  /a:\n\tget: 1\n":                                              "pets.yaml:4: the text is not YAML: found character that cannot start any token; indent with spaces instead of tabs",
+		head + "paths:\n  /a:\n    get: 1\n   /b:\n    get: 2\n":                                 "pets.yaml:6: the text is not YAML: did not find expected key; give all keys of an object the same indentation",
+		"openapi: 3.0.3\ninfo:\n  title: Notes: all of them\n":                                   "pets.yaml:3: the text is not YAML: mapping values are not allowed in this context; put a text that has",
+		"openapi: 3.0.3\npaths:\n  /a: {get: {description: a: b}}\n":                             "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close the bracket",
+		"openapi: 3.0.3\ntags: []\nx-a: [{url: https://b/v1?c}]\n":                               "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close", // a newer version of the reader takes it
+		"openapi: 3.0.3\ninfo: {title: a\npaths:\n  /a: 1\n":                                     "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close the bracket",
+		"openapi: 3.0.3\ninfo:\n  title: 'a\n  version: '1'\n":                                   "pets.yaml:4: the text is not YAML: did not find expected key; give all keys",
+		"openapi: 3.0.3\ntags:\n  - name: a\n  name: b\n":                                        "pets.yaml:4: the text is not YAML: did not find expected '-' indicator; begin each item",
+		"openapi: 3.0.3\ninfo:\n  title: *a\n":                                                   "pets.yaml:3: the text is not YAML: unknown anchor 'a' referenced; put a text that begins with * into quotes",
+		"openapi: 3.0.3\ninfo:\n  title: \"\\d+\"\n":                                             "pets.yaml:3: the text is not YAML: found unknown escape character; put the text into single quotes",
+		"openapi: 3.0.3\ninfo:\n  title: 'a\n":                                                   "pets.yaml:3: the text is not YAML: found unexpected end of stream; close the quote",
+		head + "x-fountain: {timout: 3s}\npaths: {}":                                             "pets.yaml:3: x-fountain has no key timout; write timeout",
 		head + "paths:\n  /a:\n    get:\n      x-fountain: {timeout: soon}\n      responses: {}": "pets.yaml:6: GET /a: x-fountain.timeout: must be a positive duration such as 3s",
 		head + "paths:\n  /a:\n    get:\n      x-fountain:\n        body: {max: 1KiB}":           "pets.yaml:5: GET /a: body.max is said for an operation without a request body",
 	} {
@@ -467,6 +485,57 @@ components: {pathItems: {A: {get: {operationId: a, responses: {}}}}}
 	require.Equal(t, 2, k[WarnPath], warnings)
 	require.Equal(t, 1, k[WarnServer], warnings)
 	require.NoError(t, op.CheckResponse(404, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)))
+}
+
+// A key that is nearly one that is read, a value in quotes, a parameter as in Swagger 2.0: what would be passed over without a word is told.
+func TestAdopt_tellsOfMisspelledKeys(t *testing.T) {
+	_, warnings := adopt(t, `
+openapi: 3.1.0
+info: {title: Pets, version: 1.0.0}
+servres: [{url: /v9}]
+paths:
+  /a:
+    gte: {operationId: lost}
+    trace: {operationId: trace, responses: {'200': {description: Done.}}}
+    post:
+      operationId: a
+      reqestBody: {}
+      parameters:
+        - {name: q, in: query, required: yes, type: integer}
+        - {name: r, in: query, Schema: {type: string}}
+      requestBody:
+        require: true
+        content: {application/json: {scheme: {}, schema: {type: object, properties: {propertys: {type: string}}, propertys: {}, addtionalProperties: false, maxlength: 1}}}
+      responses: {'200': {descripton: x, content: {text/html: {}, application/json: {schema: {type: array, item: {type: string}, 'x-items': 1, uniqueItems: 'true', note: 1, ref: '#/a'}}}}}
+`)
+	var told []string
+	for _, w := range warnings {
+		told = append(told, strings.TrimPrefix(w.String(), "pets.yaml:"))
+	}
+	for _, want := range []string{
+		"4: the key servres means nothing here; it is passed over; write servers",
+		"7: the key gte means nothing here; it is passed over; write get",
+		"11: POST /a: the key reqestBody", // beside the right one it is not told
+		"13: required is neither true nor false; it is read as false; write true or false, without quotes",
+		"13: type beside a parameter is of Swagger 2.0; the parameter takes any text; write schema: {type: integer}",
+		"14: the key Schema means nothing here; it is passed over; write schema",
+		"16: the key require means nothing here; it is passed over; write required",
+		"17: the key addtionalProperties means nothing here; it is passed over; write additionalProperties",
+		"17: the key maxlength means nothing here; it is passed over; write maxLength",
+		"18: the key descripton means nothing here; it is passed over; write description",
+		"18: the key item means nothing here; it is passed over; write items",
+		"18: the key ref means nothing here; it is passed over; write $ref",
+		"18: uniqueItems is neither true nor false; it is read as false; write true or false, without quotes",
+		"18: text/html is active content, which browsers run; answers of it are 502 unless the operator accepts it; accept it (fountain adopt --active-content), or answer with another media type",
+		"8: TRACE /a: requests are answered with 501: pets.yaml:8: the gateway lets no TRACE through; use GET or POST",
+	} {
+		if strings.HasPrefix(want, "11:") {
+			require.NotContains(t, strings.Join(told, "\n"), "reqestBody")
+			continue
+		}
+		require.Contains(t, told, want)
+	}
+	require.Len(t, told, 15, "and what is free, right or far from anything is not: %s", strings.Join(told, "\n")) // with the security schemes
 }
 
 func TestAdoptedResponses_areJudgedButNeverRefusedForTheirEnvelope(t *testing.T) {

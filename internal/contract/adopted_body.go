@@ -26,7 +26,8 @@ func (b *adopter) body(at *element) (*bodyContract, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := &bodyContract{required: e.get("required").is(true), media: map[string]*mediaContract{}}
+	b.misspelled(WarnBody, e, bodyKeys)
+	body := &bodyContract{required: b.boolean(WarnBody, e, "required"), media: map[string]*mediaContract{}}
 	content := e.get("content")
 	if !content.isMap() || len(content.items) == 0 {
 		b.warn(WarnBody, e, "declare its media types under content", "the request body has no media type; bodies of any type are passed on without a check")
@@ -59,6 +60,7 @@ func (b *adopter) mediaType(name string, e *element, warning string) (*mediaCont
 	if parameters = strings.TrimSpace(parameters); parameters != "" && !strings.HasPrefix(parameters, "charset=") {
 		b.warn(warning, e, "", "the parameters of media type %s are not compared", shortened(m.name))
 	}
+	b.misspelled(warning, e, mediaKeys)
 	described := e.get("schema")
 	kind, _ := kindOf(m.name)
 	lines := b.lines(kind, e, warning)

@@ -30,6 +30,7 @@ func (b *adopter) operations(c *Contract) error {
 				b.warn(WarnPath, o, "use GET or POST", "path %s has operations of methods that are not supported; they are left out", shortened(template))
 			}
 		}
+		b.misspelled(WarnPath, item, pathKeys)
 		for _, method := range adoptedMethods {
 			o := item.get(method)
 			if o == nil {
@@ -127,6 +128,10 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 	if op.route, op.pathNames, err = adoptedRoute(op.Path); err != nil {
 		b.warn(WarnPath, o, "", "the path cannot be matched: %v; the operation is left out", err)
 		return nil, nil
+	}
+	b.misspelled(WarnOperation, o, operationKeys)
+	if method == http.MethodTrace {
+		parts = append(parts, wrong(o, "the gateway lets no TRACE through; use GET or POST"))
 	}
 	if op.parameters, err = b.parameters(op, item, o); err != nil {
 		parts = append(parts, err)

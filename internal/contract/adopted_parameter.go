@@ -98,7 +98,8 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		b.warn(WarnParameter, e, "", "header %s is between the gateway and its neighbours; the service does not get it from callers", shortened(name))
 		return nil, nil
 	}
-	p := &parameter{name: name, in: in, canonical: textproto.CanonicalMIMEHeaderKey(name), required: e.get("required").is(true),
+	b.misspelled(WarnParameter, e, parameterKeys)
+	p := &parameter{name: name, in: in, canonical: textproto.CanonicalMIMEHeaderKey(name), required: b.boolean(WarnParameter, e, "required"),
 		mayBeVoid: e.get("allowEmptyValue").is(true), style: &style{name: defaultStyles[in]}}
 	if said := e.get("style").str(); said != "" && slices.Contains(stylesOf[in], said) {
 		p.style.name = said
@@ -120,6 +121,9 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 		}
 	}
 	if described == nil {
+		if old := e.get("type"); old != nil {
+			b.warn(WarnParameter, old, "write schema: {type: "+shortened(old.text)+"}", "type beside a parameter is of Swagger 2.0; the parameter takes any text")
+		}
 		described = &element{kind: elementMap, file: e.file, line: e.line}
 	}
 	p.schema, err = b.schema(described)

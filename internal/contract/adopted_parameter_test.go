@@ -137,6 +137,10 @@ func TestAdoptedParameters_tellWhereAndWhich(t *testing.T) {
 	require.Equal(t, "a/x", e.Fields[0].Pointer)
 	require.Equal(t, "type", e.Fields[0].Keyword)
 	require.Equal(t, "n", e.Fields[1].Pointer)
+	c, _ = parametersOf(t, "/p", `{name: 'br[]', in: query, schema: {type: array, items: {type: integer}}}, {name: 'a b', in: query, schema: {type: integer}}`)
+	e = problem.From(sent(c, "/p?br[]=1&br[]=x&a+b=x"))
+	require.Len(t, e.Fields, 2)
+	require.Equal(t, []string{"a b", "br[]/1"}, []string{e.Fields[0].Pointer, e.Fields[1].Pointer}, "names of the document have any form")
 }
 
 func TestDeclaredQuery_dropsWhatTheServiceDidNotAskFor(t *testing.T) {

@@ -24,7 +24,12 @@ func (b *adopter) responses(op *Operation, e *element) {
 			return
 		}
 		r := &responseContract{media: map[string]*mediaContract{}}
+		b.misspelled(WarnResponse, answer, responseKeys)
 		answer.get("content").each(func(name string, content *element) {
+			if Active(name) {
+				b.warn(WarnActive, content, "accept it (fountain adopt --active-content), or answer with another media type",
+					"%s is active content, which browsers run; answers of it are 502 unless the operator accepts it", shortened(strings.ToLower(name)))
+			}
 			m, err := b.mediaType(name, content, WarnResponse)
 			if err != nil {
 				b.warn(WarnResponse, content, "", "answers of %s are not checked: %v", shortened(name), err)

@@ -127,6 +127,7 @@ func (b *adopter) fillAdopted(s *schema, e *element) error {
 	if !b.later {
 		b.laterKeywords(e)
 	}
+	b.misspelled(WarnSchema, e, schemaKeys)
 	b.fillAdoptedTypes(s, e)
 	b.fillAdoptedNumber(s, e)
 	b.fillAdoptedString(s, e)
@@ -179,7 +180,7 @@ func (b *adopter) fillAdoptedTypes(s *schema, e *element) {
 			return
 		}
 	}
-	if e.get("nullable").is(true) {
+	if b.boolean(WarnSchema, e, "nullable") {
 		if b.later {
 			b.warn(WarnVersion, e.get("nullable"), `write type: [..., "null"]`, "nullable is not of OpenAPI 3.1; null is taken all the same")
 		}
@@ -323,7 +324,7 @@ func (b *adopter) fillAdoptedArray(s *schema, e *element) error {
 	a := s.adopted
 	s.minItems, s.maxItems = b.count(e, "minItems", 0), b.count(e, "maxItems", -1)
 	s.say.minItems, s.say.maxItems = sentence("must have at least %d items", s.minItems), sentence("must have at most %d items", s.maxItems)
-	s.uniqueItems = e.get("uniqueItems").is(true)
+	s.uniqueItems = b.boolean(WarnSchema, e, "uniqueItems")
 	var err error
 	prefix, items := e.get("prefixItems"), e.get("items")
 	if items != nil && items.kind == elementList {

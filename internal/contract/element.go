@@ -232,11 +232,7 @@ func (f *elementFile) readYAML(text []byte) (*element, error) {
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
-		line := 1
-		if found := lineOf.FindStringSubmatch(err.Error()); found != nil {
-			line, _ = strconv.Atoi(found[1])
-		}
-		return nil, fmt.Errorf("%s:%d: the text is not YAML: %w", f.name, line, err)
+		return nil, notYAML(f.name, text, err)
 	}
 	if len(document.Content) != 1 {
 		return nil, fmt.Errorf("%s:1: the file is empty", f.name)

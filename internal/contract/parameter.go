@@ -176,7 +176,11 @@ func (op *Operation) CheckParameters(r *http.Request, m *Match) error {
 	c.in = "query"
 	for i, pair := range c.pairs {
 		if pair.of == nil && !c.pairs[:i].has(pair.name) {
-			c.failAt(pair.name, string(RuleUndeclared), "is not a parameter of this operation")
+			name := pair.name
+			if !plainName(name) { // the sender has chosen it
+				name = ""
+			}
+			c.failAt(name, string(RuleUndeclared), "is not a parameter of this operation")
 		}
 	}
 	return c.problem(problem.InvalidParameter, "A parameter does not fit the contract.")

@@ -1,10 +1,11 @@
 package contract
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,13 +87,72 @@ func decodePolicy(extensions map[string]any) (*policyText, error) {
 
 // decodePolicyText reads x-fountain as JSON.
 func decodePolicyText(text []byte) (*policyText, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
 	var p policyText
-	if err := dec.Decode(&p); err != nil {
+	if err := policyKeys(text, reflect.TypeFor[policyText](), extension); err != nil {
+		return nil, err
+	}
+	err := json.Unmarshal(text, &p)
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &mistyped):
+		value, _, _ := strings.Cut(mistyped.Value, " ") // what follows is the number itself
+		return nil, fmt.Errorf("%s: must be %s, and is a JSON %s", strings.TrimSuffix(extension+"."+mistyped.Field, "."), jsonKind(mistyped.Type), value)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", extension, err)
 	}
 	return &p, nil
+}
+
+// policyKeys checks that every key is one of the policy, letter by letter: encoding/json takes Stepup for stepUp, and other readers do not.
+func policyKeys(text json.RawMessage, t reflect.Type, at string) error {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return policyKeys(text, t.Elem(), at)
+	case reflect.Slice:
+		var items []json.RawMessage
+		_ = json.Unmarshal(text, &items) // what is no list is told by the decoder
+		for _, item := range items {
+			if err := policyKeys(item, t.Elem(), at); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		var members map[string]json.RawMessage
+		_ = json.Unmarshal(text, &members)
+		types, known := map[string]reflect.Type{}, []string{}
+		for i := range t.NumField() {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			types[name], known = t.Field(i).Type, append(known, name)
+		}
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			if types[name] == nil {
+				hint := "it has " + strings.Join(known, ", ")
+				if meant := closest(name, known); meant != "" {
+					hint = "write " + meant
+				}
+				return fmt.Errorf("%s has no key %s; %s", at, shortened(name), hint)
+			}
+			if err := policyKeys(members[name], types[name], at+"."+name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// jsonKind names what JSON is read into a type.
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a text in quotes"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	}
+	return "a whole number"
 }
 
 // resolvePolicy joins the levels, outermost first, and turns the text into a Policy.

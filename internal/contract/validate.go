@@ -69,9 +69,6 @@ func (c *checker) release() {
 // pointer returns the place of a value as a JSON pointer (RFC 6901), with the name of a member that is not there, if any, at its end.
 func (c *checker) pointer(v int, missing ...string) string {
 	var parts []string
-	if c.name != "" {
-		parts = append(parts, c.name)
-	}
 	for at := 0; at != v; {
 		inside, isObject := at+1, c.tokens[at].kind == kindObject
 		for i := 0; ; i++ {
@@ -88,8 +85,17 @@ func (c *checker) pointer(v int, missing ...string) string {
 			}
 		}
 	}
-	return joinPointer(append(parts, missing...))
+	within := joinPointer(append(parts, missing...))
+	if c.name == "" || len(c.name) > maxNamed {
+		return within
+	}
+	return "/" + pointerEscapes.Replace(c.name) + within // the contract has chosen it, so that it may have any form
 }
+
+// maxNamed is how long the name of a parameter may be in an error, in bytes.
+const maxNamed = 200
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // joinPointer writes a JSON pointer. A key that the sender chose ends it unless it is plainly a name, so that no content is repeated.
 func joinPointer(parts []string) string {
@@ -99,7 +105,7 @@ func joinPointer(parts []string) string {
 			break
 		}
 		out.WriteByte('/')
-		out.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(part))
+		out.WriteString(pointerEscapes.Replace(part))
 	}
 	return out.String()
 }

@@ -125,7 +125,7 @@ func (d *door) serve(x *Exchange) {
 	}
 }
 
-// find finds the operation, or answers OPTIONS. by is the check that refused.
+// find finds the operation, or answers OPTIONS where no operation has this method, and the question of a browser before a request (CORS) always. by is the check that refused.
 func (d *door) find(x *Exchange) (by string, err error) {
 	r := x.Request
 	if err := Guard(r); err != nil {
@@ -135,7 +135,7 @@ func (d *door) find(x *Exchange) (by string, err error) {
 	if calling == byOther {
 		return ByHost, misdirected()
 	}
-	if r.Method == http.MethodOptions {
+	if r.Method == http.MethodOptions && (r.Header.Get("Access-Control-Request-Method") != "" || d.Routes.Match(r.Method, r.URL.EscapedPath(), &x.Match) != nil) {
 		allow, err := d.Routes.Allow(r.URL.EscapedPath())
 		if err != nil {
 			return ByRoute, err

@@ -44,7 +44,7 @@ func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	if err == nil && len(res.Header["Content-Type"]) > 1 { // what was judged is the first; browsers take the last
 		err = problem.New(problem.BadUpstream, "The answer has several media types.").WithField("header", "Content-Type", string(contract.RuleResponseMedia), "is there several times")
 	}
-	if err == nil && x.Operation.Mount != "" && active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
+	if err == nil && x.Operation.Mount != "" && contract.Active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
 		err = problem.New(problem.BadUpstream, "The answer is active content.").
 			WithField("header", "Content-Type", activeContent, "is a media type that a browser runs, which the operator has not accepted")
 	}

@@ -1,10 +1,8 @@
 package forward
 
 import (
-	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
@@ -112,22 +110,3 @@ func (f *Forwarder) confine(to http.Header, x *httpserver.Exchange, res *upstrea
 
 // activeContent is the keyword of the violation that an answer of these types is, where the operator has not accepted it.
 const activeContent = "activeContent"
-
-// activeTypes are the media types of documents in which a browser runs scripts or styles.
-var activeTypes = []string{
-	"text/html", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/xml", "text/xsl", "text/css", "multipart/x-mixed-replace",
-	"application/pdf", "application/x-shockwave-flash", "application/java-archive", "application/wasm", "text/cache-manifest",
-}
-
-// active reports whether a browser may run what has this Content-Type. What can't be read may be anything.
-func active(contentType string) bool {
-	if contentType == "" {
-		return false
-	}
-	name, _, err := mime.ParseMediaType(contentType)
-	if err != nil || strings.Contains(contentType, ",") { // browsers take the last of several
-		return true
-	}
-	return slices.Contains(activeTypes, name) || strings.HasSuffix(name, "+xml") || strings.Contains(name, "javascript") || strings.Contains(name, "ecmascript") ||
-		strings.Contains(name, "jscript") || strings.Contains(name, "livescript")
-}

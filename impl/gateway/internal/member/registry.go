@@ -168,11 +168,26 @@ func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, 
 	}
 }
 
-// Standing returns which definition of a member is in force, and which is not.
+// Standing implements services.Members: it returns which definition of a member is in force, and which is not.
 func (r *Registry) Standing(name string) services.Standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stands[name]
+}
+
+// Unserved implements services.Members.
+func (r *Registry) Unserved() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	served := r.live.Load().members
+	var names []string
+	for name, s := range r.stands {
+		if s.Cause != "" && served[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Kept returns what a source has said of a member, for a source that can't read it now; the zero value when it has said nothing.

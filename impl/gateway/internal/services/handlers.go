@@ -17,6 +17,14 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
+// Members tells of the adopted services.
+type Members interface {
+	// Standing returns what of an adopted service's contract is in force.
+	Standing(name string) Standing
+	// Unserved returns the names of the services that were adopted and of which nothing is in force, because no version of their contract is taken.
+	Unserved() []string
+}
+
 // Handlers are the gateway's own operations.
 type Handlers struct {
 	Watcher *Watcher
@@ -24,8 +32,7 @@ type Handlers struct {
 	Ready   func() error // why the gateway cannot work, in public words
 	Client  *http.Client // calls services by their words
 	Texts   *Texts
-	// Standing returns what of an adopted service's contract is in force.
-	Standing func(name string) Standing
+	Members Members
 }
 
 var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
@@ -56,22 +63,37 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 		}
 		list.Items = append(list.Items, one)
 	}
+	if names := h.Members.Unserved(); len(names) > 0 {
+		refused := make([]gatewayapi.RefusedService, 0, len(names))
+		for _, name := range names[:min(len(names), maxRefused)] {
+			refused = append(refused, gatewayapi.RefusedService{Name: name, Refused: *refusal(h.Members.Standing(name))})
+		}
+		list.Refused = &refused
+	}
 	return gatewayapi.ListGatewayServices200JSONResponse(list), nil
 }
 
 // stand tells which version of an adopted contract is in force, and what is refused of the last one.
 func (h *Handlers) stand(one *gatewayapi.ServiceStatus) {
-	standing := h.Standing(one.Name)
+	standing := h.Members.Standing(one.Name)
 	if standing.Revision > 0 {
 		one.Revision = &standing.Revision
 	}
-	if standing.Cause == "" {
-		return
+	if standing.Cause != "" {
+		one.Refused = refusal(standing)
 	}
-	one.Refused = &gatewayapi.ServiceRefusal{Cause: gatewayapi.ServiceRefusalCause(standing.Cause)}
-	if standing.Refused > 0 {
-		one.Refused.Revision = &standing.Refused
+}
+
+// maxRefused is how many refused services are told, as the contract says.
+const maxRefused = 256
+
+// refusal tells what of the last version of a contract is refused.
+func refusal(s Standing) *gatewayapi.ServiceRefusal {
+	r := &gatewayapi.ServiceRefusal{Cause: gatewayapi.ServiceRefusalCause(s.Cause)}
+	if s.Refused > 0 {
+		r.Revision = &s.Refused
 	}
+	return r
 }
 
 // maxMetadata is the most that is read of the kms's metadata, in bytes.
