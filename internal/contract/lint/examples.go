@@ -2,6 +2,7 @@ package lint
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -97,8 +98,12 @@ func fits(op operation, where, mediaType string, value any) error {
 	}
 	header := http.Header{"Content-Type": {mediaType}}
 	for name, h := range op.responses()[where].Value.Headers {
-		if h.Value != nil && h.Value.Required {
-			header.Set(name, `"1"`)
+		if h.Value == nil || !h.Value.Required {
+			continue
+		}
+		header.Set(name, `"1"`)
+		if schema := h.Value.Schema; schema != nil && schema.Value != nil && len(schema.Value.Enum) > 0 {
+			header.Set(name, fmt.Sprint(schema.Value.Enum[0]))
 		}
 	}
 	return op.compiled.CheckResponse(status, header, text)
