@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -27,6 +28,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/ratelimit/redistest"
+	"github.com/fountainai/fountain/openapi"
 )
 
 const (
@@ -559,6 +561,39 @@ func TestGate_servesAPageForEveryProblem(t *testing.T) {
 		require.Equal(t, status, h.do("GET", path, "").StatusCode, path)
 	}
 	require.Equal(t, 406, h.do("GET", "/problems/gone", "", "Accept", "image/png").StatusCode)
+}
+
+// A reader of the contracts sees of each refusal what it looks like: no 403 is shown as a fault of the body.
+func TestGate_servesContractsWhoseRefusalsAreShownByTheirStatus(t *testing.T) {
+	h := newHouse(t)
+	seen := map[string]bool{}
+	for _, word := range openapi.Words() {
+		document, err := openapi3.NewLoader().LoadFromData([]byte(h.do("GET", "/openapi/"+word+".bundled.yaml", "").Text))
+		require.NoError(t, err)
+		for path, item := range document.Paths.Map() {
+			for method, op := range item.Operations() {
+				for status, response := range op.Responses.Map() {
+					content := response.Value.Content[problem.MediaType]
+					if content == nil {
+						continue
+					}
+					require.NotEmpty(t, content.Examples, "%s %s %s", method, path, status)
+					for code, example := range content.Examples {
+						value := example.Value.Value.(map[string]any)
+						require.Equal(t, code, value["code"])
+						require.EqualValues(t, problem.Code(code).Status(), value["status"])
+						if status != "default" {
+							require.Equal(t, status, fmt.Sprint(value["status"]), "%s %s", method, path)
+							seen[status] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, status := range []string{"401", "403", "404", "409", "410", "412", "422", "428", "429", "502", "503"} {
+		require.True(t, seen[status], status)
+	}
 }
 
 func TestGate_servesItsOwnContract(t *testing.T) {
