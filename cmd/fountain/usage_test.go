@@ -31,6 +31,8 @@ func TestCommands_answerAWrongCallWithOneSentence(t *testing.T) {
 		"export":                                "takes one argument",
 		"export a/b":                            "SCOPE must begin with",
 		"exprt x":                               "did you mean export",
+		"passwd --code-file x":                  "unknown flag",
+		"bootstrap --username Ada":              "in lower case",
 		"login":                                 "needs --username",
 		"demo --username ada":                   "needs --url",
 		"demo --url http://h --username ada":    "go together",
