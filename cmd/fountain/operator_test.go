@@ -70,10 +70,10 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Equal(t, 2, unscoped.code)
 	require.Contains(t, unscoped.sentenceOf(t), "takes --scope")
 	for refusal, call := range map[string][]string{
-		"--scope must be NAME:VERB, in lower case [":          {"keys", "create", "import", "--scope", "Elements"},
-		"the password must have at least 12 characters [":     {"users", "create", "lin", "--password-file", write(t, "short")},
-		"the new password must have at least 12 characters [": {"passwd", "--current-password-file", file, "--new-password-file", write(t, "short")},
-		"the name must match ":                                {"permissions", "set-role", "R", "--scope", "elements:read"},
+		"--scope must be NAME:VERB, in lower case [":                     {"keys", "create", "import", "--scope", "Elements"},
+		"the password must have at least 12 characters [":                {"users", "create", "lin", "--password-file", write(t, "short")},
+		"the new password must have at least 12 characters [":            {"passwd", "--current-password-file", file, "--new-password-file", write(t, "short")},
+		"the name must have at least 2 characters; the name must match ": {"permissions", "set-role", "R", "--scope", "elements:read"},
 	} {
 		got := h.run(call...)
 		require.Equal(t, 1, got.code, call)

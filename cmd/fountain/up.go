@@ -56,9 +56,6 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := config.Load(config.RedisPrefix, &c.Redis); err != nil {
 				return &usageError{err}
 			}
-			if err := c.Redis.Validate(); err != nil {
-				return &usageError{err}
-			}
 			if err := config.LoadFrom(twofactorPrefix, &c.Delivery, twofactorSettings(os.Environ(), "SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_")); err != nil {
 				return &usageError{err}
 			}
@@ -67,6 +64,9 @@ and ends it. A second start on the same directory goes on where the first one st
 			}
 			if err := errors.Join(c.Delivery.Validate(), c.Passkeys.Validate()); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", twofactorPrefix, err)}
+			}
+			if err := c.Validate(); err != nil {
+				return &usageError{err}
 			}
 			c.Version = version
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)

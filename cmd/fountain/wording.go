@@ -45,7 +45,7 @@ func inWords(cmd *cobra.Command, err error) error {
 		said = append(said, word+" "+fault.Message)
 	}
 	text := strings.Join(said, "; ")
-	if refused.Code != fountain.CodeInvalidBody && refused.Detail != "" {
+	if refused.Code != fountain.CodeInvalidBody && refused.Code != fountain.CodeInvalidParameter && refused.Detail != "" {
 		text = strings.TrimSuffix(refused.Detail, ".") + ": " + text
 	}
 	return &worded{text + " [" + refused.RequestID + "]", err}
