@@ -18,8 +18,10 @@ help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Run the whole family in one process (FLAGS="--data DIR --addr HOST:PORT")
-	$(GO) run ./cmd/fountain up $(FLAGS)
+run: ## Run the whole family in one process (FLAGS="--data DIR --addr HOST:PORT"); Ctrl-C ends it
+	@echo 'building bin/fountain: about two minutes the first time, which names each package as it is compiled; then seconds' >&2
+	@$(GO) build -v -trimpath -o bin/fountain ./cmd/fountain
+	@bin/fountain up $(FLAGS)
 
 .PHONY: build
 build: ## Build the binary into bin/fountain

@@ -14,8 +14,10 @@ sed 's#fountain/generated/commonapi#fountain/clients/common#' oapi-config.yaml >
 
 # The code is made from the contracts without the RateLimit headers of successes: the gateway alone writes these, and a service would have a
 # field for each in every answer (docs/decisions/0020-rate-limit-headers-declared-not-generated.md).
+# A problem is one response for code, whatever its status: those by status differ in their examples alone.
 for contract in openapi/*.yaml; do
   sed -e "\|'common.yaml#/components/headers/RateLimit|d" -e "/^    NotModified:/,/^    Problem:/{\|'#/components/headers/RateLimit|d;}" \
+    -e "s/\(components\/responses\/Problem\)[0-9]*'/\1'/" -e "/^    Problem[0-9]/,/^  schemas:/{/^  schemas:/!d;}" \
     "$contract" >"$work/${contract##*/}"
 done
 

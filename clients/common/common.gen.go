@@ -75,7 +75,7 @@ type Problem struct {
 	// AcrValues With insufficient_user_authentication, the authentication context classes that would do (RFC 9470).
 	AcrValues *[]string `json:"acrValues,omitempty"`
 
-	// Code Stable machine-readable name of the problem; the pages under docs/problems list all.
+	// Code Stable machine-readable name of the problem; `/problems` lists all.
 	Code     string          `json:"code"`
 	Detail   *string         `json:"detail,omitempty"`
 	Errors   *[]ProblemError `json:"errors,omitempty"`
@@ -90,7 +90,8 @@ type Problem struct {
 	// Truncated True when there were more than 16 errors.
 	Truncated *bool `json:"truncated,omitempty"`
 
-	// Type The page that explains this code.
+	// Type The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
+	// It is the same text wherever the family is reached.
 	Type string `json:"type"`
 }
 

@@ -1,6 +1,6 @@
 package fountain
 
-// Code names one kind of refusal, as the problem documents of the family carry it; docs/problems has a page for each. A
+// Code names one kind of refusal, as the problem documents of the family carry it; the gateway has a page for each (GetProblemPage). A
 // Code is an error, so that it can be the target of errors.Is:
 //
 //	if errors.Is(err, fountain.CodeLastAdministrator) { ... }

@@ -51,6 +51,20 @@ func (g *Gateway) GetDocsAsset(ctx context.Context, asset string, opts ...CallOp
 	}, "text/css", "text/javascript", "image/png", "text/plain")
 }
 
+// ListProblemPages lists the codes of problems, and what each means.
+func (g *Gateway) ListProblemPages(ctx context.Context, opts ...CallOption) (*gateway.ProblemPageList, error) {
+	return send[gateway.ProblemPageList](ctx, g.client, opListProblemPages, opts, func(server string) (*http.Request, error) {
+		return gateway.NewListProblemPagesRequest(server, nil)
+	})
+}
+
+// GetProblemPage tells what a code of problems means, and what to do.
+func (g *Gateway) GetProblemPage(ctx context.Context, code Code, opts ...CallOption) (*gateway.ProblemPage, error) {
+	return send[gateway.ProblemPage](ctx, g.client, opGetProblemPage, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetProblemPageRequest(server, string(code), nil)
+	})
+}
+
 // GetGatewayHealth tells that the gateway's process lives.
 func (g *Gateway) GetGatewayHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
 	return send[common.Health](ctx, g.client, opGetGatewayHealth, opts, gateway.NewGetGatewayHealthRequest)

@@ -233,6 +233,8 @@ var (
 	opListGatewayServices    = public("gateway", "listGatewayServices", http.MethodGet, "/gateway/v1/services", always, 200)
 	opGetAuthorizationServer = public("gateway", "getAuthorizationServer", http.MethodGet, "/.well-known/oauth-authorization-server", always, 200)
 	opGetContract            = public("gateway", "getContract", http.MethodGet, "/openapi/{document}", always, 200)
+	opListProblemPages       = public("gateway", "listProblemPages", http.MethodGet, "/problems", always, 200)
+	opGetProblemPage         = public("gateway", "getProblemPage", http.MethodGet, "/problems/{code}", always, 200)
 	opGetStartPage           = public("gateway", "getStartPage", http.MethodGet, "/", always, 200)
 	opGetDocs                = public("gateway", "getDocs", http.MethodGet, "/docs", always, 200)
 	opGetDocsAsset           = public("gateway", "getDocsAsset", http.MethodGet, "/docs/{asset}", always, 200)

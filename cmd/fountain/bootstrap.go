@@ -52,6 +52,9 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 	case o.username == "":
 		return usagef("fountain bootstrap needs --username")
 	}
+	if err := usernameForm(o.username); err != nil {
+		return err
+	}
 	file, err := session.Default()
 	if err != nil {
 		return err
@@ -68,7 +71,7 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := o.password()
+	password, err := newSecretFrom(o.passwordFile, "a password for "+o.username+", of 12 characters at least: ")
 	if err != nil {
 		return err
 	}
@@ -95,22 +98,6 @@ func (o *bootstrapping) token() (string, error) {
 		return "", fmt.Errorf("one-time token: %w; fountain up tells where it is while there is no administrator (--token-file)", err)
 	}
 	return token, nil
-}
-
-// password takes a new password, twice where it is typed unseen.
-func (o *bootstrapping) password() (string, error) {
-	password, err := secretFrom(o.passwordFile, "a password for "+o.username+", of 12 characters at least: ")
-	if err != nil || o.passwordFile != "" {
-		return password, err
-	}
-	again, err := secretFrom("", "once more: ")
-	if err != nil {
-		return "", err
-	}
-	if again != password {
-		return "", errors.New("the two differ; nothing was changed")
-	}
-	return password, nil
 }
 
 // signIn keeps a session of a user.

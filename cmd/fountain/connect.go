@@ -145,14 +145,14 @@ func sameDoor(one, other string) bool {
 	return errA == nil && errB == nil && loopback(a.Hostname()) && loopback(b.Hostname()) && a.Scheme == b.Scheme && a.Port() == b.Port() && a.Path == b.Path
 }
 
-// calling makes one clear sentence of it when nothing listens where a command of a running family calls.
+// calling makes one clear sentence of it when nothing listens where a command of a running family calls, and when what was typed is refused.
 func calling(cmd *cobra.Command) *cobra.Command {
 	do := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := do(cmd, args)
 		var call *url.Error
 		if !errors.As(err, &call) || !errors.Is(err, syscall.ECONNREFUSED) {
-			return err
+			return inWords(cmd, err)
 		}
 		address := "the gateway's address"
 		if u, parseErr := url.Parse(call.URL); parseErr == nil {

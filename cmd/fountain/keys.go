@@ -77,6 +77,9 @@ func (o *operator) createKey() *cobra.Command {
 	var metadata map[string]string
 	cmd := o.command("create NAME", "Make an API key", "  fountain keys create import --scope elements:read --scope elements:write\n  fountain keys create nightly --scope elements:read --expires-in 720h", oneArg("a name for the key"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if len(scopes) == 0 {
+				return usagef("fountain keys create takes --scope; fountain permissions scopes lists them")
+			}
 			body := kms.APIKeyCreate{Name: args[0], Scopes: scopes}
 			switch {
 			case forUser != "":

@@ -108,6 +108,14 @@ func secretFrom(file, prompt string) (string, error) {
 	return terminal.Password(prompt, file)
 }
 
+// newSecretFrom reads a password that is to be set, twice where it is typed.
+func newSecretFrom(file, prompt string) (string, error) {
+	if file == "-" {
+		return readShort(file)
+	}
+	return terminal.NewPassword(prompt, file)
+}
+
 // print prints an answer: as JSON as the API gave it, else as a table of rows below head.
 func (o *operator) print(cmd *cobra.Command, answer any, head []string, rows [][]string) error {
 	out := cmd.OutOrStdout()
@@ -189,7 +197,7 @@ func userNamed(ctx context.Context, c *fountain.Client, name string) (*kms.User,
 		if err != nil {
 			return nil, err
 		}
-		if u.Username == name {
+		if u.Username == strings.ToLower(name) {
 			return &u, nil
 		}
 	}

@@ -66,6 +66,27 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Regexp(t, `^NAME +ID +ROLES +STATUS +CREATED\ngrace +usr_\w+ +editor +active `, created.stdout)
 
 	// For five minutes no further code is asked for: there is none to be read here.
+	unscoped := h.run("keys", "create", "import")
+	require.Equal(t, 2, unscoped.code)
+	require.Contains(t, unscoped.sentenceOf(t), "takes --scope")
+	for refusal, call := range map[string][]string{
+		"--scope must be NAME:VERB, in lower case [":                     {"keys", "create", "import", "--scope", "Elements"},
+		"the password must have at least 12 characters [":                {"users", "create", "lin", "--password-file", write(t, "short")},
+		"the new password must have at least 12 characters [":            {"passwd", "--current-password-file", file, "--new-password-file", write(t, "short")},
+		"the name must have at least 2 characters; the name must match ": {"permissions", "set-role", "R", "--scope", "elements:read"},
+	} {
+		got := h.run(call...)
+		require.Equal(t, 1, got.code, call)
+		require.True(t, strings.HasPrefix(got.sentenceOf(t), refusal), got.stderr)
+	}
+	good("users", "create", "lin", "--password-file", write(t, "a quiet harbour at dusk"))
+	unasked := h.run("users", "delete", "lin")
+	require.Equal(t, 2, unasked.code)
+	require.Contains(t, unasked.sentenceOf(t), "--yes")
+	require.Contains(t, good("users", "get", "Lin").stdout, "active", "whoever is asked and says nothing changes nothing")
+	require.Contains(t, good("users", "delete", "lin", "--yes").stdout, "sessions, keys and tokens have ended")
+	require.Equal(t, 1, h.run("users", "get", "lin").code)
+
 	require.Regexp(t, `^et_\S+\n$`, good("services", "register", "reports", "--declare", "reports:read", "--declare", "reports:write").stdout)
 	require.Contains(t, good("services", "list").stdout, "reports:read reports:write")
 	require.Regexp(t, `reporter +no +onOperations +reports:read\n`, good("permissions", "set-role", "reporter", "--scope", "reports:read").stdout)

@@ -55,7 +55,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 		return kms.Recovery{Administrator: name}, nil
 	})
 	password := add("password", "a username", "Give a user a new password", func(name string) (kms.Recovery, error) {
-		text, err := terminal.Password("new password of "+name+": ", passwordFile)
+		text, err := terminal.NewPassword("new password of "+name+": ", passwordFile)
 		return kms.Recovery{Password: name, NewPassword: text}, err
 	})
 	password.Flags().StringVar(&passwordFile, "password-file", "", "file with the new password; default: ask for it")

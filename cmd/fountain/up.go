@@ -74,6 +74,9 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Adopted.Validate(); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", gatewayPrefix, err)}
 			}
+			if err := c.Validate(); err != nil {
+				return &usageError{err}
+			}
 			c.Version = version
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
 			defer endLog()

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
 
 var userHead = []string{"NAME", "ID", "ROLES", "STATUS", "CREATED"}
@@ -46,7 +49,10 @@ func newUsers() *cobra.Command {
 	var passwordFile, tenant string
 	create := o.command("create NAME", "Make a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			password, err := secretFrom(passwordFile, "password of "+args[0]+": ")
+			if err := usernameForm(args[0]); err != nil {
+				return err
+			}
+			password, err := newSecretFrom(passwordFile, "password of "+args[0]+", of 12 characters at least: ")
 			if err != nil {
 				return err
 			}
@@ -74,9 +80,7 @@ func newUsers() *cobra.Command {
 			}),
 		o.change("enable NAME", "Enable a user", "  fountain users enable grace\n  fountain users enable grace --output json", oneArg("a user"),
 			func([]string) kms.UserUpdate { s := kms.UserUpdateStatus("active"); return kms.UserUpdate{Status: &s} }),
-		o.forUser("delete NAME", "Delete a user for ever", "deleted", func(cmd *cobra.Command, c *fountain.Client, id string) error {
-			return c.KMS.DeleteUser(cmd.Context(), id)
-		}),
+		o.deleteUser(),
 		o.forUser("unlock NAME", "Forgive a user's failed sign-ins", "can sign in", func(cmd *cobra.Command, c *fountain.Client, id string) error {
 			return c.KMS.UnlockUser(cmd.Context(), id)
 		}),
@@ -119,6 +123,40 @@ func (o *operator) change(use, short, example string, args cobra.PositionalArgs,
 		}
 		return o.print(cmd, u, userHead, [][]string{userRow(*u)})
 	})
+}
+
+// usernameForm tells the rule of usernames before a password is asked for.
+func usernameForm(name string) error {
+	if !usernames.MatchString(name) {
+		return usagef("a username is 2 to 64 of a-z, 0-9 and . _ @ -, in lower case, and begins with a letter or digit")
+	}
+	return nil
+}
+
+var usernames = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{1,63}$`)
+
+func (o *operator) deleteUser() *cobra.Command {
+	var yes bool
+	cmd := o.forUser("delete NAME", "Delete a user for ever: every session, key and token of theirs ends", "deleted, and their sessions, keys and tokens have ended", func(cmd *cobra.Command, c *fountain.Client, id string) error {
+		return c.KMS.DeleteUser(cmd.Context(), id)
+	})
+	cmd.Example = "  fountain users delete grace\n  fountain users delete grace --yes --code-file -"
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete without asking, for scripts")
+	do := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if yes {
+			return do(cmd, args)
+		}
+		err := terminal.Confirm("delete " + args[0] + " for ever? Every session, key and token of theirs ends")
+		if errors.Is(err, terminal.ErrNoTerminal) {
+			return usagef("fountain users delete asks whether to go on, and there is no terminal to ask at: --yes goes on")
+		}
+		if err != nil {
+			return err
+		}
+		return do(cmd, args)
+	}
+	return cmd
 }
 
 // forUser makes a command that does something without an answer for a user.
@@ -197,11 +235,19 @@ func newSessions() *cobra.Command {
 func newPasswd() *cobra.Command {
 	o := &operator{}
 	var currentFile, newFile, resetFile string
-	cmd := o.command("passwd", "Change your password, or choose one with a reset token", "  fountain passwd\n  fountain passwd --reset-token-file token --new-password-file pw", noArgs, nil)
+	cmd := &cobra.Command{
+		Use: "passwd", Short: "Change your password, or choose one with a reset token",
+		Example: "  fountain passwd\n  fountain passwd --reset-token-file token --new-password-file pw", Args: noArgs,
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
 	cmd.Flags().StringVar(&currentFile, "current-password-file", "", "read the current password from this file; default: ask for it")
 	cmd.Flags().StringVar(&newFile, "new-password-file", "", "read the new password from this file; default: ask for it")
 	cmd.Flags().StringVar(&resetFile, "reset-token-file", "", "choose a new password with the reset token in this file, - from standard input")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.output != "table" && o.output != "json" {
+			return usagef("--output must be table or json")
+		}
 		if resetFile != "" {
 			return o.resetPassword(cmd, resetFile, newFile)
 		}
@@ -217,7 +263,7 @@ func newPasswd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		next, err := secretFrom(newFile, "new password: ")
+		next, err := newSecretFrom(newFile, "new password: ")
 		if err != nil {
 			return err
 		}
@@ -239,7 +285,7 @@ func (o *operator) resetPassword(cmd *cobra.Command, tokenFile, newFile string) 
 	if err != nil {
 		return err
 	}
-	next, err := secretFrom(newFile, "new password: ")
+	next, err := newSecretFrom(newFile, "new password: ")
 	if err != nil {
 		return err
 	}

@@ -913,6 +913,8 @@ type KeyRateState struct {
 // Login defines model for Login.
 type Login struct {
 	Password string `json:"password"`
+
+	// Username Usernames are in lower case; capitals A to Z are taken for the small letters.
 	Username string `json:"username"`
 }
 

@@ -63,10 +63,13 @@ const (
 )
 
 // Run runs the family until ctx ends, then stops the gateway first and the kms last, so that requests in flight are answered.
-// It returns nil then. It takes the addresses before it touches the data directory, and it changes nothing there before the
+// It returns nil then. It checks the settings and takes the addresses before it touches the data directory, and it changes nothing there before the
 // kms has accepted its root key. The first service that fails stops all; its error is returned.
 func Run(ctx context.Context, c Config) error {
 	c.complete()
+	if err := c.Validate(); err != nil {
+		return err
+	}
 	front, err := listenLocal(ctx, c.Addr)
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/impl/twofactor"
+	"github.com/fountainai/fountain/internal/config"
 )
 
 // start runs a family and returns where it is and how to end it.
@@ -154,5 +156,22 @@ func TestRun_thatEndsBeforeItIsReadyIsNoError(t *testing.T) {
 			_, stop := start(t, dir)
 			require.NoError(t, stop(), "what was begun does no harm to the next start")
 		})
+	}
+}
+
+// A wrong setting is told before there are keys, databases or a directory: nothing has to be cleared away before the next try.
+func TestRun_makesNothingWhereASettingIsWrong(t *testing.T) {
+	for setting, c := range map[string]family.Config{
+		"CORS_ORIGINS":    {CORSOrigins: []string{"app.example.org"}},
+		"ISSUER":          {Issuer: "example.org"},
+		"TRUSTED_PROXIES": {TrustedProxies: []string{"everybody"}},
+		"SMS_COUNTRIES":   {Delivery: twofactor.Delivery{SMSCountries: []string{"nowhere"}}},
+		"WEBAUTHN":        {Passkeys: twofactor.Passkeys{Origins: []string{"nonsense"}}},
+		"REDIS_":          {Redis: config.Redis{PasswordFile: "file"}},
+	} {
+		c.DataDir = filepath.Join(t.TempDir(), "data")
+		c.Addr, c.AdminAddr = "127.0.0.1:0", "127.0.0.1:0"
+		require.ErrorContains(t, family.Run(t.Context(), c), setting)
+		require.NoDirExists(t, c.DataDir)
 	}
 }

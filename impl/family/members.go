@@ -263,7 +263,7 @@ func (h *house) awaitGateway(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		case err := <-h.failed:
 			return err
 		case <-ctx.Done():

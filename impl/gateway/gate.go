@@ -120,8 +120,10 @@ func (g *gate) serve(x *httpserver.Exchange) (err error) {
 
 // ownHandler serves the gateway's own contract.
 func (g *gate) ownHandler(own *http.Client) http.Handler {
-	handlers := &services.Handlers{Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, Client: own, Texts: &services.Texts{Adopted: g.members.Text}, Members: g.members}
-	strict := gatewayapi.NewStrictHandlerWithOptions(handlers, nil, gatewayapi.StrictHTTPServerOptions{
+	handlers := &services.Handlers{
+		Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, Client: own, Texts: &services.Texts{Adopted: g.members.Text}, Members: g.members,
+	}
+	strict := gatewayapi.NewStrictHandlerWithOptions(handlers, []gatewayapi.StrictMiddlewareFunc{services.Negotiated}, gatewayapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
 	router := chi.NewRouter()

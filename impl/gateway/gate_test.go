@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,9 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/ratelimit/redistest"
+	"github.com/fountainai/fountain/openapi"
 )
 
 const (
@@ -523,6 +526,73 @@ func TestGate_servesItsPagesToBrowsers(t *testing.T) {
 	require.Equal(t, "/docs", slash.Header.Get("Location"))
 	for path, status := range map[string]int{"/docs?x=1": 400, "/docs?contract=..": 400, "/docs?contract=A": 400, "/docs//": 404, "/docs/start.html": 404, "/?x=1": 400, "//": 404} {
 		require.Equal(t, status, h.do("GET", path, "").StatusCode, path)
+	}
+}
+
+// A browser gets HTML and a program JSON, of every code in the table; what caches keep of one form is not given for the other.
+func TestGate_servesAPageForEveryProblem(t *testing.T) {
+	h := newHouse(t)
+	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	paths := []string{"/problems"}
+	for _, code := range problem.Codes() {
+		paths = append(paths, code.TypeURI())
+	}
+	for _, path := range paths {
+		page, data := h.do("GET", path, "", "Accept", browser), h.do("GET", path, "", "Accept", "*/*")
+		require.Equal(t, 200, page.StatusCode, path)
+		require.Equal(t, "text/html", page.Header.Get("Content-Type"), path)
+		require.Equal(t, "application/json", data.Header.Get("Content-Type"), path)
+		require.NotEqual(t, page.Header.Get("ETag"), data.Header.Get("ETag"), path)
+		require.True(t, json.Valid([]byte(data.Text)), path)
+		for _, a := range []answer{page, data} {
+			require.Contains(t, a.Header.Values("Vary"), "Accept", path)
+			require.Contains(t, a.Header.Get("Content-Security-Policy"), "default-src 'none'", path)
+			require.Equal(t, "no-cache", a.Header.Get("Cache-Control"), path)
+		}
+		require.Equal(t, 304, h.do("GET", path, "", "Accept", browser, "If-None-Match", page.Header.Get("ETag")).StatusCode, path)
+		require.Equal(t, 200, h.do("GET", path, "", "Accept", browser, "If-None-Match", data.Header.Get("ETag")).StatusCode, path)
+	}
+	require.JSONEq(t, `{"code":"gone","type":"/problems/gone","title":"Gone","status":410,
+		"meaning":"The resource existed and is gone for good.","remedy":"Do not ask again."}`, h.do("GET", "/problems/gone", "").Text)
+	unknown := h.do("GET", "/problems/made_up", "", "Accept", browser)
+	require.Equal(t, 404, unknown.StatusCode)
+	require.Contains(t, unknown.Text, `"type":"/problems/not_found"`)
+	for path, status := range map[string]int{"/problems/..": 404, "/problems/Gone": 400, "/problems/gone.md": 400, "/problems/problems.go": 400, "/problems/": 404} {
+		require.Equal(t, status, h.do("GET", path, "").StatusCode, path)
+	}
+	require.Equal(t, 406, h.do("GET", "/problems/gone", "", "Accept", "image/png").StatusCode)
+}
+
+// A reader of the contracts sees of each refusal what it looks like: no 403 is shown as a fault of the body.
+func TestGate_servesContractsWhoseRefusalsAreShownByTheirStatus(t *testing.T) {
+	h := newHouse(t)
+	seen := map[string]bool{}
+	for _, word := range openapi.Words() {
+		document, err := openapi3.NewLoader().LoadFromData([]byte(h.do("GET", "/openapi/"+word+".bundled.yaml", "").Text))
+		require.NoError(t, err)
+		for path, item := range document.Paths.Map() {
+			for method, op := range item.Operations() {
+				for status, response := range op.Responses.Map() {
+					content := response.Value.Content[problem.MediaType]
+					if content == nil {
+						continue
+					}
+					require.NotEmpty(t, content.Examples, "%s %s %s", method, path, status)
+					for code, example := range content.Examples {
+						value := example.Value.Value.(map[string]any)
+						require.Equal(t, code, value["code"])
+						require.EqualValues(t, problem.Code(code).Status(), value["status"])
+						if status != "default" {
+							require.Equal(t, status, fmt.Sprint(value["status"]), "%s %s", method, path)
+							seen[status] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, status := range []string{"401", "403", "404", "409", "410", "412", "422", "428", "429", "502", "503"} {
+		require.True(t, seen[status], status)
 	}
 }
 

@@ -131,7 +131,7 @@ func TestLogin_refusesAllAlike(t *testing.T) {
 		h.change(grace.ID, `{"status":"disabled"}`, raised)
 		var answers []string
 		for _, who := range [][2]string{
-			{adminName, "wrong password here"}, {"nobody", adminPassword}, {"grace", userPassword}, {strings.ToUpper(adminName), adminPassword},
+			{adminName, "wrong password here"}, {"nobody", adminPassword}, {"grace", userPassword}, {"ａｄａ", adminPassword},
 			{" " + adminName, adminPassword}, {"' OR 1=1 --", adminPassword}, {admin.ID, adminPassword},
 		} {
 			got := h.attempt(who[0], who[1])
@@ -141,6 +141,21 @@ func TestLogin_refusesAllAlike(t *testing.T) {
 			answers = append(answers, body[:strings.Index(body, `"instance"`)])
 		}
 		require.Len(t, slices.Compact(answers), 1)
+	})
+}
+
+// A phone writes the first letter of a name large. The name is the same, and so are the count of its failures and its end.
+func TestLogin_takesCapitalsForSmallLetters(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		h.bootstrap()
+		require.Equal(t, http.StatusUnauthorized, h.attempt(adminName, "wrong password here").StatusCode())
+		h.login(strings.ToUpper(adminName[:1])+adminName[1:], adminPassword)
+		h.login(strings.ToUpper(adminName), adminPassword)
+		require.Equal(t, http.StatusUnauthorized, h.attempt(strings.ToUpper(adminName), strings.ToUpper(adminPassword)).StatusCode(), "a password is what was chosen")
+		for _, other := range []string{"\u212aing", "ａｄａ", "ADA.", " ADA"} { // what folds to a name is none
+			require.Equal(t, http.StatusUnauthorized, h.attempt(other, adminPassword).StatusCode(), other)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"mime"
 	"net/http"
 	"slices"
@@ -132,11 +133,20 @@ func (op *Operation) CheckAccept(h http.Header) error {
 	return problem.New(problem.NotAcceptable, "No answer of this operation has a media type that Accept admits.")
 }
 
-// accepts reports whether an Accept header (RFC 9110 section 12.5.1) admits a media type: the most specific range decides,
-// and q=0 excludes.
-func accepts(header, mediaType string) bool {
+// Preferred returns the one of types that an Accept header prefers (RFC 9110 section 12.5.1), the first of those that it likes as well; the first of all
+// where it admits none or there is none.
+func Preferred(h http.Header, types ...string) string {
+	accept := strings.Join(h.Values("Accept"), ",")
+	return slices.MaxFunc(types, func(a, b string) int { return cmp.Compare(weight(accept, a), weight(accept, b)) })
+}
+
+// accepts reports whether an Accept header admits a media type.
+func accepts(header, mediaType string) bool { return weight(header, mediaType) > 0 }
+
+// weight returns what an Accept header (RFC 9110 section 12.5.1) says of a media type, from 0 to 1: the most specific range decides, and q=0 excludes.
+func weight(header, mediaType string) float64 {
 	major, _, _ := strings.Cut(mediaType, "/")
-	best, admitted := -1, false
+	best, weight := -1, 0.0
 	for part := range strings.SplitSeq(header, ",") {
 		name, parameters, _ := strings.Cut(part, ";")
 		specificity := -1
@@ -151,24 +161,25 @@ func accepts(header, mediaType string) bool {
 		if specificity < 0 || specificity < best {
 			continue
 		}
-		ok := quality(parameters) > 0
+		q := quality(parameters)
 		if specificity == best {
-			ok = ok || admitted
+			q = max(q, weight)
 		}
-		best, admitted = specificity, ok
+		best, weight = specificity, q
 	}
-	return admitted
+	return weight
 }
 
+// quality returns the q of a range's parameters, at most 1; 0 when it is no number.
 func quality(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(p), "=")
 		if strings.EqualFold(strings.TrimSpace(key), "q") {
 			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
+			if err != nil || !(q > 0) {
 				return 0
 			}
-			return q
+			return min(q, 1)
 		}
 	}
 	return 1

@@ -496,3 +496,23 @@ func TestCheckResponse_acceptsDeclaredAnswers(t *testing.T) {
 	require.NoError(t, c.Operation("sendAnything").CheckResponse(200, js, []byte(`{"left":{"deep":1},"down":1,"free":{"known":1,"other":2}}`)), "each part lists its own")
 	require.ElementsMatch(t, []int{201}, c.Operation("createThing").Statuses())
 }
+
+// Browsers get a page where there is one, and programs, which say */* or nothing, what stands first.
+func TestPreferred_takesWhatIsLikedBest(t *testing.T) {
+	for accept, want := range map[string]string{
+		"":                                "application/json",
+		"*/*":                             "application/json",
+		"image/png":                       "application/json",
+		"text/html":                       "text/html",
+		"text/*":                          "text/html",
+		"text/html,*/*;q=0.8":             "text/html",
+		"text/html;q=0.5, */*;q=0.4":      "text/html",
+		"text/html;q=0.5, */*":            "application/json",
+		"application/json;q=0, text/html": "text/html",
+		"application/json, text/html":     "application/json",
+		"text/html;q=x":                   "application/json",
+		"text/html;q=nan, */*;q=0.1":      "application/json",
+	} {
+		require.Equal(t, want, Preferred(http.Header{"Accept": {accept}}, "application/json", "text/html"), accept)
+	}
+}

@@ -20,6 +20,7 @@ type line struct {
 	answer  *response
 	took    time.Duration
 	aborted bool // the connection was cut
+	again   bool // a probe that is refused as the one before it was
 }
 
 // unmatched stands for the operation where no route was found.
@@ -32,11 +33,13 @@ func (l *line) operation() string {
 	return l.x.Operation.Label()
 }
 
-// level is debug for a probe or a long poll that was answered well (there is one every few seconds, whatever happens), error for a fault of ours or of a service behind
+// level is debug for a probe or a long poll that was answered well (there is one every few seconds, whatever happens) and for a probe that is refused as before, error for a fault of ours or of a service behind
 // us, and info for all else. 501 and 505 anybody can cause; 503 says itself that it passes.
 func (l *line) level() slog.Level {
 	switch status := l.answer.status; {
 	case l.x.Operation != nil && recurring(l.x.Operation) && status < http.StatusBadRequest:
+		return slog.LevelDebug
+	case l.again:
 		return slog.LevelDebug
 	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported, status == http.StatusServiceUnavailable:
 	case status >= http.StatusInternalServerError:

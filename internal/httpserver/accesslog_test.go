@@ -54,6 +54,30 @@ func TestAccessLog_hasOneLineForEachRequest(t *testing.T) {
 	require.NotContains(t, strings.ToLower(w.log.String()), "hunter2")
 }
 
+// A service that waits for another at its start is asked ten times a second.
+func TestAccessLog_tellsOncePerChangeWhyAProbeIsRefused(t *testing.T) {
+	w := newWorld(t)
+	reason := "no key yet"
+	w.handlers["getHealth"] = func(rw http.ResponseWriter, r *http.Request) {
+		if reason != "" {
+			problem.Write(rw, r, problem.New(problem.NotReady, reason))
+			return
+		}
+		_, _ = rw.Write([]byte("{}"))
+	}
+	var seen []any
+	for _, now := range []string{"no key yet", "no key yet", "no key yet", "no feed yet", "no feed yet", "", "", "no feed yet", "no feed yet"} {
+		reason = now
+		w.do(httptest.NewRequest(http.MethodGet, "/sample/v1/health", nil))
+	}
+	for _, line := range w.lines() {
+		if line["level"] != "DEBUG" {
+			seen = append(seen, line["err"])
+		}
+	}
+	require.Equal(t, []any{"not_ready: no key yet", "not_ready: no feed yet", "not_ready: no feed yet"}, seen)
+}
+
 func TestAccessLog_leavesOutWhatSucceededWhereThatIsSet(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()

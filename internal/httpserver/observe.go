@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,7 +36,8 @@ type observer struct {
 	ObserveOptions
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	unrouted *series // of requests without an operation
+	unrouted *series  // of requests without an operation
+	refusals sync.Map // what each probe was refused with last, by its path; "" where it was answered well
 }
 
 func newObserver(o ObserveOptions) *observer {
@@ -80,7 +82,21 @@ func (o *observer) account(l *line) {
 	s := o.series(l)
 	s.answers(l.answer.status).Inc()
 	s.duration.Observe(l.took.Seconds())
+	l.again = o.toldBefore(l)
 	l.write(o.Log, o.AccessLog)
+}
+
+// toldBefore reports whether a probe is refused as the one before it was. There are ten in a second while a service starts, and the log tells of changes.
+func (o *observer) toldBefore(l *line) bool {
+	if l.x.Operation == nil || !Probe(l.x.Operation) {
+		return false
+	}
+	said := ""
+	if p := l.answer.problem; p != nil {
+		said = p.Error()
+	}
+	before, there := o.refusals.Swap(l.x.Operation.Path, said)
+	return there && said != "" && before == said
 }
 
 // refuseConnection answers a request that did not get as far as net/http, and ends its connection.

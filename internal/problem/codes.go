@@ -3,7 +3,7 @@ package problem
 import "net/http"
 
 // Code names one kind of refusal. The list below is closed: a code that is not in the table cannot be sent, and every
-// code has a page docs/problems/<code>.md that says what it means and what to do.
+// code has a page docs/problems/<code>.md that says what it means and what to do, and that the gateway serves.
 type Code string
 
 // Error makes a Code usable as the target of errors.Is: errors.Is(err, problem.NotFound).
@@ -299,7 +299,7 @@ func (c Code) Title() string {
 	return definitions[InternalError].title
 }
 
-// TypeURI returns the address of the page that explains the code.
-func (c Code) TypeURI() string {
-	return "https://github.com/fountainai/fountain/blob/main/docs/problems/" + string(c) + ".md"
-}
+// TypeURI returns the reference of the page that explains the code, which the gateway serves: a path, so that it leads to the origin by which the client has
+// reached the family (RFC 9457 section 3.1.1), whatever that is called, and is the same text everywhere
+// (docs/decisions/0034-problem-types-are-paths.md).
+func (c Code) TypeURI() string { return "/problems/" + string(c) }

@@ -27,7 +27,7 @@ func TestCodes_eachHasItsPageAndItsStatus(t *testing.T) {
 		require.NoError(t, err, "every code has a page")
 		require.Contains(t, string(text), "# "+c.Title()+"\n", c)
 		require.Contains(t, string(text), fmt.Sprintf("`%s`, HTTP status %d\n", c, c.Status()), c)
-		require.True(t, strings.HasSuffix(c.TypeURI(), "/docs/problems/"+string(c)+".md"))
+		require.Equal(t, "/problems/"+string(c), c.TypeURI())
 	}
 }
 
@@ -112,7 +112,7 @@ func TestWrite_sendsOneProblemDocument(t *testing.T) {
 	require.Equal(t, []string{"Bearer x"}, w.Header()["Www-Authenticate"])
 	require.Empty(t, w.Header().Get("ETag"))
 	require.Empty(t, w.Header().Get("Content-Length"))
-	require.JSONEq(t, `{"type":"https://github.com/fountainai/fountain/blob/main/docs/problems/insufficient_user_authentication.md",
+	require.JSONEq(t, `{"type":"/problems/insufficient_user_authentication",
 		"title":"Stronger authentication required","status":401,"detail":"A second factor is needed.","code":"insufficient_user_authentication",
 		"instance":"urn:fountain:request:req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P","requestId":"req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
 		"acrValues":["aal2"],"maxAge":300}`, w.Body.String())

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/gateway"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/clients/sequence"
@@ -102,6 +103,9 @@ func (tr *tour) gateway() {
 	require.NoError(tr.t, json.Unmarshal(ok[json.RawMessage](tr, "metadata")(g.GetAuthorizationServer(ctx)), &metadata))
 	require.NotEmpty(tr.t, metadata.Issuer)
 	ok[[]byte](tr, "contract")(g.GetContract(ctx, "kms.yaml"))
+	for _, listed := range ok[*gateway.ProblemPageList](tr, "problems")(g.ListProblemPages(ctx)).Items {
+		require.Equal(tr.t, &listed, ok[*gateway.ProblemPage](tr, "problem")(g.GetProblemPage(ctx, fountain.Code(listed.Code))))
+	}
 	ok[[]byte](tr, "start page")(g.GetStartPage(ctx))
 	ok[[]byte](tr, "docs")(g.GetDocs(ctx))
 	redirected, err := recorder.New(tr.t, nil).Client().Get(tr.f.Info.GatewayURL + "/docs/")

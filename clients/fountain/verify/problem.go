@@ -13,7 +13,7 @@ import (
 // Problem is a refusal (RFC 9457), in the form of the family's. It is an error; its text is for logs and holds no token.
 type Problem struct {
 	Status    int
-	Code      string // a code of the family's table: docs/problems has a page for each
+	Code      string // a code of the family's table: the gateway has a page for each at /problems/<code>
 	Title     string
 	Detail    string   // one sentence for whoever called
 	ACRValues []string // with insufficient_user_authentication: the levels that would do (RFC 9470)
@@ -63,7 +63,7 @@ func RequestID(r *http.Request) string {
 func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	id := RequestID(r)
 	body, err := json.Marshal(document{
-		Type: "https://github.com/fountainai/fountain/blob/main/docs/problems/" + p.Code + ".md", Title: p.Title, Status: p.Status, Detail: p.Detail,
+		Type: "/problems/" + p.Code, Title: p.Title, Status: p.Status, Detail: p.Detail,
 		Instance: "urn:fountain:request:" + id, Code: p.Code, RequestID: id, ACRValues: p.ACRValues, MaxAge: p.MaxAge,
 	})
 	if err != nil { // texts and numbers alone: cannot happen

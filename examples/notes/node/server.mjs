@@ -115,7 +115,7 @@ export function createServer() {
       if (!(error instanceof Problem)) console.error('a request failed:', error)
       const p = error instanceof Problem ? error : new Problem(500, 'internal_error', 'Internal error', 'The service failed.')
       const requestId = request.headers['x-request-id'] ?? `req_${randomBytes(16).toString('hex')}`
-      const type = `https://github.com/fountainai/fountain/blob/main/docs/problems/${p.code}.md`
+      const type = `/problems/${p.code}`
       const body = { type, title: p.title, status: p.status, detail: p.detail, instance: `urn:fountain:request:${requestId}`, code: p.code, requestId }
       send(response, { status: p.status, body, header: p.header }, 'application/problem+json')
     }

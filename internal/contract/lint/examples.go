@@ -2,6 +2,7 @@ package lint
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,6 +34,56 @@ var exampleRules = []Rule{
 			}
 		})
 	}},
+	{"problem-examples", "Every problem has examples, each of a code whose status it stands under, with the code's type, title and status.", func(f *family, r reporter) {
+		f.each(func(op operation) {
+			for _, status := range sortedKeys(op.responses()) {
+				ref := op.responses()[status]
+				if !refuses(status) || ref.Value == nil || ref.Value.Content[problem.MediaType] == nil {
+					continue
+				}
+				values := exampleValues(ref.Value.Content[problem.MediaType])
+				if len(values) == 0 {
+					op.report(r, "%s has no example", status)
+				}
+				for _, value := range values {
+					if wrong := wrongProblem(op, status, value); wrong != "" {
+						op.report(r, "%s: %s", status, wrong)
+					}
+				}
+			}
+		})
+	}},
+}
+
+// refuses reports whether the answers under a key of responses are refusals and faults.
+func refuses(status string) bool { return status == "default" || status[0] == '4' || status[0] == '5' }
+
+// wrongProblem says why an example can't be the problem that is answered under a key of responses; "" when it can.
+func wrongProblem(op operation, under string, value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "the example is no JSON"
+	}
+	var said problem.Document
+	if err := json.Unmarshal(text, &said); err != nil {
+		return "the example is no problem"
+	}
+	status := strconv.Itoa(said.Code.Status())
+	switch {
+	case !said.Code.Known():
+		return "the example has a code that there is not"
+	case under != "default" && under != status:
+		return fmt.Sprintf("the example is of %s, whose status is %s", said.Code, status)
+	case said.Status != said.Code.Status() || said.Title != said.Code.Title() || said.Type != said.Code.TypeURI():
+		return fmt.Sprintf("type, title or status of the example are not those of %s", said.Code)
+	}
+	if op.compiled == nil || under == "default" && op.responses()[status] != nil { // what default does not stand for
+		return ""
+	}
+	if err := op.compiled.CheckResponse(said.Status, http.Header{"Content-Type": {problem.MediaType}}, text); err != nil {
+		return fmt.Sprintf("the example is %v", problem.From(err).Fields)
+	}
+	return ""
 }
 
 // bodies calls do for every JSON and form body of a request ("request") and of a success (its status).
@@ -97,8 +148,12 @@ func fits(op operation, where, mediaType string, value any) error {
 	}
 	header := http.Header{"Content-Type": {mediaType}}
 	for name, h := range op.responses()[where].Value.Headers {
-		if h.Value != nil && h.Value.Required {
-			header.Set(name, `"1"`)
+		if h.Value == nil || !h.Value.Required {
+			continue
+		}
+		header.Set(name, `"1"`)
+		if schema := h.Value.Schema; schema != nil && schema.Value != nil && len(schema.Value.Enum) > 0 {
+			header.Set(name, fmt.Sprint(schema.Value.Enum[0]))
 		}
 	}
 	return op.compiled.CheckResponse(status, header, text)

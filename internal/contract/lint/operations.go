@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// problemRef is the one problem response of the family.
+// problemRef is the problem response of the family, for default; with a status behind it, that of the status.
 const problemRef = "common.yaml#/components/responses/Problem"
 
 // limitHeaders are the headers by which the gateway tells callers how they stand, each with its component in common.yaml.
@@ -55,18 +55,21 @@ var operationRules = []Rule{
 			}
 		}
 	}},
-	{"problem", "Every 4xx, 5xx and default is the common Problem, and default is there; 400 and 401 of an OAuth endpoint are RFC 6749 errors.", func(f *family, r reporter) {
+	{"problem", "Every 4xx and 5xx is the common Problem of that status, default is the common Problem, and is there; 400 and 401 of an OAuth endpoint are RFC 6749 errors.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			oauth := op.compiled != nil && op.compiled.Policy.Errors == contract.ErrorsOAuth
 			for _, status := range sortedKeys(op.responses()) {
-				ref := op.responses()[status]
-				if status != "default" && status[0] != '4' && status[0] != '5' || ref.Ref == problemRef {
+				ref, wanted := op.responses()[status], problemRef
+				if status != "default" {
+					wanted += status
+				}
+				if !refuses(status) || ref.Ref == wanted {
 					continue
 				}
 				if oauth && (status == "400" || status == "401") && ref.Value != nil && ref.Value.Content["application/json"] != nil {
 					continue
 				}
-				op.report(r, "%s must reference %s", status, problemRef)
+				op.report(r, "%s must reference %s", status, wanted)
 			}
 			if op.responses()["default"] == nil {
 				op.report(r, "has no default response")

@@ -36,6 +36,34 @@ func Password(prompt, file string) (string, error) {
 	return string(text), nil
 }
 
+// NewPassword returns the content of file, or asks twice for a password that nobody has typed before: what is typed unseen may be mistyped.
+func NewPassword(prompt, file string) (string, error) {
+	password, err := Password(prompt, file)
+	if err != nil || file != "" {
+		return password, err
+	}
+	again, err := Password("once more: ", "")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", errors.New("the two differ; nothing was changed")
+	}
+	return password, nil
+}
+
+// Confirm asks whether to go on, which only the whole word yes says.
+func Confirm(question string) error {
+	answer, err := Ask(question + " (yes/no): ")
+	if err != nil {
+		return err
+	}
+	if answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
 // Ask asks for a line, for example a one-time code.
 func Ask(prompt string) (string, error) {
 	if !Is(os.Stdin) {

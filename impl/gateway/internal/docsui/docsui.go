@@ -32,6 +32,7 @@ var folders = map[string]string{
 	"index.html":           "page",
 	"start.html":           "page",
 	"init.js":              "page",
+	"refusals.js":          "page",
 	"services.js":          "page",
 	"start.js":             "page",
 	"page.css":             "page",

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -26,7 +27,7 @@ func (s *Sessions) Login(ctx context.Context, username, secret string) (_ Signed
 		return SignedIn{}, err
 	}
 	defer release()
-	u, good, err := s.checkCredentials(ctx, who, username, secret)
+	u, good, err := s.checkCredentials(ctx, who, lower(username), secret)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -34,6 +35,16 @@ func (s *Sessions) Login(ctx context.Context, username, secret string) (_ Signed
 		return SignedIn{}, s.refuse(ctx, u)
 	}
 	return s.begin(ctx, who, u)
+}
+
+// lower returns a name in the letters that usernames are made of. Only ASCII letters are changed: no name of another script becomes one of ours.
+func lower(username string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, username)
 }
 
 // checkCredentials counts the attempt, in a commit of its own that no later failure takes back, and then compares.

@@ -1,6 +1,7 @@
 // Starts Swagger UI over the contract that the address names. Everything it asks for is of this origin: the page's Content-Security-Policy allows nothing
 // else.
 
+import { refusals } from "/docs/refusals.js";
 import { family, services } from "/docs/services.js";
 
 const chooser = document.querySelector("#contract");
@@ -32,6 +33,7 @@ const show = (word) => {
     dom_id: "#swagger-ui",
     url: `/openapi/${word}.yaml`,
     presets: [SwaggerUIBundle.presets.apis],
+    plugins: [refusals],
     layout: "BaseLayout",
     validatorUrl: null, // the validator is somebody else's server
     queryConfigEnabled: false, // nobody's link chooses what this page loads
@@ -40,7 +42,7 @@ const show = (word) => {
     docExpansion: "list",
     displayOperationId: true, // the operation's name in logs, metrics and the SDK
     showExtensions: true, // x-fountain: who may call, how often, with which second factor
-    defaultModelsExpandDepth: 0,
+    defaultModelsExpandDepth: -1, // schemas are shown with the operations that use them
     displayRequestDuration: true,
   });
 };

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+)
+
+// typed are the words of the command line for members of requests: a flag, or what was typed otherwise.
+var typed = map[string]string{
+	"scopes": "--scope", "declaredScopes": "--declare", "roles": "--role", "tenant": "--tenant", "label": "--label", "metadata": "--metadata",
+	"rateLimit": "--rate", "expiresAt": "--expires-in", "overlapSeconds": "--overlap", "environment": "--environment",
+	"username": "the username", "name": "the name", "password": "the password", "newPassword": "the new password", "currentPassword": "the current password",
+	"roleName": "the name", "code": "the code", "first": "the first code", "second": "the second code", "invitation": "the invitation", "token": "the token",
+}
+
+// worded is a refusal in the words of the command line; behind it is what the service said.
+type worded struct {
+	text string
+	err  error
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.err }
+
+// inWords tells what of a request was refused by the names under which it was typed, where all of it has such a name.
+func inWords(cmd *cobra.Command, err error) error {
+	var refused *fountain.Error
+	if !errors.As(err, &refused) || len(refused.Errors) == 0 {
+		return err
+	}
+	var said []string
+	for _, fault := range refused.Errors {
+		member, _, _ := strings.Cut(strings.TrimPrefix(fault.Pointer, "/"), "/")
+		word, known := typed[member]
+		if flag, isFlag := strings.CutPrefix(word, "--"); !known || fault.In != "body" && fault.In != "path" || isFlag && cmd.Flag(flag) == nil {
+			return err
+		}
+		if fault.Keyword == "pattern" && (word == "--scope" || word == "--declare") {
+			fault.Message = "must be NAME:VERB, in lower case"
+		}
+		said = append(said, word+" "+fault.Message)
+	}
+	text := strings.Join(said, "; ")
+	if refused.Code != fountain.CodeInvalidBody && refused.Code != fountain.CodeInvalidParameter && refused.Detail != "" {
+		text = strings.TrimSuffix(refused.Detail, ".") + ": " + text
+	}
+	return &worded{text + " [" + refused.RequestID + "]", err}
+}

@@ -1,0 +1,35 @@
+package family
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"github.com/fountainai/fountain/impl/gateway"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/twofactor"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// Validate checks all settings and makes nothing. Each is judged by the member that takes it, so that none is refused only after others have made their keys.
+func (c Config) Validate() error {
+	c.complete()
+	const somewhere = "http://127.0.0.1:1" // in place of the addresses that members get
+	s := config.Service{
+		Addr: "127.0.0.1:0", DataDir: c.DataDir, Issuer: cmp.Or(c.Issuer, somewhere), JWKSURL: somewhere, KMSURL: somewhere, EnrolTokenFile: "token",
+		TrustedProxies: c.TrustedProxies, Hosts: c.Hosts,
+	}
+	k := kms.Config{Service: s, Redis: c.Redis}
+	t := twofactor.Config{Service: s, Delivery: c.Delivery, Passkeys: c.Passkeys}
+	g := gateway.Config{Service: s, TwofactorURL: somewhere, SearchURL: somewhere, SequenceURL: somewhere, CORSOrigins: c.CORSOrigins, Redis: c.Redis}
+	var errs []error
+	for _, member := range []struct {
+		word string
+		err  error
+	}{{"kms", k.Validate()}, {"twofactor", t.Validate()}, {"gateway", g.Validate()}} {
+		if member.err != nil {
+			errs = append(errs, fmt.Errorf("settings of the %s: %w", member.word, member.err))
+		}
+	}
+	return errors.Join(errs...)
+}
