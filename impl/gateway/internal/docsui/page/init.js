@@ -1,7 +1,9 @@
 // Starts Swagger UI over the contract that the address names. Everything it asks for is of this origin: the page's Content-Security-Policy allows nothing
 // else.
 
+import { open } from "/docs/account.js";
 import { family, services } from "/docs/services.js";
+import { authorize, interceptor, plugin } from "/docs/tryit.js";
 
 const chooser = document.querySelector("#contract");
 const status = document.querySelector("#status");
@@ -28,6 +30,7 @@ colour();
 
 const show = (word) => {
   document.title = `${word}: FountainAI`;
+  let signedIn = () => {};
   window.ui = SwaggerUIBundle({
     dom_id: "#swagger-ui",
     url: `/openapi/${word}.yaml`,
@@ -42,7 +45,11 @@ const show = (word) => {
     showExtensions: true, // x-fountain: who may call, how often, with which second factor
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
+    plugins: [plugin],
+    requestInterceptor: interceptor(word, !family.has(word)),
+    onComplete: () => { signedIn = () => authorize(window.ui); signedIn(); },
   });
+  open(() => signedIn());
 };
 
 const names = await contracts();
