@@ -10,9 +10,19 @@ import (
 	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/tests/harness"
 )
+
+// typed is a function that types into a field of a form that React has made; false where there is none.
+const typed = `(block, where, text) => {
+	const into = block.querySelector(where);
+	if (!into) return false;
+	Object.getOwnPropertyDescriptor(Object.getPrototypeOf(into), "value").set.call(into, text);
+	for (const event of ["input", "change"]) into.dispatchEvent(new Event(event, {bubbles: true}));
+	return true;
+}`
 
 // tries has an operation of the contract that is shown tried, with values of its parameters by their names, and with a body.
 func (p *person) tries(id string, parameters map[string]string, body string) {
@@ -29,13 +39,6 @@ func (p *person) tries(id string, parameters map[string]string, body string) {
 		return execute;
 	}`)
 	step("has no answer of before", `(block) => { block.querySelector("button.btn-clear")?.click(); return !block.querySelector(".live-responses-table"); }`)
-	typed := `(block, where, text) => {
-		const into = block.querySelector(where);
-		if (!into) return false;
-		Object.getOwnPropertyDescriptor(Object.getPrototypeOf(into), "value").set.call(into, text);
-		for (const event of ["input", "change"]) into.dispatchEvent(new Event(event, {bubbles: true}));
-		return true;
-	}`
 	for name, text := range parameters {
 		step("takes "+name, typed, `tr[data-param-name="`+name+`"] input`, text)
 	}
@@ -181,5 +184,34 @@ func TestDocs_theSignInAsksForASecondFactor(t *testing.T) {
 		p.presses("Sign out")
 		p.reads("You are signed out.")
 	}
+	require.Empty(t, p.faults())
+}
+
+// Somebody without a password tries with an API key, which "Authorize" asks for, and which needs no tick although its scopes reach several services. Codes are no entry there.
+func TestDocs_operationsAreTriedByAnAPIKey(t *testing.T) {
+	family, _ := household(t)
+	t.Cleanup(family.Stop)
+	client, err := fountain.New(family.URL, fountain.WithUser("grace", password))
+	require.NoError(t, err)
+	key, err := client.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{Name: "docs", Scopes: []string{"elements:read", "elements:write", "documents:search"}})
+	require.NoError(t, err)
+	p := visit(t, start(t), family.URL+"/docs?contract=sequence")
+	p.reads("FountainAI Sequence Service")
+	p.js(`() => { document.querySelector(".auth-wrapper .authorize").click(); }`)
+	p.reads("Not needed when you are signed in at the top of this page.")
+	require.NotContains(t, p.text(), "X-OTP")
+	gives := func(secret string) {
+		for where, text := range map[string]string{`input[data-name="clientId"]`: key.APIKey.ID, `input[data-name="clientSecret"]`: secret} {
+			require.Equal(t, true, p.js(`(...args) => (`+typed+`)(document, ...args)`, where, text), where)
+		}
+		p.js(`() => { document.querySelector(".auth-btn-wrapper .authorize").click(); }`)
+	}
+	gives("not the key")
+	p.reads("invalid_client")
+	gives(key.Key)
+	p.reads("Authorized")
+	p.js(`() => { document.querySelector(".auth-btn-wrapper .btn-done").click(); }`)
+	p.tries("createElement", map[string]string{"scope": "play", "elementType": "line"}, `{"id":"a","data":{}}`)
+	require.Contains(t, p.answered("createElement", 201), `"number": 1`)
 	require.Empty(t, p.faults())
 }

@@ -38,13 +38,22 @@ export const authorize = (ui) => {
   }
 };
 
+// forKey asks for a token for an API key. A key may have scopes of several services, and a token is for one: for the one that is tried. Credentials of the browser
+// are left out, for it would ask for a password of its own when a key is refused; and Swagger UI tells why it was only when that comes with success.
+const forKey = (request, word) => {
+  if (!new URLSearchParams(request.body).has("resource")) request.body += `&resource=${encodeURIComponent(word)}`;
+  request.userFetch = async (url, sent) => {
+    const answer = await fetch(url, { ...sent, credentials: "omit" });
+    return answer.status === 400 || answer.status === 401 ? new Response(await answer.text(), { headers: { "Content-Type": "application/json" } }) : answer;
+  };
+  return request;
+};
+
 // interceptor returns what Swagger UI asks before each request. word is the service of the contract; alone tells that it takes tokens for itself alone.
 export const interceptor = (word, alone) => (request) => {
   if (request.loadSpec) return request;
   const address = new URL(request.url, location.href);
-  if (address.pathname === "/kms/v1/oauth2/token" && typeof request.body === "string" && !request.body.includes("resource=")) {
-    request.body += `&resource=${encodeURIComponent(word)}`; // a token for a key is for one service, and this is the one that is tried
-  }
+  if (request.headers.Authorization?.startsWith("Basic ") && address.pathname === "/kms/v1/oauth2/token") return forKey(request, word);
   const session = current();
   if (alone && !address.pathname.startsWith(`/${word}/`)) return request; // whatever its document says, it is not asked for as somebody
   if (session && request.headers.Authorization === `Bearer ${placeholder}` && address.origin === location.origin) {
