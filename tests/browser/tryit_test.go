@@ -3,7 +3,11 @@
 package browser
 
 import (
+	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,5 +217,78 @@ func TestDocs_operationsAreTriedByAnAPIKey(t *testing.T) {
 	p.js(`() => { document.querySelector(".auth-btn-wrapper .btn-done").click(); }`)
 	p.tries("createElement", map[string]string{"scope": "play", "elementType": "line"}, `{"id":"a","data":{}}`)
 	require.Contains(t, p.answered("createElement", 201), `"number": 1`)
+	require.Empty(t, p.faults())
+}
+
+const shelf = `openapi: 3.0.3
+info: {title: Shelf, version: 1.0.0}
+paths:
+  /books:
+    get:
+      operationId: listBooks
+      security: [{oauth: ['shelf:read']}]
+      responses: {'200': {description: The books., content: {application/json: {schema: {type: object, additionalProperties: true}}}}}
+    delete:
+      operationId: burnBooks
+      security: [{oauth: ['shelf:write'], otp: []}]
+      x-fountain: {stepUp: {acr: aal2, maxAge: 300, for: [user]}}
+      responses: {'200': {description: Gone., content: {application/json: {schema: {type: object, additionalProperties: true}}}}}
+components:
+  securitySchemes:
+    oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: /kms/v1/oauth2/token, scopes: {'shelf:read': Read, 'shelf:write': Write}}}}
+    otp: {type: apiKey, in: header, name: X-OTP}
+`
+
+// An adopted service is tried with a token for it alone, also with a second factor. The service tells what it was given.
+func TestDocs_anAdoptedServiceIsTriedWithATokenForItAlone(t *testing.T) {
+	family, admin := household(t)
+	t.Cleanup(family.Stop)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		claims, _ := base64.RawURLEncoding.DecodeString(strings.Split(r.Header.Get("Authorization")+"..", ".")[1]) // the test reads what it is
+		_, _ = fmt.Fprintf(w, `{"given":%s,"cookie":%q}`, claims, r.Header.Get("Cookie"))
+	}))
+	t.Cleanup(service.Close)
+	_, err := admin.KMS.RegisterService(t.Context(), kms.ServiceCreate{Name: "shelf", Scopes: []string{}, DeclaredScopes: &[]string{"shelf:read", "shelf:write"}})
+	require.NoError(t, err)
+	_, err = admin.KMS.PutRole(t.Context(), "librarian", kms.RolePut{Scopes: []string{"shelf:read", "shelf:write"}})
+	require.NoError(t, err)
+	account := grace(t, admin)
+	_, err = admin.KMS.UpdateUser(t.Context(), account.ID, fountain.IfMatch(account.Version), kms.UserUpdate{Roles: &[]string{"editor", "librarian"}})
+	require.NoError(t, err)
+	_, err = admin.KMS.PutContract(t.Context(), "shelf", kms.ContractPut{
+		File: "shelf.yaml", Files: []kms.ContractFile{{Name: "shelf.yaml", Text: shelf}}, Upstreams: &[]string{service.URL},
+	}, fountain.WithIfNoneMatch())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		res, err := http.Get(family.URL + "/openapi/shelf.yaml")
+		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
+	}, time.Minute, 10*time.Millisecond)
+	client, err := fountain.New(family.URL, fountain.WithUser("grace", password))
+	require.NoError(t, err)
+	seed := harness.Enrol(t, client, nil)
+
+	p := visit(t, start(t), family.URL+"/docs?contract=shelf")
+	p.presses("Sign in")
+	p.sees("Sign in")
+	p.signsInAgain("grace", password)
+	p.reads("Signed in as grace")
+	p.tries("listBooks", nil, "")
+	given := p.answered("listBooks", 200)
+	require.Regexp(t, `"aud": \[\s*"shelf"\s*\]`, given)
+	require.Contains(t, given, `"cookie": ""`)
+	require.Contains(t, given, `"acr": "aal1"`)
+	p.tries("burnBooks", nil, "")
+	p.sees("Confirm that it is you")
+	code, err := totp.GenerateCode(seed, time.Now())
+	require.NoError(t, err)
+	p.fills("Code of your authenticator app", code)
+	p.key("Enter", "\r")
+	given = p.answered("burnBooks", 200)
+	require.Regexp(t, `"aud": \[\s*"shelf"\s*\]`, given)
+	require.Contains(t, given, `"acr": "aal2"`)
+	for path, asked := range map[string]bool{"/shelf/books": true, "/kms/v1/users": false, "/shelf/../kms/v1/users": false, "/shelfs/books": false, "https://evil.example/shelf/books": false} {
+		require.Equal(t, asked, p.js(`(url) => "userFetch" in ui.getConfigs().requestInterceptor({url, headers: {Authorization: "Bearer $TOKEN"}})`, path), path)
+	}
 	require.Empty(t, p.faults())
 }
