@@ -101,7 +101,7 @@ func TestPage_isASCII(t *testing.T) {
 
 // What is read has a contrast of at least 4.5 to 1, and what shows where a field is 3 to 1 (WCAG 2.2, sections 1.4.3 and 1.4.11), light and dark.
 func TestStyle_canBeRead(t *testing.T) {
-	style, _ := Asset("page.css")
+	style, _ := Asset("form.css")
 	light, dark, found := strings.Cut(string(style.Content), "prefers-color-scheme: dark")
 	require.True(t, found)
 	for _, scheme := range []string{light, dark} {

@@ -32,7 +32,9 @@ func (k *KMS) RefreshToken(ctx context.Context, body kms.Refresh, opts ...CallOp
 
 // LogoutUser revokes the session of the token that the call carries. Client.SignOut also makes the client forget it.
 func (k *KMS) LogoutUser(ctx context.Context, opts ...CallOption) error {
-	return exec(ctx, k.client, opLogoutUser, opts, kms.NewLogoutUserRequest)
+	return exec(ctx, k.client, opLogoutUser, opts, func(server string) (*http.Request, error) {
+		return kms.NewLogoutUserRequest(server, nil)
+	})
 }
 
 // CompleteStepUp trades the proof of Twofactor.VerifyOtp for a raised access token for one service. The proof works only

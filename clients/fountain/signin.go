@@ -41,7 +41,7 @@ func (e *MfaRequiredError) takesCodes() bool {
 // ErrMfaRequired; Client.SignIn asks for the code and goes on.
 func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption) (*kms.TokenResponse, error) {
 	resp, err := k.client.do(ctx, opLoginUser, opts, func(server string) (*http.Request, error) {
-		return kms.NewLoginUserRequest(server, body)
+		return kms.NewLoginUserRequest(server, nil, body)
 	})
 	if err != nil {
 		return nil, err
@@ -66,14 +66,14 @@ func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption)
 // that token. A type of factor that a role does not accept is CodeFactorNotAccepted.
 func (k *KMS) CompleteSignIn(ctx context.Context, body kms.SignInProof, opts ...CallOption) (*kms.TokenResponse, error) {
 	return send[kms.TokenResponse](ctx, k.client, opCompleteSignIn, opts, func(server string) (*http.Request, error) {
-		return kms.NewCompleteSignInRequest(server, body)
+		return kms.NewCompleteSignInRequest(server, nil, body)
 	})
 }
 
 // SignInWithPasskey signs in with the proof that the twofactor service gives for a passkey alone. Every failure is CodeInvalidCredentials.
 func (k *KMS) SignInWithPasskey(ctx context.Context, body kms.SignInProof, opts ...CallOption) (*kms.TokenResponse, error) {
 	return send[kms.TokenResponse](ctx, k.client, opSignInWithPasskey, opts, func(server string) (*http.Request, error) {
-		return kms.NewSignInWithPasskeyRequest(server, body)
+		return kms.NewSignInWithPasskeyRequest(server, nil, body)
 	})
 }
 

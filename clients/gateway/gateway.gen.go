@@ -269,7 +269,7 @@ type ClientInterface interface {
 
 	// GetDocs Swagger UI over all contracts
 	//
-	// One page for each contract; what stands behind `#` names an operation.
+	// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
 	//
 	// Corresponds with GET /docs (the `GetDocs` operationId).
 	GetDocs(ctx context.Context, params *GetDocsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -280,6 +280,8 @@ type ClientInterface interface {
 	RedirectToDocs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDocsAsset A file of the documentation page
+	//
+	// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
 	//
 	// Corresponds with GET /docs/{asset} (the `GetDocsAsset` operationId).
 	GetDocsAsset(ctx context.Context, asset string, params *GetDocsAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -355,7 +357,7 @@ func (c *Client) GetAuthorizationServer(ctx context.Context, reqEditors ...Reque
 
 // GetDocs Swagger UI over all contracts
 //
-// One page for each contract; what stands behind `#` names an operation.
+// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
 //
 // Corresponds with GET /docs (the `GetDocs` operationId).
 func (c *Client) GetDocs(ctx context.Context, params *GetDocsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -386,6 +388,8 @@ func (c *Client) RedirectToDocs(ctx context.Context, reqEditors ...RequestEditor
 }
 
 // GetDocsAsset A file of the documentation page
+//
+// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
 //
 // Corresponds with GET /docs/{asset} (the `GetDocsAsset` operationId).
 func (c *Client) GetDocsAsset(ctx context.Context, asset string, params *GetDocsAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -978,7 +982,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetDocsWithResponse Swagger UI over all contracts
 	//
-	// One page for each contract; what stands behind `#` names an operation.
+	// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -993,6 +997,8 @@ type ClientWithResponsesInterface interface {
 	RedirectToDocsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RedirectToDocsResult, error)
 
 	// GetDocsAssetWithResponse A file of the documentation page
+	//
+	// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1050,9 +1056,11 @@ type ClientWithResponsesInterface interface {
 
 // GetStartPageResult200Headers the declared response headers of an HTTP 200 response for GetStartPage
 type GetStartPageResult200Headers struct {
-	CacheControl          string
-	ContentSecurityPolicy string
-	ETag                  string
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
 }
 
 // GetStartPageResult304Headers the declared response headers of an HTTP 304 response for GetStartPage
@@ -1213,9 +1221,11 @@ func (r GetAuthorizationServerResult) ContentType() string {
 
 // GetDocsResult200Headers the declared response headers of an HTTP 200 response for GetDocs
 type GetDocsResult200Headers struct {
-	CacheControl          string
-	ContentSecurityPolicy string
-	ETag                  string
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
 }
 
 // GetDocsResult304Headers the declared response headers of an HTTP 304 response for GetDocs
@@ -1895,7 +1905,7 @@ func (c *ClientWithResponses) GetAuthorizationServerWithResponse(ctx context.Con
 
 // GetDocsWithResponse Swagger UI over all contracts
 //
-// One page for each contract; what stands behind `#` names an operation.
+// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1922,6 +1932,8 @@ func (c *ClientWithResponses) RedirectToDocsWithResponse(ctx context.Context, re
 }
 
 // GetDocsAssetWithResponse A file of the documentation page
+//
+// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2061,12 +2073,26 @@ func ParseGetStartPageResult(rsp *http.Response) (*GetStartPageResult, error) {
 			}
 			headers.ContentSecurityPolicy = value
 		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = value
 		}
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
@@ -2329,12 +2355,26 @@ func ParseGetDocsResult(rsp *http.Response) (*GetDocsResult, error) {
 			}
 			headers.ContentSecurityPolicy = value
 		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = value
 		}
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:

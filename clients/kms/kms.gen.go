@@ -330,6 +330,24 @@ func (e ProofKeyKty) Valid() bool {
 	}
 }
 
+// Defines values for RefreshIn.
+const (
+	RefreshInBody   RefreshIn = "body"
+	RefreshInCookie RefreshIn = "cookie"
+)
+
+// Valid indicates whether the value is a known member of the RefreshIn enum.
+func (e RefreshIn) Valid() bool {
+	switch e {
+	case RefreshInBody:
+		return true
+	case RefreshInCookie:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecondFactorPolicyRequired.
 const (
 	SecondFactorPolicyRequiredAlways       SecondFactorPolicyRequired = "always"
@@ -465,6 +483,21 @@ func (e UserUpdateStatus) Valid() bool {
 	case UserUpdateStatusActive:
 		return true
 	case UserUpdateStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RefreshBrowserSessionParamsSecFetchSite.
+const (
+	RefreshBrowserSessionParamsSecFetchSiteSameOrigin RefreshBrowserSessionParamsSecFetchSite = "same-origin"
+)
+
+// Valid indicates whether the value is a known member of the RefreshBrowserSessionParamsSecFetchSite enum.
+func (e RefreshBrowserSessionParamsSecFetchSite) Valid() bool {
+	switch e {
+	case RefreshBrowserSessionParamsSecFetchSiteSameOrigin:
 		return true
 	default:
 		return false
@@ -672,6 +705,12 @@ type APIKeyWithSecret struct {
 
 	// Key The key's text; it can't be had again.
 	Key string `json:"key"`
+}
+
+// BrowserSessionRefresh defines model for BrowserSessionRefresh.
+type BrowserSessionRefresh struct {
+	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	Resource *[]string `json:"resource,omitempty"`
 }
 
 // Contract What the kms knows of an adopted service's contract.
@@ -915,6 +954,10 @@ type KeyRateState struct {
 type Login struct {
 	Password string `json:"password"`
 
+	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
+	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
+
 	// Username Usernames are in lower case; capitals A to Z are taken for the small letters.
 	Username string `json:"username"`
 }
@@ -984,7 +1027,14 @@ type ProofKeyKty string
 // Refresh defines model for Refresh.
 type Refresh struct {
 	RefreshToken string `json:"refreshToken"`
+
+	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	Resource *[]string `json:"resource,omitempty"`
 }
+
+// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
+// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+type RefreshIn string
 
 // Revocation defines model for Revocation.
 type Revocation struct {
@@ -1222,6 +1272,10 @@ type SessionRevocation struct {
 // SignInProof defines model for SignInProof.
 type SignInProof struct {
 	Proof string `json:"proof"`
+
+	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
+	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
 }
 
 // StepUp defines model for StepUp.
@@ -1349,6 +1403,9 @@ type KeyID = string
 // Keyring defines model for Keyring.
 type Keyring = string
 
+// PageOrigin defines model for PageOrigin.
+type PageOrigin = string
+
 // RoleName defines model for RoleName.
 type RoleName = string
 
@@ -1358,6 +1415,9 @@ type SecretName = string
 // ServiceID defines model for ServiceId.
 type ServiceID = string
 
+// SessionCookie defines model for SessionCookie.
+type SessionCookie = string
+
 // UserID defines model for UserId.
 type UserID = string
 
@@ -1365,6 +1425,45 @@ type UserID = string
 type GetJwksParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RefreshBrowserSessionParams defines parameters for RefreshBrowserSession.
+type RefreshBrowserSessionParams struct {
+	// Origin The origin of the page (RFC 6454, section 7). Browsers write it, and no script can.
+	Origin string `json:"Origin"`
+
+	// SecFetchSite Where the page is that asks, as browsers say it (Fetch Metadata).
+	SecFetchSite *RefreshBrowserSessionParamsSecFetchSite `json:"Sec-Fetch-Site,omitempty"`
+
+	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
+}
+
+// RefreshBrowserSessionParamsSecFetchSite defines parameters for RefreshBrowserSession.
+type RefreshBrowserSessionParamsSecFetchSite string
+
+// LoginUserParams defines parameters for LoginUser.
+type LoginUserParams struct {
+	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	Origin *PageOrigin `json:"Origin,omitempty"`
+}
+
+// CompleteSignInParams defines parameters for CompleteSignIn.
+type CompleteSignInParams struct {
+	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	Origin *PageOrigin `json:"Origin,omitempty"`
+}
+
+// SignInWithPasskeyParams defines parameters for SignInWithPasskey.
+type SignInWithPasskeyParams struct {
+	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	Origin *PageOrigin `json:"Origin,omitempty"`
+}
+
+// LogoutUserParams defines parameters for LogoutUser.
+type LogoutUserParams struct {
+	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
 // ListContractsParams defines parameters for ListContracts.
@@ -1612,6 +1711,9 @@ type ListSessionsParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RefreshBrowserSessionJSONRequestBody defines body for RefreshBrowserSession for application/json ContentType.
+type RefreshBrowserSessionJSONRequestBody = BrowserSessionRefresh
+
 // LoginUserJSONRequestBody defines body for LoginUser for application/json ContentType.
 type LoginUserJSONRequestBody = Login
 
@@ -1786,6 +1888,34 @@ type ClientInterface interface {
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 	GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RefreshBrowserSessionWithBody Go on with the session of this browser
+	//
+	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+	// none (any more), and takes a cookie of none away.
+	//
+	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+	// `Sec-Fetch-Site`, it must be `same-origin`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+	RefreshBrowserSessionWithBody(ctx context.Context, params *RefreshBrowserSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshBrowserSession Go on with the session of this browser
+	//
+	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+	// none (any more), and takes a cookie of none away.
+	//
+	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+	// `Sec-Fetch-Site`, it must be `same-origin`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+	RefreshBrowserSession(ctx context.Context, params *RefreshBrowserSessionParams, body RefreshBrowserSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LoginUserWithBody Sign in with a password
 	//
 	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
@@ -1795,7 +1925,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
-	LoginUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	LoginUserWithBody(ctx context.Context, params *LoginUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LoginUser Sign in with a password
 	//
@@ -1806,7 +1936,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
-	LoginUser(ctx context.Context, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	LoginUser(ctx context.Context, params *LoginUserParams, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CompleteSignInWithBody End a sign-in with a second-factor proof
 	//
@@ -1818,7 +1948,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-	CompleteSignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CompleteSignInWithBody(ctx context.Context, params *CompleteSignInParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CompleteSignIn End a sign-in with a second-factor proof
 	//
@@ -1830,7 +1960,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-	CompleteSignIn(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CompleteSignIn(ctx context.Context, params *CompleteSignInParams, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SignInWithPasskeyWithBody Sign in with a passkey alone
 	//
@@ -1840,7 +1970,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-	SignInWithPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SignInWithPasskeyWithBody(ctx context.Context, params *SignInWithPasskeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SignInWithPasskey Sign in with a passkey alone
 	//
@@ -1850,14 +1980,14 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-	SignInWithPasskey(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SignInWithPasskey(ctx context.Context, params *SignInWithPasskeyParams, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LogoutUser Sign out
 	//
-	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
 	//
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
-	LogoutUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	LogoutUser(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResetPasswordWithBody Choose a new password with a reset token
 	//
@@ -2654,6 +2784,54 @@ func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
+// RefreshBrowserSessionWithBody Go on with the session of this browser
+//
+// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+// none (any more), and takes a cookie of none away.
+//
+// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+// `Sec-Fetch-Site`, it must be `same-origin`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+func (c *Client) RefreshBrowserSessionWithBody(ctx context.Context, params *RefreshBrowserSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshBrowserSessionRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshBrowserSession Go on with the session of this browser
+//
+// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+// none (any more), and takes a cookie of none away.
+//
+// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+// `Sec-Fetch-Site`, it must be `same-origin`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+func (c *Client) RefreshBrowserSession(ctx context.Context, params *RefreshBrowserSessionParams, body RefreshBrowserSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshBrowserSessionRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // LoginUserWithBody Sign in with a password
 //
 // Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
@@ -2663,8 +2841,8 @@ func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEdi
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /auth/login (the `LoginUser` operationId).
-func (c *Client) LoginUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewLoginUserRequestWithBody(c.Server, contentType, body)
+func (c *Client) LoginUserWithBody(ctx context.Context, params *LoginUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoginUserRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2684,8 +2862,8 @@ func (c *Client) LoginUserWithBody(ctx context.Context, contentType string, body
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /auth/login (the `LoginUser` operationId).
-func (c *Client) LoginUser(ctx context.Context, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewLoginUserRequest(c.Server, body)
+func (c *Client) LoginUser(ctx context.Context, params *LoginUserParams, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoginUserRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2706,8 +2884,8 @@ func (c *Client) LoginUser(ctx context.Context, body LoginUserJSONRequestBody, r
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-func (c *Client) CompleteSignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCompleteSignInRequestWithBody(c.Server, contentType, body)
+func (c *Client) CompleteSignInWithBody(ctx context.Context, params *CompleteSignInParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteSignInRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2728,8 +2906,8 @@ func (c *Client) CompleteSignInWithBody(ctx context.Context, contentType string,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-func (c *Client) CompleteSignIn(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCompleteSignInRequest(c.Server, body)
+func (c *Client) CompleteSignIn(ctx context.Context, params *CompleteSignInParams, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteSignInRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2748,8 +2926,8 @@ func (c *Client) CompleteSignIn(ctx context.Context, body CompleteSignInJSONRequ
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-func (c *Client) SignInWithPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSignInWithPasskeyRequestWithBody(c.Server, contentType, body)
+func (c *Client) SignInWithPasskeyWithBody(ctx context.Context, params *SignInWithPasskeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInWithPasskeyRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2768,8 +2946,8 @@ func (c *Client) SignInWithPasskeyWithBody(ctx context.Context, contentType stri
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-func (c *Client) SignInWithPasskey(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSignInWithPasskeyRequest(c.Server, body)
+func (c *Client) SignInWithPasskey(ctx context.Context, params *SignInWithPasskeyParams, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInWithPasskeyRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2782,11 +2960,11 @@ func (c *Client) SignInWithPasskey(ctx context.Context, body SignInWithPasskeyJS
 
 // LogoutUser Sign out
 //
-// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
 //
 // Corresponds with POST /auth/logout (the `LogoutUser` operationId).
-func (c *Client) LogoutUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewLogoutUserRequest(c.Server)
+func (c *Client) LogoutUser(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLogoutUserRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4470,19 +4648,100 @@ func NewGetServerMetadataRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
-// NewLoginUserRequest calls the generic LoginUser builder with application/json body
-func NewLoginUserRequest(server string, body LoginUserJSONRequestBody) (*http.Request, error) {
+// NewRefreshBrowserSessionRequest calls the generic RefreshBrowserSession builder with application/json body
+func NewRefreshBrowserSessionRequest(server string, params *RefreshBrowserSessionParams, body RefreshBrowserSessionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewLoginUserRequestWithBody(server, "application/json", bodyReader)
+	return NewRefreshBrowserSessionRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewRefreshBrowserSessionRequestWithBody constructs an http.Request for the RefreshBrowserSession method, with any body, and a specified content type
+func NewRefreshBrowserSessionRequestWithBody(server string, params *RefreshBrowserSessionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/browser-session/refresh")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Origin", params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Origin", headerParam0)
+
+		if params.SecFetchSite != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Sec-Fetch-Site", *params.SecFetchSite, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Sec-Fetch-Site", headerParam1)
+		}
+
+	}
+
+	if params != nil {
+
+		if params.SessionCookie != nil {
+			var cookieParam0 string
+
+			cookieParam0, err = runtime.StyleParamWithOptions("simple", true, "__Host-fountain-session", *params.SessionCookie, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationCookie, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			cookie0 := &http.Cookie{
+				Name:  "__Host-fountain-session",
+				Value: cookieParam0,
+			}
+			req.AddCookie(cookie0)
+		}
+	}
+	return req, nil
+}
+
+// NewLoginUserRequest calls the generic LoginUser builder with application/json body
+func NewLoginUserRequest(server string, params *LoginUserParams, body LoginUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLoginUserRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewLoginUserRequestWithBody constructs an http.Request for the LoginUser method, with any body, and a specified content type
-func NewLoginUserRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewLoginUserRequestWithBody(server string, params *LoginUserParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -4507,22 +4766,37 @@ func NewLoginUserRequestWithBody(server string, contentType string, body io.Read
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.Origin != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Origin", *params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Origin", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewCompleteSignInRequest calls the generic CompleteSignIn builder with application/json body
-func NewCompleteSignInRequest(server string, body CompleteSignInJSONRequestBody) (*http.Request, error) {
+func NewCompleteSignInRequest(server string, params *CompleteSignInParams, body CompleteSignInJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCompleteSignInRequestWithBody(server, "application/json", bodyReader)
+	return NewCompleteSignInRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCompleteSignInRequestWithBody constructs an http.Request for the CompleteSignIn method, with any body, and a specified content type
-func NewCompleteSignInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCompleteSignInRequestWithBody(server string, params *CompleteSignInParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -4547,22 +4821,37 @@ func NewCompleteSignInRequestWithBody(server string, contentType string, body io
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.Origin != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Origin", *params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Origin", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewSignInWithPasskeyRequest calls the generic SignInWithPasskey builder with application/json body
-func NewSignInWithPasskeyRequest(server string, body SignInWithPasskeyJSONRequestBody) (*http.Request, error) {
+func NewSignInWithPasskeyRequest(server string, params *SignInWithPasskeyParams, body SignInWithPasskeyJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSignInWithPasskeyRequestWithBody(server, "application/json", bodyReader)
+	return NewSignInWithPasskeyRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewSignInWithPasskeyRequestWithBody constructs an http.Request for the SignInWithPasskey method, with any body, and a specified content type
-func NewSignInWithPasskeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewSignInWithPasskeyRequestWithBody(server string, params *SignInWithPasskeyParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -4587,11 +4876,26 @@ func NewSignInWithPasskeyRequestWithBody(server string, contentType string, body
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.Origin != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Origin", *params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Origin", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewLogoutUserRequest constructs an http.Request for the LogoutUser method
-func NewLogoutUserRequest(server string) (*http.Request, error) {
+func NewLogoutUserRequest(server string, params *LogoutUserParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -4614,6 +4918,23 @@ func NewLogoutUserRequest(server string) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.SessionCookie != nil {
+			var cookieParam0 string
+
+			cookieParam0, err = runtime.StyleParamWithOptions("simple", true, "__Host-fountain-session", *params.SessionCookie, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationCookie, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			cookie0 := &http.Cookie{
+				Name:  "__Host-fountain-session",
+				Value: cookieParam0,
+			}
+			req.AddCookie(cookie0)
+		}
+	}
 	return req, nil
 }
 
@@ -7526,6 +7847,34 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 	GetServerMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetServerMetadataResult, error)
 
+	// RefreshBrowserSessionWithBodyWithResponse Go on with the session of this browser
+	//
+	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+	// none (any more), and takes a cookie of none away.
+	//
+	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+	// `Sec-Fetch-Site`, it must be `same-origin`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+	RefreshBrowserSessionWithBodyWithResponse(ctx context.Context, params *RefreshBrowserSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshBrowserSessionResult, error)
+
+	// RefreshBrowserSessionWithResponse Go on with the session of this browser
+	//
+	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+	// none (any more), and takes a cookie of none away.
+	//
+	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+	// `Sec-Fetch-Site`, it must be `same-origin`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+	RefreshBrowserSessionWithResponse(ctx context.Context, params *RefreshBrowserSessionParams, body RefreshBrowserSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshBrowserSessionResult, error)
+
 	// LoginUserWithBodyWithResponse Sign in with a password
 	//
 	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
@@ -7535,7 +7884,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
-	LoginUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginUserResult, error)
+	LoginUserWithBodyWithResponse(ctx context.Context, params *LoginUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginUserResult, error)
 
 	// LoginUserWithResponse Sign in with a password
 	//
@@ -7546,7 +7895,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
-	LoginUserWithResponse(ctx context.Context, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginUserResult, error)
+	LoginUserWithResponse(ctx context.Context, params *LoginUserParams, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginUserResult, error)
 
 	// CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
 	//
@@ -7558,7 +7907,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-	CompleteSignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
+	CompleteSignInWithBodyWithResponse(ctx context.Context, params *CompleteSignInParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
 
 	// CompleteSignInWithResponse End a sign-in with a second-factor proof
 	//
@@ -7570,7 +7919,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-	CompleteSignInWithResponse(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
+	CompleteSignInWithResponse(ctx context.Context, params *CompleteSignInParams, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
 
 	// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey alone
 	//
@@ -7580,7 +7929,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-	SignInWithPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
+	SignInWithPasskeyWithBodyWithResponse(ctx context.Context, params *SignInWithPasskeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
 
 	// SignInWithPasskeyWithResponse Sign in with a passkey alone
 	//
@@ -7590,16 +7939,16 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-	SignInWithPasskeyWithResponse(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
+	SignInWithPasskeyWithResponse(ctx context.Context, params *SignInWithPasskeyParams, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
 
 	// LogoutUserWithResponse Sign out
 	//
-	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
-	LogoutUserWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutUserResult, error)
+	LogoutUserWithResponse(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*LogoutUserResult, error)
 
 	// ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 	//
@@ -8559,8 +8908,149 @@ func (r GetServerMetadataResult) ContentType() string {
 	return ""
 }
 
+// RefreshBrowserSessionResult200Headers the declared response headers of an HTTP 200 response for RefreshBrowserSession
+type RefreshBrowserSessionResult200Headers struct {
+	SetCookie *string
+}
+
+// RefreshBrowserSessionResult204Headers the declared response headers of an HTTP 204 response for RefreshBrowserSession
+type RefreshBrowserSessionResult204Headers struct {
+	SetCookie *string
+}
+
+// RefreshBrowserSessionResult400Headers the declared response headers of an HTTP 400 response for RefreshBrowserSession
+type RefreshBrowserSessionResult400Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RefreshBrowserSessionResult403Headers the declared response headers of an HTTP 403 response for RefreshBrowserSession
+type RefreshBrowserSessionResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RefreshBrowserSessionResult429Headers the declared response headers of an HTTP 429 response for RefreshBrowserSession
+type RefreshBrowserSessionResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RefreshBrowserSessionResultDefaultHeaders the declared response headers of an HTTP default response for RefreshBrowserSession
+type RefreshBrowserSessionResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RefreshBrowserSessionResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TokenResponse
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RefreshBrowserSessionResult200Headers
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *RefreshBrowserSessionResult204Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RefreshBrowserSessionResult400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RefreshBrowserSessionResult403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RefreshBrowserSessionResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefreshBrowserSessionResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RefreshBrowserSessionResult) GetJSON200() *TokenResponse {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RefreshBrowserSessionResult) GetApplicationProblemJSON400() *externalRef0.Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RefreshBrowserSessionResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RefreshBrowserSessionResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefreshBrowserSessionResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefreshBrowserSessionResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefreshBrowserSessionResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefreshBrowserSessionResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefreshBrowserSessionResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LoginUserResult200Headers the declared response headers of an HTTP 200 response for LoginUser
+type LoginUserResult200Headers struct {
+	SetCookie *string
+}
+
 // LoginUserResult401Headers the declared response headers of an HTTP 401 response for LoginUser
 type LoginUserResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// LoginUserResult403Headers the declared response headers of an HTTP 403 response for LoginUser
+type LoginUserResult403Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -8604,14 +9094,20 @@ type LoginUserResult struct {
 	JSON202 *MfaRequired
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *LoginUserResult200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *LoginUserResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *LoginUserResult403Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *LoginUserResult429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -8633,6 +9129,11 @@ func (r LoginUserResult) GetJSON202() *MfaRequired {
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r LoginUserResult) GetApplicationProblemJSON401() *externalRef0.Problem {
 	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r LoginUserResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -8677,6 +9178,11 @@ func (r LoginUserResult) ContentType() string {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
 	return ""
+}
+
+// CompleteSignInResult200Headers the declared response headers of an HTTP 200 response for CompleteSignIn
+type CompleteSignInResult200Headers struct {
+	SetCookie *string
 }
 
 // CompleteSignInResult401Headers the declared response headers of an HTTP 401 response for CompleteSignIn
@@ -8750,6 +9256,8 @@ type CompleteSignInResult struct {
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CompleteSignInResult200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CompleteSignInResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -8828,8 +9336,22 @@ func (r CompleteSignInResult) ContentType() string {
 	return ""
 }
 
+// SignInWithPasskeyResult200Headers the declared response headers of an HTTP 200 response for SignInWithPasskey
+type SignInWithPasskeyResult200Headers struct {
+	SetCookie *string
+}
+
 // SignInWithPasskeyResult401Headers the declared response headers of an HTTP 401 response for SignInWithPasskey
 type SignInWithPasskeyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// SignInWithPasskeyResult403Headers the declared response headers of an HTTP 403 response for SignInWithPasskey
+type SignInWithPasskeyResult403Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -8862,12 +9384,18 @@ type SignInWithPasskeyResult struct {
 	JSON200 *TokenResponse
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SignInWithPasskeyResult200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *SignInWithPasskeyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SignInWithPasskeyResult403Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *SignInWithPasskeyResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -8882,6 +9410,11 @@ func (r SignInWithPasskeyResult) GetJSON200() *TokenResponse {
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r SignInWithPasskeyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
 	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SignInWithPasskeyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -8921,6 +9454,11 @@ func (r SignInWithPasskeyResult) ContentType() string {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
 	return ""
+}
+
+// LogoutUserResult204Headers the declared response headers of an HTTP 204 response for LogoutUser
+type LogoutUserResult204Headers struct {
+	SetCookie *string
 }
 
 // LogoutUserResult401Headers the declared response headers of an HTTP 401 response for LogoutUser
@@ -8970,6 +9508,8 @@ type LogoutUserResult struct {
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *LogoutUserResult204Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *LogoutUserResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -16941,6 +17481,46 @@ func (c *ClientWithResponses) GetServerMetadataWithResponse(ctx context.Context,
 	return ParseGetServerMetadataResult(rsp)
 }
 
+// RefreshBrowserSessionWithBodyWithResponse Go on with the session of this browser
+//
+// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+// none (any more), and takes a cookie of none away.
+//
+// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+// `Sec-Fetch-Site`, it must be `same-origin`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+func (c *ClientWithResponses) RefreshBrowserSessionWithBodyWithResponse(ctx context.Context, params *RefreshBrowserSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshBrowserSessionResult, error) {
+	rsp, err := c.RefreshBrowserSessionWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshBrowserSessionResult(rsp)
+}
+
+// RefreshBrowserSessionWithResponse Go on with the session of this browser
+//
+// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
+// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
+// none (any more), and takes a cookie of none away.
+//
+// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
+// `Sec-Fetch-Site`, it must be `same-origin`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
+func (c *ClientWithResponses) RefreshBrowserSessionWithResponse(ctx context.Context, params *RefreshBrowserSessionParams, body RefreshBrowserSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshBrowserSessionResult, error) {
+	rsp, err := c.RefreshBrowserSession(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshBrowserSessionResult(rsp)
+}
+
 // LoginUserWithBodyWithResponse Sign in with a password
 //
 // Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
@@ -16950,8 +17530,8 @@ func (c *ClientWithResponses) GetServerMetadataWithResponse(ctx context.Context,
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/login (the `LoginUser` operationId).
-func (c *ClientWithResponses) LoginUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginUserResult, error) {
-	rsp, err := c.LoginUserWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) LoginUserWithBodyWithResponse(ctx context.Context, params *LoginUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginUserResult, error) {
+	rsp, err := c.LoginUserWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -16967,8 +17547,8 @@ func (c *ClientWithResponses) LoginUserWithBodyWithResponse(ctx context.Context,
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/login (the `LoginUser` operationId).
-func (c *ClientWithResponses) LoginUserWithResponse(ctx context.Context, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginUserResult, error) {
-	rsp, err := c.LoginUser(ctx, body, reqEditors...)
+func (c *ClientWithResponses) LoginUserWithResponse(ctx context.Context, params *LoginUserParams, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginUserResult, error) {
+	rsp, err := c.LoginUser(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -16985,8 +17565,8 @@ func (c *ClientWithResponses) LoginUserWithResponse(ctx context.Context, body Lo
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-func (c *ClientWithResponses) CompleteSignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error) {
-	rsp, err := c.CompleteSignInWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CompleteSignInWithBodyWithResponse(ctx context.Context, params *CompleteSignInParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error) {
+	rsp, err := c.CompleteSignInWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -17003,8 +17583,8 @@ func (c *ClientWithResponses) CompleteSignInWithBodyWithResponse(ctx context.Con
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
-func (c *ClientWithResponses) CompleteSignInWithResponse(ctx context.Context, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error) {
-	rsp, err := c.CompleteSignIn(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CompleteSignInWithResponse(ctx context.Context, params *CompleteSignInParams, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error) {
+	rsp, err := c.CompleteSignIn(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -17019,8 +17599,8 @@ func (c *ClientWithResponses) CompleteSignInWithResponse(ctx context.Context, bo
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-func (c *ClientWithResponses) SignInWithPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error) {
-	rsp, err := c.SignInWithPasskeyWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SignInWithPasskeyWithBodyWithResponse(ctx context.Context, params *SignInWithPasskeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error) {
+	rsp, err := c.SignInWithPasskeyWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -17035,8 +17615,8 @@ func (c *ClientWithResponses) SignInWithPasskeyWithBodyWithResponse(ctx context.
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
-func (c *ClientWithResponses) SignInWithPasskeyWithResponse(ctx context.Context, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error) {
-	rsp, err := c.SignInWithPasskey(ctx, body, reqEditors...)
+func (c *ClientWithResponses) SignInWithPasskeyWithResponse(ctx context.Context, params *SignInWithPasskeyParams, body SignInWithPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error) {
+	rsp, err := c.SignInWithPasskey(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -17045,13 +17625,13 @@ func (c *ClientWithResponses) SignInWithPasskeyWithResponse(ctx context.Context,
 
 // LogoutUserWithResponse Sign out
 //
-// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service.
+// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /auth/logout (the `LogoutUser` operationId).
-func (c *ClientWithResponses) LogoutUserWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutUserResult, error) {
-	rsp, err := c.LogoutUser(ctx, reqEditors...)
+func (c *ClientWithResponses) LogoutUserWithResponse(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*LogoutUserResult, error) {
+	rsp, err := c.LogoutUser(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -18564,6 +19144,238 @@ func ParseGetServerMetadataResult(rsp *http.Response) (*GetServerMetadataResult,
 	return response, nil
 }
 
+// ParseRefreshBrowserSessionResult parses an HTTP response from a RefreshBrowserSessionWithResponse call
+func ParseRefreshBrowserSessionResult(rsp *http.Response) (*RefreshBrowserSessionResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefreshBrowserSessionResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TokenResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RefreshBrowserSessionResult200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 204:
+		var headers RefreshBrowserSessionResult204Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 400:
+		var headers RefreshBrowserSessionResult400Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers RefreshBrowserSessionResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers RefreshBrowserSessionResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers RefreshBrowserSessionResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseLoginUserResult parses an HTTP response from a LoginUserWithResponse call
 func ParseLoginUserResult(rsp *http.Response) (*LoginUserResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -18599,6 +19411,13 @@ func ParseLoginUserResult(rsp *http.Response) (*LoginUserResult, error) {
 		}
 		response.ApplicationProblemJSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -18623,6 +19442,16 @@ func ParseLoginUserResult(rsp *http.Response) (*LoginUserResult, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers LoginUserResult200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers LoginUserResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -18661,6 +19490,44 @@ func ParseLoginUserResult(rsp *http.Response) (*LoginUserResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers LoginUserResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
 	case rsp.StatusCode == 429:
 		var headers LoginUserResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -18846,6 +19713,16 @@ func ParseCompleteSignInResult(rsp *http.Response) (*CompleteSignInResult, error
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers CompleteSignInResult200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers CompleteSignInResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -19107,6 +19984,13 @@ func ParseSignInWithPasskeyResult(rsp *http.Response) (*SignInWithPasskeyResult,
 		}
 		response.ApplicationProblemJSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -19124,6 +20008,16 @@ func ParseSignInWithPasskeyResult(rsp *http.Response) (*SignInWithPasskeyResult,
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers SignInWithPasskeyResult200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers SignInWithPasskeyResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -19162,6 +20056,44 @@ func ParseSignInWithPasskeyResult(rsp *http.Response) (*SignInWithPasskeyResult,
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SignInWithPasskeyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
 	case rsp.StatusCode == 429:
 		var headers SignInWithPasskeyResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -19291,6 +20223,16 @@ func ParseLogoutUserResult(rsp *http.Response) (*LogoutUserResult, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		var headers LogoutUserResult204Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers204 = &headers
 	case rsp.StatusCode == 401:
 		var headers LogoutUserResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -4,8 +4,9 @@ import { Problem } from "./problem.js";
 
 const patience = 30_000; // milliseconds that an answer may take
 
-// call sends a request and returns the answer's JSON; {blob: true} returns its bytes, and no content is undefined. No cookie goes with it.
-export const call = async (method, path, { token, body, blob = false } = {}) => {
+// call sends a request and returns the answer's JSON; {blob: true} returns its bytes, and no content is undefined. No cookie goes with it or comes
+// back, but {withCookie: true}.
+export const call = async (method, path, { token, body, blob = false, withCookie = false } = {}) => {
   const headers = { Accept: blob ? "image/svg+xml, application/problem+json" : "application/json, application/problem+json" };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -13,7 +14,7 @@ export const call = async (method, path, { token, body, blob = false } = {}) => 
   try {
     answer = await fetch(path, {
       method, headers, body: body === undefined ? undefined : JSON.stringify(body),
-      credentials: "omit", cache: "no-store", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(patience),
+      credentials: withCookie ? "same-origin" : "omit", cache: "no-store", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(patience),
     });
     if (!answer.ok) throw await refusal(answer);
     if (answer.status === 204) return undefined;
@@ -25,7 +26,7 @@ export const call = async (method, path, { token, body, blob = false } = {}) => 
 };
 
 // refusal reads a problem document; whatever else was answered, by something between, is told by its status.
-const refusal = async (answer) => {
+export const refusal = async (answer) => {
   const retryAfter = Number(answer.headers.get("Retry-After")) || 0;
   const type = answer.headers.get("Content-Type") ?? "";
   if (type.startsWith("application/problem+json")) return new Problem(await answer.json(), retryAfter);

@@ -7,7 +7,7 @@ import { abandon } from "./passkey.js";
 export const open = (title, content) => new Promise((resolve) => {
   const id = uniqueId("dialog");
   let result;
-  const dialog = el("dialog", { "aria-labelledby": id, onclose: () => { abandon(); dialog.remove(); resolve(result); } }, el("h2", { id }, title));
+  const dialog = el("dialog", { class: "form", "aria-labelledby": id, onclose: () => { abandon(); dialog.remove(); resolve(result); } }, el("h2", { id }, title));
   const close = (value) => {
     result = value;
     dialog.close();

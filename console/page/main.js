@@ -7,6 +7,7 @@ import { addPasskey } from "./newpasskey.js";
 import { ways } from "./proof.js";
 import { keepCodes, newCodes } from "./recovery.js";
 import { show } from "./screen.js";
+import { Session } from "./session.js";
 import { confirmSignIn, signIn, signOutButton } from "./signin.js";
 import { stepUp } from "./stepup.js";
 import { sentence } from "./words.js";
@@ -17,12 +18,12 @@ const lost = "You have used a recovery code. If you have lost a device, add a ne
 // Each sign-in begins a run of the page; a run that was left does nothing more.
 let current = 0;
 
-// begin asks for a sign-in and goes on with it.
-const begin = async (notice, username) => {
+// begin asks for a sign-in, unless there is a session, and goes on with it.
+const begin = async (notice, username, resumed) => {
   account.replaceChildren();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   const run = (current += 1);
-  const { session, way } = await signIn({ notice, username });
+  const { session, way } = resumed ? { session: resumed } : await signIn({ notice, username });
   session.ended = (problem) => { if (run === current) begin(sentence(problem), name); };
   const name = session.name;
   tellAccount(session);
@@ -84,4 +85,12 @@ const trouble = (problem) => new Promise((resolve) => {
   show("That did not work", el("p", { role: "alert" }, sentence(problem)), el("div", { class: "actions" }, button("Go on", () => resolve(), { class: "primary" })));
 });
 
-begin();
+const open = async () => {
+  try {
+    begin("", "", await Session.resume());
+  } catch (problem) {
+    begin(sentence(problem));
+  }
+};
+
+open();

@@ -1,17 +1,39 @@
-// A person's session. Its tokens live in this object alone: they are in no storage and no cookie, and end with the tab.
+// A person's session. Its access tokens live in this object alone. What renews them is in a cookie that no script reads (HttpOnly), so that a reload of the
+// page goes on with the session; nothing is in a storage.
 
-import { call } from "./api.js";
+import { call, refusal } from "./api.js";
 import { Problem } from "./problem.js";
 
 const early = 20_000; // milliseconds before its end that a token is renewed, for clocks and slow ways
 
+// refreshIn says to a sign-in where the refresh token is wanted. Browsers keep such a cookie over HTTPS, and for the own machine; elsewhere the token is in
+// memory, and the session ends with the page.
+export const refreshIn = isSecureContext ? "cookie" : "body";
+
+const over = () => new Problem({ code: "session_ended" });
+
+let last = Promise.resolve();
+
+// inTurn lets one refresh be made at a time, in all tabs: each is made with the token of the one before.
+const inTurn = (act) => (navigator.locks ? navigator.locks.request("fountain-session", act) : (last = last.catch(() => {}).then(act)));
+
+// trade gets a new access token, for one service where resource names it, for a refresh token or for the one in the cookie (""); undefined when the session is over.
+const trade = (refresh, resource) => inTurn(() => {
+  const body = resource ? { resource: [resource] } : {};
+  if (!refresh) return call("POST", "/kms/v1/auth/browser-session/refresh", { body, withCookie: true });
+  return call("POST", "/kms/v1/auth/refresh", { body: { ...body, refreshToken: refresh } })
+    .catch((problem) => { if (problem.status !== 401) throw problem; });
+});
+
 export class Session {
-  #access = "";
-  #refresh = "";
-  #until = 0; // when the access token ends, by this machine's own time since the page was loaded
+  #refresh = ""; // "" while it is in the cookie
+  #pending = false;
+  #subject;
+  #name = "";
   #accepted; // the types of factor that end a pending sign-in; undefined: all
+  #tokens = new Map(); // access tokens: under "" that for the family, under a service's name one for it alone
   #raised = new Map(); // by service: what a second factor gave
-  #renewal;
+  #renewals = new Map();
 
   // prove is asked when a call needs a second factor: it gets one, and hands what it proves to raise. Without it such calls fail.
   prove;
@@ -19,29 +41,40 @@ export class Session {
   // ended is told once, with the problem, when the session is over.
   ended = () => {};
 
+  // resume returns the session that this browser has, or undefined. A page asks at its start.
+  static async resume() {
+    const answer = refreshIn === "cookie" ? await trade("") : undefined;
+    return answer && new Session(answer);
+  }
+
   constructor(answer) {
     this.#take(answer);
   }
 
   // pending tells that the password was right and a second factor is still asked for. Until then only factors can be managed.
-  get pending() { return this.#refresh === ""; }
+  get pending() { return this.#pending; }
 
   // accepts tells whether factors of a type end a pending sign-in.
   accepts(type) { return this.#accepted?.includes(type) ?? true; }
 
   // name is the person's, for showing.
-  get name() { return claims(this.#access).preferred_username ?? ""; }
+  get name() { return this.#name; }
 
-  #take(answer) {
-    this.#access = answer.mfaToken ?? answer.access_token;
-    this.#refresh = answer.refresh_token ?? "";
+  #take(answer, alone = "") {
+    const token = answer.mfaToken ?? answer.access_token;
+    this.#tokens.set(alone, { token, until: performance.now() + (answer.expires_in ?? answer.expiresIn) * 1000 - early });
+    this.#refresh = answer.refresh_token ?? this.#refresh;
+    if (alone) return;
+    this.#pending = answer.mfaToken !== undefined;
     this.#accepted = answer.factors;
-    this.#until = performance.now() + (answer.expires_in ?? answer.expiresIn) * 1000;
+    const { sub, preferred_username: name = "" } = claims(token);
+    this.#subject = sub;
+    this.#name = name;
   }
 
   // complete ends a pending sign-in with the proof of a second factor.
   async complete(proof) {
-    this.#take(await call("POST", "/kms/v1/auth/login/complete", { token: this.#access, body: { proof } }));
+    this.#take(await call("POST", "/kms/v1/auth/login/complete", { token: await this.#token(), body: { proof, refreshIn }, withCookie: true }));
   }
 
   // raise trades the proof of a second factor for a token that one service takes for operations that ask for one.
@@ -51,9 +84,33 @@ export class Session {
   }
 
   // call sends a request with the session's token, and once more with a raised one when a second factor was asked for and given.
-  async call(method, path, { body, blob } = {}) {
+  call(method, path, { body, blob } = {}) {
+    return this.#proven(serviceOf(path), (token) => call(method, path, { token, body, blob }));
+  }
+
+  // fetch is the browser's with the session's token, for pages that show answers as they are: it resolves with a refusal too. alone names a service that takes
+  // tokens for itself alone.
+  async fetch(path, request = {}, alone = "") {
+    let refused;
+    const attempt = async (token) => {
+      const headers = new Headers(request.headers);
+      headers.set("Authorization", `Bearer ${token}`);
+      const answer = await fetch(path, { ...request, headers, credentials: "omit" });
+      if (answer.ok) return answer;
+      refused = answer;
+      throw await refusal(answer.clone());
+    };
     try {
-      return await this.#send(method, path, { body, blob });
+      return await this.#proven(serviceOf(path), attempt, alone);
+    } catch (problem) {
+      if (refused && (problem.status === refused.status || problem.code === "cancelled")) return refused;
+      throw problem;
+    }
+  }
+
+  async #proven(service, attempt, alone) {
+    try {
+      return await this.#send(service, attempt, alone);
     } catch (problem) {
       if (problem.asksForSignIn) {
         await this.signOut().catch(() => {}); // it is replaced in any case
@@ -61,43 +118,49 @@ export class Session {
       }
       if (!problem.asksForFactor || !this.prove || this.pending) throw problem;
     }
-    await this.prove(serviceOf(path));
-    return this.#send(method, path, { body, blob });
+    await this.prove(service);
+    return this.#send(service, attempt, alone);
   }
 
-  async #send(method, path, options) {
-    const service = serviceOf(path), raised = this.#raised.get(service);
+  async #send(service, attempt, alone = "") {
+    const raised = this.#raised.get(service);
     if (raised && performance.now() < raised.until) {
       try {
-        return await call(method, path, { ...options, token: raised.token });
+        return await attempt(raised.token);
       } catch (problem) {
         if (!problem.endsSession && !problem.asksForFactor) throw problem;
       }
     }
     this.#raised.delete(service);
-    const token = await this.#token();
+    const token = await this.#token(alone);
     try {
-      return await call(method, path, { ...options, token });
+      return await attempt(token);
     } catch (problem) {
       if (!problem.endsSession) throw problem;
       if (this.pending) throw this.#end(problem);
     }
-    return call(method, path, { ...options, token: await this.#renew() }).catch((problem) => { throw problem.endsSession ? this.#end(problem) : problem; });
+    return attempt(await this.#renew(alone)).catch((problem) => { throw problem.endsSession && !alone ? this.#end(problem) : problem; });
   }
 
-  async #token() {
-    if (performance.now() < this.#until - early) return this.#access;
-    if (this.pending) throw this.#end(new Problem({ code: "session_ended" }));
-    return this.#renew();
+  async #token(alone = "") {
+    const kept = this.#tokens.get(alone);
+    if (kept && performance.now() < kept.until) return kept.token;
+    if (this.pending) throw this.#end(over());
+    return this.#renew(alone);
   }
 
-  // renew trades the refresh token, which works once: calls that need it at the same time wait for one trade.
-  #renew() {
-    this.#renewal ??= call("POST", "/kms/v1/auth/refresh", { body: { refreshToken: this.#refresh } })
-      .then((answer) => { this.#take(answer); return this.#access; })
-      .catch((problem) => { throw problem.status === 401 ? this.#end(problem) : problem; })
-      .finally(() => { this.#renewal = undefined; });
-    return this.#renewal;
+  // renew gets the next access token: calls that need it at the same time wait for one.
+  #renew(alone) {
+    if (!this.#renewals.has(alone)) this.#renewals.set(alone, this.#traded(alone).finally(() => { this.#renewals.delete(alone); }));
+    return this.#renewals.get(alone);
+  }
+
+  // traded ends this session too when the browser's is somebody else's by now, who has signed in in another tab.
+  async #traded(alone) {
+    const answer = this.#subject && await trade(this.#refresh, alone);
+    if (!answer || claims(answer.access_token).sub !== this.#subject) throw this.#end(over());
+    this.#take(answer, alone);
+    return answer.access_token;
   }
 
   #end(problem) {
@@ -107,15 +170,16 @@ export class Session {
   }
 
   #forget() {
-    this.#access = this.#refresh = "";
-    this.#until = 0;
+    this.#refresh = "";
+    this.#subject = undefined;
+    this.#tokens.clear();
     this.#raised.clear();
   }
 
-  // signOut ends the session at the server, and forgets it here even when the server can't be told.
+  // signOut ends the session at the server, in all tabs, and forgets it here even when the server can't be told.
   async signOut() {
     try {
-      await call("POST", "/kms/v1/auth/logout", { token: await this.#token() });
+      await call("POST", "/kms/v1/auth/logout", { token: await this.#token(), withCookie: true });
     } catch (problem) {
       if (!problem.endsSession) throw problem;
     } finally {
@@ -126,7 +190,7 @@ export class Session {
 
 const serviceOf = (path) => path.split("/")[1];
 
-// claims reads what an access token says, for showing only: nothing here decides by it.
+// claims reads what an access token says, for showing and for telling people apart only: what they may do is decided elsewhere.
 const claims = (token) => {
   try {
     const bytes = Uint8Array.from(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));

@@ -1,5 +1,5 @@
-// Sign-in, for every page: by user name and password with a second factor where one is asked for, or by a passkey alone. A page calls signIn and gets a
-// Session (session.js), through which it calls the API.
+// Sign-in, for every page: by user name and password with a second factor where one is asked for, or by a passkey alone. A page asks Session.resume
+// (session.js) first, then calls signIn; it gets a Session, through which it calls the API.
 
 import { call } from "./api.js";
 import { button, el } from "./dom.js";
@@ -9,10 +9,10 @@ import { get, obstacle } from "./passkey.js";
 import { Problem } from "./problem.js";
 import { ways } from "./proof.js";
 import { show } from "./screen.js";
-import { Session } from "./session.js";
+import { Session, refreshIn } from "./session.js";
 
 // byPassword returns the session of a user name and password. It is pending when a second factor is asked for too.
-const byPassword = async (username, password) => new Session(await call("POST", "/kms/v1/auth/login", { body: { username, password } }));
+const byPassword = async (username, password) => new Session(await call("POST", "/kms/v1/auth/login", { body: { username, password, refreshIn }, withCookie: true }));
 
 // byPasskey returns the session of a passkey, which says by itself whose it is.
 const byPasskey = async () => {
@@ -20,7 +20,7 @@ const byPasskey = async () => {
   const credential = await get(options);
   const { proof } = await call("POST", `/twofactor/v1/passkey-sign-ins/${signInId}/verify`, { body: { credential } });
   try {
-    return new Session(await call("POST", "/kms/v1/auth/login/passkey", { body: { proof } }));
+    return new Session(await call("POST", "/kms/v1/auth/login/passkey", { body: { proof, refreshIn }, withCookie: true }));
   } catch (problem) {
     throw problem.code === "invalid_credentials" ? new Problem({ code: "passkey_refused" }) : problem;
   }

@@ -786,9 +786,11 @@ type GetStartPageResponseObject interface {
 }
 
 type GetStartPage200ResponseHeaders struct {
-	CacheControl          string
-	ContentSecurityPolicy string
-	ETag                  string
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
 }
 
 type GetStartPage200TextHTMLResponse struct {
@@ -805,7 +807,9 @@ func (response GetStartPage200TextHTMLResponse) VisitGetStartPageResponse(w http
 	}
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(response.Headers.CrossOriginOpenerPolicy))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -998,9 +1002,11 @@ type GetDocsResponseObject interface {
 }
 
 type GetDocs200ResponseHeaders struct {
-	CacheControl          string
-	ContentSecurityPolicy string
-	ETag                  string
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
 }
 
 type GetDocs200TextHTMLResponse struct {
@@ -1017,7 +1023,9 @@ func (response GetDocs200TextHTMLResponse) VisitGetDocsResponse(w http.ResponseW
 	}
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(response.Headers.CrossOriginOpenerPolicy))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {

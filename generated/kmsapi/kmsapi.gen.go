@@ -329,6 +329,24 @@ func (e ProofKeyKty) Valid() bool {
 	}
 }
 
+// Defines values for RefreshIn.
+const (
+	RefreshInBody   RefreshIn = "body"
+	RefreshInCookie RefreshIn = "cookie"
+)
+
+// Valid indicates whether the value is a known member of the RefreshIn enum.
+func (e RefreshIn) Valid() bool {
+	switch e {
+	case RefreshInBody:
+		return true
+	case RefreshInCookie:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecondFactorPolicyRequired.
 const (
 	SecondFactorPolicyRequiredAlways       SecondFactorPolicyRequired = "always"
@@ -464,6 +482,21 @@ func (e UserUpdateStatus) Valid() bool {
 	case UserUpdateStatusActive:
 		return true
 	case UserUpdateStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RefreshBrowserSessionParamsSecFetchSite.
+const (
+	RefreshBrowserSessionParamsSecFetchSiteSameOrigin RefreshBrowserSessionParamsSecFetchSite = "same-origin"
+)
+
+// Valid indicates whether the value is a known member of the RefreshBrowserSessionParamsSecFetchSite enum.
+func (e RefreshBrowserSessionParamsSecFetchSite) Valid() bool {
+	switch e {
+	case RefreshBrowserSessionParamsSecFetchSiteSameOrigin:
 		return true
 	default:
 		return false
@@ -671,6 +704,12 @@ type APIKeyWithSecret struct {
 
 	// Key The key's text; it can't be had again.
 	Key string `json:"key"`
+}
+
+// BrowserSessionRefresh defines model for BrowserSessionRefresh.
+type BrowserSessionRefresh struct {
+	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	Resource *[]string `json:"resource,omitempty"`
 }
 
 // Contract What the kms knows of an adopted service's contract.
@@ -914,6 +953,10 @@ type KeyRateState struct {
 type Login struct {
 	Password string `json:"password"`
 
+	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
+	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
+
 	// Username Usernames are in lower case; capitals A to Z are taken for the small letters.
 	Username string `json:"username"`
 }
@@ -983,7 +1026,14 @@ type ProofKeyKty string
 // Refresh defines model for Refresh.
 type Refresh struct {
 	RefreshToken string `json:"refreshToken"`
+
+	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	Resource *[]string `json:"resource,omitempty"`
 }
+
+// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
+// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+type RefreshIn string
 
 // Revocation defines model for Revocation.
 type Revocation struct {
@@ -1221,6 +1271,10 @@ type SessionRevocation struct {
 // SignInProof defines model for SignInProof.
 type SignInProof struct {
 	Proof string `json:"proof"`
+
+	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
+	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
 }
 
 // StepUp defines model for StepUp.
@@ -1348,6 +1402,9 @@ type KeyID = string
 // Keyring defines model for Keyring.
 type Keyring = string
 
+// PageOrigin defines model for PageOrigin.
+type PageOrigin = string
+
 // RoleName defines model for RoleName.
 type RoleName = string
 
@@ -1357,6 +1414,9 @@ type SecretName = string
 // ServiceID defines model for ServiceId.
 type ServiceID = string
 
+// SessionCookie defines model for SessionCookie.
+type SessionCookie = string
+
 // UserID defines model for UserId.
 type UserID = string
 
@@ -1364,6 +1424,45 @@ type UserID = string
 type GetJwksParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RefreshBrowserSessionParams defines parameters for RefreshBrowserSession.
+type RefreshBrowserSessionParams struct {
+	// Origin The origin of the page (RFC 6454, section 7). Browsers write it, and no script can.
+	Origin string `json:"Origin"`
+
+	// SecFetchSite Where the page is that asks, as browsers say it (Fetch Metadata).
+	SecFetchSite *RefreshBrowserSessionParamsSecFetchSite `json:"Sec-Fetch-Site,omitempty"`
+
+	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
+}
+
+// RefreshBrowserSessionParamsSecFetchSite defines parameters for RefreshBrowserSession.
+type RefreshBrowserSessionParamsSecFetchSite string
+
+// LoginUserParams defines parameters for LoginUser.
+type LoginUserParams struct {
+	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	Origin *PageOrigin `json:"Origin,omitempty"`
+}
+
+// CompleteSignInParams defines parameters for CompleteSignIn.
+type CompleteSignInParams struct {
+	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	Origin *PageOrigin `json:"Origin,omitempty"`
+}
+
+// SignInWithPasskeyParams defines parameters for SignInWithPasskey.
+type SignInWithPasskeyParams struct {
+	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	Origin *PageOrigin `json:"Origin,omitempty"`
+}
+
+// LogoutUserParams defines parameters for LogoutUser.
+type LogoutUserParams struct {
+	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
 // ListContractsParams defines parameters for ListContracts.
@@ -1611,6 +1710,9 @@ type ListSessionsParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RefreshBrowserSessionJSONRequestBody defines body for RefreshBrowserSession for application/json ContentType.
+type RefreshBrowserSessionJSONRequestBody = BrowserSessionRefresh
+
 // LoginUserJSONRequestBody defines body for LoginUser for application/json ContentType.
 type LoginUserJSONRequestBody = Login
 
@@ -1709,18 +1811,21 @@ type ServerInterface interface {
 	// GetServerMetadata Authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetServerMetadata(w http.ResponseWriter, r *http.Request)
+	// RefreshBrowserSession Go on with the session of this browser
+	// (POST /auth/browser-session/refresh)
+	RefreshBrowserSession(w http.ResponseWriter, r *http.Request, params RefreshBrowserSessionParams)
 	// LoginUser Sign in with a password
 	// (POST /auth/login)
-	LoginUser(w http.ResponseWriter, r *http.Request)
+	LoginUser(w http.ResponseWriter, r *http.Request, params LoginUserParams)
 	// CompleteSignIn End a sign-in with a second-factor proof
 	// (POST /auth/login/complete)
-	CompleteSignIn(w http.ResponseWriter, r *http.Request)
+	CompleteSignIn(w http.ResponseWriter, r *http.Request, params CompleteSignInParams)
 	// SignInWithPasskey Sign in with a passkey alone
 	// (POST /auth/login/passkey)
-	SignInWithPasskey(w http.ResponseWriter, r *http.Request)
+	SignInWithPasskey(w http.ResponseWriter, r *http.Request, params SignInWithPasskeyParams)
 	// LogoutUser Sign out
 	// (POST /auth/logout)
-	LogoutUser(w http.ResponseWriter, r *http.Request)
+	LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(w http.ResponseWriter, r *http.Request)
@@ -1910,27 +2015,33 @@ func (_ Unimplemented) GetServerMetadata(w http.ResponseWriter, r *http.Request)
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// RefreshBrowserSession Go on with the session of this browser
+// (POST /auth/browser-session/refresh)
+func (_ Unimplemented) RefreshBrowserSession(w http.ResponseWriter, r *http.Request, params RefreshBrowserSessionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // LoginUser Sign in with a password
 // (POST /auth/login)
-func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request, params LoginUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // CompleteSignIn End a sign-in with a second-factor proof
 // (POST /auth/login/complete)
-func (_ Unimplemented) CompleteSignIn(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) CompleteSignIn(w http.ResponseWriter, r *http.Request, params CompleteSignInParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // SignInWithPasskey Sign in with a passkey alone
 // (POST /auth/login/passkey)
-func (_ Unimplemented) SignInWithPasskey(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) SignInWithPasskey(w http.ResponseWriter, r *http.Request, params SignInWithPasskeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // LogoutUser Sign out
 // (POST /auth/logout)
-func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2340,11 +2451,117 @@ func (siw *ServerInterfaceWrapper) GetServerMetadata(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// RefreshBrowserSession operation middleware
+func (siw *ServerInterfaceWrapper) RefreshBrowserSession(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RefreshBrowserSessionParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Origin" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Origin")]; found {
+		var Origin string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Origin", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Origin", valueList[0], &Origin, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Origin", Err: err})
+			return
+		}
+
+		params.Origin = Origin
+
+	} else {
+		err := fmt.Errorf("Header parameter Origin is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Origin", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Sec-Fetch-Site" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Sec-Fetch-Site")]; found {
+		var SecFetchSite RefreshBrowserSessionParamsSecFetchSite
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Sec-Fetch-Site", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Sec-Fetch-Site", valueList[0], &SecFetchSite, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Sec-Fetch-Site", Err: err})
+			return
+		}
+
+		params.SecFetchSite = &SecFetchSite
+
+	}
+
+	{
+		var cookie *http.Cookie
+
+		if cookie, err = r.Cookie("__Host-fountain-session"); err == nil {
+			var value SessionCookie
+			err = runtime.BindStyledParameterWithOptions("simple", "__Host-fountain-session", cookie.Value, &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationCookie, Explode: true, Required: false, Type: "string", Format: ""})
+			if err != nil {
+				siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "__Host-fountain-session", Err: err})
+				return
+			}
+			params.SessionCookie = &value
+
+		}
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefreshBrowserSession(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // LoginUser operation middleware
 func (siw *ServerInterfaceWrapper) LoginUser(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LoginUserParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Origin" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Origin")]; found {
+		var Origin PageOrigin
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Origin", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Origin", valueList[0], &Origin, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Origin", Err: err})
+			return
+		}
+
+		params.Origin = &Origin
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.LoginUser(w, r)
+		siw.Handler.LoginUser(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2357,8 +2574,35 @@ func (siw *ServerInterfaceWrapper) LoginUser(w http.ResponseWriter, r *http.Requ
 // CompleteSignIn operation middleware
 func (siw *ServerInterfaceWrapper) CompleteSignIn(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CompleteSignInParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Origin" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Origin")]; found {
+		var Origin PageOrigin
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Origin", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Origin", valueList[0], &Origin, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Origin", Err: err})
+			return
+		}
+
+		params.Origin = &Origin
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CompleteSignIn(w, r)
+		siw.Handler.CompleteSignIn(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2371,8 +2615,35 @@ func (siw *ServerInterfaceWrapper) CompleteSignIn(w http.ResponseWriter, r *http
 // SignInWithPasskey operation middleware
 func (siw *ServerInterfaceWrapper) SignInWithPasskey(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SignInWithPasskeyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Origin" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Origin")]; found {
+		var Origin PageOrigin
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Origin", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Origin", valueList[0], &Origin, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Origin", Err: err})
+			return
+		}
+
+		params.Origin = &Origin
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.SignInWithPasskey(w, r)
+		siw.Handler.SignInWithPasskey(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2385,8 +2656,29 @@ func (siw *ServerInterfaceWrapper) SignInWithPasskey(w http.ResponseWriter, r *h
 // LogoutUser operation middleware
 func (siw *ServerInterfaceWrapper) LogoutUser(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LogoutUserParams
+
+	{
+		var cookie *http.Cookie
+
+		if cookie, err = r.Cookie("__Host-fountain-session"); err == nil {
+			var value SessionCookie
+			err = runtime.BindStyledParameterWithOptions("simple", "__Host-fountain-session", cookie.Value, &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationCookie, Explode: true, Required: false, Type: "string", Format: ""})
+			if err != nil {
+				siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "__Host-fountain-session", Err: err})
+				return
+			}
+			params.SessionCookie = &value
+
+		}
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.LogoutUser(w, r)
+		siw.Handler.LogoutUser(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4643,6 +4935,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/auth/refresh", wrapper.RefreshToken)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/auth/browser-session/refresh", wrapper.RefreshBrowserSession)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/auth/logout", wrapper.LogoutUser)
 	})
 	r.Group(func(r chi.Router) {
@@ -4952,23 +5247,235 @@ func (response GetServerMetadatadefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type RefreshBrowserSessionRequestObject struct {
+	Params RefreshBrowserSessionParams
+	Body   *RefreshBrowserSessionJSONRequestBody
+}
+
+type RefreshBrowserSessionResponseObject interface {
+	VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error
+}
+
+type RefreshBrowserSession200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type RefreshBrowserSession200JSONResponse struct {
+	Body    TokenResponse
+	Headers RefreshBrowserSession200ResponseHeaders
+}
+
+func (response RefreshBrowserSession200JSONResponse) VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshBrowserSession204ResponseHeaders struct {
+	SetCookie *string
+}
+
+type RefreshBrowserSession204Response struct {
+	Headers RefreshBrowserSession204ResponseHeaders
+}
+
+func (response RefreshBrowserSession204Response) VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error {
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefreshBrowserSession400ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response RefreshBrowserSession400ApplicationProblemPlusJSONResponse) VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshBrowserSession403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RefreshBrowserSession403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RefreshBrowserSession403ResponseHeaders
+}
+
+func (response RefreshBrowserSession403ApplicationProblemPlusJSONResponse) VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshBrowserSession429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RefreshBrowserSession429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RefreshBrowserSession429ResponseHeaders
+}
+
+func (response RefreshBrowserSession429ApplicationProblemPlusJSONResponse) VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshBrowserSessiondefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RefreshBrowserSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    RefreshBrowserSessiondefaultResponseHeaders
+	StatusCode int
+}
+
+func (response RefreshBrowserSessiondefaultApplicationProblemPlusJSONResponse) VisitRefreshBrowserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LoginUserRequestObject struct {
-	Body *LoginUserJSONRequestBody
+	Params LoginUserParams
+	Body   *LoginUserJSONRequestBody
 }
 
 type LoginUserResponseObject interface {
 	VisitLoginUserResponse(w http.ResponseWriter) error
 }
 
-type LoginUser200JSONResponse TokenResponse
+type LoginUser200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type LoginUser200JSONResponse struct {
+	Body    TokenResponse
+	Headers LoginUser200ResponseHeaders
+}
 
 func (response LoginUser200JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5015,6 +5522,46 @@ func (response LoginUser401ApplicationProblemPlusJSONResponse) VisitLoginUserRes
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type LoginUser403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers LoginUser403ResponseHeaders
+}
+
+func (response LoginUser403ApplicationProblemPlusJSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5141,22 +5688,33 @@ func (response LoginUserdefaultApplicationProblemPlusJSONResponse) VisitLoginUse
 }
 
 type CompleteSignInRequestObject struct {
-	Body *CompleteSignInJSONRequestBody
+	Params CompleteSignInParams
+	Body   *CompleteSignInJSONRequestBody
 }
 
 type CompleteSignInResponseObject interface {
 	VisitCompleteSignInResponse(w http.ResponseWriter) error
 }
 
-type CompleteSignIn200JSONResponse TokenResponse
+type CompleteSignIn200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type CompleteSignIn200JSONResponse struct {
+	Body    TokenResponse
+	Headers CompleteSignIn200ResponseHeaders
+}
 
 func (response CompleteSignIn200JSONResponse) VisitCompleteSignInResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5395,22 +5953,33 @@ func (response CompleteSignIndefaultApplicationProblemPlusJSONResponse) VisitCom
 }
 
 type SignInWithPasskeyRequestObject struct {
-	Body *SignInWithPasskeyJSONRequestBody
+	Params SignInWithPasskeyParams
+	Body   *SignInWithPasskeyJSONRequestBody
 }
 
 type SignInWithPasskeyResponseObject interface {
 	VisitSignInWithPasskeyResponse(w http.ResponseWriter) error
 }
 
-type SignInWithPasskey200JSONResponse TokenResponse
+type SignInWithPasskey200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type SignInWithPasskey200JSONResponse struct {
+	Body    TokenResponse
+	Headers SignInWithPasskey200ResponseHeaders
+}
 
 func (response SignInWithPasskey200JSONResponse) VisitSignInWithPasskeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5443,6 +6012,46 @@ func (response SignInWithPasskey401ApplicationProblemPlusJSONResponse) VisitSign
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInWithPasskey403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type SignInWithPasskey403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers SignInWithPasskey403ResponseHeaders
+}
+
+func (response SignInWithPasskey403ApplicationProblemPlusJSONResponse) VisitSignInWithPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5529,16 +6138,25 @@ func (response SignInWithPasskeydefaultApplicationProblemPlusJSONResponse) Visit
 }
 
 type LogoutUserRequestObject struct {
+	Params LogoutUserParams
 }
 
 type LogoutUserResponseObject interface {
 	VisitLogoutUserResponse(w http.ResponseWriter) error
 }
 
+type LogoutUser204ResponseHeaders struct {
+	SetCookie *string
+}
+
 type LogoutUser204Response struct {
+	Headers LogoutUser204ResponseHeaders
 }
 
 func (response LogoutUser204Response) VisitLogoutUserResponse(w http.ResponseWriter) error {
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.WriteHeader(204)
 	return nil
 }
@@ -18718,6 +19336,9 @@ type StrictServerInterface interface {
 	// GetServerMetadata Authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetServerMetadata(ctx context.Context, request GetServerMetadataRequestObject) (GetServerMetadataResponseObject, error)
+	// RefreshBrowserSession Go on with the session of this browser
+	// (POST /auth/browser-session/refresh)
+	RefreshBrowserSession(ctx context.Context, request RefreshBrowserSessionRequestObject) (RefreshBrowserSessionResponseObject, error)
 	// LoginUser Sign in with a password
 	// (POST /auth/login)
 	LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error)
@@ -18992,9 +19613,44 @@ func (sh *strictHandler) GetServerMetadata(w http.ResponseWriter, r *http.Reques
 	}
 }
 
+// RefreshBrowserSession operation middleware
+func (sh *strictHandler) RefreshBrowserSession(w http.ResponseWriter, r *http.Request, params RefreshBrowserSessionParams) {
+	var request RefreshBrowserSessionRequestObject
+
+	request.Params = params
+
+	var body RefreshBrowserSessionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefreshBrowserSession(ctx, request.(RefreshBrowserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefreshBrowserSession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefreshBrowserSessionResponseObject); ok {
+		if err := validResponse.VisitRefreshBrowserSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // LoginUser operation middleware
-func (sh *strictHandler) LoginUser(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) LoginUser(w http.ResponseWriter, r *http.Request, params LoginUserParams) {
 	var request LoginUserRequestObject
+
+	request.Params = params
 
 	var body LoginUserJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -19024,8 +19680,10 @@ func (sh *strictHandler) LoginUser(w http.ResponseWriter, r *http.Request) {
 }
 
 // CompleteSignIn operation middleware
-func (sh *strictHandler) CompleteSignIn(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) CompleteSignIn(w http.ResponseWriter, r *http.Request, params CompleteSignInParams) {
 	var request CompleteSignInRequestObject
+
+	request.Params = params
 
 	var body CompleteSignInJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -19055,8 +19713,10 @@ func (sh *strictHandler) CompleteSignIn(w http.ResponseWriter, r *http.Request) 
 }
 
 // SignInWithPasskey operation middleware
-func (sh *strictHandler) SignInWithPasskey(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) SignInWithPasskey(w http.ResponseWriter, r *http.Request, params SignInWithPasskeyParams) {
 	var request SignInWithPasskeyRequestObject
+
+	request.Params = params
 
 	var body SignInWithPasskeyJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -19086,8 +19746,10 @@ func (sh *strictHandler) SignInWithPasskey(w http.ResponseWriter, r *http.Reques
 }
 
 // LogoutUser operation middleware
-func (sh *strictHandler) LogoutUser(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams) {
 	var request LogoutUserRequestObject
+
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.LogoutUser(ctx, request.(LogoutUserRequestObject))

@@ -125,7 +125,7 @@ func TestUpgrade_postgresOfVersion01GoesOnWorking(t *testing.T) {
 func holdsTo(t *testing.T, c *api.ClientWithResponses, m recorded) {
 	t.Helper()
 	login := func(username, password string) *api.LoginUserResult {
-		got, err := c.LoginUserWithResponse(t.Context(), api.Login{Username: username, Password: password})
+		got, err := c.LoginUserWithResponse(t.Context(), nil, api.Login{Username: username, Password: password})
 		require.NoError(t, err)
 		return got
 	}

@@ -31,6 +31,7 @@ paths:
         - {name: page, in: query, schema: {type: integer, minimum: 1}}
         - {name: session, in: cookie, schema: {type: string}}
         - {name: fountain_session, in: cookie, schema: {type: string}}
+        - {name: __Host-fountain-session, in: cookie, schema: {type: string}}
       responses:
         '200': {description: All., content: {application/json: {schema: {type: array, items: {type: string}}}, text/html: {}}}
     post:
@@ -145,7 +146,7 @@ func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
 	require.Empty(t, h.seen[0].Header.Values("X-Otp"))
 	require.Empty(t, h.seen[0].Header.Values("Cookie"))
 
-	a = h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil), "X-Otp", "123456", "Cookie", "session=a; fountain_session=b; other=c")
+	a = h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil), "X-Otp", "123456", "Cookie", "session=a; fountain_session=b; other=c; __Host-fountain-session=d")
 	require.Equal(t, 200, a.StatusCode, a.Text)
 	require.Equal(t, h.notesToken(nil), h.seen[1].Header.Get("Authorization"))
 	require.Equal(t, []string{"session=a"}, h.seen[1].Header.Values("Cookie"), "its own, and none of the family's")

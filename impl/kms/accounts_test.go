@@ -24,7 +24,7 @@ func (h *house) changePassword(userID, current, next, token string) (int, string
 // loginStatus is 200 for a good sign-in.
 func (h *house) loginStatus(username, password string) int {
 	h.t.Helper()
-	got, err := h.client.LoginUserWithResponse(h.t.Context(), api.Login{Username: username, Password: password})
+	got, err := h.client.LoginUserWithResponse(h.t.Context(), nil, api.Login{Username: username, Password: password})
 	require.NoError(h.t, err)
 	return got.StatusCode()
 }

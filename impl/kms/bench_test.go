@@ -45,7 +45,7 @@ func startMeasured(b *testing.B, log *slog.Logger) measured {
 	require.NoError(b, err)
 	_, err = client.BootstrapAdminWithResponse(b.Context(), api.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: adminName, Password: adminPassword})
 	require.NoError(b, err)
-	login, err := client.LoginUserWithResponse(b.Context(), api.Login{Username: adminName, Password: adminPassword})
+	login, err := client.LoginUserWithResponse(b.Context(), nil, api.Login{Username: adminName, Password: adminPassword})
 	require.NoError(b, err)
 	made, err := client.CreateAPIKeyWithResponse(b.Context(), nil, api.APIKeyCreate{Name: "bench", Scopes: []string{"elements:read"}}, bearer(login.JSON200.AccessToken))
 	require.NoError(b, err)

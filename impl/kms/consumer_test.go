@@ -54,7 +54,7 @@ func TestConsumer_learnsByTheFeedWhatHasEnded(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, v.StepUp(stepped, verify.StepUp{ACR: "aal2", MaxAge: 5 * time.Minute}))
 
-		out, err := h.client.LogoutUserWithResponse(t.Context(), bearer(login.AccessToken))
+		out, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(login.AccessToken))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNoContent, out.StatusCode())
 		require.Eventually(t, func() bool { _, err := v.Verify(t.Context(), forNotes.AccessToken); return err != nil }, 10*time.Second, 10*time.Millisecond)

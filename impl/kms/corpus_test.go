@@ -338,7 +338,7 @@ func TestJwks_isTheSetOfTheClock(t *testing.T) {
 // It keeps the OAuth endpoint's refusals out of the problem form and the others in it.
 func TestErrors_haveTheFormOfTheirEndpoint(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
-	got, err := h.client.LoginUserWithResponse(t.Context(), api.Login{Username: "nobody", Password: "x"})
+	got, err := h.client.LoginUserWithResponse(t.Context(), nil, api.Login{Username: "nobody", Password: "x"})
 	require.NoError(t, err)
 	require.Equal(t, "application/problem+json", got.HTTPResponse.Header.Get("Content-Type"))
 	answer := h.post(nil, nil)

@@ -159,7 +159,7 @@ func TestCompleteSignIn_isWholeThroughKill(t *testing.T) {
 			var all sync.WaitGroup
 			for _, proof := range proofs {
 				all.Go(func() {
-					_, _ = h.client.CompleteSignInWithResponse(context.Background(), api.SignInProof{Proof: proof}, bearer(token)) // many answers are lost
+					_, _ = h.client.CompleteSignInWithResponse(context.Background(), nil, api.SignInProof{Proof: proof}, bearer(token)) // many answers are lost
 				})
 			}
 			all.Wait()

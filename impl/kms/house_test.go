@@ -137,7 +137,7 @@ func (h *house) bootstrap() *api.UserCreated {
 // login signs in and returns the tokens.
 func (h *house) login(username, password string) *api.TokenResponse {
 	h.t.Helper()
-	got, err := h.client.LoginUserWithResponse(h.t.Context(), api.Login{Username: username, Password: password})
+	got, err := h.client.LoginUserWithResponse(h.t.Context(), nil, api.Login{Username: username, Password: password})
 	require.NoError(h.t, err)
 	require.Equal(h.t, http.StatusOK, got.StatusCode(), string(got.Body))
 	return got.JSON200

@@ -194,7 +194,7 @@ func TestIntrospectToken_tellsWhatTheRowsSayNow(t *testing.T) {
 		require.Equal(t, "invalid_client", code(wrong.Body))
 		require.Contains(t, wrong.HTTPResponse.Header.Get("WWW-Authenticate"), "Basic")
 
-		out, err := h.client.LogoutUserWithResponse(t.Context(), bearer(session.AccessToken))
+		out, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(session.AccessToken))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNoContent, out.StatusCode())
 		require.Equal(t, api.Introspection{Active: false}, *ask(search, session.AccessToken))

@@ -19,7 +19,7 @@ import (
 // attempt signs in and returns the status.
 func (h *house) attempt(username, password string) *api.LoginUserResult {
 	h.t.Helper()
-	got, err := h.client.LoginUserWithResponse(h.t.Context(), api.Login{Username: username, Password: password})
+	got, err := h.client.LoginUserWithResponse(h.t.Context(), nil, api.Login{Username: username, Password: password})
 	require.NoError(h.t, err)
 	return got
 }

@@ -169,7 +169,7 @@ func TestIssueToken_usersKeyIsOneFactorAndNoSession(t *testing.T) {
 	secret, err := h.client.GetSecretWithResponse(t.Context(), "search.typesense", nil, bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, "insufficient_user_authentication", code(secret.Body))
-	out, err := h.client.LogoutUserWithResponse(t.Context(), bearer(token))
+	out, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusForbidden, out.StatusCode())
 	// A key begets no stronger key.

@@ -117,7 +117,7 @@ func TestEnd_reachesTheOtherReplicaWithinASecond(t *testing.T) {
 		var longest time.Duration
 		for name, end := range map[string]func(){
 			"logoutUser": func() {
-				got, err := r.a.client.LogoutUserWithResponse(t.Context(), bearer(r.tokens.AccessToken))
+				got, err := r.a.client.LogoutUserWithResponse(t.Context(), nil, bearer(r.tokens.AccessToken))
 				require.NoError(t, err)
 				require.Equal(t, http.StatusNoContent, got.StatusCode())
 			},
@@ -222,7 +222,7 @@ func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 // What is made of a session or a key beside its end ends with it: a session's tokens with its sign-out, a key's tokens and successors with its revocation.
 func TestMint_leavesNothingBesideTheEndOfWhatItStandsOn(t *testing.T) {
 	signOut := func(r *racer) {
-		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), bearer(r.tokens.AccessToken)) // what works afterwards tells
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // what works afterwards tells
 	}
 	revoke := func(r *racer) { r.a.revoke(r.key.APIKey.ID, r.raised) }
 	pairs := []struct {
@@ -276,7 +276,7 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 		do     func(r *racer)
 	}{
 		"logoutUser": {"logoutUser", func(r *racer) string { return claims(r.a.t, r.tokens.AccessToken).SessionID }, func(r *racer) {
-			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), bearer(r.tokens.AccessToken)) // the log tells
+			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the log tells
 		}},
 		"revokeApiKey": {"revokeApiKey", func(r *racer) string { return r.key.APIKey.ID }, func(r *racer) {
 			r.a.revoke(r.key.APIKey.ID, r.raised)
@@ -403,7 +403,7 @@ func (h *house) enrolmentFor(serviceID, raised string) string {
 func TestMint_leavesNothingOfASignInBesideAnEnd(t *testing.T) {
 	disable := func(r *racer, _ string) { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) }
 	giveUp := func(r *racer, token string) {
-		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), bearer(token)) // what works afterwards tells
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(token)) // what works afterwards tells
 	}
 	revoke := func(r *racer, token string) {
 		_, _ = r.a.client.RevokeSessionWithResponse(context.Background(), r.user.ID, claims(r.a.t, token).SessionID, bearer(r.raised))

@@ -124,7 +124,7 @@ func TestLogout_endsThisSessionAlone(t *testing.T) {
 		h.bootstrap()
 		one, two := h.login(adminName, adminPassword), h.login(adminName, adminPassword)
 		for _, want := range []int{http.StatusNoContent, http.StatusUnauthorized} { // from then on the access token is refused too
-			got, err := h.client.LogoutUserWithResponse(t.Context(), bearer(one.AccessToken))
+			got, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(one.AccessToken))
 			require.NoError(t, err)
 			require.Equal(t, want, got.StatusCode())
 		}

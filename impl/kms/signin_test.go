@@ -57,7 +57,7 @@ func (h *house) waits() *api.MfaRequired {
 
 func (h *house) complete(token, proof string) *api.CompleteSignInResult {
 	h.t.Helper()
-	got, err := h.client.CompleteSignInWithResponse(context.WithoutCancel(h.t.Context()), api.SignInProof{Proof: proof}, bearer(token))
+	got, err := h.client.CompleteSignInWithResponse(context.WithoutCancel(h.t.Context()), nil, api.SignInProof{Proof: proof}, bearer(token))
 	require.NoError(h.t, err)
 	return got
 }
@@ -93,7 +93,7 @@ func (p *prover) signIn(userID string, spoil func(*auth.ProofClaims)) string {
 
 func (h *house) passkey(proof string) *api.SignInWithPasskeyResult {
 	h.t.Helper()
-	got, err := h.client.SignInWithPasskeyWithResponse(context.WithoutCancel(h.t.Context()), api.SignInProof{Proof: proof})
+	got, err := h.client.SignInWithPasskeyWithResponse(context.WithoutCancel(h.t.Context()), nil, api.SignInProof{Proof: proof})
 	require.NoError(h.t, err)
 	return got
 }
@@ -237,7 +237,7 @@ func TestMfaToken_isGoodWhileItsSignInWaits(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, listed.JSON200.Items, "it is no session yet")
 
-		out, err := h.client.LogoutUserWithResponse(t.Context(), bearer(waits.MfaToken))
+		out, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(waits.MfaToken))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNoContent, out.StatusCode(), string(out.Body))
 		refused(waits, "given up")

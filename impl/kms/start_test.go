@@ -220,7 +220,7 @@ func TestRun_answersHealthAndNotReadyWhileTheDatabaseIsAway(t *testing.T) {
 	ready, err := client.GetKmsReadinessWithResponse(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, ready.StatusCode())
-	login, err := client.LoginUserWithResponse(t.Context(), api.Login{Username: adminName, Password: adminPassword})
+	login, err := client.LoginUserWithResponse(t.Context(), nil, api.Login{Username: adminName, Password: adminPassword})
 	require.NoError(t, err)
 	require.Equal(t, "not_ready", code(login.Body))
 	require.NotEmpty(t, login.HTTPResponse.Header.Get("Retry-After"))

@@ -198,7 +198,7 @@ func TestCompleteStepUp_refusesWhatIsNotThisSessionsProof(t *testing.T) {
 	got := p.trade(access, p.sign(p.claimsFor(access)), "nowhere")
 	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode(), string(got.Body))
 
-	out, err := h.client.LogoutUserWithResponse(t.Context(), bearer(access))
+	out, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(access))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, out.StatusCode())
 	got = p.trade(access, p.sign(p.claimsFor(access)), "kms")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -114,13 +115,13 @@ func (c *chromium) goTo(session, url string) {
 	c.loaded(session)
 }
 
-// loaded waits until what a tab loads is loaded, or its loading has ended otherwise.
-func (c *chromium) loaded(session string) {
+// loaded waits until what tabs load is loaded, or its loading has ended otherwise.
+func (c *chromium) loaded(sessions ...string) {
 	c.t.Helper()
-	for {
+	for len(sessions) > 0 {
 		m := c.read()
-		if m.SessionID == session && (m.Method == "Page.loadEventFired" || m.Method == "Page.downloadWillBegin" || m.Method == "Page.frameStoppedLoading") {
-			return
+		if m.Method == "Page.loadEventFired" || m.Method == "Page.downloadWillBegin" || m.Method == "Page.frameStoppedLoading" {
+			sessions = slices.DeleteFunc(sessions, func(one string) bool { return one == m.SessionID })
 		}
 	}
 }

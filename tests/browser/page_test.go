@@ -192,9 +192,10 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	p.presses("Sign out")
 	p.presses("Sign in with a passkey")
 	p.sees("Your second factors")
-	require.Equal(t, "0 0 0", p.js(`async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length].join(" ") + document.cookie`), "nothing is kept")
+	require.Equal(t, "0 0 0", p.js(`async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length].join(" ") + document.cookie`), "nothing is kept that a script could read")
 	p.browser.goTo(p.tab, pageOf(family))
-	p.sees("Sign in")
+	p.sees("Your second factors")
+	p.reads("Signed in as grace")
 	require.Empty(t, p.faults())
 }
 
@@ -252,7 +253,7 @@ const later = `() => {
 	const now = performance.now.bind(performance), send = fetch.bind(window);
 	performance.now = () => now() + 660000;
 	refreshes = 0;
-	fetch = (path, ...rest) => { if (path.endsWith("/auth/refresh")) refreshes++; return send(path, ...rest); };
+	fetch = (path, ...rest) => { if (path.endsWith("/browser-session/refresh")) refreshes++; return send(path, ...rest); };
 }`
 
 // Whatever fails, a person reads what happened and what to do: a session that an administrator ended, and a server that is away.
@@ -299,4 +300,55 @@ func TestPage_violationsOfItsPolicyAreSeen(t *testing.T) {
 		p.js(put)
 		require.Eventually(t, func() bool { return len(p.faults()) > 0 }, patience, 10*time.Millisecond, put)
 	}
+}
+
+// A reload goes on with the session, and so does another tab, which begins without any token: both may renew at the same moment. A sign-out is for all tabs.
+// What somebody else does after they have signed in in another tab is not done in the name of who is shown here.
+func TestPage_aSessionIsKeptByReloadsAndSharedByTabs(t *testing.T) {
+	family, _ := household(t)
+	t.Cleanup(family.Stop)
+	browser := start(t)
+	p := visit(t, browser, pageOf(family))
+	p.signsIn("grace", password)
+	p.reads("Signed in as grace")
+	require.Equal(t, "0 0 ", p.js(`() => [localStorage.length, sessionStorage.length, document.cookie].join(" ")`), "no script can read what keeps it")
+	other := visit(t, browser, pageOf(family))
+	for range 3 {
+		for _, one := range []*person{p, other} { // both at once
+			one.js(`() => { setTimeout(() => location.reload(), 100); }`)
+		}
+		browser.loaded(p.tab, other.tab)
+		for _, one := range []*person{p, other} {
+			one.reads("Signed in as grace")
+		}
+	}
+	for _, one := range []*person{p, other} {
+		one.js(later)
+		one.js(`() => { by("button", "Add an authenticator app").click(); setTimeout(() => by("button", "Cancel").click(), 50); }`)
+	}
+	for _, one := range []*person{p, other} {
+		one.sees("Your second factors")
+		require.Equal(t, 1.0, one.js(`async () => await until(() => refreshes)`))
+	}
+
+	p.presses("Sign out")
+	p.reads("You are signed out.")
+	other.presses("Add an authenticator app")
+	other.presses("Continue")
+	other.reads("Your session has ended. Sign in again.")
+	browser.goTo(p.tab, pageOf(family))
+	p.sees("Sign in")
+
+	p.signsInAgain("grace", password)
+	p.reads("Signed in as grace")
+	other.signsInAgain("ada", password)
+	other.reads("Signed in as ada")
+	p.js(later)
+	p.presses("Add an authenticator app")
+	p.presses("Continue")
+	p.reads("Your session has ended. Sign in again.")
+	require.NotContains(t, p.text(), "ada")
+	browser.goTo(other.tab, pageOf(family))
+	other.reads("Signed in as ada")
+	require.Empty(t, append(p.faults(), other.faults()...))
 }

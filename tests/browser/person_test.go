@@ -159,7 +159,7 @@ func (p *person) shot(name string) {
 	require.NoError(p.t, os.WriteFile(filepath.Join(folder, file), p.browser.screenshot(p.tab), 0o600))
 }
 
-// Violations of a page's policy and faults of its scripts, as the browser told them. Answers that are refusals are no faults.
+// Violations of a page's policy and faults of its scripts, as the browser told them. Answers that are refusals are no faults, and advice is none.
 func (p *person) faults() (out []string) {
 	p.t.Helper()
 	p.js(`() => 1`) // what the browser had to tell before it
@@ -167,7 +167,8 @@ func (p *person) faults() (out []string) {
 		raw, err := json.Marshal(m.Params)
 		require.NoError(p.t, err)
 		network := m.Method == "Log.entryAdded" && strings.Contains(string(raw), `"source":"network"`)
-		if m.SessionID == p.tab && !network {
+		advice := strings.Contains(string(raw), `"level":"verbose"`)
+		if m.SessionID == p.tab && !network && !advice {
 			out = append(out, string(raw))
 		}
 	}

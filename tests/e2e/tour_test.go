@@ -57,6 +57,7 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	tr.messages(phones)
 	tr.passkeys()
 	tr.people()
+	tr.browsers()
 	tr.services()
 	tr.elements()
 	tr.policies()
@@ -162,6 +163,29 @@ func (tr *tour) people() {
 	require.ErrorIs(tr.t, err, fountain.CodeSessionEnded)
 	users := ok[*kms.UserList](tr, "users")(k.ListUsers(ctx, nil))
 	ok[any](tr, "user")(any2(k.GetUser(ctx, users.Items[0].ID)))
+}
+
+// browsers does what only pages do, without the SDK.
+func (tr *tour) browsers() {
+	client, cookie := recorder.New(tr.t, nil).Client(), ""
+	post := func(path, body string) {
+		req, err := http.NewRequest(http.MethodPost, tr.f.Info.GatewayURL+"/kms/v1/auth/"+path, strings.NewReader(body))
+		require.NoError(tr.t, err)
+		for name, value := range map[string]string{"Content-Type": "application/json", "Origin": tr.f.Info.GatewayURL, "Cookie": cookie} {
+			req.Header.Set(name, value)
+		}
+		res, err := client.Do(req)
+		require.NoError(tr.t, err)
+		require.NoError(tr.t, res.Body.Close())
+		require.Equal(tr.t, http.StatusOK, res.StatusCode, path)
+		require.Len(tr.t, res.Cookies(), 1, path)
+		cookie = res.Cookies()[0].Name + "=" + res.Cookies()[0].Value
+	}
+	in, err := json.Marshal(map[string]string{"username": harness.Username, "password": tr.f.Password, "refreshIn": "cookie"})
+	require.NoError(tr.t, err)
+	post("login", string(in))
+	post("browser-session/refresh", "{}")
+	post("browser-session/refresh", `{"resource":["sequence"]}`)
 }
 
 // services goes through everything that asks an administrator for a second factor, and what a service does with its own key.

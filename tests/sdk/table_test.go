@@ -28,13 +28,18 @@ func contracts(t *testing.T) map[string]fountain.Operation {
 		require.NoError(t, err)
 		for path, item := range doc.Paths.Map() {
 			for method, op := range item.Operations() {
-				if described := describe(doc, word, method, path, op); described.Success != nil { // what only redirects is for browsers
+				if described := describe(doc, word, method, path, op); described.Success != nil && !forBrowsers(op) { // what only redirects is for browsers too
 					out[op.OperationID] = described
 				}
 			}
 		}
 	}
 	return out
+}
+
+// forBrowsers reports whether an operation demands what a browser alone says.
+func forBrowsers(op *openapi3.Operation) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.Name == "Origin" && p.Value.Required })
 }
 
 // repeatable are the operations beside reads and keyed ones whose contract says that repeating does no harm.

@@ -72,7 +72,8 @@ var nameRules = []Rule{
 			}
 		})
 	}},
-	{"property-name", "JSON properties and query parameters are camelCase, except where an RFC fixes the name; headers are Train-Case.", func(f *family, r reporter) {
+	{"property-name", "JSON properties and query parameters are camelCase, except where an RFC fixes the name; headers are Train-Case; cookies are __Host-fountain-...: " +
+		"of this host alone, and for no adopted service.", func(f *family, r reporter) {
 		f.schemas(func(v visit) {
 			for _, name := range sortedKeys(v.schema.Properties) {
 				if !camelCase.MatchString(name) && !rfcNames[name] {
@@ -83,8 +84,11 @@ var nameRules = []Rule{
 		f.each(func(op operation) {
 			for _, p := range op.parameters() {
 				good := camelCase.MatchString(p.Name)
-				if p.In == "header" {
+				switch p.In {
+				case "header":
 					good = p.Name == textproto.CanonicalMIMEHeaderKey(p.Name) || p.Name == "X-OTP"
+				case "cookie":
+					good = strings.HasPrefix(p.Name, "__Host-fountain-")
 				}
 				if !good {
 					op.report(r, "%s parameter %s", p.In, p.Name)

@@ -1,6 +1,7 @@
 // Package docsui holds the gateway's pages: the start page, and the documentation page over Swagger UI as the npm package swagger-ui-dist has it (dist/,
 // refreshed by `make docs-ui`, never edited) with our own page and scripts (page/). Everything is embedded and served from the gateway's origin; the
-// pages contain no inline script or style, so that CSP can be strict.
+// pages contain no inline script or style, so that CSP can be strict. The sign-in is that of all pages: the modules of package console, which are served
+// beside the page's own.
 //
 // The documentation page reads /openapi/<word>.yaml of every service, and, because the contracts refer to it, /openapi/common.yaml.
 package docsui
@@ -11,6 +12,8 @@ import (
 	"encoding/base64"
 	"path"
 	"strings"
+
+	"github.com/fountainai/fountain/console"
 )
 
 // CSP is the Content-Security-Policy that belongs on the pages. Swagger UI lives with it: its styles are one file or are set by script, its pictures are
@@ -34,7 +37,9 @@ var folders = map[string]string{
 	"init.js":              "page",
 	"refusals.js":          "page",
 	"services.js":          "page",
+	"account.js":           "page",
 	"start.js":             "page",
+	"tryit.js":             "page",
 	"page.css":             "page",
 }
 
@@ -74,6 +79,9 @@ func DocsPage() File { return served["index.html"] }
 
 // Asset returns the file of a page that stands under a name in /docs/; false for every other name.
 func Asset(name string) (File, bool) {
-	file, ok := served[name]
-	return file, ok && file.MediaType != "text/html"
+	if file, ok := served[name]; ok {
+		return file, file.MediaType != "text/html"
+	}
+	shared, ok := console.Asset(name)
+	return File(shared), ok && (shared.MediaType == "text/javascript" || name == "form.css")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/console"
 	"github.com/fountainai/fountain/openapi"
 )
 
@@ -36,6 +37,24 @@ func TestAsset_servesEveryFileOfThePages(t *testing.T) {
 
 func TestAsset_knowsNoOtherName(t *testing.T) {
 	for _, name := range []string{"docsui.go", "../docsui.go", "dist/NOTICE", "page/init.js", "LICENSE", ".", "", "swagger-ui.css.map", "index.html", "start.html"} {
+		_, served := Asset(name)
+		require.False(t, served, name)
+	}
+}
+
+// The sign-in is the one of every page, and a file of the page goes before one of the same name.
+func TestAsset_servesTheSignInOfEveryPage(t *testing.T) {
+	for _, name := range []string{"signin.js", "session.js", "stepup.js", "form.css"} {
+		shared, there := console.Asset(name)
+		require.True(t, there, name)
+		file, served := Asset(name)
+		require.True(t, served, name)
+		require.Equal(t, File(shared), file)
+	}
+	own, _ := Asset("page.css")
+	other, _ := console.Asset("page.css")
+	require.NotEqual(t, other.ETag, own.ETag)
+	for _, name := range []string{"enroll.html", "icon.svg"} {
 		_, served := Asset(name)
 		require.False(t, served, name)
 	}

@@ -57,10 +57,8 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 			out = append(out, upstream.Field{Name: name, Value: value})
 		}
 	}
-	if declared := op.Cookies(); len(declared) > 0 {
-		if pairs := declaredCookies(x.Request, declared); pairs != "" {
-			out = append(out, upstream.Field{Name: "Cookie", Value: pairs})
-		}
+	if pairs := declaredCookies(x.Request, op); pairs != "" {
+		out = append(out, upstream.Field{Name: "Cookie", Value: pairs})
 	}
 	if op.Mount != "" {
 		out = append(out, upstream.Field{Name: mountPrefix, Value: op.Mount})
@@ -74,11 +72,12 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 	), upstream.FieldsOf(traced)...)
 }
 
-// declaredCookies returns the cookies that the contract declares, as they are passed on.
-func declaredCookies(r *http.Request, names []string) string {
+// declaredCookies returns the cookies that the contract declares, as they are passed on. Those of the family's pages are for operations of the family alone,
+// whatever an adopted service declares.
+func declaredCookies(r *http.Request, op *contract.Operation) string {
 	var pairs []string
-	for _, name := range names {
-		if familyCookie(name) {
+	for _, name := range op.Cookies() {
+		if op.Mount != "" && familyCookie(name) {
 			continue
 		}
 		for _, cookie := range r.CookiesNamed(name) {

@@ -150,7 +150,9 @@ func (h *Handlers) GetStartPage(context.Context, gatewayapi.GetStartPageRequestO
 	page := docsui.StartPage()
 	return gatewayapi.GetStartPage200TextHTMLResponse{
 		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
-		Headers: gatewayapi.GetStartPage200ResponseHeaders{CacheControl: revalidated, ContentSecurityPolicy: docsui.CSP, ETag: page.ETag},
+		Headers: gatewayapi.GetStartPage200ResponseHeaders{
+			CacheControl: revalidated, ContentSecurityPolicy: docsui.CSP, CrossOriginOpenerPolicy: "same-origin", ETag: page.ETag, ReferrerPolicy: "no-referrer",
+		},
 	}, nil
 }
 
@@ -159,7 +161,9 @@ func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (ga
 	page := docsui.DocsPage()
 	return gatewayapi.GetDocs200TextHTMLResponse{
 		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
-		Headers: gatewayapi.GetDocs200ResponseHeaders{CacheControl: revalidated, ContentSecurityPolicy: docsui.CSP, ETag: page.ETag},
+		Headers: gatewayapi.GetDocs200ResponseHeaders{
+			CacheControl: revalidated, ContentSecurityPolicy: docsui.CSP, CrossOriginOpenerPolicy: "same-origin", ETag: page.ETag, ReferrerPolicy: "no-referrer",
+		},
 	}, nil
 }
 

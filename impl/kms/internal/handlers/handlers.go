@@ -123,6 +123,8 @@ type received struct {
 	id, secret string // HTTP Basic
 	basic      bool
 	unreadable bool // an Authorization header that is not HTTP Basic
+	origin     []string
+	sentTo     string // the origin that the client sent it to
 }
 
 type receivedKey struct{}
@@ -140,8 +142,22 @@ func receivedFrom(ctx context.Context) (in received) {
 	}
 	in.target = r.URL.RequestURI()
 	in.id, in.secret, in.basic = r.BasicAuth()
+	in.origin, in.sentTo = r.Header["Origin"], sentTo(r)
 	in.unreadable = !in.basic && len(r.Header.Values("Authorization")) > 0
 	return in
+}
+
+// sentTo is the origin that a client sent a request to: what the gateway says of it, or that of this server. Whoever can reach the kms beside the gateway
+// may say anything, as every program may of its own origin; a page in a browser can't.
+func sentTo(r *http.Request) string {
+	scheme, host := r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host")
+	if host == "" {
+		host = r.Host
+	}
+	if scheme == "" {
+		scheme = "http"
+	}
+	return scheme + "://" + host
 }
 
 // caller returns who calls; the door has let nobody else in.

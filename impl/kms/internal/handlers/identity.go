@@ -22,6 +22,10 @@ func (h api) BootstrapAdmin(ctx context.Context, r kmsapi.BootstrapAdminRequestO
 
 // LoginUser implements loginUser.
 func (h api) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObject) (kmsapi.LoginUserResponseObject, error) {
+	to, err := h.refreshPlace(ctx, r.Body.RefreshIn)
+	if err != nil {
+		return nil, err
+	}
 	in, err := h.Sessions.Login(ctx, r.Body.Username, r.Body.Password)
 	if err != nil {
 		return nil, err
@@ -32,42 +36,45 @@ func (h api) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObject) (km
 			Factors: factorWords(in.Waits.Factors),
 		}, nil
 	}
-	return kmsapi.LoginUser200JSONResponse(tokenBody(in.Issued)), nil
+	body, cookie := to.put(in.Issued)
+	return kmsapi.LoginUser200JSONResponse{Body: body, Headers: kmsapi.LoginUser200ResponseHeaders{SetCookie: cookie}}, nil
 }
 
 // CompleteSignIn implements completeSignIn.
 func (h api) CompleteSignIn(ctx context.Context, r kmsapi.CompleteSignInRequestObject) (kmsapi.CompleteSignInResponseObject, error) {
+	to, err := h.refreshPlace(ctx, r.Body.RefreshIn)
+	if err != nil {
+		return nil, err
+	}
 	issued, err := h.Sessions.CompleteSignIn(ctx, caller(ctx), r.Body.Proof)
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.CompleteSignIn200JSONResponse(tokenBody(issued)), nil
+	body, cookie := to.put(issued)
+	return kmsapi.CompleteSignIn200JSONResponse{Body: body, Headers: kmsapi.CompleteSignIn200ResponseHeaders{SetCookie: cookie}}, nil
 }
 
 // SignInWithPasskey implements signInWithPasskey.
 func (h api) SignInWithPasskey(ctx context.Context, r kmsapi.SignInWithPasskeyRequestObject) (kmsapi.SignInWithPasskeyResponseObject, error) {
+	to, err := h.refreshPlace(ctx, r.Body.RefreshIn)
+	if err != nil {
+		return nil, err
+	}
 	issued, err := h.Sessions.SignInWithPasskey(ctx, r.Body.Proof)
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.SignInWithPasskey200JSONResponse(tokenBody(issued)), nil
+	body, cookie := to.put(issued)
+	return kmsapi.SignInWithPasskey200JSONResponse{Body: body, Headers: kmsapi.SignInWithPasskey200ResponseHeaders{SetCookie: cookie}}, nil
 }
 
 // RefreshToken implements refreshToken.
 func (h api) RefreshToken(ctx context.Context, r kmsapi.RefreshTokenRequestObject) (kmsapi.RefreshTokenResponseObject, error) {
-	issued, err := h.Sessions.Refresh(ctx, r.Body.RefreshToken, signing.Request{})
+	issued, err := h.Sessions.Refresh(ctx, r.Body.RefreshToken, signing.Request{Resources: resources(r.Body.Resource)})
 	if err != nil {
 		return nil, err
 	}
 	return kmsapi.RefreshToken200JSONResponse(tokenBody(issued)), nil
-}
-
-// LogoutUser implements logoutUser.
-func (h api) LogoutUser(ctx context.Context, _ kmsapi.LogoutUserRequestObject) (kmsapi.LogoutUserResponseObject, error) {
-	if err := h.Sessions.Logout(ctx, caller(ctx)); err != nil {
-		return nil, err
-	}
-	return kmsapi.LogoutUser204Response{}, nil
 }
 
 // CompleteStepUp implements completeStepUp.

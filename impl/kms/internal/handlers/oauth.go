@@ -19,10 +19,7 @@ func (h api) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	request := signing.Request{Scopes: strings.Fields(text(r.Body.Scope))}
-	if r.Body.Resource != nil {
-		request.Resources = *r.Body.Resource
-	}
+	request := signing.Request{Scopes: strings.Fields(text(r.Body.Scope)), Resources: resources(r.Body.Resource)}
 	var issued signing.Issued
 	var limit apikey.RateLimit
 	switch r.Body.GrantType {

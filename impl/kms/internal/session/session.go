@@ -191,6 +191,13 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err erro
 	})
 }
 
+// Others reports whether a refresh token is of another session than this one. One of no session is nobody's.
+func (s *Sessions) Others(ctx context.Context, text, sid string) (_ bool, err error) {
+	defer tried.To(&err, "compare session of refresh token")
+	of, _, found, err := s.Rows.Holder(ctx, s.DB.Read(ctx), refreshHash(text))
+	return found && of != sid, err
+}
+
 // RevokeRefresh ends the session of a refresh token, for whoever holds it (RFC 7009). Unknown ones are passed over.
 func (s *Sessions) RevokeRefresh(ctx context.Context, text string) (err error) {
 	defer tried.To(&err, "revoke refresh token")

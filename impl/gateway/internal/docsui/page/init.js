@@ -1,8 +1,10 @@
 // Starts Swagger UI over the contract that the address names. Everything it asks for is of this origin: the page's Content-Security-Policy allows nothing
 // else.
 
+import { open } from "/docs/account.js";
 import { refusals } from "/docs/refusals.js";
 import { family, services } from "/docs/services.js";
+import { authorize, interceptor, plugin } from "/docs/tryit.js";
 
 const chooser = document.querySelector("#contract");
 const status = document.querySelector("#status");
@@ -29,11 +31,11 @@ colour();
 
 const show = (word) => {
   document.title = `${word}: FountainAI`;
+  let signedIn = () => {};
   window.ui = SwaggerUIBundle({
     dom_id: "#swagger-ui",
     url: `/openapi/${word}.yaml`,
     presets: [SwaggerUIBundle.presets.apis],
-    plugins: [refusals],
     layout: "BaseLayout",
     validatorUrl: null, // the validator is somebody else's server
     queryConfigEnabled: false, // nobody's link chooses what this page loads
@@ -44,7 +46,11 @@ const show = (word) => {
     showExtensions: true, // x-fountain: who may call, how often, with which second factor
     defaultModelsExpandDepth: -1, // schemas are shown with the operations that use them
     displayRequestDuration: true,
+    plugins: [refusals, plugin],
+    requestInterceptor: interceptor(word, !family.has(word)),
+    onComplete: () => { signedIn = () => authorize(window.ui); signedIn(); },
   });
+  open(() => signedIn());
 };
 
 const names = await contracts();
