@@ -132,6 +132,7 @@ func (b *adopter) contract() (*Contract, error) {
 		return nil, err
 	}
 	b.misspelled(WarnSchema, b.root, documentKeys)
+	b.outbound(b.root, "webhooks")
 	name := b.adoption.Name
 	c := &Contract{Word: name, Mount: "/" + name, Version: b.root.get("info", "version").str(), Scopes: map[string]string{},
 		Document: b.adoption.Files[b.adoption.File]}

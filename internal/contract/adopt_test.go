@@ -484,6 +484,10 @@ components: {pathItems: {A: {get: {operationId: a, responses: {}}}}}
 	require.Equal(t, 3, k[WarnResponse], warnings)
 	require.Equal(t, 2, k[WarnPath], warnings)
 	require.Equal(t, 1, k[WarnServer], warnings)
+	require.Equal(t, 2, k[WarnOutbound], warnings)
+	for _, w := range warnings {
+		require.True(t, w.Hint != "" || w.Kind == WarnSecurity || strings.Contains(w.Cause, "; "), "what to write instead: %s", w)
+	}
 	require.NoError(t, op.CheckResponse(404, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)))
 }
 

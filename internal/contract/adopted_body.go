@@ -41,7 +41,7 @@ func (b *adopter) body(at *element) (*bodyContract, error) {
 			return nil, err
 		}
 		if body.media[m.name] != nil {
-			b.warn(WarnBody, content.items[i], "", "media type %s is there twice; the first one holds", shortened(m.name))
+			b.warn(WarnBody, content.items[i], "keep one of them", "media type %s is there twice; the first one holds", shortened(m.name))
 			continue
 		}
 		body.media[m.name] = m
@@ -58,14 +58,14 @@ func (b *adopter) mediaType(name string, e *element, warning string) (*mediaCont
 	name, parameters, _ := strings.Cut(strings.ToLower(name), ";")
 	m := &mediaContract{name: strings.TrimSpace(name)}
 	if parameters = strings.TrimSpace(parameters); parameters != "" && !strings.HasPrefix(parameters, "charset=") {
-		b.warn(warning, e, "", "the parameters of media type %s are not compared", shortened(m.name))
+		b.warn(warning, e, "leave them out", "the parameters of media type %s are not compared", shortened(m.name))
 	}
 	b.misspelled(warning, e, mediaKeys)
 	described := e.get("schema")
 	kind, _ := kindOf(m.name)
 	lines := b.lines(kind, e, warning)
 	if item := e.get("itemSchema"); item != nil && lines != item {
-		b.warn(warning, item, "", "the items of a stream are not checked")
+		b.warn(warning, item, "answer with application/x-ndjson, or check them in the service", "the items of a stream are not checked")
 	}
 	switch {
 	case lines != nil:
@@ -128,7 +128,7 @@ func (b *adopter) encodings(e *element) map[string]partEncoding {
 			said.explode = explode.is(true)
 		}
 		if at.get("headers") != nil {
-			b.warn(WarnBody, at, "", "the headers of part %s are not checked", shortened(name))
+			b.warn(WarnBody, at, "check them in the service where they matter", "the headers of part %s are not checked", shortened(name))
 		}
 		out[name] = said
 	})

@@ -22,7 +22,7 @@ func (b *adopter) operations(c *Contract) error {
 		at := item
 		item, err := b.deref(item)
 		if err != nil || !item.isMap() {
-			b.warn(WarnPath, at, "", "path %s has no operations that can be read", shortened(template))
+			b.warn(WarnPath, at, "write its methods below it, such as get:", "path %s has no operations that can be read", shortened(template))
 			return
 		}
 		for _, later := range []string{"query", "additionalOperations"} {
@@ -126,10 +126,11 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 	var parts []error
 	var err error
 	if op.route, op.pathNames, err = adoptedRoute(op.Path); err != nil {
-		b.warn(WarnPath, o, "", "the path cannot be matched: %v; the operation is left out", err)
+		b.warn(WarnPath, o, "give it a path that can be told from others", "the path cannot be matched: %v; the operation is left out", err)
 		return nil, nil
 	}
 	b.misspelled(WarnOperation, o, operationKeys)
+	b.outbound(o, "callbacks")
 	if method == http.MethodTrace {
 		parts = append(parts, wrong(o, "the gateway lets no TRACE through; use GET or POST"))
 	}
@@ -144,6 +145,14 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 		b.unsupported(op, o, err)
 	}
 	return op, b.policy(op, item, o)
+}
+
+// outbound tells that what the service itself sends is none of the gateway's business.
+func (b *adopter) outbound(e *element, keyword string) {
+	if at := e.get(keyword); at != nil {
+		b.warn(WarnOutbound, at, "let the service send them itself, and sign them where their receivers must know it",
+			"%s are requests that the service sends; they do not pass the gateway", keyword)
+	}
 }
 
 // unsupported marks an operation that cannot be checked.

@@ -49,7 +49,7 @@ func (b *adopter) parameters(op *Operation, item, o *element) ([]*parameter, err
 		}
 	}
 	if len(out) > maxAdoptedParameters {
-		errs = append(errs, wrong(o, "the operation has more than %d parameters", maxAdoptedParameters))
+		errs = append(errs, wrong(o, "the operation has more than %d parameters; join some in an object", maxAdoptedParameters))
 	}
 	out = b.pathParameters(op, o, out)
 	sort.SliceStable(out, func(i, j int) bool { return out[i].in+out[i].name < out[j].in+out[j].name })
@@ -61,7 +61,7 @@ func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []
 	all = slices.DeleteFunc(all, func(p *parameter) bool {
 		missing := p.in == "path" && !slices.Contains(op.pathNames, p.name)
 		if missing {
-			b.warn(WarnParameter, o, "", "%s: path parameter %s is not in the path; it is ignored", b.operation, shortened(p.name))
+			b.warn(WarnParameter, o, "leave it out, or put it into the path in braces", "%s: path parameter %s is not in the path; it is ignored", b.operation, shortened(p.name))
 		}
 		return missing
 	})
@@ -89,13 +89,13 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 	}
 	name, in := e.get("name").str(), e.get("in").str()
 	if defaultStyles[in] == "" || name == "" {
-		return nil, wrong(e, "a parameter needs a name, and in: path, query, header or cookie")
+		return nil, wrong(e, "a parameter needs a name and a place; write name: and in: path, query, header or cookie")
 	}
 	if in == "header" && slices.ContainsFunc(ignoredHeaders, func(h string) bool { return strings.EqualFold(h, name) }) {
 		return nil, nil
 	}
 	if in == "header" && slices.Contains(gatewayHeaders, strings.ToLower(name)) {
-		b.warn(WarnParameter, e, "", "header %s is between the gateway and its neighbours; the service does not get it from callers", shortened(name))
+		b.warn(WarnParameter, e, "leave it out, or give it a name of the service's own", "header %s is between the gateway and its neighbours; the service does not get it from callers", shortened(name))
 		return nil, nil
 	}
 	b.misspelled(WarnParameter, e, parameterKeys)
@@ -104,7 +104,7 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 	if said := e.get("style").str(); said != "" && slices.Contains(stylesOf[in], said) {
 		p.style.name = said
 	} else if said != "" {
-		b.warn(WarnParameter, e.get("style"), "", "style %s is not one of parameters in %s; it is read as %s", shortened(said), in, p.style.name)
+		b.warn(WarnParameter, e.get("style"), "write "+strings.Join(stylesOf[in], " or "), "style %s is not one of parameters in %s; it is read as %s", shortened(said), in, p.style.name)
 	}
 	p.style.explode = p.style.name == "form" || p.style.name == "deepObject"
 	if said := e.get("explode"); said != nil {

@@ -176,7 +176,7 @@ paths:
   /b:
     get: {operationId: b, responses: {}}
 `)
-	require.Contains(t, c.Operation("a").Unsupported, "pets.yaml:9: a parameter needs a name, and in: path")
+	require.Contains(t, c.Operation("a").Unsupported, "pets.yaml:9: a parameter needs a name and a place; write name: and in: path")
 	require.Empty(t, c.Operation("b").Unsupported)
 	require.Contains(t, fmt.Sprint(warnings), "GET /a: requests are answered with 501")
 	var m Match

@@ -84,7 +84,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 			b.warn(WarnVersion, e, "write allOf with the $ref as one part", "what stands beside $ref does not count in OpenAPI 3.0")
 		}
 		if hop == maxHops {
-			return nil, wrong(e, "references lead to one another without an end")
+			return nil, wrong(e, "references lead to one another without an end; write the value out at one of them")
 		}
 		target, err := b.target(ref)
 		if err != nil {
@@ -96,7 +96,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 		return s, nil
 	}
 	if len(b.all) >= maxSchemas {
-		return nil, wrong(e, "the document has more than %d schemas that operations need", maxSchemas)
+		return nil, wrong(e, "the document has more than %d schemas that operations need; adopt it in parts", maxSchemas)
 	}
 	s := &schema{maxLength: -1, maxItems: -1, maxProperties: -1, adopted: &adoptedSchema{at: e, maxContains: -1}}
 	b.schemas[e] = s
@@ -104,7 +104,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 	b.open = append(b.open, e)
 	defer func() { b.open = b.open[:len(b.open)-1] }()
 	if len(b.open) > maxSchemaDepth {
-		s.adopted.broken = wrong(e, "schemas are nested deeper than %d", maxSchemaDepth)
+		s.adopted.broken = wrong(e, "schemas are nested deeper than %d; write {} for what is below", maxSchemaDepth)
 		return s, nil
 	}
 	s.adopted.broken = b.fillAdopted(s, e)
@@ -211,7 +211,11 @@ func (b *adopter) fillAdoptedNumber(s *schema, e *element) {
 		limit, exclusive := b.number(e, side.keyword), e.get(side.exclusive)
 		strict := exclusive.is(true)
 		if exclusive != nil && (exclusive.kind == elementBool) == b.later {
-			b.warn(WarnVersion, exclusive, "", "%s is written as in another version of OpenAPI; it is read as that says", side.exclusive)
+			hint := "write true or false beside the limit"
+			if b.later {
+				hint = "write a number"
+			}
+			b.warn(WarnVersion, exclusive, hint, "%s is written as in another version of OpenAPI; it is read as that says", side.exclusive)
 		}
 		switch {
 		case limit != nil && strict:
@@ -426,7 +430,7 @@ func (b *adopter) fillNames(s *schema, e *element) error {
 		errs = append(errs, err)
 		p := b.pattern(&element{kind: elementString, file: at.file, line: at.line, text: text})
 		if p == nil {
-			errs = append(errs, wrong(at, "patternProperties: the pattern cannot be read"))
+			errs = append(errs, wrong(at, "patternProperties: the pattern cannot be read; it must be a regular expression of ECMA-262"))
 		}
 		a.patternProperties = append(a.patternProperties, patternProperty{p, made})
 	})

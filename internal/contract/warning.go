@@ -28,6 +28,7 @@ const (
 	WarnParameter     = "parameter"     // a parameter that is ignored or not checked
 	WarnBody          = "body"          // a body that is passed on without a check
 	WarnResponse      = "response"      // an answer that is not checked
+	WarnOutbound      = "outbound"      // requests that the service itself sends
 	WarnActive        = "active"        // an answer of a media type that a browser runs
 	WarnSchema        = "schema"        // a keyword that is ignored or read otherwise
 	WarnFormat        = "format"        // a format that is not checked
