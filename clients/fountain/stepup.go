@@ -2,6 +2,7 @@ package fountain
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -63,7 +64,22 @@ func (r *raiser) drop(token string) bool {
 	return true
 }
 
-type challengeKey struct{}
+type (
+	challengeKey struct{}
+	proofKey     struct{}
+)
+
+// UseProof trades the proof of a second factor, for example that of ConfirmTotp, for a raised token of a service, by its word. Operations of the service that ask
+// for a second factor get that token for as long as it lives, about five minutes, and nobody is asked for a code. The client is one made WithStepUp, and the
+// session the one in which the proof was given. A raised token that the client has already is kept, and the proof left. Errors: CodeInvalidProof, CodeProofUsed,
+// CodeFactorNotAccepted.
+func (c *Client) UseProof(ctx context.Context, service, proof string) error {
+	if c.raiser == nil {
+		return errors.New("use proof: the client was made without WithStepUp, and asks for no second factor")
+	}
+	_, err := c.raiser.cache.Get(context.WithValue(ctx, proofKey{}, proof), service)
+	return err
+}
 
 // raise answers a challenge that the token refused got. Callers who are challenged at the same time share one code.
 func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge, refused string) error {
@@ -83,6 +99,9 @@ const early = 5 * time.Second
 func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, error) {
 	if token, ok := r.load(audience); ok {
 		return token, nil
+	}
+	if given, ok := ctx.Value(proofKey{}).(string); ok {
+		return r.complete(ctx, audience, given)
 	}
 	challenge, _ := ctx.Value(challengeKey{}).(Challenge)
 	proof, err := r.prove(ctx, challenge)

@@ -179,3 +179,19 @@ func TestStepUp_takesARecoveryCode(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, f.requests("/twofactor/v1/verify"))
 }
+
+// The proof that came with a confirmation does what a code would do: nobody is asked for one, in this call and in the next.
+func TestUseProof_raisesWithoutACode(t *testing.T) {
+	f := newStepUpFake(t)
+	option, asked := codes("424242")
+	c := f.client(t, plain, option)
+	require.NoError(t, c.UseProof(t.Context(), "sequence", "proof"))
+	for range 2 {
+		_, err := c.Sequence.ReorderElements(t.Context(), "hamlet", "spokenWord", twoSwapped)
+		require.NoError(t, err)
+	}
+	require.Empty(t, *asked)
+	require.Empty(t, f.requests("/twofactor/v1/verify"))
+	require.Len(t, f.requests("/kms/v1/auth/step-up"), 1)
+	require.Error(t, f.client(t, plain).UseProof(t.Context(), "sequence", "proof"), "such a client answers no challenge")
+}

@@ -51,7 +51,8 @@ func (t *Twofactor) EnrolTotp(ctx context.Context, body twofactor.TotpEnrol, opt
 	})
 }
 
-// ConfirmTotp makes a pending factor active with its first code. With the first factor come recovery codes, once. Errors: CodeInvalidCode, ErrGone
+// ConfirmTotp makes a pending factor active with its first code. With the first factor come recovery codes, once. The answer's proof is for UseProof: the code
+// itself is used up. Errors: CodeInvalidCode, ErrGone
 // after 10 minutes.
 func (t *Twofactor) ConfirmTotp(ctx context.Context, factorID string, body twofactor.TotpConfirm, opts ...CallOption) (*twofactor.ConfirmedFactor, error) {
 	return send[twofactor.ConfirmedFactor](ctx, t.client, opConfirmTotp, opts, func(server string) (*http.Request, error) {

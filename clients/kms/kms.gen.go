@@ -1940,7 +1940,7 @@ type ClientInterface interface {
 
 	// CompleteSignInWithBody End a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -1952,7 +1952,7 @@ type ClientInterface interface {
 
 	// CompleteSignIn End a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -2031,7 +2031,7 @@ type ClientInterface interface {
 
 	// CompleteStepUpWithBody Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes any type of body and a specified content type.
@@ -2041,7 +2041,7 @@ type ClientInterface interface {
 
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2876,7 +2876,7 @@ func (c *Client) LoginUser(ctx context.Context, params *LoginUserParams, body Lo
 
 // CompleteSignInWithBody End a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 // `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 // user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 // operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -2898,7 +2898,7 @@ func (c *Client) CompleteSignInWithBody(ctx context.Context, params *CompleteSig
 
 // CompleteSignIn End a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 // `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 // user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 // operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -3057,7 +3057,7 @@ func (c *Client) RefreshToken(ctx context.Context, body RefreshTokenJSONRequestB
 
 // CompleteStepUpWithBody Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 // factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes any type of body and a specified content type.
@@ -3077,7 +3077,7 @@ func (c *Client) CompleteStepUpWithBody(ctx context.Context, contentType string,
 
 // CompleteStepUp Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 // factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes a body of the `application/json` content type.
@@ -7899,7 +7899,7 @@ type ClientWithResponsesInterface interface {
 
 	// CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -7911,7 +7911,7 @@ type ClientWithResponsesInterface interface {
 
 	// CompleteSignInWithResponse End a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -7992,7 +7992,7 @@ type ClientWithResponsesInterface interface {
 
 	// CompleteStepUpWithBodyWithResponse Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8002,7 +8002,7 @@ type ClientWithResponsesInterface interface {
 
 	// CompleteStepUpWithResponse Trade a second-factor proof for a raised access token
 	//
-	// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -17557,7 +17557,7 @@ func (c *ClientWithResponses) LoginUserWithResponse(ctx context.Context, params 
 
 // CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 // `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 // user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 // operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -17575,7 +17575,7 @@ func (c *ClientWithResponses) CompleteSignInWithBodyWithResponse(ctx context.Con
 
 // CompleteSignInWithResponse End a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `useRecoveryCode`,
+// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
 // `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
 // user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
 // operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
@@ -17704,7 +17704,7 @@ func (c *ClientWithResponses) RefreshTokenWithResponse(ctx context.Context, body
 
 // CompleteStepUpWithBodyWithResponse Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 // factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -17720,7 +17720,7 @@ func (c *ClientWithResponses) CompleteStepUpWithBodyWithResponse(ctx context.Con
 
 // CompleteStepUpWithResponse Trade a second-factor proof for a raised access token
 //
-// The proof comes from the twofactor service's `verifyOtp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
 // factor that a role of the user does not accept is 403 `factor_not_accepted`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -246,10 +246,12 @@ type ChallengeVerified struct {
 	Operation   *string `json:"operation,omitempty"`
 
 	// OperationDigest SHA-256 of the operation in hexadecimal.
-	OperationDigest *string   `json:"operationDigest,omitempty"`
-	Proof           *OtpProof `json:"proof,omitempty"`
-	Purpose         string    `json:"purpose"`
-	Subject         string    `json:"subject"`
+	OperationDigest *string `json:"operationDigest,omitempty"`
+
+	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	Proof   *OtpProof `json:"proof,omitempty"`
+	Purpose string    `json:"purpose"`
+	Subject string    `json:"subject"`
 }
 
 // ChallengeVerify defines model for ChallengeVerify.
@@ -267,6 +269,9 @@ type ConfirmedFactor struct {
 	ID          string     `json:"id"`
 	Label       *string    `json:"label,omitempty"`
 	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
+
+	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	Proof *OtpProof `json:"proof,omitempty"`
 
 	// RecoveryCodes With the first factor, of a person who has none: shown once.
 	RecoveryCodes *[]string             `json:"recoveryCodes,omitempty"`
@@ -374,7 +379,7 @@ type FactorsEnded struct {
 	RecoveryCodes int32 `json:"recoveryCodes"`
 }
 
-// OtpProof defines model for OtpProof.
+// OtpProof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
 type OtpProof struct {
 	Acr       string    `json:"acr"`
 	Amr       []string  `json:"amr"`
@@ -1051,6 +1056,10 @@ type ClientInterface interface {
 	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 	// holds recovery codes, shown once.
 	//
+	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /factors/totp/{factorId}/confirm (the `ConfirmTotp` operationId).
@@ -1061,6 +1070,10 @@ type ClientInterface interface {
 	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
 	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 	// holds recovery codes, shown once.
+	//
+	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1731,6 +1744,10 @@ func (c *Client) EnrolTotp(ctx context.Context, params *EnrolTotpParams, body En
 // a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 // holds recovery codes, shown once.
 //
+// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /factors/totp/{factorId}/confirm (the `ConfirmTotp` operationId).
@@ -1751,6 +1768,10 @@ func (c *Client) ConfirmTotpWithBody(ctx context.Context, factorID FactorID, con
 // The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
 // a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 // holds recovery codes, shown once.
+//
+// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3971,6 +3992,10 @@ type ClientWithResponsesInterface interface {
 	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 	// holds recovery codes, shown once.
 	//
+	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /factors/totp/{factorId}/confirm (the `ConfirmTotp` operationId).
@@ -3981,6 +4006,10 @@ type ClientWithResponsesInterface interface {
 	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
 	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 	// holds recovery codes, shown once.
+	//
+	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9266,6 +9295,10 @@ func (c *ClientWithResponses) EnrolTotpWithResponse(ctx context.Context, params 
 // a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 // holds recovery codes, shown once.
 //
+// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /factors/totp/{factorId}/confirm (the `ConfirmTotp` operationId).
@@ -9282,6 +9315,10 @@ func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Contex
 // The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
 // a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
 // holds recovery codes, shown once.
+//
+// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

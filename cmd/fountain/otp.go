@@ -93,6 +93,13 @@ func (o *operator) confirm() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f.Proof != nil {
+				// What an administrator does next is at the kms, and the code can't be given again.
+				if err := c.UseProof(cmd.Context(), "kms", f.Proof.Proof); err != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), "the code does not count as a second factor: "+sentence(err))
+				}
+				f.Proof = nil // used
+			}
 			if err := o.print(cmd, f, []string{"ID", "STATUS"}, [][]string{{f.ID, string(f.Status)}}); err != nil || o.output == "json" || f.RecoveryCodes == nil {
 				return err
 			}

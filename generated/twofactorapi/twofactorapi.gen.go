@@ -246,10 +246,12 @@ type ChallengeVerified struct {
 	Operation   *string `json:"operation,omitempty"`
 
 	// OperationDigest SHA-256 of the operation in hexadecimal.
-	OperationDigest *string   `json:"operationDigest,omitempty"`
-	Proof           *OtpProof `json:"proof,omitempty"`
-	Purpose         string    `json:"purpose"`
-	Subject         string    `json:"subject"`
+	OperationDigest *string `json:"operationDigest,omitempty"`
+
+	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	Proof   *OtpProof `json:"proof,omitempty"`
+	Purpose string    `json:"purpose"`
+	Subject string    `json:"subject"`
 }
 
 // ChallengeVerify defines model for ChallengeVerify.
@@ -267,6 +269,9 @@ type ConfirmedFactor struct {
 	ID          string     `json:"id"`
 	Label       *string    `json:"label,omitempty"`
 	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
+
+	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	Proof *OtpProof `json:"proof,omitempty"`
 
 	// RecoveryCodes With the first factor, of a person who has none: shown once.
 	RecoveryCodes *[]string             `json:"recoveryCodes,omitempty"`
@@ -374,7 +379,7 @@ type FactorsEnded struct {
 	RecoveryCodes int32 `json:"recoveryCodes"`
 }
 
-// OtpProof defines model for OtpProof.
+// OtpProof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
 type OtpProof struct {
 	Acr       string    `json:"acr"`
 	Amr       []string  `json:"amr"`

@@ -66,6 +66,13 @@ func TestService_takesAFactorThroughItsLife(t *testing.T) {
 		confirmed := w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+w.code(t, secret, 0)+`"}`)
 		require.Equal(t, http.StatusOK, confirmed.Status, "%s", confirmed.Body)
 		require.Equal(t, "active", confirmed.Text(t, "status"))
+		// The first code is used up, and has shown what a later one would show, to the session that gave it.
+		first, err := auth.VerifyProof(t.Context(), confirmed.JSON(t)["proof"].(map[string]any)["proof"].(string), w.kms.proofKeys, w.now)
+		require.NoError(t, err)
+		require.Equal(t, c.Subject+" "+c.SessionID+" "+c.ClientID, first.Subject+" "+first.SessionID+" "+first.AuthorizedParty)
+		require.Equal(t, auth.FactorTOTP, first.Factor)
+		require.Equal(t, "aal2", first.ACR)
+		require.Equal(t, w.now.Now().Add(time.Minute), first.ExpiresAt.UTC())
 		refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.png", ""), 404, "not_found")
 		refused(t, w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", ""), 404, "not_found")
 		refused(t, w.call(t, c, "POST", "/verify", `{"code":"`+w.code(t, secret, 0)+`"}`), 422, "invalid_code")
@@ -295,7 +302,8 @@ func TestLog_holdsNoSecret(t *testing.T) {
 		id, secret := a.Text(t, "factorId"), a.Text(t, "secret")
 		first, second := w.code(t, secret, -1), w.code(t, secret, 0)
 		w.call(t, c, "GET", "/factors/totp/"+id+"/qr.svg", "")
-		w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+first+`"}`)
+		confirmed := w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+first+`"}`)
+		firstProof := confirmed.JSON(t)["proof"].(map[string]any)["proof"].(string)
 		proof := w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`).Text(t, "proof")
 		require.NotEmpty(t, proof)
 		w.call(t, c, "POST", "/verify", `{"code":"`+second+`"}`)
@@ -303,7 +311,7 @@ func TestLog_holdsNoSecret(t *testing.T) {
 		w.Stop(t)
 		logs := w.logs.String()
 		require.Contains(t, logs, "verifyOtp", "the log was looked at")
-		for _, canary := range []string{secret, `"` + first, `=` + second, `"` + second, proof, "canary-label", servicetest.ServiceToken, w.kms.Token(t, c)} {
+		for _, canary := range []string{secret, `"` + first, `=` + second, `"` + second, proof, firstProof, "canary-label", servicetest.ServiceToken, w.kms.Token(t, c)} {
 			require.NotContains(t, logs, canary)
 		}
 	})

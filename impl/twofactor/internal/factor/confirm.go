@@ -5,58 +5,73 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
 // errLost says that another attempt took the step, or that the factor changed, between the check and the mark.
 var errLost = errors.New("step is used or factor has changed")
 
+// Confirmed is a factor that became active with its first code.
+type Confirmed struct {
+	Factor        Factor
+	RecoveryCodes RecoveryCodes // with the first factor of a subject who has none
+	Proof         Proof         // that Verify would have given for the code; none without a session
+}
+
 // Confirm makes a pending factor active with its first code, whose step counts as used. A factor that was enrolled without a
-// code, before another became active, needs one now. With the first factor of a subject without recovery codes come ten of these.
-func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Factor, _ RecoveryCodes, err error) {
+// code, before another became active, needs one now. With the first factor of a subject without recovery codes come ten of these, and with every factor the proof
+// for the code, which can't be given to Verify any more.
+func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Confirmed, err error) {
 	defer tried.To(&err, "confirm factor")
 	now := s.Clock.Now().Truncate(time.Microsecond)
 	standing, err := s.standing(ctx, c)
 	if err != nil {
-		return Factor{}, RecoveryCodes{}, err
+		return Confirmed{}, err
 	}
 	if err := s.mayConfirm(ctx, c, id, now); err != nil {
-		return Factor{}, RecoveryCodes{}, err
+		return Confirmed{}, err
 	}
 	r, err := s.Repository.AdmitPending(ctx, c.Subject, id, now)
 	if err != nil {
-		return Factor{}, RecoveryCodes{}, err
+		return Confirmed{}, err
 	}
 	seed, err := s.seed(&r)
 	if err != nil {
-		return Factor{}, RecoveryCodes{}, err
+		return Confirmed{}, err
 	}
 	step, ok, err := totp.Match(seed, r.Parameters, now, r.Clock, code)
 	if err != nil {
-		return Factor{}, RecoveryCodes{}, err
+		return Confirmed{}, err
 	}
 	var codes RecoveryCodes
+	claims := s.claims(c, auth.FactorTOTP, now)
 	if ok {
 		// After the code, so that a wrong one does not use the invitation up.
 		if err := s.useInvitation(ctx, standing, &r, now); err != nil {
-			return Factor{}, RecoveryCodes{}, err
+			return Confirmed{}, err
 		}
-		codes, err = s.activate(ctx, c, standing, &r, step, now)
+		codes, err = s.activate(ctx, c, standing, &r, step, claims)
 	}
 	if !ok || errors.Is(err, errLost) {
 		event := Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: id, RequestID: c.RequestID, Detail: reason("wrong", r.Attempts, r.Attempts%RoundCap == 0)}
 		if err := s.deny(ctx, event); err != nil {
-			return Factor{}, RecoveryCodes{}, err
+			return Confirmed{}, err
 		}
-		return Factor{}, RecoveryCodes{}, ErrInvalidCode
+		return Confirmed{}, ErrInvalidCode
 	}
 	if err != nil {
-		return Factor{}, RecoveryCodes{}, err
+		return Confirmed{}, err
 	}
-	f := r.Factor
-	f.Status, f.Confirmed, f.LastUsed = Active, now, now
-	return f, codes, nil
+	confirmed := Confirmed{Factor: r.Factor, RecoveryCodes: codes}
+	confirmed.Factor.Status, confirmed.Factor.Confirmed, confirmed.Factor.LastUsed = Active, now, now
+	if c.Session == "" {
+		return confirmed, nil
+	}
+	confirmed.Proof, err = s.prove(claims)
+	return confirmed, err
 }
 
 // mayConfirm asks for a code of an active factor before the attempt is counted, so that the first code can still be given
@@ -76,7 +91,8 @@ func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.
 	return c.SecondFactor
 }
 
-func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *Record, step int64, now time.Time) (codes RecoveryCodes, err error) {
+func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *Record, step int64, claims proof.Claims) (codes RecoveryCodes, err error) {
+	now := claims.At
 	fresh, err := s.NewRecoveryCodes(c.Subject, now)
 	if err != nil {
 		return RecoveryCodes{}, err
@@ -105,7 +121,7 @@ func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *
 		if err := tx.Notify(ctx, c.Subject, NoticeAdded, r.ID, now, now); err != nil {
 			return err
 		}
-		return tx.Audit(ctx, Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: r.ID, RequestID: c.RequestID})
+		return tx.Audit(ctx, Event{At: now, Action: "confirmTotp", Subject: c.Subject, Target: r.ID, RequestID: c.RequestID, Detail: map[string]string{"proof": claims.ID}})
 	})
 	return codes, err
 }

@@ -67,11 +67,15 @@ func (h *Handlers) ConfirmTotp(ctx context.Context, r twofactorapi.ConfirmTotpRe
 	if err != nil {
 		return nil, err
 	}
-	f, codes, err := core.Factors.Confirm(ctx, caller, r.FactorID, r.Body.Code)
+	c, err := core.Factors.Confirm(ctx, caller, r.FactorID, r.Body.Code)
 	if err != nil {
 		return nil, err
 	}
-	return twofactorapi.ConfirmTotp200JSONResponse(confirmedTo(f, codes)), nil
+	confirmed := confirmedTo(c.Factor, c.RecoveryCodes)
+	if c.Proof.Token != "" {
+		confirmed.Proof = new(proofTo(c.Proof))
+	}
+	return twofactorapi.ConfirmTotp200JSONResponse(confirmed), nil
 }
 
 // RevokeFactor implements twofactorapi.StrictServerInterface.

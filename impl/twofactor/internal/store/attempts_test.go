@@ -236,7 +236,7 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		guess := w.wrong(t, seedOf(t, e), totp.Default)
 		var looked, refused atomic.Int64
 		together(32, func(int) {
-			switch _, _, err := w.Confirm(t.Context(), c, e.FactorID, guess); kindOf(err) {
+			switch _, err := w.Confirm(t.Context(), c, e.FactorID, guess); kindOf(err) {
 			case "wrong":
 				looked.Add(1)
 			case "locked":
@@ -248,9 +248,9 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 		require.Equal(t, int64(factor.RoundCap), looked.Load())
 		require.Equal(t, int64(32-factor.RoundCap), refused.Load())
 		w.now.Advance(30 * time.Second)
-		f, _, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
+		f, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
 		require.NoError(t, err)
-		require.Equal(t, factor.Active, f.Status)
+		require.Equal(t, factor.Active, f.Factor.Status)
 	})
 }
 
@@ -262,9 +262,9 @@ func TestUseRecoveryCode_hasOneWinnerOfManyUses(t *testing.T) {
 		c := someone()
 		e, err := w.Enrol(t.Context(), c, "", totp.Default, "", nil)
 		require.NoError(t, err)
-		_, made, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
+		confirmed, err := w.Confirm(t.Context(), c, e.FactorID, w.code(t, seedOf(t, e), totp.Default, 0))
 		require.NoError(t, err)
-		for _, code := range made.Codes[:rounds] {
+		for _, code := range confirmed.RecoveryCodes.Codes[:rounds] {
 			var won atomic.Int64
 			together(contenders, func(i int) {
 				switch _, err := replicas[i%2].UseRecoveryCode(t.Context(), c, code); kindOf(err) {
@@ -279,7 +279,7 @@ func TestUseRecoveryCode_hasOneWinnerOfManyUses(t *testing.T) {
 		}
 		left, err := w.RecoveryCodesLeft(t.Context(), c.Subject)
 		require.NoError(t, err)
-		require.Equal(t, len(made.Codes)-rounds, left.Remaining)
+		require.Equal(t, len(confirmed.RecoveryCodes.Codes)-rounds, left.Remaining)
 		require.True(t, left.Few)
 	})
 }

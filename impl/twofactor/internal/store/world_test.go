@@ -108,7 +108,7 @@ func (w *world) enrolled(t *testing.T, c factor.Caller, p totp.Parameters) (fact
 	e, err := w.Enrol(t.Context(), c, "phone", p, "", nil)
 	require.NoError(t, err)
 	seed = seedOf(t, e)
-	_, _, err = w.Confirm(t.Context(), c, e.FactorID, w.code(t, seed, p, -1))
+	_, err = w.Confirm(t.Context(), c, e.FactorID, w.code(t, seed, p, -1))
 	require.NoError(t, err)
 	return e.FactorID, seed
 }
