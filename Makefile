@@ -43,7 +43,8 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
 .PHONY: browser
-browser: ## Use the page of second factors in a Chromium, and show that adopted services do nothing in the family's pages (Debian: chromium zbar-tools)
+browser: ## Use the family's pages in a Chromium, and show that adopted services do nothing in them (needs Node and npm for axe-core; Debian: chromium zbar-tools)
+	cd console/app && npm ci --ignore-scripts --silent
 	$(GO) test -count=1 -timeout 5m -tags browser ./tests/browser
 
 .PHONY: foreign
@@ -131,6 +132,16 @@ typescript: ## Make the types of the TypeScript client from openapi/ again (need
 typescript-check: typescript ## Check that the committed TypeScript client is what the contracts give
 	@git --no-pager diff --stat --exit-code -- clients/typescript || { \
 	  echo 'the TypeScript client differs from what the contracts give: run "make typescript" and add the result' >&2; exit 1; }
+
+.PHONY: console
+console: ## Build the console from console/app into console/dist, which is committed (needs Node and npm)
+	cd clients/typescript && npm ci --ignore-scripts --silent
+	cd console/app && npm ci --ignore-scripts --silent && npm run --silent check && npm run --silent build
+
+.PHONY: console-check
+console-check: console ## Check that the committed console is what its sources give, byte by byte
+	@git --no-pager diff --stat --exit-code -- console/dist && test -z "$$(git ls-files -o --exclude-standard -- console/dist)" || { \
+	  echo 'the console differs from what its sources give: run "make console" and add the result' >&2; exit 1; }
 
 .PHONY: docs-ui
 docs-ui: ## Fetch the files of Swagger UI through npm and put them in place

@@ -25,7 +25,7 @@ export const call = async (method, path, { token, body, blob = false } = {}) => 
 };
 
 // refusal reads a problem document; whatever else was answered, by something between, is told by its status.
-const refusal = async (answer) => {
+export const refusal = async (answer) => {
   const retryAfter = Number(answer.headers.get("Retry-After")) || 0;
   const type = answer.headers.get("Content-Type") ?? "";
   if (type.startsWith("application/problem+json")) return new Problem(await answer.json(), retryAfter);

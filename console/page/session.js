@@ -1,6 +1,6 @@
 // A person's session. Its tokens live in this object alone: they are in no storage and no cookie, and end with the tab.
 
-import { call } from "./api.js";
+import { call, refusal } from "./api.js";
 import { Problem } from "./problem.js";
 
 const early = 20_000; // milliseconds before its end that a token is renewed, for clocks and slow ways
@@ -32,6 +32,12 @@ export class Session {
   // name is the person's, for showing.
   get name() { return claims(this.#access).preferred_username ?? ""; }
 
+  // subject is the person's id.
+  get subject() { return claims(this.#access).sub ?? ""; }
+
+  // can tells whether the session's token carries a scope, for what to offer. What may be done is decided elsewhere.
+  can(scope) { return (claims(this.#access).scope ?? "").split(" ").includes(scope); }
+
   #take(answer) {
     this.#access = answer.mfaToken ?? answer.access_token;
     this.#refresh = answer.refresh_token ?? "";
@@ -51,9 +57,32 @@ export class Session {
   }
 
   // call sends a request with the session's token, and once more with a raised one when a second factor was asked for and given.
-  async call(method, path, { body, blob } = {}) {
+  call(method, path, { body, blob } = {}) {
+    return this.#proven(serviceOf(path), (token) => call(method, path, { token, body, blob }));
+  }
+
+  // fetch is the browser's with the session's token, for those who read answers themselves: it resolves with a refusal too.
+  async fetch(path, request = {}) {
+    let refused;
+    const attempt = async (token) => {
+      const headers = new Headers(request.headers);
+      headers.set("Authorization", `Bearer ${token}`);
+      const answer = await fetch(path, { ...request, headers, credentials: "omit" });
+      if (answer.ok) return answer;
+      refused = answer;
+      throw await refusal(answer.clone());
+    };
     try {
-      return await this.#send(method, path, { body, blob });
+      return await this.#proven(serviceOf(path), attempt);
+    } catch (problem) {
+      if (refused && (problem.status === refused.status || problem.code === "cancelled")) return refused;
+      throw problem;
+    }
+  }
+
+  async #proven(service, attempt) {
+    try {
+      return await this.#send(service, attempt);
     } catch (problem) {
       if (problem.asksForSignIn) {
         await this.signOut().catch(() => {}); // it is replaced in any case
@@ -61,15 +90,15 @@ export class Session {
       }
       if (!problem.asksForFactor || !this.prove || this.pending) throw problem;
     }
-    await this.prove(serviceOf(path));
-    return this.#send(method, path, { body, blob });
+    await this.prove(service);
+    return this.#send(service, attempt);
   }
 
-  async #send(method, path, options) {
-    const service = serviceOf(path), raised = this.#raised.get(service);
+  async #send(service, attempt) {
+    const raised = this.#raised.get(service);
     if (raised && performance.now() < raised.until) {
       try {
-        return await call(method, path, { ...options, token: raised.token });
+        return await attempt(raised.token);
       } catch (problem) {
         if (!problem.endsSession && !problem.asksForFactor) throw problem;
       }
@@ -77,12 +106,12 @@ export class Session {
     this.#raised.delete(service);
     const token = await this.#token();
     try {
-      return await call(method, path, { ...options, token });
+      return await attempt(token);
     } catch (problem) {
       if (!problem.endsSession) throw problem;
       if (this.pending) throw this.#end(problem);
     }
-    return call(method, path, { ...options, token: await this.#renew() }).catch((problem) => { throw problem.endsSession ? this.#end(problem) : problem; });
+    return attempt(await this.#renew()).catch((problem) => { throw problem.endsSession ? this.#end(problem) : problem; });
   }
 
   async #token() {
