@@ -4,6 +4,7 @@ package browser
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/tests/harness"
 )
@@ -27,7 +29,8 @@ type administration struct {
 	seed   string
 }
 
-// administers runs a family and has its administrator sign in at the console. prepare does what the views show, before.
+// administers runs a family and has its administrator sign in at the console. prepare does what the views show, before; the
+// administrator at the console is another one then.
 func administers(t *testing.T, prepare func(admin *fountain.Client)) *administration {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -36,11 +39,18 @@ func administers(t *testing.T, prepare func(admin *fountain.Client)) *administra
 	a.admin, a.seed = a.family.Administrator(dir, "ada", password)
 	_, err := a.admin.Sequence.CreateElement(t.Context(), "play", "scene", sequence.ElementCreate{Data: json.RawMessage(`{"title":"here"}`)})
 	require.NoError(t, err)
+	name := "ada"
 	if prepare != nil {
 		prepare(a.admin)
+		name = "grace" // a code of ada's may be used up
+		made, err := a.admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: name, Password: password, Roles: []string{"admin"}})
+		require.NoError(t, err)
+		c, err := fountain.New(a.family.URL, fountain.WithUser(name, password))
+		require.NoError(t, err)
+		a.seed = harness.Enrol(t, c, &made.Invitation.Token)
 	}
 	a.person = visit(t, start(t), a.family.URL+"/console")
-	a.signsIn("ada", password)
+	a.signsIn(name, password)
 	a.sees("My account")
 	return a
 }
@@ -264,6 +274,186 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	a.key("Escape", "")
 	a.ends()
 }
+
+// An administrator stores a secret, is refused to store it again as a new one, replaces it and reads it; registers a service, is refused a second one of the name,
+// enrols it, changes its scopes, disables and enables it, gives it a key and deletes it.
+func TestConsole_anAdministratorHasServicesAndSecrets(t *testing.T) {
+	a := administers(t, nil)
+	a.goesTo("Secrets")
+	a.confirms()
+	a.presses("Store a secret")
+	a.fills("Name", "reports.mailbox")
+	a.fills("Value", "heron")
+	a.presses("Store it")
+	a.reads("reports.mailbox is stored.")
+	a.isAccessible()
+	a.presses("Store a secret")
+	a.fills("Name", "reports.mailbox")
+	a.fills("Value", "tern")
+	a.presses("Store it")
+	a.isRefused("precondition_failed")
+	a.presses("Cancel")
+	a.presses("Replace reports.mailbox")
+	a.reads("The version before can't be had again.")
+	a.fills("Value", "tern")
+	a.presses("Store it")
+	a.reads("reports.mailbox has version 2.")
+	require.NotContains(t, a.text(), "tern", "values are shown when they are asked for")
+	a.presses("Show reports.mailbox")
+	a.presses("Show it")
+	a.sees("reports.mailbox")
+	a.isAccessible()
+	a.reads("tern")
+	a.presses("Close")
+	require.NotContains(t, a.text(), "tern")
+
+	a.goesTo("Services")
+	a.sees("Services")
+	a.reads("sequence active")
+	a.isAccessible()
+	a.presses("Register a service")
+	a.sees("New service")
+	a.fills("Name", "sequence")
+	a.key("Enter", "\r")
+	a.isRefused("already_exists")
+	a.fills("Name", "reports")
+	a.ticks("elements:read")
+	a.fills("Declared scopes", "reports:read\nreports:write")
+	a.presses("Register")
+	token := a.keeps("Keep this enrolment token")
+	a.sees("reports")
+	a.isAccessible()
+	c, err := fountain.New(a.family.URL)
+	require.NoError(t, err)
+	a.presses("New enrolment token")
+	a.presses("Make a token")
+	next := a.keeps("Keep this enrolment token")
+	_, err = c.KMS.EnrolService(t.Context(), kms.Enrol{Token: token})
+	require.ErrorContains(t, err, "invalid_enrolment_token")
+	enrolled, err := c.KMS.EnrolService(t.Context(), kms.Enrol{Token: next})
+	require.NoError(t, err)
+	require.NoError(t, a.uses(enrolled.Key))
+	a.presses("Change scopes")
+	a.ticks("documents:search")
+	a.presses("Change scopes")
+	a.reads("reports has new scopes.")
+	a.reads("documents:search, elements:read")
+	a.presses("Disable")
+	a.presses("Disable")
+	a.reads("reports is disabled.")
+	require.Error(t, a.uses(enrolled.Key))
+	a.presses("Enable")
+	a.presses("Enable")
+	a.reads("reports is enabled.")
+	a.presses("Make an API key")
+	a.fills("Name", "nightly")
+	a.ticks("elements:read")
+	a.presses("Make the key")
+	require.NoError(t, a.uses(a.keeps("Keep this key")))
+	a.presses("Delete")
+	a.presses("Delete for ever")
+	a.reads("reports is deleted.")
+	a.sees("Confirm that it is you") // tokens with the scopes of the service ended with it
+	a.key("Escape", "")
+	a.ends()
+}
+
+// What an adopted service asks of its callers is a table, and it can be retired; limits are those of the contracts; collections can be searched page by page,
+// elements read, and omitted.
+func TestConsole_showsWhatTheServicesHave(t *testing.T) {
+	a := administers(t, func(admin *fountain.Client) {
+		_, err := admin.KMS.RegisterService(t.Context(), kms.ServiceCreate{Name: "reports", Scopes: []string{}, DeclaredScopes: &[]string{"reports:read"}})
+		require.NoError(t, err)
+		_, err = admin.KMS.PutContract(t.Context(), "reports", kms.ContractPut{File: "reports.yaml", Upstreams: &[]string{"http://127.0.0.1:9"}, Files: []kms.ContractFile{{Name: "reports.yaml", Text: adoptedDocument}}},
+			fountain.WithIfNoneMatch())
+		require.NoError(t, err)
+		_, err = admin.Search.CreateCollection(t.Context(), search.CollectionCreate{Name: "plays", Fields: []search.Field{{Name: "title", Type: "string"}}})
+		require.NoError(t, err)
+		var items []search.SyncItem
+		for n := range 12 {
+			document := json.RawMessage(fmt.Sprintf(`{"title":"Hamlet, part %d"}`, n+1))
+			items = append(items, search.SyncItem{Op: "upsert", ID: fmt.Sprintf("play-%d", n), Document: &document})
+		}
+		_, err = admin.Search.SyncDocuments(t.Context(), "plays", search.DocumentSync{Items: items})
+		require.NoError(t, err)
+	})
+	a.goesTo("Adopted services")
+	a.confirms()
+	a.reads("1.4.0 (revision 1)")
+	a.isAccessible()
+	a.goesTo("reports")
+	a.sees("reports")
+	a.reads("listReports GET /reports reports:read any no")
+	a.reads("deleteReports DELETE /reports reports:read any aal2, of the last 300 s")
+	a.isAccessible()
+	a.goesTo("Limits")
+	a.sees("Limits")
+	a.goesTo("kms")
+	a.sees("Limits of kms")
+	a.reads("loginUser POST /auth/login 120 in 60s by ip, 60 at once")
+	a.isAccessible()
+	a.goesTo("Adopted services")
+	a.goesTo("reports")
+	a.presses("Retire")
+	a.sees("Retire reports?")
+	a.presses("Retire")
+	a.sees("Adopted services")
+	a.reads("There are none.")
+
+	a.goesTo("Search")
+	a.sees("Search")
+	a.reads("plays 12 title")
+	a.goesTo("plays")
+	a.sees("plays")
+	a.fills("Words", "hamlet")
+	a.fills("Filter", "year:>1900")
+	a.key("Enter", "\r")
+	a.isRefused("validation_failed")
+	a.fills("Filter", "")
+	a.fills("Words", "hamlet")
+	a.key("Enter", "\r")
+	a.reads("12 of 12 documents, page 1")
+	a.isAccessible()
+	a.presses("Next page")
+	a.reads("12 of 12 documents, page 2")
+
+	a.prefers("dark", 390)
+	a.goesTo("Sequence")
+	a.sees("Sequence")
+	a.fills("Scope", "play")
+	a.fills("Type", "scene")
+	a.key("Enter", "\r")
+	a.sees("play: scene")
+	a.isAccessible()
+	a.goesTo("1")
+	a.reads(`"title": "here"`)
+	a.isAccessible()
+	a.presses("Omit")
+	a.sees("Omit scene 1?")
+	a.presses("Omit")
+	a.reads("It is omitted.")
+	a.shot("omitted")
+	a.ends()
+}
+
+// adoptedDocument is what a team's own service says.
+const adoptedDocument = `openapi: 3.0.3
+info: {title: Reports, version: 1.4.0}
+paths:
+  /reports:
+    get:
+      operationId: listReports
+      security: [{oauth: ['reports:read']}]
+      responses: {'200': {description: All.}}
+    delete:
+      operationId: deleteReports
+      security: [{oauth: ['reports:read']}]
+      x-fountain: {stepUp: {acr: aal2, maxAge: 300}}
+      responses: {'204': {description: None are left.}}
+components:
+  securitySchemes:
+    oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: 'https://example.org/token', scopes: {'reports:read': All}}}}
+`
 
 // The console shows to everybody what they may do, and nothing else.
 func TestConsole_offersWhatTheScopesAllow(t *testing.T) {

@@ -39,18 +39,18 @@ export const ask = <T,>({ title, text, fields, label, act }: Question<T>): Promi
     {text && <p>{text}</p>}
   </Form>);
 
-/** Shows a value that can't be had again, until the person has kept it. */
-export const showOnce = async (title: string, text: string, value: string): Promise<void> => {
-  await dialog<void>(title, (close) => <Once text={text} value={value} close={() => close()} />);
+/** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it. */
+export const showOnce = async (title: string, text: string, value: string, label = "I have kept it"): Promise<void> => {
+  await dialog<void>(title, (close) => <Once text={text} value={value} label={label} close={() => close()} />);
 };
 
-const Once = ({ text, value, close }: { text: string; value: string; close: () => void }) => {
+const Once = ({ text, value, label, close }: { text: string; value: string; label: string; close: () => void }) => {
   const [problem, setProblem] = useState<unknown>();
   const copy = () => navigator.clipboard.writeText(value).then(() => say("It is copied."), () => setProblem(new Problem({ code: "copy_failed" })));
   return <>
     <p>{text}</p>
     <p><code class="secret" tabIndex={0}>{value}</code></p>
     {problem !== undefined && <Trouble problem={problem} />}
-    <div class="actions"><button type="button" class="primary" onClick={close}>I have kept it</button><button type="button" onClick={copy}>Copy</button></div>
+    <div class="actions"><button type="button" class="primary" onClick={close}>{label}</button><button type="button" onClick={copy}>Copy</button></div>
   </>;
 };
