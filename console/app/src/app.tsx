@@ -41,16 +41,21 @@ const Console = () => {
 // Each sign-in begins a run of the page; a run that was left does nothing more.
 let run = 0;
 
-/** Asks for a sign-in, and shows the views. */
+/** Asks for a sign-in. */
 const begin = async (notice?: string, username?: string): Promise<void> => {
-  const own = (run += 1);
+  run += 1;
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   render(null, place("views"));
   place("views").hidden = true;
   place("screen").hidden = false;
   place("account").replaceChildren();
   const { session } = await signIn({ notice, username });
-  const name = session.name;
+  enter(session);
+};
+
+/** Shows the views to the person whose session it is. */
+const enter = (session: Session): void => {
+  const own = run, name = session.name;
   if (session.pending) {
     return show("Add a second factor first", el("p", {}, "Your account needs one, and has none yet. "), el("p", {}, el("a", { href: "/twofactor/v1/enroll" }, "Add one"), ", and come back."));
   }

@@ -57,7 +57,7 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
       <Listing<Version> label="Versions" id={({ version }) => String(version)} none="There are none."
         load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, query: from(cursor) } }))}
         columns={[
-          { head: "Version", cell: ({ version }) => version }, { head: "Made", cell: ({ createdAt }) => moment(createdAt) }, { head: "By", cell: ({ createdBy }) => createdBy },
+          { head: "Version", cell: ({ version }) => version }, { head: "Made", cell: ({ createdAt }) => moment(createdAt) }, { head: "By", cell: ({ createdBy }) => <code>{createdBy}</code> },
           { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
         ]} />
     </section>
