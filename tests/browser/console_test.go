@@ -258,9 +258,11 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	a.presses("Make an API key")
 	a.fills("Name", "for grace")
 	a.ticks("elements:read")
+	a.chooses("Environment", "test")
 	a.presses("Make the key")
-	require.NoError(t, a.uses(a.keeps("Keep this key")))
-
+	key := a.keeps("Keep this key")
+	require.Contains(t, key, "_test_")
+	require.NoError(t, a.uses(key))
 	a.presses("Delete")
 	a.reads("This can't be undone.")
 	a.presses("Delete for ever")
