@@ -45,11 +45,13 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
 .PHONY: browser
-browser: ## Use the page of second factors in a Chromium, and show that adopted services do nothing in the family's pages (Debian: chromium zbar-tools)
+browser: ## Use the family's pages in a Chromium, and show that adopted services do nothing in them (needs Node and npm for axe-core; Debian: chromium zbar-tools)
+	cd console/app && npm ci --ignore-scripts --silent
 	$(GO) test -count=1 -timeout 5m -tags browser ./tests/browser
 
 .PHONY: foreign
-foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, and fountain-js judge the screenplay parser (needs Node and npm)
+foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, fountain-js judge the screenplay parser, and use the TypeScript client (needs Node and npm)
+	cd clients/typescript && npm ci --ignore-scripts --silent && npm run --silent check
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
 
 .PHONY: examples
@@ -123,6 +125,25 @@ breaking: ## Refuse a contract change that breaks clients of the last release
 .PHONY: breaking-accept
 breaking-accept: ## Make today's contracts the released ones (when a release is made)
 	$(GO) run -C tools/breaking . --accept
+
+.PHONY: typescript
+typescript: ## Make the types of the TypeScript client from openapi/ again (needs Node and npm)
+	cd clients/typescript && npm ci --ignore-scripts --silent && npm run --silent generate
+
+.PHONY: typescript-check
+typescript-check: typescript ## Check that the committed TypeScript client is what the contracts give
+	@git --no-pager diff --stat --exit-code -- clients/typescript || { \
+	  echo 'the TypeScript client differs from what the contracts give: run "make typescript" and add the result' >&2; exit 1; }
+
+.PHONY: console
+console: ## Build the console from console/app into console/dist, which is committed (needs Node and npm)
+	cd clients/typescript && npm ci --ignore-scripts --silent
+	cd console/app && npm ci --ignore-scripts --silent && npm run --silent check && npm run --silent build
+
+.PHONY: console-check
+console-check: console ## Check that the committed console is what its sources give, byte by byte
+	@git --no-pager diff --stat --exit-code -- console/dist && test -z "$$(git ls-files -o --exclude-standard -- console/dist)" || { \
+	  echo 'the console differs from what its sources give: run "make console" and add the result' >&2; exit 1; }
 
 .PHONY: docs-ui
 docs-ui: ## Fetch the files of Swagger UI through npm and put them in place

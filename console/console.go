@@ -1,8 +1,10 @@
-// Package console holds the pages that people use in a browser: their HTML, style, and ES modules as they are served, without a framework or a build step.
-// It knows nothing of the services. Who serves a page says where (the page names its own files below /twofactor/v1/assets), and sends the headers that
-// belong to it.
+// Package console holds the pages that people use in a browser. It knows nothing of the services. Who serves a page says where (the page of second factors
+// names its files below /twofactor/v1/assets, the console below /console), and sends the headers that belong to it.
 //
+// page/ has the page of second factors and what all pages share: HTML, style, and ES modules as they are served, without a framework or a build step.
 // page/signin.js is the sign-in of every page: a module that a later page imports as this one does.
+//
+// dist/ is the console as `make console` builds it from app/. It is committed, so that nothing but Go is needed to build the binary.
 package console
 
 import (
@@ -17,11 +19,14 @@ import (
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-//go:embed page
+//go:embed page dist
 var files embed.FS
 
-// enrolment is the name of the page where people manage their second factors; it is served by itself and not as a file of the page.
-const enrolment = "enroll.html"
+// Names of the pages, which are served by themselves and not as files of a page: where people manage their second factors, and the console.
+const (
+	enrolment   = "enroll.html"
+	consolePage = "console.html"
+)
 
 // File is a file as it is served.
 type File struct {
@@ -31,20 +36,20 @@ type File struct {
 }
 
 // mediaTypes are those of the files by their extension. A file with another is not served.
-var mediaTypes = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+var mediaTypes = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 
-// served are all files by their names.
-var served = read()
+// served are all files of the page of second factors by their names, built those of the console.
+var served, built = read("page"), read("dist")
 
-// read returns the embedded files by their names.
-func read() map[string]File {
-	entries, err := files.ReadDir("page")
+// read returns the embedded files of a folder by their names.
+func read(folder string) map[string]File {
+	entries, err := files.ReadDir(folder)
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
 	out := make(map[string]File, len(entries))
 	for _, entry := range entries {
-		content, err := files.ReadFile(path.Join("page", entry.Name()))
+		content, err := files.ReadFile(path.Join(folder, entry.Name()))
 		mediaType, known := mediaTypes[path.Ext(entry.Name())]
 		if err != nil || !known {
 			continue
@@ -62,4 +67,15 @@ func EnrolmentPage() File { return served[enrolment] }
 func Asset(name string) (File, bool) {
 	file, ok := served[name]
 	return file, ok && name != enrolment
+}
+
+// Page returns the console. Its policy is CSP.
+func Page() File { return built[consolePage] }
+
+// PageAsset returns a file that the console loads: one of its own or one that all pages share; false where there is none of that name.
+func PageAsset(name string) (File, bool) {
+	if file, ok := built[name]; ok {
+		return file, name != consolePage
+	}
+	return Asset(name)
 }

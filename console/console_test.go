@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -76,9 +77,47 @@ func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
 	}
 }
 
+// The console loads its own files and those of all pages, which are there; no name is both.
+func TestConsole_loadsOnlyWhatIsServed(t *testing.T) {
+	text := string(Page().Content) + string(built["app.js"].Content)
+	loads := 0
+	for _, found := range regexp.MustCompile(`(?:href|src)="/console/([a-z.]+)"|from ?"\./([a-z]+\.js)"`).FindAllStringSubmatch(text, -1) {
+		loads++
+		_, ok := PageAsset(found[1] + found[2])
+		require.True(t, ok, found[0])
+	}
+	require.Greater(t, loads, 10)
+	for name := range built {
+		require.NotContains(t, served, name)
+		_, ok := PageAsset(name)
+		require.Equal(t, name != consolePage, ok, name)
+	}
+	for _, name := range []string{consolePage, enrolment, "", "app.tsx", "package.json", "../app/package.json"} {
+		_, ok := PageAsset(name)
+		require.False(t, ok, name)
+	}
+}
+
+// The console keeps nothing either, and has nothing inline. Preact could make markup of text where it is told to, and the policy would refuse it.
+func TestConsole_keepsNothing(t *testing.T) {
+	require.False(t, inline.Match(Page().Content))
+	forbidden := regexp.MustCompile(`localStorage|sessionStorage|indexedDB|\.cookie\b|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|XMLHttpRequest|sourceMappingURL`)
+	require.Empty(t, forbidden.FindAllString(string(built["app.js"].Content), -1))
+	sources, err := filepath.Glob("app/src/*/*.tsx")
+	require.NoError(t, err)
+	require.Greater(t, len(sources), 5)
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		require.NoError(t, err)
+		require.NotRegexp(t, `dangerouslySetInnerHTML|innerHTML|style=`, string(text), source)
+	}
+}
+
+// inline is what a strict policy makes dead.
+var inline = regexp.MustCompile(`(?i)<style|style=|\son[a-z]+=|<script>|<script [^>]*>[^<]`)
+
 // What the policy refuses is not in the page, and what it can't refuse neither: no storage that outlives the tab, no markup out of text, no other origin.
 func TestPage_keepsNothingAndMakesNoMarkupOfText(t *testing.T) {
-	inline := regexp.MustCompile(`(?i)<style|style=|\son[a-z]+=|<script>|<script [^>]*>[^<]`)
 	require.False(t, inline.Match(EnrolmentPage().Content))
 	forbidden := regexp.MustCompile(`localStorage|sessionStorage|indexedDB|\bcookie\b *=|\.cookie|innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|https?://|XMLHttpRequest|console\.`)
 	for name, text := range modules(t) {
@@ -94,8 +133,10 @@ func TestPage_keepsNothingAndMakesNoMarkupOfText(t *testing.T) {
 
 // A file is ASCII, so that it is read the same with whatever encoding is taken for it: media types are sent without one.
 func TestPage_isASCII(t *testing.T) {
-	for name, file := range served {
-		require.Equal(t, -1, slices.IndexFunc(file.Content, func(b byte) bool { return b > 126 }), name)
+	for _, files := range []map[string]File{served, built} {
+		for name, file := range files {
+			require.Equal(t, -1, slices.IndexFunc(file.Content, func(b byte) bool { return b > 126 }), name)
+		}
 	}
 }
 
@@ -149,7 +190,7 @@ func luminance(t *testing.T, hex string) float64 {
 
 // Every code of the API that the page has words for is one that the API has.
 func TestWords_areOfProblemsThatThereAre(t *testing.T) {
-	own := regexp.MustCompile(`^(unreachable|no_answer|broken_answer|cancelled|codes_not_kept|copy_failed|passkey_[a-z]+|invalid_recovery_code)$`)
+	own := regexp.MustCompile(`^(unreachable|no_answer|broken_answer|cancelled|codes_not_kept|passwords_differ|copy_failed|passkey_[a-z]+|invalid_recovery_code)$`)
 	keys := regexp.MustCompile(`(?m)^  ([a-z_]+): "`).FindAllStringSubmatch(modules(t)["words.js"], -1)
 	require.Greater(t, len(keys), 20)
 	for _, key := range keys {

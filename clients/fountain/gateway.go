@@ -65,6 +65,20 @@ func (g *Gateway) GetProblemPage(ctx context.Context, code Code, opts ...CallOpt
 	})
 }
 
+// GetConsole returns the console's page.
+func (g *Gateway) GetConsole(ctx context.Context, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetConsole, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetConsoleRequest(server, nil)
+	}, "text/html")
+}
+
+// GetConsoleAsset returns a file of the console.
+func (g *Gateway) GetConsoleAsset(ctx context.Context, asset string, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetConsoleAsset, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetConsoleAssetRequest(server, asset, nil)
+	}, "text/css", "text/javascript", "image/svg+xml", "text/plain")
+}
+
 // GetGatewayHealth tells that the gateway's process lives.
 func (g *Gateway) GetGatewayHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
 	return send[common.Health](ctx, g.client, opGetGatewayHealth, opts, gateway.NewGetGatewayHealthRequest)

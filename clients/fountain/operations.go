@@ -238,4 +238,6 @@ var (
 	opGetStartPage           = public("gateway", "getStartPage", http.MethodGet, "/", always, 200)
 	opGetDocs                = public("gateway", "getDocs", http.MethodGet, "/docs", always, 200)
 	opGetDocsAsset           = public("gateway", "getDocsAsset", http.MethodGet, "/docs/{asset}", always, 200)
+	opGetConsole             = public("gateway", "getConsole", http.MethodGet, "/console", always, 200)
+	opGetConsoleAsset        = public("gateway", "getConsoleAsset", http.MethodGet, "/console/{asset}", always, 200)
 )

@@ -30,6 +30,7 @@ export class Session {
   #pending = false;
   #subject;
   #name = "";
+  #scopes = [];
   #accepted; // the types of factor that end a pending sign-in; undefined: all
   #tokens = new Map(); // access tokens: under "" that for the family, under a service's name one for it alone
   #raised = new Map(); // by service: what a second factor gave
@@ -60,6 +61,12 @@ export class Session {
   // name is the person's, for showing.
   get name() { return this.#name; }
 
+  // subject is the person's id.
+  get subject() { return this.#subject; }
+
+  // can tells whether the session's token carries a scope, for what to offer. What may be done is decided elsewhere.
+  can(scope) { return this.#scopes.includes(scope); }
+
   #take(answer, alone = "") {
     const token = answer.mfaToken ?? answer.access_token;
     this.#tokens.set(alone, { token, until: performance.now() + (answer.expires_in ?? answer.expiresIn) * 1000 - early });
@@ -67,9 +74,10 @@ export class Session {
     if (alone) return;
     this.#pending = answer.mfaToken !== undefined;
     this.#accepted = answer.factors;
-    const { sub, preferred_username: name = "" } = claims(token);
+    const { sub, preferred_username: name = "", scope = "" } = claims(token);
     this.#subject = sub;
     this.#name = name;
+    this.#scopes = scope.split(" ");
   }
 
   // complete ends a pending sign-in with the proof of a second factor.

@@ -45,6 +45,7 @@ const whole = {
   passkey_unsupported: "This device can't make such a passkey. Use another device, or an authenticator app.",
   passkey_failed: "The browser could not use a passkey. Try again, or use another way.",
   codes_not_kept: "Keep the codes first, and say so: they are never shown again.",
+  passwords_differ: "The two new passwords are not the same.",
   copy_failed: "The browser did not allow copying. Select the text, and copy it yourself.",
 };
 

@@ -509,7 +509,7 @@ func TestGate_servesTheMetadataOfTheKmsAsItIs(t *testing.T) {
 // The pages of the gateway have addresses that a browser may ask for again: with a contract chosen, with a slash at the end, and with what it has kept.
 func TestGate_servesItsPagesToBrowsers(t *testing.T) {
 	h := newHouse(t)
-	for _, path := range []string{"/", "/docs", "/docs?contract=sequence", "/docs?contract=unknown-to-all"} {
+	for _, path := range []string{"/", "/console", "/docs", "/docs?contract=sequence", "/docs?contract=unknown-to-all"} {
 		page := h.do("GET", path, "", "Accept", "text/html,*/*;q=0.8")
 		require.Equal(t, 200, page.StatusCode, path)
 		require.Equal(t, "text/html", page.Header.Get("Content-Type"), path)
@@ -521,10 +521,13 @@ func TestGate_servesItsPagesToBrowsers(t *testing.T) {
 	}
 	asset := h.do("GET", "/docs/start.js", "")
 	require.Equal(t, 304, h.do("GET", "/docs/start.js", "", "If-None-Match", asset.Header.Get("ETag")).StatusCode)
+	asset = h.do("GET", "/console/signin.js", "")
+	require.Equal(t, "text/javascript", asset.Header.Get("Content-Type"))
+	require.Equal(t, 304, h.do("GET", "/console/signin.js", "", "If-None-Match", asset.Header.Get("ETag")).StatusCode)
 	slash := h.do("GET", "/docs/", "")
 	require.Equal(t, 308, slash.StatusCode)
 	require.Equal(t, "/docs", slash.Header.Get("Location"))
-	for path, status := range map[string]int{"/docs?x=1": 400, "/docs?contract=..": 400, "/docs?contract=A": 400, "/docs//": 404, "/docs/start.html": 404, "/?x=1": 400, "//": 404} {
+	for path, status := range map[string]int{"/docs?x=1": 400, "/docs?contract=..": 400, "/docs?contract=A": 400, "/docs//": 404, "/docs/start.html": 404, "/console?x=1": 400, "/console/console.html": 404, "/console/enroll.html": 404, "/?x=1": 400, "//": 404} {
 		require.Equal(t, status, h.do("GET", path, "").StatusCode, path)
 	}
 }

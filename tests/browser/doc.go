@@ -1,5 +1,6 @@
 // Package browser proves in a real Chromium what a browser makes of what adopted services answer: nothing of it acts in the origin of the family's own
-// pages; and that people can sign in and manage their second factors on the family's page, with passkeys of a virtual authenticator. It is built with the tag
+// pages; that people can sign in and manage their second factors on the family's page, with passkeys of a virtual authenticator; and that the console does every write
+// that it offers, and shows what is refused. It is built with the tag
 // browser only, because it needs more than Go:
 //
 //	make browser

@@ -54,7 +54,7 @@ func (p *person) sees(heading string) {
 	p.t.Helper()
 	require.Equal(p.t, true, p.js(`async (heading) => !!await until(() => by("h1, h2", heading))`, heading), "%q is not shown, but: %s", heading, p.text())
 	if p.js(`(heading) => by("h1, h2", heading).tagName`, heading) == "H1" {
-		require.Equal(p.t, heading, p.js(`() => document.activeElement.textContent`), "the focus is at the new step")
+		require.Equal(p.t, heading, p.js(`() => document.activeElement.textContent`), "the focus is at the new step: %s", p.text())
 	}
 	require.Equal(p.t, true, p.js(`() => document.documentElement.scrollWidth <= innerWidth`), "%q fits into the width of the screen", heading)
 	p.shot(heading)

@@ -114,6 +114,8 @@ func (tr *tour) gateway() {
 	require.NoError(tr.t, redirected.Body.Close())
 	require.Equal(tr.t, http.StatusPermanentRedirect, redirected.StatusCode)
 	ok[[]byte](tr, "asset")(g.GetDocsAsset(ctx, "init.js"))
+	ok[[]byte](tr, "console")(g.GetConsole(ctx))
+	ok[[]byte](tr, "file of the console")(g.GetConsoleAsset(ctx, "app.js"))
 	k, tf, sq, se := tr.admin.KMS, tr.admin.Twofactor, tr.admin.Sequence, tr.admin.Search
 	ok[any](tr, "health")(any2(k.GetKmsHealth(ctx)))
 	ok[any](tr, "ready")(any2(k.GetKmsReadiness(ctx)))

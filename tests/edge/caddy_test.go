@@ -149,7 +149,7 @@ func TestEdge_sendsSecurityHeaders(t *testing.T) {
 	f := startFamily(t)
 	e := startEdge(t, "localhost", f.gateway)
 	for path, status := range map[string]int{
-		"/gateway/v1/health": 200, "/docs": 200, "/docs/init.js": 200, "/twofactor/v1/enroll": 200, "/twofactor/v1/assets/main.js": 200, "/openapi/kms.yaml": 200, "/nowhere": 404, "/kms/v1/users": 401,
+		"/gateway/v1/health": 200, "/docs": 200, "/docs/init.js": 200, "/console": 200, "/console/app.js": 200, "/twofactor/v1/enroll": 200, "/twofactor/v1/assets/main.js": 200, "/openapi/kms.yaml": 200, "/nowhere": 404, "/kms/v1/users": 401,
 	} {
 		answer := e.get(t, path)
 		if answer.StatusCode != status {
@@ -163,7 +163,7 @@ func TestEdge_sendsSecurityHeaders(t *testing.T) {
 		}
 		checkSecurityHeaders(t, path, answer)
 	}
-	for _, page := range []string{"/docs", "/twofactor/v1/enroll"} {
+	for _, page := range []string{"/docs", "/console", "/twofactor/v1/enroll"} {
 		if policy := e.get(t, page).Header.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self'") {
 			t.Errorf("the page %s has not its own policy but %q", page, policy)
 		}

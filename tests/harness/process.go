@@ -155,22 +155,33 @@ func (p *Process) Bootstrap(dir, username, password string, opts ...fountain.Opt
 	return Bootstrap(p.tb, p.URL, filepath.Join(dir, "kms", "bootstrap.token"), username, password, opts...)
 }
 
+// Administrator does that and returns the seed of the authenticator too, for tests that sign in elsewhere.
+func (p *Process) Administrator(dir, username, password string) (c *fountain.Client, seed string) {
+	p.tb.Helper()
+	return administrator(p.tb, p.URL, filepath.Join(dir, "kms", "bootstrap.token"), username, password)
+}
+
 // Bootstrap does that at any gateway, with the file that the kms behind it has written.
 func Bootstrap(tb testing.TB, gateway, tokenFile, username, password string, opts ...fountain.Option) *fountain.Client {
+	tb.Helper()
+	c, _ := administrator(tb, gateway, tokenFile, username, password, opts...)
+	return c
+}
+
+func administrator(tb testing.TB, gateway, tokenFile, username, password string, opts ...fountain.Option) (c *fountain.Client, seed string) {
 	tb.Helper()
 	ctx := context.Background()
 	token, err := os.ReadFile(tokenFile)
 	require.NoError(tb, err)
-	var seed string
 	opts = append([]fountain.Option{recorder.Option(tb), fountain.WithUser(username, password), fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
 		return totp.GenerateCode(seed, time.Now())
 	})}, opts...)
-	c, err := fountain.New(gateway, opts...)
+	c, err = fountain.New(gateway, opts...)
 	require.NoError(tb, err)
 	made, err := c.KMS.BootstrapAdmin(ctx, kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: username, Password: password})
 	require.NoError(tb, err)
 	seed = Enrol(tb, c, &made.Invitation.Token)
-	return c
+	return c, seed
 }
 
 // Enrol gives the client's user an authenticator, and returns its seed. The code that confirms it is that of the step before, so that the one of

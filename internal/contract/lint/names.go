@@ -23,7 +23,7 @@ var rfcNames = map[string]bool{
 }
 
 // fixedPaths are named by an RFC, or hold one thing that is no collection.
-var fixedPaths = []string{"/.well-known/", "/openapi/"}
+var fixedPaths = []string{"/.well-known/", "/openapi/", "/console/"}
 
 var nameRules = []Rule{
 	{"operation-id", "operationId is verbNoun in camelCase.", func(f *family, r reporter) {

@@ -78,7 +78,7 @@ func TestPages_loadOnlyWhatIsServed(t *testing.T) {
 				_, known := Asset(name)
 				require.True(t, known, "%s loads %s", where, url)
 			default:
-				require.Regexp(t, `^(/|/docs|/problems|/gateway/v1/services|/openapi/[a-z]+\.yaml|/twofactor/v1/(enroll|assets/[a-z.]+))$`, url, where)
+				require.Regexp(t, `^(/|/docs|/problems|/console|/gateway/v1/services|/openapi/[a-z]+\.yaml|/twofactor/v1/(enroll|assets/[a-z.]+))$`, url, where)
 			}
 		}
 	}

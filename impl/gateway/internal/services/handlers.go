@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fountainai/fountain/console"
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/gatewayapi"
 	"github.com/fountainai/fountain/impl/gateway/internal/docsui"
@@ -170,6 +171,34 @@ func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (ga
 // RedirectToDocs leads from /docs/ to the page.
 func (h *Handlers) RedirectToDocs(context.Context, gatewayapi.RedirectToDocsRequestObject) (gatewayapi.RedirectToDocsResponseObject, error) {
 	return gatewayapi.RedirectToDocs308Response{Headers: gatewayapi.RedirectToDocs308ResponseHeaders{Location: "/docs"}}, nil
+}
+
+// GetConsole serves the console. Which view it shows is read from the address by its script.
+func (h *Handlers) GetConsole(context.Context, gatewayapi.GetConsoleRequestObject) (gatewayapi.GetConsoleResponseObject, error) {
+	page := console.Page()
+	return gatewayapi.GetConsole200TextHTMLResponse{
+		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
+		Headers: gatewayapi.GetConsole200ResponseHeaders{CacheControl: revalidated, ContentSecurityPolicy: console.CSP, ETag: page.ETag},
+	}, nil
+}
+
+// GetConsoleAsset serves a file of the console.
+func (h *Handlers) GetConsoleAsset(_ context.Context, request gatewayapi.GetConsoleAssetRequestObject) (gatewayapi.GetConsoleAssetResponseObject, error) {
+	file, ok := console.PageAsset(request.Asset)
+	if !ok {
+		return nil, problem.New(problem.NotFound, "There is no such file.")
+	}
+	body, size := bytes.NewReader(file.Content), int64(len(file.Content))
+	headers := gatewayapi.GetConsoleAsset200ResponseHeaders{CacheControl: revalidated, ETag: file.ETag}
+	switch file.MediaType {
+	case "text/css":
+		return gatewayapi.GetConsoleAsset200TextCSSResponse{Body: body, ContentLength: size, Headers: headers}, nil
+	case "text/javascript":
+		return gatewayapi.GetConsoleAsset200TextJavascriptResponse{Body: body, ContentLength: size, Headers: headers}, nil
+	case "image/svg+xml":
+		return gatewayapi.GetConsoleAsset200ImageSvgXMLResponse{Body: body, ContentLength: size, Headers: headers}, nil
+	}
+	return gatewayapi.GetConsoleAsset200TextResponse{Body: string(file.Content), Headers: headers}, nil
 }
 
 // GetDocsAsset serves a file of the pages.

@@ -1,0 +1,56 @@
+// Dialogs: what is asked before something is done, and what is shown once afterwards. The dialog is that of all pages; it closes by Escape and gives the
+// focus back.
+
+import { render, type VNode } from "preact";
+
+import { open } from "#page/dialog.js";
+import { el } from "#page/dom.js";
+import { Problem } from "#page/problem.js";
+import { say } from "#page/screen.js";
+import { useState } from "preact/hooks";
+import { Form, type Field, type Given } from "./form.js";
+import { Trouble } from "./trouble.js";
+
+/** Shows a dialog, and resolves with what it was closed with; undefined when the person left. */
+const dialog = async <T,>(title: string, content: (close: (value?: T) => void) => VNode): Promise<T | undefined> => {
+  const place = el("div");
+  try {
+    return await open<T>(title, (close) => {
+      render(content(close), place);
+      return [place];
+    });
+  } finally {
+    render(null, place);
+  }
+};
+
+interface Question<T> {
+  title: string;
+  /** What it does, above all when that can't be undone. */
+  text?: string;
+  fields?: Field[];
+  label: string;
+  act: (given: Given) => Promise<T>;
+}
+
+/** Asks, and acts when the person wants it; what the act fails with is shown in the dialog. Resolves with what it gave, in an object; undefined when the person left. */
+export const ask = <T,>({ title, text, fields, label, act }: Question<T>): Promise<{ value: T } | undefined> => dialog<{ value: T }>(title, (close) =>
+  <Form {...(fields && { fields })} label={label} cancel={() => close()} act={async (given) => close({ value: await act(given) })}>
+    {text && <p>{text}</p>}
+  </Form>);
+
+/** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it. */
+export const showOnce = async (title: string, text: string, value: string, label = "I have kept it"): Promise<void> => {
+  await dialog<void>(title, (close) => <Once text={text} value={value} label={label} close={() => close()} />);
+};
+
+const Once = ({ text, value, label, close }: { text: string; value: string; label: string; close: () => void }) => {
+  const [problem, setProblem] = useState<unknown>();
+  const copy = () => navigator.clipboard.writeText(value).then(() => say("It is copied."), () => setProblem(new Problem({ code: "copy_failed" })));
+  return <>
+    <p>{text}</p>
+    <p><code class="secret" tabIndex={0}>{value}</code></p>
+    {problem !== undefined && <Trouble problem={problem} />}
+    <div class="actions"><button type="button" class="primary" onClick={close}>{label}</button><button type="button" onClick={copy}>Copy</button></div>
+  </>;
+};

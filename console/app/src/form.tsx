@@ -1,0 +1,113 @@
+// A form with labels, which tells what its act failed with, at the field where that is known.
+
+import type { ComponentChildren } from "preact";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { Problem } from "#page/problem.js";
+import { Trouble } from "./trouble.js";
+
+export interface Field {
+  /** The name in the body of the request, which refusals point at. */
+  name: string;
+  label: string;
+  hint?: string;
+  /** many: boxes, of which any may be ticked; hidden: not for people, but for what fills in passwords; "text" when absent. */
+  kind?: "text" | "hidden" | "password" | "area" | "choice" | "many" | "number";
+  options?: { value: string; label: string }[];
+  value?: string | string[];
+  optional?: boolean;
+  autocomplete?: string;
+  maxLength?: number;
+}
+
+/** What was typed, by the fields' names. */
+export class Given {
+  constructor(private readonly data: FormData) {}
+
+  text(name: string): string {
+    return String(this.data.get(name) ?? "");
+  }
+
+  all(name: string): string[] {
+    return this.data.getAll(name).map(String);
+  }
+}
+
+interface Asked {
+  fields?: Field[];
+  label: string;
+  act: (given: Given) => Promise<void>;
+  /** The way out; none where the form stands in a view. */
+  cancel?: () => void;
+  children?: ComponentChildren;
+}
+
+export const Form = ({ fields = [], label, act, cancel, children }: Asked) => {
+  const form = useRef<HTMLFormElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<unknown>();
+  const [wrong, setWrong] = useState<Record<string, string>>({});
+  const first = Object.keys(wrong)[0];
+  useLayoutEffect(() => {
+    if (first) form.current?.querySelector<HTMLElement>(`[name="${first}"]`)?.focus();
+  }, [wrong]);
+
+  const send = async (event: Event) => {
+    event.preventDefault();
+    if (busy) return;
+    const given = new Given(new FormData(form.current!));
+    const missing = fields.filter((one) => !one.optional && given.all(one.name).every((text) => text === ""));
+    setWrong(Object.fromEntries(missing.map((one) => [one.name, one.kind === "many" ? `Choose at least one: ${one.label}.` : `Fill in: ${one.label}.`])));
+    setProblem(undefined);
+    if (missing.length > 0) return;
+    setBusy(true);
+    try {
+      await act(given);
+    } catch (cause) {
+      setProblem(cause);
+      if (cause instanceof Problem) setWrong(blamed(cause, fields));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return <form ref={form} method="post" noValidate aria-busy={busy} onSubmit={send}>
+    {children}
+    {fields.map((one) => <Input key={one.name} field={one} wrong={wrong[one.name]} />)}
+    {problem !== undefined && <Trouble problem={problem} told={Object.keys(wrong)} />}
+    <div class="actions"><button type="submit" class="primary">{label}</button>{cancel && <button type="button" onClick={cancel}>Cancel</button>}</div>
+  </form>;
+};
+
+/** What a refusal says of each field. */
+const blamed = (problem: Problem, fields: Field[]): Record<string, string> => Object.fromEntries((problem.errors ?? [])
+  .flatMap(({ pointer = "", message }) => fields.filter(({ name }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`)).map(({ name }) => [name, `This ${message}.`])));
+
+const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) => {
+  const id = useId();
+  const about = { "aria-describedby": `${id}-hint ${id}-error`, "aria-invalid": wrong !== undefined };
+  const told = <><p id={`${id}-error`} class="error">{wrong}</p></>;
+  const hint = <p id={`${id}-hint`} class="hint">{field.hint}</p>;
+  if (field.kind === "many") {
+    const chosen = field.value ?? [];
+    return <fieldset class="field" {...about}>
+      <legend>{field.label}</legend>{hint}
+      <div class="boxes">{field.options?.map(({ value, label }, at) => <p key={value} class="check">
+        <input type="checkbox" id={`${id}-${at}`} name={field.name} value={value} defaultChecked={chosen.includes(value)} /> <label for={`${id}-${at}`}>{label}</label>
+      </p>)}</div>{told}
+    </fieldset>;
+  }
+  if (field.kind === "hidden") return <input type="text" hidden readOnly name={field.name} autocomplete={field.autocomplete} defaultValue={String(field.value)} />;
+  const common = { id, name: field.name, ...about, spellcheck: false, autocapitalize: "none" as const, autocomplete: field.autocomplete ?? "off", maxLength: field.maxLength ?? 1024 };
+  const value = String(field.value ?? "");
+  return <div class="field">
+    <label for={id}>{field.label}</label>{field.hint && hint}
+    {field.kind === "area" && <textarea {...common} rows={4} defaultValue={value} />}
+    {field.kind === "choice" && <select id={id} name={field.name} {...about}>
+      {field.options?.map((one) => <option key={one.value} value={one.value} selected={one.value === value}>{one.label}</option>)}
+    </select>}
+    {field.kind === "password" && <input {...common} type="password" defaultValue={value} />}
+    {field.kind === "number" && <input {...common} type="number" defaultValue={value} />}
+    {(field.kind ?? "text") === "text" && <input {...common} type="text" defaultValue={value} />}
+    {told}
+  </div>;
+};

@@ -1,0 +1,71 @@
+// A table of what an operation lists, page by page.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+import { say } from "#page/screen.js";
+import { Trouble } from "./trouble.js";
+
+export interface Page<T> {
+  items: T[];
+  nextCursor?: string;
+}
+
+export interface Column<T> {
+  head: string;
+  cell: (item: T) => ComponentChildren;
+}
+
+interface Listed<T> {
+  /** What the table is of, for those who don't see it. */
+  label: string;
+  load: (cursor: string | undefined) => Promise<Page<T>>;
+  columns: Column<T>[];
+  id: (item: T) => string;
+  /** What is shown when there is nothing. */
+  none: string;
+  /** When it changes, the table is loaded again. */
+  of?: unknown;
+}
+
+export const Listing = <T,>({ label, load, columns, id, none, of }: Listed<T>) => {
+  const [state, set] = useState<{ items?: T[]; next?: string | undefined; problem?: unknown }>({});
+  const [again, setAgain] = useState(0);
+  useEffect(() => {
+    let left = false;
+    load(undefined).then((page) => { if (!left) set({ items: page.items, next: page.nextCursor }); }, (problem: unknown) => { if (!left) set({ problem }); });
+    return () => { left = true; };
+  }, [of, again]);
+  const more = async () => {
+    try {
+      const page = await load(state.next);
+      set({ items: [...(state.items ?? []), ...page.items], next: page.nextCursor });
+      say(`${page.items.length} more.`);
+    } catch (problem) {
+      set({ ...state, problem });
+    }
+  };
+  const { items, next, problem } = state;
+  if (problem !== undefined) {
+    return <><Trouble problem={problem} /><div class="actions"><button type="button" onClick={() => { set({}); setAgain(again + 1); }}>Try again</button></div></>;
+  }
+  if (!items) return <p class="hint">Loading ...</p>;
+  if (items.length === 0) return <p>{none}</p>;
+  return <>
+    <Table label={label} columns={columns} items={items} id={id} />
+    {next && <div class="actions"><button type="button" onClick={more}>Show more</button></div>}
+  </>;
+};
+
+/** A table. On narrow screens each row stands as a card; the roles say what the style takes away. */
+export const Table = <T,>({ label, columns, items, id }: { label: string; columns: Column<T>[]; items: T[]; id: (item: T) => string }) =>
+  <table role="table" aria-label={label}>
+    <thead role="rowgroup"><tr role="row">{columns.map(({ head }) => <th key={head} role="columnheader" scope="col">{head}</th>)}</tr></thead>
+    <tbody role="rowgroup">{items.map((item) => <tr key={id(item)} role="row">
+      {columns.map(({ head, cell }) => <td key={head} role="cell"><span class="head" aria-hidden="true">{head}</span><div>{cell(item)}</div></td>)}
+    </tr>)}</tbody>
+  </table>;
+
+/** Facts about one thing. */
+export const Facts = ({ facts }: { facts: [string, ComponentChildren][] }) =>
+  <dl>{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;

@@ -1,0 +1,14 @@
+// The views, in the order in which they are offered. A new one is a file in views/ and a line here.
+
+import type { View } from "./view.js";
+import { account } from "./views/account.js";
+import { adopted } from "./views/adopted.js";
+import { keys } from "./views/keys.js";
+import { limits } from "./views/limits.js";
+import { search } from "./views/search.js";
+import { secrets } from "./views/secrets.js";
+import { sequence } from "./views/sequence.js";
+import { services } from "./views/services.js";
+import { users } from "./views/users.js";
+
+export const views: View[] = [account, keys, users, services, secrets, adopted, sequence, search, limits];

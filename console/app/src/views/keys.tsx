@@ -1,0 +1,20 @@
+// The API keys of the person.
+
+import { family, me, take } from "../family.js";
+import { Keys } from "../keylist.js";
+import { all, from } from "../pages.js";
+import { Frame, type View } from "../view.js";
+
+/** Scopes that the person may give away: those of the family and its services that their own token has. */
+const scopes = async (): Promise<string[]> => {
+  const known = await all((cursor) => take(family.kms.GET("/scopes", { params: { query: from(cursor) } })));
+  return known.map(({ scope }) => scope).filter((scope) => me().can(scope));
+};
+
+export const keys: View = {
+  route: "keys", title: "API keys", allowed: (person) => person.can("keys:read"),
+  Shown: () => <Frame title="API keys">
+    <p>A program uses one in your place, with the scopes that you give it. It is shown once.</p>
+    <Keys owner={{ kind: "user", id: me().subject, name: me().name }} scopes={scopes} />
+  </Frame>,
+};

@@ -1,0 +1,73 @@
+// Collections of documents, and searching them.
+
+import type { Schemas } from "@fountainai/client";
+import { moment } from "#page/words.js";
+import { useState } from "preact/hooks";
+import { family, take } from "../family.js";
+import { Form } from "../form.js";
+import { Facts, Listing } from "../listing.js";
+import { from } from "../pages.js";
+import { address } from "../route.js";
+import { Trouble } from "../trouble.js";
+import { Frame, Show, useLoaded, type View } from "../view.js";
+
+type Collection = Schemas["search"]["Collection"];
+type Result = Schemas["search"]["DocumentSearchResult"];
+
+const Collections = () => <Frame title="Search">
+  <Listing<Collection> label="Collections" id={({ name }) => name} none="There are no collections." load={(cursor) => take(family.search.GET("/collections", { params: { query: from(cursor) } }))}
+    columns={[
+      { head: "Name", cell: ({ name }) => <a href={address("search", name)}>{name}</a> },
+      { head: "Documents", cell: ({ documents }) => documents },
+      { head: "Fields", cell: ({ fields }) => fields.map(({ name }) => name).join(", ") },
+      { head: "Since", cell: ({ createdAt }) => moment(createdAt) },
+    ]} />
+</Frame>;
+
+const perPage = 10;
+
+const One = ({ name }: { name: string }) => {
+  const collection = useLoaded(() => take(family.search.GET("/collections/{collection}", { params: { path: { collection: name } } })), [name]);
+  return <Frame title={name}>
+    <Show loaded={collection}>{(one) => <>
+      <Facts facts={[["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
+      <Query collection={one} />
+    </>}</Show>
+  </Frame>;
+};
+
+const Query = ({ collection: { name, fields } }: { collection: Collection }) => {
+  const [found, setFound] = useState<{ result: Result; ask: (page: number) => Promise<void> }>();
+  const searchable = fields.filter(({ type, index }) => type.startsWith("string") && index !== false).map((field) => field.name);
+  const search = (q: string, queryBy: string[], filterBy: string) => {
+    const ask = async (page: number): Promise<void> => {
+      const body = { q, queryBy, page, perPage, ...(filterBy && { filterBy }) };
+      setFound({ result: await take(family.search.POST("/collections/{collection}/search", { params: { path: { collection: name } }, body })), ask });
+    };
+    return ask(1);
+  };
+  return <section aria-label="Query"><h2>Query</h2>
+    <Form label="Search" fields={[
+      { name: "q", label: "Words", hint: "* finds everything.", maxLength: 512 },
+      { name: "queryBy", label: "Fields to look in", kind: "many", value: searchable, options: searchable.map((value) => ({ value, label: value })) },
+      { name: "filterBy", label: "Filter", optional: true, maxLength: 4096, hint: "In the engine's language, as year:>1900." },
+    ]} act={(given) => search(given.text("q"), given.all("queryBy"), given.text("filterBy"))} />
+    {found && <Found {...found} />}
+  </section>;
+};
+
+const Found = ({ result, ask }: { result: Result; ask: (page: number) => Promise<void> }) => {
+  const [problem, setProblem] = useState<unknown>();
+  const turn = (page: number) => ask(page).then(() => setProblem(undefined), setProblem);
+  return <>
+    <p role="status">{result.found} of {result.outOf} documents, page {result.page}</p>
+    <ol start={(result.page - 1) * perPage + 1}>{result.hits.map(({ document }, at) => <li key={at}><pre tabIndex={0}>{JSON.stringify(document, null, 2)}</pre></li>)}</ol>
+    <div class="actions">
+      {result.page > 1 && <button type="button" onClick={() => turn(result.page - 1)}>Page before</button>}
+      {result.page * perPage < result.found && <button type="button" onClick={() => turn(result.page + 1)}>Next page</button>}
+    </div>
+    {problem !== undefined && <Trouble problem={problem} />}
+  </>;
+};
+
+export const search: View = { route: "search", title: "Search", allowed: (person) => person.can("collections:read"), Shown: ({ of: [name] }) => (name ? <One name={name} /> : <Collections />) };

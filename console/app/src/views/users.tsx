@@ -1,0 +1,139 @@
+// The people, for administrators.
+
+import type { Schemas } from "@fountainai/client";
+import { say } from "#page/screen.js";
+import { moment } from "#page/words.js";
+import { useState } from "preact/hooks";
+import { ask, showOnce } from "../ask.js";
+import { family, me, take } from "../family.js";
+import type { Field } from "../form.js";
+import { Keys } from "../keylist.js";
+import { Facts, Listing } from "../listing.js";
+import { all, from } from "../pages.js";
+import { address, go } from "../route.js";
+import { Sessions } from "../sessions.js";
+import { Frame, Show, useLoaded, type View } from "../view.js";
+
+type User = Schemas["kms"]["User"];
+
+const roles = () => all((cursor) => take(family.kms.GET("/roles", { params: { query: from(cursor) } })));
+
+/** The field of the roles there are. */
+const roleField = async (chosen: string[]): Promise<Field> =>
+  ({ name: "roles", label: "Roles", kind: "many", value: chosen, options: (await roles()).map(({ name }) => ({ value: name, label: name })) });
+
+const tellInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Keep this invitation",
+  `${name} needs it to add their first second factor. It works once, until ${moment(invitation.expiresAt)}, and is not shown again.`, invitation.token);
+
+const create = async () => {
+  const made = await ask({
+    title: "New user", label: "Make the user",
+    fields: [
+      { name: "username", label: "User name", hint: "Small letters, digits and . _ @ -", maxLength: 64 },
+      { name: "password", label: "First password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
+      await roleField(["reader"]),
+    ],
+    act: (given) => take(family.kms.POST("/users", { body: { username: given.text("username"), password: given.text("password"), roles: given.all("roles") } })),
+  });
+  if (!made) return;
+  if (made.value.invitation) await tellInvitation(made.value.username, made.value.invitation);
+  go("users", made.value.id);
+  say(`${made.value.username} is made.`);
+};
+
+const Users = () => <Frame title="Users">
+  {me().can("users:write") && <div class="actions"><button type="button" onClick={create}>Make a user</button></div>}
+  <Listing<User> label="Users" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/users", { params: { query: from(cursor) } }))}
+    columns={[
+      { head: "Name", cell: ({ id, username }) => <a href={address("users", id)}>{username}</a> },
+      { head: "Roles", cell: (user) => user.roles.join(", ") },
+      { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
+      { head: "Since", cell: ({ createdAt }) => moment(createdAt) },
+    ]} />
+</Frame>;
+
+/** What is done with a user; each resolves with whether it was done. */
+const deeds = (user: User) => {
+  const params = { path: { userId: user.id } }, name = user.username;
+  const update = (body: Schemas["kms"]["UserUpdate"]) => take(family.kms.PATCH("/users/{userId}", { params: { ...params, header: { "If-Match": `"${user.version}"` } }, body }));
+  const done = (text: string, what: unknown): boolean => {
+    if (what !== undefined) say(text);
+    return what !== undefined;
+  };
+  return {
+    changeRoles: async () => done(`${name} has new roles.`, await ask({
+      title: `Roles of ${name}`, label: "Change roles", fields: [await roleField(user.roles)], act: (given) => update({ roles: given.all("roles") }),
+    })),
+    disable: async () => done(`${name} is disabled.`, await ask({
+      title: `Disable ${name}?`, label: "Disable", text: "All sessions and keys of theirs are refused at once. They can be enabled again.", act: () => update({ status: "disabled" }),
+    })),
+    enable: async () => done(`${name} is enabled.`, await ask({
+      title: `Enable ${name}?`, label: "Enable", text: "They can sign in again.", act: () => update({ status: "active" }),
+    })),
+    unlock: async () => done(`${name} is unlocked.`, await ask({
+      title: `Unlock ${name}?`, label: "Unlock", text: "Wrong passwords that were counted are forgotten.", act: () => take(family.kms.POST("/users/{userId}/unlock", { params })),
+    })),
+    resetPassword: async () => {
+      const made = await ask({
+        title: `Reset the password of ${name}?`, label: "Make a reset token", text: "With it they choose a new password. Older tokens stop working.",
+        act: () => take(family.kms.POST("/users/{userId}/password-resets", { params })),
+      });
+      if (made) await showOnce("Keep this token", `Give it to ${name}. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
+      return done("The token is made.", made);
+    },
+    invite: async () => {
+      const made = await ask({
+        title: `Invite ${name} to add a second factor?`, label: "Make an invitation", text: "An administrator's first second factor needs one. Older invitations stop working.",
+        act: () => take(family.kms.POST("/users/{userId}/invitations", { params })),
+      });
+      if (made) await tellInvitation(name, made.value);
+      return done("The invitation is made.", made);
+    },
+    remove: async () => {
+      const gone = done(`${name} is deleted.`, await ask({
+        title: `Delete ${name}?`, label: "Delete for ever", text: "Their sessions, keys and second factors end. This can't be undone.", act: () => take(family.kms.DELETE("/users/{userId}", { params })),
+      }));
+      if (gone) go("users");
+      return false;
+    },
+  };
+};
+
+const One = ({ id }: { id: string }) => {
+  const [name, setName] = useState("User");
+  const user = useLoaded(async () => {
+    const got = await take(family.kms.GET("/users/{userId}", { params: { path: { userId: id } } }));
+    setName(got.username);
+    return got;
+  }, [id]);
+  return <Frame title={name}><Show loaded={user}>{(one) => <Known user={one} reload={user.reload} />}</Show></Frame>;
+};
+
+const Known = ({ user, reload }: { user: User; reload: () => void }) => {
+  const does = deeds(user);
+  const after = (act: () => Promise<boolean>) => async () => {
+    if (await act()) reload();
+  };
+  const given = async (): Promise<string[]> => {
+    const known = await roles();
+    return [...new Set(known.filter(({ name }) => user.roles.includes(name)).flatMap(({ scopes }) => scopes))];
+  };
+  return <>
+    <Facts facts={[["State", <span class={user.status === "active" ? "" : "off"}>{user.status}</span>], ["Roles", user.roles.join(", ")],
+      ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["Id", <code>{user.id}</code>], ["Since", moment(user.createdAt)], ["Changed", moment(user.updatedAt)]]} />
+    {me().can("users:write") && <div class="actions">
+      <button type="button" onClick={after(does.changeRoles)}>Change roles</button>
+      {user.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
+      <button type="button" onClick={after(does.unlock)}>Unlock</button>
+      <button type="button" onClick={after(does.resetPassword)}>Reset password</button>
+      {user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.invite)}>Invite to a second factor</button>}
+      <button type="button" onClick={after(does.remove)}>Delete</button>
+    </div>}
+    <Sessions userId={user.id} name={user.username} />
+    <section aria-label="API keys"><h2>API keys</h2><Keys owner={{ kind: "user", id: user.id, name: user.username }} scopes={given} /></section>
+  </>;
+};
+
+export const users: View = {
+  route: "users", title: "Users", allowed: (person) => person.can("users:read"), Shown: ({ of: [id] }) => (id ? <One id={id} /> : <Users />),
+};
