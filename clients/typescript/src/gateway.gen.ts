@@ -121,7 +121,7 @@ export interface paths {
         };
         /**
          * Swagger UI over all contracts
-         * @description One page for each contract; what stands behind `#` names an operation.
+         * @description One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
          */
         get: operations["getDocs"];
         put?: never;
@@ -156,8 +156,51 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A file of the documentation page */
+        /**
+         * A file of the documentation page
+         * @description The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
+         */
         get: operations["getDocsAsset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/problems": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the codes of problems, and what each means
+         * @description HTML for browsers, JSON for everything else, as `Accept` prefers. The `type` of a problem of the family leads to the page of its code.
+         */
+        get: operations["listProblemPages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/problems/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what a code of problems means and what to do
+         * @description HTML for browsers, JSON for everything else, as `Accept` prefers.
+         */
+        get: operations["getProblemPage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -207,6 +250,27 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What a code of problems means. */
+        ProblemPage: {
+            /** @description The problem's `code`. */
+            code: string;
+            /** @description The problem's `type`. */
+            type: string;
+            /** @description The problem's `title`. */
+            title: string;
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
+            status: number;
+            /** @description What it means, in Markdown. */
+            meaning: string;
+            /** @description What to do, in Markdown. */
+            remedy: string;
+        };
+        ProblemPageList: {
+            items: components["schemas"]["ProblemPage"][];
+        };
         ServiceStatus: {
             name: string;
             basePath: string;
@@ -244,7 +308,7 @@ export interface components {
             revision?: number;
             refused?: components["schemas"]["ServiceRefusal"];
         };
-        /** @description The last version of an adopted contract, while the gateway does not take it and what was in force before stays. */
+        /** @description The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays. */
         ServiceRefusal: {
             /**
              * Format: int64
@@ -259,6 +323,12 @@ export interface components {
         };
         ServiceStatusList: {
             items: components["schemas"]["ServiceStatus"][];
+            /** @description Adopted services of which nothing is served, because the gateway takes no version of their contract; absent when there are none. */
+            refused?: components["schemas"]["RefusedService"][];
+        };
+        RefusedService: {
+            name: string;
+            refused: components["schemas"]["ServiceRefusal"];
         };
         /** @description One violation of the contract. */
         ProblemError: {
@@ -275,8 +345,8 @@ export interface components {
         /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
         Problem: {
             /**
-             * Format: uri
-             * @description The page that explains this code.
+             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
+             *     It is the same text wherever the family is reached.
              */
             type: string;
             title: string;
@@ -284,7 +354,7 @@ export interface components {
             status: number;
             detail?: string;
             instance?: string;
-            /** @description Stable machine-readable name of the problem; the pages under docs/problems list all. */
+            /** @description Stable machine-readable name of the problem; `/problems` lists all. */
             code: string;
             requestId: string;
             errors?: components["schemas"]["ProblemError"][];
@@ -328,25 +398,54 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "https://github.com/fountainai/fountain/blob/main/docs/problems/invalid_body.md",
-                 *       "title": "Invalid body",
-                 *       "status": 422,
-                 *       "detail": "The body does not fit the contract.",
-                 *       "code": "invalid_body",
-                 *       "requestId": "0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "instance": "urn:uuid:0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "errors": [
-                 *         {
-                 *           "in": "body",
-                 *           "pointer": "/username",
-                 *           "keyword": "minLength",
-                 *           "message": "is too short"
-                 *         }
-                 *       ]
-                 *     }
-                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        Problem503: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The service behind gave no answer that its contract knows. */
+        Problem502: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such resource, or none that the caller may see. */
+        Problem404: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -362,10 +461,7 @@ export interface components {
         };
     };
     parameters: {
-        /**
-         * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-         * @example "1"
-         */
+        /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
         IfNoneMatch: string;
     };
     requestBodies: never;
@@ -445,7 +541,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            503: components["responses"]["Problem"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -517,8 +613,8 @@ export interface operations {
                     };
                 };
             };
-            502: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -552,7 +648,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
-            404: components["responses"]["Problem"];
+            404: components["responses"]["Problem404"];
             default: components["responses"]["Problem"];
         };
     };
@@ -560,10 +656,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -576,6 +669,10 @@ export interface operations {
                 headers: {
                     /** @description What the page may load. */
                     "Content-Security-Policy": string;
+                    /** @description Pages of others that opened this one can't reach into it. */
+                    "Cross-Origin-Opener-Policy": "same-origin";
+                    /** @description Other pages are not told what somebody reads here. */
+                    "Referrer-Policy": "no-referrer";
                     ETag: components["headers"]["ETag"];
                     /** @description Browsers ask each time whether what they have is still current. */
                     "Cache-Control": "no-cache";
@@ -601,10 +698,7 @@ export interface operations {
                 contract?: string;
             };
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -617,6 +711,10 @@ export interface operations {
                 headers: {
                     /** @description What the page may load. */
                     "Content-Security-Policy": string;
+                    /** @description Pages of others that opened this one can't reach into it. */
+                    "Cross-Origin-Opener-Policy": "same-origin";
+                    /** @description Other pages are not told what somebody reads here. */
+                    "Referrer-Policy": "no-referrer";
                     ETag: components["headers"]["ETag"];
                     /** @description Browsers ask each time whether what they have is still current. */
                     "Cache-Control": "no-cache";
@@ -659,10 +757,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -694,7 +789,108 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
-            404: components["responses"]["Problem"];
+            404: components["responses"]["Problem404"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listProblemPages: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All codes, by status and name. */
+            200: {
+                headers: {
+                    /** @description What the page may load. */
+                    "Content-Security-Policy": string;
+                    ETag: components["headers"]["ETag"];
+                    /** @description Browsers ask each time whether what they have is still current. */
+                    "Cache-Control": "no-cache";
+                    /** @description The form depends on `Accept`. */
+                    Vary: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "code": "not_found",
+                     *           "type": "/problems/not_found",
+                     *           "title": "Not found",
+                     *           "status": 404,
+                     *           "meaning": "There is no such resource.",
+                     *           "remedy": "Check the id."
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemPageList"];
+                    "text/html": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getProblemPage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The `code` of a problem.
+                 * @example not_found
+                 */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    /** @description What the page may load. */
+                    "Content-Security-Policy": string;
+                    ETag: components["headers"]["ETag"];
+                    /** @description Browsers ask each time whether what they have is still current. */
+                    "Cache-Control": "no-cache";
+                    /** @description The form depends on `Accept`. */
+                    Vary: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "not_found",
+                     *       "type": "/problems/not_found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "meaning": "There is no such resource.",
+                     *       "remedy": "Check the id."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemPage"];
+                    "text/html": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["Problem404"];
             default: components["responses"]["Problem"];
         };
     };
@@ -702,10 +898,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -718,6 +911,10 @@ export interface operations {
                 headers: {
                     /** @description What the page may load. */
                     "Content-Security-Policy": string;
+                    /** @description Pages of others that opened this one can't reach into it. */
+                    "Cross-Origin-Opener-Policy": "same-origin";
+                    /** @description Other pages are not told what somebody reads here. */
+                    "Referrer-Policy": "no-referrer";
                     ETag: components["headers"]["ETag"];
                     /** @description Browsers ask each time whether what they have is still current. */
                     "Cache-Control": "no-cache";
@@ -737,10 +934,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -772,7 +966,7 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
-            404: components["responses"]["Problem"];
+            404: components["responses"]["Problem404"];
             default: components["responses"]["Problem"];
         };
     };

@@ -281,8 +281,8 @@ export interface components {
         /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
         Problem: {
             /**
-             * Format: uri
-             * @description The page that explains this code.
+             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
+             *     It is the same text wherever the family is reached.
              */
             type: string;
             title: string;
@@ -290,7 +290,7 @@ export interface components {
             status: number;
             detail?: string;
             instance?: string;
-            /** @description Stable machine-readable name of the problem; the pages under docs/problems list all. */
+            /** @description Stable machine-readable name of the problem; `/problems` lists all. */
             code: string;
             requestId: string;
             errors?: components["schemas"]["ProblemError"][];
@@ -334,25 +334,118 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "https://github.com/fountainai/fountain/blob/main/docs/problems/invalid_body.md",
-                 *       "title": "Invalid body",
-                 *       "status": 422,
-                 *       "detail": "The body does not fit the contract.",
-                 *       "code": "invalid_body",
-                 *       "requestId": "0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "instance": "urn:uuid:0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "errors": [
-                 *         {
-                 *           "in": "body",
-                 *           "pointer": "/username",
-                 *           "keyword": "minLength",
-                 *           "message": "is too short"
-                 *         }
-                 *       ]
-                 *     }
-                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        Problem503: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description It is not known who calls, or not well enough. */
+        Problem401: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller is known, and may not do this. */
+        Problem403: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too much was asked for; `Retry-After` says how long to wait. */
+        Problem429: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of the resource, or an earlier request, is in the way. */
+        Problem409: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request is well-formed, and what it says does not hold. */
+        Problem422: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such resource, or none that the caller may see. */
+        Problem404: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -449,7 +542,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            503: components["responses"]["Problem"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -504,10 +597,10 @@ export interface operations {
                     "application/json": components["schemas"]["CollectionList"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -578,12 +671,12 @@ export interface operations {
                     "application/json": components["schemas"]["Collection"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -632,11 +725,11 @@ export interface operations {
                     "application/json": components["schemas"]["Collection"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -664,11 +757,11 @@ export interface operations {
                 };
                 content?: never;
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -735,12 +828,12 @@ export interface operations {
                     "application/json": components["schemas"]["DocumentSyncResult"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -820,12 +913,12 @@ export interface operations {
                     "application/json": components["schemas"]["DocumentSearchResult"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };

@@ -444,8 +444,8 @@ export interface components {
         /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
         Problem: {
             /**
-             * Format: uri
-             * @description The page that explains this code.
+             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
+             *     It is the same text wherever the family is reached.
              */
             type: string;
             title: string;
@@ -453,7 +453,7 @@ export interface components {
             status: number;
             detail?: string;
             instance?: string;
-            /** @description Stable machine-readable name of the problem; the pages under docs/problems list all. */
+            /** @description Stable machine-readable name of the problem; `/problems` lists all. */
             code: string;
             requestId: string;
             errors?: components["schemas"]["ProblemError"][];
@@ -497,25 +497,118 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "https://github.com/fountainai/fountain/blob/main/docs/problems/invalid_body.md",
-                 *       "title": "Invalid body",
-                 *       "status": 422,
-                 *       "detail": "The body does not fit the contract.",
-                 *       "code": "invalid_body",
-                 *       "requestId": "0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "instance": "urn:uuid:0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "errors": [
-                 *         {
-                 *           "in": "body",
-                 *           "pointer": "/username",
-                 *           "keyword": "minLength",
-                 *           "message": "is too short"
-                 *         }
-                 *       ]
-                 *     }
-                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        Problem503: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description It is not known who calls, or not well enough. */
+        Problem401: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller is known, and may not do this. */
+        Problem403: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such resource, or none that the caller may see. */
+        Problem404: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too much was asked for; `Retry-After` says how long to wait. */
+        Problem429: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of the resource, or an earlier request, is in the way. */
+        Problem409: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request is well-formed, and what it says does not hold. */
+        Problem422: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -528,6 +621,38 @@ export interface components {
                 [name: string]: unknown;
             };
             content?: never;
+        };
+        /** @description The resource has changed since the caller read it. */
+        Problem412: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request must say which state of the resource it means. */
+        Problem428: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
         };
     };
     parameters: {
@@ -559,10 +684,7 @@ export interface components {
          *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
          */
         IdempotencyKey: string;
-        /**
-         * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-         * @example "1"
-         */
+        /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
         IfNoneMatch: string;
         /**
          * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
@@ -648,7 +770,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            503: components["responses"]["Problem"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -713,10 +835,10 @@ export interface operations {
                     "application/json": components["schemas"]["ElementList"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -788,12 +910,12 @@ export interface operations {
                     "application/json": components["schemas"]["Element"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -871,12 +993,12 @@ export interface operations {
                     "application/json": components["schemas"]["ElementBatchResult"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -884,10 +1006,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -940,10 +1059,10 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1000,11 +1119,11 @@ export interface operations {
                     "application/json": components["schemas"]["Element"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1067,10 +1186,10 @@ export interface operations {
                     "application/json": components["schemas"]["VersionList"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1153,15 +1272,15 @@ export interface operations {
                     "application/json": components["schemas"]["Element"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            412: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            428: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1169,10 +1288,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -1225,10 +1341,10 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1292,12 +1408,12 @@ export interface operations {
                     "application/json": components["schemas"]["ReorderResult"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1384,12 +1500,12 @@ export interface operations {
                     "application/json": components["schemas"]["ElementSearchResult"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };

@@ -228,6 +228,10 @@ export interface paths {
          * @description The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
          *     a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
          *     holds recovery codes, shown once.
+         *
+         *     Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
+         *     traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
+         *     would not open half a minute later, and what confirming asks for is at least what verifying asks for.
          */
         post: operations["confirmTotp"];
         delete?: never;
@@ -1016,6 +1020,7 @@ export interface components {
         OtpVerify: {
             code: string;
         };
+        /** @description That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`. */
         OtpProof: {
             proof: string;
             acr: string;
@@ -1054,6 +1059,7 @@ export interface components {
             lastUsedAt?: string;
             /** @description With the first factor, of a person who has none: shown once. */
             recoveryCodes?: string[];
+            proof?: components["schemas"]["OtpProof"];
         };
         FactorUpdate: {
             /** @description What the person calls the device. */
@@ -1121,8 +1127,8 @@ export interface components {
         /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
         Problem: {
             /**
-             * Format: uri
-             * @description The page that explains this code.
+             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
+             *     It is the same text wherever the family is reached.
              */
             type: string;
             title: string;
@@ -1130,7 +1136,7 @@ export interface components {
             status: number;
             detail?: string;
             instance?: string;
-            /** @description Stable machine-readable name of the problem; the pages under docs/problems list all. */
+            /** @description Stable machine-readable name of the problem; `/problems` lists all. */
             code: string;
             requestId: string;
             errors?: components["schemas"]["ProblemError"][];
@@ -1174,25 +1180,22 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "https://github.com/fountainai/fountain/blob/main/docs/problems/invalid_body.md",
-                 *       "title": "Invalid body",
-                 *       "status": 422,
-                 *       "detail": "The body does not fit the contract.",
-                 *       "code": "invalid_body",
-                 *       "requestId": "0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "instance": "urn:uuid:0b0f1a52-6c1e-4d0c-9c39-3f6f0e6d7a10",
-                 *       "errors": [
-                 *         {
-                 *           "in": "body",
-                 *           "pointer": "/username",
-                 *           "keyword": "minLength",
-                 *           "message": "is too short"
-                 *         }
-                 *       ]
-                 *     }
-                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        Problem503: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -1205,6 +1208,118 @@ export interface components {
                 [name: string]: unknown;
             };
             content?: never;
+        };
+        /** @description There is no such resource, or none that the caller may see. */
+        Problem404: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description It is not known who calls, or not well enough. */
+        Problem401: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller is known, and may not do this. */
+        Problem403: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too much was asked for; `Retry-After` says how long to wait. */
+        Problem429: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of the resource, or an earlier request, is in the way. */
+        Problem409: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request is well-formed, and what it says does not hold. */
+        Problem422: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The resource was there, and is gone for good. */
+        Problem410: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
         };
     };
     parameters: {
@@ -1238,10 +1353,7 @@ export interface components {
          * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         SubjectId: string;
-        /**
-         * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-         * @example "1"
-         */
+        /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
         IfNoneMatch: string;
         /**
          * @description How many items a page holds at most.
@@ -1334,7 +1446,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            503: components["responses"]["Problem"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1342,10 +1454,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -1381,10 +1490,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
-                 * @example "1"
-                 */
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -1415,7 +1521,7 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
-            404: components["responses"]["Problem"];
+            404: components["responses"]["Problem404"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1461,9 +1567,9 @@ export interface operations {
                     "application/json": components["schemas"]["FactorList"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1514,12 +1620,12 @@ export interface operations {
                     "application/json": components["schemas"]["TotpEnrolment"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1547,11 +1653,11 @@ export interface operations {
                 };
                 content?: never;
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1600,12 +1706,12 @@ export interface operations {
                     "application/json": components["schemas"]["Factor"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1641,11 +1747,11 @@ export interface operations {
                     "image/png": string;
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1681,11 +1787,11 @@ export interface operations {
                     "image/svg+xml": string;
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1728,19 +1834,28 @@ export interface operations {
                      *       "label": "phone",
                      *       "status": "active",
                      *       "createdAt": "2026-11-23T10:00:00.000000Z",
-                     *       "confirmedAt": "2026-11-23T10:01:00.000000Z"
+                     *       "confirmedAt": "2026-11-23T10:01:00.000000Z",
+                     *       "proof": {
+                     *         "proof": "eyJ0eXAiOiIyZmEtcHJvb2Yrand0In0.e30.c2ln",
+                     *         "acr": "aal2",
+                     *         "amr": [
+                     *           "otp"
+                     *         ],
+                     *         "authTime": "2026-11-23T10:01:00.000000Z",
+                     *         "expiresAt": "2026-11-23T10:02:00.000000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ConfirmedFactor"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            410: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1809,12 +1924,12 @@ export interface operations {
                     "application/json": components["schemas"]["PasskeyEnrolment"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1874,14 +1989,14 @@ export interface operations {
                     "application/json": components["schemas"]["ConfirmedFactor"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            410: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1937,12 +2052,12 @@ export interface operations {
                     "application/json": components["schemas"]["DeliveryEnrolment"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1991,13 +2106,13 @@ export interface operations {
                     "application/json": components["schemas"]["Factor"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            410: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2045,12 +2160,12 @@ export interface operations {
                     "application/json": components["schemas"]["Challenge"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2092,10 +2207,10 @@ export interface operations {
                     "application/json": components["schemas"]["Challenge"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2123,10 +2238,10 @@ export interface operations {
                 };
                 content?: never;
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2168,13 +2283,13 @@ export interface operations {
                     "application/json": components["schemas"]["Challenge"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            410: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2222,13 +2337,13 @@ export interface operations {
                     "application/json": components["schemas"]["ChallengeVerified"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            410: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2277,9 +2392,9 @@ export interface operations {
                     "application/json": components["schemas"]["DeliveryList"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2314,8 +2429,8 @@ export interface operations {
                 };
                 content?: never;
             };
-            403: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2359,11 +2474,11 @@ export interface operations {
                     "application/json": components["schemas"]["OtpProof"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2413,12 +2528,12 @@ export interface operations {
                     "application/json": components["schemas"]["Factor"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2463,11 +2578,11 @@ export interface operations {
                     "application/json": components["schemas"]["PasskeyChallenge"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2528,14 +2643,14 @@ export interface operations {
                     "application/json": components["schemas"]["OtpProof"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            404: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            410: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2571,8 +2686,8 @@ export interface operations {
                     "application/json": components["schemas"]["PasskeySignIn"];
                 };
             };
-            409: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2627,10 +2742,10 @@ export interface operations {
                     "application/json": components["schemas"]["PasskeySignInProof"];
                 };
             };
-            409: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2661,9 +2776,9 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodesLeft"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2704,11 +2819,11 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2752,11 +2867,11 @@ export interface operations {
                     "application/json": components["schemas"]["OtpProof"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2807,11 +2922,11 @@ export interface operations {
                     "application/json": components["schemas"]["OtpVerified"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2856,11 +2971,11 @@ export interface operations {
                     "application/json": components["schemas"]["FactorsEnded"];
                 };
             };
-            401: components["responses"]["Problem"];
-            403: components["responses"]["Problem"];
-            422: components["responses"]["Problem"];
-            429: components["responses"]["Problem"];
-            503: components["responses"]["Problem"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };

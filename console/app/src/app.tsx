@@ -5,7 +5,7 @@ import { useRef } from "preact/hooks";
 
 import { el } from "#page/dom.js";
 import { say, show } from "#page/screen.js";
-import type { Session } from "#page/session.js";
+import { Session } from "#page/session.js";
 import { signIn, signOutButton } from "#page/signin.js";
 import { stepUp } from "#page/stepup.js";
 import { sentence } from "#page/words.js";
@@ -41,15 +41,15 @@ const Console = () => {
 // Each sign-in begins a run of the page; a run that was left does nothing more.
 let run = 0;
 
-/** Asks for a sign-in. */
-const begin = async (notice?: string, username?: string): Promise<void> => {
+/** Shows the views of the browser's session where there is one, else asks for a sign-in. */
+const begin = async (notice?: string, username?: string, resumed?: Session): Promise<void> => {
   run += 1;
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   render(null, place("views"));
   place("views").hidden = true;
   place("screen").hidden = false;
   place("account").replaceChildren();
-  const { session } = await signIn({ notice, username });
+  const { session } = resumed ? { session: resumed } : await signIn({ notice, username });
   enter(session);
 };
 
@@ -82,4 +82,13 @@ const once = (prove: (service: string) => Promise<void>) => {
   };
 };
 
-void begin();
+/** Goes on with the session that the browser has. */
+const open = async (): Promise<void> => {
+  try {
+    await begin("", "", await Session.resume());
+  } catch (problem) {
+    await begin(sentence(problem));
+  }
+};
+
+void open();

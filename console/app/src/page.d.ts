@@ -2,6 +2,7 @@
 
 declare module "#page/session.js" {
   export class Session {
+    static resume(): Promise<Session | undefined>;
     readonly pending: boolean;
     readonly name: string;
     readonly subject: string;
