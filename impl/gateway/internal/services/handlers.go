@@ -178,7 +178,9 @@ func (h *Handlers) GetConsole(context.Context, gatewayapi.GetConsoleRequestObjec
 	page := console.Page()
 	return gatewayapi.GetConsole200TextHTMLResponse{
 		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
-		Headers: gatewayapi.GetConsole200ResponseHeaders{CacheControl: revalidated, ContentSecurityPolicy: console.CSP, ETag: page.ETag},
+		Headers: gatewayapi.GetConsole200ResponseHeaders{
+			CacheControl: revalidated, ContentSecurityPolicy: console.CSP, CrossOriginOpenerPolicy: "same-origin", ETag: page.ETag, ReferrerPolicy: "no-referrer",
+		},
 	}, nil
 }
 
