@@ -191,7 +191,7 @@ func (a *administration) uses(key string) error {
 }
 
 // An administrator makes a user, is refused a second one of the name, changes roles, disables and enables, unlocks, resets, invites, ends a session that is refused
-// at once, and deletes the user; the address of the user's view can be reloaded.
+// at once, and deletes the user; the address of the view can be reloaded, with the session.
 func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	a := administers(t, nil)
 	a.goesTo("Users")
@@ -270,8 +270,7 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	a.reads("grace is deleted.")
 
 	a.browser.goTo(a.tab, "about:blank")
-	a.browser.goTo(a.tab, a.family.URL+"/console#/users") // as a reload does, and a link in a mail
-	a.signsIn("ada", password)
+	a.browser.goTo(a.tab, a.family.URL+"/console#/users") // as a reload does, and a link in a mail: the session goes on
 	a.sees("Confirm that it is you")
 	a.key("Escape", "")
 	a.ends()
