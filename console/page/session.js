@@ -10,6 +10,9 @@ const early = 20_000; // milliseconds before its end that a token is renewed, fo
 // memory, and the session ends with the page.
 export const refreshIn = isSecureContext ? "cookie" : "body";
 
+// signedOut tells the other tabs which session was signed out in one of them.
+const signedOut = new BroadcastChannel("fountain-session");
+
 const over = () => new Problem({ code: "session_ended" });
 
 let last = Promise.resolve();
@@ -28,6 +31,7 @@ const trade = (refresh, resource) => inTurn(() => {
 export class Session {
   #refresh = ""; // "" while it is in the cookie
   #pending = false;
+  #id;
   #subject;
   #name = "";
   #scopes = [];
@@ -50,6 +54,7 @@ export class Session {
 
   constructor(answer) {
     this.#take(answer);
+    signedOut.addEventListener("message", ({ data }) => { if (this.#id && data === this.#id) this.#end(over()); });
   }
 
   // pending tells that the password was right and a second factor is still asked for. Until then only factors can be managed.
@@ -74,7 +79,8 @@ export class Session {
     if (alone) return;
     this.#pending = answer.mfaToken !== undefined;
     this.#accepted = answer.factors;
-    const { sub, preferred_username: name = "", scope = "" } = claims(token);
+    const { sid, sub, preferred_username: name = "", scope = "" } = claims(token);
+    this.#id = sid;
     this.#subject = sub;
     this.#name = name;
     this.#scopes = scope.split(" ");
@@ -179,7 +185,7 @@ export class Session {
 
   #forget() {
     this.#refresh = "";
-    this.#subject = undefined;
+    this.#id = this.#subject = undefined;
     this.#tokens.clear();
     this.#raised.clear();
   }
@@ -191,6 +197,7 @@ export class Session {
     } catch (problem) {
       if (!problem.endsSession) throw problem;
     } finally {
+      if (this.#id) signedOut.postMessage(this.#id);
       this.#forget();
     }
   }

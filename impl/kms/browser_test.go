@@ -22,9 +22,6 @@ type seen struct {
 	text string
 }
 
-// code is that of the answer's problem.
-func (s seen) code() string { return code([]byte(s.text)) }
-
 // token is the answer's access token.
 func (s seen) token(t *testing.T) string {
 	t.Helper()

@@ -333,9 +333,7 @@ func TestPage_aSessionIsKeptByReloadsAndSharedByTabs(t *testing.T) {
 
 	p.presses("Sign out")
 	p.reads("You are signed out.")
-	other.presses("Add an authenticator app")
-	other.presses("Continue")
-	other.reads("Your session has ended. Sign in again.")
+	other.reads("Your session has ended. Sign in again.") // at once, and without being asked anything
 	browser.goTo(p.tab, pageOf(family))
 	p.sees("Sign in")
 

@@ -52,6 +52,7 @@ var mutants = []mutant{
 	{"audience of a known token", "internal/auth/cache.go", " || !known.principal.hasAudience(audience)", ""},
 	{"audience", "internal/auth/token.go", "if audience != AnyAudience {", "if false {"},
 	{"revocation", "internal/auth/verifier.go", "	if revoked {", "	if revoked && false {"},
+	{"cookie of the family", "impl/gateway/internal/forward/headers.go", "if op.Mount != \"\" && familyCookie(name) {", "if false {"},
 	{"code of a service", "impl/gateway/internal/stepup/stepup.go", " && x.Principal.Kind == auth.KindUser", ""},
 	{"raised token of low acr", "impl/gateway/internal/stepup/stepup.go", "	if err := auth.RequireStepUp(p, x.Operation, s.clock.Now()); err != nil {\n		return err\n	}\n	x.Principal = p", "	x.Principal = p"},
 	{"raised token of another", "impl/gateway/internal/stepup/stepup.go", "p.Subject != x.Principal.Subject ||", ""},
