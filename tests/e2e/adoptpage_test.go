@@ -262,13 +262,13 @@ const (
 
 var (
 	seed    = regexp.MustCompile(`type the seed: (\S+)`)
-	prompts = regexp.MustCompile(`a password for ada, of 12 characters at least: |once more: |password of grace: |first code of the authenticator: |` +
+	prompts = regexp.MustCompile(`a password for ada, of 12 characters at least: |once more: |password of grace: |password of grace, of 12 characters at least: |first code of the authenticator: |` +
 		`asks for a code of your authenticator: |that code was not accepted; the next one: `)
 )
 
 // attend types what is asked for, until the shell is there no more.
 func (s *shell) attend() {
-	answered, used := 0, int64(0)
+	answered, used, typed := 0, int64(0), ""
 	for look := time.NewTicker(20 * time.Millisecond); ; {
 		select {
 		case <-s.ended:
@@ -283,8 +283,8 @@ func (s *shell) attend() {
 		}
 		prompt := text[answered+at[0] : answered+at[1]]
 		answered += at[1]
-		var typed string
 		switch {
+		case prompt == "once more: ": // what was typed last
 		case strings.Contains(prompt, "grace"):
 			typed = graces
 		case strings.Contains(prompt, "code"):
