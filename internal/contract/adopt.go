@@ -120,6 +120,8 @@ type adopter struct {
 	said      map[told]bool
 	places    map[*Operation]*element
 	unsaid    int // warnings beyond maxWarnings
+
+	unknownKeys int // how many keys were met that mean nothing
 }
 
 // wrong returns an error with the place of an element.

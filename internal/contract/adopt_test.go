@@ -542,6 +542,20 @@ paths:
 	require.Len(t, told, 15, "and what is free, right or far from anything is not: %s", strings.Join(told, "\n")) // with the security schemes
 }
 
+// Looking for the keys that are meant is work that a document can't multiply.
+func TestAdopt_looksAtABoundedNumberOfUnknownKeys(t *testing.T) {
+	told := func(unknown int) int {
+		text := "openapi: 3.1.0\ninfo: {title: Pets, version: 1.0.0}\npaths: {/a: {get: {operationId: a, responses: {}}}}\n"
+		for i := range unknown {
+			text += fmt.Sprintf("unknown%d: 1\n", i)
+		}
+		_, warnings := adopt(t, text+"tagz: []\n")
+		return kinds(warnings)[WarnSchema]
+	}
+	require.Equal(t, 1, told(maxUnknownKeys-1))
+	require.Zero(t, told(maxUnknownKeys))
+}
+
 func TestAdoptedResponses_areJudgedButNeverRefusedForTheirEnvelope(t *testing.T) {
 	c, _ := adopt(t, `
 openapi: 3.0.3

@@ -25,6 +25,9 @@ var (
 		"nullable", "discriminator", "xml", "externalDocs"}
 )
 
+// maxUnknownKeys is how many keys that mean nothing are compared with those that do: enough for the errors of people, and no work that a document could ask for.
+const maxUnknownKeys = 2000
+
 // misspelled warns of keys that are nearly ones that are read there: what they say would be passed over without a word.
 func (b *adopter) misspelled(kind string, e *element, known []string) {
 	if e == nil || e.kind != elementMap {
@@ -33,6 +36,9 @@ func (b *adopter) misspelled(kind string, e *element, known []string) {
 	for i, name := range e.names {
 		if strings.HasPrefix(name, "x-") || slices.Contains(known, name) {
 			continue
+		}
+		if b.unknownKeys++; b.unknownKeys > maxUnknownKeys {
+			return
 		}
 		if meant := closest(name, known); meant != "" && e.get(meant) == nil {
 			b.warn(kind, e.items[i], "write "+meant, "the key %s means nothing here; it is passed over", shortened(name))
