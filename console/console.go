@@ -1,5 +1,5 @@
 // Package console holds the pages that people use in a browser: their HTML, style, and ES modules as they are served, without a framework or a build step.
-// It knows nothing of the services. Who serves a page says where (the page names its own files below /twofactor/v1/assets), and sends the headers that
+// It knows nothing of the services. Who serves a page says where (the pages name their own files below /twofactor/v1/assets), and sends the headers that
 // belong to it.
 //
 // page/signin.js is the sign-in of every page: a module that a later page imports as this one does.
@@ -20,8 +20,12 @@ const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 //go:embed page
 var files embed.FS
 
-// enrolment is the name of the page where people manage their second factors; it is served by itself and not as a file of the page.
-const enrolment = "enroll.html"
+// The pages. Each is served by itself, and not as a file of a page.
+const (
+	enrolment     = "enroll.html"    // where people manage their second factors
+	authorization = "authorize.html" // where people sign in at a web app
+	signOut       = "signout.html"   // where a web app signs people out
+)
 
 // File is a file as it is served.
 type File struct {
@@ -58,8 +62,14 @@ func read() map[string]File {
 // EnrolmentPage returns the page where people manage their second factors. Its policy is CSP.
 func EnrolmentPage() File { return served[enrolment] }
 
-// Asset returns a file that the page loads; false where it has none of that name.
+// AuthorizationPage returns the page where people sign in at a web app. Its policy is CSP.
+func AuthorizationPage() File { return served[authorization] }
+
+// SignOutPage returns the page where a web app signs people out. Its policy is CSP.
+func SignOutPage() File { return served[signOut] }
+
+// Asset returns a file that a page loads; false where there is none of that name.
 func Asset(name string) (File, bool) {
 	file, ok := served[name]
-	return file, ok && name != enrolment
+	return file, ok && file.MediaType != mediaTypes[".html"]
 }
