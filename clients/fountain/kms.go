@@ -56,6 +56,7 @@ func tokenForm(body kms.TokenRequest) url.Values {
 	form := url.Values{"grant_type": {body.GrantType}}
 	for name, value := range map[string]*string{
 		"client_id": body.ClientID, "client_secret": body.ClientSecret, "refresh_token": body.RefreshToken, "scope": body.Scope,
+		"code": body.Code, "redirect_uri": body.RedirectURI, "code_verifier": body.CodeVerifier,
 	} {
 		if value != nil {
 			form.Set(name, *value)

@@ -107,4 +107,6 @@ func (s storedResponse) VisitCreatePasswordResetResponse(w http.ResponseWriter) 
 func (s storedResponse) VisitRegisterClientResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitRotateClientSecretResponse implements the generated answer of rotateClientSecret.
-func (s storedResponse) VisitRotateClientSecretResponse(w http.ResponseWriter) error { return s.write(w) }
+func (s storedResponse) VisitRotateClientSecretResponse(w http.ResponseWriter) error {
+	return s.write(w)
+}

@@ -61,7 +61,9 @@ func (p *Provider) check(ctx context.Context, tx *store.Tx, c *Client) (err erro
 	if err := checkURIs("/postLogoutRedirectUris", c.PostLogoutRedirectURIs); err != nil {
 		return err
 	}
-	declares := func(ctx context.Context, scopes []string) ([]string, error) { return p.Services.Declares(ctx, tx, scopes) }
+	declares := func(ctx context.Context, scopes []string) ([]string, error) {
+		return p.Services.Declares(ctx, tx, scopes)
+	}
 	c.Scopes, err = p.checkScopes(ctx, declares, c.Scopes)
 	return err
 }
