@@ -51,9 +51,10 @@ foreign: build ## Let OAuth and JOSE clients of others use a family by its metad
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
 
 .PHONY: examples
-examples: build ## Build and test the services of one's own in examples/ and docs/adopt.md, in Go and in Node, alone and behind a gateway (needs Node and curl)
+examples: build ## Build and test the services and the web app of one's own in examples/ and docs/adopt.md, in Go and in Node, alone and behind a gateway (needs Node and curl)
 	cd examples/notes && $(GO) build -o /dev/null . && $(GO) test -count=1 -timeout 5m ./... && node --test node/server.test.mjs
-	FOUNTAIN_TEST_REQUIRE=node,curl FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 15m -run 'TestNotes_|TestAdoptPage_' ./tests/e2e
+	cd examples/webapp && $(GO) build -o /dev/null . && $(GO) test -count=1 -timeout 5m ./...
+	FOUNTAIN_TEST_REQUIRE=node,curl FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 15m -run 'TestNotes_|TestAdoptPage_|TestWebapp_' ./tests/e2e
 
 .PHONY: bench
 bench: ## Run the benchmarks
