@@ -58,7 +58,7 @@ func (a *app) routes() http.Handler {
 	return mux
 }
 
-var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>A web app</title>
+var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>A web app</title><link rel="icon" href="data:,">
 {{if .Name}}<h1>Hello, {{.Name}}</h1><p>You are {{.Subject}}, signed in by {{.Level}}.</p><form method="post" action="/logout"><button>Sign out</button></form>
 {{else}}<h1>A web app</h1><p>{{.Notice}}</p><p><a href="/login">Sign in</a></p>{{end}}</html>
 `))
@@ -74,7 +74,7 @@ func (a *app) show(w http.ResponseWriter, status int, p person) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+	header.Set("Content-Security-Policy", "default-src 'none'; img-src data:; frame-ancestors 'none'; base-uri 'none'")
 	w.WriteHeader(status)
 	if err := page.Execute(w, p); err != nil {
 		log.Print(err)
