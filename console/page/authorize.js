@@ -50,7 +50,7 @@ const agree = (session, app, scopes) => {
   const allow = pressed("Allow", () => proceed(session, app, "granted"), { class: "primary" });
   const deny = pressed("Do not allow", () => proceed(session, app, "denied"));
   show(`Go on to ${app}?`, el("p", {}, `${app} asks for:`), el("ul", {}, ...scopes.map((scope) => el("li", {}, meaning(scope)))),
-    el("p", { class: "hint" }, `It is at ${new URL(request.redirect_uri).host}. You are asked once; an administrator can take it back.`),
+    el("p", { class: "hint" }, `It is at ${new URL(request.redirect_uri).host}. You are asked once.`),
     el("div", { class: "actions" }, allow.made, deny.made), allow.error, deny.error);
 };
 

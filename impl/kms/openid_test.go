@@ -44,15 +44,20 @@ func newWebapp(h *house, edit func(*api.ClientCreate)) *webapp {
 	w.raised = w.p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 	w.grace = h.user("grace", "editor", w.raised)
 	w.access = h.login("grace", userPassword).AccessToken
-	body := api.ClientCreate{
-		Name: "Reports", Type: api.ClientCreateTypeConfidential, RedirectUris: []string{callback}, PostLogoutRedirectUris: &[]string{afterwards},
-		Scopes: &[]string{"elements:read"}, Trusted: new(true),
-	}
+	body := reports()
 	if edit != nil {
 		edit(&body)
 	}
 	w.app = w.registered(body)
 	return w
+}
+
+// reports is a web app of the team.
+func reports() api.ClientCreate {
+	return api.ClientCreate{
+		Name: "Reports", Type: api.ClientCreateTypeConfidential, RedirectUris: []string{callback}, PostLogoutRedirectUris: &[]string{afterwards},
+		Scopes: &[]string{"elements:read"}, Trusted: new(true),
+	}
 }
 
 func (w *webapp) registered(body api.ClientCreate) *api.ClientRegistration {
