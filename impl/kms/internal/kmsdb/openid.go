@@ -159,6 +159,7 @@ func (OpenID) UseCode(ctx context.Context, tx *store.Tx, hash []byte, clientID, 
 // SweepCodes implements openid.Rows. Nothing to delete is no error.
 func (OpenID) SweepCodes(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
 	defer tried.To(&err, "delete codes")
-	_, err = tx.Exec(ctx, "DELETE FROM authorization_codes WHERE expires_at < ?", before.UnixMicro())
+	old := store.Rows{Table: "authorization_codes", Key: []string{"hash"}, Where: "expires_at < ?", Args: []any{before.UnixMicro()}}
+	_, err = old.Delete(ctx, tx)
 	return err
 }

@@ -222,22 +222,29 @@ func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Tim
 // RevokeChildren implements session.Rows: it returns the sessions of web apps that it has ended, those of the parent beyond the newest keep.
 func (Sessions) RevokeChildren(ctx context.Context, tx *store.Tx, parent string, keep int, at time.Time, reason string) (ended []string, err error) {
 	defer tried.To(&err, "mark sessions of clients as revoked")
-	query := "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE parent = ? AND revoked_at IS NULL"
-	args := []any{at.UnixMicro(), reason, parent}
+	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "parent = ? AND revoked_at IS NULL", Args: []any{parent}}
 	if keep > 0 {
-		query += " AND sid < (SELECT sid FROM refresh_families WHERE parent = ? AND revoked_at IS NULL ORDER BY sid DESC LIMIT 1 OFFSET ?)"
-		args = append(args, parent, keep-1)
+		open.Where += " AND sid < (SELECT sid FROM refresh_families WHERE parent = ? AND revoked_at IS NULL ORDER BY sid DESC LIMIT 1 OFFSET ?)"
+		open.Args = append(open.Args, parent, keep-1)
 	}
-	err = tx.Select(ctx, &ended, query+" RETURNING sid", args...)
+	return revokeOpen(ctx, tx, open, at, reason)
+}
+
+// revokeOpen revokes sessions, in one order for all who do, and returns their ids.
+func revokeOpen(ctx context.Context, tx *store.Tx, open store.Rows, at time.Time, reason string) (ended []string, err error) {
+	if err := open.Lock(ctx, tx); err != nil {
+		return nil, err
+	}
+	err = tx.Select(ctx, &ended, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE "+open.Where+" RETURNING sid",
+		append([]any{at.UnixMicro(), reason}, open.Args...)...)
 	return ended, err
 }
 
 // RevokeOfClient implements session.Rows: it returns the sessions of a web app that it has ended.
 func (Sessions) RevokeOfClient(ctx context.Context, tx *store.Tx, clientID string, at time.Time, reason string) (ended []string, err error) {
 	defer tried.To(&err, "mark sessions of client as revoked")
-	err = tx.Select(ctx, &ended, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE client_id = ? AND revoked_at IS NULL RETURNING sid",
-		at.UnixMicro(), reason, clientID)
-	return ended, err
+	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "client_id = ? AND revoked_at IS NULL", Args: []any{clientID}}
+	return revokeOpen(ctx, tx, open, at, reason)
 }
 
 const (
