@@ -41,7 +41,7 @@ func contracts(t *testing.T) map[string]fountain.Operation {
 var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
 	"omitElement", "syncDocuments", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
-	"revokeToken", "introspectToken", "checkInvitation",
+	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
 	"searchElements", "searchDocuments", "verifyApiKey", "unwrapDataKey", // they read
 }
 
