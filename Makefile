@@ -55,9 +55,10 @@ foreign: build ## Let OAuth and JOSE clients of others use a family by its metad
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
 
 .PHONY: examples
-examples: build ## Build and test the services of one's own in examples/, docs/adopt.md and the README's first steps, in Go and in Node, alone and behind a gateway (needs Node and curl)
+examples: build ## Build and test the services and the web app of one's own in examples/, docs/adopt.md and the README's first steps, in Go and in Node, alone and behind a gateway (needs Node and curl)
 	cd examples/notes && $(GO) build -o /dev/null . && $(GO) test -count=1 -timeout 5m ./... && node --test node/server.test.mjs
-	FOUNTAIN_TEST_REQUIRE=node,curl FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 15m -run 'TestNotes_|TestAdoptPage_|TestReadme_' ./tests/e2e
+	cd examples/webapp && $(GO) build -o /dev/null . && $(GO) test -count=1 -timeout 5m ./...
+	FOUNTAIN_TEST_REQUIRE=node,curl FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 15m -run 'TestNotes_|TestAdoptPage_|TestReadme_|TestWebapp_' ./tests/e2e
 
 .PHONY: bench
 bench: ## Run the benchmarks
@@ -116,6 +117,7 @@ lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
 	cd tests/bench/peers && $(GO) vet ./...
+	cd examples/webapp && $(GO) vet ./... && $(GO) tool -modfile=../../tools/lint/go.mod staticcheck .
 	cd examples/notes && $(GO) vet ./... && $(GO) tool -modfile=../../tools/lint/go.mod staticcheck . ./internal/domain ./internal/handlers ./internal/store
 
 .PHONY: breaking

@@ -1,5 +1,5 @@
-// Package console holds the pages that people use in a browser. It knows nothing of the services. Who serves a page says where (the page of second factors
-// names its files below /twofactor/v1/assets, the console below /console), and sends the headers that belong to it.
+// Package console holds the pages that people use in a browser. It knows nothing of the services. Who serves a page says where (the pages of second
+// factors and of web apps name their files below /twofactor/v1/assets, the console below /console), and sends the headers that belong to it.
 //
 // page/ has the page of second factors and what all pages share: HTML, style, and ES modules as they are served, without a framework or a build step.
 // page/signin.js is the sign-in of every page: a module that a later page imports as this one does.
@@ -22,10 +22,12 @@ const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 //go:embed page dist
 var files embed.FS
 
-// Names of the pages, which are served by themselves and not as files of a page: where people manage their second factors, and the console.
+// The pages. Each is served by itself, and not as a file of a page.
 const (
-	enrolment   = "enroll.html"
-	consolePage = "console.html"
+	enrolment     = "enroll.html"    // where people manage their second factors
+	authorization = "authorize.html" // where people sign in at a web app
+	signOut       = "signout.html"   // where a web app signs people out
+	consolePage   = "console.html"   // in dist
 )
 
 // File is a file as it is served.
@@ -63,10 +65,16 @@ func read(folder string) map[string]File {
 // EnrolmentPage returns the page where people manage their second factors. Its policy is CSP.
 func EnrolmentPage() File { return served[enrolment] }
 
-// Asset returns a file that the page loads; false where it has none of that name.
+// AuthorizationPage returns the page where people sign in at a web app. Its policy is CSP.
+func AuthorizationPage() File { return served[authorization] }
+
+// SignOutPage returns the page where a web app signs people out. Its policy is CSP.
+func SignOutPage() File { return served[signOut] }
+
+// Asset returns a file that a page loads; false where there is none of that name.
 func Asset(name string) (File, bool) {
 	file, ok := served[name]
-	return file, ok && name != enrolment
+	return file, ok && file.MediaType != mediaTypes[".html"]
 }
 
 // Page returns the console. Its policy is CSP.

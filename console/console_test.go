@@ -34,7 +34,7 @@ func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
 	tags := map[string]string{}
 	for _, entry := range entries {
 		file, ok := Asset(entry.Name())
-		require.Equal(t, entry.Name() != enrolment, ok, entry.Name())
+		require.Equal(t, path.Ext(entry.Name()) != ".html", ok, entry.Name())
 		if !ok {
 			continue
 		}
@@ -44,20 +44,29 @@ func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
 		require.Empty(t, tags[file.ETag], "another content has another tag")
 		tags[file.ETag] = entry.Name()
 	}
-	for _, name := range []string{"", ".", "page", "../console.go", "page/main.js", "MAIN.JS", "main.js.map", enrolment} {
+	for _, name := range []string{"", ".", "page", "../console.go", "page/main.js", "MAIN.JS", "main.js.map", enrolment, authorization, signOut} {
 		_, ok := Asset(name)
 		require.False(t, ok, name)
 	}
-	require.Equal(t, "text/html", EnrolmentPage().MediaType)
+	for name, page := range pages() {
+		require.Equal(t, "text/html", page.MediaType, name)
+	}
+}
+
+// pages are the pages by their names.
+func pages() map[string]File {
+	return map[string]File{enrolment: EnrolmentPage(), authorization: AuthorizationPage(), signOut: SignOutPage()}
 }
 
 // The page and its modules load one another, and nothing that is not served here.
 func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
 	loaded := map[string]bool{}
-	for _, found := range regexp.MustCompile(`<(?:link|script)[^>]* (?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(EnrolmentPage().Content), -1) {
-		name, ok := strings.CutPrefix(found[1], "/twofactor/v1/assets/")
-		require.True(t, ok, found[1])
-		loaded[name] = true
+	for _, page := range pages() {
+		for _, found := range regexp.MustCompile(`<(?:link|script)[^>]* (?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(page.Content), -1) {
+			name, ok := strings.CutPrefix(found[1], "/twofactor/v1/assets/")
+			require.True(t, ok, found[1])
+			loaded[name] = true
+		}
 	}
 	imports := regexp.MustCompile(`(?m)^import .* from "(.*)";$`)
 	for of, text := range modules(t) {
@@ -69,7 +78,7 @@ func TestPage_loadsOnlyWhatIsServed(t *testing.T) {
 		}
 	}
 	for name := range served {
-		require.Equal(t, name != enrolment, loaded[name], "%s is loaded", name)
+		require.Equal(t, path.Ext(name) != ".html", loaded[name], "%s is loaded", name)
 	}
 	for name := range loaded {
 		_, ok := Asset(name)
@@ -118,7 +127,9 @@ var inline = regexp.MustCompile(`(?i)<style|style=|\son[a-z]+=|<script>|<script 
 
 // What the policy refuses is not in the page, and what it can't refuse neither: no storage that outlives the tab, no markup out of text, no other origin.
 func TestPage_keepsNothingAndMakesNoMarkupOfText(t *testing.T) {
-	require.False(t, inline.Match(EnrolmentPage().Content))
+	for name, page := range pages() {
+		require.False(t, inline.Match(page.Content), name)
+	}
 	forbidden := regexp.MustCompile(`localStorage|sessionStorage|indexedDB|\bcookie\b *=|\.cookie|innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|https?://|XMLHttpRequest|console\.`)
 	for name, text := range modules(t) {
 		require.Empty(t, forbidden.FindAllString(text, -1), name)

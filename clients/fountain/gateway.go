@@ -23,6 +23,12 @@ func (g *Gateway) GetAuthorizationServer(ctx context.Context, opts ...CallOption
 	return value(out), err
 }
 
+// GetOpenIDProvider returns the OpenID provider's metadata (OpenID Connect Discovery 1.0).
+func (g *Gateway) GetOpenIDProvider(ctx context.Context, opts ...CallOption) (json.RawMessage, error) {
+	out, err := send[json.RawMessage](ctx, g.client, opGetOpenIDProvider, opts, gateway.NewGetOpenIDProviderRequest)
+	return value(out), err
+}
+
 // GetContract returns a contract as it is enforced, for example "kms.yaml".
 func (g *Gateway) GetContract(ctx context.Context, document string, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, g.client, opGetContract, opts, func(server string) (*http.Request, error) {

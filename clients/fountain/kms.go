@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fountainai/fountain/clients/common"
@@ -45,8 +46,12 @@ func (k *KMS) CompleteStepUp(ctx context.Context, body kms.StepUp, opts ...CallO
 	})
 }
 
-// IssueToken is the OAuth 2.0 token endpoint. Its errors have the codes of RFC 6749: CodeInvalidClient and so on.
+// IssueToken is the OAuth 2.0 token endpoint. Its errors have the codes of RFC 6749: CodeInvalidClient and so on. An authorization code is sent once: shown
+// again it would end what it gave.
 func (k *KMS) IssueToken(ctx context.Context, body kms.TokenRequest, opts ...CallOption) (*kms.TokenResponse, error) {
+	if body.GrantType == "authorization_code" {
+		opts = append(slices.Clone(opts), WithoutRetry())
+	}
 	return send[kms.TokenResponse](ctx, k.client, opIssueToken, opts, func(server string) (*http.Request, error) {
 		return kms.NewIssueTokenRequestWithBody(server, "application/x-www-form-urlencoded", strings.NewReader(tokenForm(body).Encode()))
 	})
@@ -58,6 +63,7 @@ func tokenForm(body kms.TokenRequest) url.Values {
 	form := url.Values{"grant_type": {body.GrantType}}
 	for name, value := range map[string]*string{
 		"client_id": body.ClientID, "client_secret": body.ClientSecret, "refresh_token": body.RefreshToken, "scope": body.Scope,
+		"code": body.Code, "redirect_uri": body.RedirectURI, "code_verifier": body.CodeVerifier,
 	} {
 		if value != nil {
 			form.Set(name, *value)

@@ -204,6 +204,30 @@ func userNamed(ctx context.Context, c *fountain.Client, name string) (*kms.User,
 	return nil, fmt.Errorf("there is no user %q", name)
 }
 
+// clientNamed returns the web app with an id or a name, which must be that of one alone.
+func clientNamed(ctx context.Context, c *fountain.Client, name string) (*kms.WebClient, error) {
+	if strings.HasPrefix(name, "cli_") {
+		return c.KMS.GetClient(ctx, name)
+	}
+	var found *kms.WebClient
+	for one, err := range c.KMS.Clients(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if one.Name != name {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("there are several web apps %q; name one by its id", name)
+		}
+		found = &one
+	}
+	if found == nil {
+		return nil, fmt.Errorf("there is no web app %q", name)
+	}
+	return found, nil
+}
+
 // serviceNamed finds a service by id or name.
 func serviceNamed(ctx context.Context, c *fountain.Client, name string) (*kms.Service, error) {
 	if strings.HasPrefix(name, "svc_") {

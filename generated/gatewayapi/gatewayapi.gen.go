@@ -199,6 +199,9 @@ type ServerInterface interface {
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetAuthorizationServer(w http.ResponseWriter, r *http.Request)
+	// GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
+	// (GET /.well-known/openid-configuration)
+	GetOpenIDProvider(w http.ResponseWriter, r *http.Request)
 	// GetConsole The console, for those who would rather look than read
 	// (GET /console)
 	GetConsole(w http.ResponseWriter, r *http.Request, params GetConsoleParams)
@@ -247,6 +250,12 @@ func (_ Unimplemented) GetStartPage(w http.ResponseWriter, r *http.Request, para
 // GetAuthorizationServer Authorization server metadata (RFC 8414)
 // (GET /.well-known/oauth-authorization-server)
 func (_ Unimplemented) GetAuthorizationServer(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
+// (GET /.well-known/openid-configuration)
+func (_ Unimplemented) GetOpenIDProvider(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -371,6 +380,20 @@ func (siw *ServerInterfaceWrapper) GetAuthorizationServer(w http.ResponseWriter,
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetAuthorizationServer(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetOpenIDProvider operation middleware
+func (siw *ServerInterfaceWrapper) GetOpenIDProvider(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetOpenIDProvider(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -874,6 +897,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetAuthorizationServer)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDProvider)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/openapi/{document}", wrapper.GetContract)
 	})
 	r.Group(func(r chi.Router) {
@@ -1094,6 +1120,139 @@ type GetAuthorizationServerdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetAuthorizationServerdefaultApplicationProblemPlusJSONResponse) VisitGetAuthorizationServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDProviderRequestObject struct {
+}
+
+type GetOpenIDProviderResponseObject interface {
+	VisitGetOpenIDProviderResponse(w http.ResponseWriter) error
+}
+
+type GetOpenIDProvider200JSONResponse json.RawMessage
+
+func (response GetOpenIDProvider200JSONResponse) VisitGetOpenIDProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDProvider502ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenIDProvider502ApplicationProblemPlusJSONResponse) VisitGetOpenIDProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDProvider503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetOpenIDProvider503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetOpenIDProvider503ResponseHeaders
+}
+
+func (response GetOpenIDProvider503ApplicationProblemPlusJSONResponse) VisitGetOpenIDProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDProviderdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetOpenIDProviderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetOpenIDProviderdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetOpenIDProviderdefaultApplicationProblemPlusJSONResponse) VisitGetOpenIDProviderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2251,6 +2410,9 @@ type StrictServerInterface interface {
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetAuthorizationServer(ctx context.Context, request GetAuthorizationServerRequestObject) (GetAuthorizationServerResponseObject, error)
+	// GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
+	// (GET /.well-known/openid-configuration)
+	GetOpenIDProvider(ctx context.Context, request GetOpenIDProviderRequestObject) (GetOpenIDProviderResponseObject, error)
 	// GetConsole The console, for those who would rather look than read
 	// (GET /console)
 	GetConsole(ctx context.Context, request GetConsoleRequestObject) (GetConsoleResponseObject, error)
@@ -2368,6 +2530,30 @@ func (sh *strictHandler) GetAuthorizationServer(w http.ResponseWriter, r *http.R
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetAuthorizationServerResponseObject); ok {
 		if err := validResponse.VisitGetAuthorizationServerResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetOpenIDProvider operation middleware
+func (sh *strictHandler) GetOpenIDProvider(w http.ResponseWriter, r *http.Request) {
+	var request GetOpenIDProviderRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOpenIDProvider(ctx, request.(GetOpenIDProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOpenIDProvider")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetOpenIDProviderResponseObject); ok {
+		if err := validResponse.VisitGetOpenIDProviderResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
@@ -146,6 +147,9 @@ func (p parts) domain() *handlers.Domain {
 		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
 		Sealer: p.sets.refresh, ProofKeys: proofKeys, Refusals: refusals, Clock: c.Clock,
 	})
+	provider := openid.New(openid.Config{
+		DB: db, Rows: kmsdb.OpenID{}, Services: kmsdb.Services{}, Sessions: sessions, Standing: standing, Mint: p.mint, Ring: p.ring, Clock: c.Clock,
+	})
 	publicURL := strings.TrimSuffix(c.PublicURL, "/")
 	if publicURL == "" {
 		publicURL = p.mint.Issuer
@@ -157,9 +161,9 @@ func (p parts) domain() *handlers.Domain {
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
 		Refusals:  refusals, Users: users, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{
-			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Feed: p.feed, Audit: audit,
+			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: audit,
 		},
-		Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock),
+		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock),
 		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, PublicURL: publicURL,
 	}
 }
@@ -235,6 +239,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
+		life.Every(sweepPause, "delete old codes", d.OpenID.Sweep),
 		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
 		life.Every(reissuePause, "write a new bootstrap token", a.reissue),

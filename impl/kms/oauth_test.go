@@ -22,6 +22,7 @@ type oauthAnswer struct {
 	TokenType        string `json:"token_type"`
 	ExpiresIn        int    `json:"expires_in"`
 	RefreshToken     string `json:"refresh_token"`
+	IDToken          string `json:"id_token"`
 	Scope, Error     string
 	ErrorDescription string `json:"error_description"`
 	Type, Code       string // of a problem, which must not be there

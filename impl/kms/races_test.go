@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -43,6 +44,7 @@ type racer struct {
 	tokens *api.TokenResponse
 	key    *api.APIKeyWithSecret // of the user
 	byKey  string                // token of that key for the kms
+	app    *webapp               // where the user signs in
 }
 
 // round gives the user a session, a key and a token of the key.
@@ -90,6 +92,26 @@ var mints = map[string]func(r *racer, h *house) []minted{
 			return nil
 		}
 		return []minted{{"", func() bool { return r.a.usable(got.JSON200.AccessToken, r.user.ID) }}}
+	},
+	"authorization_code": func(r *racer, h *house) []minted {
+		body := api.AuthorizationAnswer{Request: r.app.request()}
+		answer, err := h.client.AuthorizeClientWithResponse(context.Background(), body, bearer(r.tokens.AccessToken))
+		if err != nil || answer.JSON200 == nil || answer.JSON200.Redirect == nil {
+			return nil
+		}
+		back, err := url.Parse(*answer.JSON200.Redirect)
+		if err != nil {
+			return nil
+		}
+		form := r.app.form(back.Query().Get("code"), "client_id", r.app.app.Client.ID, "client_secret", *r.app.app.ClientSecret).Encode()
+		got, err := h.client.IssueTokenWithBodyWithResponse(context.Background(), "application/x-www-form-urlencoded", strings.NewReader(form))
+		if err != nil || got.JSON200 == nil {
+			return nil
+		}
+		return []minted{{"", func() bool {
+			info, err := r.a.client.GetUserInfoWithResponse(context.Background(), bearer(got.JSON200.AccessToken))
+			return err == nil && info.StatusCode() == http.StatusOK
+		}}}
 	},
 	"client_credentials": func(r *racer, h *house) []minted {
 		got := h.ask(r.key.APIKey.ID, r.key.Key, "kms")
@@ -187,6 +209,8 @@ func races(t *testing.T, f func(t *testing.T, r *racer)) {
 		r.prover = a.prover()
 		r.raised = r.prover.raise(a.login(adminName, adminPassword).AccessToken, "kms")
 		r.user = a.user("grace", "editor", r.raised)
+		r.app = &webapp{house: a, raised: r.raised}
+		r.app.app = r.app.registered(reports())
 		f(a.t, r)
 	}
 	replicas(t, run)
@@ -230,7 +254,7 @@ func TestMint_leavesNothingBesideTheEndOfWhatItStandsOn(t *testing.T) {
 		do        func(r *racer)
 	}{
 		{"client_credentials", "revokeApiKey", revoke}, {"completeStepUp", "logoutUser", signOut},
-		{"refreshToken", "logoutUser", signOut}, {"rotateApiKey", "revokeApiKey", revoke},
+		{"refreshToken", "logoutUser", signOut}, {"rotateApiKey", "revokeApiKey", revoke}, {"authorization_code", "logoutUser", signOut},
 	}
 	races(t, func(t *testing.T, r *racer) {
 		for _, p := range pairs {

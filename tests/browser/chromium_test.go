@@ -79,21 +79,25 @@ func (c *chromium) read() message {
 // call returns the result of a method, in a session or in none.
 func (c *chromium) call(session, method string, params any, into any) {
 	c.t.Helper()
+	m := c.exchange(session, method, params)
+	require.Empty(c.t, string(m.Error), method)
+	if into != nil {
+		require.NoError(c.t, json.Unmarshal(m.Result, into), method)
+	}
+}
+
+// exchange calls a method and returns what the browser answers, which may be an error.
+func (c *chromium) exchange(session, method string, params any) message {
+	c.t.Helper()
 	c.number++
 	raw, err := json.Marshal(message{ID: c.number, SessionID: session, Method: method, Params: params})
 	require.NoError(c.t, err)
 	_, err = c.to.Write(append(raw, 0))
 	require.NoError(c.t, err)
 	for {
-		m := c.read()
-		if m.ID != c.number {
-			continue
+		if m := c.read(); m.ID == c.number {
+			return m
 		}
-		require.Empty(c.t, string(m.Error), method)
-		if into != nil {
-			require.NoError(c.t, json.Unmarshal(m.Result, into), method)
-		}
-		return
 	}
 }
 

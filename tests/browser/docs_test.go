@@ -3,8 +3,11 @@
 package browser
 
 import (
+	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,6 +51,19 @@ func TestDocs_areFoundAndReloaded(t *testing.T) {
 func (p *person) follows(text string) {
 	p.t.Helper()
 	p.browser.goTo(p.tab, p.js(`async (text) => (await until(() => by("a", text))).href`, text).(string))
+}
+
+// comesTo waits until the browser, which leaves one page for another by itself, shows this text.
+func (p *person) comesTo(text string) {
+	p.t.Helper()
+	asked, err := json.Marshal(text)
+	require.NoError(p.t, err)
+	question := map[string]any{"expression": "document.body?.innerText.includes(" + string(asked) + ")", "returnByValue": true}
+	require.Eventually(p.t, func() bool {
+		// Between two pages there is no answer.
+		return strings.Contains(string(p.browser.exchange(p.tab, "Runtime.evaluate", question).Result), `"value":true`)
+	}, 30*time.Second, 50*time.Millisecond, text)
+	p.shot(text)
 }
 
 // address is where the page is, without its origin.

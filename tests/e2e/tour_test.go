@@ -59,6 +59,7 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	tr.people()
 	tr.browsers()
 	tr.services()
+	tr.webapps()
 	tr.elements()
 	tr.policies()
 	tr.documents()
@@ -103,6 +104,9 @@ func (tr *tour) gateway() {
 	var metadata struct{ Issuer string }
 	require.NoError(tr.t, json.Unmarshal(ok[json.RawMessage](tr, "metadata")(g.GetAuthorizationServer(ctx)), &metadata))
 	require.NotEmpty(tr.t, metadata.Issuer)
+	var provider struct{ Issuer string }
+	require.NoError(tr.t, json.Unmarshal(ok[json.RawMessage](tr, "openid provider")(g.GetOpenIDProvider(ctx)), &provider))
+	require.Equal(tr.t, metadata, provider)
 	ok[[]byte](tr, "contract")(g.GetContract(ctx, "kms.yaml"))
 	for _, listed := range ok[*gateway.ProblemPageList](tr, "problems")(g.ListProblemPages(ctx)).Items {
 		require.Equal(tr.t, &listed, ok[*gateway.ProblemPage](tr, "problem")(g.GetProblemPage(ctx, fountain.Code(listed.Code))))
@@ -129,6 +133,7 @@ func (tr *tour) gateway() {
 	ok[any](tr, "ready")(any2(se.GetSearchReadiness(ctx)))
 	ok[any](tr, "jwks")(any2(k.GetJwks(ctx)))
 	ok[any](tr, "metadata")(any2(k.GetServerMetadata(ctx)))
+	ok[any](tr, "openid provider")(any2(k.GetProviderMetadata(ctx)))
 }
 
 // any2 forgets the type of a value that is not looked at.
@@ -191,6 +196,40 @@ func (tr *tour) browsers() {
 }
 
 // services goes through everything that asks an administrator for a second factor, and what a service does with its own key.
+// webapps registers a web app, signs in at it, and signs out by it.
+func (tr *tour) webapps() {
+	ctx, k := context.Background(), tr.admin.KMS
+	const callback, verifier = "http://127.0.0.1:4999/callback", "a-verifier-of-the-tour-that-nobody-else-knows-0123"
+	made := ok[*kms.ClientRegistration](tr, "register client")(k.RegisterClient(ctx, kms.ClientCreate{
+		Name: "tour", Type: kms.ClientCreateTypeConfidential, RedirectUris: []string{callback}, Trusted: fountain.Ptr(true),
+	}))
+	id := made.Client.ID
+	ok[any](tr, "clients")(any2(k.ListClients(ctx, nil)))
+	seen := ok[*kms.WebClient](tr, "client")(k.GetClient(ctx, id))
+	ok[any](tr, "update client")(any2(k.UpdateClient(ctx, id, fountain.IfMatch(seen.Version), kms.ClientUpdate{Name: fountain.Ptr("tour of apps")})))
+	made = ok[*kms.ClientRegistration](tr, "rotate secret")(k.RotateClientSecret(ctx, id))
+
+	sum := sha256.Sum256([]byte(verifier))
+	request := kms.AuthorizationRequest{
+		ResponseType: fountain.Ptr("code"), ClientID: &id, RedirectURI: fountain.Ptr(callback), Scope: fountain.Ptr("openid profile"),
+		CodeChallenge: fountain.Ptr(base64.RawURLEncoding.EncodeToString(sum[:])), CodeChallengeMethod: fountain.Ptr("S256"),
+	}
+	ok[[]byte](tr, "authorization page")(k.GetAuthorizationPage(ctx, &kms.GetAuthorizationPageParams{ClientID: &id, State: fountain.Ptr("s")}))
+	require.EqualValues(tr.t, "sign_in_required", ok[*kms.Authorization](tr, "check")(k.CheckAuthorization(ctx, request)).Status)
+	answer := ok[*kms.Authorization](tr, "authorize")(k.AuthorizeClient(ctx, kms.AuthorizationAnswer{Request: request}))
+	back, err := url.Parse(*answer.Redirect)
+	require.NoError(tr.t, err)
+	tokens := ok[*kms.TokenResponse](tr, "trade code")(k.IssueToken(ctx, kms.TokenRequest{
+		GrantType: "authorization_code", ClientID: &id, ClientSecret: made.ClientSecret, Code: fountain.Ptr(back.Query().Get("code")),
+		RedirectURI: fountain.Ptr(callback), CodeVerifier: fountain.Ptr(verifier),
+	}))
+	require.Equal(tr.t, tr.f.AdminID, ok[*kms.UserInfo](tr, "userinfo")(k.GetUserInfo(ctx, fountain.WithBearer(tokens.AccessToken))).Sub)
+
+	ok[[]byte](tr, "sign-out page")(k.GetSignOutPage(ctx, nil))
+	ok[any](tr, "end session")(any2(k.EndSession(ctx, kms.SignOut{IDTokenHint: *tokens.IDToken})))
+	require.NoError(tr.t, k.DeleteClient(ctx, id))
+}
+
 func (tr *tour) services() {
 	ctx, k := context.Background(), tr.admin.KMS
 	user := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []string{"editor"}}))

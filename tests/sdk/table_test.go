@@ -46,7 +46,7 @@ func forBrowsers(op *openapi3.Operation) bool {
 var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
 	"omitElement", "syncDocuments", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
-	"revokeToken", "introspectToken", "checkInvitation",
+	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
 	"searchElements", "searchDocuments", "verifyApiKey", "unwrapDataKey", // they read
 }
 

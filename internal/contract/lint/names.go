@@ -13,13 +13,20 @@ var (
 	placeholder = regexp.MustCompile(`^\{([a-z][a-zA-Z0-9]*)\}$`)
 )
 
-// rfcNames are the JSON names that RFC 6749, 7009, 7517, 7662, 8414 and 8707 fix.
+// rfcNames are the names that RFC 6749, 7009, 7517, 7636, 7662, 8414, 8707 and 9207 and OpenID Connect fix, in JSON and in queries.
 var rfcNames = map[string]bool{
 	"access_token": true, "token_type": true, "expires_in": true, "refresh_token": true, "grant_type": true, "client_id": true,
 	"client_secret": true, "error_description": true, "error_uri": true, "jwks_uri": true, "token_endpoint": true,
 	"token_endpoint_auth_methods_supported": true, "introspection_endpoint_auth_methods_supported": true,
 	"revocation_endpoint_auth_methods_supported": true, "auth_time": true, "grant_types_supported": true, "response_types_supported": true,
 	"scopes_supported": true, "revocation_endpoint": true, "introspection_endpoint": true, "token_type_hint": true,
+	"response_type": true, "response_mode": true, "redirect_uri": true, "code_challenge": true, "code_challenge_method": true, "code_verifier": true,
+	"max_age": true, "acr_values": true, "login_hint": true, "logout_hint": true, "id_token_hint": true, "ui_locales": true, "claims_locales": true,
+	"access_type": true, "request_uri": true, "post_logout_redirect_uri": true, "id_token": true, "preferred_username": true,
+	"authorization_endpoint": true, "authorization_response_iss_parameter_supported": true, "userinfo_endpoint": true, "end_session_endpoint": true,
+	"response_modes_supported": true, "code_challenge_methods_supported": true, "subject_types_supported": true,
+	"id_token_signing_alg_values_supported": true, "prompt_values_supported": true, "acr_values_supported": true, "claims_supported": true,
+	"claims_parameter_supported": true, "request_parameter_supported": true, "request_uri_parameter_supported": true,
 }
 
 // fixedPaths are named by an RFC, or hold one thing that is no collection.
@@ -83,7 +90,7 @@ var nameRules = []Rule{
 		})
 		f.each(func(op operation) {
 			for _, p := range op.parameters() {
-				good := camelCase.MatchString(p.Name)
+				good := camelCase.MatchString(p.Name) || p.In == "query" && rfcNames[p.Name]
 				switch p.In {
 				case "header":
 					good = p.Name == textproto.CanonicalMIMEHeaderKey(p.Name) || p.Name == "X-OTP"

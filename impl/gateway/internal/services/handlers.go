@@ -102,7 +102,16 @@ const maxMetadata = 64 << 10
 
 // GetAuthorizationServer answers with the kms's own document.
 func (h *Handlers) GetAuthorizationServer(ctx context.Context, _ gatewayapi.GetAuthorizationServerRequestObject) (gatewayapi.GetAuthorizationServerResponseObject, error) {
-	const address = "http://kms/kms/v1/.well-known/oauth-authorization-server"
+	return h.metadata(ctx, "http://kms/kms/v1/.well-known/oauth-authorization-server")
+}
+
+// GetOpenIDProvider answers with the kms's own document.
+func (h *Handlers) GetOpenIDProvider(ctx context.Context, _ gatewayapi.GetOpenIDProviderRequestObject) (gatewayapi.GetOpenIDProviderResponseObject, error) {
+	return h.metadata(ctx, "http://kms/kms/v1/.well-known/openid-configuration")
+}
+
+// metadata reads a document of the kms.
+func (h *Handlers) metadata(ctx context.Context, address string) (metadata, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the kms for its metadata: %w", err)
@@ -127,7 +136,12 @@ func (h *Handlers) GetAuthorizationServer(ctx context.Context, _ gatewayapi.GetA
 type metadata []byte
 
 // VisitGetAuthorizationServerResponse writes the document.
-func (m metadata) VisitGetAuthorizationServerResponse(w http.ResponseWriter) error {
+func (m metadata) VisitGetAuthorizationServerResponse(w http.ResponseWriter) error { return m.write(w) }
+
+// VisitGetOpenIDProviderResponse writes the document.
+func (m metadata) VisitGetOpenIDProviderResponse(w http.ResponseWriter) error { return m.write(w) }
+
+func (m metadata) write(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(m)

@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
 	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/store"
@@ -18,8 +19,14 @@ import (
 
 // Sessions revokes refresh tokens.
 type Sessions interface {
-	// RevokeRefresh ends the session of a refresh token; unknown ones are passed over.
-	RevokeRefresh(ctx context.Context, token string) error
+	// RevokeRefresh ends the session of a client's refresh token; unknown ones and those of other clients are passed over.
+	RevokeRefresh(ctx context.Context, clientID, token string) error
+}
+
+// Apps knows the web apps where people sign in.
+type Apps interface {
+	// Authenticate refuses (domain.InvalidClient) a client that is unknown or whose secret is wrong.
+	Authenticate(ctx context.Context, id, secret string) error
 }
 
 // Tokens says of access tokens what they are now, and ends them.
@@ -29,6 +36,7 @@ type Tokens struct {
 	Standing *authority.Standing
 	Clients  *Clients
 	Sessions Sessions
+	Apps     Apps
 	Feed     *revocation.Feed
 	Audit    auditlog.Log
 }
@@ -88,21 +96,41 @@ func (t *Tokens) verify(ctx context.Context, token string) (*auth.Principal, err
 }
 
 // Revoke ends a token (RFC 7009): of a refresh token the session, of an access token that token alone. The public client that signs people in
-// has no secret; it revokes refresh tokens, and whoever holds one may. A token that is unknown, or another client's, is passed over.
+// has no secret; it revokes refresh tokens, and whoever holds one may. A web app authenticates, if it can. A token that is unknown, or another client's, is
+// passed over.
 func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) (err error) {
 	defer tried.To(&err, "revoke token")
+	if strings.HasPrefix(id, "cli_") {
+		return t.revokeOfApp(ctx, id, secret, token)
+	}
 	if strings.HasPrefix(token, "rt_") {
 		if secret != "" {
 			return domain.Refuse(domain.InvalidClient, "A refresh token is not this client's.")
 		}
-		return t.Sessions.RevokeRefresh(ctx, token)
+		return t.Sessions.RevokeRefresh(ctx, signing.LoginClient, token)
 	}
 	client, err := t.Clients.Authenticate(ctx, id, secret)
 	if err != nil {
 		return err
 	}
+	return t.revokeAccess(ctx, client.Key.ID, token)
+}
+
+// revokeOfApp ends a token of a web app.
+func (t *Tokens) revokeOfApp(ctx context.Context, id, secret, token string) error {
+	if err := t.Apps.Authenticate(ctx, id, secret); err != nil {
+		return err
+	}
+	if strings.HasPrefix(token, "rt_") {
+		return t.Sessions.RevokeRefresh(ctx, id, token)
+	}
+	return t.revokeAccess(ctx, id, token)
+}
+
+// revokeAccess ends an access token of the client.
+func (t *Tokens) revokeAccess(ctx context.Context, clientID, token string) error {
 	p, err := t.verify(ctx, token)
-	if err != nil || p == nil || p.ClientID != client.Key.ID {
+	if err != nil || p == nil || p.ClientID != clientID {
 		return err
 	}
 	err = t.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

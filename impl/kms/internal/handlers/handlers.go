@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
+	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
@@ -41,6 +42,7 @@ type Domain struct {
 	Roles      *role.Roles
 	Refusals   *auditlog.Refusals
 	Sessions   *session.Sessions
+	OpenID     *openid.Provider
 	Services   *service.Services
 	Adoptions  *adoption.Adoptions
 	TokenFiles *service.Files

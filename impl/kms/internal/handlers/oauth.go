@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 )
 
@@ -22,7 +23,10 @@ func (h api) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObject) (
 	request := signing.Request{Scopes: strings.Fields(text(r.Body.Scope)), Resources: resources(r.Body.Resource)}
 	var issued signing.Issued
 	var limit apikey.RateLimit
+	var idToken string
 	switch r.Body.GrantType {
+	case "authorization_code":
+		issued, idToken, err = h.codeGrant(ctx, id, secret, r.Body, request)
 	case "client_credentials":
 		issued, limit, err = h.Clients.Grant(ctx, id, secret, request)
 	case "refresh_token":
@@ -34,7 +38,7 @@ func (h api) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObject) (
 		return nil, err
 	}
 	body, pragma := tokenBody(issued), "no-cache"
-	body.RateLimit = limitBody(limit)
+	body.RateLimit, body.IDToken = limitBody(limit), present(idToken)
 	return kmsapi.IssueToken200JSONResponse{Body: body, Headers: kmsapi.IssueToken200ResponseHeaders{Pragma: &pragma}}, nil
 }
 
@@ -61,11 +65,13 @@ func client(in received, bodyID, bodySecret *string) (id, secret string, err err
 	return id, secret, nil
 }
 
-// refreshGrant is refreshToken in the form of RFC 6749, section 6. The client is the public one that signs people in, which has no secret.
+// refreshGrant is refreshToken in the form of RFC 6749, section 6. The client is the public one that signs people in, which has no secret, or a web app.
 func (h api) refreshGrant(ctx context.Context, id, secret, refresh string, r signing.Request) (signing.Issued, error) {
 	switch {
 	case refresh == "":
 		return signing.Issued{}, domain.Refuse(domain.InvalidRequest, "The refresh token is missing.")
+	case openid.IsClientID(id):
+		return h.OpenID.Renew(ctx, id, secret, refresh, r)
 	case secret != "" || (id != "" && id != signing.LoginClient):
 		return signing.Issued{}, domain.Refuse(domain.InvalidGrant, "The refresh token is not this client's.")
 	}

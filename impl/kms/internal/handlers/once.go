@@ -102,3 +102,11 @@ func (s storedResponse) VisitCreateInvitationResponse(w http.ResponseWriter) err
 func (s storedResponse) VisitCreatePasswordResetResponse(w http.ResponseWriter) error {
 	return s.write(w)
 }
+
+// VisitRegisterClientResponse implements the generated answer of registerClient.
+func (s storedResponse) VisitRegisterClientResponse(w http.ResponseWriter) error { return s.write(w) }
+
+// VisitRotateClientSecretResponse implements the generated answer of rotateClientSecret.
+func (s storedResponse) VisitRotateClientSecretResponse(w http.ResponseWriter) error {
+	return s.write(w)
+}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/kmsapi"
-	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -45,19 +44,4 @@ func (h api) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.G
 	}
 	cache, tag := jwksMaxAge, `"`+hex.EncodeToString(sum.Sum(nil)[:16])+`"`
 	return kmsapi.GetJwks200JSONResponse{Body: set, Headers: kmsapi.GetJwks200ResponseHeaders{ETag: tag, CacheControl: &cache}}, nil
-}
-
-// GetServerMetadata implements getServerMetadata.
-func (h api) GetServerMetadata(context.Context, kmsapi.GetServerMetadataRequestObject) (kmsapi.GetServerMetadataResponseObject, error) {
-	base := h.PublicURL + h.Contract.BasePath
-	return kmsapi.GetServerMetadata200JSONResponse{
-		Issuer: h.Mint.Issuer, TokenEndpoint: base + "/oauth2/token", JwksURI: base + "/.well-known/jwks.json",
-		GrantTypesSupported: []string{"client_credentials", "refresh_token"},
-		RevocationEndpoint:  base + "/oauth2/revoke", IntrospectionEndpoint: base + "/oauth2/introspect",
-		TokenEndpointAuthMethodsSupported:         []string{"client_secret_basic", "client_secret_post", "none"},
-		RevocationEndpointAuthMethodsSupported:    []string{"client_secret_basic", "client_secret_post", "none"},
-		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
-		ResponseTypesSupported:                    []string{},
-		ScopesSupported:                           bodies(h.Mint.Catalogue.Scopes(), func(s authority.Scope) string { return s.Name }),
-	}, nil
 }

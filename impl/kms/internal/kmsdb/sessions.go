@@ -66,14 +66,19 @@ type familyRow struct {
 	AMR       string `db:"amr"`
 	Factor    string `db:"factor"`
 	RaisedAt  int64  `db:"raised_at"`
+	Parent    string `db:"parent"`
+	Scopes    string `db:"scopes"`
 }
 
-const familyColumns = "sid, user_id, client_id, auth_time, created_at, expires_at, waiting, acr, amr, factor, raised_at"
+const familyColumns = "sid, user_id, client_id, auth_time, created_at, expires_at, waiting, acr, amr, factor, raised_at, parent, scopes"
 
 func (r familyRow) family() session.Family {
 	f := session.Family{
 		ID: r.SID, UserID: r.UserID, ClientID: r.ClientID, Waits: r.Waiting == 1,
-		AuthTime: at(r.AuthTime), CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt),
+		AuthTime: at(r.AuthTime), CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), Parent: r.Parent,
+	}
+	if r.Parent != "" {
+		f.Scopes = strings.Fields(r.Scopes)
 	}
 	if r.ACR != "" {
 		f.Level = session.Level{ACR: r.ACR, AMR: strings.Fields(r.AMR), Factor: r.Factor, At: at(r.RaisedAt)}
@@ -100,9 +105,9 @@ func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family
 	if f.Waits {
 		waiting = 1
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO refresh_families ("+familyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err = tx.Exec(ctx, "INSERT INTO refresh_families ("+familyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(),
-		waiting, f.Level.ACR, join(f.Level.AMR), f.Level.Factor, raised(f.Level))
+		waiting, f.Level.ACR, join(f.Level.AMR), f.Level.Factor, raised(f.Level), f.Parent, join(f.Scopes))
 	return err
 }
 
@@ -116,15 +121,12 @@ func (Sessions) Complete(ctx context.Context, tx *store.Tx, sid string, l sessio
 	return r.family(), done, err
 }
 
-// Holder returns the session of a refresh token and its user, whatever their state; false when the token is unknown.
-func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error) {
+// Holder returns the session of a refresh token, whatever its state; false when the token is unknown.
+func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (_ session.Family, found bool, err error) {
 	defer tried.To(&err, "read session of refresh token")
-	var r struct {
-		SID    string `db:"sid"`
-		UserID string `db:"user_id"`
-	}
-	found, err = one(ctx, q, &r, "SELECT f.sid, f.user_id FROM refresh_tokens t JOIN refresh_families f ON f.sid = t.sid WHERE t.hash = ?", hash)
-	return r.SID, r.UserID, found, err
+	var r familyRow
+	found, err = one(ctx, q, &r, "SELECT "+familyColumns+" FROM refresh_families WHERE sid = (SELECT sid FROM refresh_tokens WHERE hash = ?)", hash)
+	return r.family(), found, err
 }
 
 // InsertToken implements session.Rows. A hash that is there or a session that is not is the database's error.
@@ -195,6 +197,14 @@ func (Sessions) Families(ctx context.Context, q store.Querier, userID, before st
 	return families, err
 }
 
+// Find returns a session, whatever its state; false when there is none.
+func (Sessions) Find(ctx context.Context, q store.Querier, id string) (_ session.Family, found bool, err error) {
+	defer tried.To(&err, "find session")
+	var r familyRow
+	found, err = one(ctx, q, &r, "SELECT "+familyColumns+" FROM refresh_families WHERE sid = ?", id)
+	return r.family(), found, err
+}
+
 // UserOf returns the user of a session, whatever its state; false when there is none.
 func (Sessions) UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error) {
 	defer tried.To(&err, "read user of session")
@@ -207,6 +217,34 @@ func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Tim
 	defer tried.To(&err, "mark session as revoked")
 	return changed(ctx, tx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE sid = ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, id)
+}
+
+// RevokeChildren implements session.Rows: it returns the sessions of web apps that it has ended, those of the parent beyond the newest keep.
+func (Sessions) RevokeChildren(ctx context.Context, tx *store.Tx, parent string, keep int, at time.Time, reason string) (ended []string, err error) {
+	defer tried.To(&err, "mark sessions of clients as revoked")
+	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "parent = ? AND revoked_at IS NULL", Args: []any{parent}}
+	if keep > 0 {
+		open.Where += " AND sid < (SELECT sid FROM refresh_families WHERE parent = ? AND revoked_at IS NULL ORDER BY sid DESC LIMIT 1 OFFSET ?)"
+		open.Args = append(open.Args, parent, keep-1)
+	}
+	return revokeOpen(ctx, tx, open, at, reason)
+}
+
+// revokeOpen revokes sessions, in one order for all who do, and returns their ids.
+func revokeOpen(ctx context.Context, tx *store.Tx, open store.Rows, at time.Time, reason string) (ended []string, err error) {
+	if err := open.Lock(ctx, tx); err != nil {
+		return nil, err
+	}
+	err = tx.Select(ctx, &ended, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE "+open.Where+" RETURNING sid",
+		append([]any{at.UnixMicro(), reason}, open.Args...)...)
+	return ended, err
+}
+
+// RevokeOfClient implements session.Rows: it returns the sessions of a web app that it has ended.
+func (Sessions) RevokeOfClient(ctx context.Context, tx *store.Tx, clientID string, at time.Time, reason string) (ended []string, err error) {
+	defer tried.To(&err, "mark sessions of client as revoked")
+	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "client_id = ? AND revoked_at IS NULL", Args: []any{clientID}}
+	return revokeOpen(ctx, tx, open, at, reason)
 }
 
 const (

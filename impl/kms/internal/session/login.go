@@ -92,7 +92,7 @@ func invalidCredentials() error {
 func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (in SignedIn, err error) {
 	began := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		owner, active, err := s.hold(ctx, tx, u.ID)
+		owner, active, err := s.Active(ctx, tx, u.ID)
 		if began = active; err != nil || !active {
 			return err
 		}

@@ -5,20 +5,34 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	revoked "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/tried"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Refresh trades a refresh token for new tokens. The token is used once; shown again within the grace it gives the same
+// Refresh trades a refresh token of a sign-in for new tokens, as Renew does. A request can only narrow the access token.
+func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) (signing.Issued, error) {
+	return s.Renew(ctx, text, Renewal{signing.LoginClient, func(_ context.Context, _ *store.Tx, u authority.Owner, f Family, raised bool) (signing.Issued, error) {
+		return s.access(u, f, raised, r)
+	}})
+}
+
+// Renewal says for which client a refresh token is traded, and makes the access token, where raised says whether the session still has the level of its
+// sign-in. The user's row is held.
+type Renewal struct {
+	ClientID string
+	Access   func(ctx context.Context, tx *store.Tx, u authority.Owner, f Family, raised bool) (signing.Issued, error)
+}
+
+// Renew trades a refresh token for new tokens. The token is used once; shown again within the grace it gives the same
 // successor (the answer may have been lost), later it is taken as stolen: the session is revoked, and that is a security event. Every
-// refusal is session_ended. A request can only narrow the access token.
-func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) (_ signing.Issued, err error) {
+// refusal is session_ended; so is the token of another client.
+func (s *Sessions) Renew(ctx context.Context, text string, r Renewal) (_ signing.Issued, err error) {
 	defer tried.To(&err, "refresh session")
 	now := domain.Now(s.Clock)
 	hash := refreshHash(text)
@@ -30,14 +44,14 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 	var issued signing.Issued
 	refused := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, userID, found, err := s.Rows.Holder(ctx, tx, hash)
+		held, found, err := s.Rows.Holder(ctx, tx, hash)
 		if err != nil {
 			return fmt.Errorf("read refresh token: %w", err)
 		}
-		if refused = !found; refused {
+		if refused = !found || held.ClientID != r.ClientID; refused {
 			return nil
 		}
-		owner, active, err := s.hold(ctx, tx, userID)
+		owner, active, err := s.Active(ctx, tx, held.UserID)
 		if refused = !active; err != nil || refused {
 			return err
 		}
@@ -66,7 +80,7 @@ func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) 
 				Actor: f.UserID, Kind: auth.KindUser, Outcome: auditlog.Denied, Detail: map[string]string{"reason": "second factor is missing or too old"},
 			})
 		}
-		if issued, err = s.access(owner, f, raised, r); err != nil {
+		if issued, err = r.Access(ctx, tx, owner, f, raised); err != nil {
 			return err // nothing is used up by a request that asked for too much
 		}
 		issued.Refresh = successor
@@ -108,11 +122,10 @@ func (s *Sessions) replayRefresh(ctx context.Context, tx *store.Tx, hash []byte)
 
 // revokeReused ends a session one of whose tokens came back too late.
 func (s *Sessions) revokeReused(ctx context.Context, tx *store.Tx, familyID string) error {
-	ended, err := s.Rows.Revoke(ctx, tx, familyID, domain.Now(s.Clock), "refresh token used twice")
+	ended, err := s.revoke(ctx, tx, familyID, "refresh token used twice")
 	if err != nil || !ended {
 		return err
 	}
-	s.Feed.Append(tx, revoked.Session, familyID, 0)
 	return s.audit.Append(ctx, tx, auditlog.Event{
 		Action: "refreshToken", Target: familyID, Outcome: auditlog.Denied, Detail: map[string]string{"security": "refresh token used twice"},
 	})

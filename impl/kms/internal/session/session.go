@@ -37,8 +37,10 @@ const (
 type Family struct {
 	ID, UserID, ClientID           string
 	AuthTime, CreatedAt, ExpiresAt time.Time
-	Waits                          bool  // for its second factor; it ends when none comes
-	Level                          Level // zero: a password's
+	Waits                          bool     // for its second factor; it ends when none comes
+	Level                          Level    // zero: a password's
+	Parent                         string   // of a web app: the person's session, with which it ends
+	Scopes                         []string // of a web app: what was granted
 }
 
 // Level is what a sign-in is worth that took a second factor, or a passkey alone.
@@ -69,8 +71,8 @@ type Rows interface {
 	InsertFamily(ctx context.Context, tx *store.Tx, f Family) error
 	// Complete ends the wait of a session for its second factor; the first caller alone gets the session. From then on it lives until expires.
 	Complete(ctx context.Context, tx *store.Tx, sid string, l Level, now, expires time.Time) (Family, bool, error)
-	// Holder returns the session of a refresh token and its user.
-	Holder(ctx context.Context, q store.Querier, hash []byte) (familyID, userID string, found bool, err error)
+	// Holder returns the session of a refresh token, whatever its state.
+	Holder(ctx context.Context, q store.Querier, hash []byte) (_ Family, found bool, err error)
 	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error
 	// Use consumes a refresh token of a living session and keeps its sealed successor; the first caller alone gets the session.
 	Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (Family, bool, error)
@@ -80,10 +82,16 @@ type Rows interface {
 	Family(ctx context.Context, q store.Querier, id string, at time.Time) (Family, bool, error)
 	// Families returns sessions of a user that have not ended at the time, newest first, those before the given id.
 	Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) ([]Family, error)
+	// Find returns a session, whatever its state.
+	Find(ctx context.Context, q store.Querier, id string) (Family, bool, error)
 	// UserOf returns the user of a session, whatever its state.
 	UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error)
 	// Revoke ends a session; false when it was revoked already.
 	Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
+	// RevokeChildren ends the sessions that web apps have by a person's session, but for the newest ones to keep, and returns their ids.
+	RevokeChildren(ctx context.Context, tx *store.Tx, parent string, keep int, at time.Time, reason string) ([]string, error)
+	// RevokeOfClient ends the sessions of a web app and returns their ids.
+	RevokeOfClient(ctx context.Context, tx *store.Tx, clientID string, at time.Time, reason string) ([]string, error)
 	// Sweep deletes what is long over, and takes away the locks that end later than the longest lock can; it returns their number.
 	Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error)
 
@@ -168,8 +176,8 @@ func (s *Sessions) access(u authority.Owner, f Family, raised bool, r signing.Re
 	return s.Mint.Issue(grant)
 }
 
-// hold locks the row of a user who must be active; false when they are not.
-func (s *Sessions) hold(ctx context.Context, tx *store.Tx, userID string) (authority.Owner, bool, error) {
+// Active locks the row of a user who must be active; false when they are not.
+func (s *Sessions) Active(ctx context.Context, tx *store.Tx, userID string) (authority.Owner, bool, error) {
 	u, found, err := s.Standing.Rows.Owner(ctx, tx, authority.Ref{Kind: auth.KindUser, ID: userID}, authority.Shared)
 	if err != nil {
 		return u, false, fmt.Errorf("hold user: %w", err)
@@ -184,7 +192,7 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err erro
 		return domain.Refuse(domain.Forbidden, "This token belongs to no session.")
 	}
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, _, err := s.hold(ctx, tx, caller.Subject); err != nil {
+		if _, _, err := s.Active(ctx, tx, caller.Subject); err != nil {
 			return err
 		}
 		return s.end(ctx, tx, caller.SessionID, "logoutUser", "signed out", auditlog.Event{})
@@ -194,40 +202,57 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err erro
 // Others reports whether a refresh token is of another session than this one. One of no session is nobody's.
 func (s *Sessions) Others(ctx context.Context, text, sid string) (_ bool, err error) {
 	defer tried.To(&err, "compare session of refresh token")
-	of, _, found, err := s.Rows.Holder(ctx, s.DB.Read(ctx), refreshHash(text))
-	return found && of != sid, err
+	f, found, err := s.Rows.Holder(ctx, s.DB.Read(ctx), refreshHash(text))
+	return found && f.ID != sid, err
 }
 
-// RevokeRefresh ends the session of a refresh token, for whoever holds it (RFC 7009). Unknown ones are passed over.
-func (s *Sessions) RevokeRefresh(ctx context.Context, text string) (err error) {
+// RevokeRefresh ends the session of a client's refresh token (RFC 7009). Unknown ones and those of other clients are passed over.
+func (s *Sessions) RevokeRefresh(ctx context.Context, clientID, text string) (err error) {
 	defer tried.To(&err, "revoke refresh token")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		sid, userID, found, err := s.Rows.Holder(ctx, tx, refreshHash(text))
+		f, found, err := s.Rows.Holder(ctx, tx, refreshHash(text))
 		if err != nil {
 			return fmt.Errorf("read refresh token: %w", err)
 		}
-		if !found {
+		if !found || f.ClientID != clientID {
 			return nil
 		}
-		if _, _, err := s.hold(ctx, tx, userID); err != nil {
+		if _, _, err := s.Active(ctx, tx, f.UserID); err != nil {
 			return err
 		}
-		return s.end(ctx, tx, sid, "revokeToken", "refresh token revoked", auditlog.Event{Actor: userID, Kind: auth.KindUser})
+		return s.end(ctx, tx, f.ID, "revokeToken", "refresh token revoked", auditlog.Event{Actor: f.UserID, Kind: auth.KindUser})
 	})
 }
 
 // end ends a session and its access tokens, unless it was revoked before.
 func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason string, e auditlog.Event) error {
-	ended, err := s.Rows.Revoke(ctx, tx, sid, domain.Now(s.Clock), reason)
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
+	ended, err := s.revoke(ctx, tx, sid, reason)
+	if err != nil || !ended {
+		return err
 	}
-	if !ended {
-		return nil
-	}
-	s.Feed.Append(tx, revoked.Session, sid, 0)
 	e.Action, e.Target = action, sid
 	return s.audit.Append(ctx, tx, e)
+}
+
+// revoke ends a session, and those that web apps have by it; false when it was revoked before.
+func (s *Sessions) revoke(ctx context.Context, tx *store.Tx, sid, reason string) (bool, error) {
+	now := domain.Now(s.Clock)
+	ended, err := s.Rows.Revoke(ctx, tx, sid, now, reason)
+	if err != nil || !ended {
+		return false, err
+	}
+	s.Feed.Append(tx, revoked.Session, sid, 0)
+	// After the session: a code that is traded at this moment holds its row, so what the trade gives is seen here.
+	children, err := s.Rows.RevokeChildren(ctx, tx, sid, 0, now, reason)
+	s.tell(tx, children)
+	return err == nil, err
+}
+
+// tell puts the ends of sessions into the feed.
+func (s *Sessions) tell(tx *store.Tx, sids []string) {
+	for _, sid := range sids {
+		s.Feed.Append(tx, revoked.Session, sid, 0)
+	}
 }
 
 // Sweep deletes sessions, proofs and marks of failed sign-ins that are long over. Locks that a clock set which was ahead are taken away, and

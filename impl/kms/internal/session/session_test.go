@@ -124,8 +124,8 @@ func TestRefresh_endsWithIdlenessWithTheSessionAndWithItsUser(t *testing.T) {
 			return refresh
 		},
 		"revoked by its holder": func(h *house, refresh string) string {
-			require.NoError(h, h.sessions.RevokeRefresh(h.Context(), refresh))
-			require.NoError(h, h.sessions.RevokeRefresh(h.Context(), refresh), "repeating is safe")
+			require.NoError(h, h.sessions.RevokeRefresh(h.Context(), "fountain", refresh))
+			require.NoError(h, h.sessions.RevokeRefresh(h.Context(), "fountain", refresh), "repeating is safe")
 			return refresh
 		},
 		"user disabled": func(h *house, refresh string) string {

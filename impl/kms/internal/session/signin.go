@@ -167,7 +167,7 @@ func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued 
 	}
 	known, good := false, false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		owner, active, err := s.hold(ctx, tx, claims.Subject)
+		owner, active, err := s.Active(ctx, tx, claims.Subject)
 		if known = active; err != nil || !active {
 			return err
 		}

@@ -263,6 +263,9 @@ func (r *Ring) active() (Key, error) {
 // Sign signs an access token with the active key.
 func (r *Ring) Sign(claims *auth.Claims) (string, error) { return r.sign(auth.TypeAccess, claims) }
 
+// SignID signs an ID token with the active key.
+func (r *Ring) SignID(claims *auth.IDClaims) (string, error) { return r.sign(auth.TypeID, claims) }
+
 // SignVoid signs the record by which a user's second factors are void.
 func (r *Ring) SignVoid(claims *auth.VoidClaims) (string, error) {
 	return r.sign(auth.TypeVoid, claims)

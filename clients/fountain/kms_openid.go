@@ -1,0 +1,108 @@
+package fountain
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// RegisterClient registers a web app where people sign in; the answer holds the secret of a confidential one. It asks for a second factor.
+func (k *KMS) RegisterClient(ctx context.Context, body kms.ClientCreate, opts ...CallOption) (*kms.ClientRegistration, error) {
+	return send[kms.ClientRegistration](ctx, k.client, opRegisterClient, opts, func(server string) (*http.Request, error) {
+		return kms.NewRegisterClientRequest(server, nil, body)
+	})
+}
+
+// ListClients reads one page of web apps, oldest first; Clients reads all.
+func (k *KMS) ListClients(ctx context.Context, params *kms.ListClientsParams, opts ...CallOption) (*kms.ClientList, error) {
+	return send[kms.ClientList](ctx, k.client, opListClients, opts, func(server string) (*http.Request, error) {
+		return kms.NewListClientsRequest(server, params)
+	})
+}
+
+// Clients yields the web apps, oldest first.
+func (k *KMS) Clients(ctx context.Context, opts ...CallOption) iter.Seq2[kms.WebClient, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]kms.WebClient, *string, error) {
+		page, err := k.ListClients(ctx, &kms.ListClientsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// GetClient reads a web app's registration.
+func (k *KMS) GetClient(ctx context.Context, clientID string, opts ...CallOption) (*kms.WebClient, error) {
+	return send[kms.WebClient](ctx, k.client, opGetClient, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetClientRequest(server, clientID, nil)
+	})
+}
+
+// UpdateClient changes a web app's registration in the version that tag names. It asks for a second factor.
+func (k *KMS) UpdateClient(ctx context.Context, clientID string, tag ETag, body kms.ClientUpdate, opts ...CallOption) (*kms.WebClient, error) {
+	return send[kms.WebClient](ctx, k.client, opUpdateClient, opts, func(server string) (*http.Request, error) {
+		return kms.NewUpdateClientRequest(server, clientID, &kms.UpdateClientParams{IfMatch: string(tag)}, body)
+	})
+}
+
+// DeleteClient removes a web app; what it got for people ends. It asks for a second factor.
+func (k *KMS) DeleteClient(ctx context.Context, clientID string, opts ...CallOption) error {
+	return exec(ctx, k.client, opDeleteClient, opts, func(server string) (*http.Request, error) {
+		return kms.NewDeleteClientRequest(server, clientID)
+	})
+}
+
+// RotateClientSecret gives a confidential web app a new secret; the old one stops working at once. It asks for a second factor.
+func (k *KMS) RotateClientSecret(ctx context.Context, clientID string, opts ...CallOption) (*kms.ClientRegistration, error) {
+	return send[kms.ClientRegistration](ctx, k.client, opRotateClientSecret, opts, func(server string) (*http.Request, error) {
+		return kms.NewRotateClientSecretRequest(server, clientID, nil)
+	})
+}
+
+// GetAuthorizationPage returns the page where people sign in at a web app.
+func (k *KMS) GetAuthorizationPage(ctx context.Context, params *kms.GetAuthorizationPageParams, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, k.client, opGetAuthorizationPage, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetAuthorizationPageRequest(server, params)
+	}, "text/html")
+}
+
+// CheckAuthorization judges a web app's request before anybody signs in, for the authorization page.
+func (k *KMS) CheckAuthorization(ctx context.Context, body kms.AuthorizationRequest, opts ...CallOption) (*kms.Authorization, error) {
+	return send[kms.Authorization](ctx, k.client, opCheckAuthorization, opts, func(server string) (*http.Request, error) {
+		return kms.NewCheckAuthorizationRequest(server, body)
+	})
+}
+
+// AuthorizeClient makes a code for a web app, for the person of the session, or says what is missing. It is what the authorization page calls.
+func (k *KMS) AuthorizeClient(ctx context.Context, body kms.AuthorizationAnswer, opts ...CallOption) (*kms.Authorization, error) {
+	return send[kms.Authorization](ctx, k.client, opAuthorizeClient, opts, func(server string) (*http.Request, error) {
+		return kms.NewAuthorizeClientRequest(server, body)
+	})
+}
+
+// GetUserInfo tells a web app about the person who signed in, by the access token of a code flow (WithBearer).
+func (k *KMS) GetUserInfo(ctx context.Context, opts ...CallOption) (*kms.UserInfo, error) {
+	return send[kms.UserInfo](ctx, k.client, opGetUserInfo, opts, kms.NewGetUserInfoRequest)
+}
+
+// GetSignOutPage returns the page where a web app signs people out.
+func (k *KMS) GetSignOutPage(ctx context.Context, params *kms.GetSignOutPageParams, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, k.client, opGetSignOutPage, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetSignOutPageRequest(server, params)
+	}, "text/html")
+}
+
+// EndSession ends the session that an ID token was given in. It is what the sign-out page calls.
+func (k *KMS) EndSession(ctx context.Context, body kms.SignOut, opts ...CallOption) (*kms.SignedOut, error) {
+	return send[kms.SignedOut](ctx, k.client, opEndSession, opts, func(server string) (*http.Request, error) {
+		return kms.NewEndSessionRequest(server, body)
+	})
+}
+
+// GetProviderMetadata returns the OpenID provider's metadata.
+func (k *KMS) GetProviderMetadata(ctx context.Context, opts ...CallOption) (*kms.ServerMetadata, error) {
+	return send[kms.ServerMetadata](ctx, k.client, opGetProviderMetadata, opts, kms.NewGetProviderMetadataRequest)
+}

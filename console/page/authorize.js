@@ -1,0 +1,90 @@
+// The page where a person signs in at a web app. What it is told in its address it only hands on: the kms judges it, before the sign-in and after it.
+
+import { call } from "./api.js";
+import { button, el } from "./dom.js";
+import { pressed } from "./form.js";
+import { ask, leave } from "./request.js";
+import { show } from "./screen.js";
+import { Session } from "./session.js";
+import { signIn, signOutButton } from "./signin.js";
+import { stepUp } from "./stepup.js";
+import { sentence } from "./words.js";
+
+const account = document.getElementById("account");
+const request = ask([
+  "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "prompt", "max_age", "acr_values",
+  "id_token_hint", "request", "request_uri",
+]);
+const { login_hint: username } = ask(["login_hint"]);
+
+// begin asks who it is, and goes on until the browser leaves.
+const begin = async (notice) => {
+  account.replaceChildren();
+  const known = await call("POST", "/kms/v1/oauth2/authorize/check", { body: request });
+  if (known.redirect) return leave(known.redirect);
+  await enter(known.client.name, notice ?? `Sign in to go on to ${known.client.name}.`, notice ? undefined : await Session.resume());
+};
+
+// enter signs in, unless the browser has a session, and lets the app know. Whether that session will do the kms says.
+const enter = async (app, notice, resumed) => {
+  const { session } = resumed ? { session: resumed } : await signIn({ notice, username });
+  if (session.pending) return needsFactor();
+  session.ended = (problem) => attempt(() => begin(sentence(problem)));
+  session.prove = stepUp(session);
+  account.replaceChildren(el("span", {}, `Signed in as ${session.name}`), signOutButton(session, () => attempt(() => begin("You are signed out."))));
+  await proceed(session, app);
+};
+
+// proceed asks the kms, and the person for what is missing.
+const proceed = async (session, app, consent) => {
+  const answer = await session.call("POST", "/kms/v1/oauth2/authorize", { body: { request, consent } });
+  switch (answer.status) {
+    case "redirect": return leave(answer.redirect);
+    case "sign_in_required": return enter(app, `${app} asks you to sign in again.`);
+    case "factor_required": return confirm(session, app);
+    default: return agree(session, app, answer.scopes);
+  }
+};
+
+// agree asks whether an app of others may have what it asks for.
+const agree = (session, app, scopes) => {
+  const allow = pressed("Allow", () => proceed(session, app, "granted"), { class: "primary" });
+  const deny = pressed("Do not allow", () => proceed(session, app, "denied"));
+  show(`Go on to ${app}?`, el("p", {}, `${app} asks for:`), el("ul", {}, ...scopes.map((scope) => el("li", {}, meaning(scope)))),
+    el("p", { class: "hint" }, `It is at ${new URL(request.redirect_uri).host}. You are asked once.`),
+    el("div", { class: "actions" }, allow.made, deny.made), allow.error, deny.error);
+};
+
+// confirm gets a second factor that the app asks for.
+const confirm = (session, app) => {
+  const go = pressed("Go on", async () => {
+    await session.prove("kms");
+    await proceed(session, app);
+  }, { class: "primary" });
+  const deny = pressed(`Back to ${app}`, () => proceed(session, app, "denied"));
+  show("Confirm that it is you", el("p", {}, `${app} asks for one of your second factors.`), el("div", { class: "actions" }, go.made, deny.made), go.error, deny.error);
+};
+
+const meanings = {
+  openid: "who you are, by a number that stays the same",
+  profile: "your user name",
+  offline_access: "to go on for you while your session lasts, also when you are not there",
+};
+
+const meaning = (scope) => meanings[scope] ?? `to do for you what ${scope} allows`;
+
+// needsFactor tells a person who must have a second factor where to add their first.
+const needsFactor = () => show("Your account needs a second factor", el("p", {}, "Add one, and then come back to the app that sent you here."),
+  el("div", { class: "actions" }, el("a", { href: "/twofactor/v1/enroll" }, "Add a second factor")));
+
+// attempt tells what went wrong outside a form.
+const attempt = async (act) => {
+  try {
+    await act();
+  } catch (problem) {
+    const actions = problem.status === 422 ? [] : [el("div", { class: "actions" }, button("Try again", () => attempt(begin), { class: "primary" }))];
+    show("That did not work", el("p", { role: "alert" }, problem.status === 422 ? problem.detail : sentence(problem)), ...actions);
+  }
+};
+
+attempt(begin);

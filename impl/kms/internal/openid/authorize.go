@@ -1,0 +1,177 @@
+package openid
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/session"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Status is what comes of a request.
+type Status string
+
+// What comes of a request.
+const (
+	Redirect        Status = "redirect"         // the browser goes back to the client
+	SignInRequired  Status = "sign_in_required" // a fresh one
+	FactorRequired  Status = "factor_required"
+	ConsentRequired Status = "consent_required"
+)
+
+// Answer is what comes of a request, for the page.
+type Answer struct {
+	Status   Status
+	Client   Client
+	Location string   // of Redirect
+	Scopes   []string // that consent is asked for
+}
+
+// Consent is what a person has said.
+type Consent string
+
+// What a person has said.
+const (
+	Unsaid  Consent = ""
+	Granted Consent = "granted"
+	Denied  Consent = "denied"
+)
+
+// codeLife is how long a code may be traded (RFC 6749, section 4.1.2, asks for ten minutes at the most).
+const codeLife = 60 * time.Second
+
+// Check judges a request before anybody has signed in. A client or redirect URI that is not registered is domain.ValidationFailed.
+func (p *Provider) Check(ctx context.Context, r Request) (_ Answer, err error) {
+	defer tried.To(&err, "check authorization request")
+	j, err := p.judge(ctx, p.DB.Read(ctx), r, authority.Unlocked)
+	if err != nil {
+		return Answer{}, err
+	}
+	if j.fault == nil && j.asks("none") {
+		j.fault = &fault{"login_required", "Nobody is signed in."}
+	}
+	if j.fault != nil {
+		return Answer{Status: Redirect, Client: j.client, Location: p.failure(r, *j.fault)}, nil
+	}
+	return Answer{Status: SignInRequired, Client: j.client}, nil
+}
+
+// Authorize makes a code for a client, for the person of the caller's session, or says what is missing. All that the page knows of the request is judged
+// again. The caller's token must be that of a person's own session (else domain.Forbidden).
+func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Request, said Consent) (answer Answer, err error) {
+	defer tried.To(&err, "authorize client")
+	if caller.SessionID == "" || caller.ClientID != signing.LoginClient {
+		return Answer{}, domain.Refuse(domain.Forbidden, "Only a person's own session signs in at a web app.")
+	}
+	err = p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := p.Standing.Hold(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		j, err := p.judge(ctx, tx, r, authority.Shared)
+		if err != nil {
+			return err
+		}
+		answer = Answer{Client: j.client, Scopes: j.grantable(held.Caller)}
+		status, f, err := p.missing(ctx, tx, caller, j, answer.Scopes, said)
+		switch {
+		case err != nil:
+			return err
+		case f != nil:
+			answer.Status, answer.Location = Redirect, p.failure(r, *f)
+			return nil
+		case status != Redirect:
+			answer.Status = status
+			return nil
+		}
+		return p.grant(ctx, tx, caller, j, &answer, said)
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer, nil
+}
+
+// missing says what a request lacks: Redirect when nothing does. With prompt=none, and where the person has refused, it is a fault that the client is told.
+func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Principal, j judged, scopes []string, said Consent) (Status, *fault, error) {
+	if j.fault != nil {
+		return "", j.fault, nil
+	}
+	if said == Denied {
+		return "", &fault{"access_denied", "The person did not agree."}, nil
+	}
+	told := func(s Status, f fault) (Status, *fault, error) {
+		if j.asks("none") {
+			return "", &f, nil
+		}
+		return s, nil, nil
+	}
+	now := p.Clock.Now()
+	if j.IDTokenHint != "" {
+		hint, err := auth.VerifyIDHint(ctx, j.IDTokenHint, p.Mint.Issuer, p.Ring, p.Clock)
+		if err != nil || hint.Subject != caller.Subject {
+			return "", &fault{"login_required", "Another person is signed in than the hint says."}, nil
+		}
+	}
+	if age := now.Sub(caller.AuthTime); j.maxAge > 0 && (age > j.maxAge || age < -auth.Leeway) {
+		return told(SignInRequired, fault{"login_required", "The sign-in is too old."})
+	}
+	if len(j.acr) > 0 && !slices.ContainsFunc(j.acr, func(acr string) bool { return contract.ACRSatisfies(caller.ACR, acr) }) {
+		return told(FactorRequired, fault{"unmet_authentication_requirements", "The sign-in is of a lower level."})
+	}
+	if said == Granted || j.client.Trusted && !j.asks("consent") {
+		return Redirect, nil, nil
+	}
+	given, err := p.Rows.Consent(ctx, tx, caller.Subject, j.client.ID)
+	if err != nil {
+		return "", nil, fmt.Errorf("read consent: %w", err)
+	}
+	if j.asks("consent") || !authority.Covers(given, scopes) {
+		return told(ConsentRequired, fault{"consent_required", "The person has not agreed yet."})
+	}
+	return Redirect, nil, nil
+}
+
+// grant keeps what the person has agreed to and makes the code. The person's session and the client are held.
+func (p *Provider) grant(ctx context.Context, tx *store.Tx, caller *auth.Principal, j judged, answer *Answer, said Consent) error {
+	now := domain.Now(p.Clock)
+	if said == Granted {
+		given, err := p.Rows.Consent(ctx, tx, caller.Subject, j.client.ID)
+		if err != nil {
+			return fmt.Errorf("read consent: %w", err)
+		}
+		all := append(given, answer.Scopes...)
+		slices.Sort(all)
+		if err := p.Rows.PutConsent(ctx, tx, caller.Subject, j.client.ID, slices.Compact(all), now); err != nil {
+			return fmt.Errorf("store consent: %w", err)
+		}
+	}
+	text := "ac_" + random()
+	c := Code{
+		ClientID: j.client.ID, SessionID: caller.SessionID, UserID: caller.Subject, RedirectURI: j.RedirectURI, Challenge: j.CodeChallenge, Nonce: j.Nonce,
+		Scopes: answer.Scopes, Level: levelOf(caller), AuthTime: caller.AuthTime, CreatedAt: now, ExpiresAt: now.Add(codeLife),
+	}
+	if err := p.Rows.InsertCode(ctx, tx, hashOf(text), c); err != nil {
+		return fmt.Errorf("store code: %w", err)
+	}
+	answer.Status, answer.Location = Redirect, p.location(j.Request, url.Values{"code": {text}})
+	return p.audit.Append(ctx, tx, auditlog.Event{Action: "authorizeClient", Target: j.client.ID, Detail: map[string]string{"session": caller.SessionID}})
+}
+
+// levelOf is the level of a token beyond a password's; zero for that.
+func levelOf(caller *auth.Principal) session.Level {
+	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) {
+		return session.Level{}
+	}
+	return session.Level{ACR: caller.ACR, AMR: caller.AMR, Factor: caller.Factor, At: caller.AuthTime}
+}

@@ -1,0 +1,139 @@
+// Package openid signs people in at web apps: OpenID Connect 1.0, by the code flow with PKCE alone.
+package openid
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+)
+
+// Client is a web app where people sign in. Its access tokens and refresh tokens belong to sessions of its own, one for each code.
+type Client struct {
+	ID, Name               string
+	SecretHash             []byte   // of a confidential client; nil: public
+	RedirectURIs           []string // compared as they are
+	PostLogoutRedirectURIs []string
+	Scopes                 []string // that it may ask for at services; sorted
+	Trusted                bool     // the team's own: nobody is asked for consent
+	Version                int64
+	CreatedAt, UpdatedAt   time.Time
+}
+
+// Confidential reports whether the client has a secret.
+func (c Client) Confidential() bool { return c.SecretHash != nil }
+
+// maxClients is how many clients there can be.
+const maxClients = 200
+
+// newSecret returns a client's secret and its hash, which needs no key: the secret has 256 random bits.
+func newSecret() (text string, hash []byte) {
+	text = "cs_" + random()
+	return text, hashOf(text)
+}
+
+func random() string {
+	raw := make([]byte, 32)
+	rand.Read(raw) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+func hashOf(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}
+
+// authentic refuses a secret that is not the client's; a public client has none.
+func (c Client) authentic(secret string) error {
+	if !c.Confidential() && secret == "" || c.Confidential() && subtle.ConstantTimeCompare(hashOf(secret), c.SecretHash) == 1 {
+		return nil
+	}
+	return invalidClient()
+}
+
+func invalidClient() error {
+	return domain.Refuse(domain.InvalidClient, "The client is unknown or its secret is wrong.")
+}
+
+// reservedQuery are the parameters of an answer, which a redirect URI can't have of its own.
+var reservedQuery = []string{"code", "error", "error_description", "error_uri", "iss", "state"}
+
+// checkURIs refuses what can't be a redirect URI (RFC 9700, section 2.1): it is https, or http on a loopback address or localhost, without user, fragment
+// and wildcard. field is where in the body they are.
+func checkURIs(field string, uris []string) error {
+	for _, raw := range uris {
+		if why := wrongURI(raw); why != "" {
+			return domain.Refuse(domain.ValidationFailed, "A redirect URI can't be registered: it "+why+".").WithField("body", field, "uri", why)
+		}
+	}
+	if len(slices.Compact(slices.Sorted(slices.Values(uris)))) < len(uris) {
+		return domain.Refuse(domain.ValidationFailed, "A redirect URI is there twice.").WithField("body", field, "uniqueItems", "is there twice")
+	}
+	return nil
+}
+
+// wrongURI says why a redirect URI can't be registered; "" for one that can.
+func wrongURI(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Opaque != "" || u.Hostname() == "" || u.String() != raw:
+		return "is no absolute URL in its plain form"
+	case u.User != nil:
+		return "has a user"
+	case strings.Contains(raw, "#"):
+		return "has a fragment"
+	case strings.Contains(raw, "*"):
+		return "has a wildcard"
+	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+		return "is neither https nor http on a loopback address or localhost"
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "has a query that can't be read"
+	}
+	for _, name := range reservedQuery {
+		if query.Has(name) {
+			return "has a parameter of the answer in its query"
+		}
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
+}
+
+// checkScopes refuses what a web app can't ask for: scopes of the kms and of twofactor, by which it could act as the person's browser, and those of nobody.
+func (p *Provider) checkScopes(ctx context.Context, declares func(ctx context.Context, scopes []string) ([]string, error), scopes []string) ([]string, error) {
+	declared, err := declares(ctx, scopes)
+	if err != nil {
+		return nil, fmt.Errorf("read declared scopes: %w", err)
+	}
+	for _, scope := range scopes {
+		if !p.Mint.Catalogue.Assignable(scope) && !slices.Contains(declared, scope) {
+			return nil, domain.Refuse(domain.ValidationFailed, "A web app can't ask for a scope.").
+				WithField("body", "/scopes", "enum", "holds a scope that is neither one of sequence or search nor declared by a registered service")
+		}
+	}
+	sorted := slices.Clone(scopes)
+	sort.Strings(sorted)
+	return slices.Compact(sorted), nil
+}
+
+// narrowed reports whether a scope was taken away.
+func narrowed(before, after Client) bool { return !authority.Covers(after.Scopes, before.Scopes) }

@@ -1,0 +1,143 @@
+package openid
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/session"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Code is an authorization code with all that it is bound to, without its text.
+type Code struct {
+	ClientID    string
+	SessionID   string // the person's session
+	UserID      string // of the session
+	RedirectURI string
+	Challenge   string // RFC 7636, S256
+	Nonce       string
+	Scopes      []string // granted
+	Level       session.Level
+	AuthTime    time.Time // when the person last proved to be there
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	Gave        string // the client's session that it was traded for; "": unused
+}
+
+// Rows is what the domain asks of the database.
+type Rows interface {
+	// Insert adds a client; false when there are most of them already.
+	Insert(ctx context.Context, tx *store.Tx, c Client, most int) (bool, error)
+	// Client finds a client, and locks its row as asked for until the transaction ends.
+	Client(ctx context.Context, q store.Querier, id string, lock authority.Lock) (Client, bool, error)
+	// List returns clients, oldest first, those after the given id.
+	List(ctx context.Context, q store.Querier, after string, limit int) ([]Client, error)
+	// Update writes all but the id over the version from; false when that is not the version any more.
+	Update(ctx context.Context, tx *store.Tx, c Client, from int64) (bool, error)
+	// Delete removes a client with its codes and consents; false when there is none.
+	Delete(ctx context.Context, tx *store.Tx, id string) (bool, error)
+
+	// Consent returns the scopes to which a user has agreed.
+	Consent(ctx context.Context, q store.Querier, userID, clientID string) ([]string, error)
+	PutConsent(ctx context.Context, tx *store.Tx, userID, clientID string, scopes []string, at time.Time) error
+
+	InsertCode(ctx context.Context, tx *store.Tx, hash []byte, c Code) error
+	// Code finds a code that is not from before a restore, used or not.
+	Code(ctx context.Context, q store.Querier, hash []byte) (Code, bool, error)
+	// UseCode consumes a code of the client, for the redirect URI and the challenge, that has not expired; the first caller alone is true.
+	UseCode(ctx context.Context, tx *store.Tx, hash []byte, clientID, redirectURI, challenge, gave string, at time.Time) (bool, error)
+	// SweepCodes deletes codes that expired before the time.
+	SweepCodes(ctx context.Context, tx *store.Tx, before time.Time) error
+}
+
+// Declared tells which of some scopes registered services declare, and keeps it so until the transaction ends.
+type Declared interface {
+	Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error)
+}
+
+// Config is what a Provider is made of.
+type Config struct {
+	DB       *store.DB
+	Rows     Rows
+	Services Declared
+	Sessions *session.Sessions
+	Standing *authority.Standing
+	Mint     *signing.Mint
+	Ring     *signing.Ring
+	Clock    clock.Clock
+}
+
+// Provider is the domain of web apps and of signing in at them.
+type Provider struct {
+	Config
+	audit auditlog.Log
+}
+
+// New returns a Provider.
+func New(c Config) *Provider { return &Provider{Config: c, audit: auditlog.Log{Clock: c.Clock}} }
+
+// Authenticate refuses (domain.InvalidClient) a client that is unknown or whose secret is wrong.
+func (p *Provider) Authenticate(ctx context.Context, id, secret string) error {
+	_, err := p.authenticate(ctx, p.DB.Read(ctx), id, secret, authority.Unlocked)
+	return err
+}
+
+func (p *Provider) authenticate(ctx context.Context, q store.Querier, id, secret string, lock authority.Lock) (Client, error) {
+	c, found, err := p.Rows.Client(ctx, q, id, lock)
+	if err != nil {
+		return Client{}, fmt.Errorf("read client: %w", err)
+	}
+	if !found {
+		return Client{}, invalidClient()
+	}
+	return c, c.authentic(secret)
+}
+
+// codeMemory is how long an expired code is remembered: one that comes back then still ends what it gave.
+const codeMemory = time.Hour
+
+// Sweep deletes codes that expired long ago.
+func (p *Provider) Sweep(ctx context.Context) (err error) {
+	defer tried.To(&err, "delete old codes")
+	return p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return p.Rows.SweepCodes(ctx, tx, p.Clock.Now().Add(-codeMemory))
+	})
+}
+
+// UserInfo is what a web app is told of a person.
+type UserInfo struct {
+	Subject  string
+	Username string // with the scope profile
+}
+
+// UserInfo tells whose token a client has, by the rows that it stands on. The token of another session than a client's is domain.Forbidden.
+func (p *Provider) UserInfo(ctx context.Context, caller *auth.Principal) (info UserInfo, err error) {
+	defer tried.To(&err, "tell user info")
+	err = p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := p.Standing.Hold(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		f, found, err := p.Sessions.Rows.Find(ctx, tx, caller.SessionID)
+		if err != nil {
+			return err
+		}
+		if !found || f.Parent == "" {
+			return domain.Refuse(domain.Forbidden, "The token is not that of a web app.")
+		}
+		info.Subject = held.Caller.ID
+		if has(f.Scopes, profile) {
+			info.Username = held.Caller.Name
+		}
+		return nil
+	})
+	return info, err
+}

@@ -1,0 +1,190 @@
+package openid
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Request is what a web app asks for at the authorization endpoint, as it came through the person's browser: nothing of it is true before it is judged.
+type Request struct {
+	ResponseType, ResponseMode, ClientID, RedirectURI, Scope, State, Nonce string
+	CodeChallenge, CodeChallengeMethod                                     string
+	Prompt, MaxAge, ACRValues, IDTokenHint                                 string
+	RequestObject, RequestURI                                              string
+}
+
+// The scopes that say what a client wants to know. The others are those of services.
+const (
+	openID  = "openid"
+	profile = "profile"
+	offline = "offline_access"
+)
+
+const (
+	// fresh is how recent a sign-in is that prompt=login asks for: the person needs time on the page after it.
+	fresh = 5 * time.Minute
+	// least is the smallest max_age: the page needs some time after a sign-in too.
+	least = 30 * time.Second
+)
+
+// Scopes are those that a web app may ask for, as far as it may have them: its own, and the family's.
+func Scopes(c *authority.Catalogue) []string {
+	scopes := []string{offline, openID, profile}
+	for _, one := range c.Scopes() {
+		if one.Name != openID {
+			scopes = append(scopes, one.Name)
+		}
+	}
+	return scopes
+}
+
+// fault is what a client is told of in its redirect (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6).
+type fault struct{ code, description string }
+
+// judged is a request of a registered client for a registered redirect URI.
+type judged struct {
+	Request
+	client Client
+	fault  *fault // what is wrong with the rest
+	prompt []string
+	maxAge time.Duration // that a sign-in may be old; 0: any age
+	acr    []string      // of which one must be met; none: any
+	asked  []string      // scopes
+}
+
+// judge reads a request. A client or redirect URI that is not registered is domain.ValidationFailed: then nothing is sent anywhere. The client's row is locked
+// as asked for.
+func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock authority.Lock) (judged, error) {
+	c, found, err := p.Rows.Client(ctx, q, r.ClientID, lock)
+	if err != nil {
+		return judged{}, fmt.Errorf("read client: %w", err)
+	}
+	if !found {
+		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here is not registered.").
+			WithField("body", "/client_id", "registered", "is no registered client")
+	}
+	if !slices.Contains(c.RedirectURIs, r.RedirectURI) {
+		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here asks to go on at an address that is not registered for it.").
+			WithField("body", "/redirect_uri", "registered", "is not exactly one of the client's")
+	}
+	j := judged{Request: r, client: c, prompt: strings.Fields(r.Prompt), asked: strings.Fields(r.Scope)}
+	for _, acr := range strings.Fields(r.ACRValues) {
+		if contract.ACRSatisfies(acr, contract.ACRPassword) { // others are nobody's here
+			j.acr = append(j.acr, acr)
+		}
+	}
+	if j.fault = wrong(r, j.prompt, j.asked); j.fault == nil {
+		j.maxAge, j.fault = maxAge(r.MaxAge, j.asks("login") || j.asks("select_account"))
+	}
+	return j, nil
+}
+
+// asks reports whether a prompt was asked for.
+func (j judged) asks(prompt string) bool { return slices.Contains(j.prompt, prompt) }
+
+// wrong says what is wrong with a request, or nil.
+func wrong(r Request, prompt, scopes []string) *fault {
+	switch {
+	case r.RequestObject != "":
+		return &fault{"request_not_supported", "Request objects are not supported."}
+	case r.RequestURI != "":
+		return &fault{"request_uri_not_supported", "Request objects are not supported."}
+	case r.ResponseType == "":
+		return &fault{"invalid_request", "response_type is missing."}
+	case r.ResponseType != "code":
+		return &fault{"unsupported_response_type", "The response type is code."}
+	case r.ResponseMode != "" && r.ResponseMode != "query":
+		return &fault{"invalid_request", "The response mode is query."}
+	case !slices.Contains(scopes, openID):
+		return &fault{"invalid_scope", "The scope openid is missing."}
+	case r.CodeChallenge == "":
+		return &fault{"invalid_request", "code_challenge is missing (RFC 7636)."}
+	case r.CodeChallengeMethod != "S256":
+		return &fault{"invalid_request", "The code challenge method is S256."}
+	case !challenge(r.CodeChallenge):
+		return &fault{"invalid_request", "code_challenge is no SHA-256 in base64url."}
+	case slices.Contains(prompt, "none") && len(prompt) > 1:
+		return &fault{"invalid_request", "prompt has none beside others."}
+	case slices.ContainsFunc(prompt, func(one string) bool { return !slices.Contains(Prompts, one) }):
+		return &fault{"invalid_request", "prompt has an unknown value."}
+	}
+	return nil
+}
+
+// Prompts are the values of prompt. An account is selected by signing in.
+var Prompts = []string{"none", "login", "consent", "select_account"}
+
+func challenge(text string) bool {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(sum) == 32 && !strings.ContainsAny(text, "\r\n")
+}
+
+// maxAge is how old a sign-in may be; 0 for any age.
+func maxAge(text string, login bool) (time.Duration, *fault) {
+	if text == "" {
+		if login {
+			return fresh, nil
+		}
+		return 0, nil
+	}
+	seconds, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, &fault{"invalid_request", "max_age is no number of seconds."}
+	}
+	age := max(time.Duration(seconds)*time.Second, least)
+	if login {
+		age = min(age, fresh)
+	}
+	return age, nil
+}
+
+// location is where the browser goes with an answer: the redirect URI with the parameters in its query, state as it came, and iss (RFC 9207).
+func (p *Provider) location(r Request, answer url.Values) string {
+	if r.State != "" {
+		answer.Set("state", r.State)
+	}
+	answer.Set("iss", p.Mint.Issuer)
+	return withQuery(r.RedirectURI, answer)
+}
+
+// withQuery puts parameters behind the query that a registered URI may have; the rest of it stays as it is.
+func withQuery(uri string, values url.Values) string {
+	switch {
+	case len(values) == 0:
+		return uri
+	case !strings.Contains(uri, "?"):
+		return uri + "?" + values.Encode()
+	case strings.HasSuffix(uri, "?") || strings.HasSuffix(uri, "&"):
+		return uri + values.Encode()
+	}
+	return uri + "&" + values.Encode()
+}
+
+func (p *Provider) failure(r Request, f fault) string {
+	return p.location(r, url.Values{"error": {f.code}, "error_description": {f.description}})
+}
+
+// grantable are those of the scopes asked for that the client may have for the user: what it wants to know, and what both may do. Others are passed over.
+func (j judged) grantable(u authority.Owner) []string {
+	var out []string
+	for _, scope := range j.asked {
+		if scope == openID || scope == profile || scope == offline || has(j.client.Scopes, scope) && has(u.Scopes, scope) {
+			out = append(out, scope)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func has(words []string, word string) bool { return slices.Contains(words, word) }

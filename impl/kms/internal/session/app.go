@@ -1,0 +1,74 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// maxOfApps is how many sessions of web apps live for one session of a person; the oldest ends for another one.
+const maxOfApps = 100
+
+// BeginOfApp begins the session of a web app, by the person's session that is its parent and that the transaction holds. With offline it returns a refresh
+// token.
+func (s *Sessions) BeginOfApp(ctx context.Context, tx *store.Tx, f Family, offline bool) (refresh string, err error) {
+	defer tried.To(&err, "begin session of client")
+	if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
+		return "", err
+	}
+	old, err := s.Rows.RevokeChildren(ctx, tx, f.Parent, maxOfApps, f.CreatedAt, "too many sessions of web apps")
+	if err != nil {
+		return "", err
+	}
+	s.tell(tx, old)
+	if !offline {
+		return "", nil
+	}
+	refresh = newRefresh()
+	if err := s.Rows.InsertToken(ctx, tx, refreshHash(refresh), f.ID, f.CreatedAt, f.CreatedAt.Add(idleLife)); err != nil {
+		return "", fmt.Errorf("store refresh token: %w", err)
+	}
+	return refresh, nil
+}
+
+// EndOfApp ends one session of a web app, of which e tells; one that has ended is passed over.
+func (s *Sessions) EndOfApp(ctx context.Context, tx *store.Tx, sid, reason string, e auditlog.Event) error {
+	return s.end(ctx, tx, sid, e.Action, reason, e)
+}
+
+// EndAllOfApp ends every session of a web app.
+func (s *Sessions) EndAllOfApp(ctx context.Context, tx *store.Tx, clientID, reason string) (err error) {
+	defer tried.To(&err, "end sessions of client")
+	ended, err := s.Rows.RevokeOfClient(ctx, tx, clientID, domain.Now(s.Clock), reason)
+	if err != nil {
+		return err
+	}
+	s.tell(tx, ended)
+	return nil
+}
+
+// SignOutBy ends the person's session that a web app's session belongs to, and with it all that apps have by it. Sessions that are over, unknown or of another
+// user or client are passed over.
+func (s *Sessions) SignOutBy(ctx context.Context, sid, userID, clientID string) (err error) {
+	defer tried.To(&err, "sign out by a client")
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, _, err := s.Active(ctx, tx, userID); err != nil {
+			return err
+		}
+		f, found, err := s.Rows.Find(ctx, tx, sid)
+		if err != nil {
+			return err
+		}
+		if !found || f.UserID != userID || f.ClientID != clientID || f.Parent == "" {
+			return nil
+		}
+		return s.end(ctx, tx, f.Parent, "endSession", "signed out by a web app", auditlog.Event{
+			Actor: userID, Kind: auth.KindUser, Detail: map[string]string{"client": clientID},
+		})
+	})
+}

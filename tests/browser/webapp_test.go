@@ -1,0 +1,117 @@
+//go:build browser
+
+package browser
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// webapp runs the app of examples/webapp at a family, registered as it is said, and returns its address and its client.
+func webapp(t *testing.T, family *harness.Process, admin *fountain.Client, trusted bool) (address string, client kms.WebClient) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "webapp")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
+	build.Dir = "../../examples/webapp"
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	address = harness.FreeAddress(t)
+	made, err := admin.KMS.RegisterClient(t.Context(), kms.ClientCreate{
+		Name: "The app", Type: kms.ClientCreateTypeConfidential, RedirectUris: []string{"http://" + address + "/callback"},
+		PostLogoutRedirectUris: &[]string{"http://" + address + "/"}, Trusted: &trusted,
+	})
+	require.NoError(t, err)
+	secret := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(secret, []byte(*made.ClientSecret), 0o600))
+	app := exec.Command(binary, "-addr", address, "-issuer", family.URL, "-client", made.Client.ID, "-secret-file", secret)
+	app.Stdout, app.Stderr = os.Stderr, os.Stderr
+	require.NoError(t, app.Start())
+	t.Cleanup(func() {
+		require.NoError(t, app.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, app.Wait())
+	})
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}, time.Minute, 20*time.Millisecond)
+	return "http://" + address, made.Client
+}
+
+// A person signs in at a team's own app through the family's page, with a password, and with a passkey where their role asks for a second factor; and signs
+// out of both by the app.
+func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
+	family, admin := household(t)
+	t.Cleanup(family.Stop)
+	app, _ := webapp(t, family, admin, true)
+	p := visit(t, start(t), app)
+	p.hasPasskeys()
+	p.follows("Sign in")
+	p.sees("Sign in")
+	p.reads("Sign in to go on to The app.")
+	p.signsInAgain("grace", "not her password")
+	p.reads("The user name or the password is not right.")
+	p.signsInAgain("grace", password)
+	p.comesTo("Hello, grace")
+	p.reads("signed in by aal1")
+	p.presses("Sign out")
+	p.comesTo("A web app")
+	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
+	require.NoError(t, err)
+	require.Empty(t, sessions.Items, "her session has ended, and the app's with it")
+
+	p.browser.goTo(p.tab, pageOf(family))
+	p.signsIn("grace", password)
+	p.presses("Add a passkey")
+	p.presses("Continue")
+	p.keepsCodes()
+	p.presses("Sign out")
+	_, err = admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
+	require.NoError(t, err)
+	p.browser.goTo(p.tab, app)
+	p.follows("Sign in")
+	p.signsIn("grace", password)
+	p.sees("Confirm that it is you")
+	p.presses("Use your passkey")
+	p.comesTo("Hello, grace")
+	p.reads("signed in by phr")
+	require.Empty(t, p.faults())
+}
+
+// A person says whether an app of others may know who they are, and an app that is not registered gets nothing.
+func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
+	family, admin := household(t)
+	t.Cleanup(family.Stop)
+	app, client := webapp(t, family, admin, false)
+	p := visit(t, start(t), app)
+	p.follows("Sign in")
+	p.signsIn("grace", password)
+	p.sees("Go on to The app?")
+	p.reads("your user name")
+	p.presses("Do not allow")
+	p.comesTo("The sign-in did not work.")
+	p.follows("Sign in")
+	p.signsIn("grace", password)
+	p.sees("Go on to The app?")
+	p.presses("Allow")
+	p.comesTo("Hello, grace")
+
+	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/authorize?response_type=code&scope=openid&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2F&client_id="+client.ID)
+	p.sees("That did not work")
+	p.reads("at an address that is not registered for it")
+	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/logout?id_token_hint=x")
+	p.sees("You are not signed out")
+}
