@@ -127,10 +127,14 @@ func abandonDataKey(cmd *cobra.Command, data, word string) error {
 
 // runRecovery does it and prints what the operator must hand on: secrets on stdout, sentences on stderr.
 func runRecovery(cmd *cobra.Command, data string, r kms.Recovery) error {
-	var c kms.Config
-	if err := config.Load("FOUNTAIN_KMS_", &c); err != nil {
+	var settings struct { // all that `serve kms` takes: recover is run in its environment
+		kms.Config
+		Admin
+	}
+	if err := config.Load("FOUNTAIN_KMS_", &settings); err != nil {
 		return &usageError{err}
 	}
+	c := settings.Config
 	if c.DataDir == "" || cmd.Flags().Changed("data") {
 		c.DataDir = filepath.Join(data, "kms")
 	}

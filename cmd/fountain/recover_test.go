@@ -108,7 +108,9 @@ func TestRecover_needsTheRootKeyThatSealedTheData(t *testing.T) {
 	require.Equal(t, 1, got.code, "another root key is not enough")
 	require.NoError(t, os.WriteFile(root, kept, 0o600))
 	require.Zero(t, finish(t, command(t, "recover", "unlock", "ada", "--data", u.data)).code)
-	token := finish(t, command(t, "recover", "enrolment-token", "twofactor", "--data", u.data))
+	inContainer := command(t, "recover", "enrolment-token", "twofactor", "--data", u.data)
+	inContainer.Env = append(inContainer.Env, "FOUNTAIN_KMS_ADDR=127.0.0.1:0", "FOUNTAIN_KMS_ADMIN_ADDR=127.0.0.1:0", "FOUNTAIN_KMS_DRAIN_DELAY=1s") // as serve kms has it
+	token := finish(t, inContainer)
 	require.Zero(t, token.code, token.stderr)
 	require.Regexp(t, `^et_[A-Za-z0-9_-]+\n$`, token.stdout)
 	require.Zero(t, finish(t, command(t, "recover", "service", "search", "--data", u.data)).code)

@@ -97,7 +97,8 @@ func mayImport(from, to string) bool {
 }
 
 // mayTest says what a test may import beyond what its package may: for the contracts the lint, for package auth what services of others verify tokens
-// with, for the commands the recorder, which every test that talks to a family uses, and for twofactor the authenticator that the tests of families use too.
+// with, for the commands the recorder, which every test that talks to a family uses, for twofactor the authenticator that the tests of families use too, and
+// for tests of families the Typesense that search has for tests.
 func mayTest(from, to string) bool {
 	if mayImport(from, to) || from == to {
 		return true
@@ -108,7 +109,8 @@ func mayTest(from, to string) bool {
 	case from == "internal/auth": // the same attacks for both
 		return to == consumer
 	}
-	return (within(from, "cmd") && to == "tests/recorder") || (within(from, "impl/twofactor") && to == "tests/authenticator")
+	return (within(from, "cmd") && to == "tests/recorder") || (within(from, "impl/twofactor") && to == "tests/authenticator") ||
+		(within(from, "tests") && to == "impl/search/searchtest")
 }
 
 func TestImports_keepTheHouse(t *testing.T) {

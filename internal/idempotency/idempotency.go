@@ -183,14 +183,14 @@ func expired() *problem.Error {
 // is not 0. What it has not got to yet is refused by age all the same.
 func (s *Store) Sweep(ctx context.Context, tx *store.Tx) (removed int64, err error) {
 	now := s.clock.Now()
-	_, err = tx.Exec(ctx, "UPDATE idempotency SET answer = NULL WHERE secret AND answer IS NOT NULL AND created_at <= ?",
-		now.Add(-SecretLife).UnixMicro())
-	if err != nil {
+	key := []string{"principal", "operation", "value"}
+	secrets := store.Rows{Table: "idempotency", Key: key, Where: "secret AND answer IS NOT NULL AND created_at <= ?", Args: []any{now.Add(-SecretLife).UnixMicro()}}
+	if _, err = secrets.Update(ctx, tx, "answer = NULL"); err != nil {
 		return 0, fmt.Errorf("blank idempotency answers: %w", err)
 	}
-	removed, err = tx.Exec(ctx, `DELETE FROM idempotency WHERE (principal, operation, value) IN
-		(SELECT principal, operation, value FROM idempotency WHERE created_at <= ? LIMIT ?)`,
-		now.Add(-Life).UnixMicro(), sweepRows)
+	over := store.Rows{Table: "idempotency", Key: key, Where: `(principal, operation, value) IN
+		(SELECT principal, operation, value FROM idempotency WHERE created_at <= ? LIMIT ?)`, Args: []any{now.Add(-Life).UnixMicro(), sweepRows}}
+	removed, err = over.Delete(ctx, tx)
 	if err != nil {
 		return 0, fmt.Errorf("delete idempotency keys: %w", err)
 	}

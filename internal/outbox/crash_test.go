@@ -61,10 +61,12 @@ func TestRun_deliversAgainAfterAKillBetweenDeliveryAndMark(t *testing.T) {
 		now := clock.NewFake(time.Now())
 		s := newSink(nil)
 		w, stop := run(t, db, outbox.Options{Clock: now, Poll: time.Millisecond, Lease: time.Hour}, s)
-		count, _, err := w.Lag(t.Context())
-		require.NoError(t, err)
-		require.EqualValues(t, 2, count, "the dead worker's lease still holds")
-		now.Advance(2 * time.Hour)
+		if c.URL != "" { // on SQLite whoever has the file knows that the worker is dead
+			count, _, err := w.Lag(t.Context())
+			require.NoError(t, err)
+			require.EqualValues(t, 2, count, "the dead worker's lease still holds")
+			now.Advance(2 * time.Hour)
+		}
 		<-s.received
 		stop()
 		require.Equal(t, map[string][]string{"a": {"1"}, "b": {"2"}}, s.got)

@@ -54,7 +54,7 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 			d := &delivery{lease: fmt.Sprint("lease", worker, c.Now().UnixNano())}
 			c.Advance(time.Microsecond) // no two leases alike
 			require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-				d.batch, err = claim(ctx, tx, d.lease, c.Now(), c.Now().Add(time.Minute), c.Now().Add(time.Hour), w.limit)
+				d.batch, err = claim(ctx, tx, d.lease, due{c.Now(), c.Now().Add(time.Minute), c.Now().Add(time.Hour), c.Now().Add(time.Hour)}, w.limit)
 				return err
 			}))
 			working[worker] = d

@@ -81,9 +81,16 @@ func (e *PartialError) Error() string {
 	return "no message failed"
 }
 
-// claim leases the oldest due messages to one delivery, in one statement. A message that waits beyond honest was marked by a clock that was
-// ahead: it is due.
-func claim(ctx context.Context, tx *store.Tx, lease string, now, until, honest time.Time, limit int) ([]Message, error) {
+// due are the times by which a claim goes.
+type due struct {
+	now   time.Time
+	until time.Time // of the new lease
+	lease time.Time // a lease that ends later than this was given by a clock that was ahead: it is over
+	pause time.Time // and so is a pause that ends later than this
+}
+
+// claim leases the oldest due messages to one delivery, in one statement.
+func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([]Message, error) {
 	skip := "" // SQLite has one writer
 	if tx.Dialect() == store.PostgreSQL {
 		skip = "FOR UPDATE SKIP LOCKED"
@@ -97,11 +104,11 @@ func claim(ctx context.Context, tx *store.Tx, lease string, now, until, honest t
 	}
 	err := tx.Select(ctx, &rows, `
 		WITH due AS MATERIALIZED (
-			SELECT topic, key FROM outbox WHERE due_at <= ? OR due_at > ? ORDER BY enqueued_at, topic, key LIMIT ? `+skip+`
+			SELECT topic, key FROM outbox WHERE due_at <= ? OR due_at > ? OR (lease <> '' AND due_at > ?) ORDER BY enqueued_at, topic, key LIMIT ? `+skip+`
 		)
 		UPDATE outbox SET lease = ?, due_at = ? WHERE (topic, key) IN (SELECT topic, key FROM due)
 		RETURNING topic, key, payload, version, attempts, enqueued_at`,
-		now.UnixMicro(), honest.UnixMicro(), limit, lease, until.UnixMicro())
+		d.now.UnixMicro(), d.pause.UnixMicro(), d.lease.UnixMicro(), limit, lease, d.until.UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("claim outbox messages: %w", err)
 	}
@@ -146,6 +153,11 @@ func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until 
 		return fmt.Errorf("postpone outbox message: %w", err)
 	}
 	return nil
+}
+
+// leased are the rows of one delivery. Whoever changes several of them locks them first, in the order in which EnqueueKeys writes.
+func leased(lease string) store.Rows {
+	return store.Rows{Table: "outbox", Key: []string{"topic", "key"}, Where: "lease = ? AND lease <> ''", Args: []any{lease}}
 }
 
 // release ends the lease on whatever still has it and makes that due at once.

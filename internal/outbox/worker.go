@@ -16,11 +16,12 @@ import (
 
 // Options bound a Worker. Zero values take the defaults.
 type Options struct {
-	Batch int           // messages delivered together; default 100
-	Lease time.Duration // how long a delivery may take before another worker repeats it, the same for all workers; default 30 s
-	Poll  time.Duration // how often to look without a Notify; default 1 s
-	Clock clock.Clock   // default clock.System
-	Log   *slog.Logger  // default slog.Default
+	Batch   int           // messages delivered together; default 100
+	Lease   time.Duration // after which another worker takes what a dead one had, the same for all workers; one at work renews it; default 5 s
+	Timeout time.Duration // how long a delivery may take; default 20 s
+	Poll    time.Duration // how often to look without a Notify; default 1 s
+	Clock   clock.Clock   // default clock.System: then it is PostgreSQL's own clock by which its workers go, for they may be on several machines
+	Log     *slog.Logger  // default slog.Default
 }
 
 func (o Options) withDefaults() Options {
@@ -28,7 +29,10 @@ func (o Options) withDefaults() Options {
 		o.Batch = 100
 	}
 	if o.Lease <= 0 {
-		o.Lease = 30 * time.Second
+		o.Lease = 5 * time.Second
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 20 * time.Second
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second
@@ -53,8 +57,8 @@ const (
 )
 
 // Deliver sends a batch. It may be given a message again that it has sent already: after a crash, a lost lease, or a change
-// meanwhile. Its context ends before its lease does, and it must return then. An error fails the whole batch, except a
-// *PartialError.
+// meanwhile. Its context ends after Options.Timeout, or when its lease is lost, and it must return then. An error fails the
+// whole batch, except a *PartialError.
 type Deliver func(ctx context.Context, batch []Message) error
 
 // Worker delivers messages. Several may share one outbox, in one process or many.
@@ -86,7 +90,14 @@ func (w *Worker) Notify() {
 func (w *Worker) Run(ctx context.Context) error {
 	poll := time.NewTicker(w.o.Poll)
 	defer poll.Stop()
-	for ctx.Err() == nil {
+	for abandoned := false; ctx.Err() == nil; {
+		if !abandoned {
+			if err := w.freeAbandoned(ctx); err != nil {
+				w.pause(ctx, err)
+				continue
+			}
+			abandoned = true
+		}
 		asked := w.limit
 		n, err := w.once(ctx)
 		switch {
@@ -137,17 +148,26 @@ func backoff(failures int, most time.Duration) time.Duration {
 // once claims a batch, delivers it and settles it. It returns how many messages it claimed, and an error when the other system
 // or our database seems to be down.
 func (w *Worker) once(ctx context.Context) (int, error) {
-	lease := id.New("lease")
+	lease := id.New(thisProcess)
 	var batch []Message
-	err := w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		now := w.o.Clock.Now()
-		batch, err = claim(ctx, tx, lease, now, now.Add(w.o.Lease), now.Add(max(w.o.Lease, longestWait)+clock.Slack), w.limit)
+	err := w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		now, err := w.now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		batch, err = claim(ctx, tx, lease, due{
+			now: now, until: now.Add(w.lease()), lease: now.Add(w.lease() + clock.Slack), pause: now.Add(longestWait + clock.Slack),
+		}, w.limit)
 		return err
 	})
 	if err != nil || len(batch) == 0 {
 		return 0, err
 	}
-	o := w.send(ctx, batch)
+	held, letGo := w.hold(ctx, lease)
+	o := w.send(held, batch)
+	if lost := letGo(); lost != nil {
+		o.err = errors.Join(o.err, lost)
+	}
 	if o.err == nil {
 		w.limit, w.failures = min(w.o.Batch, w.limit*2), 0
 	} else {
@@ -167,7 +187,7 @@ type outcome struct {
 
 // send delivers the batch, messages that have failed before each alone: one of them must not spoil the rest again.
 func (w *Worker) send(ctx context.Context, batch []Message) (o outcome) {
-	bounded, cancel := context.WithTimeout(ctx, w.o.Lease*3/4)
+	bounded, cancel := context.WithTimeout(ctx, w.o.Timeout)
 	defer cancel()
 	for _, group := range groups(batch) {
 		if bounded.Err() != nil {
@@ -229,11 +249,18 @@ func (w *Worker) deliverSafely(ctx context.Context, batch []Message) (err error)
 // settle ends the lease: delivered messages go, failed ones wait, all else is due again.
 func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 	return w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := leased(lease).Lock(ctx, tx); err != nil {
+			return err
+		}
 		if err := remove(ctx, tx, lease, o.delivered); err != nil {
 			return err
 		}
+		now, err := w.now(ctx, tx)
+		if err != nil {
+			return err
+		}
 		for _, m := range o.failed {
-			if err := postpone(ctx, tx, lease, m, w.o.Clock.Now().Add(backoff(m.Attempts+1, longestWait))); err != nil {
+			if err := postpone(ctx, tx, lease, m, now.Add(backoff(m.Attempts+1, longestWait))); err != nil {
 				return err
 			}
 		}

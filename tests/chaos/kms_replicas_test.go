@@ -28,7 +28,8 @@ type twoKMS struct {
 	urls []string // of the kms
 }
 
-func newTwoKMS(t *testing.T) *twoKMS {
+// newTwoKMS starts the household, its kms with further settings.
+func newTwoKMS(t *testing.T, further ...string) *twoKMS {
 	t.Helper()
 	database := write(t, harness.Postgres(t))
 	h := &twoKMS{household: household{t: t, parts: map[string]*replica{}}, data: t.TempDir()}
@@ -38,8 +39,10 @@ func newTwoKMS(t *testing.T) *twoKMS {
 	h.gateway = "http://" + harness.FreeAddress(t)
 	h.urls = []string{"http://" + harness.FreeAddress(t), "http://" + harness.FreeAddress(t)}
 	for i, url := range h.urls {
-		h.kms = append(h.kms, h.serve("kms", "ADDR="+strings.TrimPrefix(url, "http://"), "DATA_DIR="+filepath.Join(h.data, fmt.Sprint("kms", i)),
-			"ROOT_KEY_FILE="+rootKey, "DATABASE_URL_FILE="+database, "ENROL_DIR="+filepath.Join(h.data, "enrol")))
+		h.kms = append(h.kms, h.serve("kms", append([]string{
+			"ADDR=" + strings.TrimPrefix(url, "http://"), "DATA_DIR=" + filepath.Join(h.data, fmt.Sprint("kms", i)),
+			"ROOT_KEY_FILE=" + rootKey, "DATABASE_URL_FILE=" + database, "ENROL_DIR=" + filepath.Join(h.data, "enrol"),
+		}, further...)...))
 	}
 	for _, word := range []string{"twofactor", "search"} {
 		h.parts[word] = h.serve(word)
@@ -49,6 +52,15 @@ func newTwoKMS(t *testing.T) *twoKMS {
 		"SEARCH_URL="+h.parts["search"].url, "SEQUENCE_URL="+h.parts["sequence"].url)
 	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(h.data, "kms0", "bootstrap.token"), "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
 	return h
+}
+
+// stop ends all, both kms last.
+func (h *twoKMS) stop() {
+	h.t.Helper()
+	h.household.stop()
+	for _, one := range h.kms {
+		one.stop()
+	}
 }
 
 // serve starts a service that knows both kms.

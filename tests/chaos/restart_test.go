@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/clients/twofactor"
+	"github.com/fountainai/fountain/impl/search/searchtest"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -95,55 +97,103 @@ func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, awa
 // and while new users enrol an authenticator: what needs the kms waits for it, whether the client called it or the gateway or a service did for a client.
 func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
+	restartInTurn(t, h.keyTraffic(), []*replica{h.parts["kms"]}, awayAlone)
+	h.stop()
+}
+
+// Two kms on one database are restarted in turn under the same traffic: what one of them does not answer any more, the other one does.
+func TestRestart_ofTwoKMSInTurnFailsNoRequest(t *testing.T) {
+	h := newTwoKMS(t, "DRAIN_DELAY=100ms")
+	restartInTurn(t, h.keyTraffic(), h.kms, 0)
+	h.stop()
+}
+
+// keyTraffic is that of users who make keys, use them and end them, and of new users who enrol an authenticator.
+func (h *household) keyTraffic() *harness.Traffic {
+	h.t.Helper()
 	users := h.editors(4)
-	_, err := h.admin.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
-	require.NoError(t, err)
-	load := harness.StartCalls(t, len(users)+1, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+	_, err := h.admin.Sequence.CreateElement(h.t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
+	require.NoError(h.t, err)
+	return harness.StartCalls(h.t, len(users)+1, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
 		if worker == len(users) {
 			h.welcome(round, one)
 			return
 		}
-		ctx, user := context.Background(), users[worker]
-		var key *kms.APIKeyWithSecret
-		one(func() (err error) {
-			key, err = user.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: fmt.Sprint("round ", round), Scopes: []string{"elements:read"}})
-			return err
-		})
-		one(func() error { _, err := user.KMS.GetJwks(ctx); return err })
-		if key == nil {
-			return // it has failed, and the test with it
-		}
-		one(func() error {
-			bearer := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(func(context.Context, string) (string, error) { return key.Key, nil })))
-			defer bearer.CloseIdle()
-			_, err := bearer.Sequence.ListElements(ctx, "chaos", "line", nil)
-			return err
-		})
-		one(func() error {
-			_, err := user.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "client_credentials", ClientID: &key.APIKey.ID, ClientSecret: &key.Key, Resource: &[]string{"sequence"}})
-			return err
-		})
-		one(func() error { _, err := user.KMS.RevokeAPIKey(ctx, key.APIKey.ID); return err })
+		h.useKey(users[worker], fmt.Sprint("round ", round), one)
 		if round%40 == 20 { // sign-ins are limited by address
 			one(func() error {
-				_, err := user.KMS.LoginUser(ctx, kms.Login{Username: fmt.Sprint("grace", worker), Password: password})
+				_, err := users[worker].KMS.LoginUser(context.Background(), kms.Login{Username: fmt.Sprint("grace", worker), Password: password})
 				return err
 			})
 		}
 	})
-	restartInTurn(t, load, []*replica{h.parts["kms"]}, awayAlone)
-	h.stop()
+}
+
+// useKey makes a key, uses it at once as the bearer token of another service, trades it for a token, and ends it.
+func (h *household) useKey(user *fountain.Client, name string, one func(func() error)) {
+	ctx := context.Background()
+	var key *kms.APIKeyWithSecret
+	one(func() (err error) {
+		key, err = user.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: name, Scopes: []string{"elements:read"}})
+		return err
+	})
+	one(func() error { _, err := user.KMS.GetJwks(ctx); return err })
+	if key == nil {
+		return // it has failed, and the test with it
+	}
+	one(func() error {
+		bearer := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(func(context.Context, string) (string, error) { return key.Key, nil })))
+		defer bearer.CloseIdle()
+		_, err := bearer.Sequence.ListElements(ctx, "chaos", "line", nil)
+		return err
+	})
+	one(func() error {
+		_, err := user.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "client_credentials", ClientID: &key.APIKey.ID, ClientSecret: &key.Key, Resource: &[]string{"sequence"}})
+		return err
+	})
+	one(func() error { _, err := user.KMS.RevokeAPIKey(ctx, key.APIKey.ID); return err })
 }
 
 // The only search service, with the embedded engine, is restarted while documents are written and found.
 func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
-	_, err := h.admin.Search.CreateCollection(t.Context(), search.CollectionCreate{Name: "chaos", Fields: []search.Field{{Name: "text", Type: "string"}}})
-	require.NoError(t, err)
+	restartInTurn(t, h.documentTraffic(), []*replica{h.parts["search"]}, awayAlone)
+	h.stop()
+}
+
+// Two search services on one database and one Typesense are restarted in turn under the same traffic. Sequence knows both, as the gateway does.
+func TestRestart_ofTwoSearchServicesInTurnFailsNoRequest(t *testing.T) {
+	const key = "the key of the engine"
+	shared := []string{
+		"DATABASE_URL_FILE=" + write(t, harness.Postgres(t)), "ENGINE_URL=" + searchtest.Typesense(t, key), "ENGINE_KEY_FILE=" + write(t, key),
+		"DRAIN_DELAY=100ms", "TRUSTED_PROXIES=127.0.0.0/8",
+	}
+	first, second := harness.FreeAddress(t), harness.FreeAddress(t)
+	h := newHouseholdWith(t, func(word string) []string {
+		switch word {
+		case "search":
+			return append([]string{"ADDR=" + first}, shared...)
+		case "sequence", "gateway":
+			return []string{"SEARCH_URL=http://" + first + ",http://" + second}
+		}
+		return nil
+	})
+	both := []*replica{h.parts["search"], serve(t, "search", h.parts["kms"].url, h.gateway, harness.EnrolmentToken(t, h.admin, "search"),
+		append([]string{"ADDR=" + second}, shared...)...)}
+	restartInTurn(t, h.documentTraffic(), both, 0)
+	h.stop()
+	both[1].stop()
+}
+
+// documentTraffic writes documents and finds them, at search and through sequence.
+func (h *household) documentTraffic() *harness.Traffic {
+	h.t.Helper()
+	_, err := h.admin.Search.CreateCollection(h.t.Context(), search.CollectionCreate{Name: "chaos", Fields: []search.Field{{Name: "text", Type: "string"}}})
+	require.NoError(h.t, err)
 	c := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token)))
-	_, err = c.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"who is there"}`)})
-	require.NoError(t, err)
-	load := harness.StartCalls(t, 4, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
+	_, err = c.Sequence.CreateElement(h.t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"who is there"}`)})
+	require.NoError(h.t, err)
+	return harness.StartCalls(h.t, 4, 50*time.Millisecond, func(worker, round int, one func(func() error)) {
 		ctx := context.Background()
 		id := fmt.Sprintf("w%d-%d", worker, round)
 		document := json.RawMessage(fmt.Sprintf(`{"id":%q,"text":"who is there"}`, id))
@@ -164,21 +214,61 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 			return err
 		})
 	})
-	restartInTurn(t, load, []*replica{h.parts["search"]}, awayAlone)
-	h.stop()
 }
 
 // The only twofactor service is restarted while users look at their factors and give codes, each of which works once.
 func TestRestart_ofTheTwofactorServiceFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
+	restartInTurn(t, h.codeTraffic(), []*replica{h.parts["twofactor"]}, awayAlone)
+	h.stop()
+}
+
+// Two twofactor services on one database are restarted in turn under the same traffic.
+func TestRestart_ofTwoTwofactorServicesInTurnFailsNoRequest(t *testing.T) {
+	database := "DATABASE_URL_FILE=" + write(t, harness.Postgres(t))
+	first, second := harness.FreeAddress(t), harness.FreeAddress(t)
+	h := newHouseholdWith(t, func(word string) []string {
+		switch word {
+		case "twofactor":
+			return []string{"ADDR=" + first, database, "DRAIN_DELAY=100ms"}
+		case "gateway":
+			return []string{"TWOFACTOR_URL=http://" + first + ",http://" + second}
+		}
+		return nil
+	})
+	both := []*replica{h.parts["twofactor"], serve(t, "twofactor", h.parts["kms"].url, h.gateway, h.recoverEnrolmentToken("twofactor"),
+		"ADDR="+second, database, "DRAIN_DELAY=100ms", "TRUSTED_PROXIES=127.0.0.0/8")}
+	restartInTurn(t, h.codeTraffic(), both, 0)
+	h.stop()
+	both[1].stop()
+}
+
+// recoverEnrolmentToken makes a token for a further instance of a service, on the machine of the kms, which must not run meanwhile.
+func (h *household) recoverEnrolmentToken(word string) string {
+	h.t.Helper()
+	h.parts["kms"].stop()
+	defer h.parts["kms"].start()
+	cmd := exec.Command(harness.Binary(h.t), "recover", "enrolment-token", word)
+	cmd.Env = append(os.Environ(), h.parts["kms"].env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	token, err := cmd.Output()
+	require.NoError(h.t, err, stderr.String())
+	return string(token)
+}
+
+// codeTraffic is that of users who look at their factors and give codes.
+func (h *household) codeTraffic() *harness.Traffic {
+	h.t.Helper()
 	users := h.editors(8)
 	var seeds []string
 	for _, user := range users {
-		seeds = append(seeds, harness.Enrol(t, user, nil))
+		seeds = append(seeds, harness.Enrol(h.t, user, nil))
 	}
 	last := make([]int64, len(users)) // the time step of each user's last code
 	var codes atomic.Int64
-	load := harness.StartCalls(t, len(users), 200*time.Millisecond, func(worker, _ int, one func(func() error)) {
+	h.t.Cleanup(func() { h.t.Logf("%d codes", codes.Load()) })
+	return harness.StartCalls(h.t, len(users), 200*time.Millisecond, func(worker, _ int, one func(func() error)) {
 		ctx, user := context.Background(), users[worker]
 		one(func() error { _, err := user.Twofactor.ListFactors(ctx, nil); return err })
 		now := time.Now()
@@ -194,7 +284,4 @@ func TestRestart_ofTheTwofactorServiceFailsNoRequest(t *testing.T) {
 			codes.Add(1)
 		}
 	})
-	restartInTurn(t, load, []*replica{h.parts["twofactor"]}, awayAlone)
-	t.Logf("%d codes", codes.Load())
-	h.stop()
 }

@@ -179,7 +179,8 @@ func (h api) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.VerifyAPIKey200JSONResponse(verdictBody(&verdict)), nil
+	answer := verdictAnswer(verdictBody(&verdict))
+	return &answer, nil
 }
 
 // stateOf tells one body from another in a resource's ETag: when a key was last used, how often, and that it has expired make no version of it.

@@ -175,13 +175,15 @@ func (APIKeys) Working(ctx context.Context, q store.Querier, owner authority.Ref
 // owner's row is locked, so that no successor is made meanwhile.
 func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (ids []string, err error) {
 	defer tried.To(&err, "mark lineage as revoked")
-	err = tx.Select(ctx, &ids, `WITH RECURSIVE lineage (id) AS (
+	alive := store.Rows{Table: "api_keys", Key: []string{"id"}, Args: []any{id}, Where: `revoked_at IS NULL AND id IN (WITH RECURSIVE lineage (id) AS (
 			SELECT id FROM api_keys WHERE id = ?
 			UNION
 			SELECT k.id FROM api_keys k JOIN lineage l ON k.parent_id = l.id
-		)
-		UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE revoked_at IS NULL AND id IN (SELECT id FROM lineage) RETURNING id`,
-		id, at.UnixMicro(), reason)
+		) SELECT id FROM lineage)`}
+	if err := alive.Lock(ctx, tx); err != nil { // in the order in which Used writes
+		return nil, err
+	}
+	err = tx.Select(ctx, &ids, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE "+alive.Where+" RETURNING id", at.UnixMicro(), reason, id)
 	return ids, err
 }
 
@@ -190,8 +192,8 @@ func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at ti
 func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit int) (_ int64, err error) {
 	defer tried.To(&err, "delete old keys")
 	end := before.UnixMicro()
-	return tx.Exec(ctx, `DELETE FROM api_keys WHERE id IN (SELECT k.id FROM api_keys k
-		WHERE k.expires_at < ? OR k.revoked_at < ? ORDER BY k.id LIMIT ?)`, end, end, limit)
+	return store.Rows{Table: "api_keys", Key: []string{"id"}, Where: `id IN (SELECT k.id FROM api_keys k
+		WHERE k.expires_at < ? OR k.revoked_at < ? ORDER BY k.id LIMIT ?)`, Args: []any{end, end, limit}}.Delete(ctx, tx)
 }
 
 // Revoke implements apikey.Rows: false when the key was revoked before or is not there.
@@ -209,8 +211,11 @@ func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at tim
 
 // revokeOwned revokes every key of an owner. Their tokens end by the owner's epoch.
 func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, at time.Time, reason string) error {
-	_, err := tx.Exec(ctx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE owner_kind = ? AND owner_id = ? AND revoked_at IS NULL",
-		at.UnixMicro(), reason, ownerKind, ownerID)
+	owned := store.Rows{Table: "api_keys", Key: []string{"id"}, Where: "owner_kind = ? AND owner_id = ? AND revoked_at IS NULL", Args: []any{ownerKind, ownerID}}
+	if err := owned.Lock(ctx, tx); err != nil { // in the order in which Used writes
+		return err
+	}
+	_, err := tx.Exec(ctx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE "+owned.Where, append([]any{at.UnixMicro(), reason}, owned.Args...)...)
 	return err
 }
 

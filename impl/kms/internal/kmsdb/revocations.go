@@ -65,7 +65,8 @@ func (Revocations) After(ctx context.Context, q store.Querier, position int64, l
 
 // Sweep deletes endings that end nothing any more at the time.
 func (Revocations) Sweep(ctx context.Context, tx *store.Tx, at time.Time) error {
-	if _, err := tx.Exec(ctx, "DELETE FROM revocations WHERE until < ?", at.UnixMicro()); err != nil {
+	over := store.Rows{Table: "revocations", Key: []string{"position"}, Where: "until < ?", Args: []any{at.UnixMicro()}}
+	if _, err := over.Delete(ctx, tx); err != nil {
 		return fmt.Errorf("delete old endings: %w", err)
 	}
 	return nil

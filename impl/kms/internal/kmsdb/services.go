@@ -240,6 +240,6 @@ func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID st
 // SweepTokens implements service.Rows. Nothing to forget is no error.
 func (Services) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
 	defer tried.To(&err, "delete old enrolment tokens")
-	_, err = tx.Exec(ctx, "DELETE FROM enrolment_tokens WHERE expires_at < ?", before.UnixMicro())
+	_, err = old("enrolment_tokens", "hash", before).Delete(ctx, tx)
 	return err
 }

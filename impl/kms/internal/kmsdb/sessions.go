@@ -223,31 +223,27 @@ const guardMemory = 24 * time.Hour
 func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error) {
 	defer tried.To(&err, "delete ended sessions")
 	now := at.UnixMicro()
-	for _, s := range []struct {
-		statement string
-		before    int64
-	}{
-		{"UPDATE refresh_tokens SET successor_sealed = NULL WHERE successor_sealed IS NOT NULL AND successor_until < ?", now},
-		{"DELETE FROM refresh_families WHERE expires_at < ?", now},
-		{"DELETE FROM proofs WHERE expires_at < ?", now},
-		{"DELETE FROM login_guard WHERE updated_at < ?", at.Add(-guardMemory).UnixMicro()},
+	sealed := store.Rows{Table: "refresh_tokens", Key: []string{"hash"}, Where: "successor_sealed IS NOT NULL AND successor_until < ?", Args: []any{now}}
+	if _, err := sealed.Update(ctx, tx, "successor_sealed = NULL"); err != nil {
+		return 0, err
+	}
+	for _, old := range []store.Rows{
+		{Table: "refresh_families", Key: []string{"sid"}, Where: "expires_at < ?", Args: []any{now}},
+		{Table: "proofs", Key: []string{"jti"}, Where: "expires_at < ?", Args: []any{now}},
+		{Table: "login_guard", Key: []string{"identity"}, Where: "updated_at < ?", Args: []any{at.Add(-guardMemory).UnixMicro()}},
+		// Whoever signs in and refreshes without end can't fill the table, nor whoever tries names without end.
+		{Table: "refresh_tokens", Key: []string{"hash"}, Where: `hash IN (SELECT hash FROM
+			(SELECT hash, ROW_NUMBER() OVER (PARTITION BY sid ORDER BY used_at DESC) AS newer FROM refresh_tokens WHERE used_at IS NOT NULL) AS used
+			WHERE newer > ?)`, Args: []any{usedMemory}},
+		{Table: "login_guard", Key: []string{"identity"}, Args: []any{maxGuarded},
+			Where: "updated_at < (SELECT updated_at FROM login_guard ORDER BY updated_at DESC LIMIT 1 OFFSET ?)"},
 	} {
-		if _, err := tx.Exec(ctx, s.statement, s.before); err != nil {
+		if _, err := old.Delete(ctx, tx); err != nil {
 			return 0, err
 		}
 	}
-	// Whoever signs in and refreshes without end can't fill the table, nor whoever tries names without end.
-	_, err = tx.Exec(ctx, `DELETE FROM refresh_tokens WHERE hash IN (SELECT hash FROM
-		(SELECT hash, ROW_NUMBER() OVER (PARTITION BY sid ORDER BY used_at DESC) AS newer FROM refresh_tokens WHERE used_at IS NOT NULL) AS used
-		WHERE newer > ?)`, usedMemory)
-	if err != nil {
-		return 0, err
-	}
-	_, err = tx.Exec(ctx, "DELETE FROM login_guard WHERE updated_at < (SELECT updated_at FROM login_guard ORDER BY updated_at DESC LIMIT 1 OFFSET ?)", maxGuarded)
-	if err != nil {
-		return 0, err
-	}
-	return tx.Exec(ctx, "UPDATE login_guard SET locked_until = 0 WHERE locked_until > ?", at.Add(longest+clock.Slack).UnixMicro())
+	locked := store.Rows{Table: "login_guard", Key: []string{"identity"}, Where: "locked_until > ?", Args: []any{at.Add(longest + clock.Slack).UnixMicro()}}
+	return locked.Update(ctx, tx, "locked_until = 0")
 }
 
 // UseProof implements session.Rows: false when the proof was taken before. Of several at once the first alone is true.

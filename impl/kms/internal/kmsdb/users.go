@@ -117,8 +117,11 @@ func (Users) Administrators(ctx context.Context, q store.Querier) (n int64, err 
 // EndSessions revokes every session of the user but one and returns how many it has ended. Their access tokens end by the user's epoch.
 func (Users) EndSessions(ctx context.Context, tx *store.Tx, id, but string, at time.Time, reason string) (_ int64, err error) {
 	defer tried.To(&err, "mark sessions as revoked")
-	return tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE user_id = ? AND sid <> ? AND revoked_at IS NULL",
-		at.UnixMicro(), reason, id, but)
+	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "user_id = ? AND sid <> ? AND revoked_at IS NULL", Args: []any{id, but}}
+	if err := open.Lock(ctx, tx); err != nil {
+		return 0, err
+	}
+	return tx.Exec(ctx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE "+open.Where, append([]any{at.UnixMicro(), reason}, open.Args...)...)
 }
 
 // SetPassword implements user.Rows: it replaces the hash and keeps the version. A user who is not there is no error.
@@ -165,12 +168,17 @@ func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Ti
 // SweepTokens deletes resets and invitations that ended before the time.
 func (Users) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
 	defer tried.To(&err, "delete old resets and invitations")
-	for _, table := range []string{"password_resets", "invitations"} {
-		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE expires_at < ?", before.UnixMicro()); err != nil {
+	for table, key := range map[string]string{"password_resets": "hash", "invitations": "id"} {
+		if _, err := old(table, key, before).Delete(ctx, tx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// old are rows of a table that ended before a time.
+func old(table, key string, before time.Time) store.Rows {
+	return store.Rows{Table: table, Key: []string{key}, Where: "expires_at < ?", Args: []any{before.UnixMicro()}}
 }
 
 // EndKeys revokes every API key of the user. Their access tokens end by the user's epoch.

@@ -104,6 +104,6 @@ func (b *batch) lock(ctx context.Context, changes []*Change) error {
 		var locked []int64
 		return b.tx.Select(ctx, &locked, "WITH wanted (scope, element_type) AS ("+database.Values(len(part), database.Text, database.Text)+`)
 			SELECT c.last FROM counters c JOIN wanted w ON c.scope = w.scope AND c.element_type = w.element_type
-			ORDER BY c.scope, c.element_type FOR UPDATE OF c`, args...)
+			ORDER BY c.scope COLLATE "C", c.element_type COLLATE "C" FOR UPDATE OF c`, args...) // as the creations are sorted
 	})
 }

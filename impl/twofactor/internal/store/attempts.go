@@ -104,7 +104,7 @@ func (j *judging) lock(ctx context.Context) error {
 	subjects := j.subjects()
 	for {
 		var rows []triesRow
-		err := j.tx.Select(ctx, &rows, `SELECT `+triesColumns+` FROM subjects WHERE subject IN (`+store.Marks(len(subjects))+`) ORDER BY subject`+forUpdate(j.tx), anys(subjects)...)
+		err := j.tx.Select(ctx, &rows, `SELECT `+triesColumns+` FROM subjects WHERE subject IN (`+store.Marks(len(subjects))+`) ORDER BY subject`+inByteOrder(j.tx)+forUpdate(j.tx), anys(subjects)...)
 		if err != nil {
 			return err
 		}

@@ -232,8 +232,12 @@ func (s *Store) SetRaising(ctx context.Context, channels []delivery.Channel) (er
 	}
 	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		for value, which := range map[int]string{1: raising, 0: "NOT (" + raising + ")"} {
-			_, err := t.Exec(ctx, fmt.Sprintf(`UPDATE factors SET raises = %d WHERE raises <> %d AND type IN ('totp', 'email', 'sms', 'webhook') AND (%s)`, value, value, which), args...)
-			if err != nil {
+			wrong := store.Rows{Table: "factors", Key: []string{"id"}, Args: args,
+				Where: fmt.Sprintf("raises <> %d AND type IN ('totp', 'email', 'sms', 'webhook') AND (%s)", value, which)}
+			if err := wrong.Lock(ctx, t); err != nil {
+				return err
+			}
+			if _, err := t.Exec(ctx, fmt.Sprintf("UPDATE factors SET raises = %d WHERE %s", value, wrong.Where), args...); err != nil {
 				return err
 			}
 		}
@@ -267,17 +271,10 @@ const (
 func (s *Store) SweepChallenges(ctx context.Context, now time.Time) (err error) {
 	defer tried.To(&err, "delete old challenges")
 	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		for _, old := range []struct {
-			from string
-			at   time.Time
-		}{
-			{"challenges WHERE created_at < ?", now.Add(-keepChallenges)}, {"deliveries WHERE created_at < ?", now.Add(-keepDeliveries)},
-			{"send_counters WHERE ends < ?", now},
-		} {
-			if _, err := t.Exec(ctx, "DELETE FROM "+old.from, micros(old.at)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return deleteOld(ctx, t,
+			store.Rows{Table: "challenges", Key: []string{"id"}, Where: "created_at < ?", Args: before(now, keepChallenges)},
+			store.Rows{Table: "deliveries", Key: []string{"id"}, Where: "created_at < ?", Args: before(now, keepDeliveries)},
+			store.Rows{Table: "send_counters", Key: []string{"kind", "key", "begins"}, Where: "ends < ?", Args: before(now, 0)},
+		)
 	})
 }

@@ -171,10 +171,9 @@ const (
 func (s *Store) SweepPasskeys(ctx context.Context, now time.Time) (err error) {
 	defer tried.To(&err, "delete old challenges of passkeys")
 	return s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		if _, err := t.Exec(ctx, `DELETE FROM passkey_challenges WHERE created_at < ?`, micros(now.Add(-keepPasskeyChallenges))); err != nil {
-			return err
-		}
-		_, err := t.Exec(ctx, `DELETE FROM passkey_sign_ins WHERE ends_at < ?`, micros(now.Add(-keepSignIns)))
-		return err
+		return deleteOld(ctx, t,
+			store.Rows{Table: "passkey_challenges", Key: []string{"id"}, Where: "created_at < ?", Args: before(now, keepPasskeyChallenges)},
+			store.Rows{Table: "passkey_sign_ins", Key: []string{"id"}, Where: "ends_at < ?", Args: before(now, keepSignIns)},
+		)
 	})
 }

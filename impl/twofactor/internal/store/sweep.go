@@ -18,22 +18,28 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err erro
 		return ahead, err
 	}
 	return ahead, s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-		for _, old := range []struct {
-			query  string
-			before time.Time
-		}{
-			{`DELETE FROM used_steps WHERE used_at < ?`, now.Add(-keepUsed)},
-			{`DELETE FROM session_tries WHERE last_at < ?`, now.Add(-factor.ProvenLife)},
-			{`DELETE FROM factors WHERE status = 'pending' AND expires_at < ?`, now.Add(-keepExpired)},
-			{`DELETE FROM factors WHERE status = 'revoked' AND revoked_at < ?`, now.Add(-keepRevoked)},
-			{`DELETE FROM subjects WHERE full_at < ? AND NOT EXISTS (SELECT 1 FROM factors f WHERE f.subject = subjects.subject)`, now.Add(-factor.LongestLock)},
-		} {
-			if _, err := t.Exec(ctx, old.query, micros(old.before)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return deleteOld(ctx, t,
+			store.Rows{Table: "used_steps", Key: []string{"factor_id", "step"}, Where: "used_at < ?", Args: before(now, keepUsed)},
+			store.Rows{Table: "session_tries", Key: []string{"subject", "session"}, Where: "last_at < ?", Args: before(now, factor.ProvenLife)},
+			store.Rows{Table: "factors", Key: []string{"id"}, Where: "status = 'pending' AND expires_at < ?", Args: before(now, keepExpired)},
+			store.Rows{Table: "factors", Key: []string{"id"}, Where: "status = 'revoked' AND revoked_at < ?", Args: before(now, keepRevoked)},
+			store.Rows{Table: "subjects", Key: []string{"subject"}, Where: "full_at < ? AND NOT EXISTS (SELECT 1 FROM factors f WHERE f.subject = subjects.subject)",
+				Args: before(now, factor.LongestLock)},
+		)
 	})
+}
+
+// before is the argument of a condition that selects what is older than an age.
+func before(now time.Time, age time.Duration) []any { return []any{micros(now.Add(-age))} }
+
+// deleteOld deletes rows that nothing needs any more.
+func deleteOld(ctx context.Context, t *store.Tx, all ...store.Rows) error {
+	for _, old := range all {
+		if _, err := old.Delete(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxClamped bounds how many subjects one sweep sets right.

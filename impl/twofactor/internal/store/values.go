@@ -16,6 +16,14 @@ func anys(texts []string) []any {
 	return args
 }
 
+// inByteOrder has the column before it sorted as Go sorts strings, whatever the database's locale: rows are locked in the order in which others are inserted.
+func inByteOrder(q store.Querier) string {
+	if q.Dialect() == store.SQLite {
+		return "" // it always does
+	}
+	return ` COLLATE "C"`
+}
+
 // forUpdate is the end of a SELECT that locks what it reads; on SQLite the transaction is the only writer.
 func forUpdate(q store.Querier) string {
 	if q.Dialect() != store.PostgreSQL {

@@ -1,0 +1,129 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/outbox"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// A delivery that takes far longer than a lease keeps its messages: no other worker is given them.
+func TestRun_keepsItsLeaseWhileItDelivers(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		dbs := []*store.DB{open(t), open(t)}
+		enqueue(t, dbs[0], "a", "one")
+		begun, release := make(chan struct{}), make(chan struct{})
+		var deliveries atomic.Int64
+		slow := func(context.Context, []outbox.Message) error {
+			if deliveries.Add(1) == 1 {
+				close(begun)
+				<-release
+			}
+			return nil
+		}
+		o := outbox.Options{Lease: 200 * time.Millisecond, Poll: 10 * time.Millisecond}
+		w, stop := run(t, dbs[0], o, newSink(slow))
+		<-begun
+		_, stopOther := run(t, dbs[1], o, newSink(slow))
+		time.Sleep(time.Second) // five leases
+		require.EqualValues(t, 1, deliveries.Load())
+		close(release)
+		require.Eventually(t, func() bool { n, _, err := w.Lag(t.Context()); return err == nil && n == 0 }, 10*time.Second, time.Millisecond)
+		stop()
+		stopOther()
+		require.EqualValues(t, 1, deliveries.Load())
+	})
+}
+
+// A lease that was given before the clock was set back by five minutes ends at once, and not in five minutes.
+func TestRun_takesOverALeaseOfAClockThatWasAhead(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, other := open(t), open(t)
+		enqueue(t, db, "a", "one")
+		hanging, release := make(chan struct{}), make(chan struct{})
+		_, stopStuck := run(t, db, outbox.Options{Clock: clock.NewFake(time.Now())}, newSink(func(context.Context, []outbox.Message) error {
+			close(hanging)
+			<-release
+			return nil
+		}))
+		<-hanging
+		s := newSink(nil)
+		_, stop := run(t, other, outbox.Options{Clock: clock.NewFake(time.Now().Add(-5 * time.Minute)), Poll: time.Millisecond}, s)
+		<-s.received
+		stop()
+		close(release)
+		stopStuck()
+	})
+}
+
+// A writer has the row of the first key and wants those of all others, while a worker gives all of them back: neither runs again.
+func TestRun_neverDeadlocksWithAWriter(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, other := open(t), open(t)
+		if db.Dialect() == store.SQLite {
+			return // one writer cannot deadlock
+		}
+		const keys = "zyxwvutsrqponmlkjihgfedcba"
+		for _, key := range keys {
+			enqueue(t, db, string(key), "")
+		}
+		delivering, settle := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		_, stop := run(t, other, outbox.Options{}, newSink(func(context.Context, []outbox.Message) error {
+			once.Do(func() { close(delivering); <-settle })
+			return errors.New("away") // so that all of it is given back, by one statement
+		}))
+		<-delivering
+		runs := 0
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			runs++
+			require.NoError(t, outbox.Enqueue(ctx, tx, "topic", "a", nil))
+			close(settle)
+			for waiting := 0; waiting == 0; { // until the worker waits for a row
+				require.NoError(t, tx.Get(ctx, &waiting, "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"))
+			}
+			return outbox.EnqueueKeys(ctx, tx, "topic", strings.Split(keys, ""))
+		}))
+		require.Equal(t, 1, runs)
+		stop()
+	})
+}
+
+// Of a worker whose messages were taken from it, the delivery is ended.
+func TestRun_endsADeliveryWhoseLeaseIsLost(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		if db.Dialect() == store.SQLite {
+			return // one process has the file: its leases are not lost
+		}
+		enqueue(t, db, "a", "one")
+		begun, ended := make(chan struct{}), make(chan struct{})
+		var first atomic.Bool
+		_, stop := run(t, db, outbox.Options{Lease: 300 * time.Millisecond, Poll: 10 * time.Millisecond}, newSink(func(ctx context.Context, _ []outbox.Message) error {
+			if first.CompareAndSwap(false, true) {
+				close(begun)
+				<-ctx.Done()
+				close(ended)
+				return ctx.Err()
+			}
+			return nil
+		}))
+		defer stop()
+		<-begun
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "LOCK TABLE outbox") // no renewal is done meanwhile
+			<-ended
+			return err
+		}))
+	})
+}
