@@ -19,6 +19,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -37,7 +38,8 @@ func startWebapp(t *testing.T) webapp {
 	t.Cleanup(p.Stop)
 	c := p.Bootstrap(dir, "ada", password)
 	w := webapp{url: p.URL, callback: "http://127.0.0.1:4999/callback", person: c}
-	var err error
+	_, err := c.Sequence.CreateElement(t.Context(), "play", "scene", sequence.ElementCreate{Data: json.RawMessage(`{"title":"here"}`)})
+	require.NoError(t, err)
 	w.client, err = c.KMS.RegisterClient(t.Context(), kms.ClientCreate{
 		Name: "foreign", Type: kms.ClientCreateTypeConfidential, RedirectUris: []string{w.callback}, PostLogoutRedirectUris: &[]string{w.callback},
 		Scopes: &[]string{"elements:read"}, Trusted: fountain.Ptr(true),
