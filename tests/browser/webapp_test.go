@@ -119,8 +119,7 @@ func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
 	p.presses("Do not allow")
 	p.comesTo("The sign-in did not work.")
 	p.follows("Sign in")
-	p.signsIn("grace", password)
-	p.sees("Go on to The app?")
+	p.sees("Go on to The app?") // the browser's session goes on
 	p.presses("Allow")
 	p.comesTo("Hello, grace")
 
