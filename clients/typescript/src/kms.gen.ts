@@ -228,7 +228,11 @@ export interface paths {
          *     names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
          *     for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
          *     name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-         *     refused with `invalid_target`. There is no password grant. `rateLimit` tells the limit of a key that has one: each token issued for
+         *     refused with `invalid_target`. There is no password grant.
+         *     `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
+         *     secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
+         *     the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
+         *     again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
          *     the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
          */
         post: operations["issueToken"];
@@ -333,6 +337,200 @@ export interface paths {
         get: operations["getServerMetadata"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/openid-configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * OpenID provider metadata (OpenID Connect Discovery 1.0)
+         * @description The same document as `getServerMetadata`, at the place where OpenID Connect clients look for it; the gateway serves it below the issuer.
+         */
+        get: operations["getProviderMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth2/authorize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The page where people sign in at a web app
+         * @description The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2): code flow with PKCE alone. For a browser, which a web app sends here. The page asks for
+         *     the sign-in, and for consent where the client is somebody else's, and then calls `authorizeClient`, which checks everything again. What is wrong with
+         *     a request is told to the app where its `client_id` and `redirect_uri` are registered, and shown otherwise.
+         */
+        get: operations["getAuthorizationPage"];
+        put?: never;
+        /**
+         * Let a web app know who is signed in
+         * @description For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
+         *     Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+         */
+        post: operations["authorizeClient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth2/authorize/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Judge a web app's request before anybody signs in
+         * @description For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
+         *     `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+         */
+        post: operations["checkAuthorization"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth2/userinfo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell a web app about the person who signed in
+         * @description OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+         *     The answer is read from the rows that the token stands on.
+         */
+        get: operations["getUserInfo"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth2/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The page where a web app signs people out
+         * @description The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). For a browser, which a web app sends here. The page calls `endSession`.
+         */
+        get: operations["getSignOutPage"];
+        put?: never;
+        /**
+         * End the session that an ID token was given in
+         * @description For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
+         *     422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+         */
+        post: operations["endSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/clients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List web apps, oldest first */
+        get: operations["listClients"];
+        put?: never;
+        /**
+         * Register a web app where people sign in
+         * @description A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
+         *     it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
+         *     of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+         */
+        post: operations["registerClient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/clients/{clientId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        /** Read a web app's registration */
+        get: operations["getClient"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a web app's registration
+         * @description Its codes, and what it got for people, end; their own sessions go on.
+         */
+        delete: operations["deleteClient"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a web app's registration
+         * @description What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+         */
+        patch: operations["updateClient"];
+        trace?: never;
+    };
+    "/clients/{clientId}/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a confidential client a new secret
+         * @description The old one stops working at once. A public client has none (409 `state_conflict`).
+         */
+        post: operations["rotateClientSecret"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1258,6 +1456,9 @@ export interface components {
             client_id?: string;
             client_secret?: string;
             refresh_token?: string;
+            code?: string;
+            redirect_uri?: string;
+            code_verifier?: string;
             scope?: string;
             resource?: string[];
         };
@@ -1333,6 +1534,8 @@ export interface components {
              */
             expires_in: number;
             refresh_token?: string;
+            /** @description Of a code flow: who has signed in, for the client alone. */
+            id_token?: string;
             /** @description Space-separated. */
             scope: string;
             rateLimit?: components["schemas"]["KeyRateLimit"];
@@ -1366,6 +1569,124 @@ export interface components {
             introspection_endpoint_auth_methods_supported: string[];
             response_types_supported: string[];
             scopes_supported: string[];
+            authorization_endpoint?: string;
+            /** @description RFC 9207. */
+            authorization_response_iss_parameter_supported?: boolean;
+            userinfo_endpoint?: string;
+            end_session_endpoint?: string;
+            response_modes_supported?: string[];
+            code_challenge_methods_supported?: string[];
+            subject_types_supported?: string[];
+            id_token_signing_alg_values_supported?: string[];
+            prompt_values_supported?: string[];
+            acr_values_supported?: string[];
+            claims_supported?: string[];
+            claims_parameter_supported?: boolean;
+            request_parameter_supported?: boolean;
+            request_uri_parameter_supported?: boolean;
+        };
+        /** @description What the web app asked for, as it came in the page's address. */
+        AuthorizationRequest: {
+            response_type?: string;
+            response_mode?: string;
+            client_id?: string;
+            redirect_uri?: string;
+            scope?: string;
+            state?: string;
+            nonce?: string;
+            code_challenge?: string;
+            code_challenge_method?: string;
+            prompt?: string;
+            max_age?: string;
+            acr_values?: string;
+            id_token_hint?: string;
+            request?: string;
+            request_uri?: string;
+        };
+        AuthorizationAnswer: {
+            request: components["schemas"]["AuthorizationRequest"];
+            /**
+             * @description What the person said; `denied` sends `access_denied` to the client.
+             * @enum {string}
+             */
+            consent?: "granted" | "denied";
+        };
+        Authorization: {
+            /**
+             * @description `sign_in_required`: a fresh one; `factor_required`: a second factor (`completeStepUp` for kms).
+             * @enum {string}
+             */
+            status: "redirect" | "sign_in_required" | "factor_required" | "consent_required";
+            client: components["schemas"]["ClientName"];
+            /** @description Where the browser goes. */
+            redirect?: string;
+            /** @description What consent is asked for. */
+            scopes?: string[];
+        };
+        ClientName: {
+            id: string;
+            name: string;
+        };
+        UserInfo: {
+            sub: string;
+            /** @description With the scope `profile`. */
+            preferred_username?: string;
+        };
+        SignOut: {
+            id_token_hint: string;
+            client_id?: string;
+            post_logout_redirect_uri?: string;
+            state?: string;
+        };
+        SignedOut: {
+            /** @description Where the browser goes; absent where the client named nothing. */
+            redirect?: string;
+        };
+        WebClient: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            type: "public" | "confidential";
+            redirectUris: string[];
+            postLogoutRedirectUris: string[];
+            /** @description What it may ask for at services. */
+            scopes: string[];
+            /** @description People are not asked for consent. */
+            trusted: boolean;
+            /** Format: int64 */
+            version: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        ClientList: {
+            items: components["schemas"]["WebClient"][];
+            nextCursor?: string;
+        };
+        ClientRegistration: {
+            client: components["schemas"]["WebClient"];
+            /** @description Of a confidential client. */
+            clientSecret?: string;
+        };
+        ClientCreate: {
+            /** @description What people read when they are asked. */
+            name: string;
+            /** @enum {string} */
+            type: "public" | "confidential";
+            redirectUris: string[];
+            postLogoutRedirectUris?: string[];
+            scopes?: string[];
+            /** @default false */
+            trusted?: boolean;
+        };
+        ClientUpdate: {
+            /** @description What people read when they are asked. */
+            name?: string;
+            redirectUris?: string[];
+            postLogoutRedirectUris?: string[];
+            scopes?: string[];
+            trusted?: boolean;
         };
         /** @description admin: everything; editor: writes and reorders elements, searches; reader: reads and searches; others as `putRole` has defined them. */
         RoleWord: string;
@@ -2205,6 +2526,11 @@ export interface components {
          */
         ServiceId: string;
         /**
+         * @description The client's id.
+         * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+         */
+        ClientId: string;
+        /**
          * @description The adopted service's name.
          * @example reports
          */
@@ -2982,7 +3308,11 @@ export interface operations {
                      *       "issuer": "http://localhost:8002",
                      *       "token_endpoint": "http://localhost:8002/kms/v1/oauth2/token",
                      *       "jwks_uri": "http://localhost:8002/kms/v1/.well-known/jwks.json",
+                     *       "authorization_endpoint": "http://localhost:8002/kms/v1/oauth2/authorize",
+                     *       "userinfo_endpoint": "http://localhost:8002/kms/v1/oauth2/userinfo",
+                     *       "end_session_endpoint": "http://localhost:8002/kms/v1/oauth2/logout",
                      *       "grant_types_supported": [
+                     *         "authorization_code",
                      *         "client_credentials",
                      *         "refresh_token"
                      *       ],
@@ -3002,8 +3332,19 @@ export interface operations {
                      *         "client_secret_basic",
                      *         "client_secret_post"
                      *       ],
-                     *       "response_types_supported": [],
+                     *       "response_types_supported": [
+                     *         "code"
+                     *       ],
+                     *       "code_challenge_methods_supported": [
+                     *         "S256"
+                     *       ],
+                     *       "id_token_signing_alg_values_supported": [
+                     *         "EdDSA"
+                     *       ],
                      *       "scopes_supported": [
+                     *         "openid",
+                     *         "profile",
+                     *         "offline_access",
                      *         "elements:read"
                      *       ]
                      *     }
@@ -3011,6 +3352,719 @@ export interface operations {
                     "application/json": components["schemas"]["ServerMetadata"];
                 };
             };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getProviderMetadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metadata. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "issuer": "http://localhost:8002",
+                     *       "token_endpoint": "http://localhost:8002/kms/v1/oauth2/token",
+                     *       "jwks_uri": "http://localhost:8002/kms/v1/.well-known/jwks.json",
+                     *       "authorization_endpoint": "http://localhost:8002/kms/v1/oauth2/authorize",
+                     *       "userinfo_endpoint": "http://localhost:8002/kms/v1/oauth2/userinfo",
+                     *       "end_session_endpoint": "http://localhost:8002/kms/v1/oauth2/logout",
+                     *       "grant_types_supported": [
+                     *         "authorization_code",
+                     *         "client_credentials",
+                     *         "refresh_token"
+                     *       ],
+                     *       "token_endpoint_auth_methods_supported": [
+                     *         "client_secret_basic",
+                     *         "client_secret_post",
+                     *         "none"
+                     *       ],
+                     *       "revocation_endpoint": "http://localhost:8002/kms/v1/oauth2/revoke",
+                     *       "revocation_endpoint_auth_methods_supported": [
+                     *         "client_secret_basic",
+                     *         "client_secret_post",
+                     *         "none"
+                     *       ],
+                     *       "introspection_endpoint": "http://localhost:8002/kms/v1/oauth2/introspect",
+                     *       "introspection_endpoint_auth_methods_supported": [
+                     *         "client_secret_basic",
+                     *         "client_secret_post"
+                     *       ],
+                     *       "response_types_supported": [
+                     *         "code"
+                     *       ],
+                     *       "code_challenge_methods_supported": [
+                     *         "S256"
+                     *       ],
+                     *       "id_token_signing_alg_values_supported": [
+                     *         "EdDSA"
+                     *       ],
+                     *       "scopes_supported": [
+                     *         "openid",
+                     *         "profile",
+                     *         "offline_access",
+                     *         "elements:read"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ServerMetadata"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getAuthorizationPage: {
+        parameters: {
+            query?: {
+                /** @description `code` alone. */
+                response_type?: string;
+                /** @description `query` alone. */
+                response_mode?: string;
+                /** @description The client's id. */
+                client_id?: string;
+                /** @description One of the client's */
+                redirect_uri?: string;
+                /** @description Space-separated; with `openid`. */
+                scope?: string;
+                /** @description Comes back as it is. */
+                state?: string;
+                /** @description Comes back in the ID token. */
+                nonce?: string;
+                /** @description RFC 7636. */
+                code_challenge?: string;
+                /** @description `S256` alone. */
+                code_challenge_method?: string;
+                /** @description `none`, `login`, `consent`. */
+                prompt?: string;
+                /** @description How many seconds ago the person may have signed in. */
+                max_age?: string;
+                /** @description Space-separated; one of them must be met: `aal1`, `aal2`, `phr`. */
+                acr_values?: string;
+                /** @description The user name that the page begins with. */
+                login_hint?: string;
+                /** @description An ID token of the person who is to sign in. */
+                id_token_hint?: string;
+                /** @description Passed over; named at the token endpoint. */
+                resource?: string;
+                /** @description Passed over. */
+                display?: string;
+                /** @description Passed over. */
+                ui_locales?: string;
+                /** @description Passed over. */
+                claims_locales?: string;
+                /** @description Passed over. */
+                claims?: string;
+                /** @description Passed over. */
+                access_type?: string;
+                /** @description Not supported. */
+                request?: string;
+                /** @description Not supported. */
+                request_uri?: string;
+            };
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    /** @description What the page may load. */
+                    "Content-Security-Policy": string;
+                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    "Cross-Origin-Opener-Policy": string;
+                    /** @description Its address is told to nobody. */
+                    "Referrer-Policy": string;
+                    ETag: components["headers"]["ETag"];
+                    /** @description It is kept, and asked for again each time. */
+                    "Cache-Control": string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    authorizeClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "request": {
+                 *         "response_type": "code",
+                 *         "client_id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                 *         "redirect_uri": "https://app.example/callback",
+                 *         "scope": "openid profile",
+                 *         "state": "af0ifjsldkj",
+                 *         "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+                 *         "code_challenge_method": "S256"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["AuthorizationAnswer"];
+            };
+        };
+        responses: {
+            /** @description Where to go, or what is missing. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "redirect",
+                     *       "client": {
+                     *         "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *         "name": "Reports"
+                     *       },
+                     *       "redirect": "https://app.example/callback?code=ac_Zm91bnRhaW4&state=af0ifjsldkj&iss=http%3A%2F%2Flocalhost%3A8002"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Authorization"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkAuthorization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "response_type": "code",
+                 *       "client_id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                 *       "redirect_uri": "https://app.example/callback",
+                 *       "scope": "openid profile",
+                 *       "state": "af0ifjsldkj",
+                 *       "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+                 *       "code_challenge_method": "S256"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AuthorizationRequest"];
+            };
+        };
+        responses: {
+            /** @description Whom the person signs in at, or where to go with what is wrong. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "sign_in_required",
+                     *       "client": {
+                     *         "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *         "name": "Reports"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Authorization"];
+                };
+            };
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getUserInfo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The claims. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sub": "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "preferred_username": "ada"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UserInfo"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSignOutPage: {
+        parameters: {
+            query?: {
+                /** @description An ID token that the client got for the session. */
+                id_token_hint?: string;
+                /** @description The client's id. */
+                client_id?: string;
+                /** @description One of the client's. */
+                post_logout_redirect_uri?: string;
+                /** @description Comes back as it is. */
+                state?: string;
+                /** @description Passed over. */
+                logout_hint?: string;
+                /** @description Passed over. */
+                ui_locales?: string;
+            };
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    /** @description What the page may load. */
+                    "Content-Security-Policy": string;
+                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    "Cross-Origin-Opener-Policy": string;
+                    /** @description Its address is told to nobody. */
+                    "Referrer-Policy": string;
+                    ETag: components["headers"]["ETag"];
+                    /** @description It is kept, and asked for again each time. */
+                    "Cache-Control": string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id_token_hint": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+                 *       "post_logout_redirect_uri": "https://app.example/"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SignOut"];
+            };
+        };
+        responses: {
+            /** @description Signed out. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "redirect": "https://app.example/"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignedOut"];
+                };
+            };
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listClients: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of clients. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "name": "Reports",
+                     *           "type": "confidential",
+                     *           "redirectUris": [
+                     *             "https://app.example/callback"
+                     *           ],
+                     *           "postLogoutRedirectUris": [],
+                     *           "scopes": [],
+                     *           "trusted": true,
+                     *           "version": 1,
+                     *           "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *           "updatedAt": "2026-11-29T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClientList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    registerClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reports",
+                 *       "type": "confidential",
+                 *       "redirectUris": [
+                 *         "https://app.example/callback"
+                 *       ],
+                 *       "trusted": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["ClientCreate"];
+            };
+        };
+        responses: {
+            /** @description The client, and its secret if it has one. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "client": {
+                     *         "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *         "name": "Reports",
+                     *         "type": "confidential",
+                     *         "redirectUris": [
+                     *           "https://app.example/callback"
+                     *         ],
+                     *         "postLogoutRedirectUris": [],
+                     *         "scopes": [],
+                     *         "trusted": true,
+                     *         "version": 1,
+                     *         "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *         "updatedAt": "2026-11-29T10:00:00.000000Z"
+                     *       },
+                     *       "clientSecret": "cs_Zm91bnRhaW4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClientRegistration"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The client. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "name": "Reports",
+                     *       "type": "confidential",
+                     *       "redirectUris": [
+                     *         "https://app.example/callback"
+                     *       ],
+                     *       "postLogoutRedirectUris": [],
+                     *       "scopes": [],
+                     *       "trusted": true,
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-29T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebClient"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The client is gone. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateClient: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+                 *     428; when none is current, which a weak one never is, 412.
+                 * @example "1"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "trusted": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["ClientUpdate"];
+            };
+        };
+        responses: {
+            /** @description The client as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "name": "Reports",
+                     *       "type": "confidential",
+                     *       "redirectUris": [
+                     *         "https://app.example/callback"
+                     *       ],
+                     *       "postLogoutRedirectUris": [],
+                     *       "scopes": [],
+                     *       "trusted": true,
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-29T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebClient"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateClientSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The client and its new secret, shown once. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "client": {
+                     *         "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *         "name": "Reports",
+                     *         "type": "confidential",
+                     *         "redirectUris": [
+                     *           "https://app.example/callback"
+                     *         ],
+                     *         "postLogoutRedirectUris": [],
+                     *         "scopes": [],
+                     *         "trusted": true,
+                     *         "version": 1,
+                     *         "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *         "updatedAt": "2026-11-29T10:00:00.000000Z"
+                     *       },
+                     *       "clientSecret": "cs_Zm91bnRhaW4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClientRegistration"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
