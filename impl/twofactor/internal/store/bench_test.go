@@ -128,5 +128,3 @@ func must1[T any](v T, err error) T {
 	must(err)
 	return v
 }
-
-func must2[T, U any](_ T, _ U, err error) { must(err) }
