@@ -37,7 +37,7 @@ func TestLoad_makesNothingThatThePolicyRefuses(t *testing.T) {
 	check := func(name string, html []byte) {
 		require.Empty(t, string(refused.Find(html)), name)
 		for _, link := range links.FindAllSubmatch(html, -1) {
-			require.Regexp(t, `^(/|/problems(/[a-z_]+)?|/docs/(page\.css|favicon-32x32\.png))$`, string(link[1]), name)
+			require.Regexp(t, `^(/|/problems(/[a-z_]+)?|/docs/((form|page)\.css|favicon-32x32\.png))$`, string(link[1]), name)
 		}
 	}
 	check("list", pages.HTML)
