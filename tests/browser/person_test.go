@@ -155,6 +155,7 @@ func (p *person) shot(name string) {
 		return
 	}
 	p.shots++
+	p.browser.call(p.tab, "Page.bringToFront", nil, nil) // a tab behind another one is not drawn
 	file := fmt.Sprintf("%s-%02d-%s.png", strings.ReplaceAll(p.t.Name(), "/", "-"), p.shots, strings.ReplaceAll(strings.ToLower(strings.Trim(name, "?")), " ", "-"))
 	require.NoError(p.t, os.WriteFile(filepath.Join(folder, file), p.browser.screenshot(p.tab), 0o600))
 }
