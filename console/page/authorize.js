@@ -17,12 +17,16 @@ const request = ask([
 ]);
 const { login_hint: username } = ask(["login_hint"]);
 
+// anew tells that the app asks for a sign-in whatever session the browser has: whoever sits there now may be somebody else. The kms can't tell a sign-in of a
+// moment ago at another page from one here.
+const anew = /(^| )(login|select_account)( |$)/.test(request.prompt ?? "");
+
 // begin asks who it is, and goes on until the browser leaves.
 const begin = async (notice) => {
   account.replaceChildren();
   const known = await call("POST", "/kms/v1/oauth2/authorize/check", { body: request });
   if (known.redirect) return leave(known.redirect);
-  await enter(known.client.name, notice ?? `Sign in to go on to ${known.client.name}.`, notice ? undefined : await Session.resume());
+  await enter(known.client.name, notice ?? `Sign in to go on to ${known.client.name}.`, notice || anew ? undefined : await Session.resume());
 };
 
 // enter signs in, unless the browser has a session, and lets the app know. Whether that session will do the kms says.
@@ -31,7 +35,7 @@ const enter = async (app, notice, resumed) => {
   if (session.pending) return needsFactor();
   session.ended = (problem) => attempt(() => begin(sentence(problem)));
   session.prove = stepUp(session);
-  account.replaceChildren(el("span", {}, `Signed in as ${session.name}`), signOutButton(session, () => attempt(() => begin("You are signed out."))));
+  account.replaceChildren(el("span", {}, `Signed in as ${session.name}`), signOutButton(session, (notice) => attempt(() => begin(notice))));
   await proceed(session, app);
 };
 

@@ -49,8 +49,7 @@ const begin = async (notice, username, resumed) => {
 
 // tellAccount shows whose session it is, and how to end it.
 const tellAccount = (session) => {
-  const signedOut = (known) => begin(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.");
-  account.replaceChildren(el("span", {}, `${session.pending ? "Signing in" : "Signed in"} as ${session.name}`), signOutButton(session, signedOut));
+  account.replaceChildren(el("span", {}, `${session.pending ? "Signing in" : "Signed in"} as ${session.name}`), signOutButton(session, begin));
 };
 
 // actions are what the overview offers. Each returns what is told after it.

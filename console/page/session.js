@@ -126,7 +126,7 @@ export class Session {
     try {
       return await this.#send(service, attempt, alone);
     } catch (problem) {
-      if (problem.asksForSignIn) {
+      if (problem.asksForSignIn && !alone) { // a service of others does not sign people out
         await this.signOut().catch(() => {}); // it is replaced in any case
         throw this.#end(problem);
       }

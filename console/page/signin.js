@@ -67,12 +67,17 @@ export const confirmSignIn = (session, possible, leave, hint = "Your account ask
   show("Confirm that it is you", el("p", {}, hint), factorForm(session, possible, use, cancel(leave, "Back")));
 });
 
-// signOutButton ends a session and tells done whether the server knows of it.
+// untold is what is true where the server could not be told of a sign-out: the browser keeps the cookie, which no page can take away.
+const untold = refreshIn === "cookie"
+  ? "The server could not be told: this browser is still signed in. Load the page again and sign out there, or close the browser."
+  : "You are signed out here; the server could not be told, and ends the session by itself.";
+
+// signOutButton ends a session and hands done what to tell.
 export const signOutButton = (session, done) => button("Sign out", async () => {
   try {
     await session.signOut();
-    done(true);
+    done("You are signed out.");
   } catch {
-    done(false);
+    done(untold);
   }
 }, { class: "quiet" });

@@ -190,10 +190,11 @@ func TestBrowserSession_endsAsEverySessionDoes(t *testing.T) {
 	}
 }
 
-func TestBrowserSession_endsWithTheSignOutAndNoOtherDoes(t *testing.T) {
+func TestBrowserSession_endsWithTheSignOutOfItsPersonAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.withGrace()
-	one, other := h.forPage("Origin", h.url), h.forPage("Origin", h.url)
+	other := h.page("POST", "/auth/login", `{"username":"`+adminName+`","password":"`+adminPassword+`","refreshIn":"cookie"}`, "Origin", h.url)
+	one := h.forPage("Origin", h.url)
 	out := func(of seen, cookie string) seen {
 		return h.page("POST", "/auth/logout", "", "Authorization", "Bearer "+of.token(t), "Cookie", sessionCookie+"="+cookie)
 	}
@@ -206,6 +207,11 @@ func TestBrowserSession_endsWithTheSignOutAndNoOtherDoes(t *testing.T) {
 	got = out(next, next.cookie(t).Value)
 	require.Equal(t, -1, got.cookie(t).MaxAge)
 	require.Equal(t, http.StatusNoContent, h.goesOn(next.cookie(t).Value).StatusCode)
+
+	one, again := h.forPage("Origin", h.url), h.forPage("Origin", h.url)
+	got = out(one, again.cookie(t).Value)
+	require.Equal(t, -1, got.cookie(t).MaxAge, "she had signed in again since, and signs out of this browser")
+	require.Equal(t, http.StatusNoContent, h.goesOn(again.cookie(t).Value).StatusCode)
 }
 
 // The session that waits for its second factor has no cookie; the end of the sign-in gives it, and a sign-in by passkey.

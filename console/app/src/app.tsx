@@ -69,8 +69,7 @@ const enter = (session: Session): void => {
   render(<Console />, place("views"));
 };
 
-const signOut = (session: Session): HTMLElement => signOutButton(session, (known) =>
-  void begin(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself."));
+const signOut = (session: Session): HTMLElement => signOutButton(session, (notice) => void begin(notice));
 
 /** Calls that need a second factor for the same service at the same time wait for one. */
 const once = (prove: (service: string) => Promise<void>) => {

@@ -16,7 +16,7 @@ declare module "#page/session.js" {
 declare module "#page/signin.js" {
   import type { Session } from "#page/session.js";
   export const signIn: (asked: { notice?: string | undefined; username?: string | undefined }) => Promise<{ session: Session }>;
-  export const signOutButton: (session: Session, done: (known: boolean) => void) => HTMLElement;
+  export const signOutButton: (session: Session, done: (notice: string) => void) => HTMLElement;
 }
 
 declare module "#page/stepup.js" {

@@ -84,7 +84,8 @@ func (h api) RefreshBrowserSession(ctx context.Context, r kmsapi.RefreshBrowserS
 	return kmsapi.RefreshBrowserSession200JSONResponse{Body: body, Headers: kmsapi.RefreshBrowserSession200ResponseHeaders{SetCookie: cookie}}, nil
 }
 
-// LogoutUser implements logoutUser. A cookie of another session stays: somebody else has signed in meanwhile, in another tab.
+// LogoutUser implements logoutUser. Where the browser's cookie is of another session of the same person, who has signed in again since, that one ends too:
+// nobody is to be signed in here after they signed out. The cookie of another person stays: they have signed in meanwhile, in another tab.
 func (h api) LogoutUser(ctx context.Context, r kmsapi.LogoutUserRequestObject) (kmsapi.LogoutUserResponseObject, error) {
 	if err := h.Sessions.Logout(ctx, caller(ctx)); err != nil {
 		return nil, err
@@ -92,9 +93,12 @@ func (h api) LogoutUser(ctx context.Context, r kmsapi.LogoutUserRequestObject) (
 	if r.Params.SessionCookie == nil {
 		return kmsapi.LogoutUser204Response{}, nil
 	}
-	others, err := h.Sessions.Others(ctx, *r.Params.SessionCookie, caller(ctx).SessionID)
+	others, err := h.Sessions.Others(ctx, *r.Params.SessionCookie, caller(ctx).Subject)
 	if err != nil || others {
 		return kmsapi.LogoutUser204Response{}, err
+	}
+	if err := h.Sessions.RevokeRefresh(ctx, signing.LoginClient, *r.Params.SessionCookie); err != nil {
+		return nil, err
 	}
 	return kmsapi.LogoutUser204Response{Headers: kmsapi.LogoutUser204ResponseHeaders{SetCookie: setCookie("")}}, nil
 }

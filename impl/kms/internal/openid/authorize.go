@@ -83,6 +83,12 @@ func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Requ
 			return err
 		}
 		answer = Answer{Client: j.client, Scopes: j.grantable(held.Caller)}
+		asked, err := p.Standing.SecondFactor(ctx, tx, held.Caller)
+		if err != nil {
+			return err
+		}
+		// It may be asked for since the session began, whose tokens live for minutes.
+		j.factor = asked.Always && !(contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) && asked.Accepts(caller.Factor))
 		status, f, err := p.missing(ctx, tx, caller, j, answer.Scopes, said)
 		switch {
 		case err != nil:
@@ -126,7 +132,7 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 	if age := now.Sub(caller.AuthTime); j.maxAge > 0 && (age > j.maxAge || age < -auth.Leeway) {
 		return told(SignInRequired, fault{"login_required", "The sign-in is too old."})
 	}
-	if len(j.acr) > 0 && !slices.ContainsFunc(j.acr, func(acr string) bool { return contract.ACRSatisfies(caller.ACR, acr) }) {
+	if j.factor || len(j.acr) > 0 && !slices.ContainsFunc(j.acr, func(acr string) bool { return contract.ACRSatisfies(caller.ACR, acr) }) {
 		return told(FactorRequired, fault{"unmet_authentication_requirements", "The sign-in is of a lower level."})
 	}
 	if said == Granted || j.client.Trusted && !j.asks("consent") {

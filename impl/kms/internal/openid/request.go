@@ -61,6 +61,7 @@ type judged struct {
 	maxAge time.Duration // that a sign-in may be old; 0: any age
 	acr    []string      // of which one must be met; none: any
 	asked  []string      // scopes
+	factor bool          // whether a role of the person asks for a second factor that the session lacks
 }
 
 // judge reads a request. A client or redirect URI that is not registered is domain.ValidationFailed: then nothing is sent anywhere. The client's row is locked

@@ -142,7 +142,12 @@ func (p *Provider) begin(ctx context.Context, tx *store.Tx, owner authority.Owne
 func (p *Provider) access(u authority.Owner, client Client, f session.Family, r signing.Request) (signing.Issued, error) {
 	have := append([]string{openID}, authority.Both(f.Scopes, authority.Both(client.Scopes, u.Scopes))...)
 	told := authority.Both(f.Scopes, []string{offline, profile})
-	r.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(scope string) bool { return has(told, scope) })
+	if len(r.Scopes) > 0 {
+		r.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(scope string) bool { return has(told, scope) })
+		if len(r.Scopes) == 0 { // no scope at all would ask for every one
+			r.Scopes = []string{openID}
+		}
+	}
 	scopes, audience, err := p.Mint.Narrow(have, r)
 	if err != nil {
 		return signing.Issued{}, err
@@ -151,8 +156,12 @@ func (p *Provider) access(u authority.Owner, client Client, f session.Family, r 
 	if amr == nil {
 		amr = []string{"pwd"}
 	}
+	name := ""
+	if has(f.Scopes, profile) { // the client can read its access token
+		name = u.Name
+	}
 	issued, err := p.Mint.Issue(signing.Grant{
-		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: client.ID, SessionID: f.ID, Epoch: u.Epoch, Scopes: scopes, Audience: audience,
+		Subject: u.ID, Username: name, Kind: auth.KindUser, ClientID: client.ID, SessionID: f.ID, Epoch: u.Epoch, Scopes: scopes, Audience: audience,
 		Roles: u.Roles, Tenant: u.Tenant, ACR: contract.ACRPassword, AMR: amr, AuthTime: f.AuthTime, Life: signing.UserLife,
 	})
 	issued.Scopes = append(slices.Clone(scopes), told...)

@@ -199,11 +199,11 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err erro
 	})
 }
 
-// Others reports whether a refresh token is of another session than this one. One of no session is nobody's.
-func (s *Sessions) Others(ctx context.Context, text, sid string) (_ bool, err error) {
-	defer tried.To(&err, "compare session of refresh token")
+// Others reports whether a refresh token is of a session of another user. One of no session is nobody's.
+func (s *Sessions) Others(ctx context.Context, text, userID string) (_ bool, err error) {
+	defer tried.To(&err, "compare user of refresh token")
 	f, found, err := s.Rows.Holder(ctx, s.DB.Read(ctx), refreshHash(text))
-	return found && f.ID != sid, err
+	return found && f.UserID != userID, err
 }
 
 // RevokeRefresh ends the session of a client's refresh token (RFC 7009). Unknown ones and those of other clients are passed over.

@@ -63,9 +63,9 @@ const use = (found) => {
     ask(sentence(problem));
   };
   session.prove = stepUp(session);
-  const signedOut = (known) => {
+  const signedOut = (notice) => {
     use();
-    say(known ? "You are signed out." : "You are signed out here; the server could not be told, and ends the session by itself.");
+    say(notice);
   };
   place.replaceChildren(el("span", {}, `Signed in as ${name}`), signOutButton(found, signedOut));
   changed();

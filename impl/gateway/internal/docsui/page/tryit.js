@@ -52,6 +52,7 @@ const forKey = (request, word) => {
 // interceptor returns what Swagger UI asks before each request. word is the service of the contract; alone tells that it takes tokens for itself alone.
 export const interceptor = (word, alone) => (request) => {
   if (request.loadSpec) return request;
+  request.credentials = "omit"; // the cookie of the browser's session is for nothing that is tried
   const address = new URL(request.url, location.href);
   if (request.headers.Authorization?.startsWith("Basic ") && address.pathname === "/kms/v1/oauth2/token") return forKey(request, word);
   const session = current();
