@@ -150,9 +150,10 @@ func parseLevel(text string) (slog.Level, error) {
 func announce(stdout, stderr io.Writer, data string, info family.Info) {
 	fmt.Fprintf(stderr, "\n  FountainAI %s is ready.\n\n", version)
 	fmt.Fprintf(stderr, "  gateway         %s\n", info.GatewayURL)
+	fmt.Fprintf(stderr, "  console         %s/console\n", info.GatewayURL)
 	fmt.Fprintf(stderr, "  second factors  %s/twofactor/v1/enroll\n", info.GatewayURL)
 	fmt.Fprintf(stderr, "  documentation   %s/docs\n", info.GatewayURL)
-	fmt.Fprintf(stderr, "  admin           %s/services\n", info.AdminURL)
+	fmt.Fprintf(stderr, "  metrics, pprof  %s/services\n", info.AdminURL)
 	fmt.Fprintf(stderr, "  data            %s\n", data)
 	if info.BootstrapTokenFile != "" {
 		at := ""

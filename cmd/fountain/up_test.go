@@ -199,7 +199,7 @@ func TestBootstrapToken_isReissuedByTheRunningKms(t *testing.T) {
 // Every table of every service has a bound that the documentation names, and a metric.
 func TestUp_tellsTheRowsOfEveryTable(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
-	admin := regexp.MustCompile(`admin +(http://\S+?)/services`).FindStringSubmatch(u.stderr.String() + u.stdout.String())
+	admin := regexp.MustCompile(`metrics, pprof +(http://\S+?)/services`).FindStringSubmatch(u.stderr.String() + u.stdout.String())
 	require.NotNil(t, admin)
 	answer, err := http.Get(admin[1] + "/metrics")
 	require.NoError(t, err)

@@ -44,6 +44,9 @@ export const factorForm = (session, ways, use, leave) => {
   };
   if (possible.length > 0) {
     turn(possible[0]);
+  } else if (!ways.any) {
+    place.append(el("p", {}, "You have no second factor yet. Add one first; an administrator needs an invitation for that."),
+      el("div", { class: "actions" }, el("a", { href: "/twofactor/v1/enroll" }, "Add a second factor"), leave));
   } else {
     place.append(el("p", {}, "None of your second factors can be used in this browser. Use another device, or ask an administrator to reset them."), el("div", { class: "actions" }, leave));
   }

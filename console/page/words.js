@@ -67,6 +67,7 @@ export const sentence = (problem) => {
     return `${code === "rate_limited" ? "That was too much in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
   }
   if (next[code]) return `${detail || "That did not work."} ${next[code]}`;
+  if ([403, 404, 409, 412, 422].includes(problem.status) && detail) return detail; // the same request is refused again
   const what = problem.status < 500 && detail ? detail : "Something went wrong at the server.";
   return `${what} Try again; if it stays so, tell your administrator this number: ${requestId || code}.`;
 };

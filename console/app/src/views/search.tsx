@@ -25,6 +25,7 @@ const Collections = () => <Frame title="Search">
 </Frame>;
 
 const perPage = 10;
+const maxFields = 16; // of one query
 
 const One = ({ name }: { name: string }) => {
   const collection = useLoaded(() => take(family.search.GET("/collections/{collection}", { params: { path: { collection: name } } })), [name]);
@@ -38,7 +39,7 @@ const One = ({ name }: { name: string }) => {
 
 const Query = ({ collection: { name, fields } }: { collection: Collection }) => {
   const [found, setFound] = useState<{ result: Result; ask: (page: number) => Promise<void> }>();
-  const searchable = fields.filter(({ type, index }) => type.startsWith("string") && index !== false).map((field) => field.name);
+  const searchable = fields.filter(({ name, type, index }) => type.startsWith("string") && index !== false && !name.includes("*")).map((field) => field.name); // a pattern is no field
   const search = (q: string, queryBy: string[], filterBy: string) => {
     const ask = async (page: number): Promise<void> => {
       const body = { q, queryBy, page, perPage, ...(filterBy && { filterBy }) };
@@ -49,7 +50,7 @@ const Query = ({ collection: { name, fields } }: { collection: Collection }) => 
   return <section aria-label="Query"><h2>Query</h2>
     <Form label="Search" fields={[
       { name: "q", label: "Words", hint: "* finds everything.", maxLength: 512 },
-      { name: "queryBy", label: "Fields to look in", kind: "many", value: searchable, options: searchable.map((value) => ({ value, label: value })) },
+      { name: "queryBy", label: "Fields to look in", kind: "many", value: searchable.slice(0, maxFields), options: searchable.map((value) => ({ value, label: value })) },
       { name: "filterBy", label: "Filter", optional: true, maxLength: 4096, hint: "In the engine's language, as year:>1900." },
     ]} act={(given) => search(given.text("q"), given.all("queryBy"), given.text("filterBy"))} />
     {found && <Found {...found} />}

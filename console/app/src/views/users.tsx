@@ -78,7 +78,7 @@ const deeds = (user: User) => {
         title: `Reset the password of ${name}?`, label: "Make a reset token", text: "With it they choose a new password. Older tokens stop working.",
         act: () => take(family.kms.POST("/users/{userId}/password-resets", { params })),
       });
-      if (made) await showOnce("Keep this token", `Give it to ${name}. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
+      if (made) await showOnce("Keep this token", `Give it to ${name}, who chooses a password with it on the command line: fountain passwd --reset-token-file FILE. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
       return done("The token is made.", made);
     },
     invite: async () => {
