@@ -24,9 +24,19 @@ const anew = /(^| )(login|select_account)( |$)/.test(request.prompt ?? "");
 // begin asks who it is, and goes on until the browser leaves.
 const begin = async (notice) => {
   account.replaceChildren();
+  if (request.prompt === "none" && await silently()) return;
   const known = await call("POST", "/kms/v1/oauth2/authorize/check", { body: request });
   if (known.redirect) return leave(known.redirect);
   await enter(known.client.name, notice ?? `Sign in to go on to ${known.client.name}.`, notice || anew ? undefined : await Session.resume());
+};
+
+// silently lets the app know without a page, by the session that the browser has; false when it has none. What is missing the app is told.
+const silently = async () => {
+  const session = await Session.resume();
+  if (!session) return false;
+  const answer = await session.call("POST", "/kms/v1/oauth2/authorize", { body: { request } });
+  leave(answer.redirect);
+  return true;
 };
 
 // enter signs in, unless the browser has a session, and lets the app know. Whether that session will do the kms says.

@@ -194,6 +194,7 @@ func TestCodeFlow_tellsAWebAppWhoSignedIn(t *testing.T) {
 		little := w.trade(w.code("scope", "openid"), "resource", "kms")
 		require.Empty(t, little.RefreshToken, "offline_access was not asked for")
 		require.Nil(t, w.userinfo(little.AccessToken).JSON200.PreferredUsername)
+		require.Equal(t, []string{"grace", ""}, []string{c.Username, claims(t, little.AccessToken).Username}, "the access token, which the app can read, tells no more")
 		require.Empty(t, identity(t, little.IDToken).Username)
 	})
 }
@@ -296,6 +297,20 @@ func TestAuthorize_asksForWhatTheClientAsksFor(t *testing.T) {
 	id := identity(t, answer.IDToken)
 	require.Equal(t, []string{"aal2", "pwd otp"}, []string{id.ACR, strings.Join(id.AMR, " ")})
 	require.Equal(t, "aal1", claims(t, answer.AccessToken).ACR, "an app steps nobody up")
+}
+
+// A role that asks for a second factor from now on asks those who are signed in already, before they enter an app.
+func TestAuthorize_asksForTheFactorThatARoleAsksForSince(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	w := newWebapp(h, nil)
+	raised := w.p.raise(w.access, "kms")
+	require.Equal(t, http.StatusOK, h.putPolicy("editor", w.raised, api.SecondFactorPolicyPut{Required: "always"}).StatusCode())
+	asked := w.authorize(w.access, w.request(), "")
+	require.Equal(t, http.StatusOK, asked.StatusCode(), string(asked.Body))
+	require.EqualValues(t, "factor_required", asked.JSON200.Status)
+	silent := w.authorize(w.access, w.request("prompt", "none"), "")
+	require.Equal(t, "unmet_authentication_requirements", w.sent(silent.JSON200).Get("error"))
+	require.NotEmpty(t, w.sent(w.authorize(raised, w.request(), "").JSON200).Get("code"))
 }
 
 func TestConsent_isAskedOfClientsOfOthersOnceForEachScope(t *testing.T) {
@@ -470,6 +485,9 @@ func TestRefreshOfAClient_rotatesAndIsItsOwnAlone(t *testing.T) {
 		require.Equal(t, "invalid_client", h.post(grant, basic(w.app.Client.ID, "cs_wrong")).Error)
 		theirs := h.login("grace", userPassword)
 		require.Equal(t, "invalid_grant", w.renew(*theirs.RefreshToken).Error, "a client does not take a person's own")
+
+		narrowed := w.renew(first, "scope", "offline_access")
+		require.Equal(t, []string{"openid", "offline_access openid"}, []string{claims(t, narrowed.AccessToken).Scope, sortedWords(narrowed.Scope)}, "what no service knows narrows too")
 
 		second := w.renew(first, "resource", "sequence")
 		require.Equal(t, http.StatusOK, second.status, second.ErrorDescription)

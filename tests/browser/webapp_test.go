@@ -68,6 +68,13 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	p.signsInAgain("grace", password)
 	p.comesTo("Hello, grace")
 	p.reads("signed in by aal1")
+	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/authorize?"+url.Values{
+		"response_type": {"code"}, "client_id": {client.ID}, "redirect_uri": {app + "/callback"}, "scope": {"openid"}, "prompt": {"none"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}.Encode())
+	p.comesTo("This sign-in did not begin here, or was used already.")
+	require.Contains(t, p.js(`() => location.search`), "code=", "without a page, by the browser's session")
+	p.browser.goTo(p.tab, app)
 	p.presses("Sign out")
 	p.comesTo("A web app")
 	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
