@@ -77,7 +77,12 @@ func (p *person) keeps(title string) string {
 	p.t.Helper()
 	p.sees(title)
 	value := p.js(`() => top().querySelector("code.secret").textContent`).(string)
+	p.key("Escape", "")
+	p.sees(title) // it is not lost by a key
+	leaving := `() => dispatchEvent(new Event("beforeunload", {cancelable: true}))`
+	require.Equal(p.t, false, p.js(leaving), "the browser asks before it leaves the page")
 	p.presses("I have kept it")
+	require.Equal(p.t, true, p.js(`async () => !!await until(`+leaving+`)`))
 	return value
 }
 

@@ -39,9 +39,15 @@ export const ask = <T,>({ title, text, fields, label, act }: Question<T>): Promi
     {text && <p>{text}</p>}
   </Form>);
 
-/** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it. */
+/** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it: Escape does not lose it, and the browser asks before it leaves the page. */
 export const showOnce = async (title: string, text: string, value: string, label = "I have kept it"): Promise<void> => {
-  await dialog<void>(title, (close) => <Once text={text} value={value} label={label} close={() => close()} />);
+  const hold = (event: Event): void => event.preventDefault();
+  addEventListener("beforeunload", hold);
+  try {
+    while (!(await dialog<boolean>(title, (close) => <Once text={text} value={value} label={label} close={() => close(true)} />)));
+  } finally {
+    removeEventListener("beforeunload", hold);
+  }
 };
 
 const Once = ({ text, value, label, close }: { text: string; value: string; label: string; close: () => void }) => {
