@@ -15,8 +15,9 @@ var ErrBusy = errors.New("too much work at once")
 const (
 	// leastWait is how long work may be expected to wait where it is short: a burst of it is soon done.
 	leastWait = 25 * time.Millisecond
-	// patience is how many times its own duration work may be expected to wait. With its own it is then done within 2.5 times that.
-	patience = 1.5
+	// patience is how many times its own duration work may be expected to wait: with its own it is then done within 1.5 times that, and within three times where
+	// clients and refusals take their share of the same processors.
+	patience = 0.5
 	// weight is that of the latest duration in the average.
 	weight = 0.1
 )
@@ -63,7 +64,7 @@ func (g *Gate) arrive() (turn chan struct{}, err error) {
 		return nil, nil
 	}
 	expected := float64(len(g.waiting)+1) / float64(g.slots) * g.average
-	if expected > max(leastWait.Seconds(), patience*g.average) {
+	if len(g.waiting) > 0 && expected > max(leastWait.Seconds(), patience*g.average) { // one may wait always: on one processor nobody could otherwise
 		return nil, ErrBusy
 	}
 	turn = make(chan struct{})
