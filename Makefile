@@ -45,10 +45,10 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
 .PHONY: browser
-browser: ## Use the family's pages in a Chromium, and show that adopted services do nothing in them; pictures of each step go to artifacts/ (needs Node and npm for axe-core; Debian: chromium zbar-tools)
+browser: bin/caddy ## Use the family's pages in a Chromium, and show that adopted services do nothing in them; pictures of each step go to artifacts/ (needs Node and npm for axe-core; Debian: chromium zbar-tools)
 	cd console/app && npm ci --ignore-scripts --silent
 	mkdir -p artifacts/screenshots
-	SCREENSHOTS=$(CURDIR)/artifacts/screenshots $(GO) test -count=1 -timeout 15m -tags browser ./tests/browser
+	SCREENSHOTS=$(CURDIR)/artifacts/screenshots CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 15m -tags browser ./tests/browser
 
 .PHONY: foreign
 foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, fountain-js judge the screenplay parser, and use the TypeScript client (needs Node and npm)

@@ -38,16 +38,16 @@ type message struct {
 // patience is how long the browser may take for anything; a browser that hangs fails the test.
 const patience = 2 * time.Minute
 
-// start runs a browser with an empty profile until the test ends.
-func start(t *testing.T) *chromium {
+// start runs a browser with an empty profile until the test ends. flags are further ones of its command line.
+func start(t *testing.T, flags ...string) *chromium {
 	t.Helper()
 	theirIn, ourOut, err := os.Pipe()
 	require.NoError(t, err)
 	ourIn, theirOut, err := os.Pipe()
 	require.NoError(t, err)
 	// Its own sandbox is against the pages of strangers; these are ours, and it can't be had as root in a container.
-	cmd := exec.Command(cmp.Or(os.Getenv("CHROMIUM"), "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
+	cmd := exec.Command(cmp.Or(os.Getenv("CHROMIUM"), "chromium"), append(flags, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")...)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the switch says
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start(), "the browser is needed: apt-get install chromium")
