@@ -115,8 +115,11 @@ func (p place) within(keys ...string) Origin {
 	return at
 }
 
-// each visits the members of a mapping, or the items of a sequence, which have no name.
+// each visits the members of a mapping, or the items of a sequence, which have no name. Those of an alias are where its anchor has them.
 func (p place) each(visit func(name string, value place)) {
+	if p.node != nil && p.node.Kind == yaml.AliasNode { // the anchor's node is never an alias
+		p.node = p.node.Alias
+	}
 	switch {
 	case p.node == nil:
 	case p.node.Kind == yaml.MappingNode:
