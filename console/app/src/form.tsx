@@ -78,9 +78,10 @@ export const Form = ({ fields = [], label, act, cancel, children }: Asked) => {
   </form>;
 };
 
-/** What a refusal says of each field. */
+/** What a refusal says of each field. A pattern is for programs: people are told what the field's hint says. */
 const blamed = (problem: Problem, fields: Field[]): Record<string, string> => Object.fromEntries((problem.errors ?? [])
-  .flatMap(({ pointer = "", message }) => fields.filter(({ name }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`)).map(({ name }) => [name, `This ${message}.`])));
+  .flatMap(({ pointer = "", message }) => fields.filter(({ name }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`))
+    .map(({ name, hint }) => [name, hint && message.startsWith("must match ") ? `This does not fit: ${hint}` : `This ${message}.`])));
 
 const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) => {
   const id = useId();

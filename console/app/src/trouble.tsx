@@ -10,6 +10,6 @@ export const Trouble = ({ problem, told = [] }: { problem: unknown; told?: strin
   return <div role="alert" class="trouble">
     <p class="error">{sentence(problem)}</p>
     {more.length > 0 && <ul>{more.map((one) => <li key={one}>{one}</li>)}</ul>}
-    {known && <p class="hint"><code>{known.code}</code>{known.requestId && <> in request <code>{known.requestId}</code></>}</p>}
+    {known?.requestId && <p class="hint"><code>{known.code}</code> in request <code>{known.requestId}</code></p>}
   </div>;
 };
