@@ -50,8 +50,8 @@ func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
 			require.Equal(t, "The service is not ready: "+c.want+".", detail)
 			for _, other := range words {
 				if other != c.word {
-					status, _ := readiness(t, f, other)
-					require.Equal(t, http.StatusOK, status, other)
+					require.Eventually(t, func() bool { status, _ := readiness(t, f, other); return status == http.StatusOK }, 5*time.Second, 20*time.Millisecond,
+						other) // on a busy machine the proof of its own file may be late for once
 				}
 			}
 			f.Down()
