@@ -21,7 +21,7 @@ func (c Config) Validate() error {
 	}
 	k := kms.Config{Service: s, Redis: c.Redis}
 	t := twofactor.Config{Service: s, Delivery: c.Delivery, Passkeys: c.Passkeys}
-	g := gateway.Config{Service: s, TwofactorURL: somewhere, SearchURL: somewhere, SequenceURL: somewhere, CORSOrigins: c.CORSOrigins, Redis: c.Redis}
+	g := gateway.Config{Service: s, TwofactorURL: somewhere, SearchURL: somewhere, SequenceURL: somewhere, CORSOrigins: c.CORSOrigins, Redis: c.Redis, Adopted: c.Adopted}
 	var errs []error
 	for _, member := range []struct {
 		word string
