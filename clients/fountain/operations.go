@@ -224,6 +224,8 @@ var (
 	opListVersions         = secured("sequence", "listVersions", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}/versions", always, 200)
 	opGetVersion           = secured("sequence", "getVersion", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}", always, 200)
 	opReorderElements      = secured("sequence", "reorderElements", http.MethodPost, "/scopes/{scope}/{elementType}/reorder", never, 200)
+	opListDeadLetters      = secured("sequence", "listDeadLetters", http.MethodGet, "/dead-letters", always, 200)
+	opRetryDeadLetters     = secured("sequence", "retryDeadLetters", http.MethodPost, "/dead-letters/retry", always, 200)
 	opSearchElements       = secured("sequence", "searchElements", http.MethodPost, "/scopes/{scope}/search", always, 200)
 )
 

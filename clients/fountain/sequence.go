@@ -116,3 +116,28 @@ func (s *Sequence) GetSequenceHealth(ctx context.Context, opts ...CallOption) (*
 func (s *Sequence) GetSequenceReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
 	return send[common.Readiness](ctx, s.client, opGetSequenceReadiness, opts, sequence.NewGetSequenceReadinessRequest)
 }
+
+// ListDeadLetters reads one page of the elements that the search service has refused; DeadLetters reads all.
+func (s *Sequence) ListDeadLetters(ctx context.Context, params *sequence.ListDeadLettersParams, opts ...CallOption) (*sequence.DeadLetterList, error) {
+	return send[sequence.DeadLetterList](ctx, s.client, opListDeadLetters, opts, func(server string) (*http.Request, error) {
+		return sequence.NewListDeadLettersRequest(server, params)
+	})
+}
+
+// DeadLetters yields the elements that the search service has refused, in the order of scope, type and id.
+func (s *Sequence) DeadLetters(ctx context.Context, opts ...CallOption) iter.Seq2[sequence.DeadLetter, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]sequence.DeadLetter, *string, error) {
+		page, err := s.ListDeadLetters(ctx, &sequence.ListDeadLettersParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// RetryDeadLetters sends elements to the search service again, at most 1,000 that are named, or without names the first 10,000. Repeating is safe.
+func (s *Sequence) RetryDeadLetters(ctx context.Context, body sequence.DeadLetterRetry, opts ...CallOption) (*sequence.DeadLetterRetryResult, error) {
+	return send[sequence.DeadLetterRetryResult](ctx, s.client, opRetryDeadLetters, opts, func(server string) (*http.Request, error) {
+		return sequence.NewRetryDeadLettersRequest(server, body)
+	})
+}

@@ -59,6 +59,7 @@ type caller struct {
 var (
 	editor  = caller{subject: "usr_editor", kind: auth.KindUser, scopes: "elements:read elements:write", roles: []string{"editor"}, acr: contract.ACRPassword}
 	stepped = caller{subject: "usr_editor", kind: auth.KindUser, scopes: "elements:read elements:write", roles: []string{"editor"}, acr: contract.ACRSecondFactor}
+	admin   = caller{subject: "usr_admin", kind: auth.KindUser, scopes: "elements:read elements:write", roles: []string{"admin"}, acr: contract.ACRPassword}
 	reader  = caller{subject: "usr_reader", kind: auth.KindUser, scopes: "elements:read", roles: []string{"reader"}, acr: contract.ACRPassword}
 	program = caller{subject: "svc_import", kind: auth.KindService, scopes: "elements:read elements:write"}
 )

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
 	"github.com/fountainai/fountain/internal/outbox"
 	"github.com/fountainai/fountain/internal/seal"
 )
@@ -47,15 +48,19 @@ func (l *lateKey) Open(sealed, aad []byte) ([]byte, error) {
 }
 
 // lag shows what has not reached the search service yet.
-type lag struct{ worker *outbox.Worker }
+type lag struct {
+	worker  *outbox.Worker
+	letters searchsync.Letters
+}
 
 var (
 	lagCount = prometheus.NewDesc("fountain_sequence_search_waiting_elements", "Changed elements that have not reached the search service.", nil, nil)
+	lagDead  = prometheus.NewDesc("fountain_sequence_search_dead_letters", "Elements that the search service has refused and does not get by itself.", nil, nil)
 	lagAge   = prometheus.NewDesc("fountain_sequence_search_oldest_waiting_seconds", "How long the oldest of them has waited.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
-func (lag) Describe(out chan<- *prometheus.Desc) { out <- lagCount; out <- lagAge }
+func (lag) Describe(out chan<- *prometheus.Desc) { out <- lagCount; out <- lagDead; out <- lagAge }
 
 // Collect implements prometheus.Collector.
 func (l lag) Collect(out chan<- prometheus.Metric) {
@@ -65,6 +70,11 @@ func (l lag) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		return // the database is away, which other metrics tell; these must not fail with it
 	}
+	dead, err := l.letters.Count(ctx)
+	if err != nil {
+		return
+	}
+	out <- prometheus.MustNewConstMetric(lagDead, prometheus.GaugeValue, float64(dead))
 	out <- prometheus.MustNewConstMetric(lagCount, prometheus.GaugeValue, float64(count))
 	out <- prometheus.MustNewConstMetric(lagAge, prometheus.GaugeValue, oldest.Seconds())
 }

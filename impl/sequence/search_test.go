@@ -188,6 +188,8 @@ func TestSync_losesNoDocumentToOthersThatAreRefused(t *testing.T) {
 		f.search.await(t, holds(2))
 		require.Equal(t, []string{"attributes", "good"}, i.search(t, `{"q":"words"}`).ids(), "without its attributes it is still found by its words")
 		f.search.set(func() { f.search.refuse = nil })
+		f.search.await(t, holds(3))
+		require.Equal(t, 200, i.do(t, admin, http.MethodPost, "/dead-letters/retry", `{}`).status)
 		f.search.await(t, holds(4))
 		f.search.set(func() {
 			require.Equal(t, "words", f.search.documents["hamlet:spokenWord:busy"]["attr_text"], "what may pass later is not cut short")

@@ -92,9 +92,10 @@ func (s *service) work(ctx context.Context) error {
 		return fmt.Errorf("prepare the search collection: %w", err)
 	}
 	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Clock: s.Clock, Log: s.Log}, s.traced(syncer.Deliver))
-	s.Registerer.MustRegister(lag{deliverer})
+	letters := searchsync.Letters{DB: db, Retried: deliverer.Notify}
+	s.Registerer.MustRegister(lag{deliverer, letters})
 	known := idempotency.New(&s.keys, &s.keys, s.Clock)
-	s.server.Store, s.server.Search = elements, syncer
+	s.server.Store, s.server.Search, s.server.DeadLetters = elements, syncer, letters
 	s.server.Writer = writer.New(writer.Options{
 		DB: db, Keys: known, Clock: s.Clock, Log: s.Log, Registerer: s.Registerer,
 		Enqueue: searchsync.Enqueue, Committed: deliverer.Notify,

@@ -70,8 +70,8 @@ type Message struct {
 	version int64
 }
 
-// PartialError is returned by a deliverer of whose messages only some failed: Failed has their places in the batch. The others
-// count as delivered.
+// PartialError is returned by a deliverer of whose messages only some failed: Failed has their places in the batch, with a *FinalError where no repeat would
+// help. The others count as delivered.
 type PartialError struct{ Failed map[int]error }
 
 func (e *PartialError) Error() string {
@@ -89,8 +89,31 @@ type due struct {
 	pause time.Time // and so is a pause that ends later than this
 }
 
-// claim leases the oldest due messages to one delivery, in one statement.
+// claim leases the oldest due messages to one delivery. Where there are fewer than limit, what a clock that was ahead has put off is taken, too.
 func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([]Message, error) {
+	batch, err := claimWhere(ctx, tx, lease, d.until, limit, "due_at <= ?", d.now.UnixMicro())
+	if err != nil {
+		return nil, err
+	}
+	if left := limit - len(batch); left > 0 {
+		early, err := claimWhere(ctx, tx, lease, d.until, left, "(due_at > ? OR (lease <> '' AND due_at > ?)) AND lease <> ?", d.pause.UnixMicro(), d.lease.UnixMicro(), lease)
+		if err != nil {
+			return nil, err
+		}
+		batch = append(batch, early...)
+	}
+	slices.SortFunc(batch, func(a, b Message) int { // RETURNING promises no order
+		if c := a.EnqueuedAt.Compare(b.EnqueuedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Topic+"\x00"+a.Key, b.Topic+"\x00"+b.Key)
+	})
+	return batch, nil
+}
+
+// claimWhere leases up to limit messages for which a condition holds, in one statement. It reads them in the order of an index (outbox_due_at), so that those that wait
+// for a later time cost nothing.
+func claimWhere(ctx context.Context, tx *store.Tx, lease string, until time.Time, limit int, condition string, args ...any) ([]Message, error) {
 	skip := "" // SQLite has one writer
 	if tx.Dialect() == store.PostgreSQL {
 		skip = "FOR UPDATE SKIP LOCKED"
@@ -104,11 +127,10 @@ func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([
 	}
 	err := tx.Select(ctx, &rows, `
 		WITH due AS MATERIALIZED (
-			SELECT topic, key FROM outbox WHERE due_at <= ? OR due_at > ? OR (lease <> '' AND due_at > ?) ORDER BY enqueued_at, topic, key LIMIT ? `+skip+`
+			SELECT topic, key FROM outbox WHERE `+condition+` ORDER BY due_at, enqueued_at, topic, key LIMIT ? `+skip+`
 		)
 		UPDATE outbox SET lease = ?, due_at = ? WHERE (topic, key) IN (SELECT topic, key FROM due)
-		RETURNING topic, key, payload, version, attempts, enqueued_at`,
-		d.now.UnixMicro(), d.pause.UnixMicro(), d.lease.UnixMicro(), limit, lease, d.until.UnixMicro())
+		RETURNING topic, key, payload, version, attempts, enqueued_at`, append(args, limit, lease, until.UnixMicro())...)
 	if err != nil {
 		return nil, fmt.Errorf("claim outbox messages: %w", err)
 	}
@@ -119,12 +141,6 @@ func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([
 			EnqueuedAt: time.UnixMicro(r.EnqueuedAt).UTC(), version: r.Version,
 		}
 	}
-	slices.SortFunc(batch, func(a, b Message) int { // RETURNING promises no order
-		if c := a.EnqueuedAt.Compare(b.EnqueuedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Topic+"\x00"+a.Key, b.Topic+"\x00"+b.Key)
-	})
 	return batch, nil
 }
 
@@ -145,10 +161,10 @@ func remove(ctx context.Context, tx *store.Tx, lease string, delivered []Message
 	return nil
 }
 
-// postpone ends the lease of a message that failed and makes it wait.
-func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE outbox SET lease = '', due_at = ?, attempts = attempts + 1
-		WHERE topic = ? AND key = ? AND lease = ? AND lease <> ''`, until.UnixMicro(), m.Topic, m.Key, lease)
+// postpone ends the lease of a message and makes it wait; failed counts the failures that were the message's own.
+func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until time.Time, failed int) error {
+	_, err := tx.Exec(ctx, `UPDATE outbox SET lease = '', due_at = ?, attempts = attempts + ?
+		WHERE topic = ? AND key = ? AND lease = ? AND lease <> ''`, until.UnixMicro(), failed, m.Topic, m.Key, lease)
 	if err != nil {
 		return fmt.Errorf("postpone outbox message: %w", err)
 	}

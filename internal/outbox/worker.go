@@ -20,8 +20,11 @@ type Options struct {
 	Lease   time.Duration // after which another worker takes what a dead one had, the same for all workers; one at work renews it; default 5 s
 	Timeout time.Duration // how long a delivery may take; default 20 s
 	Poll    time.Duration // how often to look without a Notify; default 1 s
-	Clock   clock.Clock   // default clock.System: then it is PostgreSQL's own clock by which its workers go, for they may be on several machines
-	Log     *slog.Logger  // default slog.Default
+	// Attempts is how often a message may fail by its own fault before it becomes a dead letter; default 20, which takes more than an hour. Failures of the other
+	// system as a whole do not count.
+	Attempts int
+	Clock    clock.Clock  // default clock.System: then it is PostgreSQL's own clock by which its workers go, for they may be on several machines
+	Log      *slog.Logger // default slog.Default
 }
 
 func (o Options) withDefaults() Options {
@@ -36,6 +39,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 20
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System
@@ -68,8 +74,9 @@ type Worker struct {
 	deliver Deliver
 	wake    chan struct{}
 
-	limit    int // of the next batch: halved when all of one failed, so that one bad message is found and set aside
-	failures int // batches that failed as a whole, in a row
+	limit    int  // of the next batch: halved when all of one failed, so that one bad message is found and set aside
+	failures int  // batches that failed as a whole, in a row
+	answers  bool // the other system has taken, or refused by name, what it was sent last: a failure is that of the message
 }
 
 // New returns a Worker; Run makes it work.
@@ -179,13 +186,16 @@ func (w *Worker) once(ctx context.Context) (int, error) {
 	return len(batch), errors.Join(o.err, w.settle(settling, lease, o))
 }
 
-// outcome is what became of a batch. Messages in neither list were not tried, or nothing is known of them.
+// outcome is what became of a batch. Messages in no list were not tried, or nothing is known of them.
 type outcome struct {
-	delivered, failed []Message
-	err               error // what failed was not one message's fault, as far as is known
+	delivered []Message
+	failed    []Message // by their own fault
+	aside     []Message // perhaps by their own fault: they wait, so that others are tried
+	dead      []dead
+	err       error // what failed was not one message's fault, as far as is known
 }
 
-// send delivers the batch, messages that have failed before each alone: one of them must not spoil the rest again.
+// send delivers the batch, messages that have failed before apart from the others: one of them must not spoil the rest again.
 func (w *Worker) send(ctx context.Context, batch []Message) (o outcome) {
 	bounded, cancel := context.WithTimeout(ctx, w.o.Timeout)
 	defer cancel()
@@ -194,61 +204,92 @@ func (w *Worker) send(ctx context.Context, batch []Message) (o outcome) {
 			break
 		}
 		err := w.deliverSafely(bounded, group)
-		var partial *PartialError
-		switch {
-		case err == nil:
-			o.delivered = append(o.delivered, group...)
-		case errors.As(err, &partial):
-			w.o.Log.WarnContext(ctx, "outbox messages failed", "failed", len(partial.Failed), "batch", len(group), "error", err)
-			for i, m := range group {
-				if partial.Failed[i] != nil {
-					o.failed = append(o.failed, m)
-				} else {
-					o.delivered = append(o.delivered, m)
-				}
-			}
-		case ctx.Err() != nil:
-			// Interrupted by the end of Run: nobody's fault.
-		case len(group) == 1 && group[0].Attempts > 0:
-			w.o.Log.WarnContext(ctx, "outbox message failed again", "topic", group[0].Topic, "attempts", group[0].Attempts+1, "error", err)
-			o.failed = append(o.failed, group...)
-		case len(group) == 1:
-			o.failed, o.err = append(o.failed, group...), err
-		default:
-			o.err = err
+		if err != nil && ctx.Err() != nil {
+			break // interrupted by the end of Run
 		}
+		w.judge(ctx, &o, group, err)
 	}
 	return o
 }
 
+// judge says what became of a group that was delivered with this error.
+func (w *Worker) judge(ctx context.Context, o *outcome, group []Message, err error) {
+	var partial *PartialError
+	switch {
+	case err == nil:
+		w.answers = true
+		o.delivered = append(o.delivered, group...)
+	case errors.As(err, &partial):
+		w.answers = true
+		w.o.Log.WarnContext(ctx, "outbox messages failed", "failed", len(partial.Failed), "batch", len(group), "error", err)
+		for i, m := range group {
+			if cause := partial.Failed[i]; cause != nil {
+				w.fail(ctx, o, m, cause)
+			} else {
+				o.delivered = append(o.delivered, m)
+			}
+		}
+	case len(group) == 1 && (w.answers || errors.Is(err, errPanic)):
+		w.answers = false // as long as nothing else was taken, it may be the other system
+		w.o.Log.WarnContext(ctx, "outbox message failed", "topic", group[0].Topic, "attempts", group[0].Attempts+1, "error", err)
+		w.fail(ctx, o, group[0], err)
+	case len(group) == 1:
+		o.aside, o.err = append(o.aside, group...), err
+	default:
+		w.answers, o.err = false, err
+	}
+}
+
+// fail makes a message wait for its next attempt, or gives it up.
+func (w *Worker) fail(ctx context.Context, o *outcome, m Message, cause error) {
+	var final *FinalError
+	reason := ""
+	switch {
+	case errors.As(cause, &final):
+		reason = final.Reason
+	case m.Attempts+1 >= w.o.Attempts:
+		reason = TooManyAttempts
+	default:
+		o.failed = append(o.failed, m)
+		return
+	}
+	w.o.Log.DebugContext(ctx, "outbox message given up", "topic", m.Topic, "key", m.Key, "reason", reason, "error", cause)
+	o.dead = append(o.dead, dead{m, reason})
+}
+
+// groups parts those that have not failed yet from the others.
 func groups(batch []Message) (groups [][]Message) {
-	var fresh []Message
+	var fresh, again []Message
 	for _, m := range batch {
 		if m.Attempts > 0 {
-			groups = append(groups, []Message{m})
+			again = append(again, m)
 		} else {
 			fresh = append(fresh, m)
 		}
 	}
-	if len(fresh) > 0 {
-		groups = append([][]Message{fresh}, groups...)
+	for _, group := range [][]Message{fresh, again} {
+		if len(group) > 0 {
+			groups = append(groups, group)
+		}
 	}
 	return groups
 }
+
+var errPanic = errors.New("panic in the deliverer")
 
 func (w *Worker) deliverSafely(ctx context.Context, batch []Message) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			w.o.Log.Error("panic while an outbox batch was delivered", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = errors.New("panic in the deliverer")
+			err = errPanic
 		}
 	}()
 	return w.deliver(ctx, batch)
 }
 
-// settle ends the lease: delivered messages go, failed ones wait, all else is due again.
+// settle ends the lease: delivered messages go, failed ones wait or become dead letters, all else is due again.
 func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
-	return w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := leased(lease).Lock(ctx, tx); err != nil {
 			return err
 		}
@@ -259,13 +300,28 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 		if err != nil {
 			return err
 		}
+		if err := bury(ctx, tx, lease, now, o.dead); err != nil {
+			return err
+		}
 		for _, m := range o.failed {
-			if err := postpone(ctx, tx, lease, m, now.Add(backoff(m.Attempts+1, longestWait))); err != nil {
+			if err := postpone(ctx, tx, lease, m, now.Add(backoff(m.Attempts+1, longestWait)), 1); err != nil {
 				return err
 			}
 		}
-		return release(ctx, tx, lease)
+		for _, m := range o.aside { // a first attempt parts it from those that have not failed
+			if err := postpone(ctx, tx, lease, m, now.Add(backoff(w.failures+1, longPause)), max(0, 1-m.Attempts)); err != nil {
+				return err
+			}
+		}
+		if err := release(ctx, tx, lease); err != nil {
+			return err
+		}
+		return redeem(ctx, tx, o.delivered)
 	})
+	if err == nil && len(o.dead) > 0 {
+		w.o.Log.WarnContext(ctx, "outbox messages became dead letters", "messages", len(o.dead), "reason", o.dead[0].reason)
+	}
+	return err
 }
 
 // Lag returns how many messages wait or are being delivered, and for how long the oldest has.

@@ -303,6 +303,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List elements that the search service has refused
+         * @description A changed element reaches the search service by itself, and is tried again while that is away. One that is refused for good, or fails too often by its own
+         *     fault, becomes a dead letter: it keeps its state here, and can't be found, until a retry or its next change. Ordered by scope, type and id.
+         */
+        get: operations["listDeadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dead-letters/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send dead letters to the search service again
+         * @description Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
+         *     Repeating is safe.
+         */
+        post: operations["retryDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -428,6 +470,43 @@ export interface components {
             value: string;
             /** Format: int64 */
             count: number;
+        };
+        DeadLetter: {
+            scope: string;
+            elementType: string;
+            elementId: string;
+            /** @description The code with which the search service refused it, or `too_many_attempts`. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Failed deliveries.
+             */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description When the oldest change that search does not have was made.
+             */
+            changedAt: string;
+            /** Format: date-time */
+            failedAt: string;
+        };
+        DeadLetterList: {
+            items: components["schemas"]["DeadLetter"][];
+            nextCursor?: string;
+        };
+        ElementRef: {
+            scope: string;
+            elementType: string;
+            elementId: components["schemas"]["ElementId"];
+        };
+        DeadLetterRetry: {
+            elements?: components["schemas"]["ElementRef"][];
+        };
+        DeadLetterRetryResult: {
+            /** Format: int64 */
+            retried: number;
+            /** Format: int64 */
+            remaining: number;
         };
         /** @description One violation of the contract. */
         ProblemError: {
@@ -1503,6 +1582,104 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDeadLetters: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of dead letters. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "scope": "hamlet",
+                     *           "elementType": "spokenWord",
+                     *           "elementId": "act1-line1",
+                     *           "reason": "document_too_large",
+                     *           "attempts": 1,
+                     *           "changedAt": "2026-11-23T10:00:00.000000Z",
+                     *           "failedAt": "2026-11-23T10:00:01.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeadLetterList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    retryDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "elements": [
+                 *         {
+                 *           "scope": "hamlet",
+                 *           "elementType": "spokenWord",
+                 *           "elementId": "act1-line1"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeadLetterRetry"];
+            };
+        };
+        responses: {
+            /** @description How many are tried again. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "retried": 1,
+                     *       "remaining": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeadLetterRetryResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

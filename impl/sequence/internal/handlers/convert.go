@@ -129,13 +129,15 @@ func (a answer) write(w http.ResponseWriter) error {
 
 // The methods below make answer a response of each operation.
 
-func (a answer) VisitCreateElementResponse(w http.ResponseWriter) error   { return a.write(w) }
-func (a answer) VisitCreateElementsResponse(w http.ResponseWriter) error  { return a.write(w) }
-func (a answer) VisitListElementsResponse(w http.ResponseWriter) error    { return a.write(w) }
-func (a answer) VisitGetElementResponse(w http.ResponseWriter) error      { return a.write(w) }
-func (a answer) VisitOmitElementResponse(w http.ResponseWriter) error     { return a.write(w) }
-func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error { return a.write(w) }
-func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error   { return a.write(w) }
-func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error    { return a.write(w) }
-func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error      { return a.write(w) }
-func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error  { return a.write(w) }
+func (a answer) VisitCreateElementResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitCreateElementsResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitListElementsResponse(w http.ResponseWriter) error     { return a.write(w) }
+func (a answer) VisitGetElementResponse(w http.ResponseWriter) error       { return a.write(w) }
+func (a answer) VisitOmitElementResponse(w http.ResponseWriter) error      { return a.write(w) }
+func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error  { return a.write(w) }
+func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error     { return a.write(w) }
+func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error       { return a.write(w) }
+func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitListDeadLettersResponse(w http.ResponseWriter) error  { return a.write(w) }
+func (a answer) VisitRetryDeadLettersResponse(w http.ResponseWriter) error { return a.write(w) }

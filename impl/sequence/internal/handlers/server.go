@@ -21,12 +21,13 @@ import (
 
 // Server implements every operation of the contract.
 type Server struct {
-	Store   *store.Store
-	Writer  *writer.Writer
-	Search  Searcher
-	Ready   func(ctx context.Context) error // nil when the service can work; else why it can't, in public words
-	NewID   func() string
-	Version string // of the program
+	Store       *store.Store
+	Writer      *writer.Writer
+	Search      Searcher
+	DeadLetters DeadLetters
+	Ready       func(ctx context.Context) error // nil when the service can work; else why it can't, in public words
+	NewID       func() string
+	Version     string // of the program
 }
 
 // Searcher finds elements by their words.

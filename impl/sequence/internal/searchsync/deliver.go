@@ -56,7 +56,7 @@ func New(o Options) (*Syncer, error) {
 		Options: o, remote: r, missing: make(chan struct{}, 1),
 		synced: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fountain_sequence_search_documents_total",
-			Help: "Documents sent to the search service by outcome: ok, reduced (without what can be filtered by), error (waiting for another try).",
+			Help: "Documents sent to the search service by outcome: ok, reduced (without what can be filtered by), error (tried again, or a dead letter).",
 		}, []string{"outcome"}),
 	}
 	o.Registerer.MustRegister(s.synced)
@@ -81,8 +81,8 @@ type item struct {
 	key     string
 }
 
-// Deliver brings the present state of the elements to the search service. Elements that it refuses are reported one by one and
-// stay in the outbox.
+// Deliver brings the present state of the elements to the search service. Elements that it refuses are reported one by one: those that it would refuse again become
+// dead letters, the others are tried again.
 func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
 	items, failed, err := s.load(ctx, batch)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
 		if i.exists && i.forGood {
 			again = append(again, i.item)
 		} else {
-			failed[i.index] = i.err
+			failed[i.index] = i.failure()
 		}
 	}
 	stillRefused, err := s.send(ctx, again, false)
@@ -106,7 +106,7 @@ func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
 		return err
 	}
 	for _, i := range stillRefused {
-		failed[i.index] = i.err
+		failed[i.index] = i.failure()
 	}
 	s.count(len(items)-len(refused), len(again)-len(stillRefused), len(failed))
 	if len(failed) > 0 {
@@ -128,7 +128,7 @@ func (s *Syncer) load(ctx context.Context, batch []outbox.Message) (items []item
 	for i, m := range batch {
 		r, err := ParseKey(m.Key)
 		if err != nil {
-			failed[i] = err
+			failed[i] = &outbox.FinalError{Reason: reasonBadKey, Err: err}
 			continue
 		}
 		refs = append(refs, r)
@@ -152,7 +152,22 @@ func (s *Syncer) load(ctx context.Context, batch []outbox.Message) (items []item
 type refusedItem struct {
 	item
 	err     error
-	forGood bool // the same document would be refused again
+	code    string // why, in a word
+	forGood bool   // the same document would be refused again
+}
+
+// The reasons of dead letters that the search service does not give. It gives its codes.
+const (
+	reasonBadKey      = "invalid_key"      // written by another release
+	reasonBadDocument = "invalid_document" // the element's data can't be read
+)
+
+// failure is what the outbox is told.
+func (r refusedItem) failure() error {
+	if r.forGood {
+		return &outbox.FinalError{Reason: r.code, Err: r.err}
+	}
+	return r.err
 }
 
 // send brings items to the search service in calls of bounded size. It returns those that were refused one by one.
@@ -174,7 +189,7 @@ func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refus
 		if i.exists {
 			doc, err := document(i.element, attributes)
 			if err != nil {
-				refused = append(refused, refusedItem{i, err, true})
+				refused = append(refused, refusedItem{i, err, reasonBadDocument, true})
 				continue
 			}
 			sync.Op, sync.Document = search.SyncItemOpUpsert, &doc
@@ -206,7 +221,7 @@ func (s *Syncer) call(ctx context.Context, call []search.SyncItem, of []item) (r
 	for i, outcome := range result.Results {
 		if outcome.Status != search.SyncOutcomeStatusOk {
 			refused = append(refused, refusedItem{
-				of[i], fmt.Errorf("search service refused the document: %s", text(outcome.Code)), outcome.Retryable == nil || !*outcome.Retryable,
+				of[i], fmt.Errorf("search service refused the document: %s", text(outcome.Code)), text(outcome.Code), outcome.Retryable == nil || !*outcome.Retryable,
 			})
 		}
 	}

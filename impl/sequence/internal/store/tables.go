@@ -8,5 +8,6 @@ var Tables = []store.Table{
 	{Name: "data_keys", Bound: "one row"},
 	{Name: "elements", Bound: "the callers' own data"},
 	{Name: "outbox", Bound: "one for each element that search does not have yet"},
+	{Name: "outbox_dead_letters", Bound: "one for each element that search has refused"},
 	{Name: "versions", Bound: "the callers' own data"},
 }
