@@ -89,18 +89,26 @@ type due struct {
 	pause time.Time // and so is a pause that ends later than this
 }
 
-// claim leases the oldest due messages to one delivery. Where there are fewer than limit, what a clock that was ahead has put off is taken, too.
+// claim leases the oldest due messages to one delivery. Where there are fewer than limit, what a clock that was ahead has put off or leased is taken, too.
 func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([]Message, error) {
-	batch, err := claimWhere(ctx, tx, lease, d.until, limit, "due_at <= ?", d.now.UnixMicro())
-	if err != nil {
-		return nil, err
-	}
-	if left := limit - len(batch); left > 0 {
-		early, err := claimWhere(ctx, tx, lease, d.until, left, "(due_at > ? OR (lease <> '' AND due_at > ?)) AND lease <> ?", d.pause.UnixMicro(), d.lease.UnixMicro(), lease)
+	var batch []Message
+	// One index serves each: what waits for a later time is not read. The plus keeps outbox_due_at from being read for the last.
+	for _, part := range []struct {
+		condition, order string
+		bound            time.Time
+	}{
+		{"due_at <= ?", "due_at, enqueued_at, topic, key", d.now},
+		{"due_at > ? AND lease = ''", "due_at, enqueued_at, topic, key", d.pause},
+		{"lease <> '' AND +due_at > ?", "lease, topic, key", d.lease},
+	} {
+		if len(batch) == limit {
+			break
+		}
+		some, err := claimWhere(ctx, tx, lease, d.until, limit-len(batch), part.condition, part.order, part.bound)
 		if err != nil {
 			return nil, err
 		}
-		batch = append(batch, early...)
+		batch = append(batch, some...)
 	}
 	slices.SortFunc(batch, func(a, b Message) int { // RETURNING promises no order
 		if c := a.EnqueuedAt.Compare(b.EnqueuedAt); c != 0 {
@@ -111,9 +119,8 @@ func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([
 	return batch, nil
 }
 
-// claimWhere leases up to limit messages for which a condition holds, in one statement. It reads them in the order of an index (outbox_due_at), so that those that wait
-// for a later time cost nothing.
-func claimWhere(ctx context.Context, tx *store.Tx, lease string, until time.Time, limit int, condition string, args ...any) ([]Message, error) {
+// claimWhere leases up to limit messages for which a condition on a time holds, in one statement.
+func claimWhere(ctx context.Context, tx *store.Tx, lease string, until time.Time, limit int, condition, order string, bound time.Time) ([]Message, error) {
 	skip := "" // SQLite has one writer
 	if tx.Dialect() == store.PostgreSQL {
 		skip = "FOR UPDATE SKIP LOCKED"
@@ -127,10 +134,10 @@ func claimWhere(ctx context.Context, tx *store.Tx, lease string, until time.Time
 	}
 	err := tx.Select(ctx, &rows, `
 		WITH due AS MATERIALIZED (
-			SELECT topic, key FROM outbox WHERE `+condition+` ORDER BY due_at, enqueued_at, topic, key LIMIT ? `+skip+`
+			SELECT topic, key FROM outbox WHERE `+condition+` ORDER BY `+order+` LIMIT ? `+skip+`
 		)
 		UPDATE outbox SET lease = ?, due_at = ? WHERE (topic, key) IN (SELECT topic, key FROM due)
-		RETURNING topic, key, payload, version, attempts, enqueued_at`, append(args, limit, lease, until.UnixMicro())...)
+		RETURNING topic, key, payload, version, attempts, enqueued_at`, bound.UnixMicro(), limit, lease, until.UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("claim outbox messages: %w", err)
 	}
