@@ -70,6 +70,7 @@ const (
 	CodeReplayExpired                  Code = "replay_expired"
 	CodeWeakPassword                   Code = "weak_password"
 	CodeProofUsed                      Code = "proof_used"
+	CodeElementOmitted                 Code = "element_omitted"
 	CodeSequenceExhausted              Code = "sequence_exhausted"
 	CodePasskeysOff                    Code = "passkeys_off"
 	CodeContractBreaking               Code = "contract_breaking"

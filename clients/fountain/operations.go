@@ -220,6 +220,7 @@ var (
 	opCreateElements       = secured("sequence", "createElements", http.MethodPost, "/scopes/{scope}/{elementType}/element-batches", withKey, 201)
 	opGetElement           = secured("sequence", "getElement", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}", always, 200)
 	opOmitElement          = secured("sequence", "omitElement", http.MethodPost, "/scopes/{scope}/{elementType}/elements/{elementId}/omit", always, 200)
+	opRestoreElement       = secured("sequence", "restoreElement", http.MethodPost, "/scopes/{scope}/{elementType}/elements/{elementId}/restore", always, 200)
 	opCreateVersion        = secured("sequence", "createVersion", http.MethodPost, "/scopes/{scope}/{elementType}/elements/{elementId}/versions", withKey, 201)
 	opListVersions         = secured("sequence", "listVersions", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}/versions", always, 200)
 	opGetVersion           = secured("sequence", "getVersion", http.MethodGet, "/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}", always, 200)

@@ -52,7 +52,14 @@ func (s *Sequence) GetElement(ctx context.Context, scope, elementType, elementID
 	})
 }
 
-// OmitElement marks an element as omitted; it keeps its number. Repeating is safe.
+// RestoreElement takes an omitted element into use again. It asks for a second factor. Repeating is safe.
+func (s *Sequence) RestoreElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
+	return send[sequence.Element](ctx, s.client, opRestoreElement, opts, func(server string) (*http.Request, error) {
+		return sequence.NewRestoreElementRequest(server, scope, elementType, elementID)
+	})
+}
+
+// OmitElement marks an element as omitted: it keeps its number, and gets no new version until it is restored. It asks for a second factor. Repeating is safe.
 func (s *Sequence) OmitElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opOmitElement, opts, func(server string) (*http.Request, error) {
 		return sequence.NewOmitElementRequest(server, scope, elementType, elementID)

@@ -542,10 +542,18 @@ type ClientInterface interface {
 
 	// OmitElement Omit an element
 	//
-	// It keeps its number and place, as an omitted scene does in a locked screenplay. Repeating is safe.
+	// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
+	// restored. Asks for a second factor. Repeating is safe.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/omit (the `OmitElement` operationId).
 	OmitElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreElement Restore an omitted element
+	//
+	// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+	//
+	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/restore (the `RestoreElement` operationId).
+	RestoreElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVersions List an element's versions, oldest first
 	//
@@ -554,7 +562,8 @@ type ClientInterface interface {
 
 	// CreateVersionWithBody Give an element a new version
 	//
-	// `If-Match` names the version that the change was made from; another current version is 412.
+	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -563,7 +572,8 @@ type ClientInterface interface {
 
 	// CreateVersion Give an element a new version
 	//
-	// `If-Match` names the version that the change was made from; another current version is 412.
+	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -830,11 +840,29 @@ func (c *Client) GetElement(ctx context.Context, scope Scope, elementType Elemen
 
 // OmitElement Omit an element
 //
-// It keeps its number and place, as an omitted scene does in a locked screenplay. Repeating is safe.
+// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
+// restored. Asks for a second factor. Repeating is safe.
 //
 // Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/omit (the `OmitElement` operationId).
 func (c *Client) OmitElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOmitElementRequest(c.Server, scope, elementType, elementID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreElement Restore an omitted element
+//
+// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+//
+// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/restore (the `RestoreElement` operationId).
+func (c *Client) RestoreElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreElementRequest(c.Server, scope, elementType, elementID)
 	if err != nil {
 		return nil, err
 	}
@@ -862,7 +890,8 @@ func (c *Client) ListVersions(ctx context.Context, scope Scope, elementType Elem
 
 // CreateVersionWithBody Give an element a new version
 //
-// `If-Match` names the version that the change was made from; another current version is 412.
+// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -881,7 +910,8 @@ func (c *Client) CreateVersionWithBody(ctx context.Context, scope Scope, element
 
 // CreateVersion Give an element a new version
 //
-// `If-Match` names the version that the change was made from; another current version is 412.
+// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1501,6 +1531,54 @@ func NewOmitElementRequest(server string, scope Scope, elementType ElementType, 
 	return req, nil
 }
 
+// NewRestoreElementRequest constructs an http.Request for the RestoreElement method
+func NewRestoreElementRequest(server string, scope Scope, elementType ElementType, elementID PathElementID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scope", scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "elementType", elementType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "elementId", elementID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/scopes/%s/%s/elements/%s/restore", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListVersionsRequest constructs an http.Request for the ListVersions method
 func NewListVersionsRequest(server string, scope Scope, elementType ElementType, elementID PathElementID, params *ListVersionsParams) (*http.Request, error) {
 	var err error
@@ -1955,12 +2033,22 @@ type ClientWithResponsesInterface interface {
 
 	// OmitElementWithResponse Omit an element
 	//
-	// It keeps its number and place, as an omitted scene does in a locked screenplay. Repeating is safe.
+	// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
+	// restored. Asks for a second factor. Repeating is safe.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/omit (the `OmitElement` operationId).
 	OmitElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*OmitElementResult, error)
+
+	// RestoreElementWithResponse Restore an omitted element
+	//
+	// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/restore (the `RestoreElement` operationId).
+	RestoreElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*RestoreElementResult, error)
 
 	// ListVersionsWithResponse List an element's versions, oldest first
 	//
@@ -1971,7 +2059,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateVersionWithBodyWithResponse Give an element a new version
 	//
-	// `If-Match` names the version that the change was made from; another current version is 412.
+	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1980,7 +2069,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateVersionWithResponse Give an element a new version
 	//
-	// `If-Match` names the version that the change was made from; another current version is 412.
+	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3353,6 +3443,162 @@ func (r OmitElementResult) ContentType() string {
 	return ""
 }
 
+// RestoreElementResult200Headers the declared response headers of an HTTP 200 response for RestoreElement
+type RestoreElementResult200Headers struct {
+	ETag string
+}
+
+// RestoreElementResult401Headers the declared response headers of an HTTP 401 response for RestoreElement
+type RestoreElementResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RestoreElementResult403Headers the declared response headers of an HTTP 403 response for RestoreElement
+type RestoreElementResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RestoreElementResult404Headers the declared response headers of an HTTP 404 response for RestoreElement
+type RestoreElementResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RestoreElementResult429Headers the declared response headers of an HTTP 429 response for RestoreElement
+type RestoreElementResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RestoreElementResult503Headers the declared response headers of an HTTP 503 response for RestoreElement
+type RestoreElementResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RestoreElementResultDefaultHeaders the declared response headers of an HTTP default response for RestoreElement
+type RestoreElementResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RestoreElementResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Element
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RestoreElementResult200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RestoreElementResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RestoreElementResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RestoreElementResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RestoreElementResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RestoreElementResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RestoreElementResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreElementResult) GetJSON200() *Element {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RestoreElementResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RestoreElementResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RestoreElementResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RestoreElementResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RestoreElementResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreElementResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreElementResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreElementResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreElementResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreElementResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListVersionsResult401Headers the declared response headers of an HTTP 401 response for ListVersions
 type ListVersionsResult401Headers struct {
 	Allow           *string
@@ -4216,7 +4462,8 @@ func (c *ClientWithResponses) GetElementWithResponse(ctx context.Context, scope 
 
 // OmitElementWithResponse Omit an element
 //
-// It keeps its number and place, as an omitted scene does in a locked screenplay. Repeating is safe.
+// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
+// restored. Asks for a second factor. Repeating is safe.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4227,6 +4474,21 @@ func (c *ClientWithResponses) OmitElementWithResponse(ctx context.Context, scope
 		return nil, err
 	}
 	return ParseOmitElementResult(rsp)
+}
+
+// RestoreElementWithResponse Restore an omitted element
+//
+// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/restore (the `RestoreElement` operationId).
+func (c *ClientWithResponses) RestoreElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*RestoreElementResult, error) {
+	rsp, err := c.RestoreElement(ctx, scope, elementType, elementID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreElementResult(rsp)
 }
 
 // ListVersionsWithResponse List an element's versions, oldest first
@@ -4244,7 +4506,8 @@ func (c *ClientWithResponses) ListVersionsWithResponse(ctx context.Context, scop
 
 // CreateVersionWithBodyWithResponse Give an element a new version
 //
-// `If-Match` names the version that the change was made from; another current version is 412.
+// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4259,7 +4522,8 @@ func (c *ClientWithResponses) CreateVersionWithBodyWithResponse(ctx context.Cont
 
 // CreateVersionWithResponse Give an element a new version
 //
-// `If-Match` names the version that the change was made from; another current version is 412.
+// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6859,6 +7123,315 @@ func ParseOmitElementResult(rsp *http.Response) (*OmitElementResult, error) {
 		response.Headers503 = &headers
 	case true:
 		var headers OmitElementResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreElementResult parses an HTTP response from a RestoreElementWithResponse call
+func ParseRestoreElementResult(rsp *http.Response) (*RestoreElementResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreElementResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Element
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RestoreElementResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers RestoreElementResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RestoreElementResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RestoreElementResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers RestoreElementResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RestoreElementResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers RestoreElementResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -395,6 +395,9 @@ type ServerInterface interface {
 	// OmitElement Omit an element
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/omit)
 	OmitElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID)
+	// RestoreElement Restore an omitted element
+	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/restore)
+	RestoreElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID)
 	// ListVersions List an element's versions, oldest first
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 	ListVersions(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params ListVersionsParams)
@@ -470,6 +473,12 @@ func (_ Unimplemented) GetElement(w http.ResponseWriter, r *http.Request, scope 
 // OmitElement Omit an element
 // (POST /scopes/{scope}/{elementType}/elements/{elementId}/omit)
 func (_ Unimplemented) OmitElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RestoreElement Restore an omitted element
+// (POST /scopes/{scope}/{elementType}/elements/{elementId}/restore)
+func (_ Unimplemented) RestoreElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -927,6 +936,50 @@ func (siw *ServerInterfaceWrapper) OmitElement(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// RestoreElement operation middleware
+func (siw *ServerInterfaceWrapper) RestoreElement(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "elementType" -------------
+	var elementType ElementType
+
+	err = runtime.BindStyledParameterWithOptions("simple", "elementType", chi.URLParam(r, "elementType"), &elementType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "elementType", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "elementId" -------------
+	var elementID PathElementID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "elementId", chi.URLParam(r, "elementId"), &elementID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "elementId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RestoreElement(w, r, scope, elementType, elementID)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListVersions operation middleware
 func (siw *ServerInterfaceWrapper) ListVersions(w http.ResponseWriter, r *http.Request) {
 
@@ -1336,6 +1389,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/scopes/{scope}/{elementType}/elements/{elementId}/omit", wrapper.OmitElement)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/scopes/{scope}/{elementType}/elements/{elementId}/restore", wrapper.RestoreElement)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/scopes/{scope}/{elementType}/elements/{elementId}/versions", wrapper.ListVersions)
@@ -3547,6 +3603,270 @@ func (response OmitElementdefaultApplicationProblemPlusJSONResponse) VisitOmitEl
 	return err
 }
 
+type RestoreElementRequestObject struct {
+	Scope       Scope         `json:"scope"`
+	ElementType ElementType   `json:"elementType"`
+	ElementID   PathElementID `json:"elementId"`
+}
+
+type RestoreElementResponseObject interface {
+	VisitRestoreElementResponse(w http.ResponseWriter) error
+}
+
+type RestoreElement200ResponseHeaders struct {
+	ETag string
+}
+
+type RestoreElement200JSONResponse struct {
+	Body    Element
+	Headers RestoreElement200ResponseHeaders
+}
+
+func (response RestoreElement200JSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreElement401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response RestoreElement401ApplicationProblemPlusJSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreElement403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RestoreElement403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RestoreElement403ResponseHeaders
+}
+
+func (response RestoreElement403ApplicationProblemPlusJSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreElement404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RestoreElement404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RestoreElement404ResponseHeaders
+}
+
+func (response RestoreElement404ApplicationProblemPlusJSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreElement429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RestoreElement429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RestoreElement429ResponseHeaders
+}
+
+func (response RestoreElement429ApplicationProblemPlusJSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreElement503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RestoreElement503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RestoreElement503ResponseHeaders
+}
+
+func (response RestoreElement503ApplicationProblemPlusJSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreElementdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RestoreElementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    RestoreElementdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response RestoreElementdefaultApplicationProblemPlusJSONResponse) VisitRestoreElementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListVersionsRequestObject struct {
 	Scope       Scope         `json:"scope"`
 	ElementType ElementType   `json:"elementType"`
@@ -4752,6 +5072,9 @@ type StrictServerInterface interface {
 	// OmitElement Omit an element
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/omit)
 	OmitElement(ctx context.Context, request OmitElementRequestObject) (OmitElementResponseObject, error)
+	// RestoreElement Restore an omitted element
+	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/restore)
+	RestoreElement(ctx context.Context, request RestoreElementRequestObject) (RestoreElementResponseObject, error)
 	// ListVersions List an element's versions, oldest first
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 	ListVersions(ctx context.Context, request ListVersionsRequestObject) (ListVersionsResponseObject, error)
@@ -5091,6 +5414,34 @@ func (sh *strictHandler) OmitElement(w http.ResponseWriter, r *http.Request, sco
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(OmitElementResponseObject); ok {
 		if err := validResponse.VisitOmitElementResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RestoreElement operation middleware
+func (sh *strictHandler) RestoreElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID) {
+	var request RestoreElementRequestObject
+
+	request.Scope = scope
+	request.ElementType = elementType
+	request.ElementID = elementID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreElement(ctx, request.(RestoreElementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreElement")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RestoreElementResponseObject); ok {
+		if err := validResponse.VisitRestoreElementResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

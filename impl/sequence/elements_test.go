@@ -168,19 +168,77 @@ func TestOmitElement_keepsNumberAndPlace(t *testing.T) {
 		}
 		var omitted, again element
 		r := i.do(t, editor, http.MethodPost, linesPath+"/b/omit", nil)
+		require.Equal(t, 401, r.status)
+		require.Contains(t, r.header.Get("WWW-Authenticate"), "insufficient_user_authentication")
+		r = i.do(t, stepped, http.MethodPost, linesPath+"/b/omit", nil)
 		require.Equal(t, 200, r.status, string(r.body))
 		r.into(t, &omitted)
 		require.Equal(t, "omitted", omitted.Status)
 		require.EqualValues(t, 2, omitted.Number)
-		i.do(t, editor, http.MethodPost, linesPath+"/b/omit", nil).into(t, &again)
+		i.do(t, stepped, http.MethodPost, linesPath+"/b/omit", nil).into(t, &again)
 		require.Equal(t, omitted, again, "repeating changes nothing")
-		require.Equal(t, 404, i.do(t, editor, http.MethodPost, linesPath+"/x/omit", nil).status)
+		require.Equal(t, 404, i.do(t, stepped, http.MethodPost, linesPath+"/x/omit", nil).status)
 		require.EqualValues(t, 4, i.create(t, linesPath, `{"data":{}}`).Number)
 		for status, want := range map[string]int{"active": 3, "omitted": 1} {
 			var list struct{ Items []element }
 			i.do(t, reader, http.MethodGet, linesPath+"?status="+status, nil).into(t, &list)
 			require.Len(t, list.Items, want, status)
 		}
+	})
+}
+
+func TestRestoreElement_takesItIntoUseAgain(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		for _, id := range []string{"a", "b"} {
+			i.create(t, linesPath, `{"id":"`+id+`","data":{"text":"one"}}`)
+		}
+		require.Equal(t, 200, i.do(t, program, http.MethodPost, linesPath+"/a/omit", nil).status)
+		for _, tag := range []string{`"1"`, `*`, `"1-1-omitted"`} {
+			r := i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{"text":"two"}}`, "If-Match", tag)
+			require.Equal(t, 409, r.status, tag)
+			code, _ := r.problem(t)
+			require.Equal(t, "element_omitted", code)
+		}
+		r := i.do(t, editor, http.MethodPost, linesPath+"/a/restore", nil)
+		require.Equal(t, 401, r.status)
+		require.Contains(t, r.header.Get("WWW-Authenticate"), "insufficient_user_authentication")
+		require.Equal(t, 404, i.do(t, stepped, http.MethodPost, linesPath+"/x/restore", nil).status)
+		require.Equal(t, 403, i.do(t, reader, http.MethodPost, linesPath+"/a/restore", nil).status)
+		for range 2 {
+			r = i.do(t, stepped, http.MethodPost, linesPath+"/a/restore", nil)
+			require.Equal(t, 200, r.status, string(r.body))
+			require.Equal(t, `"1-1-active"`, r.header.Get("ETag"))
+		}
+		var now element
+		r.into(t, &now)
+		require.Equal(t, "active", now.Status)
+		require.EqualValues(t, 1, now.Number)
+		require.Equal(t, 201, i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{"text":"two"}}`, "If-Match", `"1-1-active"`).status)
+	})
+}
+
+// Who read an element before it was omitted, restored or renumbered changes nothing with the tag that was read (RFC 9110, section 13.1.1).
+func TestCreateVersion_refusesTheTagOfAnEarlierState(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		for _, id := range []string{"a", "b"} {
+			i.create(t, linesPath, `{"id":"`+id+`","data":{"text":"one"}}`)
+		}
+		read := i.do(t, reader, http.MethodGet, linesPath+"/a", nil).header.Get("ETag")
+		refused := func(current string) {
+			t.Helper()
+			r := i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{"text":"two"}}`, "If-Match", read)
+			require.Equal(t, 412, r.status)
+			require.Equal(t, current, r.header.Get("ETag"))
+		}
+		require.Equal(t, 200, i.do(t, stepped, http.MethodPost, "/scopes/hamlet/spokenWord/reorder", `{"order":["b","a"]}`).status)
+		refused(`"1-2-active"`)
+		require.Equal(t, 200, i.do(t, stepped, http.MethodPost, linesPath+"/a/omit", nil).status)
+		refused(`"1-2-omitted"`)
+		require.Equal(t, 200, i.do(t, stepped, http.MethodPost, linesPath+"/a/restore", nil).status)
+		refused(`"1-2-active"`)
+		require.Equal(t, 201, i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{"text":"two"}}`, "If-Match", `"1-2-active"`).status)
 	})
 }
 
@@ -373,7 +431,7 @@ func TestCreateVersion_followsOnlyTheVersionItWasMadeFrom(t *testing.T) {
 		for _, tag := range []string{`"1"`, `"3"`, `"x"`, `"02"`, `W/"2"`, `"1", "3"`, `"12"`, `"%2"`} {
 			r = i.do(t, editor, http.MethodPost, path, `{"data":{"text":"SECRET"}}`, "If-Match", tag)
 			require.Equal(t, 412, r.status, tag)
-			require.Equal(t, `"2"`, r.header.Get("ETag"), "names the current version")
+			require.Equal(t, `"2-1-active"`, r.header.Get("ETag"), "names the current state")
 			require.NotContains(t, string(r.body), "two")
 		}
 		require.Equal(t, 404, i.do(t, editor, http.MethodPost, linesPath+"/x/versions", `{"data":{}}`, "If-Match", `"1"`).status)
@@ -455,10 +513,12 @@ func TestGetElement_tellsOfANewNumberAndStatus(t *testing.T) {
 		}
 		require.Equal(t, 200, i.do(t, program, http.MethodPost, "/scopes/hamlet/spokenWord/reorder", `{"order":["b","a"]}`).status)
 		changed()
-		omitted := i.do(t, editor, http.MethodPost, linesPath+"/a/omit", nil)
-		require.Equal(t, 200, omitted.status)
-		changed()
-		require.Equal(t, seen, omitted.header.Get("ETag"))
+		for _, verb := range []string{"/omit", "/restore"} {
+			restated := i.do(t, stepped, http.MethodPost, linesPath+"/a"+verb, nil)
+			require.Equal(t, 200, restated.status)
+			changed()
+			require.Equal(t, seen, restated.header.Get("ETag"))
+		}
 		r := i.do(t, editor, http.MethodPost, linesPath+"/a/versions", `{"data":{}}`, "If-Match", seen)
 		require.Equal(t, 201, r.status, string(r.body))
 		changed()

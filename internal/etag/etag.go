@@ -20,14 +20,18 @@ func OfState(version int64, words ...string) string {
 // Match is what If-Match asks of the current version: to be one of several, or only to be there. The zero Match holds for none.
 type Match struct {
 	any      bool
-	versions []int64
+	versions []int64  // of all tags
+	tags     []string // without quotes
 }
 
 // Exactly holds for one version.
-func Exactly(version int64) Match { return Match{versions: []int64{version}} }
+func Exactly(version int64) Match {
+	return Match{versions: []int64{version}, tags: []string{strconv.FormatInt(version, 10)}}
+}
 
 // ParseMatch reads the value of If-Match, whose syntax the contract has checked. It compares strongly: a weak tag and one that is no version
-// of ours hold for none. Of a tag with a state the version alone counts: what a change would overwrite is in that.
+// of ours hold for none. Of a tag with a state Holds and List take the version alone: for resources
+// where what a change would overwrite is in that. HoldsState and Tags compare all of it.
 func ParseMatch(header string) Match {
 	var m Match
 	for part := range strings.SplitSeq(header, ",") {
@@ -36,10 +40,16 @@ func ParseMatch(header string) Match {
 			m.any = true
 			continue
 		}
+		if len(part) < 2 || part[0] != '"' || part[len(part)-1] != '"' {
+			continue // weak, or no tag
+		}
 		number, _, _ := strings.Cut(strings.Trim(part, `"`), "-")
 		version, err := strconv.ParseInt(number, 10, 64)
-		if err == nil && version > 0 && strings.HasPrefix(part, `"`+strconv.FormatInt(version, 10)) { // "01" is another tag than "1"
+		if err == nil && version > 0 && number == strconv.FormatInt(version, 10) { // "01" is another tag than "1"
 			m.versions = append(m.versions, version)
+			if tag := strings.Trim(part, `"`); wellFormed(tag) {
+				m.tags = append(m.tags, tag)
+			}
 		}
 	}
 	return m
@@ -47,6 +57,27 @@ func ParseMatch(header string) Match {
 
 // Holds reports whether the version of a resource that is there meets the precondition.
 func (m Match) Holds(version int64) bool { return m.any || slices.Contains(m.versions, version) }
+
+// HoldsState reports whether the version of a resource that is there, in a state, meets the precondition: by its whole tag (OfState), or by the version alone, where the
+// precondition tells no state.
+func (m Match) HoldsState(version int64, words ...string) bool {
+	return m.any || slices.Contains(m.tags, strings.Trim(Of(version), `"`)) || slices.Contains(m.tags, strings.Trim(OfState(version, words...), `"`))
+}
+
+// Tags returns "*", or the tags without quotes with a comma before, between and behind them: what a statement can compare with.
+func (m Match) Tags() string {
+	if m.any {
+		return "*"
+	}
+	return "," + strings.Join(m.tags, ",") + ","
+}
+
+// wellFormed reports whether a tag is of letters, digits and hyphens, as those of OfState are; so none means anything to a statement.
+func wellFormed(tag string) bool {
+	return strings.IndexFunc(tag, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
+	}) < 0
+}
 
 // List returns "*", or the versions with a comma before, between and behind them: what a statement can compare with.
 func (m Match) List() string {

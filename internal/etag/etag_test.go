@@ -39,3 +39,15 @@ func TestOfState_isAnotherTagForAnotherState(t *testing.T) {
 	require.False(t, Names(OfState(3, "7"), OfState(3, "8")))
 	require.True(t, ParseMatch(OfState(3, "7")).Holds(3))
 }
+
+func TestHoldsState_comparesTheWholeTag(t *testing.T) {
+	for header, want := range map[string]bool{
+		`"3-7-active"`: true, `"3"`: true, `*`: true, `"3-7-omitted"`: false, `"3-8-active"`: false, `"3-7"`: false, `"2-7-active"`: false, `W/"3-7-active"`: false,
+		`"1", "3-7-active"`: true, `"3-7-active,"`: false, `"3-%-active"`: false, ``: false,
+	} {
+		require.Equal(t, want, ParseMatch(header).HoldsState(3, "7", "active"), header)
+	}
+	require.Equal(t, ",3-7-active,1,", ParseMatch(`"3-7-active", "x", "1", "3-%-active"`).Tags())
+	require.Equal(t, "*", ParseMatch(`*`).Tags())
+	require.Equal(t, ",2,", Exactly(2).Tags())
+}

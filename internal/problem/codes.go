@@ -82,6 +82,7 @@ const (
 	ReplayExpired       Code = "replay_expired"
 	WeakPassword        Code = "weak_password"      // the password is too short or known
 	ProofUsed           Code = "proof_used"         // a proof is good once
+	ElementOmitted      Code = "element_omitted"    // it gets no new version before it is restored
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
 	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
 	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
@@ -243,6 +244,7 @@ var definitions = map[Code]definition{
 	ReplayExpired:       {KindConflict, "Replay expired"},
 	WeakPassword:        {KindUnprocessable, "Weak password"},
 	ProofUsed:           {KindConflict, "Proof used"},
+	ElementOmitted:      {KindConflict, "Element omitted"},
 	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
 	PasskeysOff:         {KindConflict, "Passkeys are off"},
 	ContractBreaking:    {KindConflict, "Contract breaking"},

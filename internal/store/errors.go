@@ -102,7 +102,7 @@ func unavailable(err error) bool {
 	if errors.As(err, &lite) {
 		switch lite.Code() & 0xff { // the primary code is the low byte
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM:
+			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY:
 			return true
 		}
 		return false
@@ -127,7 +127,7 @@ func unavailableState(code string) bool {
 		strings.HasPrefix(code, "XX"):  // internal error, corruption
 		return true
 	}
-	return retryable(code) || code == "25P03" || code == "55P03" // idle in transaction, lock not available
+	return retryable(code) || code == "25P03" || code == "55P03" || code == "57014" || code == "25006" // idle in transaction, lock not available, statement timeout, read only
 }
 
 // retryable SQLSTATEs say that the transaction was rolled back and would do at another time.

@@ -56,8 +56,8 @@ func TestWrite_withAForgottenContextFailsInsteadOfHanging(t *testing.T) {
 
 func TestClassify_knowsWhoseFaultItIs(t *testing.T) {
 	for code, want := range map[string]bool{
-		"08006": true, "53300": true, "57P01": true, "57P03": true, "40001": true, "40P01": true, "55P03": true, "XX001": true,
-		"23505": false, "42P01": false, "22021": false, "57014": false,
+		"08006": true, "53300": true, "57P01": true, "57P03": true, "40001": true, "40P01": true, "55P03": true, "XX001": true, "57014": true, "25006": true,
+		"23505": false, "42P01": false, "22021": false,
 	} {
 		require.Equal(t, want, errors.Is(classify(&pgconn.PgError{Code: code}), ErrUnavailable), code)
 	}

@@ -404,6 +404,7 @@ func (tr *tour) elements() {
 	ok[any](tr, "version")(any2(s.GetVersion(ctx, "tour", "line", first.ID, 1)))
 	ok[any](tr, "reorder")(any2(s.ReorderElements(ctx, "tour", "line", sequence.Reorder{Order: []string{batch.Items[0].ID, first.ID}})))
 	ok[any](tr, "omit")(any2(s.OmitElement(ctx, "tour", "line", first.ID)))
+	ok[any](tr, "restore")(any2(s.RestoreElement(ctx, "tour", "line", first.ID)))
 	ok[any](tr, "search")(any2(s.SearchElements(ctx, "tour", sequence.ElementSearch{Q: "*"})))
 	ok[any](tr, "dead letters")(any2(s.ListDeadLetters(ctx, nil)))
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))

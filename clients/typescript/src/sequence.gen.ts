@@ -161,9 +161,46 @@ export interface paths {
         put?: never;
         /**
          * Omit an element
-         * @description It keeps its number and place, as an omitted scene does in a locked screenplay. Repeating is safe.
+         * @description It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
+         *     restored. Asks for a second factor. Repeating is safe.
          */
         post: operations["omitElement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/{elementType}/elements/{elementId}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore an omitted element
+         * @description It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+         */
+        post: operations["restoreElement"];
         delete?: never;
         options?: never;
         head?: never;
@@ -198,7 +235,8 @@ export interface paths {
         put?: never;
         /**
          * Give an element a new version
-         * @description `If-Match` names the version that the change was made from; another current version is 412.
+         * @description `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
+         *     current state is 412. An omitted element gets no new version: 409 `element_omitted`.
          */
         post: operations["createVersion"];
         delete?: never;
@@ -1146,6 +1184,67 @@ export interface operations {
         };
     };
     omitElement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The element as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "act1-line1",
+                     *       "scope": "hamlet",
+                     *       "elementType": "spokenWord",
+                     *       "number": 1,
+                     *       "status": "active",
+                     *       "version": 1,
+                     *       "data": {
+                     *         "character": "BERNARDO",
+                     *         "text": "Who's there?"
+                     *       },
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Element"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    restoreElement: {
         parameters: {
             query?: never;
             header?: never;

@@ -5,6 +5,7 @@ package domain
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -54,6 +55,11 @@ type Element struct {
 	Data      []byte  // of the current version: the caller's JSON object, byte for byte
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// StateWords are what the entity tag of an element says beside its version (etag.OfState): what changes without a new version.
+func StateWords(number int64, status Status) []string {
+	return []string{strconv.FormatInt(number, 10), string(status)}
 }
 
 // Draft is an element before it has a number.
@@ -124,10 +130,11 @@ func (c *Create) Number(last int64, at time.Time) []Element {
 	return out
 }
 
-// Omit takes an element out of use. Repeating it changes nothing.
-type Omit struct {
+// Restate takes an element out of use (Omitted), or into use again (Active). Repeating it changes nothing.
+type Restate struct {
 	Ref
-	Actor Actor
+	Status Status
+	Actor  Actor
 }
 
 func checkData(data []byte) (ItemFault, bool) {

@@ -10,6 +10,7 @@ var (
 	ErrUnknownScope   = errors.New("scope has no element")
 	ErrUnknownElement = errors.New("element does not exist")
 	ErrUnknownVersion = errors.New("element has no such version")
+	ErrOmitted        = errors.New("element is omitted")
 	ErrExhausted      = errors.New("no number is left")
 )
 
@@ -34,7 +35,10 @@ type Exists struct{ Indexes []int }
 
 func (e *Exists) Error() string { return fmt.Sprintf("%d ids are taken", len(e.Indexes)) }
 
-// Stale says that the change was made from a version that is no longer current. Nothing was changed.
-type Stale struct{ Current int64 }
+// Stale says that the change was made from a state that is no longer current. Nothing was changed.
+type Stale struct {
+	Version, Number int64 // now
+	Status          Status
+}
 
-func (e *Stale) Error() string { return fmt.Sprintf("version %d is current", e.Current) }
+func (e *Stale) Error() string { return fmt.Sprintf("version %d is current", e.Version) }

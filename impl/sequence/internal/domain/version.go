@@ -15,10 +15,10 @@ type Version struct {
 	CreatedBy string // the subject that made it
 }
 
-// Revise gives an element a new version, provided that the current one is still one that the change was made from.
+// Revise gives an element a new version, provided that it is in use and its current state is still one that the change was made from.
 type Revise struct {
 	Ref
-	Expected etag.Match // what the current version must be
+	Expected etag.Match // what the current version must be, or version, number and status
 	Comment  *string
 	Data     []byte
 	Actor    Actor

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
@@ -108,7 +107,7 @@ func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
 // elementAnswer is an element with its ETag, which tells its number and status too: they change without a new version.
 func elementAnswer(status int, e domain.Element) answer {
-	return answer{status: status, etag: etag.OfState(e.Version, strconv.FormatInt(e.Number, 10), string(e.Status)), body: fromElement(e)}
+	return answer{status: status, etag: etag.OfState(e.Version, domain.StateWords(e.Number, e.Status)...), body: fromElement(e)}
 }
 
 func (a answer) write(w http.ResponseWriter) error {
@@ -134,6 +133,7 @@ func (a answer) VisitCreateElementsResponse(w http.ResponseWriter) error   { ret
 func (a answer) VisitListElementsResponse(w http.ResponseWriter) error     { return a.write(w) }
 func (a answer) VisitGetElementResponse(w http.ResponseWriter) error       { return a.write(w) }
 func (a answer) VisitOmitElementResponse(w http.ResponseWriter) error      { return a.write(w) }
+func (a answer) VisitRestoreElementResponse(w http.ResponseWriter) error   { return a.write(w) }
 func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error  { return a.write(w) }
 func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error    { return a.write(w) }
 func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error     { return a.write(w) }

@@ -91,10 +91,18 @@ func (s *Server) GetElement(ctx context.Context, r sequenceapi.GetElementRequest
 
 // OmitElement takes an element out of use.
 func (s *Server) OmitElement(ctx context.Context, r sequenceapi.OmitElementRequestObject) (sequenceapi.OmitElementResponseObject, error) {
-	omit := &domain.Omit{Ref: ref(r.Scope, r.ElementType, r.ElementID), Actor: actor(ctx)}
-	done, err := s.Writer.Do(ctx, writer.Request{Omit: omit})
+	return s.restate(ctx, ref(r.Scope, r.ElementType, r.ElementID), domain.Omitted)
+}
+
+// RestoreElement takes an omitted element into use again.
+func (s *Server) RestoreElement(ctx context.Context, r sequenceapi.RestoreElementRequestObject) (sequenceapi.RestoreElementResponseObject, error) {
+	return s.restate(ctx, ref(r.Scope, r.ElementType, r.ElementID), domain.Active)
+}
+
+func (s *Server) restate(ctx context.Context, which domain.Ref, status domain.Status) (answer, error) {
+	done, err := s.Writer.Do(ctx, writer.Request{Restate: &domain.Restate{Ref: which, Status: status, Actor: actor(ctx)}})
 	if err != nil {
-		return nil, refuse(err, nil)
+		return answer{}, refuse(err, nil)
 	}
 	return elementAnswer(http.StatusOK, done.Elements[0]), nil
 }

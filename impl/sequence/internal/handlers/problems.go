@@ -44,14 +44,16 @@ func refuse(err error, at pointer) error {
 		}
 		return p
 	case errors.As(err, &stale):
-		return problem.New(problem.PreconditionFailed, fmt.Sprintf("The element has changed: version %d is current.", stale.Current)).
-			WithHeader("ETag", etag.Of(stale.Current))
+		return problem.New(problem.PreconditionFailed, fmt.Sprintf("The element has changed: version %d is current.", stale.Version)).
+			WithHeader("ETag", etag.OfState(stale.Version, domain.StateWords(stale.Number, stale.Status)...))
 	case errors.Is(err, domain.ErrUnknownScope):
 		return problem.New(problem.NotFound, "The scope has no element.")
 	case errors.Is(err, domain.ErrUnknownElement):
 		return problem.New(problem.NotFound, "There is no such element.")
 	case errors.Is(err, domain.ErrUnknownVersion):
 		return problem.New(problem.NotFound, "The element has no such version.")
+	case errors.Is(err, domain.ErrOmitted):
+		return problem.New(problem.ElementOmitted, "The element is omitted: restore it before it gets a new version.")
 	case errors.Is(err, domain.ErrExhausted):
 		return problem.New(problem.SequenceExhausted, "No number is left for this type in this scope.")
 	case errors.Is(err, context.Canceled):

@@ -14,7 +14,7 @@ import (
 type Change struct {
 	Create  *domain.Create
 	Revise  *domain.Revise
-	Omit    *domain.Omit
+	Restate *domain.Restate
 	Reorder *domain.Reorder
 
 	Done Done
@@ -23,7 +23,7 @@ type Change struct {
 
 // Done is what a change brought about.
 type Done struct {
-	Elements []domain.Element      // created in the order of the drafts, or the one revised or omitted, as they are now
+	Elements []domain.Element      // created in the order of the drafts, or the one revised, omitted or restored, as they are now
 	Numbers  []domain.NumberChange // of a reorder
 	Touched  []domain.Ref          // elements that are no longer what they were; empty for a repeated omit
 }
@@ -36,15 +36,15 @@ func (c *Change) group() domain.Group {
 		return c.Create.Group
 	case c.Revise != nil:
 		return c.Revise.Group
-	case c.Omit != nil:
-		return c.Omit.Group
+	case c.Restate != nil:
+		return c.Restate.Group
 	default:
 		return c.Reorder.Group
 	}
 }
 
 // Apply makes the changes in one transaction. Changes that were asked for together have no order among them: creations come
-// first, then new versions, omissions and reorders. Errors of the domain fail one change; any other is returned and the
+// first, then new versions, omissions, restorations and reorders. Errors of the domain fail one change; any other is returned and the
 // transaction must be given up; with a batch of one it may be of the domain too.
 func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change) error {
 	b := batch{tx: tx, at: at.UnixMicro()}
@@ -57,8 +57,10 @@ func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change
 	if err := b.revise(ctx, pick(changes, func(c *Change) bool { return c.Revise != nil })); err != nil {
 		return fmt.Errorf("create versions: %w", err)
 	}
-	if err := b.omit(ctx, pick(changes, func(c *Change) bool { return c.Omit != nil })); err != nil {
-		return fmt.Errorf("omit elements: %w", err)
+	for _, status := range []domain.Status{domain.Omitted, domain.Active} {
+		if err := b.restate(ctx, status, pick(changes, func(c *Change) bool { return c.Restate != nil && c.Restate.Status == status })); err != nil {
+			return fmt.Errorf("make elements %s: %w", status, err)
+		}
 	}
 	for _, c := range pick(changes, func(c *Change) bool { return c.Reorder != nil }) {
 		if err := b.reorder(ctx, c); err != nil {

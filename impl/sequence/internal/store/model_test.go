@@ -13,6 +13,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/etag"
 	database "github.com/fountainai/fountain/internal/store"
 )
 
@@ -39,7 +40,8 @@ func (m *model) apply(changes []*store.Change) []string {
 	out := make([]string, len(changes))
 	for _, turn := range []func(c *store.Change) bool{
 		func(c *store.Change) bool { return c.Create != nil }, func(c *store.Change) bool { return c.Revise != nil },
-		func(c *store.Change) bool { return c.Omit != nil }, func(c *store.Change) bool { return c.Reorder != nil },
+		func(c *store.Change) bool { return c.Restate != nil && c.Restate.Status == domain.Omitted },
+		func(c *store.Change) bool { return c.Restate != nil && c.Restate.Status == domain.Active }, func(c *store.Change) bool { return c.Reorder != nil },
 	} {
 		for i, c := range changes {
 			if turn(c) {
@@ -59,16 +61,18 @@ func (m *model) one(c *store.Change) string {
 		switch {
 		case t == nil:
 			return "unknown"
-		case !c.Revise.Expected.Holds(int64(len(t.versions))):
-			return fmt.Sprintf("stale %d", len(t.versions))
+		case !c.Revise.Expected.HoldsState(int64(len(t.versions)), domain.StateWords(t.number, t.status())...):
+			return fmt.Sprintf("stale %d %d %s", len(t.versions), t.number, t.status())
+		case t.omitted:
+			return domain.ErrOmitted.Error()
 		}
 		t.versions = append(t.versions, string(c.Revise.Data))
-	case c.Omit != nil:
-		t := m.group(c.Omit.Group)[c.Omit.ID]
+	case c.Restate != nil:
+		t := m.group(c.Restate.Group)[c.Restate.ID]
 		if t == nil {
 			return "unknown"
 		}
-		t.omitted = true
+		t.omitted = c.Restate.Status == domain.Omitted
 	case c.Reorder != nil:
 		return m.reorder(c.Reorder)
 	}
@@ -104,6 +108,13 @@ func (m *model) reorder(r *domain.Reorder) string {
 	return "ok"
 }
 
+func (t *thing) status() domain.Status {
+	if t.omitted {
+		return domain.Omitted
+	}
+	return domain.Active
+}
+
 func outcome(err error) string {
 	var exists *domain.Exists
 	var stale *domain.Stale
@@ -114,7 +125,7 @@ func outcome(err error) string {
 	case errors.As(err, &exists):
 		return "exists"
 	case errors.As(err, &stale):
-		return fmt.Sprintf("stale %d", stale.Current)
+		return fmt.Sprintf("stale %d %d %s", stale.Version, stale.Number, stale.Status)
 	case errors.As(err, &invalid):
 		return "invalid"
 	case errors.Is(err, domain.ErrUnknownElement):
@@ -128,13 +139,19 @@ var ids = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"})
 // drawChange draws a change of a few elements in a few groups, so that changes meet.
 func drawChange(rt *rapid.T, scope string) *store.Change {
 	g := domain.Group{Scope: scope, ElementType: rapid.SampledFrom([]string{"spokenWord", "section"}).Draw(rt, "type")}
-	switch rapid.IntRange(0, 4).Draw(rt, "kind") {
+	switch rapid.IntRange(0, 6).Draw(rt, "kind") {
 	case 0:
 		return create(g, rapid.SliceOfNDistinct(ids, 1, 3, rapid.ID[string]).Draw(rt, "drafts")...)
 	case 1:
 		return omit(g, ids.Draw(rt, "id"))
 	case 2:
 		return reorder(g, rapid.SliceOfNDistinct(ids, 2, 5, rapid.ID[string]).Draw(rt, "order")...)
+	case 3:
+		return restore(g, ids.Draw(rt, "id"))
+	case 4:
+		c := revise(g, ids.Draw(rt, "id"), 0, fmt.Sprintf(`{"v":%d}`, rapid.IntRange(0, 99).Draw(rt, "data")))
+		c.Revise.Expected = etag.ParseMatch(rapid.SampledFrom([]string{`*`, `"1-1-active"`, `"1-1-omitted"`, `"1-2-active"`, `"2-1-active", "1-3-active"`, `"1-1"`, `"2-%-active"`}).Draw(rt, "tag"))
+		return c
 	}
 	return revise(g, ids.Draw(rt, "id"), rapid.Int64Range(0, 4).Draw(rt, "expected"), fmt.Sprintf(`{"v":%d}`, rapid.IntRange(0, 99).Draw(rt, "data")))
 }

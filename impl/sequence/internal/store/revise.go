@@ -31,18 +31,19 @@ func (b *batch) revise(ctx context.Context, changes []*Change) error {
 
 // reviseRound takes at most one change for each element.
 func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
-	// The guard is in the statement: only an expected version is followed by a new one.
+	// The guard is in the statement: only an expected state of an element in use is followed by a new version.
 	args := make([]any, 0, 4*len(changes)+1)
 	refs := make([]domain.Ref, len(changes))
 	for i, c := range changes {
 		refs[i] = c.Revise.Ref
-		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected.List())
+		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected.Tags())
 	}
 	var rows []row
 	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+database.Values(len(changes), database.Text, database.Text, database.Text, database.Text)+`)
 		UPDATE elements SET version = elements.version + 1, updated_at = ? FROM wanted
 		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
-		  AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%')
+		  AND elements.status = 'active' AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%'
+		    OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || '-' || CAST(elements.number AS TEXT) || '-' || elements.status || ',%')
 		RETURNING elements.scope, elements.element_type, elements.id, elements.number, elements.status, elements.version,
 		  elements.created_at, elements.updated_at`, append(args, b.at)...)
 	if err != nil {
@@ -69,25 +70,30 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 	return b.explain(ctx, pick(changes, func(c *Change) bool { return c.Done.Elements == nil }))
 }
 
-// explain says of changes that found no row with the expected version whether there is an element at all.
+// explain says of changes that found no row in an expected state whether there is an element at all, and whether it is in use.
 func (b *batch) explain(ctx context.Context, changes []*Change) error {
 	refs := make([]domain.Ref, len(changes))
 	for i, c := range changes {
 		refs[i] = c.Revise.Ref
 	}
-	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.version FROM elements e "+onWanted)
+	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.version, e.number, e.status FROM elements e "+onWanted)
 	if err != nil {
 		return err
 	}
-	current := make(map[domain.Ref]int64, len(rows))
+	current := make(map[domain.Ref]row, len(rows))
 	for _, r := range rows {
-		current[r.ref()] = r.Version
+		current[r.ref()] = r
 	}
 	for _, c := range changes {
-		if version, ok := current[c.Revise.Ref]; ok {
-			c.fail(&domain.Stale{Current: version})
-		} else {
+		now, ok := current[c.Revise.Ref]
+		status := domain.Status(now.Status)
+		switch {
+		case !ok:
 			c.fail(domain.ErrUnknownElement)
+		case status == domain.Omitted && c.Revise.Expected.HoldsState(now.Version, domain.StateWords(now.Number, status)...):
+			c.fail(domain.ErrOmitted)
+		default:
+			c.fail(&domain.Stale{Version: now.Version, Number: now.Number, Status: status})
 		}
 	}
 	return nil

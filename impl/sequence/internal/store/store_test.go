@@ -46,8 +46,12 @@ func revise(g domain.Group, id string, expected int64, data string) *store.Chang
 	return &store.Change{Revise: &domain.Revise{Ref: domain.Ref{Group: g, ID: id}, Expected: etag.Exactly(expected), Data: []byte(data), Actor: author}}
 }
 
+func restore(g domain.Group, id string) *store.Change {
+	return &store.Change{Restate: &domain.Restate{Ref: domain.Ref{Group: g, ID: id}, Status: domain.Active, Actor: author}}
+}
+
 func omit(g domain.Group, id string) *store.Change {
-	return &store.Change{Omit: &domain.Omit{Ref: domain.Ref{Group: g, ID: id}, Actor: author}}
+	return &store.Change{Restate: &domain.Restate{Ref: domain.Ref{Group: g, ID: id}, Status: domain.Omitted, Actor: author}}
 }
 
 func reorder(g domain.Group, ids ...string) *store.Change {
@@ -163,9 +167,9 @@ func TestApply_letsExactlyOneRevisionFollowAVersion(t *testing.T) {
 		require.EqualValues(t, 2, won.Done.Elements[0].Version)
 		var stale *domain.Stale
 		require.ErrorAs(t, lost.Err, &stale)
-		require.EqualValues(t, 2, stale.Current)
+		require.Equal(t, domain.Stale{Version: 2, Number: 1, Status: domain.Active}, *stale)
 		require.ErrorAs(t, early.Err, &stale)
-		require.EqualValues(t, 1, stale.Current)
+		require.EqualValues(t, 1, stale.Version)
 		require.ErrorIs(t, missing.Err, domain.ErrUnknownElement)
 		require.Empty(t, lost.Done.Touched)
 

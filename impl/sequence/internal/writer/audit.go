@@ -15,6 +15,9 @@ import (
 // maxListed bounds, in bytes, how much of a reorder's changes stands in its audit event; the hash covers all of them.
 const maxListed = 4 << 10
 
+// restating are the actions that give an element a status.
+var restating = map[domain.Status]string{domain.Omitted: "omitElement", domain.Active: "restoreElement"}
+
 // events are the audit events of a change that was made. Creations and versions tell themselves who made them.
 func (t *try) events(at time.Time) []audit.Event {
 	if len(t.change.Done.Touched) == 0 {
@@ -27,9 +30,9 @@ func (t *try) events(at time.Time) []audit.Event {
 		}}
 	}
 	switch {
-	case t.Omit != nil:
-		r := t.Omit.Ref
-		return event("omitElement", t.Omit.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, nil)
+	case t.Restate != nil:
+		r := t.Restate.Ref
+		return event(restating[t.Restate.Status], t.Restate.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, nil)
 	case t.Reorder != nil:
 		g := t.Reorder.Group
 		return event("reorderElements", t.Reorder.Actor, g.Scope+"/"+g.ElementType, reorderDetail(t.change.Done.Numbers, t.Reorder.Comment))

@@ -49,7 +49,7 @@ type Options struct {
 type Request struct {
 	Create  *domain.Create
 	Revise  *domain.Revise
-	Omit    *domain.Omit
+	Restate *domain.Restate
 	Reorder *domain.Reorder
 	Key     *idempotency.Key
 }
@@ -139,7 +139,7 @@ func (t *try) waiting() bool { return t.entry == nil || t.entry.Claimed() }
 func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
 	tries, entries := make([]*try, len(batch)), []*idempotency.Entry(nil)
 	for i, r := range batch {
-		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Omit: r.Omit, Reorder: r.Reorder}}
+		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder}}
 		if r.Key != nil {
 			tries[i].entry = &idempotency.Entry{Key: *r.Key}
 			entries = append(entries, tries[i].entry)

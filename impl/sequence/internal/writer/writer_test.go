@@ -155,7 +155,7 @@ func TestDo_oneOfManyRevisionsWins(t *testing.T) {
 						won++
 					default:
 						require.ErrorAs(t, err, &stale)
-						require.Equal(t, version+2, stale.Current)
+						require.Equal(t, version+2, stale.Version)
 					}
 				})
 			}
@@ -186,7 +186,7 @@ func TestDo_keepsOrderWhileManyReorderAndAppend(t *testing.T) {
 				if _, err := w.Do(context.Background(), create(lines, "")); err != nil {
 					t.Errorf("append: %v", err)
 				}
-				omit := writer.Request{Omit: &domain.Omit{Ref: domain.Ref{Group: lines, ID: names[n%len(names)]}, Actor: author}}
+				omit := writer.Request{Restate: &domain.Restate{Ref: domain.Ref{Group: lines, ID: names[n%len(names)]}, Status: domain.Omitted, Actor: author}}
 				if _, err := w.Do(context.Background(), omit); err != nil {
 					t.Errorf("omit: %v", err)
 				}
@@ -202,7 +202,7 @@ func TestDo_repeatsAKeyWithWhatItFirstBroughtAbout(t *testing.T) {
 		writers := replicas(t, open)
 		first, err := writers[0].Do(t.Context(), keyed(create(lines, "", "named", ""), "k"))
 		require.NoError(t, err)
-		_, err = writers[0].Do(t.Context(), writer.Request{Omit: &domain.Omit{Ref: first.Elements[1].Ref, Actor: author}})
+		_, err = writers[0].Do(t.Context(), writer.Request{Restate: &domain.Restate{Ref: first.Elements[1].Ref, Status: domain.Omitted, Actor: author}})
 		require.NoError(t, err)
 		again, err := writers[len(writers)-1].Do(t.Context(), keyed(create(lines, "", "named", ""), "k"))
 		require.NoError(t, err)
@@ -227,8 +227,8 @@ func TestDo_auditsOmissionsAndReorders(t *testing.T) {
 		comment := "the ghost speaks first"
 		for _, r := range []writer.Request{
 			create(lines, long[:1000]...), create(lines, long[1000:]...),
-			{Omit: &domain.Omit{Ref: domain.Ref{Group: lines, ID: long[7]}, Actor: author}},
-			{Omit: &domain.Omit{Ref: domain.Ref{Group: lines, ID: long[7]}, Actor: author}},
+			{Restate: &domain.Restate{Ref: domain.Ref{Group: lines, ID: long[7]}, Status: domain.Omitted, Actor: author}},
+			{Restate: &domain.Restate{Ref: domain.Ref{Group: lines, ID: long[7]}, Status: domain.Omitted, Actor: author}},
 			{Reorder: &domain.Reorder{Group: lines, Order: append(slices.Clone(long[1:]), long[0]), Comment: &comment, Actor: author}},
 		} {
 			_, err := w.Do(t.Context(), r)

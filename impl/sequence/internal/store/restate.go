@@ -8,26 +8,26 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// omit takes elements out of use; the number stays. An element that is omitted already stays as it is.
-func (b *batch) omit(ctx context.Context, changes []*Change) error {
+// restate gives elements a status; the number stays. An element that has it already stays as it is.
+func (b *batch) restate(ctx context.Context, status domain.Status, changes []*Change) error {
 	var refs []domain.Ref
 	for _, c := range changes {
-		refs = append(refs, c.Omit.Ref)
+		refs = append(refs, c.Restate.Ref)
 	}
 	slices.SortFunc(refs, domain.Ref.Compare)
 	refs = slices.Compact(refs)
 	touched := map[domain.Ref]bool{}
 	err := inChunks(refs, func(part []domain.Ref) error {
-		args := make([]any, 0, 3*len(part)+1)
+		args := make([]any, 0, 3*len(part)+3)
 		for _, r := range part {
 			args = append(args, r.Scope, r.ElementType, r.ID)
 		}
 		var rows []row
 		err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id) AS ("+database.Values(len(part), database.Text, database.Text, database.Text)+`)
-			UPDATE elements SET status = 'omitted', updated_at = ? FROM wanted
+			UPDATE elements SET status = ?, updated_at = ? FROM wanted
 			WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
-			  AND elements.status = 'active'
-			RETURNING elements.scope, elements.element_type, elements.id`, append(args, b.at)...)
+			  AND elements.status <> ?
+			RETURNING elements.scope, elements.element_type, elements.id`, append(args, string(status), b.at, string(status))...)
 		for _, r := range rows {
 			touched[r.ref()] = true
 		}
@@ -45,15 +45,15 @@ func (b *batch) omit(ctx context.Context, changes []*Change) error {
 		now[r.ref()] = r.element()
 	}
 	for _, c := range changes {
-		element, ok := now[c.Omit.Ref]
+		element, ok := now[c.Restate.Ref]
 		if !ok {
 			c.fail(domain.ErrUnknownElement)
 			continue
 		}
 		c.Done.Elements = []domain.Element{element}
-		if touched[c.Omit.Ref] {
-			c.Done.Touched = []domain.Ref{c.Omit.Ref}
-			delete(touched, c.Omit.Ref) // one change did it; others of the batch found it done
+		if touched[c.Restate.Ref] {
+			c.Done.Touched = []domain.Ref{c.Restate.Ref}
+			delete(touched, c.Restate.Ref) // one change did it; others of the batch found it done
 		}
 	}
 	return nil
