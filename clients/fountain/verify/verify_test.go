@@ -103,7 +103,11 @@ func TestVerify_looksAgainAtATokenThatItKnows(t *testing.T) {
 	require.NotEqual(t, first.Subject, second.Subject)
 	require.NotEmpty(t, second.Scopes)
 	require.NotNil(t, v.known.get(token))
-	for _, other := range []string{token + "a", token[:len(token)-1], strings.ToUpper(token), token[:len(token)-2] + "AA"} {
+	end := "AA"
+	if strings.HasSuffix(token, end) { // one signature of 256 ends so
+		end = "BA"
+	}
+	for _, other := range []string{token + "a", token[:len(token)-1], strings.ToUpper(token), token[:len(token)-2] + end} {
 		_, err := v.Verify(t.Context(), other)
 		require.Error(t, err)
 		require.Nil(t, v.known.get(other), "only what was verified is kept")
