@@ -65,6 +65,7 @@ func (s *program) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.life.KeepAudit(built.domain.Audit)
 	s.handlers.Start(built.domain)
 	s.app.Store(built)
 	s.config.Registerer.MustRegister(waiting(built.domain.Adoptions.Judge))

@@ -22,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
@@ -36,6 +37,7 @@ const Word = "kms"
 // Domain is what the operations are made of. It is there once the service has started.
 type Domain struct {
 	DB         *store.DB
+	Audit      *audit.Chain
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users
