@@ -150,7 +150,8 @@ func (p parts) domain() *handlers.Domain {
 	services := service.New(db, kmsdb.Services{}, apiKeys, roles, adoptions, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
 	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, refusals, p.limiter, c.Clock, c.Log)
-	clients := &credential.Clients{Keys: presented, Mint: p.mint}
+	recorder := &audit.Recorder{DB: db, Log: c.Log}
+	clients := &credential.Clients{Keys: presented, Mint: p.mint, Audit: log, Recorder: recorder}
 	sessions := session.New(session.Config{
 		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
 		Sealer: p.sets.refresh, ProofKeys: proofKeys, Refusals: refusals, Clock: c.Clock,
@@ -165,7 +166,7 @@ func (p parts) domain() *handlers.Domain {
 	issuer := p.mint.Issuer
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
-		DB: db, Audit: p.chain, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
+		DB: db, Audit: p.chain, Recorder: recorder, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
 		Refusals:  refusals, Users: users, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{

@@ -100,7 +100,8 @@ var ErrExport = errors.New("the export does not hold")
 
 // VerifyExport reads an export and checks it without any secret: every event's hash follows from the one before, and the last is the one that the
 // checkpoint at the end signs with the given key. known are checkpoints from elsewhere which the export must hold too, where it reaches them. The export is
-// only as good as the public key is the right one: keep it apart from what it verifies.
+// only as good as the public key is the right one: keep it apart from what it verifies. Several exports may follow each other in one text, each beginning
+// where the one before ends.
 func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
 	for _, c := range known {
 		if c.Service != service || c.Verify(public) != nil {
@@ -147,13 +148,13 @@ func (v *exportVerifier) line(text []byte) error {
 		return errors.New("text follows the JSON")
 	}
 	switch {
-	case v.ended:
-		return errors.New("it comes after the end")
 	case l.Kind == LineBegin && !v.begun:
 		return v.begin(l)
-	case l.Kind == LineEvent && v.begun:
+	case l.Kind == LineBegin && v.ended:
+		return v.goOn(l)
+	case l.Kind == LineEvent && v.begun && !v.ended:
 		return v.event(l)
-	case l.Kind == LineCheckpoint && v.begun:
+	case l.Kind == LineCheckpoint && v.begun && !v.ended:
 		return v.end(l)
 	}
 	return errors.New("a line of this kind has no place here")
@@ -165,6 +166,15 @@ func (v *exportVerifier) begin(l Line) error {
 	}
 	v.begun, v.at, v.report.After = true, position{l.Seq, bytes.Clone(l.Hash)}, l.Seq
 	return v.compare()
+}
+
+// goOn begins a further part where the one before ended.
+func (v *exportVerifier) goOn(l Line) error {
+	if l.Seq != v.at.seq || !bytes.Equal(l.Hash, v.at.hash) {
+		return errors.New("this part does not begin where the one before ends")
+	}
+	v.ended = false
+	return nil
 }
 
 func (v *exportVerifier) event(l Line) error {

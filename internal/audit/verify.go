@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 
@@ -48,12 +49,27 @@ var beginning = position{hash: genesis[:]}
 // Verify walks the whole chain without its key: it finds what is wrong in the hashes alone. It returns how many events hold from the first on, and
 // the number of the first one that does not (0: none). Events that are appended meanwhile are left out. err means that it could not look.
 func Verify(ctx context.Context, q store.Querier) (checked, firstBreak int64, err error) {
+	r, err := VerifyStored(ctx, q, "", nil)
+	return r.Checked, r.FirstBreak, err
+}
+
+// VerifyStored walks the chain of a service without its key, and holds it against checkpoints that were kept elsewhere, which public signs: up to the
+// newest of them nobody can have changed anything. What follows it is checked by its hashes alone. ErrSignature: a checkpoint is not signed so.
+func VerifyStored(ctx context.Context, q store.Querier, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
 	end, err := readHead(ctx, q)
 	if err != nil {
-		return 0, 0, err
+		return Report{}, err
 	}
-	r, err := walk(ctx, q, Report{}, beginning, end, func(row) (string, error) { return "", nil })
-	return r.Checked, r.FirstBreak, err
+	for _, c := range known {
+		if c.Service != service || c.Verify(public) != nil {
+			return Report{}, ErrSignature
+		}
+		held, err := contains(ctx, q, c)
+		if err != nil || !held {
+			return Report{}.broken(min(c.Seq, end.Seq+1), BreakCheckpoint), err
+		}
+	}
+	return walk(ctx, q, Report{}, beginning, end, func(row) (string, error) { return "", nil })
 }
 
 // walk looks at the events after a position up to the end. judge is asked of each that follows the one before; a reason other than "" ends the walk.

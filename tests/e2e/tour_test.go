@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -268,6 +269,11 @@ func (tr *tour) services() {
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
+	ok[any](tr, "audit events")(any2(k.ListAuditEvents(ctx, nil)))
+	kept := kms.AuditCheckpoint(*ok[*kms.AuditCheckpoint](tr, "audit checkpoint")(k.GetAuditCheckpoint(ctx)))
+	require.True(tr.t, ok[*kms.AuditReport](tr, "verify audit")(k.VerifyAudit(ctx, kms.AuditVerify{Checkpoint: &kept})).Intact)
+	var export bytes.Buffer
+	require.GreaterOrEqual(tr.t, ok[int64](tr, "audit export")(k.WriteAudit(ctx, &export, 0)), kept.Seq)
 }
 
 // roles registers a resource server and hands its scopes out.

@@ -38,6 +38,7 @@ const Word = "kms"
 type Domain struct {
 	DB         *store.DB
 	Audit      *audit.Chain
+	Recorder   *audit.Recorder // of what no change goes with
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users
