@@ -22,7 +22,7 @@ func tamperings() int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 5000
 	}
-	return 300
+	return 120
 }
 
 // stored is all that somebody with access to the database can read and write.
