@@ -49,6 +49,13 @@ func (k *KMS) GetAuditCheckpoint(ctx context.Context, opts ...CallOption) (*kms.
 	})
 }
 
+// WitnessAudit records where a service's own audit trail ends, in the kms's; for services of the family.
+func (k *KMS) WitnessAudit(ctx context.Context, body kms.AuditCheckpoint, opts ...CallOption) (*kms.AuditCheckpoint, error) {
+	return send[kms.AuditCheckpoint](ctx, k.client, opWitnessAudit, opts, func(server string) (*http.Request, error) {
+		return kms.NewWitnessAuditRequest(server, body)
+	})
+}
+
 // auditPart is how many events a part of an export has: so many fit into an answer however large they are.
 const auditPart = 1500
 

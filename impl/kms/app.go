@@ -28,6 +28,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
+	"github.com/fountainai/fountain/impl/kms/internal/witness"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
@@ -166,7 +167,8 @@ func (p parts) domain() *handlers.Domain {
 	issuer := p.mint.Issuer
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
-		DB: db, Audit: p.chain, Recorder: recorder, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
+		DB: db, Audit: p.chain, Recorder: recorder, Witness: &witness.Witness{DB: db, Chain: p.chain, Standing: standing, Audit: log},
+		Answers:   idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
 		Refusals:  refusals, Users: users, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{

@@ -44,12 +44,15 @@ func (c Checkpoint) Verify(public ed25519.PublicKey) error {
 	return nil
 }
 
+// Sign signs the checkpoint with a key, whose public half it should name.
+func (c *Checkpoint) Sign(private ed25519.PrivateKey) { c.Signature = ed25519.Sign(private, c.text()) }
+
 func (k *key) checkpoint(service string, seq int64, hash []byte, at time.Time) Checkpoint {
 	if seq == 0 {
 		hash = make([]byte, len(genesis))
 	}
 	c := Checkpoint{Service: service, Seq: seq, Hash: hash, At: at.UTC().Truncate(time.Microsecond), KeyID: k.name(), PublicKey: k.public()}
-	c.Signature = ed25519.Sign(k.sign, c.text())
+	c.Sign(k.sign)
 	return c
 }
 

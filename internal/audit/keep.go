@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/store"
 )
 
 const (
@@ -29,8 +33,9 @@ type Keeping struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Failed     func(work string) // counts what could not be done
-	// Witness tells somebody else of a checkpoint; nil: nobody. When it fails the checkpoint is made again.
-	Witness func(ctx context.Context, c Checkpoint) error
+	// Witness has another service record a checkpoint in its chain, and returns one of that chain, to be recorded in this one; nil: nobody. When it fails
+	// the checkpoint is made again.
+	Witness func(ctx context.Context, c Checkpoint) (Checkpoint, error)
 }
 
 // Keeper makes the checkpoints of a chain and verifies it.
@@ -40,6 +45,8 @@ type Keeper struct {
 	mu     sync.Mutex // of checkpoints
 	signed int64      // number of the newest checkpoint's event
 	cut    bool       // the chain does not hold the checkpoint in the file
+
+	stopping bool // the other service may be gone
 
 	intact, end, checked, lost prometheus.Gauge
 }
@@ -116,6 +123,9 @@ func (k *Keeper) signedSeq() int64 {
 func (k *Keeper) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastCheckpoint)
 	defer cancel()
+	k.mu.Lock()
+	k.stopping = true
+	k.mu.Unlock()
 	_ = k.try(ctx) // it is logged and counted
 	return nil
 }
@@ -147,14 +157,43 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 	if !k.cut { // else the file is what shows it
 		err = k.write(c)
 	}
-	if k.Witness != nil {
-		err = errors.Join(err, k.Witness(ctx, c))
+	k.end.Set(float64(c.Seq))
+	seq := c.Seq
+	if k.Witness != nil && !k.stopping {
+		var witnessed error
+		seq, witnessed = k.witness(ctx, c)
+		err = errors.Join(err, witnessed)
 	}
 	if err == nil {
-		k.signed = c.Seq
-		k.end.Set(float64(c.Seq))
+		k.signed = seq
 	}
 	return err
+}
+
+// witness exchanges checkpoints with another service. It returns the number up to which nothing is left to be told: what it records itself gives no cause for
+// another checkpoint, or two chains would go on telling each other for ever.
+func (k *Keeper) witness(ctx context.Context, c Checkpoint) (int64, error) {
+	other, err := k.Witness(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	event := Event{At: k.chain.Clock.Now(), Action: "recordCheckpoint", ActorKind: System, Target: other.Service, Outcome: OK, Detail: map[string]string{
+		"seq": strconv.FormatInt(other.Seq, 10), "hash": base64.StdEncoding.EncodeToString(other.Hash), "at": other.At.UTC().Format(timeLayout),
+		"publicKey": base64.StdEncoding.EncodeToString(other.PublicKey), "signature": base64.StdEncoding.EncodeToString(other.Signature),
+	}}
+	var recorded int64
+	err = k.chain.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := Append(ctx, tx, event); err != nil {
+			return err
+		}
+		recorded, err = Head(ctx, tx)
+		recorded++
+		return err
+	})
+	if err != nil || recorded > c.Seq+1 { // others came in between, and are not in the checkpoint
+		return c.Seq, err
+	}
+	return recorded, nil
 }
 
 // write puts a checkpoint into the place of the one before, in one step.

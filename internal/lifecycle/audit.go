@@ -29,6 +29,11 @@ func (s *Service) KeepAudit(chain *audit.Chain) {
 	}
 }
 
+// witness is who records the checkpoints of this service in a chain of its own.
+type witness interface {
+	WitnessAudit(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
+}
+
 // keepAudit keeps the chain from the moment it is open.
 func (s *Service) keepAudit(ctx context.Context) error {
 	select {
@@ -36,7 +41,7 @@ func (s *Service) keepAudit(ctx context.Context) error {
 		return nil
 	case chain := <-s.chain:
 		s.keeper = audit.NewKeeper(chain, audit.Keeping{
-			File: filepath.Join(s.config.DataDir, s.word+checkpointFile), Log: s.config.Log, Registerer: s.config.Registerer, Failed: s.CountFailure,
+			Witness: s.witness, File: filepath.Join(s.config.DataDir, s.word+checkpointFile), Log: s.config.Log, Registerer: s.config.Registerer, Failed: s.CountFailure,
 		})
 		return s.keeper.Run(ctx)
 	}

@@ -57,6 +57,7 @@ type Service struct {
 	failures   *prometheus.CounterVec
 	chain      chan *audit.Chain // one, when it is open
 	keeper     *audit.Keeper     // of the chain; nil before
+	witness    func(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
 
 	revocations auth.Revocations // set by Identify
 	feedRead    <-chan struct{}  // closed when revocations first knows something; nil without Identify

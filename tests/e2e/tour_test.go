@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/golang-jwt/jwt/v5"
@@ -360,6 +362,14 @@ func (tr *tour) account(userID string) {
 func (tr *tour) ownKey(text string) {
 	ctx := context.Background()
 	k := tr.f.Client(fountain.WithAPIKey(text)).KMS
+	own, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(tr.t, err)
+	at, sum := tr.f.Clock.Now().UTC().Truncate(time.Microsecond), make([]byte, 32)
+	named := sha256.Sum256(own)
+	ok[any](tr, "witness audit")(any2(k.WitnessAudit(ctx, kms.AuditCheckpoint{
+		Service: "tour", Seq: 1, Hash: sum, At: at, KeyID: hex.EncodeToString(named[:8]), PublicKey: own,
+		Signature: ed25519.Sign(private, fmt.Appendf(nil, "fountain audit checkpoint v1\ntour\n1\n%x\n%s\n", sum, at.Format("2006-01-02T15:04:05.000000Z"))),
+	})))
 	data := ok[*kms.DataKey](tr, "data key")(k.CreateDataKey(ctx, "tour"))
 	again := ok[*kms.DataKey](tr, "unwrap")(k.UnwrapDataKey(ctx, "tour", kms.WrappedDataKey{Wrapped: data.Wrapped}))
 	require.Equal(tr.t, data.Plaintext, again.Plaintext)

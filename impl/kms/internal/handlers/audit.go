@@ -58,9 +58,7 @@ func eventBody(r audit.Record) kmsapi.AuditEvent {
 func (h api) VerifyAudit(ctx context.Context, r kmsapi.VerifyAuditRequestObject) (kmsapi.VerifyAuditResponseObject, error) {
 	v := audit.Verification{After: r.Body.After != nil && *r.Body.After}
 	if c := r.Body.Checkpoint; c != nil {
-		v.Known = &audit.Checkpoint{
-			Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature,
-		}
+		v.Known = new(checkpointFrom(*c))
 	}
 	report, err := h.Audit.Verify(ctx, v)
 	if errors.Is(err, audit.ErrSignature) {
@@ -83,9 +81,24 @@ func (h api) GetAuditCheckpoint(ctx context.Context, _ kmsapi.GetAuditCheckpoint
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetAuditCheckpoint200JSONResponse{
-		Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature,
-	}, nil
+	return kmsapi.GetAuditCheckpoint200JSONResponse(checkpointBody(c)), nil
+}
+
+// WitnessAudit implements witnessAudit.
+func (h api) WitnessAudit(ctx context.Context, r kmsapi.WitnessAuditRequestObject) (kmsapi.WitnessAuditResponseObject, error) {
+	own, err := h.Witness.Record(ctx, caller(ctx), checkpointFrom(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.WitnessAudit200JSONResponse(checkpointBody(own)), nil
+}
+
+func checkpointFrom(c kmsapi.AuditCheckpoint) audit.Checkpoint {
+	return audit.Checkpoint{Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature}
+}
+
+func checkpointBody(c audit.Checkpoint) kmsapi.AuditCheckpoint {
+	return kmsapi.AuditCheckpoint{Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature}
 }
 
 const maxExport = 10_000_000

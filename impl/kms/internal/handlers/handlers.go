@@ -22,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/impl/kms/internal/witness"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -39,6 +40,7 @@ type Domain struct {
 	DB         *store.DB
 	Audit      *audit.Chain
 	Recorder   *audit.Recorder // of what no change goes with
+	Witness    *witness.Witness
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users
