@@ -386,3 +386,61 @@ func FuzzVerifyExport(f *testing.F) {
 		require.LessOrEqual(t, report.Checked, int64(len(text)))
 	})
 }
+
+// Two chains that record each other's checkpoints come to rest when nothing else happens.
+func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		db, err := store.Open(context.Background(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		defer db.Close()
+		chain := audittest.Open(t, db)
+		other, key, err := ed25519.GenerateKey(nil)
+		require.NoError(t, err)
+		var told []audit.Checkpoint
+		away := false
+		k := keep(t, chain, filepath.Join(dir, "checkpoint"))
+		k.Witness = func(_ context.Context, c audit.Checkpoint) (audit.Checkpoint, error) {
+			if away {
+				return audit.Checkpoint{}, context.DeadlineExceeded
+			}
+			told = append(told, c)
+			theirs := audit.Checkpoint{Service: "kms", Seq: 7, Hash: make([]byte, 32), At: c.At, PublicKey: other}
+			theirs.Sign(key)
+			return theirs, nil
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- k.Run(ctx) }()
+		appendEvents(t, db, event("a"))
+		time.Sleep(time.Hour)
+		require.LessOrEqual(t, len(told), 2, "the start, and the event")
+		require.NoError(t, told[len(told)-1].Verify(told[0].PublicKey))
+		before := len(told)
+		time.Sleep(time.Hour)
+		require.Len(t, told, before, "what was recorded of the other gives no cause for another")
+		records, _, err := audit.List(context.Background(), db.Read(context.Background()), audit.Query{Action: "recordCheckpoint"})
+		require.NoError(t, err)
+		require.Len(t, records, before)
+		require.Equal(t, "kms", records[0].Target)
+		require.Equal(t, "7", records[0].Detail["seq"])
+
+		away = true
+		appendEvents(t, db, event("b"))
+		time.Sleep(5 * time.Minute)
+		require.Contains(t, k.failed, "write an audit checkpoint")
+		away = false
+		time.Sleep(2 * time.Minute)
+		require.Len(t, told, before+1, "it is told as soon as somebody listens")
+		away = true
+		appendEvents(t, db, event("c"))
+		failed := len(k.failed)
+		stop()
+		require.NoError(t, <-ended)
+		require.NoError(t, k.Close())
+		require.Len(t, k.failed, failed, "at the stop the other may be gone")
+		report, err := chain.Verify(context.Background(), audit.Verification{})
+		require.NoError(t, err)
+		require.True(t, report.Intact(), "%+v", report)
+	})
+}

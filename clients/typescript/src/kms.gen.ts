@@ -1430,6 +1430,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit/witness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record where a service's own audit trail ends
+         * @description For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
+         *     changes one trail is found by the other.
+         */
+        post: operations["witnessAudit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/audit/export": {
         parameters: {
             query?: never;
@@ -6941,6 +6962,59 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AuditReport"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    witnessAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "service": "search",
+                 *       "seq": 1204,
+                 *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
+                 *       "at": "2026-11-29T10:00:00.000000Z",
+                 *       "keyId": "3f2a9c61d07be845",
+                 *       "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                 *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+                 *     }
+                 */
+                "application/json": components["schemas"]["AuditCheckpoint"];
+            };
+        };
+        responses: {
+            /** @description Where the kms's own trail ends now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "service": "kms",
+                     *       "seq": 1204,
+                     *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
+                     *       "at": "2026-11-29T10:00:00.000000Z",
+                     *       "keyId": "3f2a9c61d07be845",
+                     *       "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                     *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditCheckpoint"];
                 };
             };
             401: components["responses"]["Problem401"];
