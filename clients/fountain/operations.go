@@ -171,6 +171,11 @@ var (
 	opGetSecret            = secured("kms", "getSecret", http.MethodGet, "/secrets/{secretName}", always, 200)
 	opCreateDataKey        = secured("kms", "createDataKey", http.MethodPost, "/keyrings/{keyring}/data-keys", never, 201)
 	opUnwrapDataKey        = secured("kms", "unwrapDataKey", http.MethodPost, "/keyrings/{keyring}/unwrap", always, 200)
+	opListAuditEvents      = secured("kms", "listAuditEvents", http.MethodGet, "/audit/events", always, 200)
+	opVerifyAudit          = secured("kms", "verifyAudit", http.MethodPost, "/audit/verify", always, 200)
+	opWitnessAudit         = secured("kms", "witnessAudit", http.MethodPost, "/audit/witness", never, 200)
+	opExportAudit          = secured("kms", "exportAudit", http.MethodGet, "/audit/export", always, 200)
+	opGetAuditCheckpoint   = secured("kms", "getAuditCheckpoint", http.MethodGet, "/audit/checkpoint", always, 200)
 	opPutProofKey          = secured("kms", "putProofKey", http.MethodPut, "/proof-keys/{kid}", always, 204)
 )
 

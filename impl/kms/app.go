@@ -28,6 +28,8 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
+	"github.com/fountainai/fountain/impl/kms/internal/witness"
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/idempotency"
@@ -59,7 +61,7 @@ func build(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limit
 
 // keysets are the keysets that every start needs.
 type keysets struct {
-	signing, refresh, pepper, secrets, answers, fingerprints *seal.Keyset
+	signing, refresh, pepper, secrets, answers, fingerprints, audit *seal.Keyset
 }
 
 func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
@@ -70,6 +72,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 	}{
 		{&k.signing, v.AEAD, vault.Signing}, {&k.refresh, v.AEAD, vault.Refresh}, {&k.pepper, v.MAC, vault.APIKeys},
 		{&k.secrets, v.AEAD, vault.Secrets}, {&k.answers, v.AEAD, vault.Answers}, {&k.fingerprints, v.MAC, vault.Fingerprints},
+		{&k.audit, v.AEAD, vault.Audit},
 	} {
 		if *one.into, err = one.open(ctx, one.name); err != nil {
 			return k, err
@@ -100,6 +103,10 @@ func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Li
 	if err != nil {
 		return nil, fmt.Errorf("read scopes of the contracts: %w", err)
 	}
+	chain, err := audit.Open(ctx, db, audit.Options{Service: handlers.Word, Sealer: sets.audit, Clock: c.Clock})
+	if err != nil {
+		return nil, err
+	}
 	ring, err := signing.Open(ctx, db, kmsdb.SigningKeys{}, sets.signing, c.Clock)
 	if err != nil {
 		return nil, fmt.Errorf("open signing keys: %w", err)
@@ -109,7 +116,7 @@ func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Li
 		return nil, err
 	}
 	mint := &signing.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
-	return parts{c, db, v, sets, mint, ring, feed, limiter}.domain(), nil
+	return parts{c, db, v, sets, chain, mint, ring, feed, limiter}.domain(), nil
 }
 
 // parts are what the domain is made of.
@@ -118,9 +125,11 @@ type parts struct {
 	db   *store.DB
 	v    *vault.Vault
 	sets keysets
-	mint *signing.Mint
-	ring *signing.Ring
-	feed *revocation.Feed
+
+	chain *audit.Chain
+	mint  *signing.Mint
+	ring  *signing.Ring
+	feed  *revocation.Feed
 
 	limiter *ratelimit.Limiter
 }
@@ -128,8 +137,8 @@ type parts struct {
 // domain wires the parts of the domain.
 func (p parts) domain() *handlers.Domain {
 	c, db := p.Config, p.db
-	hasher, audit := password.NewHasher(), auditlog.Log{Clock: c.Clock}
-	refusals := auditlog.NewRefusals(audit)
+	hasher, log := password.NewHasher(), auditlog.Log{Clock: c.Clock}
+	refusals := auditlog.NewRefusals(log)
 	standing := &authority.Standing{Rows: kmsdb.Standing{}, Clock: c.Clock}
 	roles := &role.Roles{
 		DB: db, Rows: kmsdb.Roles{}, Users: kmsdb.Users{}, Standing: standing, Catalogue: p.mint.Catalogue, Feed: p.feed, Clock: c.Clock,
@@ -142,7 +151,8 @@ func (p parts) domain() *handlers.Domain {
 	services := service.New(db, kmsdb.Services{}, apiKeys, roles, adoptions, standing, p.feed, p.mint.Catalogue, c.Clock)
 	proofKeys := credential.NewProofKeys(db, kmsdb.ProofKeys{}, standing, c.Clock)
 	presented := credential.NewKeys(db, kmsdb.APIKeys{}, kmsdb.Standing{}, p.sets.pepper, p.feed, refusals, p.limiter, c.Clock, c.Log)
-	clients := &credential.Clients{Keys: presented, Mint: p.mint}
+	recorder := &audit.Recorder{DB: db, Log: c.Log}
+	clients := &credential.Clients{Keys: presented, Mint: p.mint, Audit: log, Recorder: recorder}
 	sessions := session.New(session.Config{
 		DB: db, Rows: kmsdb.Sessions{}, Users: kmsdb.Users{}, Accounts: users, Standing: standing, Feed: p.feed, Hasher: hasher, Mint: p.mint,
 		Sealer: p.sets.refresh, ProofKeys: proofKeys, Refusals: refusals, Clock: c.Clock,
@@ -157,11 +167,12 @@ func (p parts) domain() *handlers.Domain {
 	issuer := p.mint.Issuer
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
-		DB: db, Answers: idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
+		DB: db, Audit: p.chain, Recorder: recorder, Witness: &witness.Witness{DB: db, Chain: p.chain, Standing: standing, Audit: log},
+		Answers:   idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
 		Refusals:  refusals, Users: users, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{
-			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: audit,
+			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: log,
 		},
 		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock),
 		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, PublicURL: publicURL,

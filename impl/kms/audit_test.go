@@ -53,7 +53,7 @@ func (h *house) records() (all []audit.Record) {
 		require.NoError(h.t, err)
 		require.Zero(h.t, firstBreak)
 		for before := int64(0); ; {
-			page, err := audit.List(context.Background(), db.Read(context.Background()), audit.Query{Before: before, Limit: 1000})
+			page, _, err := audit.List(context.Background(), db.Read(context.Background()), audit.Query{Before: before, Limit: 1000})
 			require.NoError(h.t, err)
 			if len(page) == 0 {
 				break

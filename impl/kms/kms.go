@@ -38,6 +38,7 @@ func Run(ctx context.Context, c Config) error {
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	life.Require(s.signs)
 	life.Go("limits", limiter.Run)
+	life.Cleanup("recorder", s.closeRecorder) // after the last request is answered
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Revocations: revocations{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
 }
@@ -65,11 +66,20 @@ func (s *program) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.life.KeepAudit(built.domain.Audit)
 	s.handlers.Start(built.domain)
 	s.app.Store(built)
 	s.config.Registerer.MustRegister(waiting(built.domain.Adoptions.Judge))
 	s.life.Started(ctx)
 	return built.runBackground(ctx, s.life)
+}
+
+// closeRecorder writes what waits to be recorded before the database is closed.
+func (s *program) closeRecorder() error {
+	if built := s.app.Load(); built != nil {
+		return built.domain.Recorder.Close()
+	}
+	return nil
 }
 
 // signs says in public words that no token can be signed; nil when one can, and before the start, which readiness knows by itself.

@@ -95,7 +95,7 @@ func recoverOn(ctx context.Context, c Config, db *store.DB, r Recovery) (done Re
 	if err != nil {
 		return Recovered{}, fmt.Errorf("read number of the audit event: %w", err)
 	}
-	done.AuditSeq = head.Seq
+	done.AuditSeq = head
 	return done, nil
 }
 

@@ -133,6 +133,9 @@ func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, 
 	if err != nil {
 		return nil, fmt.Errorf("get the data key: %w", err)
 	}
+	if err := s.life.OpenAudit(ctx, db, dataKey); err != nil {
+		return nil, err
+	}
 	if err := s.keys.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("get the key of the search engine: %w", err)
 	}

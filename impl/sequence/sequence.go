@@ -127,6 +127,9 @@ func (s *service) becomeReady(ctx context.Context, db *database.DB) error {
 		if err != nil {
 			return fmt.Errorf("get the data key: %w", err)
 		}
+		if err := s.life.OpenAudit(ctx, db, key); err != nil {
+			return err
+		}
 		s.keys.key.Store(key)
 		return nil
 	})

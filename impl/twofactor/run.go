@@ -216,6 +216,9 @@ func (s *service) start(ctx context.Context, db *store.DB) (*handlers.Core, *ide
 	if err != nil {
 		return nil, nil, fmt.Errorf("get the data key: %w", err)
 	}
+	if err := s.life.OpenAudit(ctx, db, dataKey); err != nil {
+		return nil, nil, err
+	}
 	proofKey, err := s.rows.ProofKey(ctx, dataKey, s.config.Clock.Now())
 	if err != nil {
 		return nil, nil, err

@@ -34,7 +34,8 @@ type Event struct {
 	Target    string            // identifier of what it was done to
 	Outcome   string            // OK, Denied or Failed; required
 	RequestID string            // the request it came with
-	Detail    map[string]string // what else matters: session, address, error code, hashes of before and after
+	Address   string            // network address of whoever asked, as the service's trusted proxies tell it; empty: nobody did
+	Detail    map[string]string // what else matters: session, roles and scopes that were granted, error code, hashes of before and after
 }
 
 // body is the stored form. Its field order and names are part of the chain: add at the end, with omitempty.
@@ -47,6 +48,7 @@ type body struct {
 	Outcome   string            `json:"outcome"`
 	RequestID string            `json:"requestId"`
 	Detail    map[string]string `json:"detail,omitempty"` // encoding/json sorts the keys
+	Address   string            `json:"address,omitempty"`
 }
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
@@ -60,12 +62,12 @@ func (e Event) encode() (Event, []byte, error) {
 		e.At = time.Now()
 	}
 	e.At = e.At.UTC().Truncate(time.Microsecond)
-	for _, field := range []*string{&e.Action, &e.Actor, &e.ActorKind, &e.Target, &e.Outcome, &e.RequestID} {
+	for _, field := range []*string{&e.Action, &e.Actor, &e.ActorKind, &e.Target, &e.Outcome, &e.RequestID, &e.Address} {
 		*field = clean(*field)
 	}
 	text, err := json.Marshal(body{
 		At: e.At.Format(timeLayout), Action: e.Action, Actor: e.Actor, ActorKind: e.ActorKind, Target: e.Target,
-		Outcome: e.Outcome, RequestID: e.RequestID, Detail: e.Detail,
+		Outcome: e.Outcome, RequestID: e.RequestID, Detail: e.Detail, Address: e.Address,
 	})
 	if err != nil {
 		return e, nil, fmt.Errorf("encode audit event: %w", err)
@@ -92,6 +94,6 @@ func decode(stored []byte) (Event, error) {
 	}
 	return Event{
 		At: at, Action: b.Action, Actor: b.Actor, ActorKind: b.ActorKind, Target: b.Target, Outcome: b.Outcome,
-		RequestID: b.RequestID, Detail: b.Detail,
+		RequestID: b.RequestID, Detail: b.Detail, Address: b.Address,
 	}, nil
 }

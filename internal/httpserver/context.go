@@ -75,6 +75,8 @@ func (c *exchangeContext) Value(key any) any {
 		return c.x
 	case requestid.Key:
 		return &c.x.requestID[0]
+	case requestid.ClientKey:
+		return c.x.ClientIP
 	case auth.PrincipalKey:
 		if c.x.Principal != nil {
 			return c.x.Principal

@@ -22,6 +22,8 @@ type Schema struct {
 var SharedTables = []store.Table{
 	{Name: "audit_events", Bound: "one row for each change; of what is refused to strangers at most 60 rows a minute for each action and replica"},
 	{Name: "audit_head", Bound: "one row"},
+	{Name: "audit_keys", Bound: "one row, and one more whenever a data key was abandoned"},
+	{Name: "audit_pending", Bound: "empty but between an abandoned data key and the next start"},
 	{Name: "idempotency", Bound: "deleted after 24 hours"},
 	{Name: "store_proof", Bound: "one row"},
 }

@@ -38,6 +38,9 @@ func Enrol(word string, c config.Service, client *http.Client) (*credential.Sour
 // calls the kms. Without either the service is not ready.
 func (s *Service) Identify(who Identity, client *http.Client) {
 	s.Require(who.Ready)
+	if w, ok := who.(witness); ok {
+		s.witness = w.WitnessAudit
+	}
 	s.Go("credential", who.Run)
 	follower := revocation.NewFollower(revocation.Config{
 		KMSURL: config.First(s.config.KMSURL), Client: client, Credential: who, Clock: s.config.Clock, Log: s.config.Log, Registerer: s.config.Registerer,

@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/contract"
@@ -54,6 +55,9 @@ type Service struct {
 	draining   atomic.Bool
 	db         *store.DB // set by Database, closed after every part has ended
 	failures   *prometheus.CounterVec
+	chain      chan *audit.Chain // one, when it is open
+	keeper     *audit.Keeper     // of the chain; nil before
+	witness    func(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
 
 	revocations auth.Revocations // set by Identify
 	feedRead    <-chan struct{}  // closed when revocations first knows something; nil without Identify
@@ -68,13 +72,15 @@ func New(word string, c config.Service) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Contract: compiled, word: word, config: c}
+	s := &Service{Contract: compiled, word: word, config: c, chain: make(chan *audit.Chain, 1)}
 	s.failures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "fountain_background_failures_total", Help: "Failures of work that no request waits for, by what was to be done.",
 	}, []string{"work"})
 	register(c, s.failures)
 	s.waitsBecause("it is starting")
 	s.Cleanup("database", s.closeDatabase)
+	s.Cleanup("audit chain", s.closeAudit)
+	s.Go("audit chain", s.keepAudit)
 	return s, nil
 }
 

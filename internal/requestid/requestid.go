@@ -1,7 +1,10 @@
-// Package requestid keeps the id of a request in its context, where logs, problems and audit events find it.
+// Package requestid keeps the id of a request and the address of its client in its context, where logs, problems and audit events find them.
 package requestid
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // Key is under which a context keeps the request's id, as a *string.
 type Key struct{}
@@ -13,6 +16,17 @@ func With(ctx context.Context, id string) context.Context { return context.WithV
 func From(ctx context.Context) string {
 	if id, _ := ctx.Value(Key{}).(*string); id != nil {
 		return *id
+	}
+	return ""
+}
+
+// ClientKey is under which a context keeps the address of the request's client, as a netip.Addr.
+type ClientKey struct{}
+
+// Client returns the address of the request's client, or "" outside a request.
+func Client(ctx context.Context) string {
+	if address, _ := ctx.Value(ClientKey{}).(netip.Addr); address.IsValid() {
+		return address.String()
 	}
 	return ""
 }

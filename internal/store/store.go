@@ -13,6 +13,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +58,11 @@ type DB struct {
 
 	identity  *identity    // SQLite: the file that is open
 	committed atomic.Int64 // unix nanoseconds of the last commit
+	attached  sync.Map     // what other packages keep with the database
 }
+
+// Attach keeps a value with the database for all its transactions (Tx.Attached). The key is of a type of the caller's own.
+func (db *DB) Attach(key, value any) { db.attached.Store(key, value) }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -33,7 +34,8 @@ type Tx struct {
 	tx        *sqlx.Tx
 	dialect   Dialect
 	traced    *tracing.Database
-	broken    error // the first failed statement
+	attached  *sync.Map // of the database
+	broken    error     // the first failed statement
 	last      []lastStep
 	committed []func()
 }
@@ -59,6 +61,12 @@ func (tx *Tx) AtEnd(order int, do func(ctx context.Context) error) {
 
 // AfterCommit has do run when the change is durable and before Write returns. It does not run when nothing was committed.
 func (tx *Tx) AfterCommit(do func()) { tx.committed = append(tx.committed, do) }
+
+// Attached returns what DB.Attach keeps under the key, or nil.
+func (tx *Tx) Attached(key any) any {
+	value, _ := tx.attached.Load(key)
+	return value
+}
 
 // finish takes the steps that come last. A step may add no further ones.
 func (tx *Tx) finish(ctx context.Context) error {
@@ -152,7 +160,7 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn 
 		return fmt.Errorf("begin: %w", classify(err))
 	}
 	defer begun.Rollback() // does nothing after Commit
-	tx := &Tx{tx: begun, dialect: db.dialect, traced: db.traced}
+	tx := &Tx{tx: begun, dialect: db.dialect, traced: db.traced, attached: &db.attached}
 	if err := fn(tx); err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -13,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/golang-jwt/jwt/v5"
@@ -268,6 +271,11 @@ func (tr *tour) services() {
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
+	ok[any](tr, "audit events")(any2(k.ListAuditEvents(ctx, nil)))
+	kept := kms.AuditCheckpoint(*ok[*kms.AuditCheckpoint](tr, "audit checkpoint")(k.GetAuditCheckpoint(ctx)))
+	require.True(tr.t, ok[*kms.AuditReport](tr, "verify audit")(k.VerifyAudit(ctx, kms.AuditVerify{Checkpoint: &kept})).Intact)
+	var export bytes.Buffer
+	require.GreaterOrEqual(tr.t, ok[int64](tr, "audit export")(k.WriteAudit(ctx, &export, 0)), kept.Seq)
 }
 
 // roles registers a resource server and hands its scopes out.
@@ -354,6 +362,14 @@ func (tr *tour) account(userID string) {
 func (tr *tour) ownKey(text string) {
 	ctx := context.Background()
 	k := tr.f.Client(fountain.WithAPIKey(text)).KMS
+	own, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(tr.t, err)
+	at, sum := tr.f.Clock.Now().UTC().Truncate(time.Microsecond), make([]byte, 32)
+	named := sha256.Sum256(own)
+	ok[any](tr, "witness audit")(any2(k.WitnessAudit(ctx, kms.AuditCheckpoint{
+		Service: "tour", Seq: 1, Hash: sum, At: at, KeyID: hex.EncodeToString(named[:8]), PublicKey: own,
+		Signature: ed25519.Sign(private, fmt.Appendf(nil, "fountain audit checkpoint v1\ntour\n1\n%x\n%s\n", sum, at.Format("2006-01-02T15:04:05.000000Z"))),
+	})))
 	data := ok[*kms.DataKey](tr, "data key")(k.CreateDataKey(ctx, "tour"))
 	again := ok[*kms.DataKey](tr, "unwrap")(k.UnwrapDataKey(ctx, "tour", kms.WrappedDataKey{Wrapped: data.Wrapped}))
 	require.Equal(tr.t, data.Plaintext, again.Plaintext)

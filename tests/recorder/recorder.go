@@ -5,6 +5,8 @@ package recorder
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -122,6 +124,24 @@ type contracts struct {
 
 var model = sync.OnceValues(load)
 
+// decodeLines holds each line of NDJSON against the schema, which is that of a line, and returns the last.
+func decodeLines(body io.Reader, _ http.Header, schema *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (last any, err error) {
+	lines := json.NewDecoder(body)
+	for {
+		var line any
+		switch err := lines.Decode(&line); {
+		case errors.Is(err, io.EOF):
+			return last, nil
+		case err != nil:
+			return nil, err
+		}
+		if err := schema.Value.VisitJSON(line); err != nil {
+			return nil, err
+		}
+		last = line
+	}
+}
+
 func load() (*contracts, error) {
 	openapi3filter.RegisterBodyDecoder("image/svg+xml", openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.FileBodyDecoder)
@@ -129,6 +149,7 @@ func load() (*contracts, error) {
 	openapi3filter.RegisterBodyDecoder("text/javascript", openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("image/png", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", decodeLines)
 	m := &contracts{}
 	for _, word := range openapi.Words() {
 		loader := openapi3.NewLoader()

@@ -100,6 +100,12 @@ func TestUpgrade_dataOfVersion01GoesOnWorking(t *testing.T) {
 	require.Equal(t, m.SecretValue, secret.Value)
 	require.EqualValues(t, 2, secret.Version)
 
+	trail, err := admin.KMS.VerifyAudit(ctx, kms.AuditVerify{})
+	require.NoError(t, err)
+	require.True(t, trail.Intact, "%+v", trail)
+	require.Positive(t, trail.Unkeyed, "events of version 0.1 are kept")
+	require.Greater(t, trail.Checked, trail.Unkeyed)
+
 	editor := f.Client(fountain.WithAPIKey(m.LiveKey)).Sequence
 	element, err := editor.GetElement(ctx, m.Scope, m.Type, m.FirstID)
 	require.NoError(t, err)

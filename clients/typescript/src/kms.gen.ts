@@ -1387,6 +1387,113 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who did what, newest first
+         * @description The events of the kms's own trail. Filters select exactly what they say. A page is looked for in a bounded number of events: it may hold fewer
+         *     items than `limit`, or none, and still have a `nextCursor`. The other services keep trails of their own in their own databases.
+         */
+        get: operations["listAuditEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify the audit trail with its key
+         * @description Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
+         *     whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
+         *     error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+         */
+        post: operations["verifyAudit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/witness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record where a service's own audit trail ends
+         * @description For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
+         *     changes one trail is found by the other.
+         */
+        post: operations["witnessAudit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take the audit trail out, line by line
+         * @description NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
+         *     that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
+         *     are: `fountain audit verify --file` checks them with the public key alone.
+         */
+        get: operations["exportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sign where the audit trail ends
+         * @description Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
+         *     minute in which something was recorded.
+         */
+        get: operations["getAuditCheckpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2248,6 +2355,106 @@ export interface components {
             /** @enum {string} */
             crv: "Ed25519";
             x: string;
+        };
+        /** @enum {string} */
+        AuditOutcome: "ok" | "denied" | "failed";
+        AuditEvent: {
+            /**
+             * Format: int64
+             * @description 1 for the first, without gaps.
+             */
+            seq: number;
+            /** Format: date-time */
+            at: string;
+            /** @description The operation, or what the kms did by itself. */
+            action: string;
+            /** @description Id of whoever did it; empty for the kms itself and for the unauthenticated. */
+            actor: string;
+            /** @enum {string} */
+            actorKind: "user" | "service" | "system";
+            /** @description Id or name of what it was done to. */
+            target: string;
+            outcome: components["schemas"]["AuditOutcome"];
+            requestId: string;
+            /** @description Network address of whoever asked. */
+            address?: string;
+            /** @description What else matters: the session, what was granted, why it was refused. */
+            detail?: {
+                [key: string]: string;
+            };
+        };
+        AuditEventList: {
+            items: components["schemas"]["AuditEvent"][];
+            nextCursor?: string;
+        };
+        AuditVerify: {
+            checkpoint?: components["schemas"]["AuditCheckpoint"];
+            /**
+             * @description Look only at what follows the checkpoint.
+             * @default false
+             */
+            after?: boolean;
+        };
+        AuditReport: {
+            intact: boolean;
+            /**
+             * Format: int64
+             * @description The events after this number were looked at.
+             */
+            after: number;
+            /**
+             * Format: int64
+             * @description How many of them hold, from the first on.
+             */
+            checked: number;
+            /**
+             * Format: int64
+             * @description How many of those are from a version that had no key.
+             */
+            unkeyed: number;
+            /**
+             * Format: int64
+             * @description Number of the first event that does not hold.
+             */
+            firstBreak?: number;
+            /**
+             * @description `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
+             *     changed; `key`: a key of the trail was changed or removed, or cannot be opened; `checkpoint`: the trail does not hold the checkpoint.
+             * @enum {string}
+             */
+            reason?: "event" | "tail" | "head" | "key" | "checkpoint";
+        };
+        /** @description Where a trail ended at one moment, signed with Ed25519 (RFC 8032). */
+        AuditCheckpoint: {
+            service: string;
+            /** Format: int64 */
+            seq: number;
+            /** Format: byte */
+            hash: string;
+            /** Format: date-time */
+            at: string;
+            keyId: string;
+            /** Format: byte */
+            publicKey: string;
+            /** Format: byte */
+            signature: string;
+        };
+        AuditLine: {
+            /** @enum {string} */
+            kind: "begin" | "event" | "checkpoint";
+            /**
+             * Format: int64
+             * @description Of `begin`: the number of the event before the first.
+             */
+            seq: number;
+            /**
+             * Format: byte
+             * @description Of `begin`: what the first event follows.
+             */
+            hash?: string;
+            /** @description The event: these bytes are what its hash is made of. */
+            event?: Record<string, unknown>;
+            checkpoint?: components["schemas"]["AuditCheckpoint"];
         };
         /** @description One violation of the contract. */
         ProblemError: {
@@ -6653,6 +6860,235 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listAuditEvents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description The operation, or what the kms did by itself. */
+                action?: string;
+                /** @description The id of whoever did it. */
+                actor?: string;
+                /** @description The id or name of what it was done to. */
+                target?: string;
+                /** @description How it ended. */
+                outcome?: components["schemas"]["AuditOutcome"];
+                /** @description Only events at or after this time. */
+                from?: string;
+                /** @description Only events before this time. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of events. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "seq": 1204,
+                     *           "at": "2026-11-29T09:59:58.000000Z",
+                     *           "action": "getSecret",
+                     *           "actor": "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "actorKind": "service",
+                     *           "target": "search.typesense",
+                     *           "outcome": "ok",
+                     *           "requestId": "req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "address": "192.0.2.7",
+                     *           "detail": {
+                     *             "version": "2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditEventList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifyAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["AuditVerify"];
+            };
+        };
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "intact": true,
+                     *       "after": 0,
+                     *       "checked": 1204,
+                     *       "unkeyed": 310
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditReport"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    witnessAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "service": "search",
+                 *       "seq": 1204,
+                 *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
+                 *       "at": "2026-11-29T10:00:00.000000Z",
+                 *       "keyId": "3f2a9c61d07be845",
+                 *       "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                 *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+                 *     }
+                 */
+                "application/json": components["schemas"]["AuditCheckpoint"];
+            };
+        };
+        responses: {
+            /** @description Where the kms's own trail ends now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "service": "kms",
+                     *       "seq": 1204,
+                     *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
+                     *       "at": "2026-11-29T10:00:00.000000Z",
+                     *       "keyId": "3f2a9c61d07be845",
+                     *       "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                     *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditCheckpoint"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportAudit: {
+        parameters: {
+            query?: {
+                /** @description Only events after this number. */
+                after?: number;
+                /** @description How many events at the most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The export. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["AuditLine"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getAuditCheckpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The checkpoint. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "service": "kms",
+                     *       "seq": 1204,
+                     *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
+                     *       "at": "2026-11-29T10:00:00.000000Z",
+                     *       "keyId": "3f2a9c61d07be845",
+                     *       "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                     *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditCheckpoint"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

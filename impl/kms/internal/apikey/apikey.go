@@ -306,7 +306,7 @@ func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, erro
 	if err := s.insert(ctx, tx, k, text); err != nil {
 		return Key{}, "", err
 	}
-	return k, text, s.audit.Append(ctx, tx, auditlog.Event{Action: "createApiKey", Target: k.ID, Detail: map[string]string{"owner": k.Owner.ID}})
+	return k, text, s.audit.Append(ctx, tx, auditlog.Event{Action: "createApiKey", Target: k.ID, Detail: auditlog.Granted(map[string]string{"owner": k.Owner.ID}, k.Scopes, nil)})
 }
 
 // withText gives the key a new id and text, of the environment that Start begins with. A key without a parent begins a lineage.

@@ -133,7 +133,7 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, owner authorit
 			return Rotation{}, err
 		}
 	}
-	detail := map[string]string{"successor": successor.ID}
+	detail := auditlog.Granted(map[string]string{"successor": successor.ID}, successor.Scopes, nil)
 	if err := s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: old.ID, Detail: detail}); err != nil {
 		return Rotation{}, fmt.Errorf("record rotation: %w", err)
 	}

@@ -3,6 +3,7 @@ package auditlog
 
 import (
 	"context"
+	"strings"
 
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -35,6 +36,16 @@ type Event struct {
 // Append writes one event.
 func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) (err error) {
 	defer tried.To(&err, "record event")
+	return audit.Append(ctx, tx, l.event(ctx, e))
+}
+
+// Record writes one event that no change goes with, and returns when it is durable.
+func (l Log) Record(ctx context.Context, r *audit.Recorder, e Event) (err error) {
+	defer tried.To(&err, "record event")
+	return r.Record(ctx, l.event(ctx, e))
+}
+
+func (l Log) event(ctx context.Context, e Event) audit.Event {
 	if p, ok := auth.FromContext(ctx); ok {
 		e.Actor, e.Kind = p.Subject, p.Kind
 	}
@@ -44,8 +55,17 @@ func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) (err error) {
 	if e.Outcome == "" {
 		e.Outcome = outcomeOK
 	}
-	return audit.Append(ctx, tx, audit.Event{
+	return audit.Event{
 		At: l.Clock.Now(), Action: e.Action, Actor: e.Actor, ActorKind: e.Kind, Target: e.Target, Outcome: e.Outcome,
-		RequestID: requestid.From(ctx), Detail: e.Detail,
-	})
+		RequestID: requestid.From(ctx), Address: requestid.Client(ctx), Detail: e.Detail,
+	}
+}
+
+// Granted adds to a detail what was granted.
+func Granted(detail map[string]string, scopes, roles []string) map[string]string {
+	detail["scopes"] = strings.Join(scopes, " ")
+	if len(roles) > 0 {
+		detail["roles"] = strings.Join(roles, " ")
+	}
+	return detail
 }

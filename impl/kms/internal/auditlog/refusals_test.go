@@ -10,6 +10,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -19,6 +20,7 @@ import (
 func TestRefusals_boundTheRowsOfAFlood(t *testing.T) {
 	storetest.Each(t, []fs.FS{audit.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, now := open(t), clock.NewFake(time.Now().Truncate(time.Minute))
+		audittest.Open(t, db)
 		r := auditlog.NewRefusals(auditlog.Log{Clock: now})
 		refuse := func(action string, times int) {
 			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
@@ -31,7 +33,7 @@ func TestRefusals_boundTheRowsOfAFlood(t *testing.T) {
 			}))
 		}
 		rows := func() int {
-			all, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 1000})
+			all, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 1000})
 			require.NoError(t, err)
 			return len(all)
 		}
@@ -42,14 +44,14 @@ func TestRefusals_boundTheRowsOfAFlood(t *testing.T) {
 		now.Advance(time.Minute)
 		refuse("loginUser", 1)
 		require.Equal(t, 72, rows())
-		all, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 2})
+		all, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 2})
 		require.NoError(t, err)
 		require.Equal(t, "440", all[1].Detail["notRecorded"])
 		refuse("loginUser", 100)
 		now.Advance(time.Minute)
 		require.NoError(t, r.Flush(t.Context(), db))
 		require.NoError(t, r.Flush(t.Context(), db))
-		all, err = audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 1})
+		all, _, err = audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 1})
 		require.NoError(t, err)
 		require.Equal(t, "41", all[0].Detail["notRecorded"])
 		require.Equal(t, 72+59+1, rows())

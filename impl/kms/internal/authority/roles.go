@@ -27,7 +27,7 @@ func SigningIn() []string { return []string{"challenges:use", "factors:manage", 
 // roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{
-		"users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write",
+		"audit:read", "users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write",
 		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search", "deliveries:read",
 	}),
 	RoleEditor: slices.Concat(own, []string{"elements:read", "elements:write", "documents:search", "collections:read"}),
@@ -64,11 +64,14 @@ func ScopesOf(roles []string, d Definitions) []string {
 	return slices.Compact(all)
 }
 
-// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have. What the kms and
-// twofactor let administrators do is not handed out in parts.
+// ReadAudit is the scope to read and verify the audit trail: an auditor need not be an administrator.
+const ReadAudit = "audit:read"
+
+// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have, or ReadAudit. What else the
+// kms and twofactor let administrators do is not handed out in parts.
 func (c *Catalogue) Assignable(scope string) bool {
 	word := c.owner[scope]
-	return word != "" && word != "kms" && word != Twofactor && slices.Contains(roleScopes[RoleAdmin], scope)
+	return scope == ReadAudit || word != "" && word != "kms" && word != Twofactor && slices.Contains(roleScopes[RoleAdmin], scope)
 }
 
 // RotateOwn is the scope that every key of a service carries besides its own: to replace itself.

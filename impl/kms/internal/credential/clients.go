@@ -4,9 +4,11 @@ import (
 	"context"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/tried"
@@ -14,8 +16,10 @@ import (
 
 // Clients issues tokens to clients that present an API key (RFC 6749, section 4.4).
 type Clients struct {
-	Keys *Keys
-	Mint *signing.Mint
+	Keys     *Keys
+	Mint     *signing.Mint
+	Audit    auditlog.Log
+	Recorder *audit.Recorder // of tokens, which no row is written for
 }
 
 // Authenticate returns what is known of a client: its id is the key's, its secret the key (RFC 6749, section 2.3). Any other is
@@ -42,8 +46,16 @@ func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Reques
 	if err != nil {
 		return signing.Issued{}, apikey.RateLimit{}, err
 	}
-	issued, err = c.grant(v, r)
-	return issued, v.Key.Limit, err
+	if issued, err = c.grant(v, r); err != nil {
+		return signing.Issued{}, v.Key.Limit, err
+	}
+	err = c.Audit.Record(ctx, c.Recorder, auditlog.Event{
+		Action: "issueToken", Actor: v.Owner.ID, Kind: v.Owner.Kind, Target: v.Key.ID, Detail: auditlog.Granted(map[string]string{}, issued.Scopes, v.Owner.Roles),
+	})
+	if err != nil {
+		return signing.Issued{}, v.Key.Limit, err
+	}
+	return issued, v.Key.Limit, nil
 }
 
 func (c *Clients) grant(v Verdict, r signing.Request) (signing.Issued, error) {

@@ -22,6 +22,8 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/impl/kms/internal/witness"
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
@@ -36,6 +38,9 @@ const Word = "kms"
 // Domain is what the operations are made of. It is there once the service has started.
 type Domain struct {
 	DB         *store.DB
+	Audit      *audit.Chain
+	Recorder   *audit.Recorder // of what no change goes with
+	Witness    *witness.Witness
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users

@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/contract"
@@ -53,6 +54,7 @@ func New(t *testing.T) *Parts {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	audittest.Open(t, db)
 	c := clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	contracts, err := contract.LoadAll()
 	require.NoError(t, err)

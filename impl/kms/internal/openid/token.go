@@ -133,7 +133,8 @@ func (p *Provider) begin(ctx context.Context, tx *store.Tx, owner authority.Owne
 		return err
 	}
 	return p.audit.Append(ctx, tx, auditlog.Event{
-		Action: "issueToken", Actor: owner.ID, Kind: auth.KindUser, Target: f.ID, Detail: map[string]string{"client": client.ID, "session": f.Parent},
+		Action: "issueToken", Actor: owner.ID, Kind: auth.KindUser, Target: f.ID,
+		Detail: auditlog.Granted(map[string]string{"client": client.ID, "session": f.Parent}, tokens.Scopes, nil),
 	})
 }
 

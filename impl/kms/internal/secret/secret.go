@@ -138,7 +138,7 @@ func (s *Secrets) seal(at Secret, value string) (wrapped, sealed []byte, err err
 
 func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Name, s.Version) }
 
-// Get opens the current version. Absent and not allowed are the same not_found. Reading by a person is recorded.
+// Get opens the current version. Absent and not allowed are the same not_found. Every reading is recorded, or does not happen.
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
 	defer tried.To(&err, "get secret")
 	var found Sealed
@@ -154,10 +154,9 @@ func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) 
 		if !ok || !allowed {
 			return domain.Refuse(domain.NotFound, "There is no such secret.")
 		}
-		if caller.Kind != auth.KindUser {
-			return nil
-		}
-		return s.audit.Append(ctx, tx, auditlog.Event{Action: "getSecret", Target: name})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "getSecret", Target: name, Detail: map[string]string{
+			"version": fmt.Sprint(found.Version), "scopes": strings.Join(caller.Scopes, " "), "credential": caller.ClientID,
+		}})
 	})
 	if err != nil {
 		return Secret{}, "", err

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/kmstest"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
@@ -176,4 +177,22 @@ func TestUnwrap_opensWhatItsKeyringHasWrappedAlone(t *testing.T) {
 	h.Clock.Advance(time.Hour)
 	_, err = h.keyrings.Unwrap(h.Context(), h.press, "press", made.Wrapped)
 	require.ErrorIs(t, err, domain.Ended, "its key has expired")
+}
+
+// Where nothing can be recorded nothing is read: not by a person, not by a service.
+func TestGet_failsWhereItCannotBeRecorded(t *testing.T) {
+	h := newHouse(t)
+	_, err := h.put(h.admin, "press.key", "canary", secret.Precondition{})
+	require.NoError(t, err)
+	h.Write(func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE audit_head SET mac = hash")
+		return err
+	})
+	for _, caller := range []*auth.Principal{h.admin, h.press} {
+		_, value, err := h.secrets.Get(t.Context(), caller, "press.key")
+		require.ErrorIs(t, err, audit.ErrTampered)
+		require.Empty(t, value)
+	}
+	_, err = h.keyrings.Create(t.Context(), h.press, "press")
+	require.ErrorIs(t, err, audit.ErrTampered)
 }

@@ -134,6 +134,7 @@ func (s *Sessions) byPassword(ctx context.Context, tx *store.Tx, owner authority
 		return signing.Issued{}, err
 	}
 	return issued, s.audit.Append(ctx, tx, auditlog.Event{
-		Action: "loginUser", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID, Detail: map[string]string{"session": f.ID},
+		Action: "loginUser", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID,
+		Detail: auditlog.Granted(map[string]string{"session": f.ID}, issued.Scopes, owner.Roles),
 	})
 }

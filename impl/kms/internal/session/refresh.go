@@ -85,7 +85,7 @@ func (s *Sessions) Renew(ctx context.Context, text string, r Renewal) (_ signing
 		}
 		issued.Refresh = successor
 		return s.audit.Append(ctx, tx, auditlog.Event{
-			Action: "refreshToken", Actor: f.UserID, Kind: auth.KindUser, Target: f.ID,
+			Action: "refreshToken", Actor: f.UserID, Kind: auth.KindUser, Target: f.ID, Detail: auditlog.Granted(map[string]string{}, issued.Scopes, owner.Roles),
 		})
 	})
 	if err == nil && refused {

@@ -49,7 +49,8 @@ func (s *Sessions) wait(ctx context.Context, tx *store.Tx, owner authority.Owner
 		return SignedIn{}, err
 	}
 	return SignedIn{issued, &Wait{Until: f.ExpiresAt, Factors: asked.Factors}}, s.audit.Append(ctx, tx, auditlog.Event{
-		Action: "loginUser", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID, Detail: map[string]string{"session": f.ID, "waits": "for a second factor"},
+		Action: "loginUser", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID,
+		Detail: auditlog.Granted(map[string]string{"session": f.ID, "waits": "for a second factor"}, scopes, nil),
 	})
 }
 
@@ -101,6 +102,7 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 		if issued, err = s.complete(ctx, tx, held.Caller, caller, claims); err != nil {
 			return err
 		}
+		event.Detail = auditlog.Granted(event.Detail, issued.Scopes, held.Caller.Roles)
 		return s.audit.Append(ctx, tx, event)
 	})
 	if err == nil {
@@ -187,7 +189,7 @@ func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued 
 		if issued, err = s.started(ctx, tx, owner, f, true, f.CreatedAt); err != nil {
 			return err
 		}
-		event.Detail = map[string]string{"session": f.ID, "acr": f.Level.ACR}
+		event.Detail = auditlog.Granted(map[string]string{"session": f.ID, "acr": f.Level.ACR}, issued.Scopes, owner.Roles)
 		return s.audit.Append(ctx, tx, event)
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		if refused, err = s.takeProof(ctx, tx, held.Caller, claims); err != nil {
 			return err
 		}
-		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "audience": word}}
+		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: auditlog.Granted(map[string]string{"acr": claims.ACR, "audience": word}, grant.Scopes, grant.Roles)}
 		if refused != nil {
 			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": why(refused)}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
@@ -68,6 +69,7 @@ func TestRing_setAndVerifierAgreeThroughARotation(t *testing.T) {
 	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{audit.Migrations}})
 	require.NoError(t, err)
 	defer db.Close()
+	audittest.Open(t, db)
 	sealer, err := seal.NewAEAD()
 	require.NoError(t, err)
 	now := clock.NewFake(time.Now().Truncate(time.Second))
@@ -119,6 +121,7 @@ func TestRing_signsWithKeysOfAClockThatWasAhead(t *testing.T) {
 	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{audit.Migrations}})
 	require.NoError(t, err)
 	defer db.Close()
+	audittest.Open(t, db)
 	sealer, err := seal.NewAEAD()
 	require.NoError(t, err)
 	now := clock.NewFake(time.Now())

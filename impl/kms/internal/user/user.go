@@ -208,7 +208,7 @@ func (s *Users) created(ctx context.Context, tx *store.Tx, u User, action string
 			return Created{}, err
 		}
 	}
-	return c, s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: u.ID})
+	return c, s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: u.ID, Detail: map[string]string{"roles": strings.Join(u.Roles, " ")}})
 }
 
 func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
@@ -348,7 +348,7 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 			return err
 		}
 	}
-	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status}})
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status, "roles": strings.Join(after.Roles, " ")}})
 }
 
 // endAccess ends every session and key of the user.

@@ -23,6 +23,7 @@ const (
 	Secrets       = "secrets"         // seals the data keys of secrets
 	Answers       = "idempotency"     // seals stored answers
 	Fingerprints  = "idempotency-mac" // sums request bodies
+	Audit         = "audit"           // seals the key of the audit chain
 	KeyringPrefix = "keyring."
 )
 

@@ -79,6 +79,7 @@ type Actor struct {
 	Subject   string
 	Kind      string // user or service
 	RequestID string
+	Address   string // network address of the client
 }
 
 // Create appends elements to a group: all or none, in one contiguous block of numbers in the order given.

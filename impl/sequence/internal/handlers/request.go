@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 const keyHeader = "Idempotency-Key"
@@ -57,5 +58,5 @@ func actor(ctx context.Context) domain.Actor {
 	if !ok {
 		return domain.Actor{}
 	}
-	return domain.Actor{Subject: p.Subject, Kind: p.Kind, RequestID: httpserver.RequestID(ctx)}
+	return domain.Actor{Subject: p.Subject, Kind: p.Kind, RequestID: httpserver.RequestID(ctx), Address: requestid.Client(ctx)}
 }

@@ -26,7 +26,7 @@ func (t *try) events(at time.Time) []audit.Event {
 	event := func(action string, actor domain.Actor, target string, detail map[string]string) []audit.Event {
 		return []audit.Event{{
 			At: at, Action: action, Actor: actor.Subject, ActorKind: actor.Kind, Target: target, Outcome: audit.OK,
-			RequestID: actor.RequestID, Detail: detail,
+			RequestID: actor.RequestID, Address: actor.Address, Detail: detail,
 		}}
 	}
 	switch {

@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/idempotency"
@@ -56,6 +57,7 @@ func child(where string) {
 	if err != nil {
 		panic(err)
 	}
+	audittest.Open(audittest.Process{}, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: c.Log, Registerer: prometheus.NewRegistry(),
 		Enqueue: searchsync.Enqueue, Committed: func() {},

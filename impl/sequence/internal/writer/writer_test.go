@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/id"
@@ -38,6 +39,7 @@ var (
 func newWriter(t testing.TB, db *database.DB, maxBatch int) *writer.Writer {
 	key, err := seal.FromDataKey(dataKey)
 	require.NoError(t, err)
+	audittest.Open(t, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: slog.New(slog.DiscardHandler),
 		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func() {}, MaxBatch: maxBatch,
@@ -234,7 +236,7 @@ func TestDo_auditsOmissionsAndReorders(t *testing.T) {
 			_, err := w.Do(t.Context(), r)
 			require.NoError(t, err)
 		}
-		events, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{})
+		events, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{})
 		require.NoError(t, err)
 		require.Len(t, events, 2, "a repeat is no event")
 		require.Equal(t, "reorderElements", events[0].Action)

@@ -85,6 +85,7 @@ type Caller struct {
 	Session   string // empty: the caller has no session that could be raised
 	Token     string // the access token, for asking the kms about it
 	RequestID string
+	Address   string // network address of the client
 	// SecondFactor is nil when the caller gave a code of an active factor just now, else the refusal that asks for one.
 	SecondFactor error
 	// SignIn is nil when the caller signed in within FreshSignIn, else the refusal that asks for it.

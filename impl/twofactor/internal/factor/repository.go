@@ -92,6 +92,7 @@ type Event struct {
 	Denied    bool
 	Service   bool // Subject is a service, which acts for another
 	RequestID string
+	Address   string // network address of the client; where it is empty, that of the request in the context
 	Detail    map[string]string
 }
 

@@ -23,7 +23,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, e
 	now := s.Clock.Now()
 	claims := s.claims(c, auth.FactorTOTP, now)
 	_, err = s.try(ctx, c.Subject, c.Session, code, Event{
-		At: now, Action: "verifyOtp", Subject: c.Subject, RequestID: c.RequestID, Detail: map[string]string{"proof": claims.ID},
+		At: now, Action: "verifyOtp", Subject: c.Subject, RequestID: c.RequestID, Address: c.Address, Detail: map[string]string{"proof": claims.ID},
 	})
 	if err != nil {
 		return Proof{}, err
@@ -62,7 +62,7 @@ func (s *Service) VerifyFor(ctx context.Context, c Caller, subject, session, cod
 	}
 	now := s.Clock.Now()
 	used, err := s.try(ctx, subject, c.Subject+" "+session, code, Event{
-		At: now, Action: "verifyOtpFor", Subject: c.Subject, RequestID: c.RequestID, Service: true,
+		At: now, Action: "verifyOtpFor", Subject: c.Subject, RequestID: c.RequestID, Address: c.Address, Service: true,
 	})
 	if err != nil {
 		return Verified{}, err

@@ -24,6 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/requestid"
 )
 
 // Word is the service's word.
@@ -85,7 +86,7 @@ func (h *Handlers) begin(ctx context.Context) (*Core, factor.Caller, error) {
 func (h *Handlers) caller(ctx context.Context, p *auth.Principal) factor.Caller {
 	now := h.Clock.Now()
 	return factor.Caller{
-		Subject: p.Subject, Account: p.Username, Client: p.ClientID, Session: p.SessionID, Token: p.Token, RequestID: httpserver.RequestID(ctx),
+		Subject: p.Subject, Account: p.Username, Client: p.ClientID, Session: p.SessionID, Token: p.Token, RequestID: httpserver.RequestID(ctx), Address: requestid.Client(ctx),
 		// What counts as a second factor is enrolTotp's to say, for all operations that may ask for one.
 		SecondFactor: auth.RequireStepUp(p, h.Contract.Operation("enrolTotp"), now),
 		SignIn:       freshSignIn(p, now),

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
@@ -81,6 +82,7 @@ func dieVerifying(text string) {
 	must(err)
 	key, err := seal.FromDataKey(o.DataKey)
 	must(err)
+	audittest.Open(audittest.Process{}, db)
 	rows := store.New(db, store.Options{})
 	proofKey, err := rows.ProofKey(ctx, key, o.Now)
 	must(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/challenge"
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
@@ -41,6 +42,7 @@ func dieSending(text string) {
 	db, err := base.Open(ctx, base.Config{URL: o.URL, Dir: o.Dir, Name: o.Name, Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 	key := must1(seal.FromDataKey(o.DataKey))
+	audittest.Open(audittest.Process{}, db)
 	rows := store.New(db, store.Options{})
 	worker := must1(challenge.New(ctx, challenge.Config{
 		Repository: rows, Sender: &dyingPost{}, Keys: key, ProofKey: must1(rows.ProofKey(ctx, key, o.Now)), PerDay: 1000, Random: rand.Reader,

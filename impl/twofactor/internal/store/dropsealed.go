@@ -22,7 +22,7 @@ func DropSealed(ctx context.Context, tx *store.Tx, now time.Time) error {
 			return fmt.Errorf("delete %s: %w", table, err)
 		}
 	}
-	return audit.Append(ctx, tx, audit.Event{
+	return audit.AppendLater(ctx, tx, audit.Event{
 		At: now, Action: "abandonDataKey", ActorKind: audit.System, Outcome: audit.OK, Detail: map[string]string{"factors": strconv.FormatInt(n, 10)},
 	})
 }

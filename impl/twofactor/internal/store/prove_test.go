@@ -22,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/seal"
 	base "github.com/fountainai/fountain/internal/store"
@@ -47,6 +48,7 @@ func contest(text string) {
 	must(json.Unmarshal([]byte(text), &o))
 	db := must1(base.Open(context.Background(), base.Config{URL: o.URL, Dir: o.Dir, Name: o.Name, Migrations: migrations, Log: slog.New(slog.DiscardHandler)}))
 	key := must1(seal.FromDataKey(o.DataKey))
+	audittest.Open(audittest.Process{}, db)
 	rows := store.New(db, store.Options{})
 	now := clock.NewFake(o.Now)
 	s := &factor.Service{Config: factor.Config{

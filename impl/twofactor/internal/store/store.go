@@ -170,6 +170,6 @@ func recorded(e factor.Event) audit.Event {
 	}
 	return audit.Event{
 		At: e.At, Action: e.Action, Actor: e.Subject, ActorKind: kind, Target: e.Target, Outcome: outcome,
-		RequestID: e.RequestID, Detail: e.Detail,
+		RequestID: e.RequestID, Address: e.Address, Detail: e.Detail,
 	}
 }

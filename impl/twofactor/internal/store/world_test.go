@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/idempotency"
@@ -65,6 +66,7 @@ func (w *world) replica(t *testing.T, db *base.DB) *factor.Service {
 
 // newStore returns a store that is closed before its database.
 func newStore(tb testing.TB, db *base.DB) *store.Store {
+	audittest.Open(tb, db)
 	s := store.New(db, store.Options{Log: slog.New(slog.DiscardHandler)})
 	tb.Cleanup(s.Close)
 	return s
@@ -164,7 +166,7 @@ func (w *world) events(t *testing.T) []audit.Record {
 	_, broken, err := audit.Verify(t.Context(), w.db.Read(t.Context()))
 	require.NoError(t, err)
 	require.Zero(t, broken)
-	records, err := audit.List(t.Context(), w.db.Read(t.Context()), audit.Query{Limit: 1000})
+	records, _, err := audit.List(t.Context(), w.db.Read(t.Context()), audit.Query{Limit: 1000})
 	require.NoError(t, err)
 	return records
 }

@@ -1,0 +1,102 @@
+package fountain
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// ListAuditEvents reads one page of the kms's audit trail, newest first; AuditEvents reads all. A page may be empty and still have a next one. It asks users
+// for a second factor.
+func (k *KMS) ListAuditEvents(ctx context.Context, params *kms.ListAuditEventsParams, opts ...CallOption) (*kms.AuditEventList, error) {
+	return send[kms.AuditEventList](ctx, k.client, opListAuditEvents, opts, func(server string) (*http.Request, error) {
+		return kms.NewListAuditEventsRequest(server, params)
+	})
+}
+
+// AuditEvents yields the events that the filters of params select, newest first; its limit and cursor are not used.
+func (k *KMS) AuditEvents(ctx context.Context, params kms.ListAuditEventsParams, opts ...CallOption) iter.Seq2[kms.AuditEvent, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]kms.AuditEvent, *string, error) {
+		asked := params
+		asked.Limit, asked.Cursor = limit, cursor
+		page, err := k.ListAuditEvents(ctx, &asked, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// VerifyAudit has the kms verify its audit trail with its key. What is found is in the report, not an error. It asks users for a second factor.
+func (k *KMS) VerifyAudit(ctx context.Context, body kms.AuditVerify, opts ...CallOption) (*kms.AuditReport, error) {
+	return send[kms.AuditReport](ctx, k.client, opVerifyAudit, opts, func(server string) (*http.Request, error) {
+		return kms.NewVerifyAuditRequest(server, body)
+	})
+}
+
+// GetAuditCheckpoint has the kms sign where its audit trail ends. It asks users for a second factor.
+func (k *KMS) GetAuditCheckpoint(ctx context.Context, opts ...CallOption) (*kms.AuditCheckpoint, error) {
+	return send[kms.AuditCheckpoint](ctx, k.client, opGetAuditCheckpoint, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetAuditCheckpointRequest(server)
+	})
+}
+
+// WitnessAudit records where a service's own audit trail ends, in the kms's; for services of the family.
+func (k *KMS) WitnessAudit(ctx context.Context, body kms.AuditCheckpoint, opts ...CallOption) (*kms.AuditCheckpoint, error) {
+	return send[kms.AuditCheckpoint](ctx, k.client, opWitnessAudit, opts, func(server string) (*http.Request, error) {
+		return kms.NewWitnessAuditRequest(server, body)
+	})
+}
+
+// auditPart is how many events a part of an export has: so many fit into an answer however large they are.
+const auditPart = 1500
+
+// ExportAudit reads one part of an export of the kms's audit trail, NDJSON whose last line is a checkpoint; WriteAudit reads all. It asks users for a second
+// factor.
+func (k *KMS) ExportAudit(ctx context.Context, params *kms.ExportAuditParams, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, k.client, opExportAudit, opts, func(server string) (*http.Request, error) {
+		return kms.NewExportAuditRequest(server, params)
+	}, "application/x-ndjson")
+}
+
+// WriteAudit writes the events of the kms's audit trail after a number, with the checkpoints that sign them, to w, and returns how many they are. An error
+// leaves w with whole parts alone, from the last event of which another call can go on.
+func (k *KMS) WriteAudit(ctx context.Context, w io.Writer, after int64, opts ...CallOption) (events int64, err error) {
+	for {
+		part, err := k.ExportAudit(ctx, &kms.ExportAuditParams{After: &after, Limit: new(int64(auditPart))}, opts...)
+		if err != nil {
+			return events, err
+		}
+		last, err := lastLine(part)
+		if err != nil {
+			return events, err
+		}
+		if _, err := w.Write(part); err != nil {
+			return events, fmt.Errorf("write export: %w", err)
+		}
+		n := last.Seq - after
+		events, after = events+n, last.Seq
+		if n < auditPart {
+			return events, nil
+		}
+	}
+}
+
+// errCutExport says that the kms stopped in the middle of a part.
+var errCutExport = errors.New("the export has no checkpoint at its end: the audit trail does not hold, or the connection broke")
+
+func lastLine(part []byte) (line kms.AuditLine, err error) {
+	part = bytes.TrimSuffix(part, []byte("\n"))
+	if json.Unmarshal(part[bytes.LastIndexByte(part, '\n')+1:], &line) != nil || line.Checkpoint == nil {
+		return line, errCutExport
+	}
+	return line, nil
+}

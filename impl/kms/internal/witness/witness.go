@@ -1,0 +1,53 @@
+// Package witness records in the kms's audit trail where the trails of other services ended, and tells them where the kms's ends: whoever changes one
+// trail is found by the other.
+package witness
+
+import (
+	"context"
+	"encoding/base64"
+	"strconv"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Witness is the domain of checkpoints of other services.
+type Witness struct {
+	DB       *store.DB
+	Chain    *audit.Chain // the kms's
+	Standing *authority.Standing
+	Audit    auditlog.Log
+}
+
+// Record records a checkpoint of the caller's own trail and returns one of the kms's, which covers that record. Another service's is forbidden, one that its own
+// key does not sign validation_failed.
+func (w *Witness) Record(ctx context.Context, caller *auth.Principal, c audit.Checkpoint) (_ audit.Checkpoint, err error) {
+	defer tried.To(&err, "record checkpoint")
+	if c.Verify(c.PublicKey) != nil {
+		return audit.Checkpoint{}, domain.Refuse(domain.ValidationFailed, "The checkpoint is not signed by its key.").
+			WithField("body", "/signature", "signature", "does not verify")
+	}
+	err = w.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := w.Standing.Hold(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		if caller.Kind != auth.KindService || held.Caller.Name != c.Service {
+			return domain.Refuse(domain.Forbidden, "A service tells of its own audit trail alone.")
+		}
+		return w.Audit.Append(ctx, tx, auditlog.Event{Action: "witnessAudit", Target: c.Service, Detail: map[string]string{
+			"seq": strconv.FormatInt(c.Seq, 10), "hash": base64.StdEncoding.EncodeToString(c.Hash), "at": c.At.UTC().Format(time.RFC3339Nano),
+			"publicKey": base64.StdEncoding.EncodeToString(c.PublicKey), "signature": base64.StdEncoding.EncodeToString(c.Signature),
+		}})
+	})
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	return w.Chain.Checkpoint(ctx)
+}

@@ -1,0 +1,161 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Sealer seals the keys of a chain: the kms's keyset under the root key, or the data key that the kms has wrapped for a service.
+type Sealer interface {
+	Seal(plain, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
+// Options say whose chain it is.
+type Options struct {
+	Service string // the word, which checkpoints name
+	Sealer  Sealer
+	Clock   clock.Clock
+}
+
+// Chain is the audit chain of one database with its key. It is safe for concurrent use.
+type Chain struct {
+	Options
+	db   *store.DB
+	key  *key
+	lost int64 // how many older keys do not open
+
+	end      atomic.Int64  // number of the newest event that this process knows of
+	appended chan struct{} // one: a checkpoint may be due
+}
+
+// attachment is under which a database keeps its Chain.
+type attachment struct{}
+
+// Open opens the chain of a database, and makes its key where there is none or where the last one does not open any more. From then on the
+// database's transactions can append. Events from before the first key keep their place; the key is bound to the hash of the last of them.
+func Open(ctx context.Context, db *store.DB, o Options) (*Chain, error) {
+	c := &Chain{Options: o, db: db, appended: make(chan struct{}, 1)}
+	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var h head
+		if err := tx.Get(ctx, &h, "UPDATE audit_head SET seq = seq WHERE id = 1 RETURNING "+headColumns); err != nil {
+			return fmt.Errorf("lock audit chain: %w", err)
+		}
+		keys, err := c.keys(ctx, tx, h.KeyID)
+		if err != nil {
+			return err
+		}
+		c.key, c.lost = nil, 0
+		for _, k := range keys {
+			if k.lost {
+				c.lost++
+			}
+		}
+		reason := ""
+		switch n := len(keys); {
+		case n > 0 && keys[n-1].vouchesFor(h):
+			c.key = keys[n-1]
+			c.end.Store(h.Seq)
+			return nil
+		case n > 0 && !keys[n-1].lost:
+			reason = reasonHead
+		case n > 0:
+			reason = reasonLost
+		case h.Seq > 0:
+			reason = reasonFirst
+		}
+		return c.begin(ctx, tx, h, keys, reason)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open audit chain: %w", err)
+	}
+	db.Attach(attachment{}, c)
+	return c, nil
+}
+
+// Why a chain goes on under another key, as the first event under it says.
+const (
+	reasonFirst = "the events before have no key"
+	reasonLost  = "the key before does not open"
+	reasonHead  = "the head of the chain was changed"
+)
+
+// begin makes a key after the others and has the chain go on under it.
+func (c *Chain) begin(ctx context.Context, tx *store.Tx, h head, keys []*key, reason string) error {
+	id := h.KeyID + 1
+	if n := len(keys); n > 0 {
+		id = max(id, keys[n-1].id+1)
+	}
+	made, sealed, err := newKey(c.Options, id, h.Seq+1, h.last())
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO audit_keys (id, first, prev, sealed) VALUES (?, ?, ?, ?)", made.id, made.first, made.prev, sealed)
+	if err != nil {
+		return fmt.Errorf("store audit key: %w", err)
+	}
+	c.key = made
+	if _, err := tx.Exec(ctx, "UPDATE audit_head SET key_id = ?, mac = ? WHERE id = 1", made.id, made.sum(ofHead, h.Seq, h.last())); err != nil {
+		return fmt.Errorf("put audit chain under its key: %w", err)
+	}
+	events, err := takePending(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		events = slices.Insert(events, 0, Event{
+			At: c.Clock.Now(), Action: "beginAuditKey", ActorKind: System, Target: made.name(), Outcome: OK, Detail: map[string]string{"reason": reason},
+		})
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return c.append(ctx, tx, events)
+}
+
+// takePending returns what happened while there was no key.
+func takePending(ctx context.Context, tx *store.Tx) (events []Event, err error) {
+	var pending [][]byte
+	if err := tx.Select(ctx, &pending, "SELECT body FROM audit_pending ORDER BY id"); err != nil {
+		return nil, fmt.Errorf("read pending audit events: %w", err)
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM audit_pending"); err != nil {
+		return nil, fmt.Errorf("take pending audit events: %w", err)
+	}
+	for _, body := range pending {
+		e, err := decode(body)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// Lost returns how many keys of the chain do not open: their rows were changed or removed, or the data key that sealed them was abandoned.
+func (c *Chain) Lost() int64 { return c.lost }
+
+// End returns the number of the newest event that this process knows of.
+func (c *Chain) End() int64 { return c.end.Load() }
+
+// grown notes that the chain has become longer.
+func (c *Chain) grown(seq int64) {
+	for {
+		known := c.end.Load()
+		if seq <= known {
+			return
+		}
+		if c.end.CompareAndSwap(known, seq) {
+			break
+		}
+	}
+	select {
+	case c.appended <- struct{}{}:
+	default:
+	}
+}

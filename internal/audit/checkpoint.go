@@ -1,0 +1,99 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// ErrSignature says that a checkpoint is not one of this chain: its signature, its key or its service is another.
+var ErrSignature = errors.New("the checkpoint is not signed by this audit chain")
+
+// ErrTampered says that the chain does not hold, so that nothing of it is signed.
+var ErrTampered = errors.New("the audit chain does not hold")
+
+// Checkpoint says where the chain of a service ended at one moment, signed with Ed25519 (RFC 8032). Whoever keeps it elsewhere can tell later
+// whether the chain still holds everything up to there.
+type Checkpoint struct {
+	Service   string    `json:"service"`
+	Seq       int64     `json:"seq"`
+	Hash      []byte    `json:"hash"` // of the event with this number; 32 zero bytes when there is none yet
+	At        time.Time `json:"at"`
+	KeyID     string    `json:"keyId"` // KeyName of PublicKey
+	PublicKey []byte    `json:"publicKey"`
+	Signature []byte    `json:"signature"`
+}
+
+// text is what is signed.
+func (c Checkpoint) text() []byte {
+	return fmt.Appendf(nil, "fountain audit checkpoint v1\n%s\n%d\n%s\n%s\n", c.Service, c.Seq, hex.EncodeToString(c.Hash), c.At.UTC().Format(timeLayout))
+}
+
+// Verify checks the signature with a public key that the caller trusts; the one in the checkpoint is for its convenience. ErrSignature: it is wrong.
+func (c Checkpoint) Verify(public ed25519.PublicKey) error {
+	if len(public) != ed25519.PublicKeySize || len(c.Hash) != len(genesis) || !ed25519.Verify(public, c.text(), c.Signature) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// Sign signs the checkpoint with a key, whose public half it should name.
+func (c *Checkpoint) Sign(private ed25519.PrivateKey) { c.Signature = ed25519.Sign(private, c.text()) }
+
+func (k *key) checkpoint(service string, seq int64, hash []byte, at time.Time) Checkpoint {
+	if seq == 0 {
+		hash = make([]byte, len(genesis))
+	}
+	c := Checkpoint{Service: service, Seq: seq, Hash: hash, At: at.UTC().Truncate(time.Microsecond), KeyID: k.name(), PublicKey: k.public()}
+	c.Sign(k.sign)
+	return c
+}
+
+// Checkpoint signs the present end of the chain; ErrTampered when the row of the head is not what an append left.
+func (c *Chain) Checkpoint(ctx context.Context) (Checkpoint, error) {
+	h, err := readHead(ctx, c.db.Read(ctx))
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if h.KeyID != c.key.id {
+		return Checkpoint{}, ErrOtherKey
+	}
+	if !c.key.vouchesFor(h) {
+		return Checkpoint{}, fmt.Errorf("%w: its head was changed", ErrTampered)
+	}
+	return c.key.checkpoint(c.Service, h.Seq, h.last(), c.Clock.Now()), nil
+}
+
+// holds reports whether the chain still has what the checkpoint says. ErrSignature: the checkpoint is none of this chain's.
+func (c *Chain) holds(ctx context.Context, q store.Querier, known Checkpoint, keys []*key) (bool, error) {
+	signed := false
+	for _, k := range keys {
+		signed = signed || !k.lost && known.Service == c.Service && known.Verify(k.public()) == nil
+	}
+	if !signed {
+		return false, ErrSignature
+	}
+	return contains(ctx, q, known)
+}
+
+func contains(ctx context.Context, q store.Querier, known Checkpoint) (bool, error) {
+	if known.Seq == 0 {
+		return true, nil
+	}
+	var hash []byte
+	err := q.Get(ctx, &hash, "SELECT hash FROM audit_events WHERE seq = ?", known.Seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read audit event: %w", err)
+	}
+	return bytes.Equal(hash, known.Hash), nil
+}

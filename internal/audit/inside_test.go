@@ -1,0 +1,33 @@
+package audit
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// What anybody with access to the database can do, for tests.
+var (
+	Link    = link
+	Genesis = genesis[:]
+)
+
+// AppendUnkeyed appends as version 0.1 did.
+func AppendUnkeyed(ctx context.Context, tx *store.Tx, e Event) error {
+	h, err := readHead(ctx, tx)
+	if err != nil {
+		return err
+	}
+	e, body, err := e.encode()
+	if err != nil {
+		return err
+	}
+	hash := link(h.last(), h.Seq+1, body)
+	_, err = tx.Exec(ctx, "INSERT INTO audit_events (seq, at, action, actor, target, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		h.Seq+1, e.At.UnixMicro(), e.Action, e.Actor, e.Target, body, hash)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE audit_head SET seq = ?, hash = ?", h.Seq+1, hash)
+	return err
+}

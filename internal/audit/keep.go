@@ -1,0 +1,291 @@
+package audit
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	checkpointEvents = 1000             // the most events between two checkpoints
+	checkpointPause  = 60 * time.Second // the longest time between an event and its checkpoint
+	verifyPause      = 24 * time.Hour
+	lastCheckpoint   = 5 * time.Second // for the checkpoint at the stop
+)
+
+// Keeping says where the keeper of a chain writes what it finds.
+type Keeping struct {
+	// File keeps the newest checkpoint of this process, outside the database: the next start compares the chain with it.
+	File       string
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Failed     func(work string) // counts what could not be done
+	// Witness has another service record a checkpoint in its chain, and returns one of that chain, to be recorded in this one; nil: nobody. When it fails
+	// the checkpoint is made again.
+	Witness func(ctx context.Context, c Checkpoint) (Checkpoint, error)
+}
+
+// Keeper makes the checkpoints of a chain and verifies it.
+type Keeper struct {
+	Keeping
+	chain  *Chain
+	mu     sync.Mutex // of checkpoints
+	signed int64      // number of the newest checkpoint's event
+	cut    bool       // the chain does not hold the checkpoint in the file
+
+	stopping bool // the other service may be gone
+
+	intact, end, checked, lost prometheus.Gauge
+}
+
+// NewKeeper returns the keeper of a chain. Run it, and Close it before the database is closed.
+func NewKeeper(c *Chain, k Keeping) *Keeper {
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		k.Registerer.Unregister(g)
+		k.Registerer.MustRegister(g)
+		return g
+	}
+	made := &Keeper{
+		Keeping: k, chain: c, signed: -1,
+		intact:  gauge("fountain_audit_intact", "1 while the last verification of the audit chain found nothing, 0 when it found a change."),
+		end:     gauge("fountain_audit_checkpoint_seq", "Number of the event at the newest checkpoint of the audit chain."),
+		checked: gauge("fountain_audit_verified_events", "Events that the last verification of the audit chain looked at."),
+		lost:    gauge("fountain_audit_lost_keys", "Keys of the audit chain that do not open: changed in the database, or sealed by a data key that was abandoned."),
+	}
+	made.intact.Set(1)
+	made.lost.Set(float64(c.Lost()))
+	return made
+}
+
+// Run makes checkpoints and verifies the chain, at once and every day, until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	if n := k.chain.Lost(); n > 0 {
+		k.Log.ErrorContext(ctx, "keys of the audit chain do not open; fountain audit verify tells more", "keys", n)
+	}
+	k.compare(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { k.verify(ctx) })
+	k.checkpoints(ctx)
+	group.Wait()
+	return nil
+}
+
+// checkpoints makes those that are due.
+func (k *Keeper) checkpoints(ctx context.Context) {
+	timer := time.NewTimer(checkpointPause)
+	defer timer.Stop()
+	failed := k.try(ctx) != nil // the process before may have been killed
+	waiting := failed           // events wait for the timer
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.chain.appended:
+			if !waiting {
+				timer.Reset(checkpointPause)
+				waiting = true
+			}
+			if failed || k.chain.End()-k.signedSeq() < checkpointEvents {
+				continue
+			}
+		case <-timer.C:
+			if !waiting {
+				continue
+			}
+		}
+		failed = k.try(ctx) != nil
+		waiting = failed
+		timer.Reset(checkpointPause)
+	}
+}
+
+func (k *Keeper) signedSeq() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return max(k.signed, 0)
+}
+
+// Close makes a last checkpoint when something was appended since the one before.
+func (k *Keeper) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastCheckpoint)
+	defer cancel()
+	k.mu.Lock()
+	k.stopping = true
+	k.mu.Unlock()
+	_ = k.try(ctx) // it is logged and counted
+	return nil
+}
+
+// try makes a checkpoint, and logs and counts it when it can't.
+func (k *Keeper) try(ctx context.Context) error {
+	err := k.checkpoint(ctx)
+	if err != nil && ctx.Err() == nil {
+		k.Log.ErrorContext(ctx, "a checkpoint of the audit chain could not be made", "error", err)
+		k.Failed("write an audit checkpoint")
+		if errors.Is(err, ErrTampered) {
+			k.intact.Set(0)
+		}
+	}
+	return err
+}
+
+func (k *Keeper) checkpoint(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.chain.End() == k.signed {
+		return nil
+	}
+	c, err := k.chain.Checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	k.Log.InfoContext(ctx, "audit checkpoint", "checkpoint", c)
+	if !k.cut { // else the file is what shows it
+		err = k.write(c)
+	}
+	k.end.Set(float64(c.Seq))
+	seq := c.Seq
+	if k.Witness != nil && !k.stopping {
+		var witnessed error
+		seq, witnessed = k.witness(ctx, c)
+		err = errors.Join(err, witnessed)
+	}
+	if err == nil {
+		k.signed = seq
+	}
+	return err
+}
+
+// witness exchanges checkpoints with another service. It returns the number up to which nothing is left to be told: what it records itself gives no cause for
+// another checkpoint, or two chains would go on telling each other for ever.
+func (k *Keeper) witness(ctx context.Context, c Checkpoint) (int64, error) {
+	other, err := k.Witness(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	event := Event{At: k.chain.Clock.Now(), Action: "recordCheckpoint", ActorKind: System, Target: other.Service, Outcome: OK, Detail: map[string]string{
+		"seq": strconv.FormatInt(other.Seq, 10), "hash": base64.StdEncoding.EncodeToString(other.Hash), "at": other.At.UTC().Format(timeLayout),
+		"publicKey": base64.StdEncoding.EncodeToString(other.PublicKey), "signature": base64.StdEncoding.EncodeToString(other.Signature),
+	}}
+	var recorded int64
+	err = k.chain.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := Append(ctx, tx, event); err != nil {
+			return err
+		}
+		recorded, err = Head(ctx, tx)
+		recorded++
+		return err
+	})
+	if err != nil || recorded > c.Seq+1 { // others came in between, and are not in the checkpoint
+		return c.Seq, err
+	}
+	return recorded, nil
+}
+
+// write puts a checkpoint into the place of the one before, in one step.
+func (k *Keeper) write(c Checkpoint) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encode checkpoint: %w", err)
+	}
+	draft := k.File + ".new"
+	if err := os.WriteFile(draft, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	if err := os.Rename(draft, k.File); err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	return nil
+}
+
+// compare looks whether the chain still holds what this machine saw last.
+func (k *Keeper) compare(ctx context.Context) {
+	known, err := ReadCheckpoint(k.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	held := false
+	if err == nil {
+		held, err = contains(ctx, k.chain.db.Read(ctx), known)
+	}
+	if err != nil {
+		k.Log.ErrorContext(ctx, "the last checkpoint of the audit chain could not be compared with it", "error", err)
+		k.Failed("compare the audit chain with its last checkpoint")
+		return
+	}
+	k.mu.Lock()
+	k.cut = !held
+	if held {
+		k.signed = known.Seq
+	}
+	k.mu.Unlock()
+	if held {
+		return
+	}
+	k.alarm(ctx, Report{FirstBreak: known.Seq, Reason: BreakCheckpoint}, "file", k.File)
+}
+
+// verify verifies the chain at once and every day.
+func (k *Keeper) verify(ctx context.Context) {
+	ticker := time.NewTicker(verifyPause)
+	defer ticker.Stop()
+	for {
+		k.verifyOnce(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// verifyOnce looks at the events under the present key: about those before a lost one an alarm could never end.
+func (k *Keeper) verifyOnce(ctx context.Context) {
+	report, err := k.chain.verifyNewest(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		k.Log.ErrorContext(ctx, "the audit chain could not be verified", "error", err)
+		k.Failed("verify the audit chain")
+	case !report.Intact():
+		k.alarm(ctx, report)
+	default:
+		k.checked.Set(float64(report.Checked))
+		k.mu.Lock()
+		if !k.cut {
+			k.intact.Set(1)
+		}
+		k.mu.Unlock()
+	}
+}
+
+func (k *Keeper) alarm(ctx context.Context, r Report, more ...any) {
+	k.intact.Set(0)
+	k.Log.ErrorContext(ctx, "the audit chain does not hold: it was changed in the database", append(more, "event", r.FirstBreak, "reason", r.Reason)...)
+}
+
+// ReadCheckpoint reads a file that holds one checkpoint; fs.ErrNotExist when there is none.
+func ReadCheckpoint(path string) (c Checkpoint, err error) {
+	text, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("read checkpoint: %w", err)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return Checkpoint{}, fmt.Errorf("read checkpoint %s: it is none: %w", path, err)
+	}
+	return c, nil
+}

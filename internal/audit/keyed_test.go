@@ -1,0 +1,446 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+func sqlite(t *testing.T) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+func exec(t *testing.T, db *store.DB, statements ...string) {
+	t.Helper()
+	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, s := range statements {
+			if _, err := tx.Exec(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+func TestAppend_refusesWithoutAKey(t *testing.T) {
+	db := sqlite(t)
+	err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("a")) })
+	require.ErrorIs(t, err, audit.ErrNoKey)
+}
+
+// Whoever cuts the end off, and has the head say so, is found at the next append: it must not make the new end good.
+func TestAppend_refusesBehindAChangedHead(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		appendEvents(t, db, event("a"), event("b"), event("c"))
+		exec(t, db, "DELETE FROM audit_events WHERE seq > 2", "UPDATE audit_head SET seq = 2, hash = (SELECT hash FROM audit_events WHERE seq = 2)")
+		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("d")) })
+		require.ErrorIs(t, err, audit.ErrTampered)
+
+		again := audittest.Open(t, db) // a start goes on under a new key, and the break stays to be seen
+		appendEvents(t, db, event("d"))
+		report, err := again.Verify(t.Context(), audit.Verification{})
+		require.NoError(t, err)
+		require.Equal(t, audit.Report{Checked: 2, FirstBreak: 3, Reason: audit.BreakHead}, report)
+	})
+}
+
+func TestAppend_refusesUnderAnotherKey(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		exec(t, db, "UPDATE audit_head SET key_id = 2")
+		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("d")) })
+		require.ErrorIs(t, err, audit.ErrOtherKey)
+	})
+}
+
+// A data key that was abandoned takes the key of the chain with it: what comes later is under a new one, and begins with what was done without.
+func TestOpen_goesOnUnderANewKey(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		appendEvents(t, db, event("a"), event("b"))
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return audit.AppendLater(ctx, tx, event("abandonDataKey"))
+		}))
+		other, err := seal.FromDataKey(seal.NewDataKey())
+		require.NoError(t, err)
+		chain, err := audit.Open(t.Context(), db, audit.Options{Service: audittest.Service, Sealer: other, Clock: clock.System})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, chain.Lost())
+		appendEvents(t, db, event("c"))
+		records, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{})
+		require.NoError(t, err)
+		var actions []string
+		for _, r := range records {
+			actions = append(actions, r.Action)
+		}
+		require.Equal(t, []string{"c", "abandonDataKey", "beginAuditKey", "b", "a"}, actions)
+		report, err := chain.Verify(t.Context(), audit.Verification{})
+		require.NoError(t, err)
+		require.Equal(t, audit.BreakKey, report.Reason, "nobody vouches for what came before")
+
+		kept, err := chain.Checkpoint(t.Context())
+		require.NoError(t, err)
+		appendEvents(t, db, event("d"))
+		report, err = chain.Verify(t.Context(), audit.Verification{Known: &kept, After: true})
+		require.NoError(t, err)
+		require.Equal(t, audit.Report{After: 5, Checked: 1}, report)
+	})
+}
+
+// An older state that is put back as a whole is right in itself. The checkpoint that was kept elsewhere shows it.
+func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		chain := audittest.Open(t, db)
+		appendEvents(t, db, event("a"), event("b"))
+		old := read(t, db)
+		appendEvents(t, db, event("c"), event("d"))
+		kept, err := chain.Checkpoint(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, kept.Verify(kept.PublicKey))
+		for _, forged := range []func(*audit.Checkpoint){
+			func(c *audit.Checkpoint) { c.Seq-- }, func(c *audit.Checkpoint) { c.Service = "other" }, func(c *audit.Checkpoint) { c.At = c.At.Add(time.Second) },
+			func(c *audit.Checkpoint) { c.Hash = bytes.Repeat([]byte{1}, 32) }, func(c *audit.Checkpoint) { c.Hash = nil },
+		} {
+			c := kept
+			forged(&c)
+			require.ErrorIs(t, c.Verify(kept.PublicKey), audit.ErrSignature)
+			_, err := chain.Verify(t.Context(), audit.Verification{Known: &c})
+			require.ErrorIs(t, err, audit.ErrSignature)
+		}
+		for _, after := range []bool{false, true} {
+			report, err := chain.Verify(t.Context(), audit.Verification{Known: &kept, After: after})
+			require.NoError(t, err)
+			require.True(t, report.Intact(), "%+v", report)
+		}
+		for _, grown := range []int{0, 1, 5} { // shorter, and other events in the place of those that were
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return old.write(ctx, tx) }))
+			for range grown {
+				appendEvents(t, db, event("other"))
+			}
+			report, err := chain.Verify(t.Context(), audit.Verification{})
+			require.NoError(t, err)
+			require.True(t, report.Intact(), "the chain alone cannot tell")
+			report, err = chain.Verify(t.Context(), audit.Verification{Known: &kept})
+			require.NoError(t, err)
+			require.Equal(t, audit.BreakCheckpoint, report.Reason)
+			report, err = audit.VerifyStored(t.Context(), db.Read(t.Context()), audittest.Service, kept.PublicKey, kept)
+			require.NoError(t, err)
+			require.Equal(t, audit.BreakCheckpoint, report.Reason, "without the key too")
+		}
+	})
+}
+
+// kept is a keeper with what it tells.
+type kept struct {
+	*audit.Keeper
+	log    *bytes.Buffer
+	metric *prometheus.Registry
+	failed []string
+}
+
+func keep(t *testing.T, chain *audit.Chain, file string) *kept {
+	t.Helper()
+	k := &kept{log: &bytes.Buffer{}, metric: prometheus.NewRegistry()}
+	k.Keeper = audit.NewKeeper(chain, audit.Keeping{
+		File: file, Log: slog.New(slog.NewJSONHandler(k.log, nil)), Registerer: k.metric, Failed: func(what string) { k.failed = append(k.failed, what) },
+	})
+	return k
+}
+
+func (k *kept) gauge(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := k.metric.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
+}
+
+func TestKeeper_writesCheckpointsByTimeByNumberAndAtTheStop(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		db, err := store.Open(context.Background(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		defer db.Close()
+		k := keep(t, audittest.Open(t, db), filepath.Join(dir, "checkpoint"))
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- k.Run(ctx) }()
+		lines := func() int { return strings.Count(k.log.String(), `"msg":"audit checkpoint"`) }
+		synctest.Wait()
+		require.Equal(t, 1, lines(), "the state at the start")
+		time.Sleep(time.Hour)
+		require.Equal(t, 1, lines(), "nothing was appended")
+		appendEvents(t, db, event("a"))
+		time.Sleep(59 * time.Second)
+		require.Equal(t, 1, lines())
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 2, lines(), "a minute after the first event")
+		many := make([]audit.Event, 1000)
+		for i := range many {
+			many[i] = event("many")
+		}
+		appendEvents(t, db, many...)
+		synctest.Wait()
+		require.Equal(t, 3, lines(), "a thousand events")
+		appendEvents(t, db, event("last"))
+		stop()
+		require.NoError(t, <-ended)
+		require.NoError(t, k.Close())
+		require.Equal(t, 4, lines(), "the stop")
+		require.Empty(t, k.failed)
+		known, err := audit.ReadCheckpoint(filepath.Join(dir, "checkpoint"))
+		require.NoError(t, err)
+		require.EqualValues(t, 1002, known.Seq)
+		require.NoError(t, known.Verify(known.PublicKey))
+		require.EqualValues(t, 1002, k.gauge(t, "fountain_audit_checkpoint_seq"))
+		require.EqualValues(t, 1, k.gauge(t, "fountain_audit_intact"))
+	})
+}
+
+// started runs a keeper until it has looked at the chain once.
+func (k *kept) started(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx) }()
+	require.Eventually(t, func() bool {
+		return k.gauge(t, "fountain_audit_verified_events") > 0 || k.gauge(t, "fountain_audit_intact") == 0
+	}, 10*time.Second, time.Millisecond)
+	stop()
+	require.NoError(t, <-ended)
+}
+
+func TestKeeper_alarmsWhenAnOlderStateWasPutBack(t *testing.T) {
+	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"))
+	old := read(t, db)
+	appendEvents(t, db, event("b"))
+	before := keep(t, chain, file)
+	before.started(t)
+	require.NoError(t, before.Close())
+	require.EqualValues(t, 1, before.gauge(t, "fountain_audit_intact"))
+	known, err := os.ReadFile(file)
+	require.NoError(t, err)
+
+	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return old.write(ctx, tx) }))
+	k := keep(t, audittest.Open(t, db), file)
+	k.started(t)
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
+	require.Contains(t, k.log.String(), `"the audit chain does not hold`)
+	require.NoError(t, k.Close())
+	still, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, known, still, "the file stays: it is what shows it")
+}
+
+func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
+	db, dir := sqlite(t), t.TempDir()
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"), event("b"))
+	exec(t, db, "UPDATE audit_events SET actor = 'usr_2' WHERE seq = 1")
+	k := keep(t, chain, filepath.Join(dir, "absent", "checkpoint"))
+	k.started(t)
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
+	require.Contains(t, k.log.String(), `"event":1,"reason":"event"`)
+	require.Contains(t, k.failed, "write an audit checkpoint", "there is no such directory")
+	count, err := testutil.GatherAndCount(k.metric)
+	require.NoError(t, err)
+	require.Equal(t, 4, count)
+}
+
+func export(t *testing.T, chain *audit.Chain, after, limit int64) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	lines := json.NewEncoder(&out)
+	lines.SetEscapeHTML(false)
+	err := chain.Export(t.Context(), after, limit, func(l audit.Line) error { return lines.Encode(l) })
+	return out.String(), err
+}
+
+func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		unkeyed(t, db, event("old"))
+		chain := audittest.Open(t, db)
+		e := event("first")
+		e.Detail = map[string]string{"name": "<a & b> \u2028"}
+		appendEvents(t, db, e, event("second"))
+		kept, err := chain.Checkpoint(t.Context())
+		require.NoError(t, err)
+		appendEvents(t, db, event("third"))
+		whole, err := export(t, chain, 0, 100)
+		require.NoError(t, err)
+		verify := func(text string) (audit.Report, error) {
+			return audit.VerifyExport(strings.NewReader(text), audittest.Service, kept.PublicKey, kept)
+		}
+		report, err := verify(whole)
+		require.NoError(t, err)
+		require.Equal(t, audit.Report{Checked: 5}, report)
+		first, err := export(t, chain, 0, 2)
+		require.NoError(t, err)
+		rest, err := export(t, chain, 2, 100)
+		require.NoError(t, err)
+		for name, good := range map[string]string{"the first": first, "from the middle": rest, "in two parts": first + rest} {
+			_, err = verify(good)
+			require.NoError(t, err, name)
+		}
+		lines := strings.SplitAfter(whole, "\n")
+		require.Len(t, lines, 8)
+		for name, bad := range map[string]string{
+			"empty":           "",
+			"a gap":           first + strings.Replace(rest, `"seq":2`, `"seq":3`, 1),
+			"parts turned":    rest + first,
+			"no end":          strings.Join(lines[:6], ""),
+			"no beginning":    strings.Join(lines[1:], ""),
+			"an event less":   strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""),
+			"two swapped":     lines[0] + lines[2] + lines[1] + strings.Join(lines[3:], ""),
+			"text changed":    strings.Replace(whole, "usr_1", "usr_2", 1),
+			"spaces added":    strings.Replace(whole, `"event":{"at"`, `"event":{ "at"`, 1),
+			"end elsewhere":   strings.Join(append(append([]string{}, lines[:5]...), lines[6]), ""),
+			"no JSON":         lines[0] + "{\n" + strings.Join(lines[1:], ""),
+			"unknown member":  strings.Replace(whole, `"kind":"event"`, `"more":1,"kind":"event"`, 1),
+			"more on a line":  strings.Replace(whole, "\n", " {}\n", 1),
+			"wrong beginning": strings.Replace(whole, lines[0][20:40], strings.Repeat("A", 20), 1),
+		} {
+			_, err := verify(bad)
+			require.Error(t, err, name)
+		}
+		_, other, err := ed25519.GenerateKey(nil)
+		require.NoError(t, err)
+		_, err = audit.VerifyExport(strings.NewReader(whole), audittest.Service, other.Public().(ed25519.PublicKey))
+		require.ErrorIs(t, err, audit.ErrSignature)
+		_, err = audit.VerifyExport(strings.NewReader(whole), "other", kept.PublicKey)
+		require.ErrorIs(t, err, audit.ErrSignature)
+
+		exec(t, db, "UPDATE audit_events SET actor = 'usr_2' WHERE seq = 3")
+		cut, err := export(t, chain, 0, 100)
+		require.ErrorIs(t, err, audit.ErrTampered)
+		_, err = verify(cut)
+		require.ErrorIs(t, err, audit.ErrExport)
+	})
+}
+
+func TestList_looksAtABoundedNumberOfEvents(t *testing.T) {
+	db := sqlite(t)
+	audittest.Open(t, db)
+	events := make([]audit.Event, 20_050)
+	for i := range events {
+		events[i] = event("other")
+	}
+	events[0] = event("sought")
+	appendEvents(t, db, events...)
+	records, next, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Action: "sought"})
+	require.NoError(t, err)
+	require.Empty(t, records)
+	require.EqualValues(t, 51, next)
+	records, next, err = audit.List(t.Context(), db.Read(t.Context()), audit.Query{Action: "sought", Before: next})
+	require.NoError(t, err)
+	require.Len(t, records, 1)
+	require.Zero(t, next)
+}
+
+func FuzzVerifyExport(f *testing.F) {
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(f, err)
+	f.Add([]byte(`{"kind":"begin","seq":0,"hash":"AAAA"}` + "\n"))
+	f.Add([]byte(`{"kind":"event","seq":1,"event":{"at":"2026-01-01T00:00:00.000000Z","action":"a"}}` + "\n" + `{"kind":"checkpoint","seq":1,"checkpoint":{}}`))
+	genesis, err := json.Marshal(audit.Line{Kind: audit.LineBegin, Hash: audit.Genesis})
+	require.NoError(f, err)
+	f.Add(append(genesis, '\n'))
+	f.Add(append(append(genesis, '\n'), []byte(`{"kind":"event","seq":1,"event":{"at":"2026-01-01T00:00:00.000000Z","action":"a","actor":"","actorKind":"user","target":"","outcome":"ok","requestId":""}}`)...))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		// Nobody has signed anything: whatever the text is, it does not hold.
+		report, err := audit.VerifyExport(bytes.NewReader(text), "kms", key.Public().(ed25519.PublicKey))
+		require.Error(t, err)
+		require.LessOrEqual(t, report.Checked, int64(len(text)))
+	})
+}
+
+// Two chains that record each other's checkpoints come to rest when nothing else happens.
+func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		db, err := store.Open(context.Background(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		defer db.Close()
+		chain := audittest.Open(t, db)
+		other, key, err := ed25519.GenerateKey(nil)
+		require.NoError(t, err)
+		var told []audit.Checkpoint
+		away := false
+		k := keep(t, chain, filepath.Join(dir, "checkpoint"))
+		k.Witness = func(_ context.Context, c audit.Checkpoint) (audit.Checkpoint, error) {
+			if away {
+				return audit.Checkpoint{}, context.DeadlineExceeded
+			}
+			told = append(told, c)
+			theirs := audit.Checkpoint{Service: "kms", Seq: 7, Hash: make([]byte, 32), At: c.At, PublicKey: other}
+			theirs.Sign(key)
+			return theirs, nil
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- k.Run(ctx) }()
+		appendEvents(t, db, event("a"))
+		time.Sleep(time.Hour)
+		require.LessOrEqual(t, len(told), 2, "the start, and the event")
+		require.NoError(t, told[len(told)-1].Verify(told[0].PublicKey))
+		before := len(told)
+		time.Sleep(time.Hour)
+		require.Len(t, told, before, "what was recorded of the other gives no cause for another")
+		records, _, err := audit.List(context.Background(), db.Read(context.Background()), audit.Query{Action: "recordCheckpoint"})
+		require.NoError(t, err)
+		require.Len(t, records, before)
+		require.Equal(t, "kms", records[0].Target)
+		require.Equal(t, "7", records[0].Detail["seq"])
+
+		away = true
+		appendEvents(t, db, event("b"))
+		time.Sleep(5 * time.Minute)
+		require.Contains(t, k.failed, "write an audit checkpoint")
+		away = false
+		time.Sleep(2 * time.Minute)
+		require.Len(t, told, before+1, "it is told as soon as somebody listens")
+		away = true
+		appendEvents(t, db, event("c"))
+		failed := len(k.failed)
+		stop()
+		require.NoError(t, <-ended)
+		require.NoError(t, k.Close())
+		require.Len(t, k.failed, failed, "at the stop the other may be gone")
+		report, err := chain.Verify(context.Background(), audit.Verification{})
+		require.NoError(t, err)
+		require.True(t, report.Intact(), "%+v", report)
+	})
+}

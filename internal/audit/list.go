@@ -1,0 +1,84 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Query selects records. Empty fields select everything.
+type Query struct {
+	Before   int64 // only records with a smaller Seq; 0: from the newest
+	Action   string
+	Actor    string
+	Target   string
+	Outcome  string
+	From, To time.Time // From <= At < To
+	Limit    int       // default 100, at most 1000
+}
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+	// maxScan is how many events a List looks at. Events have no index but their number: what every change would pay for, few searches would use.
+	maxScan = 20_000
+)
+
+// List returns the records that match, newest first, and before which event the search goes on; 0: it has come to the first event. It looks
+// at a bounded number of events, so that it may return fewer records than it was asked for, or none, with older ones still to be looked at.
+func List(ctx context.Context, q store.Querier, query Query) (records []Record, next int64, err error) {
+	before := query.Before
+	if before <= 0 {
+		h, err := readHead(ctx, q)
+		if err != nil {
+			return nil, 0, err
+		}
+		before = h.Seq + 1
+	}
+	limit := query.Limit
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	limit = min(limit, maxLimit)
+	oldest := max(before-maxScan, 1)
+	where, args := query.where(oldest, before)
+	var rows []row
+	err = q.Select(ctx, &rows, "SELECT "+columns+" FROM audit_events WHERE "+where+" ORDER BY seq DESC LIMIT ?", append(args, limit)...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list audit events: %w", err)
+	}
+	for _, r := range rows {
+		event, err := decode(r.Body)
+		if err != nil {
+			return nil, 0, err
+		}
+		if query.Outcome == "" || query.Outcome == event.Outcome {
+			records = append(records, Record{Seq: r.Seq, Event: event, Hash: r.Hash})
+		}
+	}
+	if len(rows) == limit {
+		oldest = rows[limit-1].Seq
+	}
+	if oldest == 1 {
+		return records, 0, nil
+	}
+	return records, oldest, nil
+}
+
+func (query Query) where(oldest, before int64) (string, []any) {
+	where, args := []string{"seq >= ?", "seq < ?"}, []any{oldest, before}
+	add := func(given bool, condition string, arg any) {
+		if given {
+			where, args = append(where, condition), append(args, arg)
+		}
+	}
+	add(query.Action != "", "action = ?", query.Action)
+	add(query.Actor != "", "actor = ?", query.Actor)
+	add(query.Target != "", "target = ?", query.Target)
+	add(!query.From.IsZero(), "at >= ?", query.From.UnixMicro())
+	add(!query.To.IsZero(), "at < ?", query.To.UnixMicro())
+	return strings.Join(where, " AND "), args
+}

@@ -1,0 +1,56 @@
+package lifecycle
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// checkpointFile ends the name of the file in the data directory that keeps the newest checkpoint of the audit chain.
+const checkpointFile = ".checkpoint"
+
+// OpenAudit opens the audit chain of the service's database: its key is sealed by the service's data key. Nothing can be changed before. It may be repeated.
+func (s *Service) OpenAudit(ctx context.Context, db *store.DB, sealer audit.Sealer) error {
+	chain, err := audit.Open(ctx, db, audit.Options{Service: s.word, Sealer: sealer, Clock: s.config.Clock})
+	if err != nil {
+		return err
+	}
+	s.KeepAudit(chain)
+	return nil
+}
+
+// KeepAudit has the service make the checkpoints of a chain and verify it, until the service ends. Of several chains it keeps the first.
+func (s *Service) KeepAudit(chain *audit.Chain) {
+	select {
+	case s.chain <- chain:
+	default:
+	}
+}
+
+// witness is who records the checkpoints of this service in a chain of its own.
+type witness interface {
+	WitnessAudit(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
+}
+
+// keepAudit keeps the chain from the moment it is open.
+func (s *Service) keepAudit(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case chain := <-s.chain:
+		s.keeper = audit.NewKeeper(chain, audit.Keeping{
+			Witness: s.witness, File: filepath.Join(s.config.DataDir, s.word+checkpointFile), Log: s.config.Log, Registerer: s.config.Registerer, Failed: s.CountFailure,
+		})
+		return s.keeper.Run(ctx)
+	}
+}
+
+// closeAudit makes the last checkpoint.
+func (s *Service) closeAudit() error {
+	if s.keeper == nil {
+		return nil
+	}
+	return s.keeper.Close()
+}
