@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -132,3 +133,5 @@ func upserts(docs ...string) string {
 	}
 	return `{"items":[` + strings.Join(items, ",") + `]}`
 }
+
+func TestMain(m *testing.M) { os.Exit(servicetest.Main(m, "search")) }

@@ -417,5 +417,9 @@ func (tr *tour) documents() {
 	require.EqualValues(tr.t, 1, done.Succeeded)
 	found := ok[*search.DocumentSearchResult](tr, "search")(s.SearchDocuments(ctx, "tour", search.DocumentSearch{Q: "tuor", QueryBy: []string{"text"}}))
 	require.EqualValues(tr.t, 1, found.Found)
+	ok[any](tr, "grant")(any2(s.PutCollectionGrant(ctx, "tour", "role:reader", search.GrantPut{Access: search.GrantPutAccessRead})))
+	grants := ok[*search.GrantList](tr, "grants")(s.ListCollectionGrants(ctx, "tour", nil))
+	require.Len(tr.t, grants.Items, 1)
+	require.NoError(tr.t, s.DeleteCollectionGrant(ctx, "tour", "role:reader"))
 	require.NoError(tr.t, s.DeleteCollection(ctx, "tour"))
 }

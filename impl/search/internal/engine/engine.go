@@ -138,6 +138,20 @@ func (e *Engine) Search(ctx context.Context, collection string, params map[strin
 	return found, err
 }
 
+// Searches carries out several searches, each of the collection that it names, with the problems of Search.
+func (e *Engine) Searches(ctx context.Context, asks []map[string]any) (found []*tsclient.SearchResult, err error) {
+	err = e.again(ctx, func() (err error) {
+		found, err = e.client.MultiSearch(ctx, asks...)
+		return err
+	})
+	return found, err
+}
+
+// CountSearch is the search that counts what a filter lets through.
+func CountSearch(collection, filter string) map[string]any {
+	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id"}
+}
+
 // importDocs sends documents; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
 	err = e.again(ctx, func() (err error) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -17,6 +18,16 @@ import (
 type Item struct {
 	ID       string
 	Document json.RawMessage
+	// Tenant is whose document it is in a tenant-scoped collection; nil elsewhere.
+	Tenant *string
+}
+
+// stored is the document's id at the engine.
+func (i Item) stored() string {
+	if i.Tenant == nil {
+		return i.ID
+	}
+	return owner.DocumentID(*i.Tenant, i.ID)
 }
 
 // Outcome is what became of an Item; nil is success.
@@ -34,7 +45,7 @@ const (
 func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
 	last := make(map[string]int, len(items))
 	for i, item := range items {
-		last[item.ID] = i
+		last[item.stored()] = i
 	}
 	outcomes := make([]Outcome, len(items))
 	if err := e.upserts(ctx, collection, items, last, outcomes); err != nil {
@@ -44,7 +55,7 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 		return nil, err
 	}
 	for i, item := range items {
-		outcomes[i] = outcomes[last[item.ID]]
+		outcomes[i] = outcomes[last[item.stored()]]
 	}
 	return outcomes, nil
 }
@@ -73,7 +84,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 		return nil
 	}
 	for i, item := range items {
-		if item.Document == nil || last[item.ID] != i {
+		if item.Document == nil || last[item.stored()] != i {
 			continue
 		}
 		doc, err := withID(item)
@@ -106,13 +117,13 @@ func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
 	return err, nil
 }
 
-// withID writes the document on one line with the item's id in it; the document's other bytes stay as they are.
+// withID writes the document on one line with the item's id and tenant in it; the document's other bytes stay as they are.
 func withID(item Item) ([]byte, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(item.Document, &doc); err != nil || doc == nil {
 		return nil, problem.New(problem.ValidationFailed, "The document is not a JSON object.")
 	}
-	id, err := json.Marshal(item.ID)
+	id, err := json.Marshal(item.stored())
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +132,12 @@ func withID(item Item) ([]byte, error) {
 		if json.Unmarshal(own, &text) != nil || text != item.ID {
 			return nil, problem.New(problem.ValidationFailed, "The document's id is not the item's.")
 		}
+	}
+	if doc[owner.TenantField] != nil {
+		return nil, problem.New(problem.ValidationFailed, "The document has a field of a name that the service keeps for itself.")
+	}
+	if item.Tenant != nil {
+		doc[owner.TenantField] = json.RawMessage(`"` + owner.TenantKey(*item.Tenant) + `"`)
 	}
 	doc["id"] = id
 	return json.Marshal(doc) // compacts the raw values: no line breaks are left
@@ -133,11 +150,11 @@ func (e *Engine) deletes(ctx context.Context, collection string, items []Item, l
 	var once sync.Once
 	var first error
 	for i, item := range items {
-		if item.Document != nil || last[item.ID] != i {
+		if item.Document != nil || last[item.stored()] != i {
 			continue
 		}
 		g.Go(func() error {
-			err := e.deleteDoc(ctx, collection, item.ID)
+			err := e.deleteDoc(ctx, collection, item.stored())
 			if err != nil {
 				once.Do(func() { first = err })
 			}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -226,14 +227,21 @@ type Hit struct {
 	} `json:"highlights"`
 }
 
-// Search searches one collection. The parameters have Typesense's names; they travel in the body, so that no log of URLs
-// holds them.
+// Search searches one collection. The parameters have Typesense's names.
 func (c *Client) Search(ctx context.Context, collection string, params map[string]any) (*SearchResult, error) {
 	one := map[string]any{"collection": collection}
-	for k, v := range params {
-		one[k] = v
+	maps.Copy(one, params)
+	found, err := c.MultiSearch(ctx, one)
+	if err != nil {
+		return nil, err
 	}
-	ask, err := json.Marshal(map[string]any{"searches": []any{one}})
+	return found[0], nil
+}
+
+// MultiSearch carries out searches, each of the collection that it names. The parameters travel in the body, so that no log of URLs holds them.
+// The first refusal is the error.
+func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([]*SearchResult, error) {
+	ask, err := json.Marshal(map[string]any{"searches": searches})
 	if err != nil {
 		return nil, fmt.Errorf("write search: %w", err)
 	}
@@ -246,15 +254,19 @@ func (c *Client) Search(ctx context.Context, collection string, params map[strin
 	var answer struct {
 		Results []*SearchResult `json:"results"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != 1 || answer.Results[0] == nil {
+	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != len(searches) {
 		return nil, fmt.Errorf("read search result: %w", errBadAnswer)
 	}
-	r := answer.Results[0]
-	r.Embedded = embedded(header)
-	if r.Code != 0 || r.Error != "" {
-		return nil, &Error{Status: r.Code, Message: r.Error, Embedded: r.Embedded}
+	for _, r := range answer.Results {
+		if r == nil {
+			return nil, fmt.Errorf("read search result: %w", errBadAnswer)
+		}
+		r.Embedded = embedded(header)
+		if r.Code != 0 || r.Error != "" {
+			return nil, &Error{Status: r.Code, Message: r.Error, Embedded: r.Embedded}
+		}
 	}
-	return r, nil
+	return answer.Results, nil
 }
 
 // Health asks whether the engine can work.

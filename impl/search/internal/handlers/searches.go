@@ -1,0 +1,162 @@
+package handlers
+
+import (
+	"context"
+	"strings"
+
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// SearchDocuments implements searchapi.StrictServerInterface.
+func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocumentsRequestObject) (searchapi.SearchDocumentsResponseObject, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := core.hold(ctx, p, r.Collection, owner.Read)
+	if err != nil {
+		return nil, err
+	}
+	params, err := searchFrom(r.Body, c)
+	if err != nil {
+		return nil, err
+	}
+	found, err := core.search(ctx, c, params)
+	if err != nil {
+		return nil, err
+	}
+	out, err := resultTo(found, c)
+	if err != nil {
+		return nil, err
+	}
+	return searchapi.SearchDocuments200JSONResponse(out), nil
+}
+
+// search asks the engine. Its own number of documents counts those of all tenants, so another search counts those that the caller reaches.
+func (core *Core) search(ctx context.Context, c held, params map[string]any) (*tsclient.SearchResult, error) {
+	if c.whole {
+		return core.Engine.Search(ctx, c.Engine(), params)
+	}
+	params["collection"] = c.Engine()
+	found, err := core.Engine.Searches(ctx, []map[string]any{params, engine.CountSearch(c.Engine(), c.filter())})
+	if err != nil {
+		return nil, err
+	}
+	found[0].OutOf = found[1].Found
+	return found[0], nil
+}
+
+// searchFrom names the parameters as Typesense does. Problem: validation_failed.
+func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
+	params := map[string]any{"q": b.Q, "query_by": strings.Join(b.QueryBy, ",")}
+	named := b.QueryBy
+	if b.SortBy != nil {
+		keys := make([]string, len(*b.SortBy))
+		for i, k := range *b.SortBy {
+			order := searchapi.SortKeyOrderAsc
+			if k.Order != nil {
+				order = *k.Order
+			}
+			keys[i], named = k.Field+":"+string(order), append(named, k.Field)
+		}
+		params["sort_by"] = strings.Join(keys, ",")
+	}
+	if b.FacetBy != nil {
+		params["facet_by"], named = strings.Join(*b.FacetBy, ","), append(named, *b.FacetBy...)
+	}
+	for _, field := range named {
+		if reserved(field) {
+			return nil, problem.New(problem.ValidationFailed, "There is no field of that name.")
+		}
+	}
+	for name, v := range map[string]*int32{"max_facet_values": b.MaxFacetValues, "page": b.Page, "per_page": b.PerPage} {
+		if v != nil {
+			params[name] = *v
+		}
+	}
+	filter, err := filterFrom(b, c)
+	if err != nil {
+		return nil, err
+	}
+	if filter != "" {
+		params["filter_by"] = filter
+	}
+	if c.TenantScoped {
+		params["exclude_fields"] = owner.TenantField
+	}
+	return params, nil
+}
+
+// filterFrom is what the caller filters by, within what the caller reaches. A filter in the engine's language is taken of owners who reach
+// every document alone, since nothing keeps it apart from a filter that it is joined with.
+func filterFrom(b *searchapi.DocumentSearch, c held) (string, error) {
+	if b.FilterBy == nil {
+		return c.filter(), nil
+	}
+	switch raw := *b.FilterBy; {
+	case c.access < owner.Own || !c.whole:
+		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection.")
+	case strings.Contains(raw, "$"): // on a Typesense it names another collection
+		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `$`: joins are not supported.")
+	case strings.Contains(raw, ".{"): // what Typesense 29 does not survive when it is empty
+		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `.{`: nested objects are not supported.")
+	default:
+		return raw, nil
+	}
+}
+
+// resultTo gives documents of a tenant-scoped collection the ids that their writers gave them.
+func resultTo(r *tsclient.SearchResult, c held) (searchapi.DocumentSearchResult, error) {
+	out := searchapi.DocumentSearchResult{
+		Found: r.Found, OutOf: r.OutOf, Page: int32(r.Page), TookMs: r.TookMs, Engine: searchapi.DocumentSearchResultEngineTypesense,
+		Hits: make([]searchapi.DocumentHit, len(r.Hits)), Facets: make([]searchapi.FieldFacet, len(r.Facets)),
+	}
+	if r.Embedded {
+		out.Engine = searchapi.DocumentSearchResultEngineEmbedded
+	}
+	for i, h := range r.Hits {
+		out.Hits[i] = hitTo(h)
+		if !c.TenantScoped {
+			continue
+		}
+		tenant, document, err := engine.Restore(h.Document)
+		if err != nil {
+			return out, err
+		}
+		if out.Hits[i].Document = document; c.whole && tenant != "" {
+			out.Hits[i].Tenant = &tenant
+		}
+	}
+	for i, f := range r.Facets {
+		counts := make([]searchapi.FieldFacetCount, len(f.Counts))
+		for k, c := range f.Counts {
+			counts[k] = searchapi.FieldFacetCount{Value: c.Value, Count: c.Count}
+		}
+		out.Facets[i] = searchapi.FieldFacet{Field: f.Field, Counts: counts}
+	}
+	return out, nil
+}
+
+func hitTo(h tsclient.Hit) searchapi.DocumentHit {
+	out := searchapi.DocumentHit{Document: h.Document}
+	if score := h.TextMatch.String(); score != "" {
+		out.TextMatch = &score
+	}
+	var marks []searchapi.Highlight
+	for _, m := range h.Highlights {
+		if m.Snippet != "" {
+			marks = append(marks, searchapi.Highlight{Field: m.Field, Snippet: m.Snippet})
+		}
+		for _, s := range m.Snippets {
+			marks = append(marks, searchapi.Highlight{Field: m.Field, Snippet: s})
+		}
+	}
+	if marks != nil {
+		out.Highlights = &marks
+	}
+	return out
+}
