@@ -101,6 +101,42 @@ func (e FieldType) Valid() bool {
 	}
 }
 
+// Defines values for FilterOp.
+const (
+	FilterOpBetween FilterOp = "between"
+	FilterOpEq      FilterOp = "eq"
+	FilterOpGe      FilterOp = "ge"
+	FilterOpGt      FilterOp = "gt"
+	FilterOpLe      FilterOp = "le"
+	FilterOpLt      FilterOp = "lt"
+	FilterOpMatch   FilterOp = "match"
+	FilterOpNe      FilterOp = "ne"
+)
+
+// Valid indicates whether the value is a known member of the FilterOp enum.
+func (e FilterOp) Valid() bool {
+	switch e {
+	case FilterOpBetween:
+		return true
+	case FilterOpEq:
+		return true
+	case FilterOpGe:
+		return true
+	case FilterOpGt:
+		return true
+	case FilterOpLe:
+		return true
+	case FilterOpLt:
+		return true
+	case FilterOpMatch:
+		return true
+	case FilterOpNe:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantAccess.
 const (
 	GrantAccessRead  GrantAccess = "read"
@@ -255,7 +291,12 @@ type DocumentID = string
 type DocumentSearch struct {
 	FacetBy *[]FieldName `json:"facetBy,omitempty"`
 
-	// FilterBy The engine's filter language. For whoever owns the collection and reaches all of its documents.
+	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// FilterBy In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents.
 	FilterBy       *string `json:"filterBy,omitempty"`
 	MaxFacetValues *int32  `json:"maxFacetValues,omitempty"`
 	Page           *int32  `json:"page,omitempty"`
@@ -324,6 +365,30 @@ type FieldFacetCount struct {
 
 // FieldName defines model for FieldName.
 type FieldName = string
+
+// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+type Filter struct {
+	And      *[]Filter  `json:"and,omitempty"`
+	Booleans *[]bool    `json:"booleans,omitempty"`
+	Field    *FieldName `json:"field,omitempty"`
+	Integers *[]int64   `json:"integers,omitempty"`
+
+	// Not One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	Not     *Filter    `json:"not,omitempty"`
+	Numbers *[]float64 `json:"numbers,omitempty"`
+
+	// Op `match`: all words of a text occur. `between`: two numbers, both included. `gt`, `ge`, `lt`, `le`: one number.
+	Op    *FilterOp `json:"op,omitempty"`
+	Or    *[]Filter `json:"or,omitempty"`
+	Texts *[]string `json:"texts,omitempty"`
+}
+
+// FilterOp `match`: all words of a text occur. `between`: two numbers, both included. `gt`, `ge`, `lt`, `le`: one number.
+type FilterOp string
 
 // Grant defines model for Grant.
 type Grant struct {

@@ -258,6 +258,10 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 				"", `,"facetBy":["kind"]`, `,"facetBy":["` + f + `"]`, `,"sortBy":[{"field":"` + f + `"}]`, `,"perPage":250,"page":2`, `,"facetBy":["fountain_tenant"]`,
 				`,"sortBy":[{"field":"fountain_tenant"}]`, `,"facetBy":["kind"],"maxFacetValues":250`,
 				`,"filterBy":"kind:` + word + `"`, `,"filterBy":"fountain_tenant:!=x"`, `,"filterBy":"text:x) || (id:*"`, `,"filterBy":"` + f + `:1"`,
+				`,"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}`, `,"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}`,
+				`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
+				`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
+				`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
 				`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
 			} {
 				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["text"]` + more + `}`})

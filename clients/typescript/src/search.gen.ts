@@ -297,11 +297,32 @@ export interface components {
             results: components["schemas"]["SyncOutcome"][];
         };
         FieldName: string;
+        /**
+         * @description One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+         *     none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+         *     punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+         */
+        Filter: {
+            and?: components["schemas"]["Filter"][];
+            or?: components["schemas"]["Filter"][];
+            not?: components["schemas"]["Filter"];
+            field?: components["schemas"]["FieldName"];
+            /**
+             * @description `match`: all words of a text occur. `between`: two numbers, both included. `gt`, `ge`, `lt`, `le`: one number.
+             * @enum {string}
+             */
+            op?: "eq" | "ne" | "match" | "gt" | "ge" | "lt" | "le" | "between";
+            texts?: string[];
+            integers?: number[];
+            numbers?: number[];
+            booleans?: boolean[];
+        };
         DocumentSearch: {
             /** @description Words; `*` finds everything. */
             q: string;
             queryBy: components["schemas"]["FieldName"][];
-            /** @description The engine's filter language. For whoever owns the collection and reaches all of its documents. */
+            filter?: components["schemas"]["Filter"];
+            /** @description In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents. */
             filterBy?: string;
             sortBy?: components["schemas"]["SortKey"][];
             facetBy?: components["schemas"]["FieldName"][];
@@ -1117,6 +1138,25 @@ export interface operations {
                  *       "queryBy": [
                  *         "text"
                  *       ],
+                 *       "filter": {
+                 *         "and": [
+                 *           {
+                 *             "field": "scene",
+                 *             "op": "eq",
+                 *             "texts": [
+                 *               "ACT I, SCENE 1"
+                 *             ]
+                 *           },
+                 *           {
+                 *             "field": "number",
+                 *             "op": "between",
+                 *             "integers": [
+                 *               1,
+                 *               99
+                 *             ]
+                 *           }
+                 *         ]
+                 *       },
                  *       "facetBy": [
                  *         "scene"
                  *       ]

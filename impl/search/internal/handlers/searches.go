@@ -6,6 +6,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/filters"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/problem"
@@ -94,12 +95,33 @@ func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 // filterFrom is what the caller filters by, within what the caller reaches. A filter in the engine's language is taken of owners who reach
 // every document alone, since nothing keeps it apart from a filter that it is joined with.
 func filterFrom(b *searchapi.DocumentSearch, c held) (string, error) {
-	if b.FilterBy == nil {
+	if b.FilterBy != nil {
+		return rawFilter(b, c)
+	}
+	if b.Filter == nil {
 		return c.filter(), nil
 	}
+	own, err := filters.Write(b.Filter, filters.Options{Reserved: reserved, ID: c.storedID})
+	if err != nil || c.whole {
+		return own, err
+	}
+	return c.filter() + " && " + own, nil
+}
+
+// storedID is the id that a document of the caller has at the engine.
+func (c held) storedID(id string) (string, bool) {
+	if !c.TenantScoped {
+		return id, true
+	}
+	return owner.DocumentID(c.caller.Tenant, id), !c.whole
+}
+
+func rawFilter(b *searchapi.DocumentSearch, c held) (string, error) {
 	switch raw := *b.FilterBy; {
 	case c.access < owner.Own || !c.whole:
-		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection.")
+		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection: ask by filter instead.")
+	case b.Filter != nil:
+		return "", problem.New(problem.ValidationFailed, "There are two filters.").WithField("body", "/filterBy", "not", "must be absent beside filter")
 	case strings.Contains(raw, "$"): // on a Typesense it names another collection
 		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `$`: joins are not supported.")
 	case strings.Contains(raw, ".{"): // what Typesense 29 does not survive when it is empty
