@@ -128,18 +128,9 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
-// Search searches a collection by parameters with Typesense's names. Problems: not_found (the collection), validation_failed
-// (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
-func (e *Engine) Search(ctx context.Context, collection string, params map[string]any) (found *tsclient.SearchResult, err error) {
-	err = e.again(ctx, func() (err error) {
-		found, err = e.client.Search(ctx, collection, params)
-		return err
-	})
-	return found, err
-}
-
-// Searches carries out several searches, each of the collection that it names, with the problems of Search.
-func (e *Engine) Searches(ctx context.Context, asks []map[string]any) (found []*tsclient.SearchResult, err error) {
+// Search carries out searches, which name their collections and parameters as Typesense does. Problems: not_found (a collection),
+// validation_failed (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
+func (e *Engine) Search(ctx context.Context, asks ...map[string]any) (found []tsclient.Result, err error) {
 	err = e.again(ctx, func() (err error) {
 		found, err = e.client.MultiSearch(ctx, asks...)
 		return err

@@ -195,7 +195,7 @@ func (core *Core) count(ctx context.Context, all []described) error {
 		for _, c := range some {
 			asks = append(asks, engine.CountSearch(c.Engine(), c.filter()))
 		}
-		counted, err := core.Engine.Searches(ctx, asks)
+		counted, err := core.Engine.Search(ctx, asks...)
 		if err != nil {
 			return err
 		}

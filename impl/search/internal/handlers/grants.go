@@ -36,9 +36,9 @@ func (h *Handlers) ListCollectionGrants(ctx context.Context, r searchapi.ListCol
 			return nil, problem.BadCursor().Wrap(err)
 		}
 	}
-	slices.SortFunc(c.Grants, func(a, b owner.Grant) int { return strings.Compare(a.Grantee, b.Grantee) })
+	grants := slices.SortedFunc(slices.Values(c.Grants), func(a, b owner.Grant) int { return strings.Compare(a.Grantee, b.Grantee) })
 	list, limit := searchapi.GrantList{Items: []searchapi.Grant{}}, limitFrom(r.Params.Limit)
-	for _, g := range c.Grants {
+	for _, g := range grants {
 		if g.Grantee <= after {
 			continue
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/filters"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
-	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -26,34 +25,27 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 	if err != nil {
 		return nil, err
 	}
-	found, err := core.search(ctx, c, params)
+	asks := []map[string]any{params}
+	if !c.whole { // the engine's own number counts the documents of all tenants
+		asks = append(asks, engine.CountSearch(c.Engine(), c.filter()))
+	}
+	found, err := core.Engine.Search(ctx, asks...)
 	if err != nil {
 		return nil, err
 	}
-	out, err := resultTo(found, c)
+	if !c.whole {
+		found[0].OutOf = found[1].Found
+	}
+	body, err := render(&found[0], c)
 	if err != nil {
 		return nil, err
 	}
-	return searchapi.SearchDocuments200JSONResponse(out), nil
-}
-
-// search asks the engine. Its own number of documents counts those of all tenants, so another search counts those that the caller reaches.
-func (core *Core) search(ctx context.Context, c held, params map[string]any) (*tsclient.SearchResult, error) {
-	if c.whole {
-		return core.Engine.Search(ctx, c.Engine(), params)
-	}
-	params["collection"] = c.Engine()
-	found, err := core.Engine.Searches(ctx, []map[string]any{params, engine.CountSearch(c.Engine(), c.filter())})
-	if err != nil {
-		return nil, err
-	}
-	found[0].OutOf = found[1].Found
-	return found[0], nil
+	return searched(body), nil
 }
 
 // searchFrom names the parameters as Typesense does. Problem: validation_failed.
 func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
-	params := map[string]any{"q": b.Q, "query_by": strings.Join(b.QueryBy, ",")}
+	params := map[string]any{"collection": c.Engine(), "q": b.Q, "query_by": strings.Join(b.QueryBy, ",")}
 	named := b.QueryBy
 	if b.SortBy != nil {
 		keys := make([]string, len(*b.SortBy))
@@ -129,56 +121,4 @@ func rawFilter(b *searchapi.DocumentSearch, c held) (string, error) {
 	default:
 		return raw, nil
 	}
-}
-
-// resultTo gives documents of a tenant-scoped collection the ids that their writers gave them.
-func resultTo(r *tsclient.SearchResult, c held) (searchapi.DocumentSearchResult, error) {
-	out := searchapi.DocumentSearchResult{
-		Found: r.Found, OutOf: r.OutOf, Page: int32(r.Page), TookMs: r.TookMs, Engine: searchapi.DocumentSearchResultEngineTypesense,
-		Hits: make([]searchapi.DocumentHit, len(r.Hits)), Facets: make([]searchapi.FieldFacet, len(r.Facets)),
-	}
-	if r.Embedded {
-		out.Engine = searchapi.DocumentSearchResultEngineEmbedded
-	}
-	for i, h := range r.Hits {
-		out.Hits[i] = hitTo(h)
-		if !c.TenantScoped {
-			continue
-		}
-		tenant, document, err := engine.Restore(h.Document)
-		if err != nil {
-			return out, err
-		}
-		if out.Hits[i].Document = document; c.whole && tenant != "" {
-			out.Hits[i].Tenant = &tenant
-		}
-	}
-	for i, f := range r.Facets {
-		counts := make([]searchapi.FieldFacetCount, len(f.Counts))
-		for k, c := range f.Counts {
-			counts[k] = searchapi.FieldFacetCount{Value: c.Value, Count: c.Count}
-		}
-		out.Facets[i] = searchapi.FieldFacet{Field: f.Field, Counts: counts}
-	}
-	return out, nil
-}
-
-func hitTo(h tsclient.Hit) searchapi.DocumentHit {
-	out := searchapi.DocumentHit{Document: h.Document}
-	if score := h.TextMatch.String(); score != "" {
-		out.TextMatch = &score
-	}
-	var marks []searchapi.Highlight
-	for _, m := range h.Highlights {
-		if m.Snippet != "" {
-			marks = append(marks, searchapi.Highlight{Field: m.Field, Snippet: m.Snippet})
-		}
-		for _, s := range m.Snippets {
-			marks = append(marks, searchapi.Highlight{Field: m.Field, Snippet: s})
-		}
-	}
-	if marks != nil {
-		out.Highlights = &marks
-	}
-	return out
 }

@@ -34,16 +34,13 @@ func (s *Store) Collections(ctx context.Context) (all []*owner.Collection, err e
 }
 
 // Collection returns the nearest of the candidates that the caller's access lets exist, or nil. What is found without access takes the same
-// statement as what is not there.
+// way as what is not there. It is shared, and must not be changed.
 func (s *Store) Collection(ctx context.Context, candidates []owner.Name, exists func(*owner.Collection) bool) (_ *owner.Collection, err error) {
 	defer tried.To(&err, "find owner of collection")
-	first, last := candidates[0], candidates[len(candidates)-1]
-	var rows []ownerRow
-	err = s.db.Read(ctx).Select(ctx, &rows, selectOwners+" AND c.name = ? AND c.tenant IN (?, ?) ORDER BY c.tenant, c.name", first.Local, first.Tenant, last.Tenant)
+	found, err := s.named(ctx, names{candidates[0], candidates[len(candidates)-1]})
 	if err != nil {
 		return nil, err
 	}
-	found := collectionsOf(rows)
 	for _, wanted := range candidates {
 		for _, c := range found {
 			if c.Name == wanted && exists(c) {
@@ -52,6 +49,28 @@ func (s *Store) Collection(ctx context.Context, candidates []owner.Name, exists 
 		}
 	}
 	return nil, nil
+}
+
+// named reads the collections of two names, which differ in their tenants alone.
+func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error) {
+	found, ok, change := s.owners.get(of, s.clock.Now())
+	if ok {
+		return found, nil
+	}
+	var rows []ownerRow
+	err := s.db.Read(ctx).Select(ctx, &rows, selectOwners+" AND c.name = ? AND c.tenant IN (?, ?) ORDER BY c.tenant, c.name", of[0].Local, of[0].Tenant, of[1].Tenant)
+	if err != nil {
+		return nil, err
+	}
+	found = collectionsOf(rows)
+	s.owners.put(of, found, s.clock.Now(), change)
+	return found, nil
+}
+
+// write changes owners or grants.
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
+	defer s.owners.forget()
+	return s.db.Write(ctx, fn)
 }
 
 // collectionsOf joins the rows of each collection, which follow each other.
@@ -79,7 +98,7 @@ func flag(b bool) int64 {
 // already_exists says that the name is somebody else's.
 func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
 	defer tried.To(&err, "claim collection")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 0, ?)
 			ON CONFLICT (tenant, name) DO NOTHING`, c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
 		if fresh = n == 1; err != nil || fresh {
@@ -109,7 +128,7 @@ func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) err
 // Release forgets a claim of a collection that the engine did not make.
 func (s *Store) Release(ctx context.Context, c *owner.Collection) (err error) {
 	defer tried.To(&err, "release collection")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM collections WHERE tenant = ? AND name = ? AND owner = ? AND made = 0`, c.Tenant, c.Local, c.Owner)
 		return err
 	})
@@ -118,7 +137,7 @@ func (s *Store) Release(ctx context.Context, c *owner.Collection) (err error) {
 // Remove forgets a collection that the engine no longer has, with its grants.
 func (s *Store) Remove(ctx context.Context, n owner.Name, e audit.Event) (err error) {
 	defer tried.To(&err, "forget collection")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for _, table := range []string{"collection_grants", "collections"} {
 			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND name = ?`, n.Tenant, n.Local); err != nil {
 				return err
@@ -135,7 +154,7 @@ const MaxGrants = 100
 func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, access owner.Access, e audit.Event) (g owner.Grant, err error) {
 	defer tried.To(&err, "store grant")
 	g = owner.Grant{Grantee: grantee, Access: access, At: s.clock.Now().UTC().Truncate(time.Microsecond)}
-	return g, s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return g, s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// The row of the collection is locked, so that grants of one are counted one after the other.
 		held, err := tx.Exec(ctx, `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 1`, n.Tenant, n.Local)
 		if err != nil {
@@ -164,7 +183,7 @@ func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, acce
 // DeleteGrant takes a grant back. Problem: not_found.
 func (s *Store) DeleteGrant(ctx context.Context, n owner.Name, grantee string, e audit.Event) (err error) {
 	defer tried.To(&err, "delete grant")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		rows, err := tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ? AND grantee = ?`, n.Tenant, n.Local, grantee)
 		if err != nil {
 			return err
@@ -220,7 +239,7 @@ func (s *Store) settle(ctx context.Context, n owner.Name, made bool, old int64) 
 	if made {
 		statement = `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, statement, n.Tenant, n.Local, old)
 		return err
 	})
@@ -236,7 +255,7 @@ func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
 	if len(made) == 1 && made[0].ActorKind == audit.Service {
 		whose = "service:" + made[0].Actor
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
 			ON CONFLICT (tenant, name) DO NOTHING`, n.Tenant, n.Local, whose, flag(scoped), s.clock.Now().UnixMicro())
 		return err

@@ -37,6 +37,7 @@ type Store struct {
 	db      *store.DB
 	answers *idempotency.Store
 	clock   clock.Clock
+	owners  ownerCache
 }
 
 // New returns a Store over an open database; answers are sealed by its idempotency store.
@@ -82,7 +83,7 @@ func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection strin
 // request with the key stored first. A nil key stores the event alone.
 func (s *Store) Finish(ctx context.Context, c *owner.Collection, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (_ idempotency.Answer, err error) {
 	defer tried.To(&err, "finish creation")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.made(ctx, tx, c); err != nil {
 			return err
 		}

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"time"
 
@@ -83,7 +82,7 @@ func call(ctx context.Context, limit time.Duration, send func(ctx context.Contex
 		return nil, nil, unreachable(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err = readAll(resp.Body, maxAnswer)
+	body, err = readAll(resp.Body, resp.ContentLength, maxAnswer)
 	if err != nil {
 		return nil, nil, unreachable(ctx, err)
 	}
@@ -227,21 +226,14 @@ type Hit struct {
 	} `json:"highlights"`
 }
 
-// Search searches one collection. The parameters have Typesense's names.
+// Search searches one collection. The parameters have Typesense's names; they travel in the body, so that no log of URLs
+// holds them.
 func (c *Client) Search(ctx context.Context, collection string, params map[string]any) (*SearchResult, error) {
 	one := map[string]any{"collection": collection}
-	maps.Copy(one, params)
-	found, err := c.MultiSearch(ctx, one)
-	if err != nil {
-		return nil, err
+	for k, v := range params {
+		one[k] = v
 	}
-	return found[0], nil
-}
-
-// MultiSearch carries out searches, each of the collection that it names. The parameters travel in the body, so that no log of URLs holds them.
-// The first refusal is the error.
-func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([]*SearchResult, error) {
-	ask, err := json.Marshal(map[string]any{"searches": searches})
+	ask, err := json.Marshal(map[string]any{"searches": []any{one}})
 	if err != nil {
 		return nil, fmt.Errorf("write search: %w", err)
 	}
@@ -254,19 +246,15 @@ func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([
 	var answer struct {
 		Results []*SearchResult `json:"results"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != len(searches) {
+	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != 1 || answer.Results[0] == nil {
 		return nil, fmt.Errorf("read search result: %w", errBadAnswer)
 	}
-	for _, r := range answer.Results {
-		if r == nil {
-			return nil, fmt.Errorf("read search result: %w", errBadAnswer)
-		}
-		r.Embedded = embedded(header)
-		if r.Code != 0 || r.Error != "" {
-			return nil, &Error{Status: r.Code, Message: r.Error, Embedded: r.Embedded}
-		}
+	r := answer.Results[0]
+	r.Embedded = embedded(header)
+	if r.Code != 0 || r.Error != "" {
+		return nil, &Error{Status: r.Code, Message: r.Error, Embedded: r.Embedded}
 	}
-	return answer.Results, nil
+	return r, nil
 }
 
 // Health asks whether the engine can work.
