@@ -616,7 +616,8 @@ type ClientInterface interface {
 	// SyncDocumentsWithBody Bring documents up to date
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order.
+	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+	// and is to be repeated: a part of it may have been done.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -626,7 +627,8 @@ type ClientInterface interface {
 	// SyncDocuments Bring documents up to date
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order.
+	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+	// and is to be repeated: a part of it may have been done.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -776,7 +778,8 @@ func (c *Client) GetCollection(ctx context.Context, collection CollectionName, r
 // SyncDocumentsWithBody Bring documents up to date
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order.
+// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+// and is to be repeated: a part of it may have been done.
 //
 // Takes any type of body and a specified content type.
 //
@@ -796,7 +799,8 @@ func (c *Client) SyncDocumentsWithBody(ctx context.Context, collection Collectio
 // SyncDocuments Bring documents up to date
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order.
+// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+// and is to be repeated: a part of it may have been done.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1540,7 +1544,8 @@ type ClientWithResponsesInterface interface {
 	// SyncDocumentsWithBodyWithResponse Bring documents up to date
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order.
+	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+	// and is to be repeated: a part of it may have been done.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1550,7 +1555,8 @@ type ClientWithResponsesInterface interface {
 	// SyncDocumentsWithResponse Bring documents up to date
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order.
+	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+	// and is to be repeated: a part of it may have been done.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3211,7 +3217,8 @@ func (c *ClientWithResponses) GetCollectionWithResponse(ctx context.Context, col
 // SyncDocumentsWithBodyWithResponse Bring documents up to date
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order.
+// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+// and is to be repeated: a part of it may have been done.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3227,7 +3234,8 @@ func (c *ClientWithResponses) SyncDocumentsWithBodyWithResponse(ctx context.Cont
 // SyncDocumentsWithResponse Bring documents up to date
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order.
+// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+// and is to be repeated: a part of it may have been done.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

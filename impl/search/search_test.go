@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -323,4 +324,108 @@ func TestMigrate_makesTheDatabaseAndNothingElse(t *testing.T) {
 		require.True(t, strings.HasPrefix(e.Name(), "search."), e.Name())
 	}
 	require.Zero(t, w.kms.puts)
+}
+
+// counting is a Typesense that counts requests, and fails some.
+type counting struct {
+	http.Handler
+	mu   sync.Mutex
+	seen map[string]int // by method and last part of the path
+	fail func(r *http.Request) int
+}
+
+func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.seen[r.Method+" "+r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]++
+	fail := c.fail
+	c.mu.Unlock()
+	if fail != nil {
+		if status := fail(r); status != 0 {
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"message":"Not Ready or Lagging"}`)
+			return
+		}
+	}
+	c.Handler.ServeHTTP(w, r)
+}
+
+func (c *counting) count(what string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[what]
+}
+
+func (c *counting) failing(fail func(r *http.Request) int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = fail
+}
+
+// typesense runs the service on an embedded engine behind HTTP.
+func typesense(t *testing.T) (*world, *counting) {
+	e, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(string) bool { return true }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	require.NoError(t, e.WaitReady(t.Context()))
+	c := &counting{Handler: e, seen: map[string]int{}}
+	remote := httptest.NewServer(c)
+	t.Cleanup(remote.Close)
+	keyFile := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(keyFile, []byte("any-key\n"), 0o600))
+	w := newWorld(t, store.Config{})
+	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, keyFile
+	w.start(t)
+	w.WaitReady(t)
+	return w, c
+}
+
+func TestSync_deletesManyInFewCalls(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", plays)
+	const all = 5000
+	items, gone := make([]string, all), make([]string, all)
+	for i := range items {
+		items[i] = fmt.Sprintf(`{"op":"upsert","id":"scope:line:%d","document":{"text":"word","number":%d}}`, i, i)
+		gone[i] = fmt.Sprintf(`{"op":"delete","id":"scope:line:%d"}`, i)
+	}
+	sync := func(items []string) map[string]any {
+		return w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", `{"items":[`+strings.Join(items, ",")+`]}`).JSON(t)
+	}
+	require.EqualValues(t, all, sync(items)["succeeded"])
+	require.Equal(t, 5, engine.count("POST import"))
+	gone[7] = `{"op":"upsert","id":"scope:line:7","document":{"text":"stays","number":7}}`
+	gone[8] = `{"op":"upsert","id":"scope:line:8","document":{"text":"no number"}}`
+	began := time.Now()
+	done := sync(append(gone, `{"op":"delete","id":"scope:line:7"}`, `{"op":"upsert","id":"scope:line:9","document":{"text":"comes back","number":9}}`)[2:])
+	t.Logf("%d deletions in %.2f s, %d calls", all, time.Since(began).Seconds(), engine.count("DELETE documents"))
+	require.EqualValues(t, all-1, done["succeeded"])
+	require.EqualValues(t, 1, done["failed"])
+	require.Equal(t, "error", done["results"].([]any)[6].(map[string]any)["status"])
+	require.Less(t, engine.count("DELETE documents"), 60)
+	found := w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"],"sortBy":[{"field":"number"}]}`).JSON(t)
+	require.EqualValues(t, 4, found["found"], "two that were not named, one that was refused, one that came back")
+}
+
+// What the engine does not take is never told as done: the whole is refused, with when to come again, and its repeat brings all of it.
+func TestSync_saysWhenTheEngineIsBehind(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", plays)
+	const body = `{"items":[{"op":"upsert","id":"1","document":{"text":"a","number":1}},{"op":"delete","id":"2"}]}`
+	for status, code := range map[int]string{503: "engine_unavailable", 429: "overloaded", 408: "engine_unavailable"} {
+		for _, what := range []string{"import", "documents"} {
+			engine.failing(func(r *http.Request) int {
+				if strings.HasSuffix(r.URL.Path, "/"+what) {
+					return status
+				}
+				return 0
+			})
+			a := w.call(t, admin, "POST", "/collections/plays/documents/sync", body)
+			refused(t, a, 503, code)
+			require.NotEmpty(t, a.Header.Get("Retry-After"))
+		}
+	}
+	engine.failing(nil)
+	require.EqualValues(t, 2, w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", body).JSON(t)["succeeded"])
 }

@@ -158,7 +158,8 @@ export interface paths {
         /**
          * Bring documents up to date
          * @description Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-         *     outcome of every item, in their order.
+         *     outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+         *     and is to be repeated: a part of it may have been done.
          */
         post: operations["syncDocuments"];
         delete?: never;

@@ -27,6 +27,7 @@ type Keys interface {
 type Engine struct {
 	client *tsclient.Client
 	keys   Keys
+	writes pacer
 }
 
 // New returns an Engine over a client whose key comes from keys.
@@ -122,6 +123,7 @@ func (e *Engine) Collections(ctx context.Context) (list []Collection, err error)
 
 // Delete drops a collection with its documents. Problem: not_found.
 func (e *Engine) Delete(ctx context.Context, name string) error {
+	defer e.writes.drop(name)
 	return e.again(ctx, func() error { return e.client.DeleteCollection(ctx, name) })
 }
 
@@ -145,15 +147,31 @@ func CountSearch(collection, filter string) map[string]any {
 
 // importDocs sends documents; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
-	err = e.again(ctx, func() (err error) {
+	err = e.paced(ctx, collection, func() (err error) {
 		lines, err = e.client.Import(ctx, collection, api.Upsert, docs)
 		return err
 	})
 	return lines, err
 }
 
-func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
-	return e.again(ctx, func() error { return e.client.DeleteDocument(ctx, collection, id) })
+func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
+	return e.paced(ctx, collection, func() error { return e.client.DeleteDocuments(ctx, collection, ids) })
+}
+
+// paced sends a bulk write when the collection has room for it.
+func (e *Engine) paced(ctx context.Context, collection string, do func() error) error {
+	leave, err := e.writes.enter(ctx, collection)
+	if err != nil {
+		return err
+	}
+	err = e.again(ctx, do)
+	leave(isBehind(err))
+	return err
+}
+
+// isBehind reports whether a refusal says that the engine does not keep up.
+func isBehind(err error) bool {
+	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.UpstreamTimeout)
 }
 
 func decode(body []byte, out any) error {

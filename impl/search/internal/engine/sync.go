@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"net/url"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
@@ -33,15 +31,15 @@ func (i Item) stored() string {
 // Outcome is what became of an Item; nil is success.
 type Outcome error
 
-// Bounds of one import and of the deletions at a time.
+// Bounds of one import, and of the ids of one deletion, which stand in the target.
 const (
 	importDocuments = 1000
 	importBytes     = 4 << 20
-	deletions       = 8
+	deletionBytes   = 3500
 )
 
 // Sync brings documents up to date and returns an outcome for each item. Of several items with one id the last counts, and all
-// get its outcome. When the engine can't be used the whole fails and may be repeated: nothing that is repeated does harm.
+// get its outcome. When the engine can't be used, or does not keep up, the whole fails and may be repeated: nothing that is repeated does harm.
 func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
 	last := make(map[string]int, len(items))
 	for i, item := range items {
@@ -143,26 +141,30 @@ func withID(item Item) ([]byte, error) {
 	return json.Marshal(doc) // compacts the raw values: no line breaks are left
 }
 
-// deletes removes the documents of the items that count, several at a time. A document that is not there is no error.
+// deletes removes the documents of the items that count, many in one call. A document that is not there is no error.
 func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(deletions)
-	var once sync.Once
-	var first error
+	var ids []string
+	size := 0
+	flush := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		err := e.deleteDocs(ctx, collection, ids)
+		ids, size = nil, 0
+		return err
+	}
 	for i, item := range items {
-		if item.Document != nil || last[item.stored()] != i {
+		id := item.stored()
+		if item.Document != nil || last[id] != i {
 			continue
 		}
-		g.Go(func() error {
-			err := e.deleteDoc(ctx, collection, item.stored())
-			if err != nil {
-				once.Do(func() { first = err })
+		if size += len(url.QueryEscape("`" + id + "`,")); size > deletionBytes {
+			if err := flush(); err != nil {
+				return err
 			}
-			return err
-		})
+			size = len(url.QueryEscape("`" + id + "`,"))
+		}
+		ids = append(ids, id)
 	}
-	if g.Wait() != nil {
-		return first
-	}
-	return nil
+	return flush()
 }

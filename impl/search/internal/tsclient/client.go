@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/typesense/typesense-go/v3/typesense"
@@ -148,13 +149,13 @@ func (c *Client) DeleteCollection(ctx context.Context, name string) error {
 	return err
 }
 
-// DeleteDocument removes a document; one that is not there is no error.
-func (c *Client) DeleteDocument(ctx context.Context, collection, id string) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
-	var refused *Error
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Message != "Collection not found" && refused.Message != "Not Found" {
-		return nil
-	}
+// DeleteDocuments removes, in one call, the documents with the ids, none of which holds a backtick; those that are not there are no error.
+func (c *Client) DeleteDocuments(ctx context.Context, collection string, ids []string) error {
+	filter, batch := "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids)
+	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
+	_, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.DeleteDocuments(ctx, collection, params)
+	})
 	return err
 }
 
