@@ -2,6 +2,7 @@ package fountain
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 
@@ -87,6 +88,20 @@ func (s *Search) DeleteCollectionGrant(ctx context.Context, collection, grantee 
 func (s *Search) SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...CallOption) (*search.DocumentSyncResult, error) {
 	return send[search.DocumentSyncResult](ctx, s.client, opSyncDocuments, opts, func(server string) (*http.Request, error) {
 		return search.NewSyncDocumentsRequest(server, collection, body)
+	})
+}
+
+// GetDocument reads a document, with every digit of its numbers.
+func (s *Search) GetDocument(ctx context.Context, collection, documentID string, params *search.GetDocumentParams, opts ...CallOption) (*json.RawMessage, error) {
+	return send[json.RawMessage](ctx, s.client, opGetDocument, opts, func(server string) (*http.Request, error) {
+		return search.NewGetDocumentRequest(server, collection, documentID, params)
+	})
+}
+
+// DeleteDocumentsByQuery deletes the documents that fit a filter, or counts them.
+func (s *Search) DeleteDocumentsByQuery(ctx context.Context, collection string, body search.DocumentDeletion, opts ...CallOption) (*search.DocumentDeletionResult, error) {
+	return send[search.DocumentDeletionResult](ctx, s.client, opDeleteDocumentsByQuery, opts, func(server string) (*http.Request, error) {
+		return search.NewDeleteDocumentsByQueryRequest(server, collection, body)
 	})
 }
 

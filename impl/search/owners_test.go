@@ -240,6 +240,24 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 	"deleteCollectionGrant": func(c, _, _, _ string) []attempt {
 		return []attempt{{"DELETE", "/collections/" + c + "/grants/tenant:red", ""}}
 	},
+	"getDocument": func(c, d, _, _ string) []attempt {
+		return []attempt{
+			{"GET", "/collections/" + c + "/documents/" + d, ""}, {"GET", "/collections/" + c + "/documents/red:" + d, ""},
+			{"GET", "/collections/" + c + "/documents/2", ""}, {"GET", "/collections/" + c + "/documents/" + d + "?tenant=red", ""},
+		}
+	},
+	"deleteDocumentsByQuery": func(c, d, f, word string) (all []attempt) {
+		for _, filter := range []string{
+			`{"field":"kind","op":"eq","texts":["` + word + `"]}`, `{"field":"fountain_tenant","op":"ne","texts":["x"]}`, `{"field":"` + f + `","op":"gt","integers":[0]}`,
+			`{"field":"id","op":"eq","texts":["` + d + `","2","red:` + d + `"]}`, `{"or":[{"field":"kind","op":"eq","texts":["` + word + `"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
+			`{"field":"text","op":"match","texts":["x) || (id:*"]}`,
+		} {
+			for _, dry := range []string{"true", "false"} {
+				all = append(all, attempt{"POST", "/collections/" + c + "/documents/delete-by-query", `{"filter":` + filter + `,"dryRun":` + dry + `}`})
+			}
+		}
+		return all
+	},
 	"syncDocuments": func(c, d, f, word string) []attempt {
 		sync := func(item string) attempt {
 			return attempt{"POST", "/collections/" + c + "/documents/sync", `{"items":[` + item + `]}`}
@@ -386,6 +404,10 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		require.EqualValues(t, 1, all["found"])
 		require.Equal(t, "red", all["hits"].([]any)[0].(map[string]any)["tenant"])
 		require.EqualValues(t, 2, w.must(t, 200, red, "GET", "/collections/shared", "").JSON(t)["documents"])
+		require.Equal(t, `{"id":"9","text":"nine"}`, strings.TrimSpace(string(w.must(t, 200, maker, "GET", "/collections/shared/documents/9?tenant=red", "").Body)))
+		require.Equal(t, `{"id":"9","text":"nine"}`, strings.TrimSpace(string(w.must(t, 200, red, "GET", "/collections/shared/documents/9", "").Body)))
+		refused(t, w.call(t, maker, "GET", "/collections/shared/documents/9", ""), 404, "not_found")
+		refused(t, w.call(t, maker, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"filter":{"field":"id","op":"eq","texts":["9"]}}`), 422, "validation_failed")
 		require.EqualValues(t, 2, w.must(t, 200, red, "GET", "/collections", "").JSON(t)["items"].([]any)[0].(map[string]any)["documents"])
 	})
 }

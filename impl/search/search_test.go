@@ -305,6 +305,32 @@ func TestSync_answersInOrderForManyChunks(t *testing.T) {
 	}
 }
 
+func TestDocuments_areReadAndDeletedByFilter(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin := w.someone(t)
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", upserts(`{"text":"a","number":9007199254740993}`, `{"text":"b","number":2}`, `{"text":"c","number":3}`))
+		require.Contains(t, string(w.must(t, 200, admin, "GET", "/collections/plays/documents/1", "").Body), "9007199254740993", "no digit is lost")
+		refused(t, w.call(t, admin, "GET", "/collections/plays/documents/4", ""), 404, "not_found")
+		refused(t, w.call(t, admin, "GET", "/collections/plays/documents/1?tenant=red", ""), 422, "validation_failed")
+		del := func(body string) servicetest.Answer {
+			return w.call(t, admin, "POST", "/collections/plays/documents/delete-by-query", body)
+		}
+		refused(t, del(`{}`), 422, "invalid_body")
+		refused(t, del(`{"filter":{}}`), 422, "invalid_body")
+		refused(t, del(`{"filter":{"field":"nope","op":"eq","integers":[1]}}`), 422, "validation_failed")
+		long := `{"filter":{"field":"text","op":"eq","texts":["` + strings.Repeat(strings.Repeat("x", 500)+`","`, 8) + `x"]}}`
+		refused(t, del(long), 422, "validation_failed")
+		const few = `{"filter":{"field":"number","op":"lt","integers":[3]}`
+		require.Equal(t, map[string]any{"documents": 1.0, "dryRun": true}, del(few+`,"dryRun":true}`).JSON(t))
+		require.Equal(t, map[string]any{"documents": 1.0, "dryRun": false}, del(few+`}`).JSON(t))
+		require.Equal(t, map[string]any{"documents": 0.0, "dryRun": false}, del(few+`}`).JSON(t))
+		require.EqualValues(t, 2, w.must(t, 200, admin, "GET", "/collections/plays", "").JSON(t)["documents"])
+		w.must(t, 200, admin, "PUT", "/collections/plays/grants/user:"+ada, `{"access":"read"}`)
+		refused(t, w.call(t, w.user(t, ada, "", "reader"), "POST", "/collections/plays/documents/delete-by-query", few+`}`), 403, "forbidden")
+	})
+}
+
 func TestValidate_namesEveryFault(t *testing.T) {
 	c := Config{EngineKeyFile: "x", EmbeddedMaxDocuments: -1}
 	err := c.Validate()

@@ -168,6 +168,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/collections/{collection}/documents/delete-by-query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete the documents that fit a filter
+         * @description Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
+         *     everything is deleting the collection.
+         */
+        post: operations["deleteDocumentsByQuery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/documents/{documentId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        /** Read a document */
+        get: operations["getDocument"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/collections/{collection}/search": {
         parameters: {
             query?: never;
@@ -269,6 +324,20 @@ export interface components {
         /** @description A JSON object that fits the collection's fields. */
         Document: {
             [key: string]: unknown;
+        };
+        Tenant: string;
+        DocumentDeletion: {
+            filter: components["schemas"]["Filter"];
+            /**
+             * @description Only count.
+             * @default false
+             */
+            dryRun?: boolean;
+        };
+        DocumentDeletionResult: {
+            /** Format: int64 */
+            documents: number;
+            dryRun: boolean;
         };
         SyncItem: {
             /** @enum {string} */
@@ -1107,6 +1176,112 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DocumentSyncResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDocumentsByQuery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "filter": {
+                 *         "field": "scene",
+                 *         "op": "eq",
+                 *         "texts": [
+                 *           "ACT I, SCENE 1"
+                 *         ]
+                 *       },
+                 *       "dryRun": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["DocumentDeletion"];
+            };
+        };
+        responses: {
+            /** @description How many documents were deleted, or would be. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "documents": 3,
+                     *       "dryRun": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DocumentDeletionResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "text": "Who's there?"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Document"];
                 };
             };
             401: components["responses"]["Problem401"];

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -154,8 +155,40 @@ func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byt
 	return lines, err
 }
 
+// Document reads a document by its id at the engine. Problem: not_found.
+func (e *Engine) Document(ctx context.Context, collection, id string) (doc json.RawMessage, err error) {
+	err = e.again(ctx, func() (err error) {
+		doc, err = e.client.Document(ctx, collection, id)
+		return err
+	})
+	if errors.Is(err, problem.NotFound) {
+		return nil, problem.New(problem.NotFound, "There is no such document.").Wrap(err)
+	}
+	return doc, err
+}
+
+// deleteDocs removes the documents with the ids, none of which holds a backtick; those that are not there are no error.
 func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
-	return e.paced(ctx, collection, func() error { return e.client.DeleteDocuments(ctx, collection, ids) })
+	return e.paced(ctx, collection, func() error {
+		_, err := e.client.DeleteDocuments(ctx, collection, "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids))
+		return err
+	})
+}
+
+// deletionBatch is how many documents that fit a filter are deleted at a time.
+const deletionBatch = 500
+
+// DeleteWhere removes the documents that a filter, which is not empty, lets through, and returns how many they were. Problems: validation_failed (the
+// filter does not fit the collection, or is too long for a target), engine_unavailable, overloaded.
+func (e *Engine) DeleteWhere(ctx context.Context, collection, filter string) (n int64, err error) {
+	if filter == "" || len(url.QueryEscape(filter)) > deletionBytes {
+		return 0, problem.New(problem.ValidationFailed, "The filter is too long to delete by.").WithField("body", "/filter", "maxLength", "is too long as a whole")
+	}
+	err = e.paced(ctx, collection, func() (err error) {
+		n, err = e.client.DeleteDocuments(ctx, collection, filter, deletionBatch)
+		return err
+	})
+	return n, err
 }
 
 // paced sends a bulk write when the collection has room for it.

@@ -93,7 +93,12 @@ func filterFrom(b *searchapi.DocumentSearch, c held) (string, error) {
 	if b.Filter == nil {
 		return c.filter(), nil
 	}
-	own, err := filters.Write(b.Filter, filters.Options{Reserved: reserved, ID: c.storedID})
+	return typedFilter(b.Filter, c)
+}
+
+// typedFilter is a filter within what the caller reaches.
+func typedFilter(f *searchapi.Filter, c held) (string, error) {
+	own, err := filters.Write(f, filters.Options{Reserved: reserved, ID: c.storedID})
 	if err != nil || c.whole {
 		return own, err
 	}

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/typesense/typesense-go/v3/typesense"
@@ -149,14 +148,28 @@ func (c *Client) DeleteCollection(ctx context.Context, name string) error {
 	return err
 }
 
-// DeleteDocuments removes, in one call, the documents with the ids, none of which holds a backtick; those that are not there are no error.
-func (c *Client) DeleteDocuments(ctx context.Context, collection string, ids []string) error {
-	filter, batch := "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids)
+// Document reads a document, as the engine has it.
+func (c *Client) Document(ctx context.Context, collection, id string) (json.RawMessage, error) {
+	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
+	return body, err
+}
+
+// DeleteDocuments removes the documents that a filter lets through, batch at a time, and returns how many they were.
+func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string, batch int) (int64, error) {
 	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
-	_, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.DeleteDocuments(ctx, collection, params)
 	})
-	return err
+	if err != nil {
+		return 0, err
+	}
+	var done struct {
+		Deleted *int64 `json:"num_deleted"`
+	}
+	if json.Unmarshal(body, &done) != nil || done.Deleted == nil {
+		return 0, fmt.Errorf("read result of deletion: %w", errBadAnswer)
+	}
+	return *done.Deleted, nil
 }
 
 // ImportLine is what became of one document of an import.

@@ -133,5 +133,10 @@ func TestClient_deletesManyDocumentsInOneCall(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"num_deleted":1}`)
 	}, Deadlines{})
-	require.NoError(t, c.DeleteDocuments(context.Background(), "c", []string{"1", "a:b"}))
+	n, err := c.DeleteDocuments(context.Background(), "c", "id:=[`1`,`a:b`]", 2)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	c = with(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, Deadlines{})
+	_, err = c.DeleteDocuments(context.Background(), "c", "n:1", 2)
+	require.ErrorIs(t, err, error(errBadAnswer), "nobody knows what was deleted")
 }
