@@ -167,6 +167,13 @@ func TestOwners_administratorsMakeCollectionsForTenants(t *testing.T) {
 			names = append(names, c.(map[string]any)["name"])
 		}
 		require.Equal(t, []any{"globe.plays", "plays", "rose.plays"}, names)
+		w.must(t, 200, admin, "PUT", "/collections/plays/grants/tenant:rose", `{"access":"read"}`)
+		mine := w.must(t, 200, rose, "GET", "/collections", "").JSON(t)["items"].([]any)
+		require.Len(t, mine, 1, "one's own hides that of the default tenant")
+		require.Equal(t, "tenant:rose", mine[0].(map[string]any)["owner"])
+		w.must(t, 200, admin, "PUT", "/collections/globe.plays/grants/tenant:rose", `{"access":"read"}`)
+		require.Equal(t, "globe.plays", w.must(t, 200, rose, "GET", "/collections", "").JSON(t)["items"].([]any)[0].(map[string]any)["name"])
+		require.Equal(t, "read", w.must(t, 200, rose, "GET", "/collections/globe.plays", "").JSON(t)["access"])
 		w.must(t, 204, globe, "DELETE", "/collections/globe.plays", "")
 		w.must(t, 200, rose, "GET", "/collections/plays", "")
 		refused(t, w.call(t, admin, "POST", "/collections", `{"name":"x","fields":[{"name":"fountain_tenant","type":"string"}]}`), 422, "validation_failed")

@@ -168,11 +168,8 @@ func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, 
 	var all []described
 	for _, s := range schemas {
 		n := owner.FromEngine(s.Name)
-		for _, name := range []string{n.For(p), n.Local} {
-			if c, ok := byName[name]; ok && c.Name == n {
-				all = append(all, described{c, s})
-				break
-			}
+		if c, ok := byName[n.For(p)]; ok && c.Name == n {
+			all = append(all, described{c, s})
 		}
 	}
 	slices.SortFunc(all, func(a, b described) int { return strings.Compare(a.shown(), b.shown()) })
