@@ -237,14 +237,19 @@ var (
 
 // Operations of the search contract.
 var (
-	opGetSearchHealth    = public("search", "getSearchHealth", http.MethodGet, "/health", never, 200)
-	opGetSearchReadiness = public("search", "getSearchReadiness", http.MethodGet, "/ready", never, 200)
-	opCreateCollection   = secured("search", "createCollection", http.MethodPost, "/collections", withKey, 201)
-	opListCollections    = secured("search", "listCollections", http.MethodGet, "/collections", always, 200)
-	opGetCollection      = secured("search", "getCollection", http.MethodGet, "/collections/{collection}", always, 200)
-	opDeleteCollection   = secured("search", "deleteCollection", http.MethodDelete, "/collections/{collection}", never, 204)
-	opSyncDocuments      = secured("search", "syncDocuments", http.MethodPost, "/collections/{collection}/documents/sync", always, 200)
-	opSearchDocuments    = secured("search", "searchDocuments", http.MethodPost, "/collections/{collection}/search", always, 200)
+	opGetSearchHealth        = public("search", "getSearchHealth", http.MethodGet, "/health", never, 200)
+	opGetSearchReadiness     = public("search", "getSearchReadiness", http.MethodGet, "/ready", never, 200)
+	opCreateCollection       = secured("search", "createCollection", http.MethodPost, "/collections", withKey, 201)
+	opListCollections        = secured("search", "listCollections", http.MethodGet, "/collections", always, 200)
+	opGetCollection          = secured("search", "getCollection", http.MethodGet, "/collections/{collection}", always, 200)
+	opListCollectionGrants   = secured("search", "listCollectionGrants", http.MethodGet, "/collections/{collection}/grants", always, 200)
+	opPutCollectionGrant     = secured("search", "putCollectionGrant", http.MethodPut, "/collections/{collection}/grants/{grantee}", never, 200)
+	opDeleteCollectionGrant  = secured("search", "deleteCollectionGrant", http.MethodDelete, "/collections/{collection}/grants/{grantee}", never, 204)
+	opDeleteCollection       = secured("search", "deleteCollection", http.MethodDelete, "/collections/{collection}", never, 204)
+	opSyncDocuments          = secured("search", "syncDocuments", http.MethodPost, "/collections/{collection}/documents/sync", always, 200)
+	opGetDocument            = secured("search", "getDocument", http.MethodGet, "/collections/{collection}/documents/{documentId}", always, 200)
+	opDeleteDocumentsByQuery = secured("search", "deleteDocumentsByQuery", http.MethodPost, "/collections/{collection}/documents/delete-by-query", never, 200)
+	opSearchDocuments        = secured("search", "searchDocuments", http.MethodPost, "/collections/{collection}/search", always, 200)
 )
 
 // Operations of the gateway contract.

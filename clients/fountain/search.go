@@ -2,6 +2,7 @@ package fountain
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 
@@ -51,10 +52,56 @@ func (s *Search) DeleteCollection(ctx context.Context, collection string, opts .
 	})
 }
 
+// ListCollectionGrants reads one page of who may use a collection beside its owner; CollectionGrants reads all.
+func (s *Search) ListCollectionGrants(ctx context.Context, collection string, params *search.ListCollectionGrantsParams, opts ...CallOption) (*search.GrantList, error) {
+	return send[search.GrantList](ctx, s.client, opListCollectionGrants, opts, func(server string) (*http.Request, error) {
+		return search.NewListCollectionGrantsRequest(server, collection, params)
+	})
+}
+
+// CollectionGrants yields the grants of a collection by grantee.
+func (s *Search) CollectionGrants(ctx context.Context, collection string, opts ...CallOption) iter.Seq2[search.Grant, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]search.Grant, *string, error) {
+		page, err := s.ListCollectionGrants(ctx, collection, &search.ListCollectionGrantsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// PutCollectionGrant lets a service, user, role or tenant ("role:reader") use a collection.
+func (s *Search) PutCollectionGrant(ctx context.Context, collection, grantee string, body search.GrantPut, opts ...CallOption) (*search.Grant, error) {
+	return send[search.Grant](ctx, s.client, opPutCollectionGrant, opts, func(server string) (*http.Request, error) {
+		return search.NewPutCollectionGrantRequest(server, collection, grantee, body)
+	})
+}
+
+// DeleteCollectionGrant takes a grant back.
+func (s *Search) DeleteCollectionGrant(ctx context.Context, collection, grantee string, opts ...CallOption) error {
+	return exec(ctx, s.client, opDeleteCollectionGrant, opts, func(server string) (*http.Request, error) {
+		return search.NewDeleteCollectionGrantRequest(server, collection, grantee)
+	})
+}
+
 // SyncDocuments upserts and deletes documents; the result tells the outcome of each. Repeating is safe.
 func (s *Search) SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...CallOption) (*search.DocumentSyncResult, error) {
 	return send[search.DocumentSyncResult](ctx, s.client, opSyncDocuments, opts, func(server string) (*http.Request, error) {
 		return search.NewSyncDocumentsRequest(server, collection, body)
+	})
+}
+
+// GetDocument reads a document, with every digit of its numbers.
+func (s *Search) GetDocument(ctx context.Context, collection, documentID string, params *search.GetDocumentParams, opts ...CallOption) (*json.RawMessage, error) {
+	return send[json.RawMessage](ctx, s.client, opGetDocument, opts, func(server string) (*http.Request, error) {
+		return search.NewGetDocumentRequest(server, collection, documentID, params)
+	})
+}
+
+// DeleteDocumentsByQuery deletes the documents that fit a filter, or counts them.
+func (s *Search) DeleteDocumentsByQuery(ctx context.Context, collection string, body search.DocumentDeletion, opts ...CallOption) (*search.DocumentDeletionResult, error) {
+	return send[search.DocumentDeletionResult](ctx, s.client, opDeleteDocumentsByQuery, opts, func(server string) (*http.Request, error) {
+		return search.NewDeleteDocumentsByQueryRequest(server, collection, body)
 	})
 }
 

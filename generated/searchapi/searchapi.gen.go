@@ -17,6 +17,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for CollectionAccess.
+const (
+	CollectionAccessOwn   CollectionAccess = "own"
+	CollectionAccessRead  CollectionAccess = "read"
+	CollectionAccessWrite CollectionAccess = "write"
+)
+
+// Valid indicates whether the value is a known member of the CollectionAccess enum.
+func (e CollectionAccess) Valid() bool {
+	switch e {
+	case CollectionAccessOwn:
+		return true
+	case CollectionAccessRead:
+		return true
+	case CollectionAccessWrite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DocumentSearchResultEngine.
 const (
 	DocumentSearchResultEngineEmbedded  DocumentSearchResultEngine = "embedded"
@@ -80,6 +101,78 @@ func (e FieldType) Valid() bool {
 	}
 }
 
+// Defines values for FilterOp.
+const (
+	FilterOpBetween FilterOp = "between"
+	FilterOpEq      FilterOp = "eq"
+	FilterOpGe      FilterOp = "ge"
+	FilterOpGt      FilterOp = "gt"
+	FilterOpLe      FilterOp = "le"
+	FilterOpLt      FilterOp = "lt"
+	FilterOpMatch   FilterOp = "match"
+	FilterOpNe      FilterOp = "ne"
+)
+
+// Valid indicates whether the value is a known member of the FilterOp enum.
+func (e FilterOp) Valid() bool {
+	switch e {
+	case FilterOpBetween:
+		return true
+	case FilterOpEq:
+		return true
+	case FilterOpGe:
+		return true
+	case FilterOpGt:
+		return true
+	case FilterOpLe:
+		return true
+	case FilterOpLt:
+		return true
+	case FilterOpMatch:
+		return true
+	case FilterOpNe:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GrantAccess.
+const (
+	GrantAccessRead  GrantAccess = "read"
+	GrantAccessWrite GrantAccess = "write"
+)
+
+// Valid indicates whether the value is a known member of the GrantAccess enum.
+func (e GrantAccess) Valid() bool {
+	switch e {
+	case GrantAccessRead:
+		return true
+	case GrantAccessWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GrantPutAccess.
+const (
+	GrantPutAccessRead  GrantPutAccess = "read"
+	GrantPutAccessWrite GrantPutAccess = "write"
+)
+
+// Valid indicates whether the value is a known member of the GrantPutAccess enum.
+func (e GrantPutAccess) Valid() bool {
+	switch e {
+	case GrantPutAccessRead:
+		return true
+	case GrantPutAccessWrite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SortKeyOrder.
 const (
 	SortKeyOrderAsc  SortKeyOrder = "asc"
@@ -136,20 +229,37 @@ func (e SyncOutcomeStatus) Valid() bool {
 
 // Collection defines model for Collection.
 type Collection struct {
-	CreatedAt           time.Time `json:"createdAt"`
-	DefaultSortingField *string   `json:"defaultSortingField,omitempty"`
+	// Access What the caller may do with it.
+	Access              CollectionAccess `json:"access"`
+	CreatedAt           time.Time        `json:"createdAt"`
+	DefaultSortingField *string          `json:"defaultSortingField,omitempty"`
 
-	// Documents How many documents it holds.
+	// Documents How many documents the caller reaches.
 	Documents int64   `json:"documents"`
 	Fields    []Field `json:"fields"`
 	Name      string  `json:"name"`
+
+	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
+	Owner string `json:"owner"`
+
+	// TenantScoped The caller reaches the documents of their own tenant, unless they are the owning service or an administrator.
+	TenantScoped bool `json:"tenantScoped"`
 }
+
+// CollectionAccess What the caller may do with it.
+type CollectionAccess string
 
 // CollectionCreate defines model for CollectionCreate.
 type CollectionCreate struct {
 	DefaultSortingField *string `json:"defaultSortingField,omitempty"`
 	Fields              []Field `json:"fields"`
-	Name                string  `json:"name"`
+
+	// Name Administrators may write `<tenant>.<name>`: the collection is that tenant's.
+	Name string `json:"name"`
+
+	// TenantScoped Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
+	// Fields must be named and typed: no patterns and no `auto`.
+	TenantScoped *bool `json:"tenantScoped,omitempty"`
 }
 
 // CollectionList defines model for CollectionList.
@@ -161,11 +271,31 @@ type CollectionList struct {
 // Document A JSON object that fits the collection's fields.
 type Document = json.RawMessage
 
+// DocumentDeletion defines model for DocumentDeletion.
+type DocumentDeletion struct {
+	// DryRun Only count.
+	DryRun *bool `json:"dryRun,omitempty"`
+
+	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	Filter Filter `json:"filter"`
+}
+
+// DocumentDeletionResult defines model for DocumentDeletionResult.
+type DocumentDeletionResult struct {
+	Documents int64 `json:"documents"`
+	DryRun    bool  `json:"dryRun"`
+}
+
 // DocumentHit defines model for DocumentHit.
 type DocumentHit struct {
 	// Document A JSON object that fits the collection's fields.
 	Document   Document     `json:"document"`
 	Highlights *[]Highlight `json:"highlights,omitempty"`
+
+	// Tenant Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone.
+	Tenant *string `json:"tenant,omitempty"`
 
 	// TextMatch The engine's score, a decimal integer; larger is better.
 	TextMatch *string `json:"textMatch,omitempty"`
@@ -178,7 +308,12 @@ type DocumentID = string
 type DocumentSearch struct {
 	FacetBy *[]FieldName `json:"facetBy,omitempty"`
 
-	// FilterBy The engine's filter language.
+	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// FilterBy In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents.
 	FilterBy       *string `json:"filterBy,omitempty"`
 	MaxFacetValues *int32  `json:"maxFacetValues,omitempty"`
 	Page           *int32  `json:"page,omitempty"`
@@ -248,6 +383,58 @@ type FieldFacetCount struct {
 // FieldName defines model for FieldName.
 type FieldName = string
 
+// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+type Filter struct {
+	And      *[]Filter  `json:"and,omitempty"`
+	Booleans *[]bool    `json:"booleans,omitempty"`
+	Field    *FieldName `json:"field,omitempty"`
+	Integers *[]int64   `json:"integers,omitempty"`
+
+	// Not One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	Not     *Filter    `json:"not,omitempty"`
+	Numbers *[]float64 `json:"numbers,omitempty"`
+
+	// Op `match`: all words of a text occur. `between`: two numbers, both included. `gt`, `ge`, `lt`, `le`: one number.
+	Op    *FilterOp `json:"op,omitempty"`
+	Or    *[]Filter `json:"or,omitempty"`
+	Texts *[]string `json:"texts,omitempty"`
+}
+
+// FilterOp `match`: all words of a text occur. `between`: two numbers, both included. `gt`, `ge`, `lt`, `le`: one number.
+type FilterOp string
+
+// Grant defines model for Grant.
+type Grant struct {
+	Access    GrantAccess `json:"access"`
+	GrantedAt time.Time   `json:"grantedAt"`
+	Grantee   string      `json:"grantee"`
+}
+
+// GrantAccess defines model for Grant.Access.
+type GrantAccess string
+
+// GrantList defines model for GrantList.
+type GrantList struct {
+	Items      []Grant `json:"items"`
+	NextCursor *string `json:"nextCursor,omitempty"`
+}
+
+// GrantPut defines model for GrantPut.
+type GrantPut struct {
+	// Access Who may write may read.
+	Access GrantPutAccess `json:"access"`
+}
+
+// GrantPutAccess Who may write may read.
+type GrantPutAccess string
+
+// Grantee defines model for Grantee.
+type Grantee = string
+
 // Highlight defines model for Highlight.
 type Highlight struct {
 	Field string `json:"field"`
@@ -271,6 +458,9 @@ type SyncItem struct {
 	Document *Document  `json:"document,omitempty"`
 	ID       DocumentID `json:"id"`
 	Op       SyncItemOp `json:"op"`
+
+	// Tenant Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant.
+	Tenant *string `json:"tenant,omitempty"`
 }
 
 // SyncItemOp defines model for SyncItem.Op.
@@ -288,6 +478,9 @@ type SyncOutcome struct {
 
 // SyncOutcomeStatus defines model for SyncOutcome.Status.
 type SyncOutcomeStatus string
+
+// Tenant defines model for Tenant.
+type Tenant = string
 
 // CollectionName defines model for CollectionName.
 type CollectionName = string
@@ -309,11 +502,32 @@ type CreateCollectionParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetDocumentParams defines parameters for GetDocument.
+type GetDocumentParams struct {
+	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// ListCollectionGrantsParams defines parameters for ListCollectionGrants.
+type ListCollectionGrantsParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // CreateCollectionJSONRequestBody defines body for CreateCollection for application/json ContentType.
 type CreateCollectionJSONRequestBody = CollectionCreate
 
+// DeleteDocumentsByQueryJSONRequestBody defines body for DeleteDocumentsByQuery for application/json ContentType.
+type DeleteDocumentsByQueryJSONRequestBody = DocumentDeletion
+
 // SyncDocumentsJSONRequestBody defines body for SyncDocuments for application/json ContentType.
 type SyncDocumentsJSONRequestBody = DocumentSync
+
+// PutCollectionGrantJSONRequestBody defines body for PutCollectionGrant for application/json ContentType.
+type PutCollectionGrantJSONRequestBody = GrantPut
 
 // SearchDocumentsJSONRequestBody defines body for SearchDocuments for application/json ContentType.
 type SearchDocumentsJSONRequestBody = DocumentSearch
@@ -332,9 +546,24 @@ type ServerInterface interface {
 	// GetCollection Read a collection's schema
 	// (GET /collections/{collection})
 	GetCollection(w http.ResponseWriter, r *http.Request, collection CollectionName)
+	// DeleteDocumentsByQuery Delete the documents that fit a filter
+	// (POST /collections/{collection}/documents/delete-by-query)
+	DeleteDocumentsByQuery(w http.ResponseWriter, r *http.Request, collection CollectionName)
 	// SyncDocuments Bring documents up to date
 	// (POST /collections/{collection}/documents/sync)
 	SyncDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName)
+	// GetDocument Read a document
+	// (GET /collections/{collection}/documents/{documentId})
+	GetDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params GetDocumentParams)
+	// ListCollectionGrants List who may use a collection beside its owner
+	// (GET /collections/{collection}/grants)
+	ListCollectionGrants(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListCollectionGrantsParams)
+	// DeleteCollectionGrant Take a grant back
+	// (DELETE /collections/{collection}/grants/{grantee})
+	DeleteCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee)
+	// PutCollectionGrant Let somebody use a collection
+	// (PUT /collections/{collection}/grants/{grantee})
+	PutCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee)
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName)
@@ -374,9 +603,39 @@ func (_ Unimplemented) GetCollection(w http.ResponseWriter, r *http.Request, col
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeleteDocumentsByQuery Delete the documents that fit a filter
+// (POST /collections/{collection}/documents/delete-by-query)
+func (_ Unimplemented) DeleteDocumentsByQuery(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // SyncDocuments Bring documents up to date
 // (POST /collections/{collection}/documents/sync)
 func (_ Unimplemented) SyncDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetDocument Read a document
+// (GET /collections/{collection}/documents/{documentId})
+func (_ Unimplemented) GetDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params GetDocumentParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListCollectionGrants List who may use a collection beside its owner
+// (GET /collections/{collection}/grants)
+func (_ Unimplemented) ListCollectionGrants(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListCollectionGrantsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteCollectionGrant Take a grant back
+// (DELETE /collections/{collection}/grants/{grantee})
+func (_ Unimplemented) DeleteCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutCollectionGrant Let somebody use a collection
+// (PUT /collections/{collection}/grants/{grantee})
+func (_ Unimplemented) PutCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -546,6 +805,32 @@ func (siw *ServerInterfaceWrapper) GetCollection(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteDocumentsByQuery operation middleware
+func (siw *ServerInterfaceWrapper) DeleteDocumentsByQuery(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteDocumentsByQuery(w, r, collection)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SyncDocuments operation middleware
 func (siw *ServerInterfaceWrapper) SyncDocuments(w http.ResponseWriter, r *http.Request) {
 
@@ -563,6 +848,182 @@ func (siw *ServerInterfaceWrapper) SyncDocuments(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SyncDocuments(w, r, collection)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetDocument operation middleware
+func (siw *ServerInterfaceWrapper) GetDocument(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "documentId" -------------
+	var documentID DocumentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "documentId", chi.URLParam(r, "documentId"), &documentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "documentId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDocumentParams
+
+	// ------------- Optional query parameter "tenant" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant", r.URL.Query(), &params.Tenant, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tenant"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDocument(w, r, collection, documentID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListCollectionGrants operation middleware
+func (siw *ServerInterfaceWrapper) ListCollectionGrants(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCollectionGrantsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListCollectionGrants(w, r, collection, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteCollectionGrant operation middleware
+func (siw *ServerInterfaceWrapper) DeleteCollectionGrant(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "grantee" -------------
+	var grantee Grantee
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grantee", chi.URLParam(r, "grantee"), &grantee, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "grantee", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteCollectionGrant(w, r, collection, grantee)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutCollectionGrant operation middleware
+func (siw *ServerInterfaceWrapper) PutCollectionGrant(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "grantee" -------------
+	var grantee Grantee
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grantee", chi.URLParam(r, "grantee"), &grantee, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "grantee", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutCollectionGrant(w, r, collection, grantee)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -758,7 +1219,22 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/collections/{collection}", wrapper.GetCollection)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/collections/{collection}/grants", wrapper.ListCollectionGrants)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/collections/{collection}/grants/{grantee}", wrapper.DeleteCollectionGrant)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/collections/{collection}/grants/{grantee}", wrapper.PutCollectionGrant)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/collections/{collection}/documents/sync", wrapper.SyncDocuments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/collections/{collection}/documents/delete-by-query", wrapper.DeleteDocumentsByQuery)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/collections/{collection}/documents/{documentId}", wrapper.GetDocument)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/collections/{collection}/search", wrapper.SearchDocuments)
@@ -1778,6 +2254,301 @@ func (response GetCollectiondefaultApplicationProblemPlusJSONResponse) VisitGetC
 	return err
 }
 
+type DeleteDocumentsByQueryRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	Body       *DeleteDocumentsByQueryJSONRequestBody
+}
+
+type DeleteDocumentsByQueryResponseObject interface {
+	VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error
+}
+
+type DeleteDocumentsByQuery200JSONResponse DocumentDeletionResult
+
+func (response DeleteDocumentsByQuery200JSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuery401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteDocumentsByQuery401ApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuery403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocumentsByQuery403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteDocumentsByQuery403ResponseHeaders
+}
+
+func (response DeleteDocumentsByQuery403ApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuery404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocumentsByQuery404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteDocumentsByQuery404ResponseHeaders
+}
+
+func (response DeleteDocumentsByQuery404ApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuery422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocumentsByQuery422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteDocumentsByQuery422ResponseHeaders
+}
+
+func (response DeleteDocumentsByQuery422ApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuery429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocumentsByQuery429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteDocumentsByQuery429ResponseHeaders
+}
+
+func (response DeleteDocumentsByQuery429ApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuery503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocumentsByQuery503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteDocumentsByQuery503ResponseHeaders
+}
+
+func (response DeleteDocumentsByQuery503ApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDocumentsByQuerydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocumentsByQuerydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    DeleteDocumentsByQuerydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteDocumentsByQuerydefaultApplicationProblemPlusJSONResponse) VisitDeleteDocumentsByQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SyncDocumentsRequestObject struct {
 	Collection CollectionName `json:"collection"`
 	Body       *SyncDocumentsJSONRequestBody
@@ -2047,6 +2818,1102 @@ type SyncDocumentsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SyncDocumentsdefaultApplicationProblemPlusJSONResponse) VisitSyncDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocumentRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	DocumentID DocumentID     `json:"documentId"`
+	Params     GetDocumentParams
+}
+
+type GetDocumentResponseObject interface {
+	VisitGetDocumentResponse(w http.ResponseWriter) error
+}
+
+type GetDocument200JSONResponse Document
+
+func (response GetDocument200JSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetDocument401ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDocument403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDocument403ResponseHeaders
+}
+
+func (response GetDocument403ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDocument404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDocument404ResponseHeaders
+}
+
+func (response GetDocument404ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDocument422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDocument422ResponseHeaders
+}
+
+func (response GetDocument422ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDocument429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDocument429ResponseHeaders
+}
+
+func (response GetDocument429ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDocument503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDocument503ResponseHeaders
+}
+
+func (response GetDocument503ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocumentdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDocumentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetDocumentdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetDocumentdefaultApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrantsRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	Params     ListCollectionGrantsParams
+}
+
+type ListCollectionGrantsResponseObject interface {
+	VisitListCollectionGrantsResponse(w http.ResponseWriter) error
+}
+
+type ListCollectionGrants200JSONResponse GrantList
+
+func (response ListCollectionGrants200JSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrants401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListCollectionGrants401ApplicationProblemPlusJSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrants403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListCollectionGrants403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListCollectionGrants403ResponseHeaders
+}
+
+func (response ListCollectionGrants403ApplicationProblemPlusJSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrants404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListCollectionGrants404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListCollectionGrants404ResponseHeaders
+}
+
+func (response ListCollectionGrants404ApplicationProblemPlusJSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrants429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListCollectionGrants429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListCollectionGrants429ResponseHeaders
+}
+
+func (response ListCollectionGrants429ApplicationProblemPlusJSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrants503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListCollectionGrants503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListCollectionGrants503ResponseHeaders
+}
+
+func (response ListCollectionGrants503ApplicationProblemPlusJSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCollectionGrantsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListCollectionGrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ListCollectionGrantsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ListCollectionGrantsdefaultApplicationProblemPlusJSONResponse) VisitListCollectionGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCollectionGrantRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	Grantee    Grantee        `json:"grantee"`
+}
+
+type DeleteCollectionGrantResponseObject interface {
+	VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error
+}
+
+type DeleteCollectionGrant204Response struct {
+}
+
+func (response DeleteCollectionGrant204Response) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCollectionGrant401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCollectionGrant401ApplicationProblemPlusJSONResponse) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCollectionGrant403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteCollectionGrant403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteCollectionGrant403ResponseHeaders
+}
+
+func (response DeleteCollectionGrant403ApplicationProblemPlusJSONResponse) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCollectionGrant404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteCollectionGrant404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteCollectionGrant404ResponseHeaders
+}
+
+func (response DeleteCollectionGrant404ApplicationProblemPlusJSONResponse) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCollectionGrant429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteCollectionGrant429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteCollectionGrant429ResponseHeaders
+}
+
+func (response DeleteCollectionGrant429ApplicationProblemPlusJSONResponse) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCollectionGrant503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteCollectionGrant503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteCollectionGrant503ResponseHeaders
+}
+
+func (response DeleteCollectionGrant503ApplicationProblemPlusJSONResponse) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCollectionGrantdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteCollectionGrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    DeleteCollectionGrantdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteCollectionGrantdefaultApplicationProblemPlusJSONResponse) VisitDeleteCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrantRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	Grantee    Grantee        `json:"grantee"`
+	Body       *PutCollectionGrantJSONRequestBody
+}
+
+type PutCollectionGrantResponseObject interface {
+	VisitPutCollectionGrantResponse(w http.ResponseWriter) error
+}
+
+type PutCollectionGrant200JSONResponse Grant
+
+func (response PutCollectionGrant200JSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrant401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutCollectionGrant401ApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrant403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionGrant403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionGrant403ResponseHeaders
+}
+
+func (response PutCollectionGrant403ApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrant404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionGrant404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionGrant404ResponseHeaders
+}
+
+func (response PutCollectionGrant404ApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrant409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionGrant409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionGrant409ResponseHeaders
+}
+
+func (response PutCollectionGrant409ApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrant429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionGrant429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionGrant429ResponseHeaders
+}
+
+func (response PutCollectionGrant429ApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrant503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionGrant503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionGrant503ResponseHeaders
+}
+
+func (response PutCollectionGrant503ApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionGrantdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionGrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutCollectionGrantdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutCollectionGrantdefaultApplicationProblemPlusJSONResponse) VisitPutCollectionGrantResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2529,9 +4396,24 @@ type StrictServerInterface interface {
 	// GetCollection Read a collection's schema
 	// (GET /collections/{collection})
 	GetCollection(ctx context.Context, request GetCollectionRequestObject) (GetCollectionResponseObject, error)
+	// DeleteDocumentsByQuery Delete the documents that fit a filter
+	// (POST /collections/{collection}/documents/delete-by-query)
+	DeleteDocumentsByQuery(ctx context.Context, request DeleteDocumentsByQueryRequestObject) (DeleteDocumentsByQueryResponseObject, error)
 	// SyncDocuments Bring documents up to date
 	// (POST /collections/{collection}/documents/sync)
 	SyncDocuments(ctx context.Context, request SyncDocumentsRequestObject) (SyncDocumentsResponseObject, error)
+	// GetDocument Read a document
+	// (GET /collections/{collection}/documents/{documentId})
+	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
+	// ListCollectionGrants List who may use a collection beside its owner
+	// (GET /collections/{collection}/grants)
+	ListCollectionGrants(ctx context.Context, request ListCollectionGrantsRequestObject) (ListCollectionGrantsResponseObject, error)
+	// DeleteCollectionGrant Take a grant back
+	// (DELETE /collections/{collection}/grants/{grantee})
+	DeleteCollectionGrant(ctx context.Context, request DeleteCollectionGrantRequestObject) (DeleteCollectionGrantResponseObject, error)
+	// PutCollectionGrant Let somebody use a collection
+	// (PUT /collections/{collection}/grants/{grantee})
+	PutCollectionGrant(ctx context.Context, request PutCollectionGrantRequestObject) (PutCollectionGrantResponseObject, error)
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(ctx context.Context, request SearchDocumentsRequestObject) (SearchDocumentsResponseObject, error)
@@ -2693,6 +4575,39 @@ func (sh *strictHandler) GetCollection(w http.ResponseWriter, r *http.Request, c
 	}
 }
 
+// DeleteDocumentsByQuery operation middleware
+func (sh *strictHandler) DeleteDocumentsByQuery(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	var request DeleteDocumentsByQueryRequestObject
+
+	request.Collection = collection
+
+	var body DeleteDocumentsByQueryJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDocumentsByQuery(ctx, request.(DeleteDocumentsByQueryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDocumentsByQuery")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteDocumentsByQueryResponseObject); ok {
+		if err := validResponse.VisitDeleteDocumentsByQueryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // SyncDocuments operation middleware
 func (sh *strictHandler) SyncDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	var request SyncDocumentsRequestObject
@@ -2719,6 +4634,122 @@ func (sh *strictHandler) SyncDocuments(w http.ResponseWriter, r *http.Request, c
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(SyncDocumentsResponseObject); ok {
 		if err := validResponse.VisitSyncDocumentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDocument operation middleware
+func (sh *strictHandler) GetDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params GetDocumentParams) {
+	var request GetDocumentRequestObject
+
+	request.Collection = collection
+	request.DocumentID = documentID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDocument(ctx, request.(GetDocumentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDocument")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDocumentResponseObject); ok {
+		if err := validResponse.VisitGetDocumentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListCollectionGrants operation middleware
+func (sh *strictHandler) ListCollectionGrants(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListCollectionGrantsParams) {
+	var request ListCollectionGrantsRequestObject
+
+	request.Collection = collection
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCollectionGrants(ctx, request.(ListCollectionGrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCollectionGrants")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListCollectionGrantsResponseObject); ok {
+		if err := validResponse.VisitListCollectionGrantsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteCollectionGrant operation middleware
+func (sh *strictHandler) DeleteCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee) {
+	var request DeleteCollectionGrantRequestObject
+
+	request.Collection = collection
+	request.Grantee = grantee
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCollectionGrant(ctx, request.(DeleteCollectionGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCollectionGrant")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteCollectionGrantResponseObject); ok {
+		if err := validResponse.VisitDeleteCollectionGrantResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutCollectionGrant operation middleware
+func (sh *strictHandler) PutCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee) {
+	var request PutCollectionGrantRequestObject
+
+	request.Collection = collection
+	request.Grantee = grantee
+
+	var body PutCollectionGrantJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCollectionGrant(ctx, request.(PutCollectionGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCollectionGrant")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutCollectionGrantResponseObject); ok {
+		if err := validResponse.VisitPutCollectionGrantResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -121,6 +121,7 @@ func (s *service) work(ctx context.Context) error {
 	var group runner.Group
 	group.Go("examine", s.life.Every(examinePause, "examine the search engine", s.examine))
 	group.Go("tidy", s.life.Every(tidyPause, "remove old rows", rows.Sweep))
+	group.Go("reconcile", s.life.Every(tidyPause, "reconcile the owners of collections", func(ctx context.Context) error { return s.reconcile(ctx, rows) }))
 	return group.Run(ctx)
 }
 
@@ -142,7 +143,21 @@ func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, 
 	if err := s.engine.Healthy(ctx); err != nil {
 		return nil, err
 	}
-	return searchstore.New(db, idempotency.New(dataKey, dataKey, s.config.Clock), s.config.Clock), nil
+	rows := searchstore.New(db, idempotency.New(dataKey, dataKey, s.config.Clock), s.config.Clock)
+	return rows, s.reconcile(ctx, rows)
+}
+
+// reconcile makes the owners of collections fit what the engine holds.
+func (s *service) reconcile(ctx context.Context, rows *searchstore.Store) error {
+	all, err := s.engine.Collections(ctx)
+	if err != nil {
+		return err
+	}
+	present := make(map[string]bool, len(all))
+	for _, c := range all {
+		present[c.Name] = c.Scoped()
+	}
+	return rows.Reconcile(ctx, present)
 }
 
 // examine notes whether the engine answers.

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,11 +49,14 @@ func TestRun_syncsAndSearchesThroughItsContract(t *testing.T) {
 		require.Equal(t, "validation_failed", results[2].(map[string]any)["code"])
 		require.Equal(t, "Field `number` has been declared in the schema, but is not found in the document.", results[2].(map[string]any)["message"])
 
-		found := w.must(t, 200, w.someone(t, func(c *auth.Claims) { c.Roles, c.Scope = []string{"reader"}, "documents:search" }), "POST", "/collections/plays/search",
+		found := w.must(t, 200, admin, "POST", "/collections/plays/search",
 			`{"q":"quintessense of dust","queryBy":["text"],"filterBy":"attr_scene:=2.2 && number:>9007199254740992","sortBy":[{"field":"number","order":"desc"}],"facetBy":["attr_scene"],"perPage":5}`).JSON(t)
 		require.EqualValues(t, 1, found["found"])
 		require.EqualValues(t, 1, found["outOf"], "the last item of an id counts")
 		require.Equal(t, "embedded", found["engine"])
+		typed := w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"],"filter":{"and":[
+			{"field":"attr_scene","op":"eq","texts":["2.2"]},{"field":"number","op":"gt","integers":[9007199254740992]},{"not":{"field":"id","op":"eq","texts":["1"]}}]}}`).JSON(t)
+		require.EqualValues(t, 1, typed["found"])
 		hit := found["hits"].([]any)[0].(map[string]any)
 		require.Equal(t, "a:b:1", hit["document"].(map[string]any)["id"])
 		require.Contains(t, string(w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"]}`).Body), "9007199254740993", "no digit is lost")
@@ -84,6 +88,12 @@ func TestRun_refusalsOfTheEngineBecomeProblems(t *testing.T) {
 		refused(t, search(`{"q":"*","queryBy":["text"],"facetBy":["text"]}`), 422, "validation_failed")
 		refused(t, search(`{"q":"*","queryBy":["text"],"sortBy":[{"field":"text"}]}`), 422, "validation_failed")
 		refused(t, search(`{"q":"*","queryBy":["text"],"filterBy":"$other(a:1)"}`), 422, "unsupported_query")
+		refused(t, search(`{"q":"*","queryBy":["text"],"filterBy":"number:1","filter":{"field":"number","op":"eq","integers":[1]}}`), 422, "validation_failed")
+		refused(t, search(`{"q":"*","queryBy":["text"],"filterBy":"text.{}"}`), 422, "unsupported_query")
+		refused(t, search(`{"q":"*","queryBy":["text"],"filter":{"field":"nope","op":"eq","integers":[1]}}`), 422, "validation_failed")
+		unwritable := search("{\"q\":\"*\",\"queryBy\":[\"text\"],\"filter\":{\"field\":\"text\",\"op\":\"eq\",\"texts\":[\"9999`\"]}}")
+		refused(t, unwritable, 422, "validation_failed")
+		require.NotContains(t, string(unwritable.Body), "9999")
 		secret := search(`{"q":"*","queryBy":["text"],"filterBy":"number:=99999999999999999999"}`)
 		refused(t, secret, 422, "validation_failed")
 		require.NotContains(t, string(secret.Body), "9999", "values stay out of errors")
@@ -190,7 +200,9 @@ func TestRun_isNotReadyUntilTheKmsIsThere(t *testing.T) {
 		w.start(t)
 		require.Equal(t, 200, w.call(t, "", "GET", "/health", "").Status)
 		refused(t, w.call(t, "", "GET", "/ready", ""), 503, "not_ready")
-		refused(t, w.call(t, "", "GET", "/collections", ""), 503, "not_ready")
+		for _, try := range onceEach(t) {
+			refused(t, w.call(t, w.someone(t), try.method, try.path, try.body), 503, "not_ready")
+		}
 		w.kms.Down.Store(false)
 		w.WaitReady(t)
 		require.Equal(t, 200, w.call(t, "", "GET", "/ready", "").Status)
@@ -293,6 +305,32 @@ func TestSync_answersInOrderForManyChunks(t *testing.T) {
 	}
 }
 
+func TestDocuments_areReadAndDeletedByFilter(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin := w.someone(t)
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", upserts(`{"text":"a","number":9007199254740993}`, `{"text":"b","number":2}`, `{"text":"c","number":3}`))
+		require.Contains(t, string(w.must(t, 200, admin, "GET", "/collections/plays/documents/1", "").Body), "9007199254740993", "no digit is lost")
+		refused(t, w.call(t, admin, "GET", "/collections/plays/documents/4", ""), 404, "not_found")
+		refused(t, w.call(t, admin, "GET", "/collections/plays/documents/1?tenant=red", ""), 422, "validation_failed")
+		del := func(body string) servicetest.Answer {
+			return w.call(t, admin, "POST", "/collections/plays/documents/delete-by-query", body)
+		}
+		refused(t, del(`{}`), 422, "invalid_body")
+		refused(t, del(`{"filter":{}}`), 422, "invalid_body")
+		refused(t, del(`{"filter":{"field":"nope","op":"eq","integers":[1]}}`), 422, "validation_failed")
+		long := `{"filter":{"field":"text","op":"eq","texts":["` + strings.Repeat(strings.Repeat("x", 500)+`","`, 8) + `x"]}}`
+		refused(t, del(long), 422, "validation_failed")
+		const few = `{"filter":{"field":"number","op":"lt","integers":[3]}`
+		require.Equal(t, map[string]any{"documents": 1.0, "dryRun": true}, del(few+`,"dryRun":true}`).JSON(t))
+		require.Equal(t, map[string]any{"documents": 1.0, "dryRun": false}, del(few+`}`).JSON(t))
+		require.Equal(t, map[string]any{"documents": 0.0, "dryRun": false}, del(few+`}`).JSON(t))
+		require.EqualValues(t, 2, w.must(t, 200, admin, "GET", "/collections/plays", "").JSON(t)["documents"])
+		w.must(t, 200, admin, "PUT", "/collections/plays/grants/user:"+ada, `{"access":"read"}`)
+		refused(t, w.call(t, w.user(t, ada, "", "reader"), "POST", "/collections/plays/documents/delete-by-query", few+`}`), 403, "forbidden")
+	})
+}
+
 func TestValidate_namesEveryFault(t *testing.T) {
 	c := Config{EngineKeyFile: "x", EmbeddedMaxDocuments: -1}
 	err := c.Validate()
@@ -312,4 +350,108 @@ func TestMigrate_makesTheDatabaseAndNothingElse(t *testing.T) {
 		require.True(t, strings.HasPrefix(e.Name(), "search."), e.Name())
 	}
 	require.Zero(t, w.kms.puts)
+}
+
+// counting is a Typesense that counts requests, and fails some.
+type counting struct {
+	http.Handler
+	mu   sync.Mutex
+	seen map[string]int // by method and last part of the path
+	fail func(r *http.Request) int
+}
+
+func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.seen[r.Method+" "+r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]++
+	fail := c.fail
+	c.mu.Unlock()
+	if fail != nil {
+		if status := fail(r); status != 0 {
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"message":"Not Ready or Lagging"}`)
+			return
+		}
+	}
+	c.Handler.ServeHTTP(w, r)
+}
+
+func (c *counting) count(what string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[what]
+}
+
+func (c *counting) failing(fail func(r *http.Request) int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = fail
+}
+
+// typesense runs the service on an embedded engine behind HTTP.
+func typesense(t *testing.T) (*world, *counting) {
+	e, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(string) bool { return true }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	require.NoError(t, e.WaitReady(t.Context()))
+	c := &counting{Handler: e, seen: map[string]int{}}
+	remote := httptest.NewServer(c)
+	t.Cleanup(remote.Close)
+	keyFile := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(keyFile, []byte("any-key\n"), 0o600))
+	w := newWorld(t, store.Config{})
+	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, keyFile
+	w.start(t)
+	w.WaitReady(t)
+	return w, c
+}
+
+func TestSync_deletesManyInFewCalls(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", plays)
+	const all = 5000
+	items, gone := make([]string, all), make([]string, all)
+	for i := range items {
+		items[i] = fmt.Sprintf(`{"op":"upsert","id":"scope:line:%d","document":{"text":"word","number":%d}}`, i, i)
+		gone[i] = fmt.Sprintf(`{"op":"delete","id":"scope:line:%d"}`, i)
+	}
+	sync := func(items []string) map[string]any {
+		return w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", `{"items":[`+strings.Join(items, ",")+`]}`).JSON(t)
+	}
+	require.EqualValues(t, all, sync(items)["succeeded"])
+	require.Equal(t, 5, engine.count("POST import"))
+	gone[7] = `{"op":"upsert","id":"scope:line:7","document":{"text":"stays","number":7}}`
+	gone[8] = `{"op":"upsert","id":"scope:line:8","document":{"text":"no number"}}`
+	began := time.Now()
+	done := sync(append(gone, `{"op":"delete","id":"scope:line:7"}`, `{"op":"upsert","id":"scope:line:9","document":{"text":"comes back","number":9}}`)[2:])
+	t.Logf("%d deletions in %.2f s, %d calls", all, time.Since(began).Seconds(), engine.count("DELETE documents"))
+	require.EqualValues(t, all-1, done["succeeded"])
+	require.EqualValues(t, 1, done["failed"])
+	require.Equal(t, "error", done["results"].([]any)[6].(map[string]any)["status"])
+	require.Less(t, engine.count("DELETE documents"), 60)
+	found := w.must(t, 200, admin, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"],"sortBy":[{"field":"number"}]}`).JSON(t)
+	require.EqualValues(t, 4, found["found"], "two that were not named, one that was refused, one that came back")
+}
+
+// What the engine does not take is never told as done: the whole is refused, with when to come again, and its repeat brings all of it.
+func TestSync_saysWhenTheEngineIsBehind(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", plays)
+	const body = `{"items":[{"op":"upsert","id":"1","document":{"text":"a","number":1}},{"op":"delete","id":"2"}]}`
+	for status, code := range map[int]string{503: "engine_unavailable", 429: "overloaded", 408: "engine_unavailable"} {
+		for _, what := range []string{"import", "documents"} {
+			engine.failing(func(r *http.Request) int {
+				if strings.HasSuffix(r.URL.Path, "/"+what) {
+					return status
+				}
+				return 0
+			})
+			a := w.call(t, admin, "POST", "/collections/plays/documents/sync", body)
+			refused(t, a, 503, code)
+			require.NotEmpty(t, a.Header.Get("Retry-After"))
+		}
+	}
+	engine.failing(nil)
+	require.EqualValues(t, 2, w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", body).JSON(t)["succeeded"])
 }

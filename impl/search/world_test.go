@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ type fakeKMS struct {
 	puts    int
 }
 
-func newKMS(t *testing.T) *fakeKMS {
+func newKMS(t testing.TB) *fakeKMS {
 	t.Helper()
 	k := &fakeKMS{KMS: servicetest.NewKMS(t, "search"), secrets: map[string]string{}}
 	k.Handle("GET /kms/v1/secrets/{name}", k.getSecret)
@@ -85,7 +86,7 @@ func each(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, c store.Config) *world {
+func newWorld(t testing.TB, c store.Config) *world {
 	t.Helper()
 	w := &world{kms: newKMS(t), logs: &servicetest.Log{}, client: servicetest.Client(t, "search")}
 	w.settings.Service = servicetest.Settings(t, w.kms.KMS, c, w.logs)
@@ -93,14 +94,14 @@ func newWorld(t *testing.T, c store.Config) *world {
 }
 
 // start runs the service until the test ends or Stop is called; it may be started again.
-func (w *world) start(t *testing.T) {
+func (w *world) start(t testing.TB) {
 	t.Helper()
 	settings := w.settings
 	w.Running = servicetest.Start(t, &settings.Service, func(ctx context.Context) error { return Run(ctx, settings) })
 }
 
 // someone is an administrator with a token.
-func (w *world) someone(t *testing.T, change ...func(*auth.Claims)) string {
+func (w *world) someone(t testing.TB, change ...func(*auth.Claims)) string {
 	t.Helper()
 	c := servicetest.User("search", time.Now())
 	c.Scope, c.Roles = "collections:read collections:write documents:write documents:search", []string{"admin"}
@@ -111,12 +112,12 @@ func (w *world) someone(t *testing.T, change ...func(*auth.Claims)) string {
 }
 
 // call sends a request and holds the answer against the contract.
-func (w *world) call(t *testing.T, token, method, path, body string, headers ...string) servicetest.Answer {
+func (w *world) call(t testing.TB, token, method, path, body string, headers ...string) servicetest.Answer {
 	t.Helper()
 	return servicetest.Call(t, w.client, token, method, w.URL+"/search/v1"+path, body, headers...)
 }
 
-func (w *world) must(t *testing.T, status int, token, method, path, body string, headers ...string) servicetest.Answer {
+func (w *world) must(t testing.TB, status int, token, method, path, body string, headers ...string) servicetest.Answer {
 	t.Helper()
 	a := w.call(t, token, method, path, body, headers...)
 	require.Equal(t, status, a.Status, "%s %s: %s", method, path, a.Body)
@@ -132,3 +133,5 @@ func upserts(docs ...string) string {
 	}
 	return `{"items":[` + strings.Join(items, ",") + `]}`
 }
+
+func TestMain(m *testing.M) { os.Exit(servicetest.Main(m, "search")) }

@@ -124,7 +124,8 @@ func (s *searchService) collection() any {
 			}
 		}
 	}
-	return map[string]any{"name": "elements", "fields": fields, "documents": len(s.documents), "createdAt": "2026-11-23T10:00:00.000000Z"}
+	return map[string]any{"name": "elements", "fields": fields, "documents": len(s.documents), "createdAt": "2026-11-23T10:00:00.000000Z",
+		"owner": "service:svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "access": "own", "tenantScoped": false}
 }
 
 func (s *searchService) sync(body []byte) any {

@@ -436,5 +436,14 @@ func (tr *tour) documents() {
 	require.EqualValues(tr.t, 1, done.Succeeded)
 	found := ok[*search.DocumentSearchResult](tr, "search")(s.SearchDocuments(ctx, "tour", search.DocumentSearch{Q: "tuor", QueryBy: []string{"text"}}))
 	require.EqualValues(tr.t, 1, found.Found)
+	ok[any](tr, "document")(any2(s.GetDocument(ctx, "tour", "1", nil)))
+	field, op := "text", search.FilterOpMatch
+	filter := search.Filter{Field: &field, Op: &op, Texts: &[]string{"tour"}}
+	gone := ok[*search.DocumentDeletionResult](tr, "delete by query")(s.DeleteDocumentsByQuery(ctx, "tour", search.DocumentDeletion{Filter: filter}))
+	require.EqualValues(tr.t, 1, gone.Documents)
+	ok[any](tr, "grant")(any2(s.PutCollectionGrant(ctx, "tour", "role:reader", search.GrantPut{Access: search.GrantPutAccessRead})))
+	grants := ok[*search.GrantList](tr, "grants")(s.ListCollectionGrants(ctx, "tour", nil))
+	require.Len(tr.t, grants.Items, 1)
+	require.NoError(tr.t, s.DeleteCollectionGrant(ctx, "tour", "role:reader"))
 	require.NoError(tr.t, s.DeleteCollection(ctx, "tour"))
 }

@@ -48,7 +48,11 @@ export interface paths {
         /** List collections by name */
         get: operations["listCollections"];
         put?: never;
-        /** Make a collection */
+        /**
+         * Make a collection
+         * @description A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
+         *     one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+         */
         post: operations["createCollection"];
         delete?: never;
         options?: never;
@@ -62,7 +66,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -80,13 +84,69 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/collections/{collection}/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        /** List who may use a collection beside its owner */
+        get: operations["listCollectionGrants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/grants/{grantee}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+                 * @example role:reader
+                 */
+                grantee: components["parameters"]["Grantee"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Let somebody use a collection
+         * @description For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+         *     collection those of every tenant. A collection has at most 100 grants.
+         */
+        put: operations["putCollectionGrant"];
+        post?: never;
+        /** Take a grant back */
+        delete: operations["deleteCollectionGrant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/collections/{collection}/documents/sync": {
         parameters: {
             query?: never;
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -98,9 +158,65 @@ export interface paths {
         /**
          * Bring documents up to date
          * @description Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-         *     outcome of every item, in their order.
+         *     outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
+         *     and is to be repeated: a part of it may have been done.
          */
         post: operations["syncDocuments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/documents/delete-by-query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete the documents that fit a filter
+         * @description Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
+         *     everything is deleting the collection.
+         */
+        post: operations["deleteDocumentsByQuery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/documents/{documentId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        /** Read a document */
+        get: operations["getDocument"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -113,7 +229,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -149,21 +265,56 @@ export interface components {
             sort?: boolean;
         };
         CollectionCreate: {
-            name: string;
-            fields: components["schemas"]["Field"][];
-            defaultSortingField?: string;
-        };
-        Collection: {
+            /** @description Administrators may write `<tenant>.<name>`: the collection is that tenant's. */
             name: string;
             fields: components["schemas"]["Field"][];
             defaultSortingField?: string;
             /**
+             * @description Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
+             *     Fields must be named and typed: no patterns and no `auto`.
+             * @default false
+             */
+            tenantScoped?: boolean;
+        };
+        Collection: {
+            name: string;
+            /** @description Whose it is: `service:<id>`, `tenant:<name>` or `administrators`. */
+            owner: string;
+            /**
+             * @description What the caller may do with it.
+             * @enum {string}
+             */
+            access: "read" | "write" | "own";
+            /** @description The caller reaches the documents of their own tenant, unless they are the owning service or an administrator. */
+            tenantScoped: boolean;
+            fields: components["schemas"]["Field"][];
+            defaultSortingField?: string;
+            /**
              * Format: int64
-             * @description How many documents it holds.
+             * @description How many documents the caller reaches.
              */
             documents: number;
             /** Format: date-time */
             createdAt: string;
+        };
+        Grantee: string;
+        GrantPut: {
+            /**
+             * @description Who may write may read.
+             * @enum {string}
+             */
+            access: "read" | "write";
+        };
+        Grant: {
+            grantee: string;
+            /** @enum {string} */
+            access: "read" | "write";
+            /** Format: date-time */
+            grantedAt: string;
+        };
+        GrantList: {
+            items: components["schemas"]["Grant"][];
+            nextCursor?: string;
         };
         CollectionList: {
             items: components["schemas"]["Collection"][];
@@ -174,11 +325,27 @@ export interface components {
         Document: {
             [key: string]: unknown;
         };
+        Tenant: string;
+        DocumentDeletion: {
+            filter: components["schemas"]["Filter"];
+            /**
+             * @description Only count.
+             * @default false
+             */
+            dryRun?: boolean;
+        };
+        DocumentDeletionResult: {
+            /** Format: int64 */
+            documents: number;
+            dryRun: boolean;
+        };
         SyncItem: {
             /** @enum {string} */
             op: "upsert" | "delete";
             id: components["schemas"]["DocumentId"];
             document?: components["schemas"]["Document"];
+            /** @description Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant. */
+            tenant?: string;
         };
         DocumentSync: {
             items: components["schemas"]["SyncItem"][];
@@ -200,11 +367,32 @@ export interface components {
             results: components["schemas"]["SyncOutcome"][];
         };
         FieldName: string;
+        /**
+         * @description One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+         *     none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+         *     punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+         */
+        Filter: {
+            and?: components["schemas"]["Filter"][];
+            or?: components["schemas"]["Filter"][];
+            not?: components["schemas"]["Filter"];
+            field?: components["schemas"]["FieldName"];
+            /**
+             * @description `match`: all words of a text occur. `between`: two numbers, both included. `gt`, `ge`, `lt`, `le`: one number.
+             * @enum {string}
+             */
+            op?: "eq" | "ne" | "match" | "gt" | "ge" | "lt" | "le" | "between";
+            texts?: string[];
+            integers?: number[];
+            numbers?: number[];
+            booleans?: boolean[];
+        };
         DocumentSearch: {
             /** @description Words; `*` finds everything. */
             q: string;
             queryBy: components["schemas"]["FieldName"][];
-            /** @description The engine's filter language. */
+            filter?: components["schemas"]["Filter"];
+            /** @description In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents. */
             filterBy?: string;
             sortBy?: components["schemas"]["SortKey"][];
             facetBy?: components["schemas"]["FieldName"][];
@@ -248,6 +436,8 @@ export interface components {
         };
         DocumentHit: {
             document: components["schemas"]["Document"];
+            /** @description Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone. */
+            tenant?: string;
             /** @description The engine's score, a decimal integer; larger is better. */
             textMatch?: string;
             highlights?: components["schemas"]["Highlight"][];
@@ -452,10 +642,15 @@ export interface components {
     };
     parameters: {
         /**
-         * @description The collection's name.
+         * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
          * @example plays
          */
         CollectionName: string;
+        /**
+         * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+         * @example role:reader
+         */
+        Grantee: components["schemas"]["Grantee"];
         /**
          * @description How many items a page holds at most.
          * @example 50
@@ -589,7 +784,10 @@ export interface operations {
                      *             }
                      *           ],
                      *           "documents": 0,
-                     *           "createdAt": "2026-11-23T10:00:00.000000Z"
+                     *           "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *           "owner": "tenant:globe",
+                     *           "access": "own",
+                     *           "tenantScoped": false
                      *         }
                      *       ]
                      *     }
@@ -665,7 +863,10 @@ export interface operations {
                      *         }
                      *       ],
                      *       "documents": 0,
-                     *       "createdAt": "2026-11-23T10:00:00.000000Z"
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "owner": "tenant:globe",
+                     *       "access": "own",
+                     *       "tenantScoped": false
                      *     }
                      */
                     "application/json": components["schemas"]["Collection"];
@@ -686,7 +887,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -719,7 +920,10 @@ export interface operations {
                      *         }
                      *       ],
                      *       "documents": 0,
-                     *       "createdAt": "2026-11-23T10:00:00.000000Z"
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "owner": "tenant:globe",
+                     *       "access": "own",
+                     *       "tenantScoped": false
                      *     }
                      */
                     "application/json": components["schemas"]["Collection"];
@@ -739,7 +943,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -765,13 +969,159 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listCollectionGrants: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of grants, by grantee. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "grantee": "role:reader",
+                     *           "access": "read",
+                     *           "grantedAt": "2026-11-23T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GrantList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putCollectionGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+                 * @example role:reader
+                 */
+                grantee: components["parameters"]["Grantee"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "access": "read"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GrantPut"];
+            };
+        };
+        responses: {
+            /** @description The grant as it is now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "grantee": "role:reader",
+                     *       "access": "read",
+                     *       "grantedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Grant"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteCollectionGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+                 * @example role:reader
+                 */
+                grantee: components["parameters"]["Grantee"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The grant is gone. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     syncDocuments: {
         parameters: {
             query?: never;
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -837,13 +1187,119 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    deleteDocumentsByQuery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "filter": {
+                 *         "field": "scene",
+                 *         "op": "eq",
+                 *         "texts": [
+                 *           "ACT I, SCENE 1"
+                 *         ]
+                 *       },
+                 *       "dryRun": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["DocumentDeletion"];
+            };
+        };
+        responses: {
+            /** @description How many documents were deleted, or would be. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "documents": 3,
+                     *       "dryRun": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DocumentDeletionResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "text": "Who's there?"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Document"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     searchDocuments: {
         parameters: {
             query?: never;
             header?: never;
             path: {
                 /**
-                 * @description The collection's name.
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -858,6 +1314,25 @@ export interface operations {
                  *       "queryBy": [
                  *         "text"
                  *       ],
+                 *       "filter": {
+                 *         "and": [
+                 *           {
+                 *             "field": "scene",
+                 *             "op": "eq",
+                 *             "texts": [
+                 *               "ACT I, SCENE 1"
+                 *             ]
+                 *           },
+                 *           {
+                 *             "field": "number",
+                 *             "op": "between",
+                 *             "integers": [
+                 *               1,
+                 *               99
+                 *             ]
+                 *           }
+                 *         ]
+                 *       },
                  *       "facetBy": [
                  *         "scene"
                  *       ]

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type Keys interface {
 type Engine struct {
 	client *tsclient.Client
 	keys   Keys
+	writes pacer
 }
 
 // New returns an Engine over a client whose key comes from keys.
@@ -122,33 +124,87 @@ func (e *Engine) Collections(ctx context.Context) (list []Collection, err error)
 
 // Delete drops a collection with its documents. Problem: not_found.
 func (e *Engine) Delete(ctx context.Context, name string) error {
+	defer e.writes.drop(name)
 	return e.again(ctx, func() error { return e.client.DeleteCollection(ctx, name) })
 }
 
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
-// Search searches a collection by parameters with Typesense's names. Problems: not_found (the collection), validation_failed
-// (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
-func (e *Engine) Search(ctx context.Context, collection string, params map[string]any) (found *tsclient.SearchResult, err error) {
+// Search carries out searches, which name their collections and parameters as Typesense does. Problems: not_found (a collection),
+// validation_failed (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
+func (e *Engine) Search(ctx context.Context, asks ...map[string]any) (found []tsclient.Result, err error) {
 	err = e.again(ctx, func() (err error) {
-		found, err = e.client.Search(ctx, collection, params)
+		found, err = e.client.MultiSearch(ctx, asks...)
 		return err
 	})
 	return found, err
 }
 
+// CountSearch is the search that counts what a filter lets through.
+func CountSearch(collection, filter string) map[string]any {
+	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id"}
+}
+
 // importDocs sends documents; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
-	err = e.again(ctx, func() (err error) {
+	err = e.paced(ctx, collection, func() (err error) {
 		lines, err = e.client.Import(ctx, collection, api.Upsert, docs)
 		return err
 	})
 	return lines, err
 }
 
-func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
-	return e.again(ctx, func() error { return e.client.DeleteDocument(ctx, collection, id) })
+// Document reads a document by its id at the engine. Problem: not_found.
+func (e *Engine) Document(ctx context.Context, collection, id string) (doc json.RawMessage, err error) {
+	err = e.again(ctx, func() (err error) {
+		doc, err = e.client.Document(ctx, collection, id)
+		return err
+	})
+	if errors.Is(err, problem.NotFound) {
+		return nil, problem.New(problem.NotFound, "There is no such document.").Wrap(err)
+	}
+	return doc, err
+}
+
+// deleteDocs removes the documents with the ids, none of which holds a backtick; those that are not there are no error.
+func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
+	return e.paced(ctx, collection, func() error {
+		_, err := e.client.DeleteDocuments(ctx, collection, "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids))
+		return err
+	})
+}
+
+// deletionBatch is how many documents that fit a filter are deleted at a time.
+const deletionBatch = 500
+
+// DeleteWhere removes the documents that a filter, which is not empty, lets through, and returns how many they were. Problems: validation_failed (the
+// filter does not fit the collection, or is too long for a target), engine_unavailable, overloaded.
+func (e *Engine) DeleteWhere(ctx context.Context, collection, filter string) (n int64, err error) {
+	if filter == "" || len(url.QueryEscape(filter)) > deletionBytes {
+		return 0, problem.New(problem.ValidationFailed, "The filter is too long to delete by.").WithField("body", "/filter", "maxLength", "is too long as a whole")
+	}
+	err = e.paced(ctx, collection, func() (err error) {
+		n, err = e.client.DeleteDocuments(ctx, collection, filter, deletionBatch)
+		return err
+	})
+	return n, err
+}
+
+// paced sends a bulk write when the collection has room for it.
+func (e *Engine) paced(ctx context.Context, collection string, do func() error) error {
+	leave, err := e.writes.enter(ctx, collection)
+	if err != nil {
+		return err
+	}
+	err = e.again(ctx, do)
+	leave(isBehind(err))
+	return err
+}
+
+// isBehind reports whether a refusal says that the engine does not keep up.
+func isBehind(err error) bool {
+	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.UpstreamTimeout)
 }
 
 func decode(body []byte, out any) error {

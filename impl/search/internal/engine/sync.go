@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
+	"net/url"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -17,24 +16,34 @@ import (
 type Item struct {
 	ID       string
 	Document json.RawMessage
+	// Tenant is whose document it is in a tenant-scoped collection; nil elsewhere.
+	Tenant *string
+}
+
+// stored is the document's id at the engine.
+func (i Item) stored() string {
+	if i.Tenant == nil {
+		return i.ID
+	}
+	return owner.DocumentID(*i.Tenant, i.ID)
 }
 
 // Outcome is what became of an Item; nil is success.
 type Outcome error
 
-// Bounds of one import and of the deletions at a time.
+// Bounds of one import, and of the ids of one deletion, which stand in the target.
 const (
 	importDocuments = 1000
 	importBytes     = 4 << 20
-	deletions       = 8
+	deletionBytes   = 3500
 )
 
 // Sync brings documents up to date and returns an outcome for each item. Of several items with one id the last counts, and all
-// get its outcome. When the engine can't be used the whole fails and may be repeated: nothing that is repeated does harm.
+// get its outcome. When the engine can't be used, or does not keep up, the whole fails and may be repeated: nothing that is repeated does harm.
 func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
 	last := make(map[string]int, len(items))
 	for i, item := range items {
-		last[item.ID] = i
+		last[item.stored()] = i
 	}
 	outcomes := make([]Outcome, len(items))
 	if err := e.upserts(ctx, collection, items, last, outcomes); err != nil {
@@ -44,7 +53,7 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 		return nil, err
 	}
 	for i, item := range items {
-		outcomes[i] = outcomes[last[item.ID]]
+		outcomes[i] = outcomes[last[item.stored()]]
 	}
 	return outcomes, nil
 }
@@ -73,7 +82,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 		return nil
 	}
 	for i, item := range items {
-		if item.Document == nil || last[item.ID] != i {
+		if item.Document == nil || last[item.stored()] != i {
 			continue
 		}
 		doc, err := withID(item)
@@ -106,13 +115,13 @@ func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
 	return err, nil
 }
 
-// withID writes the document on one line with the item's id in it; the document's other bytes stay as they are.
+// withID writes the document on one line with the item's id and tenant in it; the document's other bytes stay as they are.
 func withID(item Item) ([]byte, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(item.Document, &doc); err != nil || doc == nil {
 		return nil, problem.New(problem.ValidationFailed, "The document is not a JSON object.")
 	}
-	id, err := json.Marshal(item.ID)
+	id, err := json.Marshal(item.stored())
 	if err != nil {
 		return nil, err
 	}
@@ -122,30 +131,40 @@ func withID(item Item) ([]byte, error) {
 			return nil, problem.New(problem.ValidationFailed, "The document's id is not the item's.")
 		}
 	}
+	if doc[owner.TenantField] != nil {
+		return nil, problem.New(problem.ValidationFailed, "The document has a field of a name that the service keeps for itself.")
+	}
+	if item.Tenant != nil {
+		doc[owner.TenantField] = json.RawMessage(`"` + owner.TenantKey(*item.Tenant) + `"`)
+	}
 	doc["id"] = id
 	return json.Marshal(doc) // compacts the raw values: no line breaks are left
 }
 
-// deletes removes the documents of the items that count, several at a time. A document that is not there is no error.
+// deletes removes the documents of the items that count, many in one call. A document that is not there is no error.
 func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(deletions)
-	var once sync.Once
-	var first error
+	var ids []string
+	size := 0
+	flush := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		err := e.deleteDocs(ctx, collection, ids)
+		ids, size = nil, 0
+		return err
+	}
 	for i, item := range items {
-		if item.Document != nil || last[item.ID] != i {
+		id := item.stored()
+		if item.Document != nil || last[id] != i {
 			continue
 		}
-		g.Go(func() error {
-			err := e.deleteDoc(ctx, collection, item.ID)
-			if err != nil {
-				once.Do(func() { first = err })
+		if size += len(url.QueryEscape("`" + id + "`,")); size > deletionBytes {
+			if err := flush(); err != nil {
+				return err
 			}
-			return err
-		})
+			size = len(url.QueryEscape("`" + id + "`,"))
+		}
+		ids = append(ids, id)
 	}
-	if g.Wait() != nil {
-		return first
-	}
-	return nil
+	return flush()
 }

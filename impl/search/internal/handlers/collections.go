@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
@@ -24,46 +29,84 @@ func (s stored) VisitCreateCollectionResponse(w http.ResponseWriter) error {
 	return err
 }
 
-// CreateCollection implements searchapi.StrictServerInterface. The engine is not part of the database's transaction: a keyed
-// creation is noted before and answered after, so that a repeat after a crash in between takes the collection as its own.
+// CreateCollection implements searchapi.StrictServerInterface. The engine is not part of the database's transaction: whose the collection
+// is, and that a keyed creation begins, is noted before, so that a repeat after a crash in between takes the collection as its own.
 func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateCollectionRequestObject) (searchapi.CreateCollectionResponseObject, error) {
 	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, err := wantedBy(p, r.Body)
 	if err != nil {
 		return nil, err
 	}
 	key := idempotencyKey(ctx, p, "createCollection", r.Params.IdempotencyKey)
 	begun := false
 	if key != nil {
-		answer, known, before, err := core.Store.Begin(ctx, *key, r.Body.Name)
+		answer, known, before, err := core.Store.Begin(ctx, *key, want.Engine())
 		if err != nil || known {
 			return stored(answer), err
 		}
 		begun = before
 	}
-	made, err := h.create(ctx, core, collectionFrom(r.Body), begun)
+	made, err := h.create(ctx, core, want, collectionFrom(r.Body, want), begun)
 	if err != nil {
 		return nil, h.abandon(ctx, core, key, err)
 	}
-	body, err := json.Marshal(collectionTo(made))
+	want.TenantScoped = made.Scoped()
+	body, err := json.Marshal(collectionTo(made, hold(want, p)))
 	if err != nil {
 		return nil, err
 	}
-	answer, err := core.Store.Finish(ctx, key, idempotency.Answer{Status: http.StatusCreated, Body: body}, event(ctx, p, "createCollection", r.Body.Name))
+	answer, err := core.Store.Finish(ctx, want, key, idempotency.Answer{Status: http.StatusCreated, Body: body}, event(ctx, p, "createCollection", want.Engine()))
 	return stored(answer), err
 }
 
+// wantedBy is the collection that a caller asks to be made. Problems: forbidden, validation_failed.
+func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collection, error) {
+	name := owner.Candidates(b.Name, p)[0]
+	if !owner.MayMake(name, p) {
+		return nil, problem.New(problem.Forbidden, "Collections of a tenant are made by its services and by administrators.")
+	}
+	c := &owner.Collection{Name: name, Owner: owner.Of(name, p), TenantScoped: b.TenantScoped != nil && *b.TenantScoped}
+	for i, f := range b.Fields {
+		pointer := fmt.Sprintf("/fields/%d", i)
+		switch {
+		case reserved(f.Name):
+			return nil, problem.New(problem.ValidationFailed, "The service keeps names of that beginning for itself.").
+				WithField("body", pointer+"/name", "pattern", "must not begin with "+owner.ReservedPrefix)
+		case c.TenantScoped && (strings.Contains(f.Name, "*") || f.Type == searchapi.FieldTypeAuto):
+			return nil, problem.New(problem.ValidationFailed, "A tenant-scoped collection names and types its fields: what documents add is seen by every tenant.").
+				WithField("body", pointer, "tenantScoped", "must be a name, with a type other than auto")
+		}
+	}
+	return c, nil
+}
+
 // create makes the collection; one that an earlier attempt of the same request made counts as made.
-func (h *Handlers) create(ctx context.Context, core *Core, want engine.Collection, begun bool) (engine.Collection, error) {
+func (h *Handlers) create(ctx context.Context, core *Core, c *owner.Collection, want engine.Collection, begun bool) (engine.Collection, error) {
+	fresh, err := core.Store.Claim(ctx, c)
+	if err != nil {
+		return engine.Collection{}, err
+	}
 	made, err := core.Engine.Create(ctx, want)
-	if begun && errors.Is(err, problem.AlreadyExists) {
+	if begun && !fresh && errors.Is(err, problem.AlreadyExists) {
 		return core.Engine.Collection(ctx, want.Name)
+	}
+	if err != nil && fresh && !uncertain(err) {
+		err = errors.Join(err, core.Store.Release(context.WithoutCancel(ctx), c))
 	}
 	return made, err
 }
 
+// uncertain reports whether the engine may have done what it was asked for.
+func uncertain(err error) bool {
+	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.UpstreamTimeout) || errors.Is(err, problem.BadUpstream)
+}
+
 // abandon forgets a creation that the engine refused for good.
 func (h *Handlers) abandon(ctx context.Context, core *Core, key *idempotency.Key, cause error) error {
-	if key == nil || errors.Is(cause, problem.EngineUnavailable) || errors.Is(cause, problem.UpstreamTimeout) || errors.Is(cause, problem.BadUpstream) {
+	if key == nil || uncertain(cause) {
 		return cause
 	}
 	if err := core.Store.Abandon(context.WithoutCancel(ctx), *key); err != nil {
@@ -74,7 +117,7 @@ func (h *Handlers) abandon(ctx context.Context, core *Core, key *idempotency.Key
 
 // ListCollections implements searchapi.StrictServerInterface.
 func (h *Handlers) ListCollections(ctx context.Context, r searchapi.ListCollectionsRequestObject) (searchapi.ListCollectionsResponseObject, error) {
-	core, _, err := h.begin(ctx)
+	core, p, err := h.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,37 +127,118 @@ func (h *Handlers) ListCollections(ctx context.Context, r searchapi.ListCollecti
 			return nil, problem.BadCursor().Wrap(err)
 		}
 	}
-	all, err := core.Engine.Collections(ctx)
+	all, err := core.visible(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	return searchapi.ListCollections200JSONResponse(listTo(all, after, limitFrom(r.Params.Limit))), nil
+	shown, list := pageOf(all, after, limitFrom(r.Params.Limit))
+	if err := core.count(ctx, shown); err != nil {
+		return nil, err
+	}
+	for _, c := range shown {
+		list.Items = append(list.Items, collectionTo(c.schema, c.held))
+	}
+	return searchapi.ListCollections200JSONResponse(list), nil
+}
+
+// described is a collection that exists for a caller, with its schema.
+type described struct {
+	held
+	schema engine.Collection
+}
+
+// visible lists what exists for a caller, by the names that the caller writes. A collection of the caller's tenant hides the one that has its
+// name in the default tenant.
+func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, error) {
+	owned, err := core.Store.Collections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]held, len(owned))
+	for _, o := range owned {
+		c := hold(o, p)
+		if other, taken := byName[c.shown()]; c.access > owner.None && (!taken || other.Tenant == "") {
+			byName[c.shown()] = c
+		}
+	}
+	schemas, err := core.Engine.Collections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []described
+	for _, s := range schemas {
+		n := owner.FromEngine(s.Name)
+		if c, ok := byName[n.For(p)]; ok && c.Name == n {
+			all = append(all, described{c, s})
+		}
+	}
+	slices.SortFunc(all, func(a, b described) int { return strings.Compare(a.shown(), b.shown()) })
+	return all, nil
+}
+
+// searchesAtOnce bounds the searches of one call, as Typesense does.
+const searchesAtOnce = 50
+
+// count replaces the numbers of documents of which the caller reaches a part.
+func (core *Core) count(ctx context.Context, all []described) error {
+	var parts []*described
+	for i := range all {
+		if !all[i].whole {
+			parts = append(parts, &all[i])
+		}
+	}
+	for some := range slices.Chunk(parts, searchesAtOnce) {
+		var asks []map[string]any
+		for _, c := range some {
+			asks = append(asks, engine.CountSearch(c.Engine(), c.filter()))
+		}
+		counted, err := core.Engine.Search(ctx, asks...)
+		if err != nil {
+			return err
+		}
+		for i, c := range some {
+			c.schema.Documents = counted[i].Found
+		}
+	}
+	return nil
 }
 
 // GetCollection implements searchapi.StrictServerInterface.
 func (h *Handlers) GetCollection(ctx context.Context, r searchapi.GetCollectionRequestObject) (searchapi.GetCollectionResponseObject, error) {
-	core, _, err := h.begin(ctx)
+	core, p, err := h.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := core.Engine.Collection(ctx, r.Collection)
+	c, err := core.hold(ctx, p, r.Collection, owner.Read)
 	if err != nil {
 		return nil, err
 	}
-	return searchapi.GetCollection200JSONResponse(collectionTo(c)), nil
+	schema, err := core.Engine.Collection(ctx, c.Engine())
+	if err != nil {
+		return nil, err
+	}
+	one := []described{{c, schema}}
+	if err := core.count(ctx, one); err != nil {
+		return nil, err
+	}
+	return searchapi.GetCollection200JSONResponse(collectionTo(one[0].schema, c)), nil
 }
 
-// DeleteCollection implements searchapi.StrictServerInterface.
+// DeleteCollection implements searchapi.StrictServerInterface. A collection that the engine has lost is forgotten as well.
 func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteCollectionRequestObject) (searchapi.DeleteCollectionResponseObject, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := core.Engine.Delete(ctx, r.Collection); err != nil {
+	c, err := core.hold(ctx, p, r.Collection, owner.Own)
+	if err != nil {
+		return nil, err
+	}
+	if err := core.Engine.Delete(ctx, c.Engine()); err != nil && !errors.Is(err, problem.NotFound) {
 		return nil, err
 	}
 	// It is gone: the chain must learn of it even if the caller has left.
-	if err := core.Store.Note(context.WithoutCancel(ctx), event(ctx, p, "deleteCollection", r.Collection)); err != nil {
+	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Name, event(ctx, p, "deleteCollection", c.Engine())); err != nil {
 		return nil, err
 	}
 	return searchapi.DeleteCollection204Response{}, nil

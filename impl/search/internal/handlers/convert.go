@@ -8,7 +8,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
-	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -26,27 +26,35 @@ func limitFrom(wanted *int32) int {
 	return page.Limit(&n, defaultPage, largestPage)
 }
 
-func collectionFrom(b *searchapi.CollectionCreate) engine.Collection {
-	c := engine.Collection{Name: b.Name, Fields: make([]engine.Field, len(b.Fields))}
+// collectionFrom is the schema that the engine is asked for.
+func collectionFrom(b *searchapi.CollectionCreate, want *owner.Collection) engine.Collection {
+	c := engine.Collection{Name: want.Engine(), Fields: make([]engine.Field, len(b.Fields))}
 	if b.DefaultSortingField != nil {
 		c.DefaultSortingField = *b.DefaultSortingField
 	}
 	for i, f := range b.Fields {
 		c.Fields[i] = engine.Field{Name: f.Name, Type: string(f.Type), Facet: f.Facet, Optional: f.Optional, Index: f.Index, Sort: f.Sort}
 	}
+	if want.TenantScoped {
+		c.Fields = append(c.Fields, engine.Field{Name: owner.TenantField, Type: "string"})
+	}
 	return c
 }
 
-// collectionTo leaves out fields of types that the contract does not know: another program made them in the engine.
-func collectionTo(c engine.Collection) searchapi.Collection {
+// reserved reports whether a field is the service's own.
+func reserved(field string) bool { return strings.HasPrefix(field, owner.ReservedPrefix) }
+
+// collectionTo leaves out fields of types that the contract does not know, since another program made them in the engine, and the service's own.
+func collectionTo(s engine.Collection, c held) searchapi.Collection {
 	out := searchapi.Collection{
-		Name: c.Name, Documents: c.Documents, CreatedAt: time.Unix(c.CreatedAt, 0).UTC(), Fields: make([]searchapi.Field, 0, len(c.Fields)),
+		Name: c.shown(), Documents: s.Documents, CreatedAt: time.Unix(s.CreatedAt, 0).UTC(), Fields: make([]searchapi.Field, 0, len(s.Fields)),
+		Owner: c.Owner, Access: searchapi.CollectionAccess(accessNames[c.access]), TenantScoped: c.TenantScoped,
 	}
-	if c.DefaultSortingField != "" {
-		out.DefaultSortingField = &c.DefaultSortingField
+	if s.DefaultSortingField != "" {
+		out.DefaultSortingField = &s.DefaultSortingField
 	}
-	for _, f := range c.Fields {
-		if kind := searchapi.FieldType(f.Type); kind.Valid() {
+	for _, f := range s.Fields {
+		if kind := searchapi.FieldType(f.Type); kind.Valid() && !reserved(f.Name) {
 			out.Fields = append(out.Fields, searchapi.Field{Name: f.Name, Type: kind, Facet: f.Facet, Optional: f.Optional, Index: f.Index, Sort: f.Sort})
 		}
 	}
@@ -54,37 +62,49 @@ func collectionTo(c engine.Collection) searchapi.Collection {
 }
 
 // ownName fits the collections that this contract can name; others in the engine are not shown.
-var ownName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+var ownName = regexp.MustCompile(`^([a-z0-9][a-z0-9-]{0,62}[.])?[a-z][a-z0-9_-]{0,62}$`)
 
-// listTo makes a page of at most limit collections with names after after.
-func listTo(all []engine.Collection, after string, limit int) searchapi.CollectionList {
+// pageOf is at most limit collections with names after after, and the list that they go into.
+func pageOf(all []described, after string, limit int) ([]described, searchapi.CollectionList) {
+	var shown []described
 	list := searchapi.CollectionList{Items: []searchapi.Collection{}}
 	for _, c := range all {
-		if c.Name <= after || !ownName.MatchString(c.Name) {
+		name := c.shown()
+		if name <= after || !ownName.MatchString(name) {
 			continue
 		}
-		if len(list.Items) == limit {
-			next := page.Encode("collections", list.Items[limit-1].Name)
+		if len(shown) == limit {
+			next := page.Encode("collections", shown[limit-1].shown())
 			list.NextCursor = &next
 			break
 		}
-		list.Items = append(list.Items, collectionTo(c))
+		shown = append(shown, c)
 	}
-	return list
+	return shown, list
 }
 
-func itemsFrom(items []searchapi.SyncItem) ([]engine.Item, error) {
+// itemsFrom reads the items of a sync. Whoever reaches one tenant alone writes for that one.
+func itemsFrom(items []searchapi.SyncItem, c held) ([]engine.Item, error) {
 	out := make([]engine.Item, len(items))
 	for i, item := range items {
 		out[i].ID = item.ID
+		if c.TenantScoped {
+			out[i].Tenant = &c.caller.Tenant
+		}
 		pointer := fmt.Sprintf("/items/%d/document", i)
 		switch {
+		case item.Tenant != nil && !(c.TenantScoped && c.whole):
+			return nil, problem.New(problem.ValidationFailed, "The tenant is for the owner of a tenant-scoped collection to say.").
+				WithField("body", fmt.Sprintf("/items/%d/tenant", i), "not", "must be absent")
 		case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
 			return nil, problem.New(problem.ValidationFailed, "An upsert needs a document.").WithField("body", pointer, "required", "is required to upsert")
 		case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
 			return nil, problem.New(problem.ValidationFailed, "A deletion takes no document.").WithField("body", pointer, "not", "must be absent to delete")
 		case item.Document != nil:
 			out[i].Document = *item.Document
+		}
+		if item.Tenant != nil {
+			out[i].Tenant = item.Tenant
 		}
 	}
 	return out, nil
@@ -102,75 +122,6 @@ func outcomesTo(items []engine.Item, outcomes []engine.Outcome) searchapi.Docume
 		p := problem.From(outcomes[i])
 		code, message, again := string(p.Code), p.Detail, false
 		out.Results[i].Status, out.Results[i].Code, out.Results[i].Message, out.Results[i].Retryable = searchapi.SyncOutcomeStatusError, &code, &message, &again
-	}
-	return out
-}
-
-// searchFrom names the parameters as Typesense does.
-func searchFrom(b *searchapi.DocumentSearch) map[string]any {
-	params := map[string]any{"q": b.Q, "query_by": strings.Join(b.QueryBy, ",")}
-	if b.FilterBy != nil {
-		params["filter_by"] = *b.FilterBy
-	}
-	if b.SortBy != nil {
-		keys := make([]string, len(*b.SortBy))
-		for i, k := range *b.SortBy {
-			order := searchapi.SortKeyOrderAsc
-			if k.Order != nil {
-				order = *k.Order
-			}
-			keys[i] = k.Field + ":" + string(order)
-		}
-		params["sort_by"] = strings.Join(keys, ",")
-	}
-	if b.FacetBy != nil {
-		params["facet_by"] = strings.Join(*b.FacetBy, ",")
-	}
-	for name, v := range map[string]*int32{"max_facet_values": b.MaxFacetValues, "page": b.Page, "per_page": b.PerPage} {
-		if v != nil {
-			params[name] = *v
-		}
-	}
-	return params
-}
-
-func resultTo(r *tsclient.SearchResult) searchapi.DocumentSearchResult {
-	out := searchapi.DocumentSearchResult{
-		Found: r.Found, OutOf: r.OutOf, Page: int32(r.Page), TookMs: r.TookMs, Engine: searchapi.DocumentSearchResultEngineTypesense,
-		Hits: make([]searchapi.DocumentHit, len(r.Hits)), Facets: make([]searchapi.FieldFacet, len(r.Facets)),
-	}
-	if r.Embedded {
-		out.Engine = searchapi.DocumentSearchResultEngineEmbedded
-	}
-	for i, h := range r.Hits {
-		out.Hits[i] = hitTo(h)
-	}
-	for i, f := range r.Facets {
-		counts := make([]searchapi.FieldFacetCount, len(f.Counts))
-		for k, c := range f.Counts {
-			counts[k] = searchapi.FieldFacetCount{Value: c.Value, Count: c.Count}
-		}
-		out.Facets[i] = searchapi.FieldFacet{Field: f.Field, Counts: counts}
-	}
-	return out
-}
-
-func hitTo(h tsclient.Hit) searchapi.DocumentHit {
-	out := searchapi.DocumentHit{Document: h.Document}
-	if score := h.TextMatch.String(); score != "" {
-		out.TextMatch = &score
-	}
-	var marks []searchapi.Highlight
-	for _, m := range h.Highlights {
-		if m.Snippet != "" {
-			marks = append(marks, searchapi.Highlight{Field: m.Field, Snippet: m.Snippet})
-		}
-		for _, s := range m.Snippets {
-			marks = append(marks, searchapi.Highlight{Field: m.Field, Snippet: s})
-		}
-	}
-	if marks != nil {
-		out.Highlights = &marks
 	}
 	return out
 }

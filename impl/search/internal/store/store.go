@@ -1,5 +1,5 @@
-// Package store keeps what the search service must remember beside the engine: answers to keyed creations, creations under way
-// and the audit chain.
+// Package store keeps what the search service must remember beside the engine: whose the collections are, answers to keyed creations,
+// creations under way and the audit chain.
 package store
 
 import (
@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/credential"
@@ -36,6 +37,7 @@ type Store struct {
 	db      *store.DB
 	answers *idempotency.Store
 	clock   clock.Clock
+	owners  ownerCache
 }
 
 // New returns a Store over an open database; answers are sealed by its idempotency store.
@@ -77,11 +79,14 @@ func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection strin
 	return answer, false, begun, nil
 }
 
-// Finish stores the answer to a keyed creation with its audit event, or returns the one that another request with the key stored
-// first. A nil key stores the event alone.
-func (s *Store) Finish(ctx context.Context, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (_ idempotency.Answer, err error) {
+// Finish notes that a collection was made, and stores the answer to a keyed creation with its audit event, or returns the one that another
+// request with the key stored first. A nil key stores the event alone.
+func (s *Store) Finish(ctx context.Context, c *owner.Collection, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (_ idempotency.Answer, err error) {
 	defer tried.To(&err, "finish creation")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.made(ctx, tx, c); err != nil {
+			return err
+		}
 		if key == nil {
 			return audit.Append(ctx, tx, e)
 		}
@@ -104,12 +109,6 @@ func (s *Store) Abandon(ctx context.Context, key idempotency.Key) (err error) {
 		_, err := tx.Exec(ctx, `DELETE FROM creations WHERE principal = ? AND key = ?`, key.Principal, key.Value)
 		return err
 	})
-}
-
-// Note appends an event to the audit chain.
-func (s *Store) Note(ctx context.Context, e audit.Event) error {
-	_, err := s.Finish(ctx, nil, idempotency.Answer{}, e)
-	return err
 }
 
 // Sweep removes what nobody may ask for any more.

@@ -4,6 +4,8 @@ import "github.com/fountainai/fountain/internal/store"
 
 // Tables are search's own, with what bounds each.
 var Tables = []store.Table{
+	{Name: "collections", Bound: "a row for each collection of the engine"},
+	{Name: "collection_grants", Bound: "100 for each collection"},
 	{Name: "creations", Bound: "deleted when they are old"},
 	{Name: "data_keys", Bound: "one row"},
 }

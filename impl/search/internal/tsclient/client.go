@@ -82,7 +82,7 @@ func call(ctx context.Context, limit time.Duration, send func(ctx context.Contex
 		return nil, nil, unreachable(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err = readAll(resp.Body, maxAnswer)
+	body, err = readAll(resp.Body, resp.ContentLength, maxAnswer)
 	if err != nil {
 		return nil, nil, unreachable(ctx, err)
 	}
@@ -148,14 +148,28 @@ func (c *Client) DeleteCollection(ctx context.Context, name string) error {
 	return err
 }
 
-// DeleteDocument removes a document; one that is not there is no error.
-func (c *Client) DeleteDocument(ctx context.Context, collection, id string) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
-	var refused *Error
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Message != "Collection not found" && refused.Message != "Not Found" {
-		return nil
+// Document reads a document, as the engine has it.
+func (c *Client) Document(ctx context.Context, collection, id string) (json.RawMessage, error) {
+	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
+	return body, err
+}
+
+// DeleteDocuments removes the documents that a filter lets through, batch at a time, and returns how many they were.
+func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string, batch int) (int64, error) {
+	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
+	body, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.DeleteDocuments(ctx, collection, params)
+	})
+	if err != nil {
+		return 0, err
 	}
-	return err
+	var done struct {
+		Deleted *int64 `json:"num_deleted"`
+	}
+	if json.Unmarshal(body, &done) != nil || done.Deleted == nil {
+		return 0, fmt.Errorf("read result of deletion: %w", errBadAnswer)
+	}
+	return *done.Deleted, nil
 }
 
 // ImportLine is what became of one document of an import.

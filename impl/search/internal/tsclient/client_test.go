@@ -126,13 +126,17 @@ func TestClient_searchKeepsDocumentsAsBytes(t *testing.T) {
 	require.True(t, r.Embedded)
 }
 
-func TestClient_deletingWhatIsGoneIsNoError(t *testing.T) {
-	message := "Could not find a document with id: 1"
-	c := with(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, `{"message":%q}`, message)
+func TestClient_deletesManyDocumentsInOneCall(t *testing.T) {
+	c := with(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodDelete || r.URL.Path != "/collections/c/documents" || r.URL.Query().Get("filter_by") != "id:=[`1`,`a:b`]" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = io.WriteString(w, `{"num_deleted":1}`)
 	}, Deadlines{})
-	require.NoError(t, c.DeleteDocument(context.Background(), "c", "1"))
-	message = "Collection not found"
-	require.Error(t, c.DeleteDocument(context.Background(), "c", "1"))
+	n, err := c.DeleteDocuments(context.Background(), "c", "id:=[`1`,`a:b`]", 2)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	c = with(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, Deadlines{})
+	_, err = c.DeleteDocuments(context.Background(), "c", "n:1", 2)
+	require.ErrorIs(t, err, error(errBadAnswer), "nobody knows what was deleted")
 }

@@ -1,0 +1,136 @@
+package search
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// BenchmarkSearch measures the CPU time of the process (client, server and kernel together) for one search of ten hits with a filter and a facet,
+// one after the other on one connection, by turns: the service with the engine in its process, the same engine's handler served by net/http alone,
+// the engine's handler without HTTP, and a handler that reads the same request and writes the same answer.
+func BenchmarkSearch(b *testing.B) {
+	w := newWorld(b, store.Config{})
+	w.start(b)
+	w.WaitReady(b)
+	admin := w.someone(b)
+	engine, err := embedded.Open(embedded.Config{Dir: b.TempDir(), Key: func(string) bool { return true }})
+	require.NoError(b, err)
+	defer engine.Close()
+	require.NoError(b, engine.WaitReady(context.Background()))
+	fill(b, w, engine, admin)
+
+	direct := httptest.NewServer(engine)
+	defer direct.Close()
+	mine := `{"q":"w25x w30x","queryBy":["title","body"],"filterBy":"year:>1950","facetBy":["kind"],"perPage":10}`
+	theirs := `{"searches":[{"collection":"x","q":"w25x w30x","query_by":"title,body","filter_by":"year:>1950","facet_by":"kind","per_page":10}]}`
+	client := &http.Client{}
+	answer := post(b, client, w.URL+"/search/v1/collections/x/search", admin, mine)
+	bare := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = rw.Write(answer)
+	}))
+	defer bare.Close()
+	ways := []struct {
+		name string
+		do   func()
+	}{
+		{"service", func() { post(b, client, w.URL+"/search/v1/collections/x/search", admin, mine) }},
+		{"engine-http", func() { post(b, client, direct.URL+"/multi_search", "", theirs) }},
+		{"engine", func() {
+			r := httptest.NewRequest(http.MethodPost, "/multi_search", strings.NewReader(theirs))
+			r.Header.Set("X-Typesense-Api-Key", "k")
+			engine.ServeHTTP(httptest.NewRecorder(), r)
+		}},
+		{"bare-http", func() { post(b, client, bare.URL, "", mine) }},
+	}
+	const turn = 50
+	took := make([]time.Duration, len(ways))
+	b.ResetTimer()
+	for range b.N {
+		for i, way := range ways {
+			before := cpu(b)
+			for range turn {
+				way.do()
+			}
+			took[i] += cpu(b) - before
+		}
+	}
+	for i, way := range ways {
+		b.ReportMetric(float64(took[i].Microseconds())/float64(b.N*turn), way.name+"-us/search")
+	}
+	b.ReportMetric(float64(took[1])/float64(took[0]), "engine-http/service")
+	b.ReportMetric(float64(len(answer)), "B/answer")
+}
+
+// cpu is the processor time that the process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func post(b *testing.B, client *http.Client, url, token, body string) []byte {
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	require.NoError(b, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Typesense-Api-Key", "k")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := client.Do(r)
+	require.NoError(b, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(b, err)
+	require.Equal(b, http.StatusOK, resp.StatusCode, string(text))
+	return text
+}
+
+// fill brings the same 10,000 documents to the service and to the engine beside it.
+func fill(b *testing.B, w *world, engine http.Handler, admin string) {
+	const schema = `{"name":"x","fields":[{"name":"title","type":"string"},{"name":"body","type":"string"},{"name":"kind","type":"string","facet":true},{"name":"year","type":"int32"}]}`
+	w.must(b, 201, admin, "POST", "/collections", schema)
+	put := func(path, body string) {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		r.Header.Set("X-Typesense-Api-Key", "k")
+		rec := httptest.NewRecorder()
+		engine.ServeHTTP(rec, r)
+		require.Less(b, rec.Code, 300)
+	}
+	put("/collections", schema)
+	r := rand.New(rand.NewPCG(1, 2))
+	zipf := rand.NewZipf(r, 1.1, 20, 2_000)
+	words := func(n int) string {
+		var t strings.Builder
+		for range n {
+			fmt.Fprintf(&t, "w%dx ", zipf.Uint64())
+		}
+		return t.String()
+	}
+	for page := range 10 {
+		var docs []string
+		var lines bytes.Buffer
+		for i := range 1000 {
+			fields := fmt.Sprintf(`"title":"%s","body":"%s","kind":"k%d","year":%d}`, words(6), words(30), r.IntN(20), 1900+r.IntN(120))
+			docs = append(docs, fmt.Sprintf(`{"op":"upsert","id":"%d","document":{%s}`, page*1000+i, fields))
+			fmt.Fprintf(&lines, `{"id":"%d",%s`+"\n", page*1000+i, fields)
+		}
+		w.must(b, 200, admin, "POST", "/collections/x/documents/sync", `{"items":[`+strings.Join(docs, ",")+`]}`)
+		put("/collections/x/documents/import?action=upsert", lines.String())
+	}
+}

@@ -1,0 +1,129 @@
+package handlers
+
+import (
+	"context"
+	"strings"
+
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/filters"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// SearchDocuments implements searchapi.StrictServerInterface.
+func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocumentsRequestObject) (searchapi.SearchDocumentsResponseObject, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := core.hold(ctx, p, r.Collection, owner.Read)
+	if err != nil {
+		return nil, err
+	}
+	params, err := searchFrom(r.Body, c)
+	if err != nil {
+		return nil, err
+	}
+	asks := []map[string]any{params}
+	if !c.whole { // the engine's own number counts the documents of all tenants
+		asks = append(asks, engine.CountSearch(c.Engine(), c.filter()))
+	}
+	found, err := core.Engine.Search(ctx, asks...)
+	if err != nil {
+		return nil, err
+	}
+	if !c.whole {
+		found[0].OutOf = found[1].Found
+	}
+	body, err := render(&found[0], c)
+	if err != nil {
+		return nil, err
+	}
+	return searched(body), nil
+}
+
+// searchFrom names the parameters as Typesense does. Problem: validation_failed.
+func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
+	params := map[string]any{"collection": c.Engine(), "q": b.Q, "query_by": strings.Join(b.QueryBy, ",")}
+	named := b.QueryBy
+	if b.SortBy != nil {
+		keys := make([]string, len(*b.SortBy))
+		for i, k := range *b.SortBy {
+			order := searchapi.SortKeyOrderAsc
+			if k.Order != nil {
+				order = *k.Order
+			}
+			keys[i], named = k.Field+":"+string(order), append(named, k.Field)
+		}
+		params["sort_by"] = strings.Join(keys, ",")
+	}
+	if b.FacetBy != nil {
+		params["facet_by"], named = strings.Join(*b.FacetBy, ","), append(named, *b.FacetBy...)
+	}
+	for _, field := range named {
+		if reserved(field) {
+			return nil, problem.New(problem.ValidationFailed, "There is no field of that name.")
+		}
+	}
+	for name, v := range map[string]*int32{"max_facet_values": b.MaxFacetValues, "page": b.Page, "per_page": b.PerPage} {
+		if v != nil {
+			params[name] = *v
+		}
+	}
+	filter, err := filterFrom(b, c)
+	if err != nil {
+		return nil, err
+	}
+	if filter != "" {
+		params["filter_by"] = filter
+	}
+	if c.TenantScoped {
+		params["exclude_fields"] = owner.TenantField
+	}
+	return params, nil
+}
+
+// filterFrom is what the caller filters by, within what the caller reaches. A filter in the engine's language is taken of owners who reach
+// every document alone, since nothing keeps it apart from a filter that it is joined with.
+func filterFrom(b *searchapi.DocumentSearch, c held) (string, error) {
+	if b.FilterBy != nil {
+		return rawFilter(b, c)
+	}
+	if b.Filter == nil {
+		return c.filter(), nil
+	}
+	return typedFilter(b.Filter, c)
+}
+
+// typedFilter is a filter within what the caller reaches.
+func typedFilter(f *searchapi.Filter, c held) (string, error) {
+	own, err := filters.Write(f, filters.Options{Reserved: reserved, ID: c.storedID})
+	if err != nil || c.whole {
+		return own, err
+	}
+	return c.filter() + " && " + own, nil
+}
+
+// storedID is the id that a document of the caller has at the engine.
+func (c held) storedID(id string) (string, bool) {
+	if !c.TenantScoped {
+		return id, true
+	}
+	return owner.DocumentID(c.caller.Tenant, id), !c.whole
+}
+
+func rawFilter(b *searchapi.DocumentSearch, c held) (string, error) {
+	switch raw := *b.FilterBy; {
+	case c.access < owner.Own || !c.whole:
+		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection: ask by filter instead.")
+	case b.Filter != nil:
+		return "", problem.New(problem.ValidationFailed, "There are two filters.").WithField("body", "/filterBy", "not", "must be absent beside filter")
+	case strings.Contains(raw, "$"): // on a Typesense it names another collection
+		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `$`: joins are not supported.")
+	case strings.Contains(raw, ".{"): // what Typesense 29 does not survive when it is empty
+		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `.{`: nested objects are not supported.")
+	default:
+		return raw, nil
+	}
+}

@@ -1,0 +1,263 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// ownerRow is a collection with one of its grants, or with none.
+type ownerRow struct {
+	Tenant, Name, Owner string
+	Scoped              int64   `db:"tenant_scoped"`
+	Grantee             *string `db:"grantee"`
+	Access              *int64  `db:"access"`
+	GrantedAt           *int64  `db:"granted_at"`
+}
+
+const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, g.grantee, g.access, g.granted_at
+	FROM collections c LEFT JOIN collection_grants g ON g.tenant = c.tenant AND g.name = c.name WHERE c.made = 1`
+
+// Collections returns every collection that was made, in no order.
+func (s *Store) Collections(ctx context.Context) (all []*owner.Collection, err error) {
+	defer tried.To(&err, "list owners of collections")
+	var rows []ownerRow
+	if err := s.db.Read(ctx).Select(ctx, &rows, selectOwners+" ORDER BY c.tenant, c.name"); err != nil {
+		return nil, err
+	}
+	return collectionsOf(rows), nil
+}
+
+// Collection returns the nearest of the candidates that the caller's access lets exist, or nil. What is found without access takes the same
+// way as what is not there. It is shared, and must not be changed.
+func (s *Store) Collection(ctx context.Context, candidates []owner.Name, exists func(*owner.Collection) bool) (_ *owner.Collection, err error) {
+	defer tried.To(&err, "find owner of collection")
+	found, err := s.named(ctx, names{candidates[0], candidates[len(candidates)-1]})
+	if err != nil {
+		return nil, err
+	}
+	for _, wanted := range candidates {
+		for _, c := range found {
+			if c.Name == wanted && exists(c) {
+				return c, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// named reads the collections of two names, which differ in their tenants alone.
+func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error) {
+	found, ok, change := s.owners.get(of, s.clock.Now())
+	if ok {
+		return found, nil
+	}
+	var rows []ownerRow
+	err := s.db.Read(ctx).Select(ctx, &rows, selectOwners+" AND c.name = ? AND c.tenant IN (?, ?) ORDER BY c.tenant, c.name", of[0].Local, of[0].Tenant, of[1].Tenant)
+	if err != nil {
+		return nil, err
+	}
+	found = collectionsOf(rows)
+	s.owners.put(of, found, s.clock.Now(), change)
+	return found, nil
+}
+
+// write changes owners or grants.
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
+	defer s.owners.forget()
+	return s.db.Write(ctx, fn)
+}
+
+// collectionsOf joins the rows of each collection, which follow each other.
+func collectionsOf(rows []ownerRow) (all []*owner.Collection) {
+	for _, r := range rows {
+		name := owner.Name{Tenant: r.Tenant, Local: r.Name}
+		if len(all) == 0 || all[len(all)-1].Name != name {
+			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1})
+		}
+		if c := all[len(all)-1]; r.Grantee != nil && r.Access != nil && r.GrantedAt != nil {
+			c.Grants = append(c.Grants, owner.Grant{Grantee: *r.Grantee, Access: owner.Access(*r.Access), At: time.UnixMicro(*r.GrantedAt).UTC()})
+		}
+	}
+	return all
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Claim notes whose a collection will be before the engine makes it. fresh says that there was no such note before. The problem
+// already_exists says that the name is somebody else's.
+func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
+	defer tried.To(&err, "claim collection")
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 0, ?)
+			ON CONFLICT (tenant, name) DO NOTHING`, c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
+		if fresh = n == 1; err != nil || fresh {
+			return err
+		}
+		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = ? WHERE tenant = ? AND name = ? AND owner = ?`,
+			s.clock.Now().UnixMicro(), c.Tenant, c.Local, c.Owner)
+		if err == nil && n == 0 {
+			return problem.New(problem.AlreadyExists, "There is a collection with this name already.")
+		}
+		return err
+	})
+	return fresh, err
+}
+
+// made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again.
+func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
+	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
+		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped WHERE collections.owner = excluded.owner`,
+		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
+	if err == nil && n == 0 {
+		return problem.New(problem.AlreadyExists, "There is a collection with this name already.")
+	}
+	return err
+}
+
+// Release forgets a claim of a collection that the engine did not make.
+func (s *Store) Release(ctx context.Context, c *owner.Collection) (err error) {
+	defer tried.To(&err, "release collection")
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM collections WHERE tenant = ? AND name = ? AND owner = ? AND made = 0`, c.Tenant, c.Local, c.Owner)
+		return err
+	})
+}
+
+// Remove forgets a collection that the engine no longer has, with its grants.
+func (s *Store) Remove(ctx context.Context, n owner.Name, e audit.Event) (err error) {
+	defer tried.To(&err, "forget collection")
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, table := range []string{"collection_grants", "collections"} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND name = ?`, n.Tenant, n.Local); err != nil {
+				return err
+			}
+		}
+		return audit.Append(ctx, tx, e)
+	})
+}
+
+// MaxGrants bounds the grants of one collection.
+const MaxGrants = 100
+
+// PutGrant gives somebody access to a collection. Problems: not_found when the collection has gone, limit_reached.
+func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, access owner.Access, e audit.Event) (g owner.Grant, err error) {
+	defer tried.To(&err, "store grant")
+	g = owner.Grant{Grantee: grantee, Access: access, At: s.clock.Now().UTC().Truncate(time.Microsecond)}
+	return g, s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// The row of the collection is locked, so that grants of one are counted one after the other.
+		held, err := tx.Exec(ctx, `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 1`, n.Tenant, n.Local)
+		if err != nil {
+			return err
+		}
+		if held == 0 {
+			return problem.New(problem.NotFound, "There is no such collection.")
+		}
+		var others int
+		if err := tx.Get(ctx, &others, `SELECT COUNT(*) FROM collection_grants WHERE tenant = ? AND name = ? AND grantee <> ?`, n.Tenant, n.Local, grantee); err != nil {
+			return err
+		}
+		if others >= MaxGrants {
+			return problem.New(problem.LimitReached, "The collection has as many grants as it may have.")
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO collection_grants (tenant, name, grantee, access, granted_at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (tenant, name, grantee) DO UPDATE SET access = excluded.access, granted_at = excluded.granted_at`,
+			n.Tenant, n.Local, grantee, int64(access), g.At.UnixMicro())
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, e)
+	})
+}
+
+// DeleteGrant takes a grant back. Problem: not_found.
+func (s *Store) DeleteGrant(ctx context.Context, n owner.Name, grantee string, e audit.Event) (err error) {
+	defer tried.To(&err, "delete grant")
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		rows, err := tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ? AND grantee = ?`, n.Tenant, n.Local, grantee)
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			return problem.New(problem.NotFound, "The collection has no such grant.")
+		}
+		return audit.Append(ctx, tx, e)
+	})
+}
+
+// claimLife is how long a creation may be under way before Reconcile asks what became of it.
+const claimLife = 2 * time.Minute
+
+// Reconcile makes the owners fit what the engine holds: a collection without an owner gets the service that the audit chain says to have made it,
+// or else the administrators; a claim that is old was either made or not. present are the engine's collections, read before, and whether each is
+// tenant-scoped.
+func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err error) {
+	defer tried.To(&err, "reconcile owners of collections")
+	var known []struct {
+		Tenant, Name string
+		Made         int64
+		ClaimedAt    int64 `db:"claimed_at"`
+	}
+	if err := s.db.Read(ctx).Select(ctx, &known, `SELECT tenant, name, made, claimed_at FROM collections`); err != nil {
+		return err
+	}
+	seen := make(map[owner.Name]bool, len(known))
+	old := s.clock.Now().Add(-claimLife).UnixMicro()
+	for _, k := range known {
+		n := owner.Name{Tenant: k.Tenant, Local: k.Name}
+		_, there := present[n.Engine()]
+		if k.Made == 0 && k.ClaimedAt < old {
+			if err := s.settle(ctx, n, there, old); err != nil {
+				return err
+			}
+		}
+		seen[n] = true
+	}
+	for text, scoped := range present {
+		if n := owner.FromEngine(text); seen[n] {
+			continue
+		} else if err := s.adopt(ctx, n, scoped); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle ends a claim that is older than a time.
+func (s *Store) settle(ctx context.Context, n owner.Name, made bool, old int64) error {
+	statement := `DELETE FROM collections WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
+	if made {
+		statement = `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
+	}
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, statement, n.Tenant, n.Local, old)
+		return err
+	})
+}
+
+// adopt gives a collection of the engine its owner.
+func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
+	whose := owner.Administrators
+	made, err := audit.List(ctx, s.db.Read(ctx), audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(made) == 1 && made[0].ActorKind == audit.Service {
+		whose = "service:" + made[0].Actor
+	}
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
+			ON CONFLICT (tenant, name) DO NOTHING`, n.Tenant, n.Local, whose, flag(scoped), s.clock.Now().UnixMicro())
+		return err
+	})
+}

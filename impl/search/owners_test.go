@@ -1,0 +1,420 @@
+package search
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/servicetest"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+const everyScope = "collections:read collections:write documents:write documents:search"
+
+// service is a token of a service; tenant "" is none.
+func (w *world) service(t *testing.T, id, tenant string) string {
+	t.Helper()
+	c := servicetest.User("search", time.Now())
+	c.Subject, c.Principal, c.Roles, c.SessionID, c.Username = id, auth.KindService, nil, "", ""
+	c.ClientID, c.Scope, c.Tenant = "key_"+id, everyScope, tenant
+	return w.kms.Token(t, c)
+}
+
+// user is a token of a user with one role.
+func (w *world) user(t *testing.T, id, tenant, role string) string {
+	t.Helper()
+	return w.someone(t, func(c *auth.Claims) { c.Subject, c.Tenant, c.Roles = id, tenant, []string{role} })
+}
+
+// Ids of services and users.
+const (
+	press = "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+	loom  = "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N9Q"
+	ada   = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+	grace = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N9Q"
+)
+
+func TestOwners_aCollectionIsItsMakersUntilItIsGranted(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin, mine, other := w.someone(t), w.service(t, press, ""), w.service(t, loom, "")
+		reader := w.user(t, ada, "", "reader")
+		made := w.must(t, 201, mine, "POST", "/collections", plays).JSON(t)
+		require.Equal(t, []any{"service:" + press, "own", false}, []any{made["owner"], made["access"], made["tenantScoped"]})
+		w.must(t, 200, mine, "POST", "/collections/plays/documents/sync", upserts(`{"text":"to be","number":1}`))
+
+		search := func(token string) servicetest.Answer {
+			return w.call(t, token, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"]}`)
+		}
+		put := func(token, grantee, access string) servicetest.Answer {
+			return w.call(t, token, "PUT", "/collections/plays/grants/"+grantee, `{"access":"`+access+`"}`)
+		}
+		sync := func(token string) servicetest.Answer {
+			return w.call(t, token, "POST", "/collections/plays/documents/sync", upserts(`{"text":"to be","number":2}`))
+		}
+		for _, stranger := range []string{other, reader} {
+			refused(t, search(stranger), 404, "not_found")
+			refused(t, sync(stranger), 404, "not_found")
+			refused(t, w.call(t, stranger, "GET", "/collections/plays", ""), 404, "not_found")
+			refused(t, put(stranger, "user:"+ada, "read"), 404, "not_found")
+			require.Empty(t, w.must(t, 200, stranger, "GET", "/collections", "").JSON(t)["items"])
+		}
+		require.Equal(t, 200, search(admin).Status, "administrators reach every collection")
+
+		require.Equal(t, 200, put(mine, "role:reader", "read").Status)
+		require.Equal(t, "read", w.must(t, 200, reader, "GET", "/collections/plays", "").JSON(t)["access"])
+		require.Equal(t, 200, search(reader).Status)
+		refused(t, sync(reader), 403, "forbidden")
+		refused(t, put(reader, "user:"+ada, "write"), 403, "forbidden")
+		refused(t, w.call(t, reader, "GET", "/collections/plays/grants", ""), 403, "forbidden")
+		refused(t, w.call(t, reader, "DELETE", "/collections/plays/grants/role:reader", ""), 403, "forbidden")
+		refused(t, w.call(t, reader, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"],"filterBy":"number:1"}`), 403, "forbidden")
+		refused(t, search(w.user(t, grace, "globe", "reader")), 404, "not_found") // the role is of another tenant
+		refused(t, search(other), 404, "not_found")
+
+		require.Equal(t, 200, put(admin, "user:"+ada, "write").Status)
+		require.Equal(t, 200, put(mine, "service:"+loom, "write").Status)
+		require.Equal(t, 200, sync(reader).Status)
+		require.Equal(t, 200, sync(other).Status)
+		refused(t, w.call(t, other, "DELETE", "/collections/plays", ""), 403, "forbidden")
+		refused(t, w.call(t, other, "POST", "/collections", plays), 409, "already_exists")
+
+		var grantees []any
+		for _, page := range []string{"?limit=2", "?limit=2&cursor="} {
+			list := w.must(t, 200, mine, "GET", "/collections/plays/grants"+page, "").JSON(t)
+			for _, g := range list["items"].([]any) {
+				grantees = append(grantees, g.(map[string]any)["grantee"])
+			}
+			if next, ok := list["nextCursor"].(string); ok {
+				grantees = append(grantees, w.must(t, 200, mine, "GET", "/collections/plays/grants?cursor="+next, "").JSON(t)["items"].([]any)[0].(map[string]any)["grantee"])
+				break
+			}
+		}
+		require.Equal(t, []any{"role:reader", "service:" + loom, "user:" + ada}, grantees)
+		refused(t, w.call(t, mine, "GET", "/collections/plays/grants?cursor=bm90LW91cnM", ""), 400, "invalid_cursor")
+
+		w.must(t, 204, mine, "DELETE", "/collections/plays/grants/service:"+loom, "")
+		refused(t, w.call(t, mine, "DELETE", "/collections/plays/grants/service:"+loom, ""), 404, "not_found")
+		refused(t, search(other), 404, "not_found")
+
+		w.must(t, 204, mine, "DELETE", "/collections/plays", "")
+		w.must(t, 201, other, "POST", "/collections", plays)
+		refused(t, search(reader), 404, "not_found") // the grants were the collection's
+	})
+}
+
+func TestOwners_grantsOfOneCollectionAreBounded(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin := w.someone(t)
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		put := func(i int) servicetest.Answer {
+			return w.call(t, admin, "PUT", fmt.Sprintf("/collections/plays/grants/role:r%d", i), `{"access":"read"}`)
+		}
+		for i := range 100 {
+			require.Equal(t, 200, put(i).Status)
+		}
+		refused(t, put(100), 409, "limit_reached")
+		require.Equal(t, 200, put(99).Status, "one that is there is replaced")
+	})
+}
+
+// Collections that were made before there were owners belong to the service that the audit log says to have made them, others to administrators.
+func TestOwners_ofOldCollectionsComeFromTheAuditLog(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin, mine, other := w.someone(t), w.service(t, press, ""), w.service(t, loom, "")
+		w.must(t, 201, mine, "POST", "/collections", plays)
+		w.must(t, 201, admin, "POST", "/collections", strings.Replace(plays, "plays", "books", 1))
+		w.must(t, 201, w.service(t, loom, "globe"), "POST", "/collections", `{"name":"maps","fields":[{"name":"t","type":"string"}],"tenantScoped":true}`)
+		w.Stop(t)
+		db := w.database(t)
+		require.NoError(t, db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "DELETE FROM collections")
+			return err
+		}))
+		require.NoError(t, db.Close())
+		w.start(t)
+		w.WaitReady(t)
+		owner := func(name string) any {
+			return w.must(t, 200, admin, "GET", "/collections/"+name, "").JSON(t)["owner"]
+		}
+		require.Equal(t, "service:"+press, owner("plays"))
+		require.Equal(t, "administrators", owner("books"))
+		w.must(t, 200, mine, "GET", "/collections/plays", "")
+		refused(t, w.call(t, other, "GET", "/collections/plays", ""), 404, "not_found")
+		refused(t, w.call(t, mine, "GET", "/collections/books", ""), 404, "not_found")
+		require.Equal(t, true, w.must(t, 200, admin, "GET", "/collections/globe.maps", "").JSON(t)["tenantScoped"], "what the schema says")
+	})
+}
+
+func TestOwners_administratorsMakeCollectionsForTenants(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin, globe, rose := w.someone(t), w.service(t, press, "globe"), w.service(t, loom, "rose")
+		made := w.must(t, 201, admin, "POST", "/collections", strings.Replace(plays, "plays", "globe.plays", 1)).JSON(t)
+		require.Equal(t, []any{"globe.plays", "tenant:globe"}, []any{made["name"], made["owner"]})
+		require.Equal(t, "plays", w.must(t, 200, globe, "GET", "/collections/plays", "").JSON(t)["name"])
+		refused(t, w.call(t, rose, "POST", "/collections", strings.Replace(plays, "plays", "globe.books", 1)), 403, "forbidden")
+		w.must(t, 201, rose, "POST", "/collections", plays) // a name of its own
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		var names []any
+		for _, c := range w.must(t, 200, admin, "GET", "/collections", "").JSON(t)["items"].([]any) {
+			names = append(names, c.(map[string]any)["name"])
+		}
+		require.Equal(t, []any{"globe.plays", "plays", "rose.plays"}, names)
+		w.must(t, 200, admin, "PUT", "/collections/plays/grants/tenant:rose", `{"access":"read"}`)
+		mine := w.must(t, 200, rose, "GET", "/collections", "").JSON(t)["items"].([]any)
+		require.Len(t, mine, 1, "one's own hides that of the default tenant")
+		require.Equal(t, "tenant:rose", mine[0].(map[string]any)["owner"])
+		w.must(t, 200, admin, "PUT", "/collections/globe.plays/grants/tenant:rose", `{"access":"read"}`)
+		require.Equal(t, "globe.plays", w.must(t, 200, rose, "GET", "/collections", "").JSON(t)["items"].([]any)[0].(map[string]any)["name"])
+		require.Equal(t, "read", w.must(t, 200, rose, "GET", "/collections/globe.plays", "").JSON(t)["access"])
+		w.must(t, 204, globe, "DELETE", "/collections/globe.plays", "")
+		w.must(t, 200, rose, "GET", "/collections/plays", "")
+		refused(t, w.call(t, admin, "POST", "/collections", `{"name":"x","fields":[{"name":"fountain_tenant","type":"string"}]}`), 422, "validation_failed")
+		for _, field := range []string{`{"name":"a_.*","type":"string"}`, `{"name":"a","type":"auto"}`} {
+			refused(t, w.call(t, admin, "POST", "/collections", `{"name":"x","tenantScoped":true,"fields":[`+field+`]}`), 422, "validation_failed")
+		}
+	})
+}
+
+// A claim that its attempt did not end, because the process was killed, is settled by what the engine has.
+func TestOwners_claimsOfKilledAttemptsAreSettled(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		mine, other := w.service(t, press, ""), w.service(t, loom, "")
+		w.must(t, 201, mine, "POST", "/collections", plays)
+		w.Stop(t)
+		db := w.database(t)
+		require.NoError(t, db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			old := time.Now().Add(-time.Hour).UnixMicro()
+			if _, err := tx.Exec(ctx, "UPDATE collections SET made = 0, claimed_at = ?", old); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, "INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES ('', 'never', ?, 0, 0, ?)", "service:"+press, old)
+			return err
+		}))
+		require.NoError(t, db.Close())
+		w.start(t)
+		w.WaitReady(t)
+		w.must(t, 200, mine, "GET", "/collections/plays", "")
+		w.must(t, 201, other, "POST", "/collections", strings.Replace(plays, "plays", "never", 1))
+	})
+}
+
+func TestOwners_changesOfGrantsAreInTheAuditLog(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin := w.someone(t)
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		w.must(t, 200, admin, "PUT", "/collections/plays/grants/tenant:globe", `{"access":"read"}`)
+		w.must(t, 204, admin, "DELETE", "/collections/plays/grants/tenant:globe", "")
+		w.Stop(t)
+		db := w.database(t)
+		defer db.Close()
+		for action, detail := range map[string]map[string]string{
+			"putCollectionGrant": {"grantee": "tenant:globe", "access": "read"}, "deleteCollectionGrant": {"grantee": "tenant:globe"},
+		} {
+			list, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Action: action, Target: "plays"})
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			require.Equal(t, detail, list[0].Detail)
+		}
+	})
+}
+
+// attempt is one request of the matrix.
+type attempt struct{ method, path, body string }
+
+// attempts name a collection, a document of it, a field and a value in each way that an operation has. An operation that is missing here fails
+// the matrix.
+var attempts = map[string]func(collection, document, field, word string) []attempt{
+	"createCollection": func(c, _, _, _ string) []attempt { // made for another tenant; one's own is tried apart
+		return []attempt{{"POST", "/collections", `{"name":"red.` + strings.TrimPrefix(c, "red.") + `","fields":[{"name":"text","type":"string"}]}`}}
+	},
+	"listCollections": func(string, string, string, string) []attempt {
+		return []attempt{{"GET", "/collections", ""}, {"GET", "/collections?limit=1", ""}}
+	},
+	"getCollection":        func(c, _, _, _ string) []attempt { return []attempt{{"GET", "/collections/" + c, ""}} },
+	"deleteCollection":     func(c, _, _, _ string) []attempt { return []attempt{{"DELETE", "/collections/" + c, ""}} },
+	"listCollectionGrants": func(c, _, _, _ string) []attempt { return []attempt{{"GET", "/collections/" + c + "/grants", ""}} },
+	"putCollectionGrant": func(c, _, _, _ string) []attempt {
+		return []attempt{{"PUT", "/collections/" + c + "/grants/tenant:blue", `{"access":"write"}`}}
+	},
+	"deleteCollectionGrant": func(c, _, _, _ string) []attempt {
+		return []attempt{{"DELETE", "/collections/" + c + "/grants/tenant:red", ""}}
+	},
+	"getDocument": func(c, d, _, _ string) []attempt {
+		return []attempt{
+			{"GET", "/collections/" + c + "/documents/" + d, ""}, {"GET", "/collections/" + c + "/documents/red:" + d, ""},
+			{"GET", "/collections/" + c + "/documents/2", ""}, {"GET", "/collections/" + c + "/documents/" + d + "?tenant=red", ""},
+		}
+	},
+	"deleteDocumentsByQuery": func(c, d, f, word string) (all []attempt) {
+		for _, filter := range []string{
+			`{"field":"kind","op":"eq","texts":["` + word + `"]}`, `{"field":"fountain_tenant","op":"ne","texts":["x"]}`, `{"field":"` + f + `","op":"gt","integers":[0]}`,
+			`{"field":"id","op":"eq","texts":["` + d + `","2","red:` + d + `"]}`, `{"or":[{"field":"kind","op":"eq","texts":["` + word + `"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
+			`{"field":"text","op":"match","texts":["x) || (id:*"]}`,
+		} {
+			for _, dry := range []string{"true", "false"} {
+				all = append(all, attempt{"POST", "/collections/" + c + "/documents/delete-by-query", `{"filter":` + filter + `,"dryRun":` + dry + `}`})
+			}
+		}
+		return all
+	},
+	"syncDocuments": func(c, d, f, word string) []attempt {
+		sync := func(item string) attempt {
+			return attempt{"POST", "/collections/" + c + "/documents/sync", `{"items":[` + item + `]}`}
+		}
+		return []attempt{
+			sync(`{"op":"delete","id":"` + d + `"}`), sync(`{"op":"delete","id":"red:` + d + `"}`), sync(`{"op":"delete","id":"` + d + `","tenant":"red"}`),
+			sync(`{"op":"upsert","id":"` + d + `","document":{"text":"mine"}}`), sync(`{"op":"upsert","id":"red:` + d + `","document":{"text":"mine"}}`),
+			sync(`{"op":"upsert","id":"` + d + `","tenant":"red","document":{"text":"mine"}}`),
+			sync(`{"op":"upsert","id":"x","document":{"text":"mine","fountain_tenant":"red"}}`), sync(`{"op":"upsert","id":"x","document":{"id":"red:` + d + `","text":"mine"}}`),
+			sync(`{"op":"upsert","id":"x","document":{"` + f + `":1}}`), sync(`{"op":"upsert","id":"x"}`),
+		}
+	},
+	"searchDocuments": func(c, d, f, word string) (all []attempt) {
+		for _, q := range []string{"*", word, word[:4], strings.ToUpper(word), `\"` + word + `\"`, "-" + word, "*:*"} {
+			for _, more := range []string{
+				"", `,"facetBy":["kind"]`, `,"facetBy":["` + f + `"]`, `,"sortBy":[{"field":"` + f + `"}]`, `,"perPage":250,"page":2`, `,"facetBy":["fountain_tenant"]`,
+				`,"sortBy":[{"field":"fountain_tenant"}]`, `,"facetBy":["kind"],"maxFacetValues":250`,
+				`,"filterBy":"kind:` + word + `"`, `,"filterBy":"fountain_tenant:!=x"`, `,"filterBy":"text:x) || (id:*"`, `,"filterBy":"` + f + `:1"`,
+				`,"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}`, `,"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}`,
+				`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
+				`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
+				`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
+				`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
+			} {
+				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["text"]` + more + `}`})
+			}
+			for _, by := range []string{f, "fountain_tenant", "kind", "id"} {
+				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["` + by + `"]}`})
+			}
+		}
+		return all
+	},
+}
+
+// canary is a word that only red has.
+const canary = "quetzalcoatl"
+
+// everyAttempt is the whole matrix on one collection, and fails when the contract has an operation that it does not try.
+func everyAttempt(t *testing.T, collection, word string) (all []attempt) {
+	for _, op := range servicetest.Contract(t, "search").Operations {
+		if len(op.Requirements) == 0 {
+			continue // health and readiness
+		}
+		make := attempts[op.ID]
+		require.NotNil(t, make, "the matrix does not try %s", op.ID)
+		all = append(all, make(collection, "1", "redfield", word)...)
+	}
+	return all
+}
+
+// onceEach is an attempt at each operation that asks for a token.
+func onceEach(t *testing.T) (all []attempt) {
+	for _, op := range servicetest.Contract(t, "search").Operations {
+		if len(op.Requirements) > 0 {
+			all = append(all, attempts[op.ID]("globe.plays", "1", "redfield", canary)[0])
+		}
+	}
+	return all
+}
+
+func TestOwners_everyOperationAsksForATokenWithAScope(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		scopeless := w.someone(t, func(c *auth.Claims) { c.Scope = "elements:read" })
+		for _, try := range onceEach(t) {
+			refused(t, w.call(t, "", try.method, try.path, try.body), 401, "authentication_required")
+			refused(t, w.call(t, scopeless, try.method, try.path, try.body), 403, "insufficient_scope")
+		}
+	})
+}
+
+// told is what an answer tells, without what differs from request to request.
+func told(t *testing.T, a servicetest.Answer) string {
+	t.Helper()
+	var body map[string]any
+	if len(a.Body) > 0 {
+		require.NoError(t, json.Unmarshal(a.Body, &body))
+	}
+	for _, name := range []string{"requestId", "instance", "tookMs"} {
+		delete(body, name)
+	}
+	text, err := json.Marshal(body)
+	require.NoError(t, err)
+	return fmt.Sprint(a.Status, " ", string(text))
+}
+
+// TestMatrix_anothersCollectionIsOneThatIsNotThere tries every operation of the contract on another tenant's collection, by each of its names, and on
+// one that does not exist: the answers are the same.
+func TestMatrix_anothersCollectionIsOneThatIsNotThere(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		red, blue := w.service(t, press, "red"), w.service(t, loom, "blue")
+		blueUser, nobody := w.user(t, ada, "blue", "editor"), w.user(t, grace, "", "editor")
+		w.must(t, 201, red, "POST", "/collections", `{"name":"plays","fields":[{"name":"text","type":"string"},{"name":"kind","type":"string","facet":true,"optional":true},{"name":"redfield","type":"int64","optional":true}]}`)
+		w.must(t, 200, red, "POST", "/collections/plays/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`))
+		tried := 0
+		for _, token := range []string{blue, blueUser, nobody} {
+			for _, name := range []string{"red.plays", "plays"} {
+				absent := strings.Replace(name, "plays", "nothing", 1)
+				there, missing := everyAttempt(t, name, canary), everyAttempt(t, absent, canary)
+				for i := range there {
+					a, b := w.call(t, token, there[i].method, there[i].path, there[i].body), w.call(t, token, missing[i].method, missing[i].path, missing[i].body)
+					require.Equal(t, told(t, b), told(t, a), "%v", there[i])
+					require.NotContains(t, string(a.Body), canary, "%v", there[i])
+					require.NotContains(t, string(a.Body), "redfield", "%v", there[i])
+					tried++
+				}
+			}
+		}
+		require.Equal(t, http.StatusCreated, w.call(t, blue, "POST", "/collections", plays).Status, "the name is free for every tenant")
+		found := w.must(t, 200, red, "POST", "/collections/plays/search", `{"q":"`+canary+`","queryBy":["text"]}`).JSON(t)
+		require.EqualValues(t, 1, found["found"])
+		t.Logf("%d pairs of answers are the same", tried)
+	})
+}
+
+// TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther tries every operation on a tenant-scoped collection that two tenants may write.
+func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		maker, red, blue := w.service(t, press, ""), w.service(t, loom, "red"), w.service(t, loom, "blue")
+		w.must(t, 201, maker, "POST", "/collections", `{"name":"shared","tenantScoped":true,"fields":[{"name":"text","type":"string"},{"name":"kind","type":"string","facet":true,"optional":true},{"name":"redfield","type":"int64","optional":true}]}`)
+		for _, grantee := range []string{"tenant:red", "tenant:blue", "role:editor"} {
+			w.must(t, 200, maker, "PUT", "/collections/shared/grants/"+grantee, `{"access":"write"}`)
+		}
+		w.must(t, 200, red, "POST", "/collections/shared/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`, `{"text":"`+canary+` two","kind":"`+canary+`"}`))
+		w.must(t, 200, blue, "POST", "/collections/shared/documents/sync", upserts(`{"text":"sparrow one","kind":"sparrow"}`))
+		reds := w.must(t, 200, red, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"facetBy":["kind"]}`)
+
+		for _, token := range []string{blue, w.user(t, ada, "blue", "editor"), w.user(t, grace, "", "editor")} {
+			for _, try := range everyAttempt(t, "shared", canary) {
+				a := w.call(t, token, try.method, try.path, try.body)
+				require.NotContains(t, string(a.Body), canary, "%v", try)
+			}
+			seen := w.must(t, 200, token, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"]}`).JSON(t)
+			require.Equal(t, seen["found"], seen["outOf"], "the others' documents are not counted")
+			require.Equal(t, seen["found"], w.must(t, 200, token, "GET", "/collections/shared", "").JSON(t)["documents"])
+		}
+		again := w.must(t, 200, red, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"facetBy":["kind"]}`)
+		require.Equal(t, told(t, reds), told(t, again), "nothing of red's was changed")
+		hit := reds.JSON(t)["hits"].([]any)[0].(map[string]any)
+		require.Equal(t, map[string]any{"id": "2", "text": canary + " two", "kind": canary}, hit["document"])
+
+		// The owner reaches every tenant's, and writes for each.
+		w.must(t, 200, maker, "POST", "/collections/shared/documents/sync", `{"items":[{"op":"delete","id":"1","tenant":"red"},{"op":"upsert","id":"9","tenant":"red","document":{"text":"nine"}}]}`)
+		all := w.must(t, 200, maker, "POST", "/collections/shared/search", `{"q":"`+canary+`","queryBy":["text"]}`).JSON(t)
+		require.EqualValues(t, 1, all["found"])
+		require.Equal(t, "red", all["hits"].([]any)[0].(map[string]any)["tenant"])
+		require.EqualValues(t, 2, w.must(t, 200, red, "GET", "/collections/shared", "").JSON(t)["documents"])
+		require.Equal(t, `{"id":"9","text":"nine"}`, strings.TrimSpace(string(w.must(t, 200, maker, "GET", "/collections/shared/documents/9?tenant=red", "").Body)))
+		require.Equal(t, `{"id":"9","text":"nine"}`, strings.TrimSpace(string(w.must(t, 200, red, "GET", "/collections/shared/documents/9", "").Body)))
+		refused(t, w.call(t, maker, "GET", "/collections/shared/documents/9", ""), 404, "not_found")
+		refused(t, w.call(t, maker, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"filter":{"field":"id","op":"eq","texts":["9"]}}`), 422, "validation_failed")
+		require.EqualValues(t, 2, w.must(t, 200, red, "GET", "/collections", "").JSON(t)["items"].([]any)[0].(map[string]any)["documents"])
+	})
+}
