@@ -131,6 +131,7 @@ var (
 	opDeleteUser           = secured("kms", "deleteUser", http.MethodDelete, "/users/{userId}", never, 204)
 	opChangePassword       = secured("kms", "changePassword", http.MethodPut, "/users/{userId}/password", never, 204)
 	opCreatePasswordReset  = secured("kms", "createPasswordReset", http.MethodPost, "/users/{userId}/password-resets", withKey, 201)
+	opGetPasswordResetPage = public("kms", "getPasswordResetPage", http.MethodGet, "/auth/password-reset", always, 200)
 	opResetPassword        = public("kms", "resetPassword", http.MethodPost, "/auth/password-reset", never, 204)
 	opUnlockUser           = secured("kms", "unlockUser", http.MethodPost, "/users/{userId}/unlock", never, 204)
 	opListSessions         = secured("kms", "listSessions", http.MethodGet, "/users/{userId}/sessions", always, 200)

@@ -1703,6 +1703,12 @@ type LogoutUserParams struct {
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
+// GetPasswordResetPageParams defines parameters for GetPasswordResetPage.
+type GetPasswordResetPageParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Limit How many items a page holds at most.
@@ -2381,6 +2387,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 	LogoutUser(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPasswordResetPage The page where people choose a new password with a reset token
+	//
+	// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
+	// address, and gives it to `resetPassword`. Without a token it asks for one.
+	//
+	// Corresponds with GET /auth/password-reset (the `GetPasswordResetPage` operationId).
+	GetPasswordResetPage(ctx context.Context, params *GetPasswordResetPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResetPasswordWithBody Choose a new password with a reset token
 	//
@@ -3531,6 +3545,24 @@ func (c *Client) SignInWithPasskey(ctx context.Context, params *SignInWithPasske
 // Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 func (c *Client) LogoutUser(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLogoutUserRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPasswordResetPage The page where people choose a new password with a reset token
+//
+// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
+// address, and gives it to `resetPassword`. Without a token it asks for one.
+//
+// Corresponds with GET /auth/password-reset (the `GetPasswordResetPage` operationId).
+func (c *Client) GetPasswordResetPage(ctx context.Context, params *GetPasswordResetPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPasswordResetPageRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5854,6 +5886,48 @@ func NewLogoutUserRequest(server string, params *LogoutUserParams) (*http.Reques
 			req.AddCookie(cookie0)
 		}
 	}
+	return req, nil
+}
+
+// NewGetPasswordResetPageRequest constructs an http.Request for the GetPasswordResetPage method
+func NewGetPasswordResetPageRequest(server string, params *GetPasswordResetPageParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/password-reset")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -9788,6 +9862,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 	LogoutUserWithResponse(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*LogoutUserResult, error)
 
+	// GetPasswordResetPageWithResponse The page where people choose a new password with a reset token
+	//
+	// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
+	// address, and gives it to `resetPassword`. Without a token it asks for one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /auth/password-reset (the `GetPasswordResetPage` operationId).
+	GetPasswordResetPageWithResponse(ctx context.Context, params *GetPasswordResetPageParams, reqEditors ...RequestEditorFn) (*GetPasswordResetPageResult, error)
+
 	// ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 	//
 	// Works once. Every session of the user ends, and failed sign-ins are forgiven.
@@ -11630,6 +11714,76 @@ func (r LogoutUserResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LogoutUserResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPasswordResetPageResult200Headers the declared response headers of an HTTP 200 response for GetPasswordResetPage
+type GetPasswordResetPageResult200Headers struct {
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
+}
+
+// GetPasswordResetPageResult304Headers the declared response headers of an HTTP 304 response for GetPasswordResetPage
+type GetPasswordResetPageResult304Headers struct {
+	ETag string
+}
+
+// GetPasswordResetPageResultDefaultHeaders the declared response headers of an HTTP default response for GetPasswordResetPage
+type GetPasswordResetPageResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetPasswordResetPageResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPasswordResetPageResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetPasswordResetPageResult304Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetPasswordResetPageResultDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPasswordResetPageResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPasswordResetPageResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPasswordResetPageResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPasswordResetPageResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPasswordResetPageResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21198,6 +21352,22 @@ func (c *ClientWithResponses) LogoutUserWithResponse(ctx context.Context, params
 	return ParseLogoutUserResult(rsp)
 }
 
+// GetPasswordResetPageWithResponse The page where people choose a new password with a reset token
+//
+// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
+// address, and gives it to `resetPassword`. Without a token it asks for one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /auth/password-reset (the `GetPasswordResetPage` operationId).
+func (c *ClientWithResponses) GetPasswordResetPageWithResponse(ctx context.Context, params *GetPasswordResetPageParams, reqEditors ...RequestEditorFn) (*GetPasswordResetPageResult, error) {
+	rsp, err := c.GetPasswordResetPage(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPasswordResetPageResult(rsp)
+}
+
 // ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 //
 // Works once. Every session of the user ends, and failed sign-ins are forgiven.
@@ -24255,6 +24425,124 @@ func ParseLogoutUserResult(rsp *http.Response) (*LogoutUserResult, error) {
 		response.Headers429 = &headers
 	case true:
 		var headers LogoutUserResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPasswordResetPageResult parses an HTTP response from a GetPasswordResetPageWithResponse call
+func ParseGetPasswordResetPageResult(rsp *http.Response) (*GetPasswordResetPageResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPasswordResetPageResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPasswordResetPageResult200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetPasswordResetPageResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case true:
+		var headers GetPasswordResetPageResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

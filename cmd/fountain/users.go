@@ -106,7 +106,7 @@ func newUsers() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return o.secret(cmd, made, "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file):", made.Token)
+				return o.secret(cmd, made, "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file, or in a browser at /kms/v1/auth/password-reset, behind # or typed):", made.Token)
 			}))
 }
 

@@ -1703,6 +1703,12 @@ type LogoutUserParams struct {
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
+// GetPasswordResetPageParams defines parameters for GetPasswordResetPage.
+type GetPasswordResetPageParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Limit How many items a page holds at most.
@@ -2216,6 +2222,9 @@ type ServerInterface interface {
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams)
+	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// (GET /auth/password-reset)
+	GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(w http.ResponseWriter, r *http.Request)
@@ -2474,6 +2483,12 @@ func (_ Unimplemented) SignInWithPasskey(w http.ResponseWriter, r *http.Request,
 // LogoutUser Sign out
 // (POST /auth/logout)
 func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetPasswordResetPage The page where people choose a new password with a reset token
+// (GET /auth/password-reset)
+func (_ Unimplemented) GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3197,6 +3212,47 @@ func (siw *ServerInterfaceWrapper) LogoutUser(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.LogoutUser(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPasswordResetPage operation middleware
+func (siw *ServerInterfaceWrapper) GetPasswordResetPage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPasswordResetPageParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPasswordResetPage(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -6321,6 +6377,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Delete(options.BaseURL+"/users/{userId}/sessions/{sessionId}", wrapper.RevokeSession)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/auth/password-reset", wrapper.GetPasswordResetPage)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/auth/password-reset", wrapper.ResetPassword)
 	})
 	r.Group(func(r chi.Router) {
@@ -7667,6 +7726,89 @@ type LogoutUserdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LogoutUserdefaultApplicationProblemPlusJSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPasswordResetPageRequestObject struct {
+	Params GetPasswordResetPageParams
+}
+
+type GetPasswordResetPageResponseObject interface {
+	VisitGetPasswordResetPageResponse(w http.ResponseWriter) error
+}
+
+type GetPasswordResetPage200ResponseHeaders struct {
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
+}
+
+type GetPasswordResetPage200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetPasswordResetPage200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetPasswordResetPage200TextHTMLResponse) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(response.Headers.CrossOriginOpenerPolicy))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetPasswordResetPage304Response externalRef0.NotModifiedResponse
+
+func (response GetPasswordResetPage304Response) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPasswordResetPagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPasswordResetPagedefaultApplicationProblemPlusJSONResponse) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -23078,6 +23220,9 @@ type StrictServerInterface interface {
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
+	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// (GET /auth/password-reset)
+	GetPasswordResetPage(ctx context.Context, request GetPasswordResetPageRequestObject) (GetPasswordResetPageResponseObject, error)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(ctx context.Context, request ResetPasswordRequestObject) (ResetPasswordResponseObject, error)
@@ -23551,6 +23696,32 @@ func (sh *strictHandler) LogoutUser(w http.ResponseWriter, r *http.Request, para
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(LogoutUserResponseObject); ok {
 		if err := validResponse.VisitLogoutUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPasswordResetPage operation middleware
+func (sh *strictHandler) GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams) {
+	var request GetPasswordResetPageRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPasswordResetPage(ctx, request.(GetPasswordResetPageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPasswordResetPage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPasswordResetPageResponseObject); ok {
+		if err := validResponse.VisitGetPasswordResetPageResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

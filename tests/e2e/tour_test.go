@@ -342,6 +342,7 @@ func (tr *tour) account(userID string) {
 	require.NoError(tr.t, k.RevokeSession(ctx, userID, sessions.Items[0].ID))
 	ok[any](tr, "revoke sessions")(any2(k.RevokeSessions(ctx, userID)))
 	require.NoError(tr.t, k.UnlockUser(ctx, userID))
+	ok[[]byte](tr, "reset page")(k.GetPasswordResetPage(ctx))
 	reset := ok[*kms.PasswordReset](tr, "reset")(k.CreatePasswordReset(ctx, userID))
 	require.NoError(tr.t, k.ResetPassword(ctx, kms.PasswordResetUse{Token: reset.Token, NewPassword: third}))
 	_, err := k.LoginUser(ctx, kms.Login{Username: "grace", Password: third}, fountain.WithoutAuth())

@@ -735,7 +735,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * The page where people choose a new password with a reset token
+         * @description For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
+         *     address, and gives it to `resetPassword`. Without a token it asks for one.
+         */
+        get: operations["getPasswordResetPage"];
         put?: never;
         /**
          * Choose a new password with a reset token
@@ -4578,6 +4583,42 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPasswordResetPage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    /** @description What the page may load. */
+                    "Content-Security-Policy": string;
+                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    "Cross-Origin-Opener-Policy": string;
+                    /** @description Its address is told to nobody. */
+                    "Referrer-Policy": string;
+                    ETag: components["headers"]["ETag"];
+                    /** @description It is kept, and asked for again each time. */
+                    "Cache-Control": string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
             default: components["responses"]["Problem"];
         };
     };

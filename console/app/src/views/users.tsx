@@ -75,11 +75,12 @@ const deeds = (user: User) => {
     })),
     resetPassword: async () => {
       const made = await ask({
-        title: `Reset the password of ${name}?`, label: "Make a reset token", text: "With it they choose a new password. Older tokens stop working.",
+        title: `Reset the password of ${name}?`, label: "Make a reset link", text: "With it they choose a new password. Older links stop working.",
         act: () => take(family.kms.POST("/users/{userId}/password-resets", { params })),
       });
-      if (made) await showOnce("Keep this token", `Give it to ${name}, who chooses a password with it on the command line: fountain passwd --reset-token-file FILE. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
-      return done("The token is made.", made);
+      if (made) await showOnce("Keep this link", `Give it to ${name}, who opens it and chooses a password. It works once, until ${moment(made.value.expiresAt)}, and is not shown again. On the command line (fountain passwd --reset-token-file FILE) its part behind # does the same.`,
+        `${location.origin}/kms/v1/auth/password-reset#${made.value.token}`);
+      return done("The link is made.", made);
     },
     invite: async () => {
       const made = await ask({

@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 
+	"github.com/fountainai/fountain/console"
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/internal/store"
@@ -23,6 +25,17 @@ func (h api) CreatePasswordReset(ctx context.Context, r kmsapi.CreatePasswordRes
 		made, err := h.Users.CreateReset(ctx, tx, caller(ctx), r.UserID)
 		return response{body: kmsapi.PasswordReset{Token: made.Token, ExpiresAt: made.ExpiresAt}}, err
 	}))
+}
+
+// GetPasswordResetPage implements getPasswordResetPage.
+func (h api) GetPasswordResetPage(context.Context, kmsapi.GetPasswordResetPageRequestObject) (kmsapi.GetPasswordResetPageResponseObject, error) {
+	page := console.PasswordResetPage()
+	return kmsapi.GetPasswordResetPage200TextHTMLResponse{
+		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
+		Headers: kmsapi.GetPasswordResetPage200ResponseHeaders{
+			CacheControl: revalidated, ContentSecurityPolicy: console.CSP, CrossOriginOpenerPolicy: "same-origin", ETag: page.ETag, ReferrerPolicy: "no-referrer",
+		},
+	}, nil
 }
 
 // ResetPassword implements resetPassword.
