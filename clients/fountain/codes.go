@@ -72,6 +72,7 @@ const (
 	CodeProofUsed                      Code = "proof_used"
 	CodeSequenceExhausted              Code = "sequence_exhausted"
 	CodePasskeysOff                    Code = "passkeys_off"
+	CodeMailOff                        Code = "mail_off"
 	CodeContractBreaking               Code = "contract_breaking"
 	CodeBodyTooLarge                   Code = "body_too_large"
 	CodeTargetTooLong                  Code = "target_too_long"

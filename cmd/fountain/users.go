@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -46,7 +47,7 @@ func newUsers() *cobra.Command {
 			return o.print(cmd, u, userHead, [][]string{userRow(*u)})
 		})
 	var roles []string
-	var passwordFile, tenant string
+	var passwordFile, tenant, email string
 	create := o.command("create NAME", "Make a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := usernameForm(args[0]); err != nil {
@@ -56,7 +57,7 @@ func newUsers() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: roles, Tenant: optional(tenant)})
+			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: roles, Tenant: optional(tenant), Email: optional(email)})
 			if err != nil {
 				return err
 			}
@@ -68,6 +69,7 @@ func newUsers() *cobra.Command {
 			})})
 		})
 	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "a role: admin, editor, reader or one of fountain permissions roles; may be repeated")
+	create.Flags().StringVar(&email, "email", "", "where the user gets mails about the account; default: none")
 	create.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to for ever; default: none")
 	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
 	return group("users", "Manage users", list, get, create,
@@ -84,30 +86,42 @@ func newUsers() *cobra.Command {
 		o.forUser("unlock NAME", "Forgive a user's failed sign-ins", "can sign in", func(cmd *cobra.Command, c *fountain.Client, id string) error {
 			return c.KMS.UnlockUser(cmd.Context(), id)
 		}),
-		o.command("invite NAME", "Invite an administrator to enrol an authenticator", "  fountain users invite ada\n  fountain users invite ada --output json", oneArg("a user"),
-			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-				id, err := userID(cmd.Context(), c, args[0])
-				if err != nil {
-					return err
+		o.change("set-email NAME [ADDRESS]", "Set where a user gets mails about the account; without an address there are none", "  fountain users set-email grace grace@example.org\n  fountain users set-email grace", cobra.RangeArgs(1, 2),
+			func(args []string) kms.UserUpdate {
+				address := ""
+				if len(args) == 2 {
+					address = args[1]
 				}
-				made, err := c.KMS.CreateInvitation(cmd.Context(), id)
-				if err != nil {
-					return err
-				}
-				return o.secret(cmd, made, "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):", made.Token)
+				return kms.UserUpdate{Email: &address}
 			}),
-		o.command("reset-password NAME", "Let a user choose a new password", "  fountain users reset-password grace\n  fountain users reset-password grace --output json", oneArg("a user"),
-			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-				id, err := userID(cmd.Context(), c, args[0])
+		o.handOver(tokenCommand{
+			use: "invite NAME", short: "Invite an administrator to enrol an authenticator", made: "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):",
+			make: func(ctx context.Context, c *fountain.Client, id string) (any, string, error) {
+				made, err := c.KMS.CreateInvitation(ctx, id)
 				if err != nil {
-					return err
+					return nil, "", err
 				}
-				made, err := c.KMS.CreatePasswordReset(cmd.Context(), id)
+				return made, made.Token, nil
+			},
+			mail: func(ctx context.Context, c *fountain.Client, id string, order kms.MailOrder) (*kms.Mail, error) {
+				return c.KMS.MailInvitation(ctx, id, order)
+			},
+		}),
+		o.handOver(tokenCommand{
+			use: "reset-password NAME", short: "Let a user choose a new password",
+			made: "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file, or in a browser at /kms/v1/auth/password-reset, behind # or typed):",
+			make: func(ctx context.Context, c *fountain.Client, id string) (any, string, error) {
+				made, err := c.KMS.CreatePasswordReset(ctx, id)
 				if err != nil {
-					return err
+					return nil, "", err
 				}
-				return o.secret(cmd, made, "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file, or in a browser at /kms/v1/auth/password-reset, behind # or typed):", made.Token)
-			}))
+				return made, made.Token, nil
+			},
+			mail: func(ctx context.Context, c *fountain.Client, id string, order kms.MailOrder) (*kms.Mail, error) {
+				return c.KMS.MailPasswordReset(ctx, id, order)
+			},
+		}),
+		o.mails())
 }
 
 // change makes a command that changes a user as they are now.

@@ -84,6 +84,7 @@ const (
 	ProofUsed           Code = "proof_used"         // a proof is good once
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
 	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
+	MailOff             Code = "mail_off"           // the family has no mail server
 	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
 )
 
@@ -245,6 +246,7 @@ var definitions = map[Code]definition{
 	ProofUsed:           {KindConflict, "Proof used"},
 	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
 	PasskeysOff:         {KindConflict, "Passkeys are off"},
+	MailOff:             {KindConflict, "Mail is off"},
 	ContractBreaking:    {KindConflict, "Contract breaking"},
 
 	BodyTooLarge:        {KindBodyTooLarge, "Body too large"},

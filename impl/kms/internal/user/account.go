@@ -35,6 +35,8 @@ type ResetRows interface {
 	ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error)
 	// UseReset uses a reset up; false when it can't be used at the time.
 	UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error)
+	// EndResets has a user's unused resets stop working, and gives up the mails with them that wait.
+	EndResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) error
 	// SweepTokens deletes resets and invitations that ended before the time.
 	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
 }
@@ -60,6 +62,9 @@ func (s *Users) setPassword(ctx context.Context, tx *store.Tx, userID, but, hash
 	now := domain.Now(s.clock)
 	if err := s.rows.SetPassword(ctx, tx, userID, hash, now); err != nil {
 		return fmt.Errorf("store password: %w", err)
+	}
+	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil { // a link that lies in a mailbox undoes nothing
+		return fmt.Errorf("end password resets: %w", err)
 	}
 	if _, err := s.rows.EndSessions(ctx, tx, userID, but, now, reason); err != nil {
 		return fmt.Errorf("end sessions: %w", err)

@@ -23,6 +23,7 @@ const (
 	Secrets       = "secrets"         // seals the data keys of secrets
 	Answers       = "idempotency"     // seals stored answers
 	Fingerprints  = "idempotency-mac" // sums request bodies
+	Mails         = "mails"           // seals the links of mails on their way
 	KeyringPrefix = "keyring."
 )
 
