@@ -9,6 +9,14 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
+// RequestPasswordReset asks for a link to choose a new password, by user name or mail address. Nobody need be signed in, and whether there is such a user is
+// not told. Error: CodeMailOff.
+func (k *KMS) RequestPasswordReset(ctx context.Context, body kms.PasswordResetRequest, opts ...CallOption) error {
+	return exec(ctx, k.client, opRequestPasswordReset, opts, func(server string) (*http.Request, error) {
+		return kms.NewRequestPasswordResetRequest(server, body)
+	})
+}
+
 // MailPasswordReset sends a user a link to choose a new password, at the address of the order or their own. It asks for a second factor. Error: CodeMailOff.
 func (k *KMS) MailPasswordReset(ctx context.Context, userID string, body kms.MailOrder, opts ...CallOption) (*kms.Mail, error) {
 	return send[kms.Mail](ctx, k.client, opMailPasswordReset, opts, func(server string) (*http.Request, error) {

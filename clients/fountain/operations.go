@@ -138,6 +138,7 @@ var (
 	opRevokeSessions       = secured("kms", "revokeSessions", http.MethodDelete, "/users/{userId}/sessions", never, 200)
 	opRevokeSession        = secured("kms", "revokeSession", http.MethodDelete, "/users/{userId}/sessions/{sessionId}", always, 204)
 	opCreateInvitation     = secured("kms", "createInvitation", http.MethodPost, "/users/{userId}/invitations", withKey, 201)
+	opRequestPasswordReset = public("kms", "requestPasswordReset", http.MethodPost, "/auth/password-reset/request", never, 204)
 	opMailPasswordReset    = secured("kms", "mailPasswordReset", http.MethodPost, "/users/{userId}/password-resets/mail", withKey, 201)
 	opMailInvitation       = secured("kms", "mailInvitation", http.MethodPost, "/users/{userId}/invitations/mail", withKey, 201)
 	opListMails            = secured("kms", "listMails", http.MethodGet, "/mails", always, 200)

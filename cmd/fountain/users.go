@@ -248,19 +248,24 @@ func newSessions() *cobra.Command {
 
 func newPasswd() *cobra.Command {
 	o := &operator{}
-	var currentFile, newFile, resetFile string
+	var currentFile, newFile, resetFile, forgotten string
 	cmd := &cobra.Command{
 		Use: "passwd", Short: "Change your password, or choose one with a reset token",
-		Example: "  fountain passwd\n  fountain passwd --reset-token-file token --new-password-file pw", Args: noArgs,
+		Example: "  fountain passwd\n  fountain passwd --forgotten grace\n  fountain passwd --reset-token-file token --new-password-file pw", Args: noArgs,
 	}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
 	cmd.Flags().StringVar(&currentFile, "current-password-file", "", "read the current password from this file; default: ask for it")
 	cmd.Flags().StringVar(&newFile, "new-password-file", "", "read the new password from this file; default: ask for it")
 	cmd.Flags().StringVar(&resetFile, "reset-token-file", "", "choose a new password with the reset token in this file, - from standard input")
+	cmd.Flags().StringVar(&forgotten, "forgotten", "", "have a link to choose a new password sent to the user of this name or mail address")
+	cmd.MarkFlagsMutuallyExclusive("forgotten", "reset-token-file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.output != "table" && o.output != "json" {
 			return usagef("--output must be table or json")
+		}
+		if forgotten != "" {
+			return o.forgottenPassword(cmd, forgotten)
 		}
 		if resetFile != "" {
 			return o.resetPassword(cmd, resetFile, newFile)
@@ -287,6 +292,18 @@ func newPasswd() *cobra.Command {
 		return o.done(cmd, "the password was changed; your other sessions have ended")
 	}
 	return calling(cmd)
+}
+
+// forgottenPassword needs no session, and learns nothing of whether there is such a user.
+func (o *operator) forgottenPassword(cmd *cobra.Command, login string) error {
+	c, err := o.anonymous(o.address(nil))
+	if err != nil {
+		return err
+	}
+	if err := c.KMS.RequestPasswordReset(cmd.Context(), kms.PasswordResetRequest{Login: login}); err != nil {
+		return err
+	}
+	return o.done(cmd, "if there is such a user with a mail address, a link is on its way; it works once, for 30 minutes, and at most three an hour are sent")
 }
 
 // resetPassword needs no session: whoever has forgotten the password has none.

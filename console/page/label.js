@@ -21,9 +21,9 @@ const invited = (() => {
   return given;
 })();
 
-// invitationField is shown once the API has asked for it.
+// invitationField is shown once the API has asked for it, or where the link of an invitation was opened.
 export const invitationField = () => field({
-  name: "invitation", label: "Invitation", hidden: true, autocomplete: "off", maxlength: "200", value: invited,
+  name: "invitation", label: "Invitation", hidden: invited === "", autocomplete: "off", maxlength: "200", value: invited,
   hint: "An administrator's first factor needs one: the first administrator got it from fountain bootstrap, others get it from an administrator.",
   clean: (text) => text.trim(),
   check: (text) => (/^[A-Za-z0-9_-]{20,128}$/.test(text) ? "" : "This is no invitation. Copy all of it, and nothing else."),

@@ -1,7 +1,8 @@
 // The page where a person chooses a new password with a reset token. The link that they were given has the token behind #, which no server is sent.
 
 import { call } from "./api.js";
-import { el } from "./dom.js";
+import { button, el } from "./dom.js";
+import { forgotten } from "./forgotten.js";
 import { field, form } from "./form.js";
 import { Problem } from "./problem.js";
 import { show } from "./screen.js";
@@ -30,7 +31,7 @@ const choose = (token) => show("Choose a new password", el("p", {}, "You are sig
     }),
     field({ name: "repeated", label: "New password again", type: "password", autocomplete: "new-password", maxlength: "1024" }),
   ],
-  label: "Change it",
+  label: "Change it", others: [button("Send me a new link", () => forgotten(() => choose(token)), { class: "quiet" })],
   act: async ({ newPassword, repeated, ...typed }) => {
     if (newPassword !== repeated) throw new Problem({ code: "passwords_differ", errors: [{ pointer: "/repeated" }] });
     await call("POST", "/kms/v1/auth/password-reset", { body: { token: token || typed.token, newPassword } });

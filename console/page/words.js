@@ -35,6 +35,7 @@ const whole = {
   invalid_recovery_code: "This recovery code is not accepted. Each works once, and none of an older set works: try another one of the newest.",
   invalid_passkey: "This passkey is not accepted. It may have been removed from your account: use another way.",
   insufficient_user_authentication: "This needs a fresh sign-in. Sign in again, and then repeat it.",
+  mail_off: "No mails are sent here. Ask an administrator for a link to choose a new password.",
   invalid_reset_token: "This token for a new password is not accepted. It works once, for a short time, and not after a newer one was made. Ask for a new one.",
   session_ended: "Your session has ended. Sign in again.",
   invalid_token: "Your session has ended. Sign in again.",

@@ -247,6 +247,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
 		life.Every(sweepPause, "delete old codes", d.OpenID.Sweep),
 		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
+		life.Every(mail.RequestPause, "answer requests for new passwords", d.Mails.Answer),
 		life.Every(tidyPause, "give up and delete old mails", d.Mails.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
 		life.Every(reissuePause, "write a new bootstrap token", a.reissue),

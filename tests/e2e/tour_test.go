@@ -375,6 +375,7 @@ func (tr *tour) mails(carrier *fountain.KMS) {
 	require.Len(tr.t, claimed, 2)
 	require.NoError(tr.t, carrier.ReportMail(ctx, claimed[0].ID, kms.MailOutcome{Lease: claimed[0].Lease, Outcome: kms.MailOutcomeOutcomeSent}))
 	require.Len(tr.t, ok[*kms.MailList](tr, "mails")(k.ListMails(ctx, nil)).Items, 2)
+	require.NoError(tr.t, k.RequestPasswordReset(ctx, kms.PasswordResetRequest{Login: "nobody@example.org"}, fountain.WithoutAuth()))
 }
 
 // twofactor does what the twofactor service alone may do, with its own key.

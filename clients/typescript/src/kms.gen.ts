@@ -780,6 +780,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/auth/password-reset/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a link to choose a new password
+         * @description For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
+         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+         *     working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+         */
+        post: operations["requestPasswordReset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{userId}/invitations": {
         parameters: {
             query?: never;
@@ -2003,10 +2025,10 @@ export interface components {
             expiresAt: string;
         };
         /**
-         * @description What a mail is about.
+         * @description What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
          * @enum {string}
          */
-        MailKind: "password_reset" | "invitation";
+        MailKind: "password_reset" | "forgotten_password" | "password_changed" | "invitation";
         MailList: {
             items: components["schemas"]["Mail"][];
             nextCursor?: string;
@@ -2032,6 +2054,10 @@ export interface components {
             outcome: "sent" | "retry" | "failed";
             /** @description A word for it. */
             reason?: string;
+        };
+        PasswordResetRequest: {
+            /** @description The user name, or the mail address. */
+            login: string;
         };
         PasswordResetUse: {
             token: string;
@@ -4909,6 +4935,39 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    requestPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "grace"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetRequest"];
+            };
+        };
+        responses: {
+            /** @description It was taken down. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];

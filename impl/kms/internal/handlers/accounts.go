@@ -40,7 +40,7 @@ func (h api) GetPasswordResetPage(context.Context, kmsapi.GetPasswordResetPageRe
 
 // ResetPassword implements resetPassword.
 func (h api) ResetPassword(ctx context.Context, r kmsapi.ResetPasswordRequestObject) (kmsapi.ResetPasswordResponseObject, error) {
-	if err := h.Sessions.ResetPassword(ctx, r.Body.Token, r.Body.NewPassword); err != nil {
+	if err := h.Sessions.ResetPassword(ctx, r.Body.Token, r.Body.NewPassword, h.Mails.TellChanged); err != nil {
 		return nil, err
 	}
 	return kmsapi.ResetPassword204Response{}, nil

@@ -26,6 +26,14 @@ func (h api) MailInvitation(ctx context.Context, r kmsapi.MailInvitationRequestO
 	}))
 }
 
+// RequestPasswordReset implements requestPasswordReset.
+func (h api) RequestPasswordReset(ctx context.Context, r kmsapi.RequestPasswordResetRequestObject) (kmsapi.RequestPasswordResetResponseObject, error) {
+	if err := h.Mails.Request(ctx, r.Body.Login); err != nil {
+		return nil, err
+	}
+	return kmsapi.RequestPasswordReset204Response{}, nil
+}
+
 // ListMails implements listMails.
 func (h api) ListMails(ctx context.Context, r kmsapi.ListMailsRequestObject) (kmsapi.ListMailsResponseObject, error) {
 	mails, next, err := h.Mails.List(ctx, text(r.Params.Cursor), limit(r.Params.Limit))

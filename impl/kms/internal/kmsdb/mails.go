@@ -132,3 +132,47 @@ func (Mails) Sweep(ctx context.Context, tx *store.Tx, before time.Time) (err err
 	_, err = old("mails", "id", before).Delete(ctx, tx)
 	return err
 }
+
+// Ask implements mail.Rows.
+func (Mails) Ask(ctx context.Context, tx *store.Tx, asked, sealed []byte, at time.Time) (err error) {
+	defer tried.To(&err, "insert request for a reset")
+	_, err = tx.Exec(ctx, "INSERT INTO reset_requests (asked, sealed, created_at) VALUES (?, ?, ?) ON CONFLICT (asked) DO NOTHING", asked, sealed, at.UnixMicro())
+	return err
+}
+
+// CountAsked implements mail.Rows.
+func (Mails) CountAsked(ctx context.Context, q store.Querier) (n int64, err error) {
+	defer tried.To(&err, "count requests for resets")
+	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM reset_requests")
+	return n, err
+}
+
+type askedRow struct {
+	Asked  []byte `db:"asked"`
+	Sealed []byte `db:"sealed"`
+}
+
+// Asked implements mail.Rows.
+func (Mails) Asked(ctx context.Context, q store.Querier, limit int) (_ []mail.Request, err error) {
+	defer tried.To(&err, "read requests for resets")
+	var rows []askedRow
+	err = q.Select(ctx, &rows, "SELECT asked, sealed FROM reset_requests ORDER BY created_at, asked LIMIT ?", limit)
+	requests := make([]mail.Request, len(rows))
+	for i, r := range rows {
+		requests[i] = mail.Request(r)
+	}
+	return requests, err
+}
+
+// Take implements mail.Rows.
+func (Mails) Take(ctx context.Context, tx *store.Tx, asked []byte) (_ bool, err error) {
+	defer tried.To(&err, "delete request for a reset")
+	return changed(ctx, tx, "DELETE FROM reset_requests WHERE asked = ?", asked)
+}
+
+// CountSince implements mail.Rows.
+func (Mails) CountSince(ctx context.Context, tx *store.Tx, userID string, kind mail.Kind, since time.Time) (n int64, err error) {
+	defer tried.To(&err, "count mails to a user")
+	err = tx.Get(ctx, &n, "SELECT COUNT(*) FROM mails WHERE user_id = ? AND kind = ? AND created_at > ?", userID, string(kind), since.UnixMicro())
+	return n, err
+}

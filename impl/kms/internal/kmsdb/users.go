@@ -87,6 +87,14 @@ func (Users) ByName(ctx context.Context, q store.Querier, username string) (_ us
 	return r.user(), found, err
 }
 
+// ByEmail implements user.Rows: false when nobody has the address, whatever its case.
+func (Users) ByEmail(ctx context.Context, q store.Querier, address string) (_ user.User, _ bool, err error) {
+	defer tried.To(&err, "read user by mail address")
+	var r userRow
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE email_key = ? AND deleted_at IS NULL", mailaddress.Key(address))
+	return r.user(), found, err
+}
+
 // List implements user.Rows: at most limit users by name, those after the given one, without the deleted ones; none is no error.
 func (Users) List(ctx context.Context, q store.Querier, after string, limit int) (_ []user.User, err error) {
 	defer tried.To(&err, "read users")
@@ -172,7 +180,7 @@ func endResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) e
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, failMail+"user_id = ? AND kind = ?", superseded, at.UnixMicro(), userID, string(mail.PasswordReset))
+	_, err = tx.Exec(ctx, failMail+"user_id = ? AND kind IN (?, ?)", superseded, at.UnixMicro(), userID, string(mail.PasswordReset), string(mail.ForgottenPassword))
 	return err
 }
 

@@ -31,8 +31,10 @@ type Kind string
 
 // The kinds of mails.
 const (
-	PasswordReset Kind = "password_reset" // a link to choose a new password, made by an administrator
-	Invitation    Kind = "invitation"     // a link to enrol a first second factor
+	PasswordReset     Kind = "password_reset"     // a link to choose a new password, ordered by an administrator
+	ForgottenPassword Kind = "forgotten_password" // the same, asked for by whoever says that it is theirs
+	PasswordChanged   Kind = "password_changed"   // tells that such a link was used
+	Invitation        Kind = "invitation"         // a link to enrol a first second factor
 )
 
 // Status is how far a mail is.
@@ -92,6 +94,8 @@ type Rows interface {
 	LastSeen(ctx context.Context, q store.Querier) (time.Time, error)
 	// Sweep deletes mails that expired before the time.
 	Sweep(ctx context.Context, tx *store.Tx, before time.Time) error
+
+	RequestRows
 }
 
 // Sealer seals what is in a mail.
@@ -293,7 +297,11 @@ func (s *Mails) open(o Order) (Claimed, error) {
 	if err := json.Unmarshal(plain, &c); err != nil {
 		return Claimed{}, errors.Join(errBroken, err)
 	}
-	return Claimed{o, c.Address, s.link(o.Kind, c.Token)}, nil
+	claimed := Claimed{Order: o, Address: c.Address}
+	if c.Token != "" {
+		claimed.Link = s.link(o.Kind, c.Token)
+	}
+	return claimed, nil
 }
 
 // link is where a person goes with a token. It is behind #, which a browser sends to nobody.

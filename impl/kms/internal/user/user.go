@@ -60,6 +60,8 @@ type Rows interface {
 	Get(ctx context.Context, q store.Querier, id string) (User, bool, error)
 	// ByName finds a user by their exact name.
 	ByName(ctx context.Context, q store.Querier, username string) (User, bool, error)
+	// ByEmail finds a user by their mail address, whatever its case.
+	ByEmail(ctx context.Context, q store.Querier, address string) (User, bool, error)
 	// List returns users by name, those after the given one.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]User, error)
 	// FirstAdministrator counts an administrator where there was none; false when there was.

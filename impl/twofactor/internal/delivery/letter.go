@@ -24,6 +24,14 @@ var Letters = map[string]LetterText{
 		"choose a new password", "An administrator asks you to choose a new password for your account.",
 		"If you know of nothing, ask an administrator. Your password stays as it is until the link is used.",
 	},
+	"forgotten_password": {
+		"choose a new password", "Somebody, we hope you, has asked for a new password for your account.",
+		"If it was not you, there is nothing to do: your password stays as it is until the link is used. If this comes again and again, tell an administrator.",
+	},
+	"password_changed": {
+		"your password was changed", "A new password was chosen for your account by a link that was sent to you. Your sessions have ended; your second factors are as they were.",
+		"If it was not you, somebody else reads your mail: tell an administrator at once.",
+	},
 	"invitation": {
 		"your invitation", "You are invited to add a second factor to your account. Sign in with your user name and password; the invitation is in the link.",
 		"If you know of nothing, tell an administrator. Without your password the link is of no use.",

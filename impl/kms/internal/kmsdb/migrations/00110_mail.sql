@@ -32,7 +32,15 @@ CREATE TABLE mail_carrier (
 );
 INSERT INTO mail_carrier (id, seen_at) VALUES (1, 0);
 
+-- Logins for which a new password was asked, until somebody looks whose they are. asked is a hash of the login, sealed the login: people type passwords there.
+CREATE TABLE reset_requests (
+  asked BLOB PRIMARY KEY,
+  sealed BLOB NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
 -- +goose Down
+DROP TABLE reset_requests;
 DROP TABLE mail_carrier;
 DROP TABLE mails;
 DROP INDEX users_email_key;
