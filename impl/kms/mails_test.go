@@ -2,6 +2,7 @@ package kms_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -179,6 +180,32 @@ func TestMails_areTriedAgainAndGivenUp(t *testing.T) {
 		_, why = h.mailReset(grace.ID, nil, raised)
 		require.Equal(t, "mail_off", why, "who sends mails has been away")
 	})
+}
+
+// The audit trail says to whom a link went, so far as its owner recognises the address, and never the link.
+func TestMails_areInTheAuditTrailWithoutLinkAndAddress(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	_, raised, c := h.postOffice()
+	c.opens()
+	grace := h.user("grace", "editor", raised)
+	status, why := h.withEmail(grace.ID, "grace@example.org", raised)
+	require.Equal(t, http.StatusOK, status, why)
+	m, why := h.mailReset(grace.ID, nil, raised)
+	require.Empty(t, why)
+	c.report(c.one(), "sent", "")
+	require.Contains(t, h.forgets("grace"), "204")
+	forgotten := c.eventually()
+	seen := map[string]map[string]string{}
+	records := h.records()
+	for _, r := range records {
+		seen[r.Action] = r.Detail
+	}
+	require.Equal(t, map[string]string{"mail": m.ID, "to": "g***@example.org"}, seen["mailPasswordReset"])
+	require.Equal(t, map[string]string{"mail": forgotten.ID, "to": "g***@example.org"}, seen["requestPasswordReset"])
+	all, err := json.Marshal(records)
+	require.NoError(t, err)
+	require.NotContains(t, string(all), "grace@")
+	require.NotContains(t, string(all), "pr_")
 }
 
 func TestMailInvitation_leadsToThePageOfFactors(t *testing.T) {

@@ -662,6 +662,20 @@ func TestPagesOfTheProvider_areStrict(t *testing.T) {
 	}
 }
 
+// The audit trail says what a person let an app have.
+func TestAuthorize_recordsTheScopesThatWereGranted(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	w := newWebapp(h, nil)
+	w.code("scope", "openid profile email")
+	for _, r := range h.records() {
+		if r.Action == "authorizeClient" {
+			require.Equal(t, "openid profile", r.Detail["scopes"])
+			return
+		}
+	}
+	require.Fail(t, "it is not in the audit trail")
+}
+
 // A reset token in the query would be in logs, in the history and in the Referer header: such an address gives no page.
 func TestPasswordResetPage_takesNoTokenInItsQuery(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))

@@ -29,7 +29,7 @@ var Letters = map[string]LetterText{
 		"If it was not you, there is nothing to do: your password stays as it is until the link is used. If this comes again and again, tell an administrator.",
 	},
 	"password_changed": {
-		"your password was changed", "A new password was chosen for your account by a link that was sent to you. Your sessions have ended; your second factors are as they were.",
+		"your password was changed", "A new password was chosen for your account with a reset link. Your sessions have ended; your second factors are as they were.",
 		"If it was not you, somebody else reads your mail: tell an administrator at once.",
 	},
 	"invitation": {
