@@ -3,8 +3,10 @@ package kms_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,4 +299,39 @@ func TestMails_linkToTheConfiguredPlaceAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, got.StatusCode(), string(got.Body))
 	require.True(t, strings.HasPrefix(*c.one().Link, "https://fountain.example/kms/v1/auth/password-reset#"))
+}
+
+// Of many senders that ask at the same moment, at two replicas too, one gets a mail.
+func TestClaimMails_givesEachMailToOneSender(t *testing.T) {
+	race := func(houses ...*house) {
+		t := houses[0].t
+		_, raised, c := houses[0].postOffice()
+		c.opens()
+		const mails = 4
+		for i := range mails {
+			to := fmt.Sprintf("someone%d@example.org", i)
+			_, why := houses[0].mailReset(houses[0].user(fmt.Sprintf("someone%d", i), "reader", raised).ID, &to, raised)
+			require.Empty(t, why)
+		}
+		var mu sync.Mutex
+		got := map[string]int{}
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Go(func() {
+				claimed := (&carrier{houses[i%len(houses)], c.token}).claim()
+				mu.Lock()
+				defer mu.Unlock()
+				for _, m := range claimed {
+					got[m.To]++
+				}
+			})
+		}
+		group.Wait()
+		require.Len(t, got, mails)
+		for to, times := range got {
+			require.Equal(t, 1, times, to)
+		}
+	}
+	each(t, func(h *house) { race(h) })
+	replicas(t, func(a, b *house) { race(a, b) })
 }

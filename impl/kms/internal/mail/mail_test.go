@@ -23,7 +23,9 @@ func strangers(t *testing.T) (*kmstest.Parts, *mail.Mails) {
 	p := kmstest.New(t)
 	sealer, err := seal.NewAEAD()
 	require.NoError(t, err)
-	p.Write(func(ctx context.Context, tx *store.Tx) error { return kmsdb.Mails{}.Seen(ctx, tx, p.Clock.Now(), p.Clock.Now()) })
+	p.Write(func(ctx context.Context, tx *store.Tx) error {
+		return kmsdb.Mails{}.Seen(ctx, tx, p.Clock.Now(), p.Clock.Now())
+	})
 	return p, mail.New(mail.Config{
 		DB: p.DB, Rows: kmsdb.Mails{}, Standing: p.Standing, Sealer: sealer, PublicURL: kmstest.Issuer, Clock: p.Clock, Log: slog.New(slog.DiscardHandler),
 	})
