@@ -1751,7 +1751,7 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// Email The address where the user gets mails about the account; an empty one takes it away. Links that were sent to the one before stop working.
+	// Email The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working.
 	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`
@@ -3227,7 +3227,7 @@ type ClientInterface interface {
 
 	// GetUserInfo Tell a web app about the person who signed in
 	//
-	// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+	// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
 	// The answer is read from the rows that the token stands on.
 	//
 	// Corresponds with GET /oauth2/userinfo (the `GetUserInfo` operationId).
@@ -5152,7 +5152,7 @@ func (c *Client) IssueTokenWithFormdataBody(ctx context.Context, body IssueToken
 
 // GetUserInfo Tell a web app about the person who signed in
 //
-// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
 // The answer is read from the rows that the token stands on.
 //
 // Corresponds with GET /oauth2/userinfo (the `GetUserInfo` operationId).
@@ -11352,7 +11352,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserInfoWithResponse Tell a web app about the person who signed in
 	//
-	// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+	// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
 	// The answer is read from the rows that the token stands on.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -24112,7 +24112,7 @@ func (c *ClientWithResponses) IssueTokenWithFormdataBodyWithResponse(ctx context
 
 // GetUserInfoWithResponse Tell a web app about the person who signed in
 //
-// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
 // The answer is read from the rows that the token stands on.
 //
 // Returns a wrapper object for the known response body format(s).

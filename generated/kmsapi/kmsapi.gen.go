@@ -1751,7 +1751,7 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// Email The address where the user gets mails about the account; an empty one takes it away. Links that were sent to the one before stop working.
+	// Email The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working.
 	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`

@@ -420,7 +420,7 @@ export interface paths {
         };
         /**
          * Tell a web app about the person who signed in
-         * @description OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+         * @description OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
          *     The answer is read from the rows that the token stands on.
          */
         get: operations["getUserInfo"];
@@ -1922,7 +1922,7 @@ export interface components {
             roles?: components["schemas"]["RoleWord"][];
             /** @enum {string} */
             status?: "active" | "disabled";
-            /** @description The address where the user gets mails about the account; an empty one takes it away. Links that were sent to the one before stop working. */
+            /** @description The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working. */
             email?: string;
         };
         User: {
