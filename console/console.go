@@ -27,6 +27,7 @@ const (
 	enrolment     = "enroll.html"    // where people manage their second factors
 	authorization = "authorize.html" // where people sign in at a web app
 	signOut       = "signout.html"   // where a web app signs people out
+	passwordReset = "reset.html"     // where people choose a new password with a reset token
 	consolePage   = "console.html"   // in dist
 )
 
@@ -70,6 +71,9 @@ func AuthorizationPage() File { return served[authorization] }
 
 // SignOutPage returns the page where a web app signs people out. Its policy is CSP.
 func SignOutPage() File { return served[signOut] }
+
+// PasswordResetPage returns the page where people choose a new password with a reset token. Its policy is CSP.
+func PasswordResetPage() File { return served[passwordReset] }
 
 // Asset returns a file that a page loads; false where there is none of that name.
 func Asset(name string) (File, bool) {

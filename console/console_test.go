@@ -44,7 +44,7 @@ func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
 		require.Empty(t, tags[file.ETag], "another content has another tag")
 		tags[file.ETag] = entry.Name()
 	}
-	for _, name := range []string{"", ".", "page", "../console.go", "page/main.js", "MAIN.JS", "main.js.map", enrolment, authorization, signOut} {
+	for _, name := range []string{"", ".", "page", "../console.go", "page/main.js", "MAIN.JS", "main.js.map", enrolment, authorization, signOut, passwordReset} {
 		_, ok := Asset(name)
 		require.False(t, ok, name)
 	}
@@ -55,7 +55,7 @@ func TestAsset_servesEveryFileOfThePageAndNothingElse(t *testing.T) {
 
 // pages are the pages by their names.
 func pages() map[string]File {
-	return map[string]File{enrolment: EnrolmentPage(), authorization: AuthorizationPage(), signOut: SignOutPage()}
+	return map[string]File{enrolment: EnrolmentPage(), authorization: AuthorizationPage(), signOut: SignOutPage(), passwordReset: PasswordResetPage()}
 }
 
 // The page and its modules load one another, and nothing that is not served here.

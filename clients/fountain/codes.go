@@ -73,6 +73,7 @@ const (
 	CodeElementOmitted                 Code = "element_omitted"
 	CodeSequenceExhausted              Code = "sequence_exhausted"
 	CodePasskeysOff                    Code = "passkeys_off"
+	CodeMailOff                        Code = "mail_off"
 	CodeContractBreaking               Code = "contract_breaking"
 	CodeBodyTooLarge                   Code = "body_too_large"
 	CodeTargetTooLong                  Code = "target_too_long"

@@ -30,6 +30,13 @@ func (k *KMS) CreatePasswordReset(ctx context.Context, userID string, opts ...Ca
 	})
 }
 
+// GetPasswordResetPage returns the page where people choose a new password with a reset token.
+func (k *KMS) GetPasswordResetPage(ctx context.Context, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, k.client, opGetPasswordResetPage, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetPasswordResetPageRequest(server, nil)
+	}, "text/html")
+}
+
 // ResetPassword chooses a new password with a reset token, which works once. Errors: ErrUnauthenticated, CodeWeakPassword.
 func (k *KMS) ResetPassword(ctx context.Context, body kms.PasswordResetUse, opts ...CallOption) error {
 	return exec(ctx, k.client, opResetPassword, opts, func(server string) (*http.Request, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -46,7 +47,7 @@ func newUsers() *cobra.Command {
 			return o.print(cmd, u, userHead, [][]string{userRow(*u)})
 		})
 	var roles []string
-	var passwordFile, tenant string
+	var passwordFile, tenant, email string
 	create := o.command("create NAME", "Make a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := usernameForm(args[0]); err != nil {
@@ -56,7 +57,7 @@ func newUsers() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: roles, Tenant: optional(tenant)})
+			u, err := c.KMS.CreateUser(cmd.Context(), kms.UserCreate{Username: args[0], Password: password, Roles: roles, Tenant: optional(tenant), Email: optional(email)})
 			if err != nil {
 				return err
 			}
@@ -68,6 +69,7 @@ func newUsers() *cobra.Command {
 			})})
 		})
 	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "a role: admin, editor, reader or one of fountain permissions roles; may be repeated")
+	create.Flags().StringVar(&email, "email", "", "where the user gets mails about the account; default: none")
 	create.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to for ever; default: none")
 	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
 	return group("users", "Manage users", list, get, create,
@@ -84,30 +86,42 @@ func newUsers() *cobra.Command {
 		o.forUser("unlock NAME", "Forgive a user's failed sign-ins", "can sign in", func(cmd *cobra.Command, c *fountain.Client, id string) error {
 			return c.KMS.UnlockUser(cmd.Context(), id)
 		}),
-		o.command("invite NAME", "Invite an administrator to enrol an authenticator", "  fountain users invite ada\n  fountain users invite ada --output json", oneArg("a user"),
-			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-				id, err := userID(cmd.Context(), c, args[0])
-				if err != nil {
-					return err
+		o.change("set-email NAME [ADDRESS]", "Set where a user gets mails about the account; without an address there are none", "  fountain users set-email grace grace@example.org\n  fountain users set-email grace", cobra.RangeArgs(1, 2),
+			func(args []string) kms.UserUpdate {
+				address := ""
+				if len(args) == 2 {
+					address = args[1]
 				}
-				made, err := c.KMS.CreateInvitation(cmd.Context(), id)
-				if err != nil {
-					return err
-				}
-				return o.secret(cmd, made, "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):", made.Token)
+				return kms.UserUpdate{Email: &address}
 			}),
-		o.command("reset-password NAME", "Let a user choose a new password", "  fountain users reset-password grace\n  fountain users reset-password grace --output json", oneArg("a user"),
-			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-				id, err := userID(cmd.Context(), c, args[0])
+		o.handOver(tokenCommand{
+			use: "invite NAME", short: "Invite an administrator to enrol an authenticator", made: "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):",
+			make: func(ctx context.Context, c *fountain.Client, id string) (any, string, error) {
+				made, err := c.KMS.CreateInvitation(ctx, id)
 				if err != nil {
-					return err
+					return nil, "", err
 				}
-				made, err := c.KMS.CreatePasswordReset(cmd.Context(), id)
+				return made, made.Token, nil
+			},
+			mail: func(ctx context.Context, c *fountain.Client, id string, order kms.MailOrder) (*kms.Mail, error) {
+				return c.KMS.MailInvitation(ctx, id, order)
+			},
+		}),
+		o.handOver(tokenCommand{
+			use: "reset-password NAME", short: "Let a user choose a new password",
+			made: "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file, or in a browser at /kms/v1/auth/password-reset, behind # or typed):",
+			make: func(ctx context.Context, c *fountain.Client, id string) (any, string, error) {
+				made, err := c.KMS.CreatePasswordReset(ctx, id)
 				if err != nil {
-					return err
+					return nil, "", err
 				}
-				return o.secret(cmd, made, "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file):", made.Token)
-			}))
+				return made, made.Token, nil
+			},
+			mail: func(ctx context.Context, c *fountain.Client, id string, order kms.MailOrder) (*kms.Mail, error) {
+				return c.KMS.MailPasswordReset(ctx, id, order)
+			},
+		}),
+		o.mails())
 }
 
 // change makes a command that changes a user as they are now.
@@ -234,19 +248,24 @@ func newSessions() *cobra.Command {
 
 func newPasswd() *cobra.Command {
 	o := &operator{}
-	var currentFile, newFile, resetFile string
+	var currentFile, newFile, resetFile, forgotten string
 	cmd := &cobra.Command{
 		Use: "passwd", Short: "Change your password, or choose one with a reset token",
-		Example: "  fountain passwd\n  fountain passwd --reset-token-file token --new-password-file pw", Args: noArgs,
+		Example: "  fountain passwd\n  fountain passwd --forgotten grace\n  fountain passwd --reset-token-file token --new-password-file pw", Args: noArgs,
 	}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
 	cmd.Flags().StringVar(&currentFile, "current-password-file", "", "read the current password from this file; default: ask for it")
 	cmd.Flags().StringVar(&newFile, "new-password-file", "", "read the new password from this file; default: ask for it")
 	cmd.Flags().StringVar(&resetFile, "reset-token-file", "", "choose a new password with the reset token in this file, - from standard input")
+	cmd.Flags().StringVar(&forgotten, "forgotten", "", "have a link to choose a new password sent to the user of this name or mail address")
+	cmd.MarkFlagsMutuallyExclusive("forgotten", "reset-token-file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.output != "table" && o.output != "json" {
 			return usagef("--output must be table or json")
+		}
+		if forgotten != "" {
+			return o.forgottenPassword(cmd, forgotten)
 		}
 		if resetFile != "" {
 			return o.resetPassword(cmd, resetFile, newFile)
@@ -273,6 +292,18 @@ func newPasswd() *cobra.Command {
 		return o.done(cmd, "the password was changed; your other sessions have ended")
 	}
 	return calling(cmd)
+}
+
+// forgottenPassword needs no session, and learns nothing of whether there is such a user.
+func (o *operator) forgottenPassword(cmd *cobra.Command, login string) error {
+	c, err := o.anonymous(o.address(nil))
+	if err != nil {
+		return err
+	}
+	if err := c.KMS.RequestPasswordReset(cmd.Context(), kms.PasswordResetRequest{Login: login}); err != nil {
+		return err
+	}
+	return o.done(cmd, "if there is such a user with a mail address, a link is on its way; it works once, for 30 minutes, and at most three an hour are sent")
 }
 
 // resetPassword needs no session: whoever has forgotten the password has none.

@@ -11,7 +11,7 @@ import (
 
 // typed are the words of the command line for members of requests: a flag, or what was typed otherwise.
 var typed = map[string]string{
-	"scopes": "--scope", "declaredScopes": "--declare", "roles": "--role", "tenant": "--tenant", "label": "--label", "metadata": "--metadata",
+	"scopes": "--scope", "declaredScopes": "--declare", "roles": "--role", "tenant": "--tenant", "email": "the address", "to": "--to", "label": "--label", "metadata": "--metadata",
 	"rateLimit": "--rate", "expiresAt": "--expires-in", "overlapSeconds": "--overlap", "environment": "--environment",
 	"username": "the username", "name": "the name", "password": "the password", "newPassword": "the new password", "currentPassword": "the current password",
 	"roleName": "the name", "code": "the code", "first": "the first code", "second": "the second code", "invitation": "the invitation", "token": "the token",

@@ -13,9 +13,17 @@ const free = (name, others, number = 1) => {
   return others.includes(tried) ? free(name, others, number + 1) : tried;
 };
 
-// invitationField is shown once the API has asked for it.
+// invited is the invitation of the link by which the page was opened, or "". It is behind #, which no server is sent, and is taken out of the address.
+const invited = (() => {
+  const given = location.hash.slice(1);
+  if (!/^in_[A-Za-z0-9_-]{17,125}$/.test(given)) return "";
+  history.replaceState(null, "", location.pathname + location.search);
+  return given;
+})();
+
+// invitationField is shown once the API has asked for it, or where the link of an invitation was opened.
 export const invitationField = () => field({
-  name: "invitation", label: "Invitation", hidden: true, autocomplete: "off", maxlength: "200",
+  name: "invitation", label: "Invitation", hidden: invited === "", autocomplete: "off", maxlength: "200", value: invited,
   hint: "An administrator's first factor needs one: the first administrator got it from fountain bootstrap, others get it from an administrator.",
   clean: (text) => text.trim(),
   check: (text) => (/^[A-Za-z0-9_-]{20,128}$/.test(text) ? "" : "This is no invitation. Copy all of it, and nothing else."),

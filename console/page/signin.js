@@ -4,6 +4,7 @@
 import { call } from "./api.js";
 import { button, el } from "./dom.js";
 import { factorForm } from "./factorform.js";
+import { forgotten } from "./forgotten.js";
 import { cancel, field, form, pressed } from "./form.js";
 import { get, obstacle } from "./passkey.js";
 import { Problem } from "./problem.js";
@@ -36,6 +37,7 @@ export const signIn = ({ notice, username = "" } = {}) => new Promise((resolve) 
         field({ name: "password", label: "Password", type: "password", autocomplete: "current-password", maxlength: "1024" }),
       ],
       label: "Sign in",
+      others: [button("Forgotten password?", () => forgotten((told) => start(told, name)), { class: "quiet" })],
       act: async (given) => {
         const session = await byPassword(given.username, given.password);
         if (!session.pending) return resolve({ session });

@@ -35,6 +35,8 @@ const whole = {
   invalid_recovery_code: "This recovery code is not accepted. Each works once, and none of an older set works: try another one of the newest.",
   invalid_passkey: "This passkey is not accepted. It may have been removed from your account: use another way.",
   insufficient_user_authentication: "This needs a fresh sign-in. Sign in again, and then repeat it.",
+  mail_off: "No mails are sent here. Ask an administrator for a link to choose a new password.",
+  invalid_reset_token: "This token for a new password is not accepted. It works once, for a short time, and not after a newer one was made. Ask for a new one.",
   session_ended: "Your session has ended. Sign in again.",
   invalid_token: "Your session has ended. Sign in again.",
   authentication_required: "Your session has ended. Sign in again.",
@@ -61,11 +63,12 @@ export const sentence = (problem) => {
     reportError(problem);
     return "This page failed at that. Reload it, and try again.";
   }
-  const { code, detail, retryAfter, requestId } = problem;
+  const { code, detail, errors, retryAfter, requestId } = problem;
   if (whole[code]) return whole[code];
   if (code === "rate_limited" || code === "too_many_attempts") {
     return `${code === "rate_limited" ? "That was too much in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
   }
+  if (code === "weak_password") return [detail, ...errors.map(({ message }) => `It ${message}.`), "Choose another one."].join(" ");
   if (next[code]) return `${detail || "That did not work."} ${next[code]}`;
   if ([403, 404, 409, 412, 422].includes(problem.status) && detail) return detail; // the same request is refused again
   const what = problem.status < 500 && detail ? detail : "Something went wrong at the server.";

@@ -402,6 +402,72 @@ func (e IntrospectionPrincipal) Valid() bool {
 	}
 }
 
+// Defines values for MailStatus.
+const (
+	MailStatusFailed  MailStatus = "failed"
+	MailStatusSent    MailStatus = "sent"
+	MailStatusWaiting MailStatus = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the MailStatus enum.
+func (e MailStatus) Valid() bool {
+	switch e {
+	case MailStatusFailed:
+		return true
+	case MailStatusSent:
+		return true
+	case MailStatusWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MailKind.
+const (
+	MailKindForgottenPassword MailKind = "forgotten_password"
+	MailKindInvitation        MailKind = "invitation"
+	MailKindPasswordChanged   MailKind = "password_changed"
+	MailKindPasswordReset     MailKind = "password_reset"
+)
+
+// Valid indicates whether the value is a known member of the MailKind enum.
+func (e MailKind) Valid() bool {
+	switch e {
+	case MailKindForgottenPassword:
+		return true
+	case MailKindInvitation:
+		return true
+	case MailKindPasswordChanged:
+		return true
+	case MailKindPasswordReset:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MailOutcomeOutcome.
+const (
+	MailOutcomeOutcomeFailed MailOutcomeOutcome = "failed"
+	MailOutcomeOutcomeRetry  MailOutcomeOutcome = "retry"
+	MailOutcomeOutcomeSent   MailOutcomeOutcome = "sent"
+)
+
+// Valid indicates whether the value is a known member of the MailOutcomeOutcome enum.
+func (e MailOutcomeOutcome) Valid() bool {
+	switch e {
+	case MailOutcomeOutcomeFailed:
+		return true
+	case MailOutcomeOutcomeRetry:
+		return true
+	case MailOutcomeOutcomeSent:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MfaRequiredStatus.
 const (
 	MfaRequiredStatusMfaRequired MfaRequiredStatus = "mfa_required"
@@ -1029,6 +1095,22 @@ type BrowserSessionRefresh struct {
 	Resource *[]string `json:"resource,omitempty"`
 }
 
+// ClaimedMail A mail that is to be sent now.
+type ClaimedMail struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+	ID        string    `json:"id"`
+
+	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+	Kind MailKind `json:"kind"`
+
+	// Lease By which its outcome is reported.
+	Lease string `json:"lease"`
+
+	// Link With a token that works once; absent where nothing is asked of the person.
+	Link *string `json:"link,omitempty"`
+	To   string  `json:"to"`
+}
+
 // ClientCreate defines model for ClientCreate.
 type ClientCreate struct {
 	// Name What people read when they are asked.
@@ -1322,6 +1404,65 @@ type Login struct {
 	Username string `json:"username"`
 }
 
+// Mail A mail to a person about their account.
+type Mail struct {
+	CreatedAt time.Time `json:"createdAt"`
+
+	// ExpiresAt When it is of no use any more.
+	ExpiresAt time.Time `json:"expiresAt"`
+	ID        string    `json:"id"`
+
+	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+	Kind MailKind `json:"kind"`
+
+	// Reason Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back.
+	Reason *string `json:"reason,omitempty"`
+
+	// Status `sent`: a mail server has taken it over.
+	Status MailStatus `json:"status"`
+
+	// To The address, so far as its owner recognises it.
+	To        string    `json:"to"`
+	Tries     int32     `json:"tries"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	UserID    string    `json:"userId"`
+}
+
+// MailStatus `sent`: a mail server has taken it over.
+type MailStatus string
+
+// MailClaim defines model for MailClaim.
+type MailClaim struct {
+	Items []ClaimedMail `json:"items"`
+}
+
+// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+type MailKind string
+
+// MailList defines model for MailList.
+type MailList struct {
+	Items      []Mail  `json:"items"`
+	NextCursor *string `json:"nextCursor,omitempty"`
+}
+
+// MailOrder Whereto; without an address to the user's own.
+type MailOrder struct {
+	// To The address where the user gets mails about the account; no two users have the same, whatever its case.
+	To *string `json:"to,omitempty"`
+}
+
+// MailOutcome defines model for MailOutcome.
+type MailOutcome struct {
+	Lease   string             `json:"lease"`
+	Outcome MailOutcomeOutcome `json:"outcome"`
+
+	// Reason A word for it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// MailOutcomeOutcome defines model for MailOutcome.Outcome.
+type MailOutcomeOutcome string
+
 // MfaRequired defines model for MfaRequired.
 type MfaRequired struct {
 	// ExpiresAt The end of the token and of the session that waits.
@@ -1362,6 +1503,12 @@ type PasswordChange struct {
 type PasswordReset struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Token     string    `json:"token"`
+}
+
+// PasswordResetRequest defines model for PasswordResetRequest.
+type PasswordResetRequest struct {
+	// Login The user name, or the mail address.
+	Login string `json:"login"`
 }
 
 // PasswordResetUse defines model for PasswordResetUse.
@@ -1722,10 +1869,13 @@ type TokenResponseTokenType string
 
 // User defines model for User.
 type User struct {
-	CreatedAt time.Time  `json:"createdAt"`
-	ID        string     `json:"id"`
-	Roles     []string   `json:"roles"`
-	Status    UserStatus `json:"status"`
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Email Absent where the user has none.
+	Email  *string    `json:"email,omitempty"`
+	ID     string     `json:"id"`
+	Roles  []string   `json:"roles"`
+	Status UserStatus `json:"status"`
 
 	// Tenant Absent in the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
@@ -1739,6 +1889,9 @@ type UserStatus string
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Email The address where the user gets mails about the account; no two users have the same, whatever its case.
+	Email *string `json:"email,omitempty"`
+
 	// Password 12 to 1024 characters; no composition rules; widely used ones are refused.
 	Password string     `json:"password"`
 	Roles    []RoleWord `json:"roles"`
@@ -1753,7 +1906,10 @@ type UserCreate struct {
 // UserCreated The user, and for an administrator the invitation to enrol their first second factor, shown once.
 type UserCreated struct {
 	CreatedAt time.Time `json:"createdAt"`
-	ID        string    `json:"id"`
+
+	// Email Absent where the user has none.
+	Email *string `json:"email,omitempty"`
+	ID    string  `json:"id"`
 
 	// Invitation A single-use token by which an administrator enrols their first second factor.
 	Invitation *Invitation       `json:"invitation,omitempty"`
@@ -1785,6 +1941,8 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
+	// Email The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working.
+	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`
 }
@@ -1929,6 +2087,12 @@ type LogoutUserParams struct {
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
+// GetPasswordResetPageParams defines parameters for GetPasswordResetPage.
+type GetPasswordResetPageParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Limit How many items a page holds at most.
@@ -2039,6 +2203,21 @@ type RotateAPIKeyParams struct {
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ClaimMailsParams defines parameters for ClaimMails.
+type ClaimMailsParams struct {
+	// Prefer How many seconds to wait for the next mail, at most 25.
+	Prefer *string `json:"Prefer,omitempty"`
 }
 
 // GetAuthorizationPageParams defines parameters for GetAuthorizationPage.
@@ -2291,8 +2470,24 @@ type CreateInvitationParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// MailInvitationParams defines parameters for MailInvitation.
+type MailInvitationParams struct {
+	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreatePasswordResetParams defines parameters for CreatePasswordReset.
 type CreatePasswordResetParams struct {
+	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// MailPasswordResetParams defines parameters for MailPasswordReset.
+type MailPasswordResetParams struct {
 	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
 	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
 	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
@@ -2328,6 +2523,9 @@ type SignInWithPasskeyJSONRequestBody = SignInProof
 
 // ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
 type ResetPasswordJSONRequestBody = PasswordResetUse
+
+// RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
+type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
 // RefreshTokenJSONRequestBody defines body for RefreshToken for application/json ContentType.
 type RefreshTokenJSONRequestBody = Refresh
@@ -2374,6 +2572,9 @@ type UpdateAPIKeyJSONRequestBody = APIKeyUpdate
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = APIKeyRotate
 
+// ReportMailJSONRequestBody defines body for ReportMail for application/json ContentType.
+type ReportMailJSONRequestBody = MailOutcome
+
 // AuthorizeClientJSONRequestBody defines body for AuthorizeClient for application/json ContentType.
 type AuthorizeClientJSONRequestBody = AuthorizationAnswer
 
@@ -2419,8 +2620,14 @@ type CreateUserJSONRequestBody = UserCreate
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserUpdate
 
+// MailInvitationJSONRequestBody defines body for MailInvitation for application/json ContentType.
+type MailInvitationJSONRequestBody = MailOrder
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// MailPasswordResetJSONRequestBody defines body for MailPasswordReset for application/json ContentType.
+type MailPasswordResetJSONRequestBody = MailOrder
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2463,9 +2670,15 @@ type ServerInterface interface {
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams)
+	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// (GET /auth/password-reset)
+	GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(w http.ResponseWriter, r *http.Request)
+	// RequestPasswordReset Ask for a link to choose a new password
+	// (POST /auth/password-reset/request)
+	RequestPasswordReset(w http.ResponseWriter, r *http.Request)
 	// RefreshToken Trade a refresh token for new tokens
 	// (POST /auth/refresh)
 	RefreshToken(w http.ResponseWriter, r *http.Request)
@@ -2550,6 +2763,15 @@ type ServerInterface interface {
 	// RotateAPIKey Replace an API key, with an overlap
 	// (POST /keys/{keyId}/rotate)
 	RotateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params RotateAPIKeyParams)
+	// ListMails List mails to people, newest first
+	// (GET /mails)
+	ListMails(w http.ResponseWriter, r *http.Request, params ListMailsParams)
+	// ClaimMails Take up mails that are to be sent
+	// (POST /mails/claim)
+	ClaimMails(w http.ResponseWriter, r *http.Request, params ClaimMailsParams)
+	// ReportMail Tell what became of a mail
+	// (POST /mails/{mailId}/outcome)
+	ReportMail(w http.ResponseWriter, r *http.Request, mailID string)
 	// GetAuthorizationPage The page where people sign in at a web app
 	// (GET /oauth2/authorize)
 	GetAuthorizationPage(w http.ResponseWriter, r *http.Request, params GetAuthorizationPageParams)
@@ -2652,12 +2874,18 @@ type ServerInterface interface {
 	// CreateInvitation Invite an administrator to enrol their first second factor
 	// (POST /users/{userId}/invitations)
 	CreateInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params CreateInvitationParams)
+	// MailInvitation Send an administrator the invitation to enrol their first second factor
+	// (POST /users/{userId}/invitations/mail)
+	MailInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params MailInvitationParams)
 	// ChangePassword Change the own password
 	// (PUT /users/{userId}/password)
 	ChangePassword(w http.ResponseWriter, r *http.Request, userID UserID)
 	// CreatePasswordReset Let a user choose a new password
 	// (POST /users/{userId}/password-resets)
 	CreatePasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params CreatePasswordResetParams)
+	// MailPasswordReset Send a user a link to choose a new password
+	// (POST /users/{userId}/password-resets/mail)
+	MailPasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params MailPasswordResetParams)
 	// RevokeSessions End all of a user's sessions
 	// (DELETE /users/{userId}/sessions)
 	RevokeSessions(w http.ResponseWriter, r *http.Request, userID UserID)
@@ -2754,9 +2982,21 @@ func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetPasswordResetPage The page where people choose a new password with a reset token
+// (GET /auth/password-reset)
+func (_ Unimplemented) GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ResetPassword Choose a new password with a reset token
 // (POST /auth/password-reset)
 func (_ Unimplemented) ResetPassword(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RequestPasswordReset Ask for a link to choose a new password
+// (POST /auth/password-reset/request)
+func (_ Unimplemented) RequestPasswordReset(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2925,6 +3165,24 @@ func (_ Unimplemented) RetireAPIKey(w http.ResponseWriter, r *http.Request, keyI
 // RotateAPIKey Replace an API key, with an overlap
 // (POST /keys/{keyId}/rotate)
 func (_ Unimplemented) RotateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params RotateAPIKeyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListMails List mails to people, newest first
+// (GET /mails)
+func (_ Unimplemented) ListMails(w http.ResponseWriter, r *http.Request, params ListMailsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ClaimMails Take up mails that are to be sent
+// (POST /mails/claim)
+func (_ Unimplemented) ClaimMails(w http.ResponseWriter, r *http.Request, params ClaimMailsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReportMail Tell what became of a mail
+// (POST /mails/{mailId}/outcome)
+func (_ Unimplemented) ReportMail(w http.ResponseWriter, r *http.Request, mailID string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3132,6 +3390,12 @@ func (_ Unimplemented) CreateInvitation(w http.ResponseWriter, r *http.Request, 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// MailInvitation Send an administrator the invitation to enrol their first second factor
+// (POST /users/{userId}/invitations/mail)
+func (_ Unimplemented) MailInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params MailInvitationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ChangePassword Change the own password
 // (PUT /users/{userId}/password)
 func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request, userID UserID) {
@@ -3141,6 +3405,12 @@ func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request, us
 // CreatePasswordReset Let a user choose a new password
 // (POST /users/{userId}/password-resets)
 func (_ Unimplemented) CreatePasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params CreatePasswordResetParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// MailPasswordReset Send a user a link to choose a new password
+// (POST /users/{userId}/password-resets/mail)
+func (_ Unimplemented) MailPasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params MailPasswordResetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3695,11 +3965,66 @@ func (siw *ServerInterfaceWrapper) LogoutUser(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// GetPasswordResetPage operation middleware
+func (siw *ServerInterfaceWrapper) GetPasswordResetPage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPasswordResetPageParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPasswordResetPage(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ResetPassword operation middleware
 func (siw *ServerInterfaceWrapper) ResetPassword(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ResetPassword(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RequestPasswordReset operation middleware
+func (siw *ServerInterfaceWrapper) RequestPasswordReset(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RequestPasswordReset(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4685,6 +5010,119 @@ func (siw *ServerInterfaceWrapper) RotateAPIKey(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RotateAPIKey(w, r, keyID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListMails operation middleware
+func (siw *ServerInterfaceWrapper) ListMails(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMails(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ClaimMails operation middleware
+func (siw *ServerInterfaceWrapper) ClaimMails(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClaimMailsParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Prefer", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Prefer", Err: err})
+			return
+		}
+
+		params.Prefer = &Prefer
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClaimMails(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportMail operation middleware
+func (siw *ServerInterfaceWrapper) ReportMail(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "mailId" -------------
+	var mailID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mailId", chi.URLParam(r, "mailId"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "mailId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportMail(w, r, mailID)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -6358,6 +6796,56 @@ func (siw *ServerInterfaceWrapper) CreateInvitation(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// MailInvitation operation middleware
+func (siw *ServerInterfaceWrapper) MailInvitation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userId" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userId", chi.URLParam(r, "userId"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "userId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MailInvitationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MailInvitation(w, r, userID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ChangePassword operation middleware
 func (siw *ServerInterfaceWrapper) ChangePassword(w http.ResponseWriter, r *http.Request) {
 
@@ -6425,6 +6913,56 @@ func (siw *ServerInterfaceWrapper) CreatePasswordReset(w http.ResponseWriter, r 
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreatePasswordReset(w, r, userID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// MailPasswordReset operation middleware
+func (siw *ServerInterfaceWrapper) MailPasswordReset(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userId" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userId", chi.URLParam(r, "userId"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "userId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MailPasswordResetParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MailPasswordReset(w, r, userID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -6798,6 +7336,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/users/{userId}/password-resets", wrapper.CreatePasswordReset)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/{userId}/password-resets/mail", wrapper.MailPasswordReset)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/users/{userId}/unlock", wrapper.UnlockUser)
 	})
 	r.Group(func(r chi.Router) {
@@ -6810,10 +7351,28 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Delete(options.BaseURL+"/users/{userId}/sessions/{sessionId}", wrapper.RevokeSession)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/auth/password-reset", wrapper.GetPasswordResetPage)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/auth/password-reset", wrapper.ResetPassword)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/auth/password-reset/request", wrapper.RequestPasswordReset)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/users/{userId}/invitations", wrapper.CreateInvitation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/{userId}/invitations/mail", wrapper.MailInvitation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/mails", wrapper.ListMails)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/mails/claim", wrapper.ClaimMails)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/mails/{mailId}/outcome", wrapper.ReportMail)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/invitations/check", wrapper.CheckInvitation)
@@ -9255,6 +9814,89 @@ func (response LogoutUserdefaultApplicationProblemPlusJSONResponse) VisitLogoutU
 	return err
 }
 
+type GetPasswordResetPageRequestObject struct {
+	Params GetPasswordResetPageParams
+}
+
+type GetPasswordResetPageResponseObject interface {
+	VisitGetPasswordResetPageResponse(w http.ResponseWriter) error
+}
+
+type GetPasswordResetPage200ResponseHeaders struct {
+	CacheControl            string
+	ContentSecurityPolicy   string
+	CrossOriginOpenerPolicy string
+	ETag                    string
+	ReferrerPolicy          string
+}
+
+type GetPasswordResetPage200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetPasswordResetPage200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetPasswordResetPage200TextHTMLResponse) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
+	w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(response.Headers.CrossOriginOpenerPolicy))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetPasswordResetPage304Response externalRef0.NotModifiedResponse
+
+func (response GetPasswordResetPage304Response) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPasswordResetPagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPasswordResetPagedefaultApplicationProblemPlusJSONResponse) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetPasswordRequestObject struct {
 	Body *ResetPasswordJSONRequestBody
 }
@@ -9437,6 +10079,174 @@ type ResetPassworddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResetPassworddefaultApplicationProblemPlusJSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordResetRequestObject struct {
+	Body *RequestPasswordResetJSONRequestBody
+}
+
+type RequestPasswordResetResponseObject interface {
+	VisitRequestPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type RequestPasswordReset204Response struct {
+}
+
+func (response RequestPasswordReset204Response) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RequestPasswordReset409ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset409ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RequestPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RequestPasswordReset429ResponseHeaders
+}
+
+func (response RequestPasswordReset429ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RequestPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RequestPasswordReset503ResponseHeaders
+}
+
+func (response RequestPasswordReset503ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordResetdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RequestPasswordResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    RequestPasswordResetdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response RequestPasswordResetdefaultApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15980,6 +16790,523 @@ type RotateAPIKeydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateAPIKeydefaultApplicationProblemPlusJSONResponse) VisitRotateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailList
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListMails403ResponseHeaders
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListMails429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListMails429ResponseHeaders
+}
+
+func (response ListMails429ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListMailsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ListMailsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ListMailsdefaultApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimMailsRequestObject struct {
+	Params ClaimMailsParams
+}
+
+type ClaimMailsResponseObject interface {
+	VisitClaimMailsResponse(w http.ResponseWriter) error
+}
+
+type ClaimMails200JSONResponse MailClaim
+
+func (response ClaimMails200JSONResponse) VisitClaimMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimMails401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimMails401ApplicationProblemPlusJSONResponse) VisitClaimMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimMails403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ClaimMails403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ClaimMails403ResponseHeaders
+}
+
+func (response ClaimMails403ApplicationProblemPlusJSONResponse) VisitClaimMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimMails429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ClaimMails429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ClaimMails429ResponseHeaders
+}
+
+func (response ClaimMails429ApplicationProblemPlusJSONResponse) VisitClaimMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimMailsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ClaimMailsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ClaimMailsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ClaimMailsdefaultApplicationProblemPlusJSONResponse) VisitClaimMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMailRequestObject struct {
+	MailID string `json:"mailId"`
+	Body   *ReportMailJSONRequestBody
+}
+
+type ReportMailResponseObject interface {
+	VisitReportMailResponse(w http.ResponseWriter) error
+}
+
+type ReportMail204Response struct {
+}
+
+func (response ReportMail204Response) VisitReportMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReportMail401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReportMail401ApplicationProblemPlusJSONResponse) VisitReportMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMail403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReportMail403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReportMail403ResponseHeaders
+}
+
+func (response ReportMail403ApplicationProblemPlusJSONResponse) VisitReportMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMail429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReportMail429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReportMail429ResponseHeaders
+}
+
+func (response ReportMail429ApplicationProblemPlusJSONResponse) VisitReportMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMaildefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReportMaildefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ReportMaildefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ReportMaildefaultApplicationProblemPlusJSONResponse) VisitReportMailResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -23184,6 +24511,302 @@ func (response CreateInvitationdefaultApplicationProblemPlusJSONResponse) VisitC
 	return err
 }
 
+type MailInvitationRequestObject struct {
+	UserID UserID `json:"userId"`
+	Params MailInvitationParams
+	Body   *MailInvitationJSONRequestBody
+}
+
+type MailInvitationResponseObject interface {
+	VisitMailInvitationResponse(w http.ResponseWriter) error
+}
+
+type MailInvitation201JSONResponse Mail
+
+func (response MailInvitation201JSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitation401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response MailInvitation401ApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitation403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailInvitation403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailInvitation403ResponseHeaders
+}
+
+func (response MailInvitation403ApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitation404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailInvitation404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailInvitation404ResponseHeaders
+}
+
+func (response MailInvitation404ApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitation409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailInvitation409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailInvitation409ResponseHeaders
+}
+
+func (response MailInvitation409ApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitation422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailInvitation422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailInvitation422ResponseHeaders
+}
+
+func (response MailInvitation422ApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitation429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailInvitation429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailInvitation429ResponseHeaders
+}
+
+func (response MailInvitation429ApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailInvitationdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailInvitationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    MailInvitationdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response MailInvitationdefaultApplicationProblemPlusJSONResponse) VisitMailInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	UserID UserID `json:"userId"`
 	Body   *ChangePasswordJSONRequestBody
@@ -23742,6 +25365,302 @@ type CreatePasswordResetdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreatePasswordResetdefaultApplicationProblemPlusJSONResponse) VisitCreatePasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordResetRequestObject struct {
+	UserID UserID `json:"userId"`
+	Params MailPasswordResetParams
+	Body   *MailPasswordResetJSONRequestBody
+}
+
+type MailPasswordResetResponseObject interface {
+	VisitMailPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type MailPasswordReset201JSONResponse Mail
+
+func (response MailPasswordReset201JSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response MailPasswordReset401ApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordReset403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailPasswordReset403ResponseHeaders
+}
+
+func (response MailPasswordReset403ApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordReset404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailPasswordReset404ResponseHeaders
+}
+
+func (response MailPasswordReset404ApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordReset409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailPasswordReset409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailPasswordReset409ResponseHeaders
+}
+
+func (response MailPasswordReset409ApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordReset422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailPasswordReset422ResponseHeaders
+}
+
+func (response MailPasswordReset422ApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordReset429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MailPasswordReset429ResponseHeaders
+}
+
+func (response MailPasswordReset429ApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPasswordResetdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MailPasswordResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    MailPasswordResetdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response MailPasswordResetdefaultApplicationProblemPlusJSONResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -24655,9 +26574,15 @@ type StrictServerInterface interface {
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
+	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// (GET /auth/password-reset)
+	GetPasswordResetPage(ctx context.Context, request GetPasswordResetPageRequestObject) (GetPasswordResetPageResponseObject, error)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(ctx context.Context, request ResetPasswordRequestObject) (ResetPasswordResponseObject, error)
+	// RequestPasswordReset Ask for a link to choose a new password
+	// (POST /auth/password-reset/request)
+	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
 	// RefreshToken Trade a refresh token for new tokens
 	// (POST /auth/refresh)
 	RefreshToken(ctx context.Context, request RefreshTokenRequestObject) (RefreshTokenResponseObject, error)
@@ -24742,6 +26667,15 @@ type StrictServerInterface interface {
 	// RotateAPIKey Replace an API key, with an overlap
 	// (POST /keys/{keyId}/rotate)
 	RotateAPIKey(ctx context.Context, request RotateAPIKeyRequestObject) (RotateAPIKeyResponseObject, error)
+	// ListMails List mails to people, newest first
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// ClaimMails Take up mails that are to be sent
+	// (POST /mails/claim)
+	ClaimMails(ctx context.Context, request ClaimMailsRequestObject) (ClaimMailsResponseObject, error)
+	// ReportMail Tell what became of a mail
+	// (POST /mails/{mailId}/outcome)
+	ReportMail(ctx context.Context, request ReportMailRequestObject) (ReportMailResponseObject, error)
 	// GetAuthorizationPage The page where people sign in at a web app
 	// (GET /oauth2/authorize)
 	GetAuthorizationPage(ctx context.Context, request GetAuthorizationPageRequestObject) (GetAuthorizationPageResponseObject, error)
@@ -24844,12 +26778,18 @@ type StrictServerInterface interface {
 	// CreateInvitation Invite an administrator to enrol their first second factor
 	// (POST /users/{userId}/invitations)
 	CreateInvitation(ctx context.Context, request CreateInvitationRequestObject) (CreateInvitationResponseObject, error)
+	// MailInvitation Send an administrator the invitation to enrol their first second factor
+	// (POST /users/{userId}/invitations/mail)
+	MailInvitation(ctx context.Context, request MailInvitationRequestObject) (MailInvitationResponseObject, error)
 	// ChangePassword Change the own password
 	// (PUT /users/{userId}/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
 	// CreatePasswordReset Let a user choose a new password
 	// (POST /users/{userId}/password-resets)
 	CreatePasswordReset(ctx context.Context, request CreatePasswordResetRequestObject) (CreatePasswordResetResponseObject, error)
+	// MailPasswordReset Send a user a link to choose a new password
+	// (POST /users/{userId}/password-resets/mail)
+	MailPasswordReset(ctx context.Context, request MailPasswordResetRequestObject) (MailPasswordResetResponseObject, error)
 	// RevokeSessions End all of a user's sessions
 	// (DELETE /users/{userId}/sessions)
 	RevokeSessions(ctx context.Context, request RevokeSessionsRequestObject) (RevokeSessionsResponseObject, error)
@@ -25273,6 +27213,32 @@ func (sh *strictHandler) LogoutUser(w http.ResponseWriter, r *http.Request, para
 	}
 }
 
+// GetPasswordResetPage operation middleware
+func (sh *strictHandler) GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams) {
+	var request GetPasswordResetPageRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPasswordResetPage(ctx, request.(GetPasswordResetPageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPasswordResetPage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPasswordResetPageResponseObject); ok {
+		if err := validResponse.VisitGetPasswordResetPageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ResetPassword operation middleware
 func (sh *strictHandler) ResetPassword(w http.ResponseWriter, r *http.Request) {
 	var request ResetPasswordRequestObject
@@ -25297,6 +27263,37 @@ func (sh *strictHandler) ResetPassword(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ResetPasswordResponseObject); ok {
 		if err := validResponse.VisitResetPasswordResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RequestPasswordReset operation middleware
+func (sh *strictHandler) RequestPasswordReset(w http.ResponseWriter, r *http.Request) {
+	var request RequestPasswordResetRequestObject
+
+	var body RequestPasswordResetJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestPasswordReset(ctx, request.(RequestPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestPasswordReset")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RequestPasswordResetResponseObject); ok {
+		if err := validResponse.VisitRequestPasswordResetResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -26124,6 +28121,91 @@ func (sh *strictHandler) RotateAPIKey(w http.ResponseWriter, r *http.Request, ke
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RotateAPIKeyResponseObject); ok {
 		if err := validResponse.VisitRotateAPIKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(w http.ResponseWriter, r *http.Request, params ListMailsParams) {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx, request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		if err := validResponse.VisitListMailsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ClaimMails operation middleware
+func (sh *strictHandler) ClaimMails(w http.ResponseWriter, r *http.Request, params ClaimMailsParams) {
+	var request ClaimMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClaimMails(ctx, request.(ClaimMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClaimMails")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClaimMailsResponseObject); ok {
+		if err := validResponse.VisitClaimMailsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportMail operation middleware
+func (sh *strictHandler) ReportMail(w http.ResponseWriter, r *http.Request, mailID string) {
+	var request ReportMailRequestObject
+
+	request.MailID = mailID
+
+	var body ReportMailJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportMail(ctx, request.(ReportMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportMail")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportMailResponseObject); ok {
+		if err := validResponse.VisitReportMailResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -27125,6 +29207,40 @@ func (sh *strictHandler) CreateInvitation(w http.ResponseWriter, r *http.Request
 	}
 }
 
+// MailInvitation operation middleware
+func (sh *strictHandler) MailInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params MailInvitationParams) {
+	var request MailInvitationRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	var body MailInvitationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MailInvitation(ctx, request.(MailInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MailInvitation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MailInvitationResponseObject); ok {
+		if err := validResponse.VisitMailInvitationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(w http.ResponseWriter, r *http.Request, userID UserID) {
 	var request ChangePasswordRequestObject
@@ -27178,6 +29294,40 @@ func (sh *strictHandler) CreatePasswordReset(w http.ResponseWriter, r *http.Requ
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreatePasswordResetResponseObject); ok {
 		if err := validResponse.VisitCreatePasswordResetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MailPasswordReset operation middleware
+func (sh *strictHandler) MailPasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params MailPasswordResetParams) {
+	var request MailPasswordResetRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	var body MailPasswordResetJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MailPasswordReset(ctx, request.(MailPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MailPasswordReset")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MailPasswordResetResponseObject); ok {
+		if err := validResponse.VisitMailPasswordResetResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

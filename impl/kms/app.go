@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
@@ -61,7 +62,7 @@ func build(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limit
 
 // keysets are the keysets that every start needs.
 type keysets struct {
-	signing, refresh, pepper, secrets, answers, fingerprints, audit *seal.Keyset
+	signing, refresh, pepper, secrets, answers, fingerprints, audit, mails *seal.Keyset
 }
 
 func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
@@ -73,6 +74,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 		{&k.signing, v.AEAD, vault.Signing}, {&k.refresh, v.AEAD, vault.Refresh}, {&k.pepper, v.MAC, vault.APIKeys},
 		{&k.secrets, v.AEAD, vault.Secrets}, {&k.answers, v.AEAD, vault.Answers}, {&k.fingerprints, v.MAC, vault.Fingerprints},
 		{&k.audit, v.AEAD, vault.Audit},
+		{&k.mails, v.AEAD, vault.Mails},
 	} {
 		if *one.into, err = one.open(ctx, one.name); err != nil {
 			return k, err
@@ -164,13 +166,16 @@ func (p parts) domain() *handlers.Domain {
 	if publicURL == "" {
 		publicURL = p.mint.Issuer
 	}
+	mails := mail.New(mail.Config{
+		DB: db, Rows: kmsdb.Mails{}, Users: users, Standing: standing, Sealer: p.sets.mails, PublicURL: publicURL, Clock: c.Clock, Log: c.Log,
+	})
 	issuer := p.mint.Issuer
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
 		DB: db, Audit: p.chain, Recorder: recorder, Witness: &witness.Witness{DB: db, Chain: p.chain, Standing: standing, Audit: log},
 		Answers:   idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
-		Refusals:  refusals, Users: users, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
+		Refusals:  refusals, Users: users, Mails: mails, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: log,
 		},
@@ -246,12 +251,15 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 			return d.Feed.Run(ctx, func() { life.CountFailure("read the revocation feed") })
 		},
 		d.Presented.RunFlush,
+		d.Mails.Run,
 		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
 		life.Every(sweepPause, "delete old codes", d.OpenID.Sweep),
 		life.Every(sweepPause, "delete ended invitations and resets", d.Users.Sweep),
+		life.Every(mail.RequestPause, "answer requests for new passwords", d.Mails.Answer),
+		life.Every(tidyPause, "give up and delete old mails", d.Mails.Sweep),
 		life.Every(sweepPause, "delete ended keys", func(ctx context.Context) error { _, err := d.APIKeys.Sweep(ctx); return err }),
 		life.Every(reissuePause, "write a new bootstrap token", a.reissue),
 		life.Every(tidyPause, "record refusals", func(ctx context.Context) error { return d.Refusals.Flush(ctx, a.db) }),

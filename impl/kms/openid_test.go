@@ -648,7 +648,7 @@ func TestProviderMetadata_saysWhatThereIs(t *testing.T) {
 func TestPagesOfTheProvider_areStrict(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	for _, path := range []string{
-		"/oauth2/authorize?client_id=x&scope=openid&state=%3Cscript%3E&access_type=offline&resource=sequence", "/oauth2/authorize", "/oauth2/logout?id_token_hint=x",
+		"/oauth2/authorize?client_id=x&scope=openid&state=%3Cscript%3E&access_type=offline&resource=sequence", "/oauth2/authorize", "/oauth2/logout?id_token_hint=x", "/auth/password-reset",
 	} {
 		answer, err := h.http.Get(h.url + "/kms/v1" + path)
 		require.NoError(t, err)
@@ -660,4 +660,27 @@ func TestPagesOfTheProvider_areStrict(t *testing.T) {
 		}
 		require.Equal(t, "no-referrer", answer.Header.Get("Referrer-Policy"))
 	}
+}
+
+// The audit trail says what a person let an app have.
+func TestAuthorize_recordsTheScopesThatWereGranted(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	w := newWebapp(h, nil)
+	w.code("scope", "openid profile email")
+	for _, r := range h.records() {
+		if r.Action == "authorizeClient" {
+			require.Equal(t, "openid profile", r.Detail["scopes"])
+			return
+		}
+	}
+	require.Fail(t, "it is not in the audit trail")
+}
+
+// A reset token in the query would be in logs, in the history and in the Referer header: such an address gives no page.
+func TestPasswordResetPage_takesNoTokenInItsQuery(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	answer, err := h.http.Get(h.url + "/kms/v1/auth/password-reset?token=pr_Zm91bnRhaW4tZm91bnRhaW4")
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusBadRequest, answer.StatusCode)
 }

@@ -218,7 +218,7 @@ func TestOwners_changesOfGrantsAreInTheAuditLog(t *testing.T) {
 		for action, detail := range map[string]map[string]string{
 			"putCollectionGrant": {"grantee": "tenant:globe", "access": "read"}, "deleteCollectionGrant": {"grantee": "tenant:globe"},
 		} {
-			list, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Action: action, Target: "plays"})
+			list, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Action: action, Target: "plays"})
 			require.NoError(t, err)
 			require.Len(t, list, 1)
 			require.Equal(t, detail, list[0].Detail)

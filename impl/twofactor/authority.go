@@ -80,12 +80,18 @@ func (a authority) UseInvitation(ctx context.Context, subject, id, factorID stri
 
 // refusal is nil for the wanted answer and factor.ErrInvitation for the kms's refusal of an invitation.
 func (a authority) refusal(answer *http.Response, want int) error {
-	switch answer.StatusCode {
-	case want:
-		return nil
-	case http.StatusUnprocessableEntity:
+	if answer.StatusCode == http.StatusUnprocessableEntity {
 		return factor.ErrInvitation
-	case http.StatusUnauthorized:
+	}
+	return a.answered(answer, want)
+}
+
+// answered is nil for the wanted answer. A token that holds no more is forgotten, so that the next call gets another.
+func (a authority) answered(answer *http.Response, want int) error {
+	if answer.StatusCode == want {
+		return nil
+	}
+	if answer.StatusCode == http.StatusUnauthorized {
 		a.identity.Forget(auth.ProofAudience)
 	}
 	return fmt.Errorf("the kms answered %d", answer.StatusCode)

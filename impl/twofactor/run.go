@@ -76,6 +76,7 @@ type service struct {
 	site     *passkey.Site // nil: passkeys are off
 	passkeys *passkey.Metrics
 	started  chan *challenge.Service // one, when the service has started
+	ready    chan struct{}           // closed then
 }
 
 // run is Run as somebody.
@@ -84,7 +85,7 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	if err != nil {
 		return err
 	}
-	s := &service{config: c, life: life, identity: who, started: make(chan *challenge.Service, 1)}
+	s := &service{config: c, life: life, identity: who, started: make(chan *challenge.Service, 1), ready: make(chan struct{})}
 	s.kms, err = kms.NewClient(config.First(c.KMSURL)+"/kms/v1", kms.WithHTTPClient(httpclient.Patient(client)), kms.WithRequestEditorFn(lifecycle.Bearer(who, auth.ProofAudience)))
 	if err != nil {
 		return fmt.Errorf("client of the kms: %w", err)
@@ -102,6 +103,7 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	life.Cleanup("attempts", s.closeAttempts) // after the last request is answered
 	life.Go("work", s.work)
 	life.Go("deliver", s.deliver)
+	life.Go("mails", s.sendMails)
 	return life.Serve(ctx, lifecycle.Door{Keys: s.keys, Mount: s.handlers.Mount})
 }
 
@@ -146,6 +148,7 @@ func (s *service) work(ctx context.Context) error {
 	s.handlers.SetCore(core)
 	s.life.Started(ctx)
 	s.started <- core.Challenges
+	close(s.ready)
 	return s.life.Every(tidyPause, "remove old rows", func(ctx context.Context) error {
 		return errors.Join(core.Factors.Sweep(ctx), core.Challenges.Sweep(ctx), core.Passkeys.Sweep(ctx), answers.SweepAll(ctx, db))
 	})(ctx)

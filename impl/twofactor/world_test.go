@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
@@ -34,15 +35,40 @@ type fakeKMS struct {
 	mu          sync.Mutex
 	proofKeys   auth.StaticKeys
 	invitations map[string]string // invitation -> the factor that used it, "" while it is open
+	mails       chan kms.ClaimedMail
+	outcomes    chan kms.MailOutcome
+	claims      atomic.Int64
 }
 
 func newKMS(t *testing.T) *fakeKMS {
 	t.Helper()
-	k := &fakeKMS{KMS: servicetest.NewKMS(t, "twofactor"), proofKeys: auth.StaticKeys{}, invitations: map[string]string{}}
+	k := &fakeKMS{KMS: servicetest.NewKMS(t, "twofactor"), proofKeys: auth.StaticKeys{}, invitations: map[string]string{}, mails: make(chan kms.ClaimedMail, 16), outcomes: make(chan kms.MailOutcome, 16)}
 	k.Handle("PUT /kms/v1/proof-keys/{kid}", k.putProofKey)
 	k.Handle("POST /kms/v1/invitations/check", k.checkInvitation)
 	k.Handle("POST /kms/v1/invitations/{id}/use", k.useInvitation)
+	k.Handle("POST /kms/v1/mails/claim", k.claimMails)
+	k.Handle("POST /kms/v1/mails/{id}/outcome", k.reportMail)
 	return k
+}
+
+// claimMails gives out one mail, and holds the request while there is none.
+func (k *fakeKMS) claimMails(w http.ResponseWriter, r *http.Request) {
+	k.claims.Add(1)
+	select {
+	case m := <-k.mails:
+		servicetest.Send(w, http.StatusOK, kms.MailClaim{Items: []kms.ClaimedMail{m}})
+	case <-r.Context().Done():
+	}
+}
+
+func (k *fakeKMS) reportMail(w http.ResponseWriter, r *http.Request) {
+	var body kms.MailOutcome
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	k.outcomes <- body
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // checkInvitation knows the invitations of the test; the id of one is its text.

@@ -85,6 +85,7 @@ const (
 	ElementOmitted      Code = "element_omitted"    // it gets no new version before it is restored
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
 	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
+	MailOff             Code = "mail_off"           // the family has no mail server
 	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
 )
 
@@ -247,6 +248,7 @@ var definitions = map[Code]definition{
 	ElementOmitted:      {KindConflict, "Element omitted"},
 	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
 	PasskeysOff:         {KindConflict, "Passkeys are off"},
+	MailOff:             {KindConflict, "Mail is off"},
 	ContractBreaking:    {KindConflict, "Contract breaking"},
 
 	BodyTooLarge:        {KindBodyTooLarge, "Body too large"},

@@ -250,8 +250,10 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 		a.reads(deed[2])
 	}
 	a.presses("Reset password")
-	a.presses("Make a reset token")
-	token := a.keeps("Keep this token")
+	a.presses("Make a reset link")
+	link, token, found := strings.Cut(a.keeps("Keep this link"), "#")
+	require.True(t, found)
+	require.Equal(t, resetPageOf(a.family), link)
 	require.NoError(t, c.KMS.ResetPassword(t.Context(), kms.PasswordResetUse{Token: token, NewPassword: "four terns at the harbour"}))
 	require.NotContains(t, a.text(), "Invite to a second factor", "that is for administrators")
 	a.presses("Change roles")

@@ -350,6 +350,7 @@ func (tr *tour) account(userID string) {
 	require.NoError(tr.t, k.RevokeSession(ctx, userID, sessions.Items[0].ID))
 	ok[any](tr, "revoke sessions")(any2(k.RevokeSessions(ctx, userID)))
 	require.NoError(tr.t, k.UnlockUser(ctx, userID))
+	ok[[]byte](tr, "reset page")(k.GetPasswordResetPage(ctx))
 	reset := ok[*kms.PasswordReset](tr, "reset")(k.CreatePasswordReset(ctx, userID))
 	require.NoError(tr.t, k.ResetPassword(ctx, kms.PasswordResetUse{Token: reset.Token, NewPassword: third}))
 	_, err := k.LoginUser(ctx, kms.Login{Username: "grace", Password: third}, fountain.WithoutAuth())
@@ -378,6 +379,21 @@ func (tr *tour) ownKey(text string) {
 	ok[any](tr, "rotate own")(any2(k.RotateCurrentAPIKey(ctx, kms.APIKeyRotate{})))
 }
 
+// mails has mails sent, in the place of twofactor, which has no mail server here.
+func (tr *tour) mails(carrier *fountain.KMS) {
+	ctx, k := context.Background(), tr.admin.KMS
+	wait := "wait=0"
+	ok[any](tr, "no mails yet")(any2(carrier.ClaimMails(ctx, &kms.ClaimMailsParams{Prefer: &wait})))
+	to := kms.MailOrder{To: new("ada@example.org")}
+	ok[any](tr, "mail a reset")(any2(k.MailPasswordReset(ctx, tr.f.AdminID, to)))
+	ok[any](tr, "mail an invitation")(any2(k.MailInvitation(ctx, tr.f.AdminID, to)))
+	claimed := ok[*kms.MailClaim](tr, "claim mails")(carrier.ClaimMails(ctx, nil)).Items
+	require.Len(tr.t, claimed, 2)
+	require.NoError(tr.t, carrier.ReportMail(ctx, claimed[0].ID, kms.MailOutcome{Lease: claimed[0].Lease, Outcome: kms.MailOutcomeOutcomeSent}))
+	require.Len(tr.t, ok[*kms.MailList](tr, "mails")(k.ListMails(ctx, nil)).Items, 2)
+	require.NoError(tr.t, k.RequestPasswordReset(ctx, kms.PasswordResetRequest{Login: "nobody@example.org"}, fountain.WithoutAuth()))
+}
+
 // twofactor does what the twofactor service alone may do, with its own key.
 func (tr *tour) twofactor() {
 	ctx, key := context.Background(), tr.f.ServiceKey("twofactor")
@@ -393,6 +409,8 @@ func (tr *tour) twofactor() {
 	made := ok[*kms.Invitation](tr, "invitation")(tr.admin.KMS.CreateInvitation(ctx, tr.f.AdminID))
 	checked := ok[*kms.InvitationChecked](tr, "check invitation")(k.CheckInvitation(ctx, kms.InvitationCheck{UserID: tr.f.AdminID, Token: made.Token}))
 	require.NoError(tr.t, k.UseInvitation(ctx, checked.InvitationID, kms.InvitationUse{UserID: tr.f.AdminID, FactorID: "fac_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}))
+
+	tr.mails(k)
 
 	page := ok[*kms.RevocationPage](tr, "revocations")(k.ListRevocations(ctx, nil))
 	require.NotEmpty(tr.t, page.Items, "people have signed out")

@@ -420,7 +420,7 @@ export interface paths {
         };
         /**
          * Tell a web app about the person who signed in
-         * @description OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. The kms knows no names and addresses of people: `profile` gives the user name.
+         * @description OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
          *     The answer is read from the rows that the token stands on.
          */
         get: operations["getUserInfo"];
@@ -644,6 +644,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{userId}/password-resets/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a user a link to choose a new password
+         * @description As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
+         *     request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+         */
+        post: operations["mailPasswordReset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{userId}/unlock": {
         parameters: {
             query?: never;
@@ -735,13 +762,40 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * The page where people choose a new password with a reset token
+         * @description For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
+         *     address, and gives it to `resetPassword`. Without a token it asks for one.
+         */
+        get: operations["getPasswordResetPage"];
         put?: never;
         /**
          * Choose a new password with a reset token
          * @description Works once. Every session of the user ends, and failed sign-ins are forgiven.
          */
         post: operations["resetPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/password-reset/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a link to choose a new password
+         * @description For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
+         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+         *     working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+         */
+        post: operations["requestPasswordReset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -769,6 +823,102 @@ export interface paths {
          *     invitations of the user stop working. It is handed over in person or by a safe channel; the user gives it to `enrolTotp`.
          */
         post: operations["createInvitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{userId}/invitations/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send an administrator the invitation to enrol their first second factor
+         * @description As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
+         *     request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+         */
+        post: operations["mailInvitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mails": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List mails to people, newest first
+         * @description What was sent or is to be sent to people about their account, with what became of it, until a week after its end. Links are not told, and addresses
+         *     only so far as they can be recognised.
+         */
+        get: operations["listMails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mails/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take up mails that are to be sent
+         * @description For the twofactor service alone, which sends them, and tells by asking that it can send mails. A mail that was taken up is that caller's for a minute; what is
+         *     not reported by then (`reportMail`) is given out again. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+         */
+        post: operations["claimMails"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mails/{mailId}/outcome": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The mail's id.
+                 * @example mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                mailId: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what became of a mail
+         * @description For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
+         *     `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+         */
+        post: operations["reportMail"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1872,11 +2022,15 @@ export interface components {
             password: string;
             roles: components["schemas"]["RoleWord"][];
             tenant?: components["schemas"]["Tenant"];
+            /** @description The address where the user gets mails about the account; no two users have the same, whatever its case. */
+            email?: string;
         };
         UserUpdate: {
             roles?: components["schemas"]["RoleWord"][];
             /** @enum {string} */
             status?: "active" | "disabled";
+            /** @description The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working. */
+            email?: string;
         };
         User: {
             id: string;
@@ -1892,6 +2046,8 @@ export interface components {
             createdAt: string;
             /** Format: date-time */
             updatedAt: string;
+            /** @description Absent where the user has none. */
+            email?: string;
         };
         /** @description A single-use token by which an administrator enrols their first second factor. */
         Invitation: {
@@ -1926,6 +2082,8 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             invitation?: components["schemas"]["Invitation"];
+            /** @description Absent where the user has none. */
+            email?: string;
         };
         PasswordChange: {
             /** Format: password */
@@ -1941,6 +2099,72 @@ export interface components {
             token: string;
             /** Format: date-time */
             expiresAt: string;
+        };
+        /** @description Whereto; without an address to the user's own. */
+        MailOrder: {
+            /** @description The address where the user gets mails about the account; no two users have the same, whatever its case. */
+            to?: string;
+        };
+        /** @description A mail to a person about their account. */
+        Mail: {
+            id: string;
+            kind: components["schemas"]["MailKind"];
+            userId: string;
+            /** @description The address, so far as its owner recognises it. */
+            to: string;
+            /**
+             * @description `sent`: a mail server has taken it over.
+             * @enum {string}
+             */
+            status: "waiting" | "sent" | "failed";
+            /** @description Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back. */
+            reason?: string;
+            /** Format: int32 */
+            tries: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+            /**
+             * Format: date-time
+             * @description When it is of no use any more.
+             */
+            expiresAt: string;
+        };
+        /**
+         * @description What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+         * @enum {string}
+         */
+        MailKind: "password_reset" | "forgotten_password" | "password_changed" | "invitation";
+        MailList: {
+            items: components["schemas"]["Mail"][];
+            nextCursor?: string;
+        };
+        MailClaim: {
+            items: components["schemas"]["ClaimedMail"][];
+        };
+        /** @description A mail that is to be sent now. */
+        ClaimedMail: {
+            id: string;
+            /** @description By which its outcome is reported. */
+            lease: string;
+            kind: components["schemas"]["MailKind"];
+            to: string;
+            /** @description With a token that works once; absent where nothing is asked of the person. */
+            link?: string;
+            /** Format: date-time */
+            expiresAt: string;
+        };
+        MailOutcome: {
+            lease: string;
+            /** @enum {string} */
+            outcome: "sent" | "retry" | "failed";
+            /** @description A word for it. */
+            reason?: string;
+        };
+        PasswordResetRequest: {
+            /** @description The user name, or the mail address. */
+            login: string;
         };
         PasswordResetUse: {
             token: string;
@@ -4629,6 +4853,70 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    mailPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "to": "grace@example.org"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MailOrder"];
+            };
+        };
+        responses: {
+            /** @description The mail waits to be sent; `listMails` tells what becomes of it. */
+            201: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "kind": "password_reset",
+                     *       "userId": "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "to": "g***@example.org",
+                     *       "status": "waiting",
+                     *       "tries": 0,
+                     *       "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-29T10:00:00.000000Z",
+                     *       "expiresAt": "2026-11-29T11:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Mail"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
     unlockUser: {
         parameters: {
             query?: never;
@@ -4788,6 +5076,42 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getPasswordResetPage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    /** @description What the page may load. */
+                    "Content-Security-Policy": string;
+                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    "Cross-Origin-Opener-Policy": string;
+                    /** @description Its address is told to nobody. */
+                    "Referrer-Policy": string;
+                    ETag: components["headers"]["ETag"];
+                    /** @description It is kept, and asked for again each time. */
+                    "Cache-Control": string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            default: components["responses"]["Problem"];
+        };
+    };
     resetPassword: {
         parameters: {
             query?: never;
@@ -4818,6 +5142,39 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    requestPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "grace"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetRequest"];
+            };
+        };
+        responses: {
+            /** @description It was taken down. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
@@ -4867,6 +5224,204 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    mailInvitation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "to": "grace@example.org"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MailOrder"];
+            };
+        };
+        responses: {
+            /** @description The mail waits to be sent; `listMails` tells what becomes of it. */
+            201: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "kind": "password_reset",
+                     *       "userId": "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "to": "g***@example.org",
+                     *       "status": "waiting",
+                     *       "tries": 0,
+                     *       "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-29T10:00:00.000000Z",
+                     *       "expiresAt": "2026-11-29T11:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Mail"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMails: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of mails. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "kind": "password_reset",
+                     *           "userId": "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "to": "g***@example.org",
+                     *           "status": "waiting",
+                     *           "tries": 0,
+                     *           "createdAt": "2026-11-29T10:00:00.000000Z",
+                     *           "updatedAt": "2026-11-29T10:00:00.000000Z",
+                     *           "expiresAt": "2026-11-29T11:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MailList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    claimMails: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description How many seconds to wait for the next mail, at most 25. */
+                Prefer?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 16 mails. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "lease": "lease_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "kind": "password_reset",
+                     *           "to": "grace@example.org",
+                     *           "link": "https://fountain.example/kms/v1/auth/password-reset#pr_Zm91bnRhaW4tZm91bnRhaW4",
+                     *           "expiresAt": "2026-11-29T11:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MailClaim"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    reportMail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The mail's id.
+                 * @example mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                mailId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "lease": "lease_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                 *       "outcome": "sent"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MailOutcome"];
+            };
+        };
+        responses: {
+            /** @description It is noted. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

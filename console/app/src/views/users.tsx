@@ -15,6 +15,7 @@ import { Sessions } from "../sessions.js";
 import { Frame, Show, useLoaded, type View } from "../view.js";
 
 type User = Schemas["kms"]["User"];
+type Mail = Schemas["kms"]["Mail"];
 
 const roles = () => all((cursor) => take(family.kms.GET("/roles", { params: { query: from(cursor) } })));
 
@@ -30,10 +31,11 @@ const create = async () => {
     title: "New user", label: "Make the user",
     fields: [
       { name: "username", label: "User name", hint: "Small letters, digits and . _ @ -", maxLength: 64 },
+      { name: "email", label: "Mail address", maxLength: 254, optional: true, autocomplete: "off", hint: "Where links about the account go. It may be empty." },
       { name: "password", label: "First password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
       await roleField(["reader"]),
     ],
-    act: (given) => take(family.kms.POST("/users", { body: { username: given.text("username"), password: given.text("password"), roles: given.all("roles") } })),
+    act: (given) => take(family.kms.POST("/users", { body: { username: given.text("username"), password: given.text("password"), roles: given.all("roles"), ...(given.text("email") && { email: given.text("email") }) } })),
   });
   if (!made) return;
   if (made.value.invitation) await tellInvitation(made.value.username, made.value.invitation);
@@ -50,7 +52,18 @@ const Users = () => <Frame title="Users">
       { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
       { head: "Since", cell: ({ createdAt }) => moment(createdAt) },
     ]} />
+  <section aria-label="Mails"><h2>Mails about accounts</h2>
+    <Listing<Mail> label="Mails about accounts" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/mails", { params: { query: from(cursor) } }))}
+      columns={[
+        { head: "About", cell: ({ kind }) => kind.replace("_", " ") },
+        { head: "To", cell: ({ userId, to }) => <a href={address("users", userId)}>{to}</a> },
+        { head: "State", cell: ({ status, reason }) => <span class={status === "failed" ? "off" : ""}>{reason ? `${status}: ${reason}` : status}</span> },
+        { head: "When", cell: ({ updatedAt }) => moment(updatedAt) },
+      ]} />
+  </section>
 </Frame>;
+
+const tellMail = ({ to }: Mail) => `A mail to ${to} is on its way.`;
 
 /** What is done with a user; each resolves with whether it was done. */
 const deeds = (user: User) => {
@@ -75,11 +88,30 @@ const deeds = (user: User) => {
     })),
     resetPassword: async () => {
       const made = await ask({
-        title: `Reset the password of ${name}?`, label: "Make a reset token", text: "With it they choose a new password. Older tokens stop working.",
+        title: `Reset the password of ${name}?`, label: "Make a reset link", text: "With it they choose a new password. Older links stop working.",
         act: () => take(family.kms.POST("/users/{userId}/password-resets", { params })),
       });
-      if (made) await showOnce("Keep this token", `Give it to ${name}, who chooses a password with it on the command line: fountain passwd --reset-token-file FILE. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
-      return done("The token is made.", made);
+      if (made) await showOnce("Keep this link", `Give it to ${name}, who opens it and chooses a password. It works once, until ${moment(made.value.expiresAt)}, and is not shown again. On the command line (fountain passwd --reset-token-file FILE) its part behind # does the same.`,
+        `${location.origin}/kms/v1/auth/password-reset#${made.value.token}`);
+      return done("The link is made.", made);
+    },
+    changeEmail: async () => done(`${name} has a new mail address.`, await ask({
+      title: `Mail address of ${name}`, label: "Change it", text: "Links to choose a password that were sent to the old one stop working.",
+      fields: [{ name: "email", label: "Mail address", value: user.email ?? "", maxLength: 254, optional: true, autocomplete: "off", hint: "Leave it empty for none." }], act: (given) => update({ email: given.text("email") }),
+    })),
+    mailReset: async () => {
+      const sent = await ask({
+        title: `Mail ${name} a reset link?`, label: "Send the mail", text: `They choose a new password with it within an hour. It goes to ${user.email}. Older links stop working.`,
+        act: () => take(family.kms.POST("/users/{userId}/password-resets/mail", { params, body: {} })),
+      });
+      return done(sent ? tellMail(sent.value) : "", sent);
+    },
+    mailInvitation: async () => {
+      const sent = await ask({
+        title: `Mail ${name} an invitation?`, label: "Send the mail", text: `With it they add their first second factor within 72 hours. It goes to ${user.email}. Older invitations stop working.`,
+        act: () => take(family.kms.POST("/users/{userId}/invitations/mail", { params, body: {} })),
+      });
+      return done(sent ? tellMail(sent.value) : "", sent);
     },
     invite: async () => {
       const made = await ask({
@@ -120,12 +152,15 @@ const Known = ({ user, reload }: { user: User; reload: () => void }) => {
   };
   return <>
     <Facts facts={[["State", <span class={user.status === "active" ? "" : "off"}>{user.status}</span>], ["Roles", user.roles.join(", ")],
-      ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["Id", <code>{user.id}</code>], ["Since", moment(user.createdAt)], ["Changed", moment(user.updatedAt)]]} />
+      ...(user.email ? [["Mail address", user.email] as [string, string]] : []), ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["Id", <code>{user.id}</code>], ["Since", moment(user.createdAt)], ["Changed", moment(user.updatedAt)]]} />
     {me().can("users:write") && <div class="actions">
       <button type="button" onClick={after(does.changeRoles)}>Change roles</button>
       {user.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
       <button type="button" onClick={after(does.unlock)}>Unlock</button>
       <button type="button" onClick={after(does.resetPassword)}>Reset password</button>
+      {user.email && user.status === "active" && <button type="button" onClick={after(does.mailReset)}>Mail a reset link</button>}
+      {user.email && user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.mailInvitation)}>Mail an invitation</button>}
+      <button type="button" onClick={after(does.changeEmail)}>Mail address</button>
       {user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.invite)}>Invite to a second factor</button>}
       <button type="button" onClick={after(does.remove)}>Delete</button>
     </div>}

@@ -92,7 +92,7 @@ type Member struct {
 // Family lists the services that the kms registers and gives enrolment tokens to.
 func Family() []Member {
 	return []Member{
-		{Twofactor, []string{"invitations:use", "keyrings:use", "proofs:register", "revocations:read"}},
+		{Twofactor, []string{"invitations:use", "keyrings:use", "mails:deliver", "proofs:register", "revocations:read"}},
 		{"search", []string{"keyrings:use", "revocations:read", "secrets:read", "secrets:write"}},
 		{"sequence", []string{"collections:read", "collections:write", "documents:search", "documents:write", "keyrings:use", "revocations:read"}},
 		{Gateway, []string{"contracts:read", "revocations:read"}},

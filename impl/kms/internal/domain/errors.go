@@ -29,6 +29,7 @@ const (
 	InvalidTarget         Kind = "invalid target"
 	LastAdministrator     Kind = "last administrator"
 	LimitReached          Kind = "limit reached"
+	MailOff               Kind = "mail is off"
 	NotFound              Kind = "not found"
 	Overloaded            Kind = "overloaded"
 	PreconditionFailed    Kind = "precondition failed"

@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 
+	"github.com/fountainai/fountain/console"
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/internal/store"
@@ -25,9 +27,20 @@ func (h api) CreatePasswordReset(ctx context.Context, r kmsapi.CreatePasswordRes
 	}))
 }
 
+// GetPasswordResetPage implements getPasswordResetPage.
+func (h api) GetPasswordResetPage(context.Context, kmsapi.GetPasswordResetPageRequestObject) (kmsapi.GetPasswordResetPageResponseObject, error) {
+	page := console.PasswordResetPage()
+	return kmsapi.GetPasswordResetPage200TextHTMLResponse{
+		Body: bytes.NewReader(page.Content), ContentLength: int64(len(page.Content)),
+		Headers: kmsapi.GetPasswordResetPage200ResponseHeaders{
+			CacheControl: revalidated, ContentSecurityPolicy: console.CSP, CrossOriginOpenerPolicy: "same-origin", ETag: page.ETag, ReferrerPolicy: "no-referrer",
+		},
+	}, nil
+}
+
 // ResetPassword implements resetPassword.
 func (h api) ResetPassword(ctx context.Context, r kmsapi.ResetPasswordRequestObject) (kmsapi.ResetPasswordResponseObject, error) {
-	if err := h.Sessions.ResetPassword(ctx, r.Body.Token, r.Body.NewPassword); err != nil {
+	if err := h.Sessions.ResetPassword(ctx, r.Body.Token, r.Body.NewPassword, h.Mails.TellChanged); err != nil {
 		return nil, err
 	}
 	return kmsapi.ResetPassword204Response{}, nil

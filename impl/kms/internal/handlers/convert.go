@@ -62,7 +62,7 @@ func tokenBody(t signing.Issued) kmsapi.TokenResponse {
 func userBody(u user.User) kmsapi.User {
 	return kmsapi.User{
 		ID: u.ID, Username: u.Username, Roles: list(u.Roles), Tenant: present(u.Tenant), Status: kmsapi.UserStatus(u.Status), Version: u.Version,
-		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Email: present(u.Email),
 	}
 }
 
@@ -70,7 +70,7 @@ func createdBody(c user.Created) kmsapi.UserCreated {
 	u := userBody(c.User)
 	body := kmsapi.UserCreated{
 		ID: u.ID, Username: u.Username, Roles: u.Roles, Tenant: u.Tenant, Status: kmsapi.UserCreatedStatus(u.Status), Version: u.Version,
-		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Email: u.Email,
 	}
 	if c.Invitation.Token != "" {
 		invitation := invitationBody(c.Invitation)

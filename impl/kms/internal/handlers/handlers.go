@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
+	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
@@ -44,6 +45,7 @@ type Domain struct {
 	Answers    *idempotency.Store
 	Bootstrap  *user.Bootstrap
 	Users      *user.Users
+	Mails      *mail.Mails
 	Roles      *role.Roles
 	Refusals   *auditlog.Refusals
 	Sessions   *session.Sessions

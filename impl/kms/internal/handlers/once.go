@@ -110,3 +110,11 @@ func (s storedResponse) VisitRegisterClientResponse(w http.ResponseWriter) error
 func (s storedResponse) VisitRotateClientSecretResponse(w http.ResponseWriter) error {
 	return s.write(w)
 }
+
+// VisitMailPasswordResetResponse implements the generated answer of mailPasswordReset.
+func (s storedResponse) VisitMailPasswordResetResponse(w http.ResponseWriter) error {
+	return s.write(w)
+}
+
+// VisitMailInvitationResponse implements the generated answer of mailInvitation.
+func (s storedResponse) VisitMailInvitationResponse(w http.ResponseWriter) error { return s.write(w) }

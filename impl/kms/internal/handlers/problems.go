@@ -35,6 +35,7 @@ var codes = map[domain.Kind]problem.Code{
 	domain.InvalidTarget:         problem.InvalidTarget,
 	domain.LastAdministrator:     problem.LastAdministrator,
 	domain.LimitReached:          problem.LimitReached,
+	domain.MailOff:               problem.MailOff,
 	domain.NotFound:              problem.NotFound,
 	domain.Overloaded:            problem.Overloaded,
 	domain.RateLimited:           problem.RateLimited,

@@ -16,6 +16,9 @@ func (h api) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (
 	if err != nil {
 		return nil, err
 	}
+	if draft, err = draft.At(text(r.Body.Email)); err != nil {
+		return nil, err
+	}
 	request := createRequest{operation: "createUser", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		u, err := h.Users.Create(ctx, tx, caller(ctx), draft)
@@ -91,7 +94,7 @@ func (h api) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi
 
 // UpdateUser implements updateUser.
 func (h api) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObject) (kmsapi.UpdateUserResponseObject, error) {
-	change := user.Change{Roles: r.Body.Roles}
+	change := user.Change{Roles: r.Body.Roles, Email: r.Body.Email}
 	if r.Body.Status != nil {
 		status := string(*r.Body.Status)
 		change.Status = &status

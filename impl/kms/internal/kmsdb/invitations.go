@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -16,6 +17,9 @@ func (Users) InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash
 	_, err = tx.Exec(ctx, "UPDATE invitations SET superseded_at = ? WHERE user_id = ? AND used_for IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
 	if err != nil {
 		return fmt.Errorf("supersede invitations: %w", err)
+	}
+	if _, err = tx.Exec(ctx, failMail+"user_id = ? AND kind = ?", superseded, at.UnixMicro(), userID, string(mail.Invitation)); err != nil {
+		return fmt.Errorf("give up mails of invitations: %w", err)
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO invitations (id, hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
 		id, hash, userID, at.UnixMicro(), expires.UnixMicro())

@@ -5,8 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/mailaddress"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -25,29 +27,39 @@ type userRow struct {
 	UpdatedAt    int64  `db:"updated_at"`
 	Epoch        int64  `db:"token_epoch"`
 	Tenant       string `db:"tenant"`
+	Email        string `db:"email"`
 }
 
-const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch, tenant"
+const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch, tenant, email"
 
 func (r userRow) user() user.User {
 	return user.User{
 		ID: r.ID, Username: r.Username, Roles: strings.Fields(r.Roles), Status: r.Status, Version: r.Version,
-		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch, Tenant: r.Tenant,
+		CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt), Epoch: r.Epoch, Tenant: r.Tenant, Email: r.Email,
 	}
 }
 
-// Insert implements user.Rows: false when the name is taken, by a deleted user too. An id that is taken is the database's error.
-func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (_ bool, err error) {
-	defer tried.To(&err, "insert user")
-	return changed(ctx, tx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (username) DO NOTHING",
-		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro(), u.Tenant)
+// emailKey is what no two users have the same; nil for none.
+func emailKey(address string) *string {
+	if address == "" {
+		return nil
+	}
+	key := mailaddress.Key(address)
+	return &key
 }
 
-// Update implements user.Rows: false when the user is not there or at another version.
+// Insert implements user.Rows: false when the name is taken, by a deleted user too. An id or an address that is taken is the database's error.
+func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (_ bool, err error) {
+	defer tried.To(&err, "insert user")
+	return changed(ctx, tx, "INSERT INTO users ("+userColumns+", email_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (username) DO NOTHING",
+		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro(), u.Tenant, u.Email, emailKey(u.Email))
+}
+
+// Update implements user.Rows: false when the user is not there or at another version. An address that is taken is the database's error.
 func (Users) Update(ctx context.Context, tx *store.Tx, u user.User, from int64) (_ bool, err error) {
 	defer tried.To(&err, "update user row")
-	return changed(ctx, tx, "UPDATE users SET roles = ?, status = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
-		join(u.Roles), u.Status, u.Version, u.UpdatedAt.UnixMicro(), u.ID, from)
+	return changed(ctx, tx, "UPDATE users SET roles = ?, status = ?, email = ?, email_key = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
+		join(u.Roles), u.Status, u.Email, emailKey(u.Email), u.Version, u.UpdatedAt.UnixMicro(), u.ID, from)
 }
 
 // Get implements user.Rows and session.Users: false when there is none or the user is deleted.
@@ -72,6 +84,14 @@ func (Users) ByName(ctx context.Context, q store.Querier, username string) (_ us
 	defer tried.To(&err, "read user by name")
 	var r userRow
 	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE username = ? AND deleted_at IS NULL", username)
+	return r.user(), found, err
+}
+
+// ByEmail implements user.Rows: false when nobody has the address, whatever its case.
+func (Users) ByEmail(ctx context.Context, q store.Querier, address string) (_ user.User, _ bool, err error) {
+	defer tried.To(&err, "read user by mail address")
+	var r userRow
+	found, err := one(ctx, q, &r, "SELECT "+userColumns+" FROM users WHERE email_key = ? AND deleted_at IS NULL", mailaddress.Key(address))
 	return r.user(), found, err
 }
 
@@ -134,7 +154,7 @@ func (Users) SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at 
 // Delete marks a user as deleted and disables them; false when they were deleted before.
 func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark user as deleted")
-	return changed(ctx, tx, `UPDATE users SET deleted_at = ?, status = 'disabled', password_hash = '', roles = '', version = version + 1, updated_at = ?
+	return changed(ctx, tx, `UPDATE users SET deleted_at = ?, status = 'disabled', password_hash = '', roles = '', email = '', email_key = NULL, version = version + 1, updated_at = ?
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }
 
@@ -142,13 +162,30 @@ func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) 
 // database's error.
 func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) (err error) {
 	defer tried.To(&err, "insert password reset")
-	_, err = tx.Exec(ctx, "UPDATE password_resets SET superseded_at = ? WHERE user_id = ? AND used_at IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
-	if err != nil {
+	if err := endResets(ctx, tx, userID, at); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO password_resets (hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)", hash, userID, at.UnixMicro(), expires.UnixMicro())
 	return err
 }
+
+// EndResets implements user.Rows.
+func (Users) EndResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) (err error) {
+	defer tried.To(&err, "end password resets")
+	return endResets(ctx, tx, userID, at)
+}
+
+func endResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE password_resets SET superseded_at = ? WHERE user_id = ? AND used_at IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, failMail+"user_id = ? AND kind IN (?, ?)", superseded, at.UnixMicro(), userID, string(mail.PasswordReset), string(mail.ForgottenPassword))
+	return err
+}
+
+// superseded is why a mail is not sent whose link works no more.
+const superseded = "superseded"
 
 const resetOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND expires_at > ? AND" + afterRestore
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -171,7 +172,9 @@ func (p *Provider) grant(ctx context.Context, tx *store.Tx, caller *auth.Princip
 		return fmt.Errorf("store code: %w", err)
 	}
 	answer.Status, answer.Location = Redirect, p.location(j.Request, url.Values{"code": {text}})
-	return p.audit.Append(ctx, tx, auditlog.Event{Action: "authorizeClient", Target: j.client.ID, Detail: map[string]string{"session": caller.SessionID}})
+	return p.audit.Append(ctx, tx, auditlog.Event{Action: "authorizeClient", Target: j.client.ID, Detail: map[string]string{
+		"session": caller.SessionID, "scopes": strings.Join(answer.Scopes, " "),
+	}})
 }
 
 // levelOf is the level of a token beyond a password's; zero for that.

@@ -51,9 +51,10 @@ func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, u
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.ForgiveIn(ctx, tx, u.Username) })
 }
 
-// ResetPassword gives the user of a reset token a new password.
-func (s *Sessions) ResetPassword(ctx context.Context, token, next string) error {
-	return s.Accounts.ResetPassword(ctx, token, next, s.ForgiveIn)
+// ResetPassword gives the user of a reset token a new password, forgives their failed sign-ins, and does what else is done then.
+func (s *Sessions) ResetPassword(ctx context.Context, token, next string, then ...user.Then) error {
+	forgive := func(ctx context.Context, tx *store.Tx, u user.User) error { return s.ForgiveIn(ctx, tx, u.Username) }
+	return s.Accounts.ResetPassword(ctx, token, next, append([]user.Then{forgive}, then...)...)
 }
 
 // Unlock forgives a user's failed sign-ins, for administrators.

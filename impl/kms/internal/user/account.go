@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -14,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/mailaddress"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -35,6 +37,8 @@ type ResetRows interface {
 	ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error)
 	// UseReset uses a reset up; false when it can't be used at the time.
 	UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error)
+	// EndResets has a user's unused resets stop working, and gives up the mails with them that wait.
+	EndResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) error
 	// SweepTokens deletes resets and invitations that ended before the time.
 	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
 }
@@ -60,6 +64,9 @@ func (s *Users) setPassword(ctx context.Context, tx *store.Tx, userID, but, hash
 	now := domain.Now(s.clock)
 	if err := s.rows.SetPassword(ctx, tx, userID, hash, now); err != nil {
 		return fmt.Errorf("store password: %w", err)
+	}
+	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil { // a link that lies in a mailbox undoes nothing
+		return fmt.Errorf("end password resets: %w", err)
 	}
 	if _, err := s.rows.EndSessions(ctx, tx, userID, but, now, reason); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
@@ -107,14 +114,57 @@ func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	if u.Status != Active {
 		return Reset{}, domain.Refuse(domain.StateConflict, "The user is disabled.")
 	}
+	made, err := s.insertReset(ctx, tx, userID, ResetLife)
+	if err != nil {
+		return Reset{}, err
+	}
+	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createPasswordReset", Target: userID})
+}
+
+// insertReset makes a reset token; older unused ones of the user stop working.
+func (s *Users) insertReset(ctx context.Context, tx *store.Tx, userID string, life time.Duration) (Reset, error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
 	now := domain.Now(s.clock)
-	made := Reset{Token: "pr_" + base64.RawURLEncoding.EncodeToString(random), ExpiresAt: now.Add(ResetLife)}
+	made := Reset{Token: "pr_" + base64.RawURLEncoding.EncodeToString(random), ExpiresAt: now.Add(life)}
 	if err := s.rows.InsertReset(ctx, tx, resetHash(made.Token), userID, now, made.ExpiresAt); err != nil {
 		return Reset{}, fmt.Errorf("store reset: %w", err)
 	}
-	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createPasswordReset", Target: userID})
+	return made, nil
+}
+
+// ForgottenLife is how long a token works that a user has asked for by mail.
+const ForgottenLife = 30 * time.Minute
+
+// Claimant returns the user of a login, which is a user name or a mail address, and holds their row; false where there is none who is active and has a mail
+// address. A name comes before an address: names are made by administrators alone, and no user gets another's mail by an address that looks like a name.
+func (s *Users) Claimant(ctx context.Context, tx *store.Tx, login string) (_ User, _ bool, err error) {
+	defer tried.To(&err, "find user of a login")
+	login = strings.TrimSpace(login)
+	u, found, err := s.rows.ByName(ctx, tx, strings.ToLower(login))
+	if err != nil {
+		return User{}, false, fmt.Errorf("read user by name: %w", err)
+	}
+	if !found {
+		address, wrong := mailaddress.Parse(login)
+		if wrong != nil {
+			return User{}, false, nil
+		}
+		if u, found, err = s.rows.ByEmail(ctx, tx, address); err != nil || !found {
+			return User{}, false, err
+		}
+	}
+	if _, found, err = s.standing.Rows.Owner(ctx, tx, userRef(u.ID), authority.Exclusive); err != nil || !found {
+		return User{}, false, err
+	}
+	u, found, err = s.rows.Get(ctx, tx, u.ID) // as it is now that nobody changes it
+	return u, found && u.Status == Active && u.Email != "", err
+}
+
+// CreateForgotten makes a reset token for a user who has asked for one by mail, and whose row is held.
+func (s *Users) CreateForgotten(ctx context.Context, tx *store.Tx, userID string) (_ Reset, err error) {
+	defer tried.To(&err, "create reset for a forgotten password")
+	return s.insertReset(ctx, tx, userID, ForgottenLife)
 }
 
 // resetHash needs no key: the token has 256 random bits.
@@ -123,9 +173,12 @@ func resetHash(token string) []byte {
 	return sum[:]
 }
 
-// ResetPassword gives the user of a reset token a new password, ends their sessions and forgives their failed sign-ins. A token that does not
-// hold is domain.InvalidResetToken, before a password is hashed.
-func (s *Users) ResetPassword(ctx context.Context, token, secret string, forgive func(ctx context.Context, tx *store.Tx, username string) error) (err error) {
+// Then is what else is done in the transaction that gives a user a new password.
+type Then func(ctx context.Context, tx *store.Tx, u User) error
+
+// ResetPassword gives the user of a reset token a new password and ends their sessions, with what is done then. A token that does not hold is
+// domain.InvalidResetToken, before a password is hashed.
+func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ...Then) (err error) {
 	defer tried.To(&err, "reset password")
 	hash := resetHash(token)
 	userID, open, err := s.rows.ResetUser(ctx, s.db.Read(ctx), hash, domain.Now(s.clock))
@@ -158,8 +211,10 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, forgive
 		if err := s.setPassword(ctx, tx, userID, "", hashed, "password reset"); err != nil {
 			return err
 		}
-		if err := forgive(ctx, tx, owner.Name); err != nil {
-			return err
+		for _, do := range then {
+			if err := do(ctx, tx, u); err != nil {
+				return err
+			}
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "resetPassword", Actor: userID, Kind: auth.KindUser, Target: userID})
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/mailaddress"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -39,7 +40,8 @@ type User struct {
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
-	Epoch                int64 // tokens of lower epochs have ended
+	Epoch                int64  // tokens of lower epochs have ended
+	Email                string // where mails about the account go, as mailaddress.Parse gives it; "" for none
 }
 
 // Administers reports whether the user is an administrator who can sign in.
@@ -49,14 +51,17 @@ func (u User) Administers() bool {
 
 // Rows is what the domain asks of the database.
 type Rows interface {
-	// Insert adds a user; false when the name is taken.
+	// Insert adds a user; false when the name is taken. An address that is taken is a violated constraint.
 	Insert(ctx context.Context, tx *store.Tx, u User, passwordHash string) (bool, error)
-	// Update writes roles, status and version over version from; false when that is not the version any more.
+	// Update writes roles, status, address and version over version from; false when that is not the version any more. An address that is taken is a
+	// violated constraint.
 	Update(ctx context.Context, tx *store.Tx, u User, from int64) (bool, error)
 	// Get finds a user by id.
 	Get(ctx context.Context, q store.Querier, id string) (User, bool, error)
 	// ByName finds a user by their exact name.
 	ByName(ctx context.Context, q store.Querier, username string) (User, bool, error)
+	// ByEmail finds a user by their mail address, whatever its case.
+	ByEmail(ctx context.Context, q store.Querier, address string) (User, bool, error)
 	// List returns users by name, those after the given one.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]User, error)
 	// FirstAdministrator counts an administrator where there was none; false when there was.
@@ -111,8 +116,34 @@ func New(db *store.DB, rows Rows, roles Roles, standing *authority.Standing, fee
 
 // Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
 type Draft struct {
-	username, hash, tenant string
-	roles                  []string
+	username, hash, tenant, email string
+	roles                         []string
+}
+
+// At returns the draft of a user with a mail address; "" is none. domain.ValidationFailed for what is no address.
+func (d Draft) At(email string) (Draft, error) {
+	parsed, err := parseEmail(email)
+	d.email = parsed
+	return d, err
+}
+
+func parseEmail(email string) (string, error) {
+	if email == "" {
+		return "", nil
+	}
+	parsed, err := mailaddress.Parse(email)
+	if err != nil {
+		return "", domain.Refuse(domain.ValidationFailed, "This is no mail address.").WithField("body", "/email", "email", err.Error())
+	}
+	return parsed, nil
+}
+
+// emailTaken is the refusal of an address that another user has; other errors pass.
+func emailTaken(err error) error {
+	if store.IsUnique(err) {
+		return domain.Refuse(domain.AlreadyExists, "Another user has this mail address.").WithField("body", "/email", "unique", "is another user's").Because(err)
+	}
+	return err
 }
 
 // Draft checks name and password and hashes it. A name that ends with a dot is validation_failed, a password that is too well known
@@ -213,10 +244,10 @@ func (s *Users) created(ctx context.Context, tx *store.Tx, u User, action string
 
 func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error) {
 	now := domain.Now(s.clock)
-	u := User{ID: id.New("usr"), Username: d.username, Tenant: d.tenant, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now}
+	u := User{ID: id.New("usr"), Username: d.username, Tenant: d.tenant, Roles: d.roles, Status: Active, Version: 1, CreatedAt: now, UpdatedAt: now, Email: d.email}
 	inserted, err := s.rows.Insert(ctx, tx, u, d.hash)
 	if err != nil {
-		return User{}, fmt.Errorf("store user: %w", err)
+		return User{}, fmt.Errorf("store user: %w", emailTaken(err))
 	}
 	if !inserted {
 		return User{}, domain.Refuse(domain.AlreadyExists, "The username is taken.").
@@ -227,7 +258,12 @@ func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error)
 
 // Get returns a user; not_found when there is none.
 func (s *Users) Get(ctx context.Context, userID string) (User, error) {
-	u, found, err := s.rows.Get(ctx, s.db.Read(ctx), userID)
+	return s.GetIn(ctx, s.db.Read(ctx), userID)
+}
+
+// GetIn is Get in a transaction.
+func (s *Users) GetIn(ctx context.Context, q store.Querier, userID string) (User, error) {
+	u, found, err := s.rows.Get(ctx, q, userID)
 	if err != nil {
 		return User{}, fmt.Errorf("read user: %w", err)
 	}
@@ -266,6 +302,7 @@ func (s *Users) List(ctx context.Context, cursor string, limit int) (_ []User, _
 type Change struct {
 	Roles  *[]string
 	Status *string
+	Email  *string // "" takes it away
 }
 
 // Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed; the last active administrator can be
@@ -273,6 +310,13 @@ type Change struct {
 // access tokens, so that the next ones carry the new roles.
 func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change) (_ User, err error) {
 	defer tried.To(&err, "update user")
+	if change.Email != nil {
+		parsed, err := parseEmail(*change.Email)
+		if err != nil {
+			return User{}, err
+		}
+		change.Email = &parsed
+	}
 	var after User
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
@@ -348,7 +392,17 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 			return err
 		}
 	}
-	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateUser", Target: after.ID, Detail: map[string]string{"status": after.Status, "roles": strings.Join(after.Roles, " ")}})
+	detail := map[string]string{"status": after.Status, "roles": strings.Join(after.Roles, " ")}
+	if after.Email != before.Email {
+		if err := s.rows.EndResets(ctx, tx, after.ID, after.UpdatedAt); err != nil { // whoever reads the old address chooses no password any more
+			return fmt.Errorf("end password resets: %w", err)
+		}
+		detail["email"] = "none"
+		if after.Email != "" {
+			detail["email"] = mailaddress.Mask(after.Email)
+		}
+	}
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateUser", Target: after.ID, Detail: detail})
 }
 
 // endAccess ends every session and key of the user.
@@ -359,6 +413,9 @@ func (s *Users) endAccess(ctx context.Context, tx *store.Tx, userID, reason stri
 	}
 	if err := s.rows.EndKeys(ctx, tx, userID, now, reason); err != nil {
 		return fmt.Errorf("end keys: %w", err)
+	}
+	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil {
+		return fmt.Errorf("end password resets: %w", err)
 	}
 	return nil
 }
@@ -382,6 +439,9 @@ func (u User) with(c Change) User {
 	if c.Status != nil {
 		u.Status = *c.Status
 	}
+	if c.Email != nil {
+		u.Email = *c.Email
+	}
 	return u
 }
 
@@ -391,7 +451,7 @@ func stale() error {
 
 func orStale(err error) error {
 	if err != nil {
-		return fmt.Errorf("store user: %w", err)
+		return fmt.Errorf("store user: %w", emailTaken(err))
 	}
 	return stale()
 }

@@ -178,8 +178,8 @@ func TestResetPassword_worksOnceForAnHourAndEndsSessions(t *testing.T) {
 		return made
 	}
 	choose := func(token, secret string) (forgiven string, err error) {
-		err = h.Users.ResetPassword(h.Context(), token, secret, func(_ context.Context, _ *store.Tx, username string) error {
-			forgiven = username
+		err = h.Users.ResetPassword(h.Context(), token, secret, func(_ context.Context, _ *store.Tx, u user.User) error {
+			forgiven = u.Username
 			return nil
 		})
 		return forgiven, err

@@ -24,6 +24,7 @@ const (
 	Answers       = "idempotency"     // seals stored answers
 	Fingerprints  = "idempotency-mac" // sums request bodies
 	Audit         = "audit"           // seals the key of the audit chain
+	Mails         = "mails"           // seals the links of mails on their way
 	KeyringPrefix = "keyring."
 )
 

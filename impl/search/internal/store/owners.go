@@ -248,12 +248,18 @@ func (s *Store) settle(ctx context.Context, n owner.Name, made bool, old int64) 
 // adopt gives a collection of the engine its owner.
 func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
 	whose := owner.Administrators
-	made, err := audit.List(ctx, s.db.Read(ctx), audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1})
-	if err != nil {
-		return err
-	}
-	if len(made) == 1 && made[0].ActorKind == audit.Service {
-		whose = "service:" + made[0].Actor
+	for query := (audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1}); ; {
+		made, next, err := audit.List(ctx, s.db.Read(ctx), query)
+		if err != nil {
+			return err
+		}
+		if len(made) == 1 && made[0].ActorKind == audit.Service {
+			whose = "service:" + made[0].Actor
+		}
+		if len(made) == 1 || next == 0 {
+			break
+		}
+		query.Before = next // it has looked at a part of the trail only
 	}
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)

@@ -19,7 +19,7 @@ const (
 	Webhook Channel = "webhook"
 )
 
-// Message is one code on its way to one target, or a notice.
+// Message is one code on its way to one target, a notice, or a letter.
 type Message struct {
 	ID        string // the same for every try, so that a provider or a receiver can tell a repetition
 	Channel   Channel
@@ -30,6 +30,7 @@ type Message struct {
 	Operation string        // what exactly is agreed to by giving the code; "" for nothing in particular
 	Life      time.Duration // of the code, from the provider's acceptance
 	Notice    string        // what was done to the person's factors; a key of Notices. Then there is no code, purpose, operation or life
+	Letter    *Letter       // a mail of the kms; nil for none. Then there is nothing of the others
 }
 
 // Notices are the sentences of the notices, each with its key, as mails and SMS have them.

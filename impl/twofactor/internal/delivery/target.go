@@ -2,31 +2,27 @@ package delivery
 
 import (
 	"errors"
-	"net/mail"
 	"slices"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
-	"golang.org/x/net/idna"
+
+	"github.com/fountainai/fountain/internal/mailaddress"
 )
 
 // The refusals of targets. Their texts may be told to whoever named the target.
 var (
 	ErrChannelOff  = errors.New("codes are not sent by this channel")
-	ErrAddress     = errors.New("it is not one mail address of the form name@domain")
-	ErrLocalPart   = errors.New("the part before the @ has characters outside ASCII, which many mail servers do not take; give another address")
+	ErrAddress     = mailaddress.ErrForm
+	ErrLocalPart   = mailaddress.ErrLocalPart
 	ErrNumber      = errors.New("it is not a phone number; begin with + and the country's code")
 	ErrCountry     = errors.New("codes are not sent to numbers of this country")
 	ErrNumberKind  = errors.New("codes are sent to mobile numbers alone")
 	ErrWebhookName = errors.New("there is no webhook of this name")
 )
 
-const (
-	maxAddress = 254 // bytes (RFC 5321 section 4.5.3.1.3, without the angle brackets)
-	maxLocal   = 64  // bytes (RFC 5321 section 4.5.3.1.1)
-	// rangeDigits are the last digits of a number that the numbers of one range differ in.
-	rangeDigits = 4
-)
+// rangeDigits are the last digits of a number that the numbers of one range differ in.
+const rangeDigits = 4
 
 // ParseTarget returns a target in the one form under which it is kept, compared and counted. Spellings of the same target give the same.
 func (r *Router) ParseTarget(channel Channel, raw string) (string, error) {
@@ -35,7 +31,7 @@ func (r *Router) ParseTarget(channel Channel, raw string) (string, error) {
 	}
 	switch channel {
 	case Email:
-		return parseAddress(raw)
+		return mailaddress.Parse(raw)
 	case SMS:
 		return parseNumber(raw, r.countries)
 	}
@@ -43,30 +39,6 @@ func (r *Router) ParseTarget(channel Channel, raw string) (string, error) {
 		return "", ErrWebhookName
 	}
 	return raw, nil
-}
-
-// parseAddress takes one bare address. The domain becomes lower case and ASCII (RFC 5891); the part before the @ stays as it is.
-func parseAddress(raw string) (string, error) {
-	if len(raw) > maxAddress || strings.ContainsAny(raw, "\r\n\x00") {
-		return "", ErrAddress
-	}
-	parsed, err := mail.ParseAddress(raw)
-	if err != nil || parsed.Name != "" || parsed.Address != raw {
-		return "", ErrAddress
-	}
-	at := strings.LastIndexByte(raw, '@')
-	local, domain := raw[:at], raw[at+1:]
-	if strings.IndexFunc(local, func(c rune) bool { return c > 0x7e }) >= 0 {
-		return "", ErrLocalPart
-	}
-	if len(local) > maxLocal || strings.IndexFunc(local, func(c rune) bool { return c <= ' ' || strings.ContainsRune(`"(),:;<>@[\]`, c) }) >= 0 {
-		return "", ErrAddress
-	}
-	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil || !strings.Contains(ascii, ".") || len(local)+1+len(ascii) > maxAddress {
-		return "", ErrAddress
-	}
-	return local + "@" + ascii, nil
 }
 
 // parseNumber takes a number in any spelling, of the first of the countries when it names none, and returns it in the form of E.164.
@@ -99,7 +71,7 @@ func checkCountries(countries []string) error {
 // CountingForm returns the form of a target by which its messages are counted: mailboxes are the same whatever their case.
 func CountingForm(channel Channel, target string) string {
 	if channel == Email {
-		return strings.ToLower(target)
+		return mailaddress.Key(target)
 	}
 	return target
 }
@@ -117,11 +89,7 @@ func Range(channel Channel, target string) string {
 func Mask(channel Channel, target string) string {
 	switch channel {
 	case Email:
-		at := strings.LastIndexByte(target, '@')
-		if at < 1 {
-			return "***"
-		}
-		return target[:1] + "***" + target[at:]
+		return mailaddress.Mask(target)
 	case SMS:
 		if len(target) < 6 {
 			return "***"

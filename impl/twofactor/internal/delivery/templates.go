@@ -29,9 +29,15 @@ const (
 	noticeText    = "email.notice.txt.tmpl"
 	noticeHTML    = "email.notice.html.tmpl"
 	noticeSMS     = "sms.notice.txt.tmpl"
+
+	letterSubject = "email.letter.subject.tmpl"
+	letterText    = "email.letter.txt.tmpl"
+	letterHTML    = "email.letter.html.tmpl"
 )
 
-var templateFiles = []string{emailSubject, emailText, emailHTML, smsText, noticeSubject, noticeText, noticeHTML, noticeSMS}
+var templateFiles = []string{
+	emailSubject, emailText, emailHTML, smsText, noticeSubject, noticeText, noticeHTML, noticeSMS, letterSubject, letterText, letterHTML,
+}
 
 const (
 	maxTemplate = 64 << 10 // bytes of a file
@@ -62,7 +68,11 @@ type fields struct {
 	Operation string // "" for none
 	Life      string // of the code, in words
 	Notice    string // key of what has happened; "" in the message of a code
-	Happened  string // the same as a sentence
+	Happened  string // the same as a sentence, also of a letter
+	Title     string // of a letter, for its subject
+	Link      string // of a letter; "" for none
+	Until     string // when the link works no more
+	Otherwise string // what to do if a letter was not asked for
 }
 
 // LoadTemplates reads the templates of a directory, and the built-in ones in the place of those that it lacks; "" is none. Each is tried once, so that a
@@ -77,7 +87,7 @@ func LoadTemplates(dir, issuer string) (*Templates, error) {
 		if err != nil {
 			return nil, err
 		}
-		if name == emailHTML || name == noticeHTML {
+		if strings.HasSuffix(name, ".html.tmpl") {
 			t.html[name], err = htmltemplate.New(name).Option("missingkey=error").Parse(source)
 		} else {
 			t.text[name], err = texttemplate.New(name).Option("missingkey=error").Parse(source)
@@ -97,6 +107,13 @@ func LoadTemplates(dir, issuer string) (*Templates, error) {
 		if _, err := t.Render(SampleNotice(channel)); err != nil {
 			return nil, fmt.Errorf("try template: %w", err)
 		}
+	}
+	text, err := t.Render(SampleLetter())
+	if err != nil {
+		return nil, fmt.Errorf("try template: %w", err)
+	}
+	if !strings.Contains(text.Plain, sampleLink) || !strings.Contains(text.HTML, sampleLink) {
+		return nil, errors.New("a template of letters does not show the link")
 	}
 	return t, nil
 }
@@ -157,6 +174,11 @@ func (t *Templates) Render(m Message) (Text, error) {
 	subject, mail, html, sms := emailSubject, emailText, emailHTML, smsText
 	if m.Notice != "" {
 		subject, mail, html, sms = noticeSubject, noticeText, noticeHTML, noticeSMS
+	}
+	if m.Letter != nil {
+		about := Letters[m.Letter.About]
+		f.Title, f.Happened, f.Otherwise, f.Link, f.Until = about.Title, about.Happened, about.Otherwise, m.Letter.Link, m.Letter.Until.UTC().Format(untilForm)
+		subject, mail, html = letterSubject, letterText, letterHTML
 	}
 	switch m.Channel {
 	case SMS:
@@ -234,6 +256,15 @@ func (t *Templates) Preview(out io.Writer) error {
 			if _, err := fmt.Fprintf(out, "--- %s\n%s\n", p.files[i], text); err != nil {
 				return err
 			}
+		}
+	}
+	letter, err := t.Render(SampleLetter())
+	if err != nil {
+		return err
+	}
+	for i, text := range []string{letter.Subject, letter.Plain, letter.HTML} {
+		if _, err := fmt.Fprintf(out, "--- %s\n%s\n", []string{letterSubject, letterText, letterHTML}[i], text); err != nil {
+			return err
 		}
 	}
 	return nil

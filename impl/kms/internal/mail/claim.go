@@ -1,0 +1,158 @@
+package mail
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Claim gives twofactor the mails that are to be sent now, and waits for one up to wait when there is none. Others are refused (domain.Forbidden). Whoever
+// asks is taken for somebody who sends mails.
+func (s *Mails) Claim(ctx context.Context, caller *auth.Principal, wait time.Duration) (_ []Claimed, err error) {
+	defer tried.To(&err, "claim mails")
+	timer := time.NewTimer(min(wait, maxWait))
+	defer timer.Stop()
+	for {
+		more, open := s.waiting()
+		claimed, err := s.claim(ctx, caller)
+		if err != nil || len(claimed) > 0 || wait <= 0 || !open {
+			return claimed, err
+		}
+		for due := false; !due; {
+			select {
+			case <-more:
+				due = true
+			case <-timer.C:
+				return nil, nil
+			case <-ctx.Done():
+				return nil, nil // the sender left: there is nothing that failed
+			case <-time.After(lookPause):
+				if due, err = s.Rows.Due(ctx, s.DB.Read(ctx), s.Clock.Now()); err != nil {
+					return nil, fmt.Errorf("look for mails: %w", err)
+				}
+			}
+		}
+	}
+}
+
+// claim takes up what is due.
+func (s *Mails) claim(ctx context.Context, caller *auth.Principal) (claimed []Claimed, err error) {
+	now := domain.Now(s.Clock)
+	var orders []Order
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := s.onlyTwofactor(ctx, tx, caller); err != nil {
+			return err
+		}
+		if err := s.Rows.Seen(ctx, tx, now, now.Add(-seenPause)); err != nil {
+			return fmt.Errorf("note who sends mails: %w", err)
+		}
+		orders, err = s.Rows.Claim(ctx, tx, id.New("lease"), now, now.Add(leaseTime), batch)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range orders {
+		c, err := s.open(o)
+		if err != nil { // its lease ends, and it is given up when its time is over
+			s.Log.ErrorContext(ctx, "a mail can't be read", "mail", o.ID, "error", err)
+			continue
+		}
+		claimed = append(claimed, c)
+	}
+	return claimed, nil
+}
+
+func (s *Mails) onlyTwofactor(ctx context.Context, tx *store.Tx, caller *auth.Principal) error {
+	held, err := s.Standing.Hold(ctx, tx, caller)
+	if err != nil {
+		return err
+	}
+	if !held.Caller.Family || held.Caller.Name != authority.Twofactor {
+		return domain.Refuse(domain.Forbidden, "Only the twofactor service sends mails.")
+	}
+	return nil
+}
+
+// Outcome is what became of a mail.
+type Outcome struct {
+	ID, Lease string
+	Status    Status // Waiting: it has to be tried again
+	Reason    string
+}
+
+// Report notes what became of a mail, for twofactor alone (domain.Forbidden). What comes by a lease that is over changes nothing.
+func (s *Mails) Report(ctx context.Context, caller *auth.Principal, o Outcome) (err error) {
+	defer tried.To(&err, "report mail")
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.onlyTwofactor(ctx, tx, caller); err != nil {
+			return err
+		}
+		m, found, err := s.Rows.Leased(ctx, tx, o.ID, o.Lease)
+		if err != nil || !found {
+			return err
+		}
+		now := domain.Now(s.Clock)
+		due := now.Add(pause(m.Tries))
+		m.Status, m.Reason, m.UpdatedAt = o.Status, o.Reason, now
+		if o.Status == Waiting && !due.Before(m.ExpiresAt) {
+			m.Status = Failed
+		}
+		if err := s.Rows.Settle(ctx, tx, o.Lease, m, due); err != nil {
+			return fmt.Errorf("store outcome: %w", err)
+		}
+		tx.AfterCommit(func() { s.tell(ctx, m) })
+		return nil
+	})
+}
+
+// tell counts an outcome, and has a failure seen in the log.
+func (s *Mails) tell(ctx context.Context, m Mail) {
+	outcome := map[Status]string{Waiting: "retried", Sent: "sent", Failed: "failed"}[m.Status]
+	s.count.WithLabelValues(string(m.Kind), outcome).Inc()
+	if m.Status == Failed {
+		s.Log.WarnContext(ctx, "a mail was not sent", "mail", m.ID, "kind", m.Kind, "user", m.UserID, "tries", m.Tries, "reason", m.Reason)
+	}
+}
+
+// pause is how long a mail waits after its tries: 5 seconds, then four times as long each time, at most 10 minutes.
+func pause(tries int) time.Duration {
+	d := 5 * time.Second
+	for range min(max(tries, 1)-1, 4) {
+		d *= 4
+	}
+	return min(d, longestTry)
+}
+
+func (s *Mails) waiting() (more <-chan struct{}, open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.more, !s.closed
+}
+
+// wake lets whoever waits look again.
+func (s *Mails) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		close(s.more)
+		s.more = make(chan struct{})
+	}
+}
+
+// Run lets nobody wait any more once ctx has ended.
+func (s *Mails) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	close(s.more)
+	return nil
+}

@@ -1,0 +1,136 @@
+package mail
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Request is a login for which a new password was asked, and whose it is nobody has looked yet.
+type Request struct {
+	Asked  []byte // hash of the login
+	Sealed []byte
+}
+
+// RequestRows is what requests ask of the database.
+type RequestRows interface {
+	// Ask stores a request, unless one for the login waits.
+	Ask(ctx context.Context, tx *store.Tx, asked, sealed []byte, at time.Time) error
+	// CountAsked returns how many requests wait.
+	CountAsked(ctx context.Context, q store.Querier) (int64, error)
+	// Asked returns requests, the oldest first.
+	Asked(ctx context.Context, q store.Querier, limit int) ([]Request, error)
+	// Take deletes a request; false when somebody else has.
+	Take(ctx context.Context, tx *store.Tx, asked []byte) (bool, error)
+	// CountSince returns how many mails of a kind a user was written since a time.
+	CountSince(ctx context.Context, tx *store.Tx, userID string, kind Kind, since time.Time) (int64, error)
+}
+
+const (
+	// RequestPause is between two looks for requests.
+	RequestPause = time.Second
+	mostRequests = 10_000 // that wait
+	perHour      = 3      // mails to one user who asks
+	noticeLife   = 24 * time.Hour
+)
+
+// requestAAD binds a login to its request.
+func requestAAD(asked []byte) []byte { return append([]byte("request "), asked...) }
+
+// Request takes down that a new password is asked for a login. Nobody looks whether there is such a user before it has returned (see Answer), so that neither
+// the answer nor its time tells. Errors, whoever is asked for: domain.MailOff, domain.Overloaded.
+func (s *Mails) Request(ctx context.Context, login string) (err error) {
+	defer tried.To(&err, "request password reset")
+	on, err := s.On(ctx, s.DB.Read(ctx))
+	if err != nil {
+		return err
+	}
+	if !on {
+		return Off()
+	}
+	waiting, err := s.Rows.CountAsked(ctx, s.DB.Read(ctx))
+	if err != nil {
+		return fmt.Errorf("count requests: %w", err)
+	}
+	if waiting >= mostRequests {
+		return domain.Refuse(domain.Overloaded, "Too many ask for new passwords at the moment.").After(time.Minute)
+	}
+	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(login))))
+	sealed, err := s.Sealer.Seal([]byte(login), requestAAD(sum[:]))
+	if err != nil {
+		return fmt.Errorf("seal login: %w", err)
+	}
+	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.Rows.Ask(ctx, tx, sum[:], sealed, domain.Now(s.Clock))
+	})
+}
+
+// Answer writes mails to the users of the requests that wait: each in a transaction of its own, so that one that fails keeps no other from its mail.
+func (s *Mails) Answer(ctx context.Context) error {
+	requests, err := s.Rows.Asked(ctx, s.DB.Read(ctx), batch)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range requests {
+		errs = append(errs, s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.answer(ctx, tx, r) }))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("answer requests for new passwords: %w", err)
+	}
+	return nil
+}
+
+func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
+	taken, err := s.Rows.Take(ctx, tx, r.Asked)
+	if err != nil || !taken {
+		return err
+	}
+	login, err := s.Sealer.Open(r.Sealed, requestAAD(r.Asked))
+	if err != nil {
+		s.Log.ErrorContext(ctx, "a request for a new password can't be read", "error", err)
+		return nil // it will never be
+	}
+	u, found, err := s.Users.Claimant(ctx, tx, string(login))
+	if err != nil || !found {
+		return err
+	}
+	now := domain.Now(s.Clock)
+	sent, err := s.Rows.CountSince(ctx, tx, u.ID, ForgottenPassword, now.Add(-time.Hour))
+	if err != nil {
+		return fmt.Errorf("count mails: %w", err)
+	}
+	if sent >= perHour {
+		tx.AfterCommit(func() { s.count.WithLabelValues(string(ForgottenPassword), "limited").Inc() })
+		return nil
+	}
+	made, err := s.Users.CreateForgotten(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	m, err := s.write(ctx, tx, ForgottenPassword, u.ID, content{u.Email, made.Token}, made.ExpiresAt)
+	if err != nil {
+		return err
+	}
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "requestPasswordReset", Target: u.ID, Detail: map[string]string{"mail": m.ID, "to": m.To}})
+}
+
+// TellChanged writes a user who has a mail address that a reset was used. Where mails are off they can't be told, and the password is changed all the same.
+func (s *Mails) TellChanged(ctx context.Context, tx *store.Tx, u user.User) (err error) {
+	defer tried.To(&err, "tell of a new password")
+	on, err := s.On(ctx, tx)
+	if err != nil || !on || u.Email == "" {
+		return err
+	}
+	_, err = s.write(ctx, tx, PasswordChanged, u.ID, content{Address: u.Email}, domain.Now(s.Clock).Add(noticeLife))
+	return err
+}

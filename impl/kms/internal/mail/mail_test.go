@@ -1,0 +1,61 @@
+package mail_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/impl/kms/internal/kmstest"
+	"github.com/fountainai/fountain/impl/kms/internal/mail"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// strangers are mails that know no users: whatever looks for one fails.
+func strangers(t *testing.T) (*kmstest.Parts, *mail.Mails) {
+	t.Helper()
+	p := kmstest.New(t)
+	sealer, err := seal.NewAEAD()
+	require.NoError(t, err)
+	p.Write(func(ctx context.Context, tx *store.Tx) error {
+		return kmsdb.Mails{}.Seen(ctx, tx, p.Clock.Now(), p.Clock.Now())
+	})
+	return p, mail.New(mail.Config{
+		DB: p.DB, Rows: kmsdb.Mails{}, Standing: p.Standing, Sealer: sealer, PublicURL: kmstest.Issuer, Clock: p.Clock, Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// Whether there is such a user can't be told by the time that an answer takes: nobody looks before it was given.
+func TestRequest_looksAtNoUserBeforeItHasAnswered(t *testing.T) {
+	p, mails := strangers(t)
+	p.First("ada")
+	for _, login := range []string{"ada", "nobody", " ADA "} {
+		require.NoError(t, mails.Request(t.Context(), login))
+	}
+	waiting, err := kmsdb.Mails{}.CountAsked(t.Context(), p.DB.Read(t.Context()))
+	require.NoError(t, err)
+	require.EqualValues(t, 2, waiting, "one for each login")
+	require.Panics(t, func() { _ = mails.Answer(t.Context()) }, "it would be seen here")
+	p.Clock.Advance(2 * time.Minute)
+	require.ErrorIs(t, mails.Request(t.Context(), "ada"), domain.MailOff)
+}
+
+// Requests are bounded, whoever sends them from however many addresses.
+func TestRequest_isRefusedWhenTooManyWait(t *testing.T) {
+	p, mails := strangers(t)
+	p.Write(func(ctx context.Context, tx *store.Tx) error {
+		for i := range 10_000 {
+			if err := (kmsdb.Mails{}).Ask(ctx, tx, fmt.Appendf(nil, "hash %d", i), []byte{1}, p.Clock.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.ErrorIs(t, mails.Request(t.Context(), "ada"), domain.Overloaded)
+}

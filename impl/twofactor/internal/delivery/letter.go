@@ -1,0 +1,63 @@
+package delivery
+
+import (
+	"time"
+)
+
+// Letter is a mail about a person's account, which the kms has written.
+type Letter struct {
+	About string    // what it is about; a key of Letters
+	Link  string    // where the person goes with it; "" for nowhere
+	Until time.Time // when the link works no more
+}
+
+// LetterText is what a letter says.
+type LetterText struct {
+	Title     string // of the subject
+	Happened  string
+	Otherwise string // what to do if it was not asked for
+}
+
+// Letters are the texts of letters by what they are about.
+var Letters = map[string]LetterText{
+	"password_reset": {
+		"choose a new password", "An administrator asks you to choose a new password for your account.",
+		"If you know of nothing, ask an administrator. Your password stays as it is until the link is used.",
+	},
+	"forgotten_password": {
+		"choose a new password", "Somebody, we hope you, has asked for a new password for your account.",
+		"If it was not you, there is nothing to do: your password stays as it is until the link is used. If this comes again and again, tell an administrator.",
+	},
+	"password_changed": {
+		"your password was changed", "A new password was chosen for your account with a reset link. Your sessions have ended; your second factors are as they were.",
+		"If it was not you, somebody else reads your mail: tell an administrator at once.",
+	},
+	"invitation": {
+		"your invitation", "You are invited to add a second factor to your account. Sign in with your user name and password; the invitation is in the link.",
+		"If you know of nothing, tell an administrator. Without your password the link is of no use.",
+	},
+}
+
+// untilForm writes a time so that it reads the same everywhere.
+const untilForm = "2 January 2006, 15:04 MST"
+
+// SampleLetter is a letter for previews and trials.
+func SampleLetter() Message {
+	return Message{ID: "preview", Channel: Email, Subject: "usr_preview", Letter: &Letter{
+		About: "password_reset", Link: sampleLink, Until: time.Date(2026, 11, 29, 11, 0, 0, 0, time.UTC),
+	}}
+}
+
+// sampleLink is the link of previews.
+const sampleLink = "https://fountain.example/kms/v1/auth/password-reset#pr_preview"
+
+// Brings reports whether the channel has a provider that brings messages to people. The log of development brings codes to whoever develops, and no links
+// to anybody.
+func (r *Router) Brings(channel Channel) bool {
+	for _, route := range r.routes[channel] {
+		if _, log := route.sender.(logSender); !log {
+			return true
+		}
+	}
+	return false
+}
