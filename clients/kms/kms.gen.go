@@ -1434,13 +1434,20 @@ type ServiceUpdateStatus string
 
 // Session defines model for Session.
 type Session struct {
-	ClientID  string    `json:"clientId"`
-	CreatedAt time.Time `json:"createdAt"`
+	// ClientID `fountain` for a sign-in here, or the id of the web app that the session belongs to.
+	ClientID string `json:"clientId"`
+
+	// ClientName The name of the web app.
+	ClientName *string   `json:"clientName,omitempty"`
+	CreatedAt  time.Time `json:"createdAt"`
 
 	// Current Whether the caller's token belongs to it.
 	Current   bool      `json:"current"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
+
+	// UserAgent What the browser or program called itself at the sign-in; it may say anything.
+	UserAgent *string `json:"userAgent,omitempty"`
 }
 
 // SessionList defines model for SessionList.
@@ -15707,7 +15714,10 @@ type GetAuthorizationPageResult200Headers struct {
 
 // GetAuthorizationPageResult304Headers the declared response headers of an HTTP 304 response for GetAuthorizationPage
 type GetAuthorizationPageResult304Headers struct {
-	ETag string
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
 }
 
 // GetAuthorizationPageResultDefaultHeaders the declared response headers of an HTTP default response for GetAuthorizationPage
@@ -16108,7 +16118,10 @@ type GetSignOutPageResult200Headers struct {
 
 // GetSignOutPageResult304Headers the declared response headers of an HTTP 304 response for GetSignOutPage
 type GetSignOutPageResult304Headers struct {
-	ETag string
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
 }
 
 // GetSignOutPageResultDefaultHeaders the declared response headers of an HTTP default response for GetSignOutPage
@@ -32350,12 +32363,33 @@ func ParseGetAuthorizationPageResult(rsp *http.Response) (*GetAuthorizationPageR
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetAuthorizationPageResult304Headers
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = &value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = &value
 		}
 		response.Headers304 = &headers
 	case true:
@@ -33039,12 +33073,33 @@ func ParseGetSignOutPageResult(rsp *http.Response) (*GetSignOutPageResult, error
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetSignOutPageResult304Headers
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = &value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = &value
 		}
 		response.Headers304 = &headers
 	case true:

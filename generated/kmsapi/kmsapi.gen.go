@@ -1434,13 +1434,20 @@ type ServiceUpdateStatus string
 
 // Session defines model for Session.
 type Session struct {
-	ClientID  string    `json:"clientId"`
-	CreatedAt time.Time `json:"createdAt"`
+	// ClientID `fountain` for a sign-in here, or the id of the web app that the session belongs to.
+	ClientID string `json:"clientId"`
+
+	// ClientName The name of the web app.
+	ClientName *string   `json:"clientName,omitempty"`
+	CreatedAt  time.Time `json:"createdAt"`
 
 	// Current Whether the caller's token belongs to it.
 	Current   bool      `json:"current"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
+
+	// UserAgent What the browser or program called itself at the sign-in; it may say anything.
+	UserAgent *string `json:"userAgent,omitempty"`
 }
 
 // SessionList defines model for SessionList.
@@ -14486,10 +14493,19 @@ func (response GetAuthorizationPage200TextHTMLResponse) VisitGetAuthorizationPag
 	return err
 }
 
-type GetAuthorizationPage304Response externalRef0.NotModifiedResponse
+type GetAuthorizationPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetAuthorizationPage304Response) VisitGetAuthorizationPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -15052,10 +15068,19 @@ func (response GetSignOutPage200TextHTMLResponse) VisitGetSignOutPageResponse(w 
 	return err
 }
 
-type GetSignOutPage304Response externalRef0.NotModifiedResponse
+type GetSignOutPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetSignOutPage304Response) VisitGetSignOutPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }

@@ -3930,10 +3930,19 @@ func (response GetEnrolmentPage200TextHTMLResponse) VisitGetEnrolmentPageRespons
 	return err
 }
 
-type GetEnrolmentPage304Response externalRef0.NotModifiedResponse
+type GetEnrolmentPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetEnrolmentPage304Response) VisitGetEnrolmentPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }

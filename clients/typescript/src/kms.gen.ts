@@ -1845,7 +1845,12 @@ export interface components {
         };
         Session: {
             id: string;
+            /** @description `fountain` for a sign-in here, or the id of the web app that the session belongs to. */
             clientId: string;
+            /** @description The name of the web app. */
+            clientName?: string;
+            /** @description What the browser or program called itself at the sign-in; it may say anything. */
+            userAgent?: string;
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
@@ -2454,6 +2459,22 @@ export interface components {
         /** @description The resource is still the one that `If-None-Match` names. */
         NotModified: {
             headers: {
+                ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The page is still the one that `If-None-Match` names. Browsers apply the policy of this answer to the page that they have. */
+        PageNotModified: {
+            headers: {
+                /** @description What the page may load. */
+                "Content-Security-Policy"?: string;
+                /** @description Pages of others that opened this one can't reach into it. */
+                "Cross-Origin-Opener-Policy"?: string;
+                /** @description Other pages are not told what somebody reads here. */
+                "Referrer-Policy"?: string;
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3501,7 +3522,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };
@@ -3685,7 +3706,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };

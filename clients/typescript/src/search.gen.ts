@@ -854,12 +854,9 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "q": "quintessense of dust",
+                 *       "q": "unfold yourself",
                  *       "queryBy": [
                  *         "text"
-                 *       ],
-                 *       "facetBy": [
-                 *         "scene"
                  *       ]
                  *     }
                  */
