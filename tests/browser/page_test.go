@@ -20,12 +20,12 @@ import (
 )
 
 // pageOf is where people manage their factors.
-func pageOf(p *harness.Process) string { return p.URL + "/twofactor/v1/enroll" }
+func pageOf(family *house) string { return family.site + "/twofactor/v1/enroll" }
 
 // scans reads the picture that the page shows, and returns the seed.
 func (p *person) scans() string {
 	p.t.Helper()
-	p.sees("Scan this with your app")
+	p.sees("Scan this QR code with your app")
 	require.Equal(p.t, true, p.js(`async () => !!await until(() => { const qr = document.querySelector("img.qr"); return qr.complete && qr.naturalWidth > 0; })`))
 	key, err := otp.NewKeyFromURL(scanned(p.t, p.browser.screenshot(p.tab)))
 	require.NoError(p.t, err)
@@ -36,7 +36,7 @@ func (p *person) scans() string {
 // authenticator, and gets back in by a recovery code.
 func TestPage_anAdministratorEnrolsAndGetsBackIn(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	family := harness.StartProcess(t, dir)
+	family := behindCaddy(t, dir)
 	t.Cleanup(family.Stop)
 	token, err := os.ReadFile(filepath.Join(dir, "kms", "bootstrap.token"))
 	require.NoError(t, err)
@@ -45,27 +45,33 @@ func TestPage_anAdministratorEnrolsAndGetsBackIn(t *testing.T) {
 	made, err := anonymous.KMS.BootstrapAdmin(t.Context(), kms.AdminBootstrap{Token: strings.TrimSpace(string(token)), Username: "ada", Password: password})
 	require.NoError(t, err)
 
-	p := visit(t, start(t), pageOf(family))
+	p := visit(t, family.browser(t), pageOf(family))
 	p.signsIn("ada", "not the password")
-	p.reads("The user name or the password is not right.")
+	p.reads("The user name or password is incorrect.")
 	p.signsInAgain("ada", password)
 	p.sees("Your second factors")
 	p.reads("You have none yet.")
+	p.isAccessible()
 	p.presses("Add an authenticator app")
 	p.sees("Add an authenticator app")
+	p.isAccessible()
 	p.presses("Continue")
 	p.reads("needs an invitation")
 	p.fills("Invitation", made.Invitation.Token)
 	p.key("Enter", "\r")
 	seed := p.scans()
-	p.fills("Code that the app shows now", "000000")
+	p.isAccessible()
+	p.fills("Code shown by the app", "000000")
 	p.key("Enter", "\r")
 	p.reads("This code is not accepted.")
-	p.fills("Code that the app shows now", harness.StepBefore(t, seed))
+	p.fills("Code shown by the app", harness.StepBefore(t, seed))
 	p.key("Enter", "\r")
 	codes := p.keepsCodes()
 	p.sees("Your second factors")
-	p.reads("Phone is added.")
+	p.reads("Phone added.")
+	p.presses("Create new codes") // without another code: the first one has confirmed it
+	p.presses("Create codes")
+	codes = p.keepsCodes()
 	p.presses("Sign out")
 	p.reads("You are signed out.")
 
@@ -81,19 +87,19 @@ func TestPage_anAdministratorEnrolsAndGetsBackIn(t *testing.T) {
 	seed = p.scans()
 	code, err := totp.GenerateCode(seed, time.Now())
 	require.NoError(t, err)
-	p.fills("Code that the app shows now", code[:3]+" "+code[3:])
+	p.fills("Code shown by the app", code[:3]+" "+code[3:])
 	p.key("Enter", "\r")
 	p.sees("Your second factors")
-	p.reads("Phone 2 is added.")
+	p.reads("Phone 2 added.")
 	p.reads("9 are left.")
 	require.Empty(t, p.faults())
 }
 
 // household runs a family whose administrator has made grace, an editor.
-func household(t *testing.T) (family *harness.Process, admin *fountain.Client) {
+func household(t *testing.T) (family *house, admin *fountain.Client) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
-	family = harness.StartProcess(t, dir)
+	family = behindCaddy(t, dir)
 	admin = family.Bootstrap(dir, "ada", password)
 	_, err := admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: password, Roles: []string{"editor"}})
 	require.NoError(t, err)
@@ -115,7 +121,7 @@ func grace(t *testing.T, admin *fountain.Client) kms.User {
 func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	family, _ := household(t)
 	t.Cleanup(family.Stop)
-	p := visit(t, start(t), pageOf(family))
+	p := visit(t, family.browser(t), pageOf(family))
 	device := p.hasPasskeys()
 	p.isAt("de-DE", "Europe/Berlin")
 	p.sees("Sign in")
@@ -130,24 +136,26 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	p.sees("Add an authenticator app")
 	p.presses("Continue")
 	seed := p.scans()
-	p.presses("You can't scan it?")
+	p.presses("Can't scan the QR code?")
 	p.reads(seed[:4] + " " + seed[4:8])
-	p.fills("Code that the app shows now", harness.StepBefore(t, seed))
+	p.fills("Code shown by the app", harness.StepBefore(t, seed))
 	p.key("Enter", "\r")
 	codes := p.keepsCodes()
+	p.browser.goTo(p.tab, pageOf(family)) // a session of a password keeps no second factor
+	p.sees("Your second factors")
 	p.presses("Add a passkey")
 	p.sees("Add a passkey")
 	p.fills("Name", "Grace's laptop <b>")
 	p.presses("Continue")
 	p.sees("Confirm that it is you")
 	p.key("Escape", "")
-	p.reads("Nothing was done.")
+	p.reads("Cancelled.")
 	p.presses("Continue")
 	code, err := totp.GenerateCode(seed, time.Now())
 	require.NoError(t, err)
 	p.fills("Code of your authenticator app", code)
 	p.key("Enter", "\r")
-	p.reads("Grace's laptop <b> is added.")
+	p.reads("Grace's laptop <b> added.")
 	p.presses("Sign out")
 
 	p.sees("Sign in")
@@ -157,7 +165,7 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	p.presses("Rename Grace's laptop <b>")
 	p.fills("Name", "Laptop")
 	p.key("Enter", "\r")
-	p.reads("It is called Laptop now.")
+	p.reads("Renamed to Laptop.")
 	p.presses("Sign out")
 
 	p.browser.call(p.tab, "WebAuthn.removeVirtualAuthenticator", map[string]any{"authenticatorId": device}, nil)
@@ -179,14 +187,14 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 	p.reads("A recovery code has six groups")
 	p.fills("Recovery code", codes[1])
 	p.key("Enter", "\r")
-	p.reads("Phone is removed.")
+	p.reads("Phone removed.")
 	p.presses("Add a passkey")
 	p.sees("Add a passkey")
 	p.presses("Continue")
-	p.reads("This device is added.")
+	p.reads("This device added.")
 	p.presses("Remove Laptop")
 	p.presses("Remove")
-	p.reads("Laptop is removed.")
+	p.reads("Laptop removed.")
 	p.shot("end")
 	require.Regexp(t, `Passkey, last used \d{1,2} \w{3,4} 20\d\d, \d\d:\d\d`, p.text(), "a month is a word, so that nobody takes it for a day")
 	p.presses("Sign out")
@@ -204,13 +212,23 @@ func TestPage_aPersonSignsInByAPasskeyAndGetsBackInWithoutIt(t *testing.T) {
 func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
-	_, err := admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
+	_, err := admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "hal", Password: password, Roles: []string{"editor"}})
 	require.NoError(t, err)
-	p := visit(t, start(t), pageOf(family))
+	_, err = admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
+	require.NoError(t, err)
+	p := visit(t, family.browser(t), pageOf(family))
 	p.hasPasskeys()
+	p.signsIn("hal", password)
+	p.presses("Add an authenticator app")
+	p.presses("Continue")
+	p.fills("Code shown by the app", harness.StepBefore(t, p.scans()))
+	p.key("Enter", "\r")
+	p.keepsCodes()
+	p.reads("Signed in as hal") // the code that confirms the app has ended the sign-in
+	p.presses("Sign out")
 	p.signsIn("grace", password)
 	p.sees("Your second factors")
-	p.reads("Your account needs a second factor.")
+	p.reads("Your account requires a second factor.")
 	p.presses("Add a passkey")
 	p.presses("Continue")
 	codes := p.keepsCodes()
@@ -219,11 +237,11 @@ func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
 	p.presses("Use your passkey")
 	p.sees("Your second factors")
 	p.reads("Signed in as grace")
-	p.presses("Make new codes")
-	p.reads("The 10 codes that you have now will not work any more.")
-	p.presses("Replace them")
+	p.presses("Create new codes")
+	p.reads("The 10 current codes will stop working.")
+	p.presses("Create codes")
 	codes = append(codes, p.keepsCodes()...)
-	p.reads("The old ones work no more.")
+	p.reads("The old codes no longer work.")
 	p.presses("Sign out")
 
 	p.signsIn("grace", password)
@@ -259,7 +277,7 @@ const later = `() => {
 // Whatever fails, a person reads what happened and what to do: a session that an administrator ended, and a server that is away.
 func TestPage_failuresSayWhatToDo(t *testing.T) {
 	family, admin := household(t)
-	p := visit(t, start(t), pageOf(family))
+	p := visit(t, family.browser(t), pageOf(family))
 	p.signsIn("grace", password)
 	p.sees("Your second factors")
 	p.js(later)
@@ -274,7 +292,7 @@ func TestPage_failuresSayWhatToDo(t *testing.T) {
 	p.reads("Your session has ended. Sign in again.")
 	require.Empty(t, p.faults())
 
-	p.browser.goTo(p.tab, strings.Replace(pageOf(family), "localhost", "127.0.0.1", 1))
+	p.browser.goTo(p.tab, strings.Replace(family.URL, "localhost", "127.0.0.1", 1)+"/twofactor/v1/enroll") // the gateway itself
 	p.reads("Passkeys belong to a name")
 	family.Stop()
 	p.signsInAgain("grace", password)
@@ -285,7 +303,7 @@ func TestPage_failuresSayWhatToDo(t *testing.T) {
 func TestPage_violationsOfItsPolicyAreSeen(t *testing.T) {
 	family, _ := household(t)
 	t.Cleanup(family.Stop)
-	browser := start(t)
+	browser := family.browser(t)
 	for _, put := range []string{
 		`() => { try { document.createElement("script").src = "https://example.org/x.js"; } catch {} }`,
 		`() => { try { document.createElement("script").textContent = "1"; } catch {} }`,
@@ -307,7 +325,7 @@ func TestPage_violationsOfItsPolicyAreSeen(t *testing.T) {
 func TestPage_aSessionIsKeptByReloadsAndSharedByTabs(t *testing.T) {
 	family, _ := household(t)
 	t.Cleanup(family.Stop)
-	browser := start(t)
+	browser := family.browser(t)
 	p := visit(t, browser, pageOf(family))
 	p.signsIn("grace", password)
 	p.reads("Signed in as grace")

@@ -22,15 +22,15 @@ const roles = () => all((cursor) => take(family.kms.GET("/roles", { params: { qu
 const roleField = async (chosen: string[]): Promise<Field> =>
   ({ name: "roles", label: "Roles", kind: "many", value: chosen, options: (await roles()).map(({ name }) => ({ value: name, label: name })) });
 
-const tellInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Keep this invitation",
+const tellInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Save this invitation",
   `${name} needs it to add their first second factor. It works once, until ${moment(invitation.expiresAt)}, and is not shown again.`, invitation.token);
 
 const create = async () => {
   const made = await ask({
-    title: "New user", label: "Make the user",
+    title: "Create user", label: "Create user",
     fields: [
-      { name: "username", label: "User name", hint: "Small letters, digits and . _ @ -", maxLength: 64 },
-      { name: "password", label: "First password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
+      { name: "username", label: "User name", hint: "Lowercase letters, digits and . _ @ -", maxLength: 64 },
+      { name: "password", label: "Initial password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
       await roleField(["reader"]),
     ],
     act: (given) => take(family.kms.POST("/users", { body: { username: given.text("username"), password: given.text("password"), roles: given.all("roles") } })),
@@ -38,17 +38,17 @@ const create = async () => {
   if (!made) return;
   if (made.value.invitation) await tellInvitation(made.value.username, made.value.invitation);
   go("users", made.value.id);
-  say(`${made.value.username} is made.`);
+  say(`User ${made.value.username} created.`);
 };
 
 const Users = () => <Frame title="Users">
-  {me().can("users:write") && <div class="actions"><button type="button" onClick={create}>Make a user</button></div>}
-  <Listing<User> label="Users" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/users", { params: { query: from(cursor) } }))}
+  {me().can("users:write") && <div class="actions"><button type="button" onClick={create}>Create user</button></div>}
+  <Listing<User> label="Users" id={({ id }) => id} none="No users." load={(cursor) => take(family.kms.GET("/users", { params: { query: from(cursor) } }))}
     columns={[
       { head: "Name", cell: ({ id, username }) => <a href={address("users", id)}>{username}</a> },
       { head: "Roles", cell: (user) => user.roles.join(", ") },
       { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
-      { head: "Since", cell: ({ createdAt }) => moment(createdAt) },
+      { head: "Created", cell: ({ createdAt }) => moment(createdAt) },
     ]} />
 </Frame>;
 
@@ -61,37 +61,45 @@ const deeds = (user: User) => {
     return what !== undefined;
   };
   return {
-    changeRoles: async () => done(`${name} has new roles.`, await ask({
-      title: `Roles of ${name}`, label: "Change roles", fields: [await roleField(user.roles)], act: (given) => update({ roles: given.all("roles") }),
+    changeRoles: async () => done(`Roles of ${name} updated.`, await ask({
+      title: `Roles of ${name}`, label: "Update roles", fields: [await roleField(user.roles)], act: (given) => update({ roles: given.all("roles") }),
     })),
-    disable: async () => done(`${name} is disabled.`, await ask({
-      title: `Disable ${name}?`, label: "Disable", text: "All sessions and keys of theirs are refused at once. They can be enabled again.", act: () => update({ status: "disabled" }),
+    disable: async () => done(`${name} disabled.`, await ask({
+      title: `Disable ${name}?`, label: "Disable", text: "Their sessions and API keys stop working at once. The user can be enabled again.", act: () => update({ status: "disabled" }),
     })),
-    enable: async () => done(`${name} is enabled.`, await ask({
+    enable: async () => done(`${name} enabled.`, await ask({
       title: `Enable ${name}?`, label: "Enable", text: "They can sign in again.", act: () => update({ status: "active" }),
     })),
-    unlock: async () => done(`${name} is unlocked.`, await ask({
-      title: `Unlock ${name}?`, label: "Unlock", text: "Wrong passwords that were counted are forgotten.", act: () => take(family.kms.POST("/users/{userId}/unlock", { params })),
+    unlock: async () => done(`${name} unlocked.`, await ask({
+      title: `Unlock ${name}?`, label: "Unlock", text: "The count of failed sign-ins is reset.", act: () => take(family.kms.POST("/users/{userId}/unlock", { params })),
     })),
     resetPassword: async () => {
       const made = await ask({
-        title: `Reset the password of ${name}?`, label: "Make a reset token", text: "With it they choose a new password. Older tokens stop working.",
+        title: `Reset the password of ${name}?`, label: "Create reset token", text: "The user sets a new password with it. Older tokens stop working.",
         act: () => take(family.kms.POST("/users/{userId}/password-resets", { params })),
       });
-      if (made) await showOnce("Keep this token", `Give it to ${name}, who chooses a password with it on the command line: fountain passwd --reset-token-file FILE. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
-      return done("The token is made.", made);
+      if (made) await showOnce("Save this password-reset token", `Give it to ${name}, who chooses a password with it on the command line: fountain passwd --reset-token-file FILE. It works once, until ${moment(made.value.expiresAt)}, and is not shown again.`, made.value.token);
+      return done("Token created.", made);
     },
     invite: async () => {
       const made = await ask({
-        title: `Invite ${name} to add a second factor?`, label: "Make an invitation", text: "An administrator's first second factor needs one. Older invitations stop working.",
+        title: `Invite ${name} to add a second factor?`, label: "Create invitation", text: "An administrator's first second factor needs one. Older invitations stop working.",
         act: () => take(family.kms.POST("/users/{userId}/invitations", { params })),
       });
       if (made) await tellInvitation(name, made.value);
-      return done("The invitation is made.", made);
+      return done("Invitation created.", made);
+    },
+    resetFactors: async () => {
+      const ended = await ask({
+        title: `Reset the second factors of ${name}?`, label: "Reset", text: "All second factors and recovery codes are deleted. The user signs in with the password and adds new ones.",
+        fields: [{ name: "reason", label: "Reason", hint: "Why, and how you identified the person. It is kept in the audit trail.", maxLength: 256 }],
+        act: (given) => take(family.twofactor.POST("/subjects/{subjectId}/reset", { params: { path: { subjectId: user.id } }, body: { reason: given.text("reason") } })),
+      });
+      return done(ended ? `${ended.value.factors} second factors and ${ended.value.recoveryCodes} recovery codes deleted.` : "", ended);
     },
     remove: async () => {
-      const gone = done(`${name} is deleted.`, await ask({
-        title: `Delete ${name}?`, label: "Delete for ever", text: "Their sessions, keys and second factors end. This can't be undone.", act: () => take(family.kms.DELETE("/users/{userId}", { params })),
+      const gone = done(`${name} deleted.`, await ask({
+        title: `Delete ${name}?`, label: "Delete", text: "Their sessions, keys and second factors end. This can't be undone.", act: () => take(family.kms.DELETE("/users/{userId}", { params })),
       }));
       if (gone) go("users");
       return false;
@@ -120,13 +128,14 @@ const Known = ({ user, reload }: { user: User; reload: () => void }) => {
   };
   return <>
     <Facts facts={[["State", <span class={user.status === "active" ? "" : "off"}>{user.status}</span>], ["Roles", user.roles.join(", ")],
-      ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["Id", <code>{user.id}</code>], ["Since", moment(user.createdAt)], ["Changed", moment(user.updatedAt)]]} />
+      ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["ID", <code>{user.id}</code>], ["Created", moment(user.createdAt)], ["Updated", moment(user.updatedAt)]]} />
     {me().can("users:write") && <div class="actions">
-      <button type="button" onClick={after(does.changeRoles)}>Change roles</button>
+      <button type="button" onClick={after(does.changeRoles)}>Update roles</button>
       {user.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
       <button type="button" onClick={after(does.unlock)}>Unlock</button>
       <button type="button" onClick={after(does.resetPassword)}>Reset password</button>
       {user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.invite)}>Invite to a second factor</button>}
+      {me().can("factors:manage") && <button type="button" onClick={after(does.resetFactors)}>Reset second factors</button>}
       <button type="button" onClick={after(does.remove)}>Delete</button>
     </div>}
     <Sessions userId={user.id} name={user.username} />
