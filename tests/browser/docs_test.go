@@ -42,6 +42,7 @@ func TestDocs_areFoundAndReloaded(t *testing.T) {
 	require.Equal(t, "/docs", p.address())
 	p.browser.goTo(p.tab, family.site+"/docs?contract=unknown")
 	p.reads("There is no contract with this name")
+	p.isAccessible("#swagger-ui")
 	require.Equal(t, true, p.js(`() => document.documentElement.scrollWidth <= innerWidth`))
 	p.browser.goTo(p.tab, family.site+"/nowhere")
 	p.reads("Page not found")

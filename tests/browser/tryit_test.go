@@ -4,6 +4,7 @@ package browser
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -217,6 +219,17 @@ func TestDocs_operationsAreTriedByAnAPIKey(t *testing.T) {
 	p.js(`() => { document.querySelector(".auth-btn-wrapper .btn-done").click(); }`)
 	p.tries("createElement", map[string]string{"scope": "play", "elementType": "line"}, `{"id":"a","data":{}}`)
 	require.Contains(t, p.answered("createElement", 201), `"number": 1`)
+
+	_, err = client.Sequence.CreateElement(t.Context(), "hamlet", "spokenWord", sequence.ElementCreate{
+		Data: json.RawMessage(`{"character":"FRANCISCO","text":"Nay, answer me. Stand and unfold yourself."}`), // of the README's play
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		found, err := client.Sequence.SearchElements(t.Context(), "hamlet", sequence.ElementSearch{Q: "unfold"})
+		return err == nil && found.Found == 1
+	}, time.Minute, 20*time.Millisecond)
+	p.tries("searchElements", map[string]string{"scope": "hamlet"}, "") // the contract's example
+	require.Contains(t, p.answered("searchElements", 200), `"found": 1`)
 	require.Empty(t, p.faults())
 }
 

@@ -69,6 +69,11 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	p.signsInAgain("grace", password)
 	p.comesTo("Hello, grace")
 	p.reads("signed in by aal1")
+	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
+	require.NoError(t, err)
+	require.Len(t, sessions.Items, 2)
+	require.Equal(t, "The app", *sessions.Items[0].ClientName, "people tell an app's session from their own")
+	require.Contains(t, *sessions.Items[1].UserAgent, "Chrome")
 	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/authorize?"+url.Values{
 		"response_type": {"code"}, "client_id": {client.ID}, "redirect_uri": {app + "/callback"}, "scope": {"openid"}, "prompt": {"none"},
 		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
@@ -78,7 +83,7 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	p.browser.goTo(p.tab, app)
 	p.presses("Sign out")
 	p.comesTo("A web app")
-	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
+	sessions, err = admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
 	require.NoError(t, err)
 	require.Empty(t, sessions.Items, "her session has ended, and the app's with it")
 
