@@ -65,8 +65,10 @@ const actions = (session) => ({
 
 const added = async (session, factor) => {
   if (!factor) return "";
-  if (factor.proof) await confirmed(session, factor.proof.proof); // before the codes: it is good for a minute
+  const done = factor.proof && confirmed(session, factor.proof.proof); // before the codes: it is good for a minute
+  await Promise.allSettled([done]); // whatever comes of it, the codes are shown
   if (factor.recoveryCodes?.length) await keepCodes(factor.recoveryCodes);
+  await done;
   return `${factor.label ?? "Second factor"} added.`;
 };
 
