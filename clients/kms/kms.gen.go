@@ -2449,7 +2449,7 @@ type ClientInterface interface {
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BootstrapAdminWithBody Make the first administrator
+	// BootstrapAdminWithBody Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -2458,7 +2458,7 @@ type ClientInterface interface {
 	// Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 	BootstrapAdminWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BootstrapAdmin Make the first administrator
+	// BootstrapAdmin Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -2631,7 +2631,7 @@ type ClientInterface interface {
 	// Corresponds with POST /invitations/{invitationId}/use (the `UseInvitation` operationId).
 	UseInvitation(ctx context.Context, invitationID string, body UseInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateDataKey Make a data key
+	// CreateDataKey Create a data key
 	//
 	// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 	// A service uses only the keyring that has its name.
@@ -2660,7 +2660,7 @@ type ClientInterface interface {
 	// Corresponds with GET /keys (the `ListAPIKeys` operationId).
 	ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateAPIKeyWithBody Make an API key
+	// CreateAPIKeyWithBody Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -2672,7 +2672,7 @@ type ClientInterface interface {
 	// Corresponds with POST /keys (the `CreateAPIKey` operationId).
 	CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateAPIKey Make an API key
+	// CreateAPIKey Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -3188,7 +3188,7 @@ type ClientInterface interface {
 	// Corresponds with PATCH /services/{serviceId} (the `UpdateService` operationId).
 	UpdateService(ctx context.Context, serviceID ServiceID, params *UpdateServiceParams, body UpdateServiceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateEnrolmentToken Make a new enrolment token for a service
+	// CreateEnrolmentToken Create a new enrolment token for a service
 	//
 	// Older unused tokens of the service stop working.
 	//
@@ -3200,14 +3200,14 @@ type ClientInterface interface {
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateUserWithBody Make a user
+	// CreateUserWithBody Create a user
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
 	CreateUserWithBody(ctx context.Context, params *CreateUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateUser Make a user
+	// CreateUser Create a user
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3668,7 +3668,7 @@ func (c *Client) CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequ
 	return c.Client.Do(req)
 }
 
-// BootstrapAdminWithBody Make the first administrator
+// BootstrapAdminWithBody Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -3687,7 +3687,7 @@ func (c *Client) BootstrapAdminWithBody(ctx context.Context, contentType string,
 	return c.Client.Do(req)
 }
 
-// BootstrapAdmin Make the first administrator
+// BootstrapAdmin Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -4050,7 +4050,7 @@ func (c *Client) UseInvitation(ctx context.Context, invitationID string, body Us
 	return c.Client.Do(req)
 }
 
-// CreateDataKey Make a data key
+// CreateDataKey Create a data key
 //
 // The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 // A service uses only the keyring that has its name.
@@ -4119,7 +4119,7 @@ func (c *Client) ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, req
 	return c.Client.Do(req)
 }
 
-// CreateAPIKeyWithBody Make an API key
+// CreateAPIKeyWithBody Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -4141,7 +4141,7 @@ func (c *Client) CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyP
 	return c.Client.Do(req)
 }
 
-// CreateAPIKey Make an API key
+// CreateAPIKey Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -5197,7 +5197,7 @@ func (c *Client) UpdateService(ctx context.Context, serviceID ServiceID, params 
 	return c.Client.Do(req)
 }
 
-// CreateEnrolmentToken Make a new enrolment token for a service
+// CreateEnrolmentToken Create a new enrolment token for a service
 //
 // Older unused tokens of the service stop working.
 //
@@ -5229,7 +5229,7 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// CreateUserWithBody Make a user
+// CreateUserWithBody Create a user
 //
 // Takes any type of body and a specified content type.
 //
@@ -5246,7 +5246,7 @@ func (c *Client) CreateUserWithBody(ctx context.Context, params *CreateUserParam
 	return c.Client.Do(req)
 }
 
-// CreateUser Make a user
+// CreateUser Create a user
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9855,7 +9855,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUpWithResponse(ctx context.Context, body CompleteStepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteStepUpResult, error)
 
-	// BootstrapAdminWithBodyWithResponse Make the first administrator
+	// BootstrapAdminWithBodyWithResponse Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -9864,7 +9864,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 	BootstrapAdminWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BootstrapAdminResult, error)
 
-	// BootstrapAdminWithResponse Make the first administrator
+	// BootstrapAdminWithResponse Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -10053,7 +10053,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /invitations/{invitationId}/use (the `UseInvitation` operationId).
 	UseInvitationWithResponse(ctx context.Context, invitationID string, body UseInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*UseInvitationResult, error)
 
-	// CreateDataKeyWithResponse Make a data key
+	// CreateDataKeyWithResponse Create a data key
 	//
 	// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 	// A service uses only the keyring that has its name.
@@ -10086,7 +10086,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /keys (the `ListAPIKeys` operationId).
 	ListAPIKeysWithResponse(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*ListAPIKeysResult, error)
 
-	// CreateAPIKeyWithBodyWithResponse Make an API key
+	// CreateAPIKeyWithBodyWithResponse Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -10098,7 +10098,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /keys (the `CreateAPIKey` operationId).
 	CreateAPIKeyWithBodyWithResponse(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAPIKeyResult, error)
 
-	// CreateAPIKeyWithResponse Make an API key
+	// CreateAPIKeyWithResponse Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -10648,7 +10648,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /services/{serviceId} (the `UpdateService` operationId).
 	UpdateServiceWithResponse(ctx context.Context, serviceID ServiceID, params *UpdateServiceParams, body UpdateServiceJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateServiceResult, error)
 
-	// CreateEnrolmentTokenWithResponse Make a new enrolment token for a service
+	// CreateEnrolmentTokenWithResponse Create a new enrolment token for a service
 	//
 	// Older unused tokens of the service stop working.
 	//
@@ -10664,14 +10664,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsersWithResponse(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*ListUsersResult, error)
 
-	// CreateUserWithBodyWithResponse Make a user
+	// CreateUserWithBodyWithResponse Create a user
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
 	CreateUserWithBodyWithResponse(ctx context.Context, params *CreateUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateUserResult, error)
 
-	// CreateUserWithResponse Make a user
+	// CreateUserWithResponse Create a user
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -21307,7 +21307,7 @@ func (c *ClientWithResponses) CompleteStepUpWithResponse(ctx context.Context, bo
 	return ParseCompleteStepUpResult(rsp)
 }
 
-// BootstrapAdminWithBodyWithResponse Make the first administrator
+// BootstrapAdminWithBodyWithResponse Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -21322,7 +21322,7 @@ func (c *ClientWithResponses) BootstrapAdminWithBodyWithResponse(ctx context.Con
 	return ParseBootstrapAdminResult(rsp)
 }
 
-// BootstrapAdminWithResponse Make the first administrator
+// BootstrapAdminWithResponse Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -21625,7 +21625,7 @@ func (c *ClientWithResponses) UseInvitationWithResponse(ctx context.Context, inv
 	return ParseUseInvitationResult(rsp)
 }
 
-// CreateDataKeyWithResponse Make a data key
+// CreateDataKeyWithResponse Create a data key
 //
 // The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 // A service uses only the keyring that has its name.
@@ -21682,7 +21682,7 @@ func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, param
 	return ParseListAPIKeysResult(rsp)
 }
 
-// CreateAPIKeyWithBodyWithResponse Make an API key
+// CreateAPIKeyWithBodyWithResponse Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -21700,7 +21700,7 @@ func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Conte
 	return ParseCreateAPIKeyResult(rsp)
 }
 
-// CreateAPIKeyWithResponse Make an API key
+// CreateAPIKeyWithResponse Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -22574,7 +22574,7 @@ func (c *ClientWithResponses) UpdateServiceWithResponse(ctx context.Context, ser
 	return ParseUpdateServiceResult(rsp)
 }
 
-// CreateEnrolmentTokenWithResponse Make a new enrolment token for a service
+// CreateEnrolmentTokenWithResponse Create a new enrolment token for a service
 //
 // Older unused tokens of the service stop working.
 //
@@ -22602,7 +22602,7 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 	return ParseListUsersResult(rsp)
 }
 
-// CreateUserWithBodyWithResponse Make a user
+// CreateUserWithBodyWithResponse Create a user
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22615,7 +22615,7 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 	return ParseCreateUserResult(rsp)
 }
 
-// CreateUserWithResponse Make a user
+// CreateUserWithResponse Create a user
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

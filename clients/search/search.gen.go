@@ -398,14 +398,14 @@ type ClientInterface interface {
 	// Corresponds with GET /collections (the `ListCollections` operationId).
 	ListCollections(ctx context.Context, params *ListCollectionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateCollectionWithBody Make a collection
+	// CreateCollectionWithBody Create a collection
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /collections (the `CreateCollection` operationId).
 	CreateCollectionWithBody(ctx context.Context, params *CreateCollectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateCollection Make a collection
+	// CreateCollection Create a collection
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -482,7 +482,7 @@ func (c *Client) ListCollections(ctx context.Context, params *ListCollectionsPar
 	return c.Client.Do(req)
 }
 
-// CreateCollectionWithBody Make a collection
+// CreateCollectionWithBody Create a collection
 //
 // Takes any type of body and a specified content type.
 //
@@ -499,7 +499,7 @@ func (c *Client) CreateCollectionWithBody(ctx context.Context, params *CreateCol
 	return c.Client.Do(req)
 }
 
-// CreateCollection Make a collection
+// CreateCollection Create a collection
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1038,14 +1038,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /collections (the `ListCollections` operationId).
 	ListCollectionsWithResponse(ctx context.Context, params *ListCollectionsParams, reqEditors ...RequestEditorFn) (*ListCollectionsResult, error)
 
-	// CreateCollectionWithBodyWithResponse Make a collection
+	// CreateCollectionWithBodyWithResponse Create a collection
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections (the `CreateCollection` operationId).
 	CreateCollectionWithBodyWithResponse(ctx context.Context, params *CreateCollectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCollectionResult, error)
 
-	// CreateCollectionWithResponse Make a collection
+	// CreateCollectionWithResponse Create a collection
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2187,7 +2187,7 @@ func (c *ClientWithResponses) ListCollectionsWithResponse(ctx context.Context, p
 	return ParseListCollectionsResult(rsp)
 }
 
-// CreateCollectionWithBodyWithResponse Make a collection
+// CreateCollectionWithBodyWithResponse Create a collection
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2200,7 +2200,7 @@ func (c *ClientWithResponses) CreateCollectionWithBodyWithResponse(ctx context.C
 	return ParseCreateCollectionResult(rsp)
 }
 
-// CreateCollectionWithResponse Make a collection
+// CreateCollectionWithResponse Create a collection
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1228,7 +1228,7 @@ type ClientInterface interface {
 	// Corresponds with GET /recovery-codes (the `GetRecoveryCodes` operationId).
 	GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateRecoveryCodes Make new recovery codes
+	// CreateRecoveryCodes Create new recovery codes
 	//
 	// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 	// asks for a second factor, and the caller's session must be good at this moment.
@@ -2116,7 +2116,7 @@ func (c *Client) GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEdit
 	return c.Client.Do(req)
 }
 
-// CreateRecoveryCodes Make new recovery codes
+// CreateRecoveryCodes Create new recovery codes
 //
 // Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 // asks for a second factor, and the caller's session must be good at this moment.
@@ -4180,7 +4180,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /recovery-codes (the `GetRecoveryCodes` operationId).
 	GetRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRecoveryCodesResult, error)
 
-	// CreateRecoveryCodesWithResponse Make new recovery codes
+	// CreateRecoveryCodesWithResponse Create new recovery codes
 	//
 	// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 	// asks for a second factor, and the caller's session must be good at this moment.
@@ -9606,7 +9606,7 @@ func (c *ClientWithResponses) GetRecoveryCodesWithResponse(ctx context.Context, 
 	return ParseGetRecoveryCodesResult(rsp)
 }
 
-// CreateRecoveryCodesWithResponse Make new recovery codes
+// CreateRecoveryCodesWithResponse Create new recovery codes
 //
 // Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 // asks for a second factor, and the caller's session must be good at this moment.

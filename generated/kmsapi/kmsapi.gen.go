@@ -2232,7 +2232,7 @@ type ServerInterface interface {
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	// (POST /auth/step-up)
 	CompleteStepUp(w http.ResponseWriter, r *http.Request)
-	// BootstrapAdmin Make the first administrator
+	// BootstrapAdmin Create the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(w http.ResponseWriter, r *http.Request)
 	// ListClients List web apps, oldest first
@@ -2274,7 +2274,7 @@ type ServerInterface interface {
 	// UseInvitation Use an invitation up for one factor
 	// (POST /invitations/{invitationId}/use)
 	UseInvitation(w http.ResponseWriter, r *http.Request, invitationID string)
-	// CreateDataKey Make a data key
+	// CreateDataKey Create a data key
 	// (POST /keyrings/{keyring}/data-keys)
 	CreateDataKey(w http.ResponseWriter, r *http.Request, keyring Keyring)
 	// UnwrapDataKey Open a wrapped data key
@@ -2283,7 +2283,7 @@ type ServerInterface interface {
 	// ListAPIKeys List API keys, newest first
 	// (GET /keys)
 	ListAPIKeys(w http.ResponseWriter, r *http.Request, params ListAPIKeysParams)
-	// CreateAPIKey Make an API key
+	// CreateAPIKey Create an API key
 	// (POST /keys)
 	CreateAPIKey(w http.ResponseWriter, r *http.Request, params CreateAPIKeyParams)
 	// RotateCurrentAPIKey Rotate the key that the caller signed in with
@@ -2391,13 +2391,13 @@ type ServerInterface interface {
 	// UpdateService Change a service
 	// (PATCH /services/{serviceId})
 	UpdateService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params UpdateServiceParams)
-	// CreateEnrolmentToken Make a new enrolment token for a service
+	// CreateEnrolmentToken Create a new enrolment token for a service
 	// (POST /services/{serviceId}/enrolment-tokens)
 	CreateEnrolmentToken(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params CreateEnrolmentTokenParams)
 	// ListUsers List users by username
 	// (GET /users)
 	ListUsers(w http.ResponseWriter, r *http.Request, params ListUsersParams)
-	// CreateUser Make a user
+	// CreateUser Create a user
 	// (POST /users)
 	CreateUser(w http.ResponseWriter, r *http.Request, params CreateUserParams)
 	// DeleteUser Delete a user
@@ -2502,7 +2502,7 @@ func (_ Unimplemented) CompleteStepUp(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// BootstrapAdmin Make the first administrator
+// BootstrapAdmin Create the first administrator
 // (POST /bootstrap/admin)
 func (_ Unimplemented) BootstrapAdmin(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2586,7 +2586,7 @@ func (_ Unimplemented) UseInvitation(w http.ResponseWriter, r *http.Request, inv
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateDataKey Make a data key
+// CreateDataKey Create a data key
 // (POST /keyrings/{keyring}/data-keys)
 func (_ Unimplemented) CreateDataKey(w http.ResponseWriter, r *http.Request, keyring Keyring) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2604,7 +2604,7 @@ func (_ Unimplemented) ListAPIKeys(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateAPIKey Make an API key
+// CreateAPIKey Create an API key
 // (POST /keys)
 func (_ Unimplemented) CreateAPIKey(w http.ResponseWriter, r *http.Request, params CreateAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2820,7 +2820,7 @@ func (_ Unimplemented) UpdateService(w http.ResponseWriter, r *http.Request, ser
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateEnrolmentToken Make a new enrolment token for a service
+// CreateEnrolmentToken Create a new enrolment token for a service
 // (POST /services/{serviceId}/enrolment-tokens)
 func (_ Unimplemented) CreateEnrolmentToken(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params CreateEnrolmentTokenParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2832,7 +2832,7 @@ func (_ Unimplemented) ListUsers(w http.ResponseWriter, r *http.Request, params 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateUser Make a user
+// CreateUser Create a user
 // (POST /users)
 func (_ Unimplemented) CreateUser(w http.ResponseWriter, r *http.Request, params CreateUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -23112,7 +23112,7 @@ type StrictServerInterface interface {
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	// (POST /auth/step-up)
 	CompleteStepUp(ctx context.Context, request CompleteStepUpRequestObject) (CompleteStepUpResponseObject, error)
-	// BootstrapAdmin Make the first administrator
+	// BootstrapAdmin Create the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(ctx context.Context, request BootstrapAdminRequestObject) (BootstrapAdminResponseObject, error)
 	// ListClients List web apps, oldest first
@@ -23154,7 +23154,7 @@ type StrictServerInterface interface {
 	// UseInvitation Use an invitation up for one factor
 	// (POST /invitations/{invitationId}/use)
 	UseInvitation(ctx context.Context, request UseInvitationRequestObject) (UseInvitationResponseObject, error)
-	// CreateDataKey Make a data key
+	// CreateDataKey Create a data key
 	// (POST /keyrings/{keyring}/data-keys)
 	CreateDataKey(ctx context.Context, request CreateDataKeyRequestObject) (CreateDataKeyResponseObject, error)
 	// UnwrapDataKey Open a wrapped data key
@@ -23163,7 +23163,7 @@ type StrictServerInterface interface {
 	// ListAPIKeys List API keys, newest first
 	// (GET /keys)
 	ListAPIKeys(ctx context.Context, request ListAPIKeysRequestObject) (ListAPIKeysResponseObject, error)
-	// CreateAPIKey Make an API key
+	// CreateAPIKey Create an API key
 	// (POST /keys)
 	CreateAPIKey(ctx context.Context, request CreateAPIKeyRequestObject) (CreateAPIKeyResponseObject, error)
 	// RotateCurrentAPIKey Rotate the key that the caller signed in with
@@ -23271,13 +23271,13 @@ type StrictServerInterface interface {
 	// UpdateService Change a service
 	// (PATCH /services/{serviceId})
 	UpdateService(ctx context.Context, request UpdateServiceRequestObject) (UpdateServiceResponseObject, error)
-	// CreateEnrolmentToken Make a new enrolment token for a service
+	// CreateEnrolmentToken Create a new enrolment token for a service
 	// (POST /services/{serviceId}/enrolment-tokens)
 	CreateEnrolmentToken(ctx context.Context, request CreateEnrolmentTokenRequestObject) (CreateEnrolmentTokenResponseObject, error)
 	// ListUsers List users by username
 	// (GET /users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
-	// CreateUser Make a user
+	// CreateUser Create a user
 	// (POST /users)
 	CreateUser(ctx context.Context, request CreateUserRequestObject) (CreateUserResponseObject, error)
 	// DeleteUser Delete a user

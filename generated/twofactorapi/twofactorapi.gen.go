@@ -855,7 +855,7 @@ type ServerInterface interface {
 	// GetRecoveryCodes Tell how many recovery codes are left
 	// (GET /recovery-codes)
 	GetRecoveryCodes(w http.ResponseWriter, r *http.Request)
-	// CreateRecoveryCodes Make new recovery codes
+	// CreateRecoveryCodes Create new recovery codes
 	// (POST /recovery-codes)
 	CreateRecoveryCodes(w http.ResponseWriter, r *http.Request)
 	// UseRecoveryCode Use a recovery code and get a proof
@@ -1044,7 +1044,7 @@ func (_ Unimplemented) GetRecoveryCodes(w http.ResponseWriter, r *http.Request) 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateRecoveryCodes Make new recovery codes
+// CreateRecoveryCodes Create new recovery codes
 // (POST /recovery-codes)
 func (_ Unimplemented) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10224,7 +10224,7 @@ type StrictServerInterface interface {
 	// GetRecoveryCodes Tell how many recovery codes are left
 	// (GET /recovery-codes)
 	GetRecoveryCodes(ctx context.Context, request GetRecoveryCodesRequestObject) (GetRecoveryCodesResponseObject, error)
-	// CreateRecoveryCodes Make new recovery codes
+	// CreateRecoveryCodes Create new recovery codes
 	// (POST /recovery-codes)
 	CreateRecoveryCodes(ctx context.Context, request CreateRecoveryCodesRequestObject) (CreateRecoveryCodesResponseObject, error)
 	// UseRecoveryCode Use a recovery code and get a proof

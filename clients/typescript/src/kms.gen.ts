@@ -48,7 +48,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make the first administrator
+         * Create the first administrator
          * @description Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
          */
         post: operations["bootstrapAdmin"];
@@ -547,7 +547,7 @@ export interface paths {
         /** List users by username */
         get: operations["listUsers"];
         put?: never;
-        /** Make a user */
+        /** Create a user */
         post: operations["createUser"];
         delete?: never;
         options?: never;
@@ -916,7 +916,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a new enrolment token for a service
+         * Create a new enrolment token for a service
          * @description Older unused tokens of the service stop working.
          */
         post: operations["createEnrolmentToken"];
@@ -1102,7 +1102,7 @@ export interface paths {
         get: operations["listApiKeys"];
         put?: never;
         /**
-         * Make an API key
+         * Create an API key
          * @description A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
          *     for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
          *     keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
@@ -1327,7 +1327,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a data key
+         * Create a data key
          * @description The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
          *     A service uses only the keyring that has its name.
          */

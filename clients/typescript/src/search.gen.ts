@@ -48,7 +48,7 @@ export interface paths {
         /** List collections by name */
         get: operations["listCollections"];
         put?: never;
-        /** Make a collection */
+        /** Create a collection */
         post: operations["createCollection"];
         delete?: never;
         options?: never;
@@ -854,9 +854,12 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "q": "unfold yourself",
+                 *       "q": "who's there",
                  *       "queryBy": [
                  *         "text"
+                 *       ],
+                 *       "facetBy": [
+                 *         "scene"
                  *       ]
                  *     }
                  */

@@ -644,7 +644,7 @@ export interface paths {
         get: operations["getRecoveryCodes"];
         put?: never;
         /**
-         * Make new recovery codes
+         * Create new recovery codes
          * @description Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
          *     asks for a second factor, and the caller's session must be good at this moment.
          */
