@@ -201,7 +201,7 @@ func luminance(t *testing.T, hex string) float64 {
 
 // Every code of the API that the page has words for is one that the API has.
 func TestWords_areOfProblemsThatThereAre(t *testing.T) {
-	own := regexp.MustCompile(`^(unreachable|no_answer|broken_answer|cancelled|codes_not_kept|passwords_differ|copy_failed|passkey_[a-z]+|invalid_recovery_code)$`)
+	own := regexp.MustCompile(`^(unreachable|no_answer|broken_answer|cancelled|codes_not_kept|passwords_differ|not_json|copy_failed|passkey_[a-z]+|invalid_recovery_code)$`)
 	keys := regexp.MustCompile(`(?m)^  ([a-z_]+): "`).FindAllStringSubmatch(modules(t)["words.js"], -1)
 	require.Greater(t, len(keys), 20)
 	for _, key := range keys {

@@ -64,6 +64,13 @@ func (g *Gateway) ListProblemPages(ctx context.Context, opts ...CallOption) (*ga
 	})
 }
 
+// GetFavicon returns the icon that browsers ask for.
+func (g *Gateway) GetFavicon(ctx context.Context, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, g.client, opGetFavicon, opts, func(server string) (*http.Request, error) {
+		return gateway.NewGetFaviconRequest(server, nil)
+	}, "image/x-icon")
+}
+
 // GetProblemPage tells what a code of problems means, and what to do.
 func (g *Gateway) GetProblemPage(ctx context.Context, code Code, opts ...CallOption) (*gateway.ProblemPage, error) {
 	return send[gateway.ProblemPage](ctx, g.client, opGetProblemPage, opts, func(server string) (*http.Request, error) {

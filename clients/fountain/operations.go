@@ -268,6 +268,7 @@ var (
 	opGetOpenIDProvider      = public("gateway", "getOpenIDProvider", http.MethodGet, "/.well-known/openid-configuration", always, 200)
 	opGetContract            = public("gateway", "getContract", http.MethodGet, "/openapi/{document}", always, 200)
 	opListProblemPages       = public("gateway", "listProblemPages", http.MethodGet, "/problems", always, 200)
+	opGetFavicon             = public("gateway", "getFavicon", http.MethodGet, "/favicon.ico", always, 200)
 	opGetProblemPage         = public("gateway", "getProblemPage", http.MethodGet, "/problems/{code}", always, 200)
 	opGetStartPage           = public("gateway", "getStartPage", http.MethodGet, "/", always, 200)
 	opGetDocs                = public("gateway", "getDocs", http.MethodGet, "/docs", always, 200)

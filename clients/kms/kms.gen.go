@@ -1771,13 +1771,20 @@ type ServiceUpdateStatus string
 
 // Session defines model for Session.
 type Session struct {
-	ClientID  string    `json:"clientId"`
-	CreatedAt time.Time `json:"createdAt"`
+	// ClientID `fountain` for a sign-in here, or the id of the web app that the session belongs to.
+	ClientID string `json:"clientId"`
+
+	// ClientName The name of the web app.
+	ClientName *string   `json:"clientName,omitempty"`
+	CreatedAt  time.Time `json:"createdAt"`
 
 	// Current Whether the caller's token belongs to it.
 	Current   bool      `json:"current"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
+
+	// UserAgent What the browser or program called itself at the sign-in; it may say anything.
+	UserAgent *string `json:"userAgent,omitempty"`
 }
 
 // SessionList defines model for SessionList.
@@ -2978,7 +2985,7 @@ type ClientInterface interface {
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BootstrapAdminWithBody Make the first administrator
+	// BootstrapAdminWithBody Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -2987,7 +2994,7 @@ type ClientInterface interface {
 	// Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 	BootstrapAdminWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BootstrapAdmin Make the first administrator
+	// BootstrapAdmin Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -3160,7 +3167,7 @@ type ClientInterface interface {
 	// Corresponds with POST /invitations/{invitationId}/use (the `UseInvitation` operationId).
 	UseInvitation(ctx context.Context, invitationID string, body UseInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateDataKey Make a data key
+	// CreateDataKey Create a data key
 	//
 	// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 	// A service uses only the keyring that has its name.
@@ -3189,7 +3196,7 @@ type ClientInterface interface {
 	// Corresponds with GET /keys (the `ListAPIKeys` operationId).
 	ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateAPIKeyWithBody Make an API key
+	// CreateAPIKeyWithBody Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -3201,7 +3208,7 @@ type ClientInterface interface {
 	// Corresponds with POST /keys (the `CreateAPIKey` operationId).
 	CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateAPIKey Make an API key
+	// CreateAPIKey Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -3753,7 +3760,7 @@ type ClientInterface interface {
 	// Corresponds with PATCH /services/{serviceId} (the `UpdateService` operationId).
 	UpdateService(ctx context.Context, serviceID ServiceID, params *UpdateServiceParams, body UpdateServiceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateEnrolmentToken Make a new enrolment token for a service
+	// CreateEnrolmentToken Create a new enrolment token for a service
 	//
 	// Older unused tokens of the service stop working.
 	//
@@ -3765,14 +3772,14 @@ type ClientInterface interface {
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateUserWithBody Make a user
+	// CreateUserWithBody Create a user
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
 	CreateUserWithBody(ctx context.Context, params *CreateUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateUser Make a user
+	// CreateUser Create a user
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4470,7 +4477,7 @@ func (c *Client) CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequ
 	return c.Client.Do(req)
 }
 
-// BootstrapAdminWithBody Make the first administrator
+// BootstrapAdminWithBody Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -4489,7 +4496,7 @@ func (c *Client) BootstrapAdminWithBody(ctx context.Context, contentType string,
 	return c.Client.Do(req)
 }
 
-// BootstrapAdmin Make the first administrator
+// BootstrapAdmin Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -4852,7 +4859,7 @@ func (c *Client) UseInvitation(ctx context.Context, invitationID string, body Us
 	return c.Client.Do(req)
 }
 
-// CreateDataKey Make a data key
+// CreateDataKey Create a data key
 //
 // The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 // A service uses only the keyring that has its name.
@@ -4921,7 +4928,7 @@ func (c *Client) ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, req
 	return c.Client.Do(req)
 }
 
-// CreateAPIKeyWithBody Make an API key
+// CreateAPIKeyWithBody Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -4943,7 +4950,7 @@ func (c *Client) CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyP
 	return c.Client.Do(req)
 }
 
-// CreateAPIKey Make an API key
+// CreateAPIKey Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -6075,7 +6082,7 @@ func (c *Client) UpdateService(ctx context.Context, serviceID ServiceID, params 
 	return c.Client.Do(req)
 }
 
-// CreateEnrolmentToken Make a new enrolment token for a service
+// CreateEnrolmentToken Create a new enrolment token for a service
 //
 // Older unused tokens of the service stop working.
 //
@@ -6107,7 +6114,7 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// CreateUserWithBody Make a user
+// CreateUserWithBody Create a user
 //
 // Takes any type of body and a specified content type.
 //
@@ -6124,7 +6131,7 @@ func (c *Client) CreateUserWithBody(ctx context.Context, params *CreateUserParam
 	return c.Client.Do(req)
 }
 
-// CreateUser Make a user
+// CreateUser Create a user
 //
 // Takes a body of the `application/json` content type.
 //
@@ -11590,7 +11597,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUpWithResponse(ctx context.Context, body CompleteStepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteStepUpResult, error)
 
-	// BootstrapAdminWithBodyWithResponse Make the first administrator
+	// BootstrapAdminWithBodyWithResponse Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -11599,7 +11606,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /bootstrap/admin (the `BootstrapAdmin` operationId).
 	BootstrapAdminWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BootstrapAdminResult, error)
 
-	// BootstrapAdminWithResponse Make the first administrator
+	// BootstrapAdminWithResponse Create the first administrator
 	//
 	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 	//
@@ -11788,7 +11795,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /invitations/{invitationId}/use (the `UseInvitation` operationId).
 	UseInvitationWithResponse(ctx context.Context, invitationID string, body UseInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*UseInvitationResult, error)
 
-	// CreateDataKeyWithResponse Make a data key
+	// CreateDataKeyWithResponse Create a data key
 	//
 	// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 	// A service uses only the keyring that has its name.
@@ -11821,7 +11828,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /keys (the `ListAPIKeys` operationId).
 	ListAPIKeysWithResponse(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*ListAPIKeysResult, error)
 
-	// CreateAPIKeyWithBodyWithResponse Make an API key
+	// CreateAPIKeyWithBodyWithResponse Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -11833,7 +11840,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /keys (the `CreateAPIKey` operationId).
 	CreateAPIKeyWithBodyWithResponse(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAPIKeyResult, error)
 
-	// CreateAPIKeyWithResponse Make an API key
+	// CreateAPIKeyWithResponse Create an API key
 	//
 	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -12423,7 +12430,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /services/{serviceId} (the `UpdateService` operationId).
 	UpdateServiceWithResponse(ctx context.Context, serviceID ServiceID, params *UpdateServiceParams, body UpdateServiceJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateServiceResult, error)
 
-	// CreateEnrolmentTokenWithResponse Make a new enrolment token for a service
+	// CreateEnrolmentTokenWithResponse Create a new enrolment token for a service
 	//
 	// Older unused tokens of the service stop working.
 	//
@@ -12439,14 +12446,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsersWithResponse(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*ListUsersResult, error)
 
-	// CreateUserWithBodyWithResponse Make a user
+	// CreateUserWithBodyWithResponse Create a user
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
 	CreateUserWithBodyWithResponse(ctx context.Context, params *CreateUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateUserResult, error)
 
-	// CreateUserWithResponse Make a user
+	// CreateUserWithResponse Create a user
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -14099,7 +14106,10 @@ type GetPasswordResetPageResult200Headers struct {
 
 // GetPasswordResetPageResult304Headers the declared response headers of an HTTP 304 response for GetPasswordResetPage
 type GetPasswordResetPageResult304Headers struct {
-	ETag string
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
 }
 
 // GetPasswordResetPageResultDefaultHeaders the declared response headers of an HTTP default response for GetPasswordResetPage
@@ -18667,7 +18677,10 @@ type GetAuthorizationPageResult200Headers struct {
 
 // GetAuthorizationPageResult304Headers the declared response headers of an HTTP 304 response for GetAuthorizationPage
 type GetAuthorizationPageResult304Headers struct {
-	ETag string
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
 }
 
 // GetAuthorizationPageResultDefaultHeaders the declared response headers of an HTTP default response for GetAuthorizationPage
@@ -19068,7 +19081,10 @@ type GetSignOutPageResult200Headers struct {
 
 // GetSignOutPageResult304Headers the declared response headers of an HTTP 304 response for GetSignOutPage
 type GetSignOutPageResult304Headers struct {
-	ETag string
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
 }
 
 // GetSignOutPageResultDefaultHeaders the declared response headers of an HTTP default response for GetSignOutPage
@@ -24753,7 +24769,7 @@ func (c *ClientWithResponses) CompleteStepUpWithResponse(ctx context.Context, bo
 	return ParseCompleteStepUpResult(rsp)
 }
 
-// BootstrapAdminWithBodyWithResponse Make the first administrator
+// BootstrapAdminWithBodyWithResponse Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -24768,7 +24784,7 @@ func (c *ClientWithResponses) BootstrapAdminWithBodyWithResponse(ctx context.Con
 	return ParseBootstrapAdminResult(rsp)
 }
 
-// BootstrapAdminWithResponse Make the first administrator
+// BootstrapAdminWithResponse Create the first administrator
 //
 // Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
 //
@@ -25071,7 +25087,7 @@ func (c *ClientWithResponses) UseInvitationWithResponse(ctx context.Context, inv
 	return ParseUseInvitationResult(rsp)
 }
 
-// CreateDataKeyWithResponse Make a data key
+// CreateDataKeyWithResponse Create a data key
 //
 // The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
 // A service uses only the keyring that has its name.
@@ -25128,7 +25144,7 @@ func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, param
 	return ParseListAPIKeysResult(rsp)
 }
 
-// CreateAPIKeyWithBodyWithResponse Make an API key
+// CreateAPIKeyWithBodyWithResponse Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -25146,7 +25162,7 @@ func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Conte
 	return ParseCreateAPIKeyResult(rsp)
 }
 
-// CreateAPIKeyWithResponse Make an API key
+// CreateAPIKeyWithResponse Create an API key
 //
 // A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
 // for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
@@ -26084,7 +26100,7 @@ func (c *ClientWithResponses) UpdateServiceWithResponse(ctx context.Context, ser
 	return ParseUpdateServiceResult(rsp)
 }
 
-// CreateEnrolmentTokenWithResponse Make a new enrolment token for a service
+// CreateEnrolmentTokenWithResponse Create a new enrolment token for a service
 //
 // Older unused tokens of the service stop working.
 //
@@ -26112,7 +26128,7 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 	return ParseListUsersResult(rsp)
 }
 
-// CreateUserWithBodyWithResponse Make a user
+// CreateUserWithBodyWithResponse Create a user
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -26125,7 +26141,7 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 	return ParseCreateUserResult(rsp)
 }
 
-// CreateUserWithResponse Make a user
+// CreateUserWithResponse Create a user
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -29168,12 +29184,33 @@ func ParseGetPasswordResetPageResult(rsp *http.Response) (*GetPasswordResetPageR
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetPasswordResetPageResult304Headers
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = &value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = &value
 		}
 		response.Headers304 = &headers
 	case true:
@@ -38101,12 +38138,33 @@ func ParseGetAuthorizationPageResult(rsp *http.Response) (*GetAuthorizationPageR
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetAuthorizationPageResult304Headers
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = &value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = &value
 		}
 		response.Headers304 = &headers
 	case true:
@@ -38790,12 +38848,33 @@ func ParseGetSignOutPageResult(rsp *http.Response) (*GetSignOutPageResult, error
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetSignOutPageResult304Headers
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = &value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = &value
 		}
 		response.Headers304 = &headers
 	case true:

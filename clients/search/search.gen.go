@@ -612,7 +612,7 @@ type ClientInterface interface {
 	// Corresponds with GET /collections (the `ListCollections` operationId).
 	ListCollections(ctx context.Context, params *ListCollectionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateCollectionWithBody Make a collection
+	// CreateCollectionWithBody Create a collection
 	//
 	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -622,7 +622,7 @@ type ClientInterface interface {
 	// Corresponds with POST /collections (the `CreateCollection` operationId).
 	CreateCollectionWithBody(ctx context.Context, params *CreateCollectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateCollection Make a collection
+	// CreateCollection Create a collection
 	//
 	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -759,7 +759,7 @@ func (c *Client) ListCollections(ctx context.Context, params *ListCollectionsPar
 	return c.Client.Do(req)
 }
 
-// CreateCollectionWithBody Make a collection
+// CreateCollectionWithBody Create a collection
 //
 // A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 // one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -779,7 +779,7 @@ func (c *Client) CreateCollectionWithBody(ctx context.Context, params *CreateCol
 	return c.Client.Do(req)
 }
 
-// CreateCollection Make a collection
+// CreateCollection Create a collection
 //
 // A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 // one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -1731,7 +1731,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /collections (the `ListCollections` operationId).
 	ListCollectionsWithResponse(ctx context.Context, params *ListCollectionsParams, reqEditors ...RequestEditorFn) (*ListCollectionsResult, error)
 
-	// CreateCollectionWithBodyWithResponse Make a collection
+	// CreateCollectionWithBodyWithResponse Create a collection
 	//
 	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -1741,7 +1741,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /collections (the `CreateCollection` operationId).
 	CreateCollectionWithBodyWithResponse(ctx context.Context, params *CreateCollectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCollectionResult, error)
 
-	// CreateCollectionWithResponse Make a collection
+	// CreateCollectionWithResponse Create a collection
 	//
 	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -3741,7 +3741,7 @@ func (c *ClientWithResponses) ListCollectionsWithResponse(ctx context.Context, p
 	return ParseListCollectionsResult(rsp)
 }
 
-// CreateCollectionWithBodyWithResponse Make a collection
+// CreateCollectionWithBodyWithResponse Create a collection
 //
 // A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 // one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
@@ -3757,7 +3757,7 @@ func (c *ClientWithResponses) CreateCollectionWithBodyWithResponse(ctx context.C
 	return ParseCreateCollectionResult(rsp)
 }
 
-// CreateCollectionWithResponse Make a collection
+// CreateCollectionWithResponse Create a collection
 //
 // A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
 // one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.

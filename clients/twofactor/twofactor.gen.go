@@ -1228,7 +1228,7 @@ type ClientInterface interface {
 	// Corresponds with GET /recovery-codes (the `GetRecoveryCodes` operationId).
 	GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateRecoveryCodes Make new recovery codes
+	// CreateRecoveryCodes Create new recovery codes
 	//
 	// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 	// asks for a second factor, and the caller's session must be good at this moment.
@@ -2116,7 +2116,7 @@ func (c *Client) GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEdit
 	return c.Client.Do(req)
 }
 
-// CreateRecoveryCodes Make new recovery codes
+// CreateRecoveryCodes Create new recovery codes
 //
 // Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 // asks for a second factor, and the caller's session must be good at this moment.
@@ -4180,7 +4180,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /recovery-codes (the `GetRecoveryCodes` operationId).
 	GetRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRecoveryCodesResult, error)
 
-	// CreateRecoveryCodesWithResponse Make new recovery codes
+	// CreateRecoveryCodesWithResponse Create new recovery codes
 	//
 	// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 	// asks for a second factor, and the caller's session must be good at this moment.
@@ -5276,7 +5276,10 @@ type GetEnrolmentPageResult200Headers struct {
 
 // GetEnrolmentPageResult304Headers the declared response headers of an HTTP 304 response for GetEnrolmentPage
 type GetEnrolmentPageResult304Headers struct {
-	ETag string
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
 }
 
 // GetEnrolmentPageResultDefaultHeaders the declared response headers of an HTTP default response for GetEnrolmentPage
@@ -9603,7 +9606,7 @@ func (c *ClientWithResponses) GetRecoveryCodesWithResponse(ctx context.Context, 
 	return ParseGetRecoveryCodesResult(rsp)
 }
 
-// CreateRecoveryCodesWithResponse Make new recovery codes
+// CreateRecoveryCodesWithResponse Create new recovery codes
 //
 // Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
 // asks for a second factor, and the caller's session must be good at this moment.
@@ -11795,12 +11798,33 @@ func ParseGetEnrolmentPageResult(rsp *http.Response) (*GetEnrolmentPageResult, e
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetEnrolmentPageResult304Headers
+		if values := rsp.Header.Values("Content-Security-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Security-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentSecurityPolicy = &value
+		}
+		if values := rsp.Header.Values("Cross-Origin-Opener-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cross-Origin-Opener-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CrossOriginOpenerPolicy = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Referrer-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Referrer-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ReferrerPolicy = &value
 		}
 		response.Headers304 = &headers
 	case true:

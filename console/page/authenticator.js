@@ -13,7 +13,7 @@ const api = "/twofactor/v1/factors/totp";
 // addAuthenticator adds one to those of these names. It resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
 export const addAuthenticator = (session, others) => new Promise((resolve) => {
   const invitation = invitationField();
-  show("Add an authenticator app", el("p", {}, "An app on your phone shows a new code every 30 seconds. Have it at hand: you will scan a picture with it."), form({
+  show("Add an authenticator app", el("p", {}, "An app on your phone shows a new code every 30 seconds. You will scan a QR code with it."), form({
     fields: [labelField("Phone", others), invitation], label: "Continue", others: [cancel(() => resolve())],
     act: (given) => withInvitation(invitation, async () => {
       const made = await session.call("POST", api, { body: given.invitation ? given : { label: given.label } });
@@ -32,14 +32,14 @@ const scan = (session, made, picture, resolve) => {
   };
   const copy = pressed("Copy the key", async () => {
     await navigator.clipboard.writeText(made.secret).catch(() => { throw new Problem({ code: "copy_failed" }); });
-    say("The key is copied.");
+    say("Key copied.");
   });
-  show("Scan this with your app",
-    el("img", { class: "qr", src: url, width: "264", height: "264", alt: "QR code for your authenticator app. The key below it says the same." }),
-    el("details", {}, el("summary", {}, "You can't scan it?"), el("p", {}, "Type this key into the app:"), el("p", {}, el("code", { class: "secret" }, made.secret.match(/.{1,4}/g).join(" "))),
+  show("Scan this QR code with your app",
+    el("img", { class: "qr", src: url, width: "264", height: "264", alt: "QR code for your authenticator app. The key below contains the same information." }),
+    el("details", {}, el("summary", {}, "Can't scan the QR code?"), el("p", {}, "Type this key into the app:"), el("p", {}, el("code", { class: "secret" }, made.secret.match(/.{1,4}/g).join(" "))),
       el("div", { class: "actions" }, copy.made, made.otpauthUri.startsWith("otpauth://") && el("a", { href: made.otpauthUri }, "Open an app on this device")), copy.error),
     form({
-      fields: [codeField("Code that the app shows now")], label: "Confirm", others: [cancel(() => leave())], before: [el("p", { class: "hint" }, `The picture is good until ${hour(made.expiresAt)}.`)],
+      fields: [codeField("Code shown by the app")], label: "Confirm", others: [cancel(() => leave())], before: [el("p", { class: "hint" }, `The QR code is valid until ${hour(made.expiresAt)}.`)],
       act: async ({ code }) => leave(await session.call("POST", `${api}/${made.factorId}/confirm`, { body: { code } })),
     }));
 };

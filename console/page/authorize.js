@@ -27,7 +27,7 @@ const begin = async (notice) => {
   if (request.prompt === "none" && await silently()) return;
   const known = await call("POST", "/kms/v1/oauth2/authorize/check", { body: request });
   if (known.redirect) return leave(known.redirect);
-  await enter(known.client.name, notice ?? `Sign in to go on to ${known.client.name}.`, notice || anew ? undefined : await Session.resume());
+  await enter(known.client.name, notice ?? `Sign in to continue to ${known.client.name}.`, notice || anew ? undefined : await Session.resume());
 };
 
 // silently lets the app know without a page, by the session that the browser has; false when it has none. What is missing the app is told.
@@ -63,15 +63,15 @@ const proceed = async (session, app, consent) => {
 // agree asks whether an app of others may have what it asks for.
 const agree = (session, app, scopes) => {
   const allow = pressed("Allow", () => proceed(session, app, "granted"), { class: "primary" });
-  const deny = pressed("Do not allow", () => proceed(session, app, "denied"));
-  show(`Go on to ${app}?`, el("p", {}, `${app} asks for:`), el("ul", {}, ...scopes.map((scope) => el("li", {}, meaning(scope)))),
-    el("p", { class: "hint" }, `It is at ${new URL(request.redirect_uri).host}. You are asked once.`),
+  const deny = pressed("Deny", () => proceed(session, app, "denied"));
+  show(`Continue to ${app}?`, el("p", {}, `${app} requests access to:`), el("ul", {}, ...scopes.map((scope) => el("li", {}, meaning(scope)))),
+    el("p", { class: "hint" }, `It runs at ${new URL(request.redirect_uri).host}. You are asked only once.`),
     el("div", { class: "actions" }, allow.made, deny.made), allow.error, deny.error);
 };
 
 // confirm gets a second factor that the app asks for.
 const confirm = (session, app) => {
-  const go = pressed("Go on", async () => {
+  const go = pressed("Continue", async () => {
     await session.prove("kms");
     await proceed(session, app);
   }, { class: "primary" });
@@ -80,15 +80,15 @@ const confirm = (session, app) => {
 };
 
 const meanings = {
-  openid: "who you are, by a number that stays the same",
+  openid: "your user ID",
   profile: "your user name",
-  offline_access: "to go on for you while your session lasts, also when you are not there",
+  offline_access: "acting for you until your session ends, even when you are not using it",
 };
 
-const meaning = (scope) => meanings[scope] ?? `to do for you what ${scope} allows`;
+const meaning = (scope) => meanings[scope] ?? `operations with the scope ${scope}, on your behalf`;
 
 // needsFactor tells a person who must have a second factor where to add their first.
-const needsFactor = () => show("Your account needs a second factor", el("p", {}, "Add one, and then come back to the app that sent you here."),
+const needsFactor = () => show("Your account requires a second factor", el("p", {}, "Add one, then return to the app that sent you here."),
   el("div", { class: "actions" }, el("a", { href: "/twofactor/v1/enroll" }, "Add a second factor")));
 
 // attempt tells what went wrong outside a form.
@@ -97,7 +97,7 @@ const attempt = async (act) => {
     await act();
   } catch (problem) {
     const actions = problem.status === 422 ? [] : [el("div", { class: "actions" }, button("Try again", () => attempt(begin), { class: "primary" }))];
-    show("That did not work", el("p", { role: "alert" }, problem.status === 422 ? problem.detail : sentence(problem)), ...actions);
+    show("Something went wrong", el("p", { role: "alert" }, problem.status === 422 ? problem.detail : sentence(problem)), ...actions);
   }
 };
 

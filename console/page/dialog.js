@@ -1,7 +1,12 @@
-// A dialog over the page. The browser keeps the focus in it, gives it back afterwards, and closes it by Escape.
+// A dialog over the page. The browser keeps the focus in it, gives it back afterwards to the control that had it, and closes it by Escape.
 
 import { el, uniqueId } from "./dom.js";
 import { abandon } from "./passkey.js";
+
+// closeAll closes all that are open, as the person would by Escape: what they belong to has been left.
+export const closeAll = () => {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+};
 
 // open shows a dialog and resolves when it was closed: with what content's function was closed with, or undefined when the person left.
 export const open = (title, content) => new Promise((resolve) => {

@@ -14,7 +14,7 @@ export const codeField = (label = "Code of your authenticator app") => field({
 
 const recoveryField = () => field({
   name: "code", label: "Recovery code", autocomplete: "off", maxlength: "64", class: "code",
-  hint: "One of the codes that you kept when you set up your first factor. Each works once.",
+  hint: "One of the codes that you saved when you added your first factor. Each works once.",
   clean: (text) => text.replace(/\s/g, ""),
   check: (code) => (code.replaceAll("-", "").length === 24 ? "" : "A recovery code has six groups of four letters and digits."),
 });
@@ -45,7 +45,7 @@ export const factorForm = (session, ways, use, leave) => {
   if (possible.length > 0) {
     turn(possible[0]);
   } else if (!ways.any) {
-    place.append(el("p", {}, "You have no second factor yet. Add one first; an administrator needs an invitation for that."),
+    place.append(el("p", {}, "You have no second factor yet. Add one first; administrators need an invitation for it."),
       el("div", { class: "actions" }, el("a", { href: "/twofactor/v1/enroll" }, "Add a second factor"), leave));
   } else {
     place.append(el("p", {}, "None of your second factors can be used in this browser. Use another device, or ask an administrator to reset them."), el("div", { class: "actions" }, leave));

@@ -42,15 +42,15 @@ const add = (session, actions, names, resolve) => {
 };
 
 const codesPart = ({ remaining, few }, actions, resolve) => el("section", {}, el("h2", {}, "Recovery codes"),
-  el("p", {}, remaining === 0 ? "You have none. Without them, who loses all devices needs an administrator." : `${remaining} are left.${few ? " Make new ones before you run out." : ""}`),
-  el("div", { class: "actions" }, button(remaining === 0 ? "Make recovery codes" : "Make new codes", async () => {
+  el("p", {}, remaining === 0 ? "You have none. Without recovery codes, only an administrator can help if you lose all devices." : `${remaining} are left.${few ? " Create new ones before you run out." : ""}`),
+  el("div", { class: "actions" }, button(remaining === 0 ? "Create recovery codes" : "Create new codes", async () => {
     if (remaining === 0 || await replace(remaining)) resolve(actions.codes);
   })));
 
 // replace asks whether the codes that are left may end.
-const replace = (remaining) => open("Make new codes?", (close) => [
-  el("p", {}, `The ${remaining === 1 ? "code" : `${remaining} codes`} that you have now will not work any more.`),
-  el("div", { class: "actions" }, button("Replace them", () => close(true), { class: "primary" }), cancel(() => close())),
+const replace = (remaining) => open("Create new codes?", (close) => [
+  el("p", {}, `The ${remaining === 1 ? "current code" : `${remaining} current codes`} will stop working.`),
+  el("div", { class: "actions" }, button("Create codes", () => close(true), { class: "primary" }), cancel(() => close())),
 ]);
 
 // rename asks for a new name.
@@ -60,7 +60,7 @@ const rename = async (session, factor, name, resolve) => {
     label: "Rename", others: [cancel(() => close())],
     act: async (given) => {
       await session.call("PATCH", `${api}/factors/${factor.id}`, { body: given });
-      close(`It is called ${given.label} now.`);
+      close(`Renamed to ${given.label}.`);
     },
   })]);
   if (done) resolve(() => done);
@@ -69,12 +69,12 @@ const rename = async (session, factor, name, resolve) => {
 // remove asks whether it is meant.
 const remove = async (session, factor, name, last, resolve) => {
   const done = await open(`Remove ${name}?`, (close) => [
-    el("p", {}, last ? "It is your only second factor. Without it your password alone protects your account, and your recovery codes replace nothing. An administrator needs an invitation to add one again: add another one first." : "It will not sign you in any more."),
+    el("p", {}, last ? "It is your only second factor. Without it only your password protects your account, and your recovery codes stop working. Administrators need an invitation to add one again: add another one first." : "You can no longer sign in with it."),
     form({
       label: "Remove", others: [cancel(() => close())],
       act: async () => {
         await session.call("DELETE", `${api}/factors/${factor.id}`);
-        close(`${name} is removed.`);
+        close(`${name} removed.`);
       },
     }),
   ]);

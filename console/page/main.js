@@ -1,6 +1,7 @@
 // The page where a person signs in and manages second factors.
 
 import { addAuthenticator } from "./authenticator.js";
+import { closeAll } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { overview } from "./factors.js";
 import { addPasskey } from "./newpasskey.js";
@@ -21,7 +22,7 @@ let current = 0;
 // begin asks for a sign-in, unless there is a session, and goes on with it.
 const begin = async (notice, username, resumed) => {
   account.replaceChildren();
-  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  closeAll();
   const run = (current += 1);
   const { session, way } = resumed ? { session: resumed } : await signIn({ notice, username });
   session.ended = (problem) => { if (run === current) begin(sentence(problem), name); };
@@ -54,34 +55,42 @@ const tellAccount = (session) => {
 
 // actions are what the overview offers. Each returns what is told after it.
 const actions = (session) => ({
-  authenticator: async (others) => added(await addAuthenticator(session, others)),
-  passkey: async (others) => added(await addPasskey(session, others)),
+  authenticator: async (others) => added(session, await addAuthenticator(session, others)),
+  passkey: async (others) => added(session, await addPasskey(session, others)),
   codes: async () => {
     await newCodes(session);
-    return "You have new recovery codes. The old ones work no more.";
+    return "New recovery codes created. The old codes no longer work.";
   },
 });
 
-const added = async (factor) => {
+const added = async (session, factor) => {
   if (!factor) return "";
+  const done = factor.proof && confirmed(session, factor.proof.proof); // before the codes: it is good for a minute
+  await Promise.allSettled([done]); // whatever comes of it, the codes are shown
   if (factor.recoveryCodes?.length) await keepCodes(factor.recoveryCodes);
-  return `${factor.label ?? "It"} is added.`;
+  await done;
+  return `${factor.label ?? "Second factor"} added.`;
 };
+
+// confirmed has a factor that was just added confirm the session, so that nobody is asked for its next code at once. Where a role does not accept it, the next
+// operation asks for another one.
+const confirmed = (session, proof) => (session.pending ? session.complete(proof) : session.raise("twofactor", proof))
+  .catch((problem) => { if (problem.code !== "factor_not_accepted") throw problem; });
 
 // complete has a person who must have a second factor add their first, and then sign in with it.
 const complete = async (session) => {
   const possible = await ways(session);
   if (!possible.any) {
-    const act = await overview(session, actions(session), "Your account needs a second factor. Add one now; after that you are signed in with it.");
+    const act = await overview(session, actions(session), "Your account requires a second factor. Add one now; you are then signed in with it.");
     await act();
-    return complete(session);
+    return session.pending ? complete(session) : undefined;
   }
-  await confirmSignIn(session, possible, () => begin(), `Sign in with your new second factor.${possible.code ? " A code that you have used already works no more: wait for the next one." : ""}`);
+  await confirmSignIn(session, possible, () => begin(), `Sign in with your new second factor.${possible.code ? " A code works only once: wait for the next one." : ""}`);
 };
 
 // trouble tells what went wrong outside a form, and goes on when the person wants to.
 const trouble = (problem) => new Promise((resolve) => {
-  show("That did not work", el("p", { role: "alert" }, sentence(problem)), el("div", { class: "actions" }, button("Go on", () => resolve(), { class: "primary" })));
+  show("Something went wrong", el("p", { role: "alert" }, sentence(problem)), el("div", { class: "actions" }, button("Continue", () => resolve(), { class: "primary" })));
 });
 
 const open = async () => {

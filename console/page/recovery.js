@@ -15,12 +15,12 @@ export const keepCodes = (codes) => new Promise((resolve) => {
   const text = codes.join("\n");
   const copy = pressed("Copy all", async () => {
     await navigator.clipboard.writeText(text).catch(() => { throw new Problem({ code: "copy_failed" }); });
-    say("The codes are copied. Paste them into a password manager, or print them.");
+    say("Codes copied. Paste them into a password manager, or print them.");
   });
   const kept = el("input", { type: "checkbox", id: "kept" });
   const done = form({
     label: "Continue",
-    before: [el("p", { class: "check" }, kept, " ", el("label", { for: "kept" }, "I have kept these codes where I find them without my device."))],
+    before: [el("p", { class: "check" }, kept, " ", el("label", { for: "kept" }, "I have saved these codes where I can find them without my device."))],
     act: () => {
       if (!kept.checked) {
         kept.focus();
@@ -29,7 +29,7 @@ export const keepCodes = (codes) => new Promise((resolve) => {
       resolve();
     },
   });
-  show("Keep these recovery codes", el("p", {}, "Each of these replaces a second factor once, when you have lost your device. They are not shown again."),
+  show("Save these recovery codes", el("p", {}, "Each code replaces a second factor once if you lose your device. They are not shown again."),
     el("ol", { class: "codes", "aria-label": "Recovery codes" }, ...codes.map((code) => el("li", {}, el("code", {}, code)))),
     el("div", { class: "actions" }, copy.made, button("Download as text", () => download(text))), copy.error, done);
 });

@@ -61,7 +61,7 @@ const passkeyPart = (resolve) => {
 };
 
 // confirmSignIn asks for the second factor of a pending session, and resolves with the way when the session is a whole one.
-export const confirmSignIn = (session, possible, leave, hint = "Your account asks for a second factor when you sign in.") => new Promise((resolve) => {
+export const confirmSignIn = (session, possible, leave, hint = "Your account requires a second factor at sign-in.") => new Promise((resolve) => {
   const use = async (proof, way) => {
     await session.complete(proof);
     resolve(way);

@@ -16,7 +16,7 @@ export const stepUp = (session, used = () => {}) => async (service) => {
       used(way);
       close(true);
     };
-    return [el("p", {}, "This needs one of your second factors."), factorForm(session, possible, use, cancel(() => close()))];
+    return [el("p", {}, "This requires one of your second factors."), factorForm(session, possible, use, cancel(() => close()))];
   });
   if (!proven) throw cancelled();
 };

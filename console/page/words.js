@@ -5,7 +5,7 @@ import { Problem } from "./problem.js";
 // next says what to do, by the problem's code. The sentence before it is the API's.
 const next = {
   invalid_credentials: "Check your user name and password, and try again.",
-  invalid_code: "A code works once: wait until a new one is shown, and type that.",
+  invalid_code: "A code works once: wait for the next one and enter that.",
   passkeys_off: "Use an authenticator app.",
   invalid_proof: "Try again with a new code.",
   proof_used: "Try again with a new code.",
@@ -15,9 +15,9 @@ const next = {
   limit_reached: "Remove one that you no longer use, and try again.",
   gone: "Begin again.",
   not_found: "It may have been removed in another window. Reload the page.",
-  forbidden: "An administrator can tell you why.",
-  state_conflict: "Reload the page to see how things stand.",
-  not_ready: "It is being started: try again in a moment.",
+  forbidden: "Ask an administrator for access.",
+  state_conflict: "Reload the page to see the current state.",
+  not_ready: "It is starting: try again in a moment.",
   unavailable: "Try again in a moment.",
   overloaded: "Try again in a moment.",
   upstream_unavailable: "Try again in a moment.",
@@ -26,15 +26,15 @@ const next = {
 
 // whole are both sentences, where the API has none or does not speak to this person.
 const whole = {
-  unreachable: "The server can't be reached. Check your connection, and that the server runs; then try again.",
+  unreachable: "The server can't be reached. Check your connection and that the server is running, then try again.",
   no_answer: "The server did not answer in time. Try again.",
-  broken_answer: "Something between this page and the server answered in its place. Reload the page, and try again.",
-  cancelled: "Nothing was done. You can try again.",
-  invalid_credentials: "The user name or the password is not right. Check both, and try again; after several wrong ones wait a few minutes first.",
-  invalid_code: "This code is not accepted. A code works once: wait until a new one is shown, and type that. If it stays so, the clock of your device may be wrong.",
+  broken_answer: "The answer did not come from the server. Reload the page and try again.",
+  cancelled: "Cancelled. You can try again.",
+  invalid_credentials: "The user name or password is incorrect. Check both and try again; after several failed attempts, wait a few minutes.",
+  invalid_code: "This code is not accepted. A code works once: wait for the next one and enter that. If it fails again, the clock of your device may be wrong.",
   invalid_recovery_code: "This recovery code is not accepted. Each works once, and none of an older set works: try another one of the newest.",
   invalid_passkey: "This passkey is not accepted. It may have been removed from your account: use another way.",
-  insufficient_user_authentication: "This needs a fresh sign-in. Sign in again, and then repeat it.",
+  insufficient_user_authentication: "This requires a recent sign-in. Sign in again, then retry.",
   mail_off: "No mails are sent here. Ask an administrator for a link to choose a new password.",
   invalid_reset_token: "This token for a new password is not accepted. It works once, for a short time, and not after a newer one was made. Ask for a new one.",
   session_ended: "Your session has ended. Sign in again.",
@@ -46,9 +46,10 @@ const whole = {
   passkey_place: "A passkey can't be used at this address. Open the page by the name of its server, over HTTPS.",
   passkey_unsupported: "This device can't make such a passkey. Use another device, or an authenticator app.",
   passkey_failed: "The browser could not use a passkey. Try again, or use another way.",
-  codes_not_kept: "Keep the codes first, and say so: they are never shown again.",
-  passwords_differ: "The two new passwords are not the same.",
-  copy_failed: "The browser did not allow copying. Select the text, and copy it yourself.",
+  codes_not_kept: "Save the codes first and confirm it: they are not shown again.",
+  passwords_differ: "The new passwords do not match.",
+  not_json: "This is not valid JSON.",
+  copy_failed: "The browser did not allow copying. Select the text and copy it.",
 };
 
 // wait says how long to wait, in whole units.
@@ -61,18 +62,18 @@ const wait = (seconds) => {
 export const sentence = (problem) => {
   if (!(problem instanceof Problem)) {
     reportError(problem);
-    return "This page failed at that. Reload it, and try again.";
+    return "This page failed. Reload it and try again.";
   }
   const { code, detail, errors, retryAfter, requestId } = problem;
   if (whole[code]) return whole[code];
   if (code === "rate_limited" || code === "too_many_attempts") {
-    return `${code === "rate_limited" ? "That was too much in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
+    return `${code === "rate_limited" ? "Too many requests in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
   }
   if (code === "weak_password") return [detail, ...errors.map(({ message }) => `It ${message}.`), "Choose another one."].join(" ");
-  if (next[code]) return `${detail || "That did not work."} ${next[code]}`;
+  if (next[code]) return `${detail || "The request failed."} ${next[code]}`;
   if ([403, 404, 409, 412, 422].includes(problem.status) && detail) return detail; // the same request is refused again
-  const what = problem.status < 500 && detail ? detail : "Something went wrong at the server.";
-  return `${what} Try again; if it stays so, tell your administrator this number: ${requestId || code}.`;
+  const what = problem.status < 500 && detail ? detail : "The server failed to process the request.";
+  return `${what} Try again. If it fails again, give your administrator this request ID: ${requestId || code}.`;
 };
 
 const typeNames = { totp: "Authenticator app", passkey: "Passkey", email: "Email", sms: "Text message", webhook: "Webhook" };

@@ -146,6 +146,16 @@ type NotModifiedResponse struct {
 	Headers NotModifiedResponseHeaders
 }
 
+type PageNotModifiedResponseHeaders struct {
+	ContentSecurityPolicy   *string
+	CrossOriginOpenerPolicy *string
+	ETag                    string
+	ReferrerPolicy          *string
+}
+type PageNotModifiedResponse struct {
+	Headers PageNotModifiedResponseHeaders
+}
+
 type ProblemResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string

@@ -179,6 +179,12 @@ type GetDocsAssetParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetFaviconParams defines parameters for GetFavicon.
+type GetFaviconParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListProblemPagesParams defines parameters for ListProblemPages.
 type ListProblemPagesParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
@@ -217,6 +223,9 @@ type ServerInterface interface {
 	// GetDocsAsset A file of the documentation page
 	// (GET /docs/{asset})
 	GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string, params GetDocsAssetParams)
+	// GetFavicon The icon that browsers ask for
+	// (GET /favicon.ico)
+	GetFavicon(w http.ResponseWriter, r *http.Request, params GetFaviconParams)
 	// GetGatewayHealth Tell that the process lives
 	// (GET /gateway/v1/health)
 	GetGatewayHealth(w http.ResponseWriter, r *http.Request)
@@ -286,6 +295,12 @@ func (_ Unimplemented) RedirectToDocs(w http.ResponseWriter, r *http.Request) {
 // GetDocsAsset A file of the documentation page
 // (GET /docs/{asset})
 func (_ Unimplemented) GetDocsAsset(w http.ResponseWriter, r *http.Request, asset string, params GetDocsAssetParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetFavicon The icon that browsers ask for
+// (GET /favicon.ico)
+func (_ Unimplemented) GetFavicon(w http.ResponseWriter, r *http.Request, params GetFaviconParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -612,6 +627,47 @@ func (siw *ServerInterfaceWrapper) GetDocsAsset(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// GetFavicon operation middleware
+func (siw *ServerInterfaceWrapper) GetFavicon(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFaviconParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetFavicon(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetGatewayHealth operation middleware
 func (siw *ServerInterfaceWrapper) GetGatewayHealth(w http.ResponseWriter, r *http.Request) {
 
@@ -915,6 +971,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/docs/{asset}", wrapper.GetDocsAsset)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/favicon.ico", wrapper.GetFavicon)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/problems", wrapper.ListProblemPages)
 	})
 	r.Group(func(r chi.Router) {
@@ -972,10 +1031,19 @@ func (response GetStartPage200TextHTMLResponse) VisitGetStartPageResponse(w http
 	return err
 }
 
-type GetStartPage304Response externalRef0.NotModifiedResponse
+type GetStartPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetStartPage304Response) VisitGetStartPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -1321,10 +1389,19 @@ func (response GetConsole200TextHTMLResponse) VisitGetConsoleResponse(w http.Res
 	return err
 }
 
-type GetConsole304Response externalRef0.NotModifiedResponse
+type GetConsole304Response externalRef0.PageNotModifiedResponse
 
 func (response GetConsole304Response) VisitGetConsoleResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -1583,10 +1660,19 @@ func (response GetDocs200TextHTMLResponse) VisitGetDocsResponse(w http.ResponseW
 	return err
 }
 
-type GetDocs304Response externalRef0.NotModifiedResponse
+type GetDocs304Response externalRef0.PageNotModifiedResponse
 
 func (response GetDocs304Response) VisitGetDocsResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -1831,6 +1917,83 @@ type GetDocsAssetdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDocsAssetdefaultApplicationProblemPlusJSONResponse) VisitGetDocsAssetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFaviconRequestObject struct {
+	Params GetFaviconParams
+}
+
+type GetFaviconResponseObject interface {
+	VisitGetFaviconResponse(w http.ResponseWriter) error
+}
+
+type GetFavicon200ResponseHeaders struct {
+	CacheControl string
+	ETag         string
+}
+
+type GetFavicon200ImageXIconResponse struct {
+	Body          io.Reader
+	Headers       GetFavicon200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetFavicon200ImageXIconResponse) VisitGetFaviconResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/x-icon")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetFavicon304Response externalRef0.NotModifiedResponse
+
+func (response GetFavicon304Response) VisitGetFaviconResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFavicondefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetFavicondefaultApplicationProblemPlusJSONResponse) VisitGetFaviconResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2219,10 +2382,19 @@ func (response ListProblemPages200TextHTMLResponse) VisitListProblemPagesRespons
 	return err
 }
 
-type ListProblemPages304Response externalRef0.NotModifiedResponse
+type ListProblemPages304Response externalRef0.PageNotModifiedResponse
 
 func (response ListProblemPages304Response) VisitListProblemPagesResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -2322,10 +2494,19 @@ func (response GetProblemPage200TextHTMLResponse) VisitGetProblemPageResponse(w 
 	return err
 }
 
-type GetProblemPage304Response externalRef0.NotModifiedResponse
+type GetProblemPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetProblemPage304Response) VisitGetProblemPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -2428,6 +2609,9 @@ type StrictServerInterface interface {
 	// GetDocsAsset A file of the documentation page
 	// (GET /docs/{asset})
 	GetDocsAsset(ctx context.Context, request GetDocsAssetRequestObject) (GetDocsAssetResponseObject, error)
+	// GetFavicon The icon that browsers ask for
+	// (GET /favicon.ico)
+	GetFavicon(ctx context.Context, request GetFaviconRequestObject) (GetFaviconResponseObject, error)
 	// GetGatewayHealth Tell that the process lives
 	// (GET /gateway/v1/health)
 	GetGatewayHealth(ctx context.Context, request GetGatewayHealthRequestObject) (GetGatewayHealthResponseObject, error)
@@ -2684,6 +2868,32 @@ func (sh *strictHandler) GetDocsAsset(w http.ResponseWriter, r *http.Request, as
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetDocsAssetResponseObject); ok {
 		if err := validResponse.VisitGetDocsAssetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetFavicon operation middleware
+func (sh *strictHandler) GetFavicon(w http.ResponseWriter, r *http.Request, params GetFaviconParams) {
+	var request GetFaviconRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFavicon(ctx, request.(GetFaviconRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFavicon")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetFaviconResponseObject); ok {
+		if err := validResponse.VisitGetFaviconResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

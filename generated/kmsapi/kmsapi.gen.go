@@ -1771,13 +1771,20 @@ type ServiceUpdateStatus string
 
 // Session defines model for Session.
 type Session struct {
-	ClientID  string    `json:"clientId"`
-	CreatedAt time.Time `json:"createdAt"`
+	// ClientID `fountain` for a sign-in here, or the id of the web app that the session belongs to.
+	ClientID string `json:"clientId"`
+
+	// ClientName The name of the web app.
+	ClientName *string   `json:"clientName,omitempty"`
+	CreatedAt  time.Time `json:"createdAt"`
 
 	// Current Whether the caller's token belongs to it.
 	Current   bool      `json:"current"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
+
+	// UserAgent What the browser or program called itself at the sign-in; it may say anything.
+	UserAgent *string `json:"userAgent,omitempty"`
 }
 
 // SessionList defines model for SessionList.
@@ -2685,7 +2692,7 @@ type ServerInterface interface {
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	// (POST /auth/step-up)
 	CompleteStepUp(w http.ResponseWriter, r *http.Request)
-	// BootstrapAdmin Make the first administrator
+	// BootstrapAdmin Create the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(w http.ResponseWriter, r *http.Request)
 	// ListClients List web apps, oldest first
@@ -2727,7 +2734,7 @@ type ServerInterface interface {
 	// UseInvitation Use an invitation up for one factor
 	// (POST /invitations/{invitationId}/use)
 	UseInvitation(w http.ResponseWriter, r *http.Request, invitationID string)
-	// CreateDataKey Make a data key
+	// CreateDataKey Create a data key
 	// (POST /keyrings/{keyring}/data-keys)
 	CreateDataKey(w http.ResponseWriter, r *http.Request, keyring Keyring)
 	// UnwrapDataKey Open a wrapped data key
@@ -2736,7 +2743,7 @@ type ServerInterface interface {
 	// ListAPIKeys List API keys, newest first
 	// (GET /keys)
 	ListAPIKeys(w http.ResponseWriter, r *http.Request, params ListAPIKeysParams)
-	// CreateAPIKey Make an API key
+	// CreateAPIKey Create an API key
 	// (POST /keys)
 	CreateAPIKey(w http.ResponseWriter, r *http.Request, params CreateAPIKeyParams)
 	// RotateCurrentAPIKey Rotate the key that the caller signed in with
@@ -2853,13 +2860,13 @@ type ServerInterface interface {
 	// UpdateService Change a service
 	// (PATCH /services/{serviceId})
 	UpdateService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params UpdateServiceParams)
-	// CreateEnrolmentToken Make a new enrolment token for a service
+	// CreateEnrolmentToken Create a new enrolment token for a service
 	// (POST /services/{serviceId}/enrolment-tokens)
 	CreateEnrolmentToken(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params CreateEnrolmentTokenParams)
 	// ListUsers List users by username
 	// (GET /users)
 	ListUsers(w http.ResponseWriter, r *http.Request, params ListUsersParams)
-	// CreateUser Make a user
+	// CreateUser Create a user
 	// (POST /users)
 	CreateUser(w http.ResponseWriter, r *http.Request, params CreateUserParams)
 	// DeleteUser Delete a user
@@ -3012,7 +3019,7 @@ func (_ Unimplemented) CompleteStepUp(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// BootstrapAdmin Make the first administrator
+// BootstrapAdmin Create the first administrator
 // (POST /bootstrap/admin)
 func (_ Unimplemented) BootstrapAdmin(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3096,7 +3103,7 @@ func (_ Unimplemented) UseInvitation(w http.ResponseWriter, r *http.Request, inv
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateDataKey Make a data key
+// CreateDataKey Create a data key
 // (POST /keyrings/{keyring}/data-keys)
 func (_ Unimplemented) CreateDataKey(w http.ResponseWriter, r *http.Request, keyring Keyring) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3114,7 +3121,7 @@ func (_ Unimplemented) ListAPIKeys(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateAPIKey Make an API key
+// CreateAPIKey Create an API key
 // (POST /keys)
 func (_ Unimplemented) CreateAPIKey(w http.ResponseWriter, r *http.Request, params CreateAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3348,7 +3355,7 @@ func (_ Unimplemented) UpdateService(w http.ResponseWriter, r *http.Request, ser
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateEnrolmentToken Make a new enrolment token for a service
+// CreateEnrolmentToken Create a new enrolment token for a service
 // (POST /services/{serviceId}/enrolment-tokens)
 func (_ Unimplemented) CreateEnrolmentToken(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params CreateEnrolmentTokenParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3360,7 +3367,7 @@ func (_ Unimplemented) ListUsers(w http.ResponseWriter, r *http.Request, params 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateUser Make a user
+// CreateUser Create a user
 // (POST /users)
 func (_ Unimplemented) CreateUser(w http.ResponseWriter, r *http.Request, params CreateUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -9856,10 +9863,19 @@ func (response GetPasswordResetPage200TextHTMLResponse) VisitGetPasswordResetPag
 	return err
 }
 
-type GetPasswordResetPage304Response externalRef0.NotModifiedResponse
+type GetPasswordResetPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetPasswordResetPage304Response) VisitGetPasswordResetPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -17375,10 +17391,19 @@ func (response GetAuthorizationPage200TextHTMLResponse) VisitGetAuthorizationPag
 	return err
 }
 
-type GetAuthorizationPage304Response externalRef0.NotModifiedResponse
+type GetAuthorizationPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetAuthorizationPage304Response) VisitGetAuthorizationPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -17941,10 +17966,19 @@ func (response GetSignOutPage200TextHTMLResponse) VisitGetSignOutPageResponse(w 
 	return err
 }
 
-type GetSignOutPage304Response externalRef0.NotModifiedResponse
+type GetSignOutPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetSignOutPage304Response) VisitGetSignOutPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -26589,7 +26623,7 @@ type StrictServerInterface interface {
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	// (POST /auth/step-up)
 	CompleteStepUp(ctx context.Context, request CompleteStepUpRequestObject) (CompleteStepUpResponseObject, error)
-	// BootstrapAdmin Make the first administrator
+	// BootstrapAdmin Create the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(ctx context.Context, request BootstrapAdminRequestObject) (BootstrapAdminResponseObject, error)
 	// ListClients List web apps, oldest first
@@ -26631,7 +26665,7 @@ type StrictServerInterface interface {
 	// UseInvitation Use an invitation up for one factor
 	// (POST /invitations/{invitationId}/use)
 	UseInvitation(ctx context.Context, request UseInvitationRequestObject) (UseInvitationResponseObject, error)
-	// CreateDataKey Make a data key
+	// CreateDataKey Create a data key
 	// (POST /keyrings/{keyring}/data-keys)
 	CreateDataKey(ctx context.Context, request CreateDataKeyRequestObject) (CreateDataKeyResponseObject, error)
 	// UnwrapDataKey Open a wrapped data key
@@ -26640,7 +26674,7 @@ type StrictServerInterface interface {
 	// ListAPIKeys List API keys, newest first
 	// (GET /keys)
 	ListAPIKeys(ctx context.Context, request ListAPIKeysRequestObject) (ListAPIKeysResponseObject, error)
-	// CreateAPIKey Make an API key
+	// CreateAPIKey Create an API key
 	// (POST /keys)
 	CreateAPIKey(ctx context.Context, request CreateAPIKeyRequestObject) (CreateAPIKeyResponseObject, error)
 	// RotateCurrentAPIKey Rotate the key that the caller signed in with
@@ -26757,13 +26791,13 @@ type StrictServerInterface interface {
 	// UpdateService Change a service
 	// (PATCH /services/{serviceId})
 	UpdateService(ctx context.Context, request UpdateServiceRequestObject) (UpdateServiceResponseObject, error)
-	// CreateEnrolmentToken Make a new enrolment token for a service
+	// CreateEnrolmentToken Create a new enrolment token for a service
 	// (POST /services/{serviceId}/enrolment-tokens)
 	CreateEnrolmentToken(ctx context.Context, request CreateEnrolmentTokenRequestObject) (CreateEnrolmentTokenResponseObject, error)
 	// ListUsers List users by username
 	// (GET /users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
-	// CreateUser Make a user
+	// CreateUser Create a user
 	// (POST /users)
 	CreateUser(ctx context.Context, request CreateUserRequestObject) (CreateUserResponseObject, error)
 	// DeleteUser Delete a user

@@ -537,7 +537,7 @@ type ServerInterface interface {
 	// ListCollections List collections by name
 	// (GET /collections)
 	ListCollections(w http.ResponseWriter, r *http.Request, params ListCollectionsParams)
-	// CreateCollection Make a collection
+	// CreateCollection Create a collection
 	// (POST /collections)
 	CreateCollection(w http.ResponseWriter, r *http.Request, params CreateCollectionParams)
 	// DeleteCollection Delete a collection with its documents
@@ -585,7 +585,7 @@ func (_ Unimplemented) ListCollections(w http.ResponseWriter, r *http.Request, p
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateCollection Make a collection
+// CreateCollection Create a collection
 // (POST /collections)
 func (_ Unimplemented) CreateCollection(w http.ResponseWriter, r *http.Request, params CreateCollectionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4387,7 +4387,7 @@ type StrictServerInterface interface {
 	// ListCollections List collections by name
 	// (GET /collections)
 	ListCollections(ctx context.Context, request ListCollectionsRequestObject) (ListCollectionsResponseObject, error)
-	// CreateCollection Make a collection
+	// CreateCollection Create a collection
 	// (POST /collections)
 	CreateCollection(ctx context.Context, request CreateCollectionRequestObject) (CreateCollectionResponseObject, error)
 	// DeleteCollection Delete a collection with its documents

@@ -855,7 +855,7 @@ type ServerInterface interface {
 	// GetRecoveryCodes Tell how many recovery codes are left
 	// (GET /recovery-codes)
 	GetRecoveryCodes(w http.ResponseWriter, r *http.Request)
-	// CreateRecoveryCodes Make new recovery codes
+	// CreateRecoveryCodes Create new recovery codes
 	// (POST /recovery-codes)
 	CreateRecoveryCodes(w http.ResponseWriter, r *http.Request)
 	// UseRecoveryCode Use a recovery code and get a proof
@@ -1044,7 +1044,7 @@ func (_ Unimplemented) GetRecoveryCodes(w http.ResponseWriter, r *http.Request) 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateRecoveryCodes Make new recovery codes
+// CreateRecoveryCodes Create new recovery codes
 // (POST /recovery-codes)
 func (_ Unimplemented) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3930,10 +3930,19 @@ func (response GetEnrolmentPage200TextHTMLResponse) VisitGetEnrolmentPageRespons
 	return err
 }
 
-type GetEnrolmentPage304Response externalRef0.NotModifiedResponse
+type GetEnrolmentPage304Response externalRef0.PageNotModifiedResponse
 
 func (response GetEnrolmentPage304Response) VisitGetEnrolmentPageResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentSecurityPolicy != nil {
+		w.Header().Set("Content-Security-Policy", fmt.Sprint(*response.Headers.ContentSecurityPolicy))
+	}
+	if response.Headers.CrossOriginOpenerPolicy != nil {
+		w.Header().Set("Cross-Origin-Opener-Policy", fmt.Sprint(*response.Headers.CrossOriginOpenerPolicy))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.ReferrerPolicy != nil {
+		w.Header().Set("Referrer-Policy", fmt.Sprint(*response.Headers.ReferrerPolicy))
+	}
 	w.WriteHeader(304)
 	return nil
 }
@@ -10215,7 +10224,7 @@ type StrictServerInterface interface {
 	// GetRecoveryCodes Tell how many recovery codes are left
 	// (GET /recovery-codes)
 	GetRecoveryCodes(ctx context.Context, request GetRecoveryCodesRequestObject) (GetRecoveryCodesResponseObject, error)
-	// CreateRecoveryCodes Make new recovery codes
+	// CreateRecoveryCodes Create new recovery codes
 	// (POST /recovery-codes)
 	CreateRecoveryCodes(ctx context.Context, request CreateRecoveryCodesRequestObject) (CreateRecoveryCodesResponseObject, error)
 	// UseRecoveryCode Use a recovery code and get a proof

@@ -89,7 +89,7 @@ func (g *gate) handler() http.Handler {
 			Log: g.config.Log, Registerer: g.config.Registerer, Clock: g.config.Clock, TrustedProxies: g.config.ProxyPrefixes(), AccessLog: g.config.AccessLog,
 			Tracer: g.config.Tracer,
 		},
-		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer, g.config.MembersOrigin)...), CORS: g.cors, Routes: g.members, Stations: g.stations(),
+		Hosts: httpserver.NewHosts(false, append(g.config.Names(word), g.config.Issuer, g.config.MembersOrigin)...), CORS: g.cors, Routes: g.members, Stations: g.stations(), Unknown: services.Unknown,
 	})
 }
 

@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -127,6 +128,30 @@ func TestResetPassword_worksOnceAndForAnHour(t *testing.T) {
 		h.clock.Advance(time.Hour)
 		status, _ = reset(late, "another lantern elsewhere")
 		require.Equal(t, http.StatusUnauthorized, status)
+	})
+}
+
+// People tell their sessions apart by what each client called itself at the sign-in; what is no printable ASCII, or too long, is not kept of it.
+func TestSessions_tellWhatTheClientCalledItself(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised := h.administrator()
+		grace := h.user("grace", "editor", raised)
+		var token string
+		for _, agent := range []string{"Mozilla/5.0 (X11; Linux x86_64)", "b\u00e9ta " + strings.Repeat("x", 300)} {
+			got, err := h.client.LoginUserWithResponse(t.Context(), nil, api.Login{Username: "grace", Password: userPassword}, func(_ context.Context, r *http.Request) error {
+				r.Header.Set("User-Agent", agent)
+				return nil
+			})
+			require.NoError(t, err)
+			require.NotNil(t, got.JSON200, string(got.Body))
+			token = got.JSON200.AccessToken
+		}
+		got, err := h.client.ListSessionsWithResponse(t.Context(), grace.ID, nil, bearer(token))
+		require.NoError(t, err)
+		require.Len(t, got.JSON200.Items, 2)
+		require.Equal(t, "bta "+strings.Repeat("x", 252), *got.JSON200.Items[0].UserAgent)
+		require.Equal(t, "Mozilla/5.0 (X11; Linux x86_64)", *got.JSON200.Items[1].UserAgent)
 	})
 }
 

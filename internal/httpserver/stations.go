@@ -1,11 +1,13 @@
 package httpserver
 
 import (
+	"errors"
 	"iter"
 	"net/http"
 
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // Stations are what a request meets on its way, from top to bottom (DESIGN section 5): the gateway and the services share this one order.
@@ -92,6 +94,8 @@ type DoorOptions struct {
 	CORS     *CORS  // whose pages may call; nil: none
 	Routes   Routes
 	Stations Stations
+	// Unknown answers a request for a path that no operation has in another form than a problem; false: it has not. nil: every such request gets the problem.
+	Unknown func(w http.ResponseWriter, r *http.Request) bool
 }
 
 // NewDoor returns the handler that observes every request, finds its operation, and takes it through the stations.
@@ -121,6 +125,9 @@ func (d *door) serve(x *Exchange) {
 	}
 	if err != nil {
 		x.RefusedBy = by
+		if d.Unknown != nil && by == ByRoute && errors.Is(err, problem.NotFound) && d.Unknown(x.Writer, x.Request) {
+			return
+		}
 		refuse(x.Writer, x.Request, err)
 	}
 }

@@ -21,6 +21,51 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
+// house is a family behind a Caddy of its own, as people meet it: by HTTPS.
+type house struct {
+	*harness.Process        // its URL is that of the gateway, for what is done beside the browser
+	site             string // where the browser finds it
+	pin              string // of Caddy's certificate
+}
+
+// authority is the folder of the certificate authority that all Caddies of the tests share.
+var authority string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		folder, err := os.MkdirTemp("", "fountain-caddy-")
+		if err != nil {
+			panic(err) // nothing can be tested without it
+		}
+		defer os.RemoveAll(folder)
+		authority = folder
+		return m.Run()
+	}())
+}
+
+// root is the certificate of the authority, for programs that trust those of a file.
+func root() string {
+	return filepath.Join(authority, "caddy", "pki", "authorities", "local", "root.crt")
+}
+
+// behindCaddy runs a family on a directory, and a Caddy in front of it, until the test ends.
+func behindCaddy(t *testing.T, dir string) *house {
+	t.Helper()
+	_, port, err := net.SplitHostPort(harness.FreeAddress(t))
+	require.NoError(t, err)
+	name := "localhost:" + port
+	h := &house{site: "https://" + name}
+	h.Process = harness.StartProcess(t, dir, "--issuer", h.site, "--trusted-proxies", "127.0.0.0/8")
+	h.pin = caddy(t, name, strings.TrimPrefix(h.URL, "http://"))
+	return h
+}
+
+// browser runs one that trusts the family's Caddy, and nothing else that the machine does not.
+func (h *house) browser(t *testing.T) *chromium {
+	t.Helper()
+	return start(t, "--ignore-certificate-errors-spki-list="+h.pin)
+}
+
 // caddy runs the Caddy that CADDY names, with the project's Caddyfile, in front of a gateway, until the test ends. It returns the hash of the key of its certificate, by
 // which a browser can be told to trust it (RFC 7469, section 2.4).
 func caddy(t *testing.T, site, gateway string) (pin string) {
@@ -29,9 +74,8 @@ func caddy(t *testing.T, site, gateway string) (pin string) {
 	require.NotEmpty(t, program, "CADDY does not name a binary; run: make browser")
 	_, redirect, err := net.SplitHostPort(harness.FreeAddress(t))
 	require.NoError(t, err)
-	home := t.TempDir()
 	cmd := exec.Command(program, "run", "--config", filepath.Join("..", "..", "Caddyfile"), "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "HOME="+home, "FOUNTAIN_SITE="+site, "FOUNTAIN_HTTP_PORT="+redirect,
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+authority, "XDG_CONFIG_HOME="+authority, "HOME="+authority, "FOUNTAIN_SITE="+site, "FOUNTAIN_HTTP_PORT="+redirect,
 		"FOUNTAIN_GATEWAY="+gateway, "FOUNTAIN_EDGE_OPTIONS=default_bind 127.0.0.1")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -51,25 +95,16 @@ func caddy(t *testing.T, site, gateway string) (pin string) {
 	return pin
 }
 
-// Behind Caddy, over TLS, a person with a password finds the start page, signs in at the documentation and tries operations, one refused by the contract; adds a passkey, and is asked for
+// A person with a password finds the start page, signs in at the documentation and tries operations, one refused by the contract; adds a passkey, and is asked for
 // it by their role from then on, at sign-in and for an operation; and goes on in the console. Every page is reloaded and keeps the session.
-func TestCaddy_aPersonDoesItAllBehindIt(t *testing.T) {
-	_, port, err := net.SplitHostPort(harness.FreeAddress(t))
-	require.NoError(t, err)
-	site := "localhost:" + port
-	own := "https://" + site
-	dir := filepath.Join(t.TempDir(), "data")
-	family := harness.StartProcess(t, dir, "--issuer", own, "--trusted-proxies", "127.0.0.0/8")
+func TestPages_aPersonDoesItAll(t *testing.T) {
+	family, admin := household(t)
 	t.Cleanup(family.Stop)
-	admin := family.Bootstrap(dir, "ada", password)
-	_, err = admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: password, Roles: []string{"editor"}})
-	require.NoError(t, err)
-	pin := caddy(t, site, strings.TrimPrefix(family.URL, "http://"))
-
-	p := visit(t, start(t, "--ignore-certificate-errors-spki-list="+pin), own+"/")
+	own := family.site
+	p := visit(t, family.browser(t), own+"/")
 	p.hasPasskeys()
 	p.reads("sequence")
-	p.follows("The contracts of all services")
+	p.follows("API documentation")
 	p.browser.goTo(p.tab, own+"/docs?contract=sequence")
 	p.reads("FountainAI Sequence Service")
 	p.presses("Sign in")
@@ -89,13 +124,15 @@ func TestCaddy_aPersonDoesItAllBehindIt(t *testing.T) {
 	p.keepsCodes()
 	p.presses("Sign out")
 	p.reads("You are signed out.")
-	_, err = admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
+	_, err := admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
 	require.NoError(t, err)
 	p.browser.goTo(p.tab, own+"/docs?contract=twofactor")
 	p.presses("Sign in")
 	p.signsInAgain("grace", password)
 	p.sees("Confirm that it is you")
 	p.presses("Use your passkey")
+	p.reads("Signed in as grace")
+	p.browser.goTo(p.tab, own+"/docs?contract=twofactor") // what the sign-in was worth, a reload keeps
 	p.reads("Signed in as grace")
 	p.tries("createRecoveryCodes", nil, "")
 	require.Contains(t, p.answered("createRecoveryCodes", 201), "codes", "the sign-in was worth it")

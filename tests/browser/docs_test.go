@@ -10,17 +10,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/fountainai/fountain/tests/harness"
 )
 
 // Somebody who knows the gateway's address alone finds the services and their contracts, chooses one, opens an operation, and reloads the page: the address
 // still says what was shown.
 func TestDocs_areFoundAndReloaded(t *testing.T) {
-	family := harness.StartProcess(t, filepath.Join(t.TempDir(), "data"))
+	family := behindCaddy(t, filepath.Join(t.TempDir(), "data"))
 	t.Cleanup(family.Stop)
-	p := visit(t, start(t), family.URL+"/")
+	p := visit(t, family.browser(t), family.site+"/")
 	p.reads("sequence Numbered elements and their versions ready")
+	p.isAccessible()
 	p.follows("twofactor")
 	require.Equal(t, "/docs?contract=twofactor", p.address())
 	p.reads("FountainAI Two-Factor Service")
@@ -33,17 +32,24 @@ func TestDocs_areFoundAndReloaded(t *testing.T) {
 	require.Equal(t, true, p.js(`async () => !!await until(() => location.hash.endsWith("createElement"))`))
 	whole := p.address()
 	p.browser.goTo(p.tab, "about:blank")
-	p.browser.goTo(p.tab, family.URL+whole) // as a reload does, and a link in a mail
+	p.browser.goTo(p.tab, family.site+whole) // as a reload does, and a link in a mail
 	p.reads("FountainAI Sequence Service")
 	require.Equal(t, true, p.js(`async () => !!await until(() => document.querySelector("#operations-elements-createElement .opblock-body"))`), "the operation is open")
 	require.Equal(t, whole, p.address())
 
-	p.browser.goTo(p.tab, family.URL+"/docs/")
+	p.browser.goTo(p.tab, family.site+"/docs/")
 	p.reads("FountainAI Key Management Service")
 	require.Equal(t, "/docs", p.address())
-	p.browser.goTo(p.tab, family.URL+"/docs?contract=unknown")
-	p.reads("There is no contract of this name")
+	p.browser.goTo(p.tab, family.site+"/docs?contract=unknown")
+	p.reads("There is no contract with this name")
+	p.isAccessible("#swagger-ui")
 	require.Equal(t, true, p.js(`() => document.documentElement.scrollWidth <= innerWidth`))
+	p.browser.goTo(p.tab, family.site+"/nowhere")
+	p.reads("Page not found")
+	p.isAccessible()
+	require.Equal(t, true, p.js(`async () => (await fetch("/favicon.ico")).headers.get("Content-Type") === "image/x-icon" && (await (await fetch("/nowhere")).json()).code === "not_found"`))
+	p.follows("Console")
+	p.sees("Sign in")
 	require.Empty(t, p.faults())
 }
 

@@ -122,18 +122,18 @@ func (p *person) signsInAgain(username, password string) {
 // keepsCodes copies the recovery codes from the page.
 func (p *person) keepsCodes() (codes []string) {
 	p.t.Helper()
-	p.sees("Keep these recovery codes")
+	p.sees("Save these recovery codes")
 	leaving := `() => dispatchEvent(new Event("beforeunload", {cancelable: true}))`
 	require.Equal(p.t, false, p.js(leaving), "the browser asks before the codes are lost")
 	p.presses("Continue")
-	p.reads("Keep the codes first, and say so: they are never shown again. Continue")
+	p.reads("Save the codes first and confirm it: they are not shown again. Continue")
 	for _, one := range p.js(`() => [...document.querySelectorAll("ol code")].map((one) => one.textContent)`).([]any) {
 		codes = append(codes, one.(string))
 	}
 	require.Len(p.t, codes, 10)
-	p.ticks("I have kept these codes where I find them without my device.")
+	p.ticks("I have saved these codes where I can find them without my device.")
 	p.presses("Continue")
-	p.js(`() => until(() => !by("h1", "Keep these recovery codes"))`)
+	p.js(`() => until(() => !by("h1", "Save these recovery codes"))`)
 	require.Equal(p.t, true, p.js(leaving))
 	return codes
 }

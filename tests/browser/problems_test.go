@@ -7,22 +7,22 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/fountainai/fountain/tests/harness"
 )
 
 // Whoever follows the type of a problem reads what it means, on a phone and in the dark too.
 func TestProblems_areReadableOnAPhone(t *testing.T) {
-	family := harness.StartProcess(t, filepath.Join(t.TempDir(), "data"))
+	family := behindCaddy(t, filepath.Join(t.TempDir(), "data"))
 	t.Cleanup(family.Stop)
-	p := visit(t, start(t), family.URL+"/")
+	p := visit(t, family.browser(t), family.site+"/")
 	p.browser.call(p.tab, "Emulation.setDeviceMetricsOverride", map[string]any{"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true}, nil)
 	p.browser.call(p.tab, "Emulation.setEmulatedMedia", map[string]any{"features": []map[string]any{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
-	p.follows("What each error code means")
+	p.follows("Error codes")
 	require.Equal(t, "/problems", p.address())
 	fits := `() => document.documentElement.scrollWidth <= 390 && getComputedStyle(document.body).backgroundColor === "rgb(18, 23, 29)"`
 	require.Equal(t, true, p.js(fits))
+	p.isAccessible()
 	p.follows("weak_password")
+	p.isAccessible()
 	require.Equal(t, "/problems/weak_password", p.address())
 	p.reads("The password is too short or too long")
 	p.reads("fewer than 12 characters")
@@ -34,9 +34,9 @@ func TestProblems_areReadableOnAPhone(t *testing.T) {
 
 // An operation is about two screens, not ten: its refusals are their codes alone, and each is whole when it is asked for, with an example of its own status.
 func TestDocs_showARefusalWhenItIsAskedFor(t *testing.T) {
-	family := harness.StartProcess(t, filepath.Join(t.TempDir(), "data"))
+	family := behindCaddy(t, filepath.Join(t.TempDir(), "data"))
 	t.Cleanup(family.Stop)
-	p := visit(t, start(t), family.URL+"/docs?contract=sequence#/elements/createElement")
+	p := visit(t, family.browser(t), family.site+"/docs?contract=sequence#/elements/createElement")
 	require.Equal(t, true, p.js(`async () => !!await until(() => document.querySelector('[data-code="403"] button.refusal'))`))
 	require.Less(t, p.js(`() => document.querySelector(".opblock.is-open").getBoundingClientRect().height`).(float64), 3500.0)
 	require.Equal(t, false, p.js(`() => document.querySelector('[data-code="201"]').textContent.includes("insufficient_scope")`))

@@ -15,7 +15,7 @@ import (
 )
 
 // resetPageOf is where people choose a new password with a reset token.
-func resetPageOf(p *harness.Process) string { return p.URL + "/kms/v1/auth/password-reset" }
+func resetPageOf(h *house) string { return h.site + "/kms/v1/auth/password-reset" }
 
 // A person opens the link of a reset, learns what is wrong with the passwords that they try, and signs in with the new one. The token leaves the address at
 // once, and works once.
@@ -24,7 +24,7 @@ func TestReset_aPersonChoosesAPasswordByALink(t *testing.T) {
 	t.Cleanup(family.Stop)
 	made, err := admin.KMS.CreatePasswordReset(t.Context(), grace(t, admin).ID)
 	require.NoError(t, err)
-	p := visit(t, start(t), resetPageOf(family)+"#"+made.Token)
+	p := visit(t, family.browser(t), resetPageOf(family)+"#"+made.Token)
 	p.sees("Choose a new password")
 	require.Equal(t, resetPageOf(family), p.js(`() => location.href`), "the token is not in the address")
 	require.NotContains(t, p.js(`() => document.documentElement.outerHTML`), made.Token, "nor in the page")
@@ -70,7 +70,7 @@ func TestForgotten_aPersonGetsBackInByMail(t *testing.T) {
 	_, err := admin.KMS.UpdateUser(t.Context(), user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Email: &email})
 	require.NoError(t, err)
 
-	p := visit(t, start(t), family.URL+"/console")
+	p := visit(t, family.browser(t), family.site+"/console")
 	ask := func(login string) {
 		p.sees("Sign in")
 		p.presses("Forgotten password?")
@@ -124,7 +124,7 @@ func TestInvitation_aLinkByMailHasIt(t *testing.T) {
 	}, patience, 50*time.Millisecond)
 	link := mails.link(1)
 	require.True(t, strings.HasPrefix(link, pageOf(family)+"#in_"), link)
-	p := visit(t, start(t), link)
+	p := visit(t, family.browser(t), link)
 	require.Equal(t, pageOf(family), p.js(`() => location.href`), "the invitation is not in the address")
 	p.signsIn("edsger", password)
 	p.sees("Your second factors")

@@ -4,6 +4,7 @@ package browser
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -67,7 +69,7 @@ func (p *person) addsAuthenticator() (seed string) {
 	p.presses("Add an authenticator app")
 	p.presses("Continue")
 	seed = p.scans()
-	p.fills("Code that the app shows now", harness.StepBefore(p.t, seed))
+	p.fills("Code shown by the app", harness.StepBefore(p.t, seed))
 	p.key("Enter", "\r")
 	p.keepsCodes()
 	p.sees("Your second factors")
@@ -79,13 +81,13 @@ func (p *person) addsAuthenticator() (seed string) {
 func TestDocs_operationsAreTriedByWhoIsSignedIn(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
-	browser := start(t)
+	browser := family.browser(t)
 	device := visit(t, browser, pageOf(family))
 	seed := device.addsAuthenticator()
 	device.presses("Sign out")
 	device.reads("You are signed out.")
 
-	p := visit(t, browser, family.URL+"/docs?contract=sequence")
+	p := visit(t, browser, family.site+"/docs?contract=sequence")
 	p.reads("FountainAI Sequence Service")
 	fields := map[string]string{"scope": "play", "elementType": "line"}
 	p.tries("listElements", fields, "")
@@ -93,7 +95,7 @@ func TestDocs_operationsAreTriedByWhoIsSignedIn(t *testing.T) {
 	p.presses("Sign in")
 	p.sees("Sign in")
 	p.signsInAgain("grace", "not the password")
-	p.reads("The user name or the password is not right.")
+	p.reads("The user name or password is incorrect.")
 	p.signsInAgain("grace", password)
 	p.reads("Signed in as grace")
 	p.tries("createElement", fields, `{"id":"a b","data":{}}`)
@@ -106,7 +108,7 @@ func TestDocs_operationsAreTriedByWhoIsSignedIn(t *testing.T) {
 	require.NotContains(t, p.text(), "eyJ", "the token itself is shown nowhere")
 	require.Contains(t, p.text(), "Bearer $TOKEN")
 
-	p.browser.goTo(p.tab, family.URL+"/docs?contract=kms#/keys/createApiKey")
+	p.browser.goTo(p.tab, family.site+"/docs?contract=kms#/keys/createApiKey")
 	p.reads("FountainAI Key Management Service")
 	p.reads("Signed in as grace")
 	p.js(later)
@@ -120,7 +122,7 @@ func TestDocs_operationsAreTriedByWhoIsSignedIn(t *testing.T) {
 	p.prefers("dark", 390)
 	p.shot("narrow")
 	require.Equal(t, true, p.js(`() => document.documentElement.scrollWidth <= innerWidth`))
-	p.browser.goTo(p.tab, family.URL+"/docs?contract=twofactor")
+	p.browser.goTo(p.tab, family.site+"/docs?contract=twofactor")
 	p.reads("Signed in as grace")
 	p.tries("createRecoveryCodes", nil, "")
 	p.sees("Confirm that it is you")
@@ -136,12 +138,12 @@ func TestDocs_operationsAreTriedByWhoIsSignedIn(t *testing.T) {
 	p.shot("stepped up")
 
 	require.Equal(t, "0 0 0 ", p.js(`async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length].join(" ") + " " + document.cookie`))
-	require.Empty(t, p.js(`(own) => performance.getEntriesByType("resource").map(({name}) => name).filter((name) => !name.startsWith(own) && !name.startsWith("data:"))`, family.URL+"/"), "requests to others")
+	require.Empty(t, p.js(`(own) => performance.getEntriesByType("resource").map(({name}) => name).filter((name) => !name.startsWith(own) && !name.startsWith("data:"))`, family.site+"/"), "requests to others")
 	browser.goTo(device.tab, pageOf(family))
 	device.reads("Signed in as grace")
 	p.presses("Sign out")
 	p.reads("You are signed out.")
-	p.browser.goTo(p.tab, family.URL+"/docs?contract=sequence")
+	p.browser.goTo(p.tab, family.site+"/docs?contract=sequence")
 	p.reads("Sign in")
 	p.tries("listElements", fields, "")
 	p.answered("listElements", 401)
@@ -154,20 +156,20 @@ func TestDocs_theSignInAsksForASecondFactor(t *testing.T) {
 	t.Cleanup(family.Stop)
 	_, err := admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", kms.SecondFactorPolicyPut{Required: "always"})
 	require.NoError(t, err)
-	browser := start(t)
-	p := visit(t, browser, family.URL+"/docs?contract=sequence")
+	browser := family.browser(t)
+	p := visit(t, browser, family.site+"/docs?contract=sequence")
 	p.hasPasskeys()
 	p.presses("Sign in")
 	p.sees("Sign in")
 	p.signsInAgain("grace", password)
-	p.reads("Your account needs a second factor.")
+	p.reads("Your account requires a second factor.")
 	p.browser.goTo(p.tab, p.js(`async () => (await until(() => by("a", "Sign in there to add one"))).href`).(string))
 	p.signsIn("grace", password)
 	p.presses("Add a passkey")
 	p.presses("Continue")
 	p.keepsCodes()
 
-	p.browser.goTo(p.tab, family.URL+"/docs?contract=twofactor")
+	p.browser.goTo(p.tab, family.site+"/docs?contract=twofactor")
 	p.reads("FountainAI Two-Factor Service")
 	for _, signIn := range []func(){
 		func() {
@@ -199,7 +201,7 @@ func TestDocs_operationsAreTriedByAnAPIKey(t *testing.T) {
 	require.NoError(t, err)
 	key, err := client.KMS.CreateAPIKey(t.Context(), kms.APIKeyCreate{Name: "docs", Scopes: []string{"elements:read", "elements:write", "documents:search"}})
 	require.NoError(t, err)
-	p := visit(t, start(t), family.URL+"/docs?contract=sequence")
+	p := visit(t, family.browser(t), family.site+"/docs?contract=sequence")
 	p.reads("FountainAI Sequence Service")
 	p.js(`() => { document.querySelector(".auth-wrapper .authorize").click(); }`)
 	p.reads("Not needed when you are signed in at the top of this page.")
@@ -217,6 +219,17 @@ func TestDocs_operationsAreTriedByAnAPIKey(t *testing.T) {
 	p.js(`() => { document.querySelector(".auth-btn-wrapper .btn-done").click(); }`)
 	p.tries("createElement", map[string]string{"scope": "play", "elementType": "line"}, `{"id":"a","data":{}}`)
 	require.Contains(t, p.answered("createElement", 201), `"number": 1`)
+
+	_, err = client.Sequence.CreateElement(t.Context(), "hamlet", "spokenWord", sequence.ElementCreate{
+		Data: json.RawMessage(`{"character":"FRANCISCO","text":"Nay, answer me. Stand and unfold yourself."}`), // of the README's play
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		found, err := client.Sequence.SearchElements(t.Context(), "hamlet", sequence.ElementSearch{Q: "unfold"})
+		return err == nil && found.Found == 1
+	}, time.Minute, 20*time.Millisecond)
+	p.tries("searchElements", map[string]string{"scope": "hamlet"}, "") // the contract's example
+	require.Contains(t, p.answered("searchElements", 200), `"found": 1`)
 	require.Empty(t, p.faults())
 }
 
@@ -268,7 +281,7 @@ func TestDocs_anAdoptedServiceIsTriedWithATokenForItAlone(t *testing.T) {
 	require.NoError(t, err)
 	seed := harness.Enrol(t, client, nil)
 
-	p := visit(t, start(t), family.URL+"/docs?contract=shelf")
+	p := visit(t, family.browser(t), family.site+"/docs?contract=shelf")
 	p.presses("Sign in")
 	p.sees("Sign in")
 	p.signsInAgain("grace", password)

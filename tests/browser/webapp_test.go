@@ -20,7 +20,7 @@ import (
 )
 
 // webapp runs the app of examples/webapp at a family, registered as it is said, and returns its address and its client.
-func webapp(t *testing.T, family *harness.Process, admin *fountain.Client, trusted bool) (address string, client kms.WebClient) {
+func webapp(t *testing.T, family *house, admin *fountain.Client, trusted bool) (address string, client kms.WebClient) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "webapp")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
@@ -35,7 +35,8 @@ func webapp(t *testing.T, family *harness.Process, admin *fountain.Client, trust
 	require.NoError(t, err)
 	secret := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secret, []byte(*made.ClientSecret), 0o600))
-	app := exec.Command(binary, "-addr", address, "-issuer", family.URL, "-client", made.Client.ID, "-secret-file", secret)
+	app := exec.Command(binary, "-addr", address, "-issuer", family.site, "-client", made.Client.ID, "-secret-file", secret)
+	app.Env = append(os.Environ(), "SSL_CERT_FILE="+root())
 	app.Stdout, app.Stderr = os.Stderr, os.Stderr
 	require.NoError(t, app.Start())
 	t.Cleanup(func() {
@@ -58,17 +59,22 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
 	app, client := webapp(t, family, admin, true)
-	p := visit(t, start(t), app)
+	p := visit(t, family.browser(t), app)
 	p.hasPasskeys()
 	p.follows("Sign in")
 	p.sees("Sign in")
-	p.reads("Sign in to go on to The app.")
+	p.reads("Sign in to continue to The app.")
 	p.signsInAgain("grace", "not her password")
-	p.reads("The user name or the password is not right.")
+	p.reads("The user name or password is incorrect.")
 	p.signsInAgain("grace", password)
 	p.comesTo("Hello, grace")
 	p.reads("signed in by aal1")
-	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/authorize?"+url.Values{
+	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
+	require.NoError(t, err)
+	require.Len(t, sessions.Items, 2)
+	require.Equal(t, "The app", *sessions.Items[0].ClientName, "people tell an app's session from their own")
+	require.Contains(t, *sessions.Items[1].UserAgent, "Chrome")
+	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/authorize?"+url.Values{
 		"response_type": {"code"}, "client_id": {client.ID}, "redirect_uri": {app + "/callback"}, "scope": {"openid"}, "prompt": {"none"},
 		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
 	}.Encode())
@@ -77,7 +83,7 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	p.browser.goTo(p.tab, app)
 	p.presses("Sign out")
 	p.comesTo("A web app")
-	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
+	sessions, err = admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
 	require.NoError(t, err)
 	require.Empty(t, sessions.Items, "her session has ended, and the app's with it")
 
@@ -89,7 +95,7 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	p.presses("Sign out")
 
 	// An app that asks for a second factor gets it, from who signs in with a password. Here it is asked in the app's name, which takes no answer to that.
-	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/authorize?"+url.Values{
+	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/authorize?"+url.Values{
 		"response_type": {"code"}, "client_id": {client.ID}, "redirect_uri": {app + "/callback"}, "scope": {"openid"}, "acr_values": {"aal2"}, "login_hint": {"grace"},
 		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
 	}.Encode())
@@ -97,7 +103,7 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	p.fills("Password", password)
 	p.key("Enter", "\r")
 	p.reads("The app asks for one of your second factors.")
-	p.presses("Go on")
+	p.presses("Continue")
 	p.presses("Use your passkey")
 	p.comesTo("This sign-in did not begin here, or was used already.")
 
@@ -118,21 +124,23 @@ func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
 	app, client := webapp(t, family, admin, false)
-	p := visit(t, start(t), app)
+	p := visit(t, family.browser(t), app)
 	p.follows("Sign in")
 	p.signsIn("grace", password)
-	p.sees("Go on to The app?")
+	p.sees("Continue to The app?")
 	p.reads("your user name")
-	p.presses("Do not allow")
+	p.isAccessible()
+	p.presses("Deny")
 	p.comesTo("The sign-in did not work.")
 	p.follows("Sign in")
-	p.sees("Go on to The app?") // the browser's session goes on
+	p.sees("Continue to The app?") // the browser's session goes on
 	p.presses("Allow")
 	p.comesTo("Hello, grace")
 
-	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/authorize?response_type=code&scope=openid&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2F&client_id="+client.ID)
-	p.sees("That did not work")
+	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/authorize?response_type=code&scope=openid&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2F&client_id="+client.ID)
+	p.sees("Something went wrong")
 	p.reads("at an address that is not registered for it")
-	p.browser.goTo(p.tab, family.URL+"/kms/v1/oauth2/logout?id_token_hint=x")
-	p.sees("You are not signed out")
+	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/logout?id_token_hint=x")
+	p.sees("Sign-out failed")
+	p.isAccessible()
 }

@@ -115,6 +115,7 @@ func (tr *tour) gateway() {
 		require.Equal(tr.t, &listed, ok[*gateway.ProblemPage](tr, "problem")(g.GetProblemPage(ctx, fountain.Code(listed.Code))))
 	}
 	ok[[]byte](tr, "start page")(g.GetStartPage(ctx))
+	ok[[]byte](tr, "icon")(g.GetFavicon(ctx))
 	ok[[]byte](tr, "docs")(g.GetDocs(ctx))
 	redirected, err := recorder.New(tr.t, nil).Client().Get(tr.f.Info.GatewayURL + "/docs/")
 	require.NoError(tr.t, err)

@@ -189,6 +189,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/favicon.ico": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The icon that browsers ask for */
+        get: operations["getFavicon"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/problems": {
         parameters: {
             query?: never;
@@ -469,6 +486,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The page is still the one that `If-None-Match` names. Browsers apply the policy of this answer to the page that they have. */
+        PageNotModified: {
+            headers: {
+                /** @description What the page may load. */
+                "Content-Security-Policy"?: string;
+                /** @description Pages of others that opened this one can't reach into it. */
+                "Cross-Origin-Opener-Policy"?: string;
+                /** @description Other pages are not told what somebody reads here. */
+                "Referrer-Policy"?: string;
+                ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The resource is still the one that `If-None-Match` names. */
         NotModified: {
             headers: {
@@ -736,7 +769,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };
@@ -778,7 +811,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };
@@ -845,6 +878,36 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getFavicon: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The icon. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    /** @description Browsers ask each time whether what they have is still current. */
+                    "Cache-Control": "no-cache";
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/x-icon": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            default: components["responses"]["Problem"];
+        };
+    };
     listProblemPages: {
         parameters: {
             query?: never;
@@ -890,7 +953,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };
@@ -941,7 +1004,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             404: components["responses"]["Problem404"];
             default: components["responses"]["Problem"];
         };
@@ -978,7 +1041,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };

@@ -48,7 +48,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make the first administrator
+         * Create the first administrator
          * @description Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
          */
         post: operations["bootstrapAdmin"];
@@ -547,7 +547,7 @@ export interface paths {
         /** List users by username */
         get: operations["listUsers"];
         put?: never;
-        /** Make a user */
+        /** Create a user */
         post: operations["createUser"];
         delete?: never;
         options?: never;
@@ -1066,7 +1066,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a new enrolment token for a service
+         * Create a new enrolment token for a service
          * @description Older unused tokens of the service stop working.
          */
         post: operations["createEnrolmentToken"];
@@ -1252,7 +1252,7 @@ export interface paths {
         get: operations["listApiKeys"];
         put?: never;
         /**
-         * Make an API key
+         * Create an API key
          * @description A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
          *     for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
          *     keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
@@ -1477,7 +1477,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a data key
+         * Create a data key
          * @description The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
          *     A service uses only the keyring that has its name.
          */
@@ -2176,7 +2176,12 @@ export interface components {
         };
         Session: {
             id: string;
+            /** @description `fountain` for a sign-in here, or the id of the web app that the session belongs to. */
             clientId: string;
+            /** @description The name of the web app. */
+            clientName?: string;
+            /** @description What the browser or program called itself at the sign-in; it may say anything. */
+            userAgent?: string;
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
@@ -2885,6 +2890,22 @@ export interface components {
         /** @description The resource is still the one that `If-None-Match` names. */
         NotModified: {
             headers: {
+                ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The page is still the one that `If-None-Match` names. Browsers apply the policy of this answer to the page that they have. */
+        PageNotModified: {
+            headers: {
+                /** @description What the page may load. */
+                "Content-Security-Policy"?: string;
+                /** @description Pages of others that opened this one can't reach into it. */
+                "Cross-Origin-Opener-Policy"?: string;
+                /** @description Other pages are not told what somebody reads here. */
+                "Referrer-Policy"?: string;
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3932,7 +3953,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };
@@ -4116,7 +4137,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };
@@ -5108,7 +5129,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };

@@ -49,7 +49,7 @@ export interface paths {
         get: operations["listCollections"];
         put?: never;
         /**
-         * Make a collection
+         * Create a collection
          * @description A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
          *     one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
          */
@@ -1310,7 +1310,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "q": "quintessense of dust",
+                 *       "q": "who's there",
                  *       "queryBy": [
                  *         "text"
                  *       ],

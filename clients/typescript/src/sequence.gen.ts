@@ -1612,13 +1612,13 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "q": "quintessense of dust",
+                 *       "q": "unfold yourself",
                  *       "elementType": "spokenWord",
                  *       "filters": [
                  *         {
                  *           "property": "character",
                  *           "values": [
-                 *             "HAMLET"
+                 *             "FRANCISCO"
                  *           ]
                  *         }
                  *       ],

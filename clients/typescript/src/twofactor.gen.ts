@@ -644,7 +644,7 @@ export interface paths {
         get: operations["getRecoveryCodes"];
         put?: never;
         /**
-         * Make new recovery codes
+         * Create new recovery codes
          * @description Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
          *     asks for a second factor, and the caller's session must be good at this moment.
          */
@@ -1199,6 +1199,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The page is still the one that `If-None-Match` names. Browsers apply the policy of this answer to the page that they have. */
+        PageNotModified: {
+            headers: {
+                /** @description What the page may load. */
+                "Content-Security-Policy"?: string;
+                /** @description Pages of others that opened this one can't reach into it. */
+                "Cross-Origin-Opener-Policy"?: string;
+                /** @description Other pages are not told what somebody reads here. */
+                "Referrer-Policy"?: string;
+                ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The resource is still the one that `If-None-Match` names. */
         NotModified: {
             headers: {
@@ -1482,7 +1498,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            304: components["responses"]["NotModified"];
+            304: components["responses"]["PageNotModified"];
             default: components["responses"]["Problem"];
         };
     };

@@ -3,6 +3,7 @@
 import { render } from "preact";
 import { useRef } from "preact/hooks";
 
+import { closeAll } from "#page/dialog.js";
 import { el } from "#page/dom.js";
 import { say, show } from "#page/screen.js";
 import { Session } from "#page/session.js";
@@ -27,12 +28,13 @@ const Console = () => {
   };
   return <>
     <nav aria-label="Views">
-      <a class="skip" href="#screen" onClick={skip}>Skip to the content</a>
+      <a class="skip" href="#screen" onClick={skip}>Skip to content</a>
       <ul>{offered.map((one) => <li key={one.route}><a href={address(one.route)} onClick={() => say("")} aria-current={one === current ? "page" : undefined}>{one.title}</a></li>)}</ul>
+      <ul class="others"><li><a href="/docs">API documentation</a></li><li><a href="/problems">Error codes</a></li><li><a href="/">Start page</a></li></ul>
     </nav>
     <main ref={main}>
-      {!current ? <Frame title="There is no such view"><p>The address may be that of another version.</p></Frame>
-        : !offered.includes(current) ? <Frame title={current.title}><p>Your roles don't give you this. An administrator can tell you why.</p></Frame>
+      {!current ? <Frame title="View not found"><p>The address may belong to another version of the console.</p></Frame>
+        : !offered.includes(current) ? <Frame title={current.title}><p>Your roles do not include access to this view. Ask an administrator.</p></Frame>
         : <current.Shown key={[current.route, ...of].join("/")} of={of} />}
     </main>
   </>;
@@ -44,7 +46,7 @@ let run = 0;
 /** Shows the views of the browser's session where there is one, else asks for a sign-in. */
 const begin = async (notice?: string, username?: string, resumed?: Session): Promise<void> => {
   run += 1;
-  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  closeAll();
   render(null, place("views"));
   place("views").hidden = true;
   place("screen").hidden = false;
@@ -57,7 +59,7 @@ const begin = async (notice?: string, username?: string, resumed?: Session): Pro
 const enter = (session: Session): void => {
   const own = run, name = session.name;
   if (session.pending) {
-    return show("Add a second factor first", el("p", {}, "Your account needs one, and has none yet. "), el("p", {}, el("a", { href: "/twofactor/v1/enroll" }, "Add one"), ", and come back."));
+    return show("Add a second factor first", el("p", {}, "Your account requires a second factor and has none yet. "), el("p", {}, el("a", { href: "/twofactor/v1/enroll" }, "Add one"), ", then return here."));
   }
   session.ended = (problem) => { if (own === run) void begin(sentence(problem), name); };
   session.prove = once(stepUp(session));

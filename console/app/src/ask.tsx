@@ -40,7 +40,7 @@ export const ask = <T,>({ title, text, fields, label, act }: Question<T>): Promi
   </Form>);
 
 /** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it: Escape does not lose it, and the browser asks before it leaves the page. */
-export const showOnce = async (title: string, text: string, value: string, label = "I have kept it"): Promise<void> => {
+export const showOnce = async (title: string, text: string, value: string, label = "I have saved it"): Promise<void> => {
   const hold = (event: Event): void => event.preventDefault();
   addEventListener("beforeunload", hold);
   try {
@@ -52,7 +52,7 @@ export const showOnce = async (title: string, text: string, value: string, label
 
 const Once = ({ text, value, label, close }: { text: string; value: string; label: string; close: () => void }) => {
   const [problem, setProblem] = useState<unknown>();
-  const copy = () => navigator.clipboard.writeText(value).then(() => say("It is copied."), () => setProblem(new Problem({ code: "copy_failed" })));
+  const copy = () => navigator.clipboard.writeText(value).then(() => say("Copied."), () => setProblem(new Problem({ code: "copy_failed" })));
   return <>
     <p>{text}</p>
     <p><code class="secret" tabIndex={0}>{value}</code></p>

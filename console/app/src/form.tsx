@@ -78,6 +78,15 @@ export const Form = ({ fields = [], label, act, cancel, children }: Asked) => {
   </form>;
 };
 
+/** Reads a field that holds JSON; what is none is told at the field. */
+export const json = (given: Given, name: string): unknown => {
+  try {
+    return JSON.parse(given.text(name));
+  } catch {
+    throw new Problem({ code: "not_json", errors: [{ pointer: `/${name}`, message: "is not valid JSON" }] });
+  }
+};
+
 /** What a refusal says of each field. A pattern is for programs: people are told what the field's hint says. */
 const blamed = (problem: Problem, fields: Field[]): Record<string, string> => Object.fromEntries((problem.errors ?? [])
   .flatMap(({ pointer = "", message }) => fields.filter(({ name }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`))

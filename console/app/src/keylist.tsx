@@ -23,11 +23,11 @@ const day = 86_400_000; // milliseconds
 const create = (owner: Owner, scopes: () => Promise<string[]>) => async (): Promise<boolean> => {
   const possible = (await scopes()).sort();
   const made = await ask({
-    title: `New API key of ${owner.name}`, label: "Make the key",
+    title: `Create API key of ${owner.name}`, label: "Create key",
     fields: [
-      { name: "name", label: "Name", hint: "What it is for.", maxLength: 120 },
+      { name: "name", label: "Name", hint: "What the key is used for.", maxLength: 120 },
       { name: "scopes", label: "Scopes", kind: "many", options: possible.map((value) => ({ value, label: value })) },
-      { name: "expiresAt", label: "Days until it expires", hint: "At most 365.", kind: "number", value: "90" },
+      { name: "expiresAt", label: "Days until expiry", hint: "At most 365.", kind: "number", value: "90" },
       { name: "environment", label: "Environment", kind: "choice", options: [{ value: "live", label: "live" }, { value: "test", label: "test" }] },
     ],
     act: (given) => take(family.kms.POST("/keys", { body: {
@@ -36,29 +36,29 @@ const create = (owner: Owner, scopes: () => Promise<string[]>) => async (): Prom
     } })),
   });
   if (!made) return false;
-  await showOnce("Keep this key", `The key ${made.value.apiKey.name} is not shown again.`, made.value.key);
-  say(`The key ${made.value.apiKey.name} is made.`);
+  await showOnce("Save this API key", `The key ${made.value.apiKey.name} is not shown again. Store it where your program reads its secrets.`, made.value.key);
+  say(`API key ${made.value.apiKey.name} created.`);
   return true;
 };
 
 const rotate = async (key: Key): Promise<boolean> => {
   const made = await ask({
-    title: `Rotate ${key.name}?`, label: "Rotate", text: "A new key with the same scopes takes its place.",
-    fields: [{ name: "overlapSeconds", label: "Seconds that the old key still works", kind: "number", value: "3600" }],
+    title: `Rotate ${key.name}?`, label: "Rotate", text: "A new key with the same scopes replaces it.",
+    fields: [{ name: "overlapSeconds", label: "Seconds the old key remains valid", kind: "number", value: "3600" }],
     act: (given) => take(family.kms.POST("/keys/{keyId}/rotate", { params: { path: { keyId: key.id } }, body: { overlapSeconds: Number(given.text("overlapSeconds")) } })),
   });
   if (!made) return false;
-  await showOnce("Keep this key", `The new key is not shown again. The old one works until ${moment(made.value.replacedExpiresAt)}.`, made.value.key);
-  say(`${key.name} is rotated.`);
+  await showOnce("Save this API key", `The new key is not shown again. The old key works until ${moment(made.value.replacedExpiresAt)}.`, made.value.key);
+  say(`${key.name} rotated.`);
   return true;
 };
 
 const revoke = async (key: Key): Promise<boolean> => {
   const done = await ask({
-    title: `Revoke ${key.name}?`, label: "Revoke", text: "It is refused at once, with the keys that took its place. This can't be undone.",
+    title: `Revoke ${key.name}?`, label: "Revoke", text: "The key and the keys that replaced it stop working at once. This can't be undone.",
     act: () => take(family.kms.DELETE("/keys/{keyId}", { params: { path: { keyId: key.id } } })),
   });
-  if (done) say(`${key.name} is revoked.`);
+  if (done) say(`${key.name} revoked.`);
   return done !== undefined;
 };
 
@@ -76,8 +76,8 @@ export const Keys = ({ owner, scopes }: { owner: Owner; scopes: () => Promise<st
   };
   const working = ({ status }: Key) => status === "active" || status === "expiring";
   return <>
-    {may && <div class="actions"><button type="button" onClick={after(create(owner, scopes))}>Make an API key</button></div>}
-    <Listing<Key> label={`API keys of ${owner.name}`} of={round} id={({ id }) => id} none="There are no keys yet."
+    {may && <div class="actions"><button type="button" onClick={after(create(owner, scopes))}>Create API key</button></div>}
+    <Listing<Key> label={`API keys of ${owner.name}`} of={round} id={({ id }) => id} none="No API keys yet."
       load={own ? mine : () => of(owner)}
       columns={[
         { head: "Name", cell: ({ name, start }) => <>{name} <code>{start}...</code></> },

@@ -1,7 +1,7 @@
 // A table of what an operation lists, page by page.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 
 import { say } from "#page/screen.js";
 import { Trouble } from "./trouble.js";
@@ -28,6 +28,11 @@ interface Listed<T> {
   of?: unknown;
 }
 
+/** Gives the focus to the view's heading where what had it is gone: the button of a row that has changed. */
+const keepFocus = () => {
+  if (document.activeElement === document.body) document.querySelector<HTMLElement>("#views h1")?.focus({ preventScroll: true });
+};
+
 export const Listing = <T,>({ label, load, columns, id, none, of }: Listed<T>) => {
   const [state, set] = useState<{ items?: T[]; next?: string | undefined; problem?: unknown }>({});
   const [again, setAgain] = useState(0);
@@ -36,6 +41,7 @@ export const Listing = <T,>({ label, load, columns, id, none, of }: Listed<T>) =
     load(undefined).then((page) => { if (!left) set({ items: page.items, next: page.nextCursor }); }, (problem: unknown) => { if (!left) set({ problem }); });
     return () => { left = true; };
   }, [of, again]);
+  useLayoutEffect(keepFocus, [state.items]);
   const more = async () => {
     try {
       const page = await load(state.next);

@@ -47,9 +47,11 @@ declare module "#page/problem.js" {
 declare module "#page/words.js" {
   export const sentence: (problem: unknown) => string;
   export const moment: (time: string) => string;
+  export const typeName: (type: string) => string;
 }
 
 declare module "#page/dialog.js" {
+  export const closeAll: () => void;
   export const open: <T>(title: string, content: (close: (value?: T) => void) => Node[]) => Promise<T | undefined>;
 }
 

@@ -77,4 +77,4 @@ const operation = (at: string, described: Described, inherited: Security = []): 
 };
 
 /** Says a limit in words. */
-export const rateText = ({ quota, window, burst, key }: Rate): string => `${quota} in ${window} by ${key}, ${burst} at once`;
+export const rateText = ({ quota, window, burst, key }: Rate): string => `${quota} per ${window} by ${key}, burst ${burst}`;

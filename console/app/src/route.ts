@@ -3,6 +3,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 
+import { closeAll } from "#page/dialog.js";
+
 export interface Route {
   view: string;
   of: string[];
@@ -30,7 +32,10 @@ export const go = (view: string, ...of: string[]): void => {
 export const useRoute = (): Route => {
   const [route, set] = useState(current);
   useEffect(() => {
-    const changed = () => set(current());
+    const changed = () => {
+      closeAll(); // a question ends with the view that asked it
+      set(current());
+    };
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, []);

@@ -3,12 +3,14 @@
 import type { View } from "./view.js";
 import { account } from "./views/account.js";
 import { adopted } from "./views/adopted.js";
+import { clients } from "./views/clients.js";
 import { keys } from "./views/keys.js";
 import { limits } from "./views/limits.js";
+import { roles } from "./views/roles.js";
 import { search } from "./views/search.js";
 import { secrets } from "./views/secrets.js";
 import { sequence } from "./views/sequence.js";
 import { services } from "./views/services.js";
 import { users } from "./views/users.js";
 
-export const views: View[] = [account, keys, users, services, secrets, adopted, sequence, search, limits];
+export const views: View[] = [account, keys, users, roles, services, clients, secrets, adopted, sequence, search, limits];

@@ -111,6 +111,18 @@ var operationRules = []Rule{
 			}
 		})
 	}},
+	{"page-policy", "The 304 of what has a Content-Security-Policy declares that header: a browser applies the policy of the 304, and a proxy may write one of its own.", func(f *family, r reporter) {
+		const policy = "Content-Security-Policy"
+		f.each(func(op operation) {
+			page, kept := op.responses()["200"], op.responses()["304"]
+			if page == nil || kept == nil || page.Value == nil || kept.Value == nil {
+				return
+			}
+			if page.Value.Headers[policy] != nil && kept.Value.Headers[policy] == nil {
+				op.report(r, "304 must declare %s, as common.yaml#/components/responses/PageNotModified does", policy)
+			}
+		})
+	}},
 	{"success-declared", "Every operation declares a 2xx or 3xx.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			if !slices.ContainsFunc(sortedKeys(op.responses()), func(s string) bool { return s[0] == '2' || s[0] == '3' }) {

@@ -12,12 +12,12 @@ import { Frame, Show, useLoaded, type View } from "../view.js";
 
 const changePassword = async () => {
   const done = await ask({
-    title: "Change your password", label: "Change it", text: "Your other sessions end.",
+    title: "Change your password", label: "Change password", text: "Your other sessions end.",
     fields: [
       { name: "username", label: "User name", kind: "hidden", autocomplete: "username", value: me().name },
-      { name: "currentPassword", label: "Password now", kind: "password", autocomplete: "current-password" },
+      { name: "currentPassword", label: "Current password", kind: "password", autocomplete: "current-password" },
       { name: "newPassword", label: "New password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. Three or four words that don't belong together are good." },
-      { name: "repeated", label: "New password again", kind: "password", autocomplete: "new-password" },
+      { name: "repeated", label: "Repeat the new password", kind: "password", autocomplete: "new-password" },
     ],
     act: async (given) => {
       if (given.text("newPassword") !== given.text("repeated")) throw new Problem({ code: "passwords_differ" });
@@ -26,14 +26,14 @@ const changePassword = async () => {
       }));
     },
   });
-  if (done) say("Your password is changed.");
+  if (done) say("Password changed.");
 };
 
 const Account = () => {
   const user = useLoaded(() => take(family.kms.GET("/users/{userId}", { params: { path: { userId: me().subject } } })));
   return <Frame title="My account">
     <Show loaded={user}>{({ username, roles, tenant, createdAt, id }) => <Facts facts={[
-      ["User name", username], ["Roles", roles.join(", ")], ...(tenant ? [["Tenant", tenant] as [string, string]] : []), ["Id", <code>{id}</code>], ["Since", moment(createdAt)],
+      ["User name", username], ["Roles", roles.join(", ")], ...(tenant ? [["Tenant", tenant] as [string, string]] : []), ["ID", <code>{id}</code>], ["Created", moment(createdAt)],
     ]} />}</Show>
     <div class="actions">
       <button type="button" onClick={changePassword}>Change password</button>

@@ -16,7 +16,7 @@ type Contract = Schemas["kms"]["Contract"];
 const Adopted = () => {
   const states = useLoaded(async () => new Map((await take(family.gateway.GET("/gateway/v1/services"))).items.map(({ name, status }) => [name, status])));
   return <Frame title="Adopted services">
-    <Listing<Contract> label="Adopted services" id={({ name }) => name} none="There are none. docs/adopt.md tells how a service is adopted."
+    <Listing<Contract> label="Adopted services" id={({ name }) => name} none="No adopted services. docs/adopt.md describes how to adopt one."
       load={(cursor) => take(family.kms.GET("/contracts", { params: { query: from(cursor) } }))}
       columns={[
         { head: "Name", cell: ({ name }) => <a href={address("adopted", name)}>{name}</a> },
@@ -29,12 +29,12 @@ const Adopted = () => {
 
 const retire = async (name: string) => {
   const done = await ask({
-    title: `Retire ${name}?`, label: "Retire", text: "The gateways serve it no more. The service and its keys stay; its document is gone, and must be adopted again.",
+    title: `Retire ${name}?`, label: "Retire", text: "The gateways stop serving it. The service and its API keys remain; its contract is deleted, and must be adopted again.",
     act: () => take(family.kms.DELETE("/contracts/{contractName}", { params: { path: { contractName: name } } })),
   });
   if (!done) return;
   go("adopted");
-  say(`${name} is retired.`);
+  say(`${name} retired.`);
 };
 
 const One = ({ name }: { name: string }) => {
@@ -42,12 +42,12 @@ const One = ({ name }: { name: string }) => {
   const policy = useLoaded(() => policyOf(name), [name]);
   return <Frame title={name}>
     <Show loaded={contract}>{(one) => <>
-      <Facts facts={[["State", one.status], ["Document", `${one.documentVersion} (revision ${one.version})`], ["Where it is", one.upstreams.join(", ")], ["Open to everybody", one.public.join(", ") || "nothing"],
-        ["Active content", one.activeContent ? "allowed" : "refused"], ["Changed", `${moment(one.updatedAt)} by ${one.updatedBy}`],
-        ...(one.shadow ? [["Shadow", `${one.shadow.documentVersion}: replacing asks to accept ${one.shadow.changeCount} changes`] as [string, string]] : [])]} />
-      <div class="actions"><a href={`/docs?contract=${name}`}>Read the contract</a>{me().can("services:write") && <button type="button" onClick={() => retire(name)}>Retire</button>}</div>
+      <Facts facts={[["State", one.status], ["Document", `${one.documentVersion} (revision ${one.version})`], ["Upstreams", one.upstreams.join(", ")], ["Public operations", one.public.join(", ") || "none"],
+        ["Active content", one.activeContent ? "allowed" : "refused"], ["Updated", `${moment(one.updatedAt)} by ${one.updatedBy}`],
+        ...(one.shadow ? [["Shadow", `${one.shadow.documentVersion}: ${one.shadow.changeCount} changes to accept`] as [string, string]] : [])]} />
+      <div class="actions"><a href={`/docs?contract=${name}`}>API documentation</a>{me().can("services:write") && <button type="button" onClick={() => retire(name)}>Retire</button>}</div>
       {one.warnings && one.warnings.length > 0 && <section aria-label="Warnings"><h2>Warnings</h2><Table label="Warnings" items={one.warnings} id={({ at, message }) => at + message} columns={[
-        { head: "Where", cell: ({ at }) => <code>{at}</code> }, { head: "What", cell: ({ message }) => message }, { head: "Instead", cell: ({ hint }) => hint },
+        { head: "Location", cell: ({ at }) => <code>{at}</code> }, { head: "Warning", cell: ({ message }) => message }, { head: "Advice", cell: ({ hint }) => hint },
       ]} /></section>}
     </>}</Show>
     <section aria-label="Policy"><h2>Policy</h2><Show loaded={policy}>{({ operations }) => <Table label="Policy" items={operations} id={({ at }) => at} columns={[

@@ -14,7 +14,7 @@ const scopes = async (): Promise<string[]> => {
 export const keys: View = {
   route: "keys", title: "API keys", allowed: (person) => person.can("keys:read"),
   Shown: () => <Frame title="API keys">
-    <p>A program uses one in your place, with the scopes that you give it. It is shown once.</p>
+    <p>A program uses an API key in place of your password. A key has the scopes that you choose, and is shown once.</p>
     <Keys owner={{ kind: "user", id: me().subject, name: me().name }} scopes={scopes} />
   </Frame>,
 };

@@ -9,7 +9,7 @@ import { Frame, Show, useLoaded, type View } from "../view.js";
 const Limits = () => {
   const services = useLoaded(async () => ["gateway", ...(await take(family.gateway.GET("/gateway/v1/services"))).items.map(({ name }) => name)]);
   return <Frame title="Limits">
-    <p>How often each service may be asked, as its contract says. The answers tell what is left of a limit (<code>RateLimit</code>).</p>
+    <p>Rate limits of each service, from its contract. Responses tell the remaining quota (<code>RateLimit</code>).</p>
     <Show loaded={services}>{(names) => <ul>{names.map((name) => <li key={name}><a href={address("limits", name)}>{name}</a></li>)}</ul>}</Show>
   </Frame>;
 };
@@ -21,10 +21,10 @@ const One = ({ name }: { name: string }) => {
       const own = operations.filter((one) => one.rates.length > 0);
       return <>
         <h2>Every operation</h2>
-        {rates.length === 0 ? <p>The contract says nothing; the gateway's defaults hold.</p> : <Facts facts={rates.map((one) => [one.name, rateText(one)])} />}
-        <h2>Operations with limits of their own</h2>
-        {own.length === 0 ? <p>There are none.</p> : <Table label="Operations with limits of their own" items={own} id={({ at }) => at} columns={[
-          { head: "Operation", cell: ({ id }) => id }, { head: "Address", cell: ({ at }) => <code>{at}</code> },
+        {rates.length === 0 ? <p>The contract sets no limits; the gateway's defaults apply.</p> : <Facts facts={rates.map((one) => [one.name, rateText(one)])} />}
+        <h2>Operations with their own limits</h2>
+        {own.length === 0 ? <p>None.</p> : <Table label="Operations with their own limits" items={own} id={({ at }) => at} columns={[
+          { head: "Operation", cell: ({ id }) => id }, { head: "Path", cell: ({ at }) => <code>{at}</code> },
           { head: "Limit", cell: (one) => one.rates.map((rate) => <div key={rate.name}>{rateText(rate)}</div>) },
         ]} />}
       </>;

@@ -3,24 +3,56 @@
 import type { Schemas } from "@fountainai/client";
 import { moment } from "#page/words.js";
 import { useState } from "preact/hooks";
-import { family, take } from "../family.js";
-import { Form } from "../form.js";
+import { say } from "#page/screen.js";
+import { ask } from "../ask.js";
+import { family, me, take } from "../family.js";
+import { Form, json } from "../form.js";
 import { Facts, Listing } from "../listing.js";
 import { from } from "../pages.js";
-import { address } from "../route.js";
+import { address, go } from "../route.js";
 import { Trouble } from "../trouble.js";
 import { Frame, Show, useLoaded, type View } from "../view.js";
 
 type Collection = Schemas["search"]["Collection"];
 type Result = Schemas["search"]["DocumentSearchResult"];
 
+const create = async () => {
+  const made = await ask({
+    title: "Create collection", label: "Create collection",
+    fields: [
+      { name: "name", label: "Name", hint: "Lowercase letters, digits, hyphens and underscores.", maxLength: 63 },
+      { name: "fields", label: "Fields", kind: "area", maxLength: 32768, value: JSON.stringify([{ name: "text", type: "string" }], null, 2),
+        hint: "A JSON array of {name, type, facet, optional, index, sort}. Types: string, int32, int64, float, bool, each also as [], and auto." },
+      { name: "defaultSortingField", label: "Default sorting field", optional: true, maxLength: 128 },
+    ],
+    act: (given) => {
+      const fields = json(given, "fields") as Collection["fields"], defaultSortingField = given.text("defaultSortingField");
+      return take(family.search.POST("/collections", { body: { name: given.text("name"), fields, ...(defaultSortingField && { defaultSortingField }) } }));
+    },
+  });
+  if (!made) return;
+  go("search", made.value.name);
+  say(`Collection ${made.value.name} created.`);
+};
+
+const remove = async (name: string) => {
+  const done = await ask({
+    title: `Delete ${name}?`, label: "Delete", text: "Its documents are deleted with it. This can't be undone.",
+    act: () => take(family.search.DELETE("/collections/{collection}", { params: { path: { collection: name } } })),
+  });
+  if (!done) return;
+  go("search");
+  say(`Collection ${name} deleted.`);
+};
+
 const Collections = () => <Frame title="Search">
-  <Listing<Collection> label="Collections" id={({ name }) => name} none="There are no collections." load={(cursor) => take(family.search.GET("/collections", { params: { query: from(cursor) } }))}
+  {me().can("collections:write") && <div class="actions"><button type="button" onClick={create}>Create collection</button></div>}
+  <Listing<Collection> label="Collections" id={({ name }) => name} none="No collections." load={(cursor) => take(family.search.GET("/collections", { params: { query: from(cursor) } }))}
     columns={[
       { head: "Name", cell: ({ name }) => <a href={address("search", name)}>{name}</a> },
       { head: "Documents", cell: ({ documents }) => documents },
       { head: "Fields", cell: ({ fields }) => fields.map(({ name }) => name).join(", ") },
-      { head: "Since", cell: ({ createdAt }) => moment(createdAt) },
+      { head: "Created", cell: ({ createdAt }) => moment(createdAt) },
     ]} />
 </Frame>;
 
@@ -32,6 +64,7 @@ const One = ({ name }: { name: string }) => {
   return <Frame title={name}>
     <Show loaded={collection}>{(one) => <>
       <Facts facts={[["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
+      {me().can("collections:write") && <div class="actions"><button type="button" onClick={() => remove(name)}>Delete</button></div>}
       <Query collection={one} />
     </>}</Show>
   </Frame>;
@@ -49,9 +82,9 @@ const Query = ({ collection: { name, fields } }: { collection: Collection }) => 
   };
   return <section aria-label="Query"><h2>Query</h2>
     <Form label="Search" fields={[
-      { name: "q", label: "Words", hint: "* finds everything.", maxLength: 512 },
-      { name: "queryBy", label: "Fields to look in", kind: "many", value: searchable.slice(0, maxFields), options: searchable.map((value) => ({ value, label: value })) },
-      { name: "filterBy", label: "Filter", optional: true, maxLength: 4096, hint: "In the engine's language, as year:>1900." },
+      { name: "q", label: "Query", hint: "* matches all documents.", maxLength: 512 },
+      { name: "queryBy", label: "Fields", kind: "many", value: searchable.slice(0, maxFields), options: searchable.map((value) => ({ value, label: value })) },
+      { name: "filterBy", label: "Filter", optional: true, maxLength: 4096, hint: "In the engine's filter syntax, for example year:>1900." },
     ]} act={(given) => search(given.text("q"), given.all("queryBy"), given.text("filterBy"))} />
     {found && <Found {...found} />}
   </section>;
@@ -64,7 +97,7 @@ const Found = ({ result, ask }: { result: Result; ask: (page: number) => Promise
     <p role="status">{result.found} of {result.outOf} documents, page {result.page}</p>
     <ol start={(result.page - 1) * perPage + 1}>{result.hits.map(({ document }, at) => <li key={at}><pre tabIndex={0}>{JSON.stringify(document, null, 2)}</pre></li>)}</ol>
     <div class="actions">
-      {result.page > 1 && <button type="button" onClick={() => turn(result.page - 1)}>Page before</button>}
+      {result.page > 1 && <button type="button" onClick={() => turn(result.page - 1)}>Previous page</button>}
       {result.page * perPage < result.found && <button type="button" onClick={() => turn(result.page + 1)}>Next page</button>}
     </div>
     {problem !== undefined && <Trouble problem={problem} />}

@@ -20,25 +20,25 @@ const put = (secretName: string, text: string, header: { "If-Match": string } | 
 
 const create = async (): Promise<boolean> => {
   const made = await ask({
-    title: "New secret", label: "Store it", fields: [{ name: "name", label: "Name", hint: "Small words with dots between. The first is usually the service it belongs to.", maxLength: 128 }, value],
+    title: "Create secret", label: "Create secret", fields: [{ name: "name", label: "Name", hint: "Lowercase words separated by dots. The first is usually the service that it belongs to.", maxLength: 128 }, value],
     act: (given) => put(given.text("name"), given.text("value"), { "If-None-Match": "*" }),
   });
-  if (made) say(`${made.value.name} is stored.`);
+  if (made) say(`${made.value.name} created.`);
   return made !== undefined;
 };
 
 const replace = async ({ name, version }: Metadata): Promise<boolean> => {
   const made = await ask({
-    title: `Next version of ${name}`, label: "Store it", text: "Whoever reads the secret gets it from then on. The version before can't be had again.", fields: [value],
+    title: `Replace ${name}`, label: "Replace", text: "Readers get the new version from now on. The previous version can't be recovered.", fields: [value],
     act: (given) => put(name, given.text("value"), { "If-Match": `"${version}"` }),
   });
-  if (made) say(`${name} has version ${made.value.version}.`);
+  if (made) say(`${name} replaced: version ${made.value.version}.`);
   return made !== undefined;
 };
 
 const reveal = async ({ name: secretName }: Metadata): Promise<void> => {
   const got = await ask({
-    title: `Show ${secretName}?`, label: "Show it", text: "See to it that nobody looks over your shoulder.",
+    title: `Show ${secretName}?`, label: "Show value", text: "Make sure that nobody can see your screen.",
     act: () => take(family.kms.GET("/secrets/{secretName}", { params: { path: { secretName } } })),
   });
   if (got) await showOnce(secretName, `Version ${got.value.version}, of ${moment(got.value.updatedAt)}.`, got.value.value, "Close");
@@ -51,12 +51,12 @@ const Secrets = () => {
     if (await act()) setRound(round + 1);
   };
   return <Frame title="Secrets">
-    {may && <div class="actions"><button type="button" onClick={after(create)}>Store a secret</button></div>}
-    <Listing<Metadata> label="Secrets" of={round} id={({ name }) => name} none="There are none." load={(cursor) => take(family.kms.GET("/secrets", { params: { query: from(cursor) } }))}
+    {may && <div class="actions"><button type="button" onClick={after(create)}>Create secret</button></div>}
+    <Listing<Metadata> label="Secrets" of={round} id={({ name }) => name} none="No secrets." load={(cursor) => take(family.kms.GET("/secrets", { params: { query: from(cursor) } }))}
       columns={[
         { head: "Name", cell: ({ name }) => <code>{name}</code> },
         { head: "Version", cell: ({ version }) => version },
-        { head: "Changed", cell: ({ updatedAt }) => moment(updatedAt) },
+        { head: "Updated", cell: ({ updatedAt }) => moment(updatedAt) },
         { head: "Actions", cell: (one) => <div class="actions">
           <button type="button" aria-label={`Show ${one.name}`} onClick={() => reveal(one)}>Show</button>
           {may && <button type="button" aria-label={`Replace ${one.name}`} onClick={after(() => replace(one))}>Replace</button>}

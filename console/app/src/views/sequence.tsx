@@ -3,9 +3,11 @@
 import type { Schemas } from "@fountainai/client";
 import { say } from "#page/screen.js";
 import { moment } from "#page/words.js";
+import { useState } from "preact/hooks";
 import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
-import { Form } from "../form.js";
+import type { Field, Given } from "../form.js";
+import { Form, json } from "../form.js";
 import { Facts, Listing } from "../listing.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
@@ -15,8 +17,8 @@ type Element = Schemas["sequence"]["Element"];
 type Version = Schemas["sequence"]["Version"];
 
 const Choice = () => <Frame title="Sequence">
-  <p>The elements of a type in a scope, a script for example, have numbers from 1 without a gap.</p>
-  <Form label="Show the elements" fields={[{ name: "scope", label: "Scope", maxLength: 128 }, { name: "elementType", label: "Type", hint: "As scene, character or action.", maxLength: 64 }]}
+  <p>Elements are numbered by scope (for example a script) and type, from 1 without gaps.</p>
+  <Form label="Show the elements" fields={[{ name: "scope", label: "Scope", maxLength: 128 }, { name: "elementType", label: "Type", hint: "For example scene, character or action.", maxLength: 64 }]}
     act={async (given) => go("sequence", given.text("scope"), given.text("elementType"))} />
 </Frame>;
 
@@ -25,42 +27,72 @@ const excerpt = (data: unknown): string => {
   return text.length > 120 ? `${text.slice(0, 120)} ...` : text;
 };
 
-const Elements = ({ scope, elementType }: { scope: string; elementType: string }) => <Frame title={`${scope}: ${elementType}`}>
-  <Listing<Element> label="Elements" id={({ id }) => id} none="There are none."
-    load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements", { params: { path: { scope, elementType }, query: from(cursor) } }))}
-    columns={[
-      { head: "Number", cell: ({ id, number }) => <a href={address("sequence", scope, elementType, id)}>{number}</a> },
-      { head: "Version", cell: ({ version }) => version },
-      { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
-      { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
-    ]} />
-</Frame>;
+const data: Field = { name: "data", label: "Data", hint: "A JSON object.", kind: "area", maxLength: 65536, value: "{}" };
+const comment: Field = { name: "comment", label: "Comment", optional: true, maxLength: 1024 };
+
+const bodyOf = (given: Given) => ({ data: json(given, "data") as Element["data"], ...(given.text("comment") && { comment: given.text("comment") }) });
+
+const Elements = ({ scope, elementType }: { scope: string; elementType: string }) => {
+  const [round, setRound] = useState(0);
+  const create = async () => {
+    const made = await ask({
+      title: `Create ${elementType}`, label: "Create element", text: "It gets the next number.",
+      fields: [{ name: "id", label: "ID", hint: "Assigned when empty.", optional: true, maxLength: 64 }, data, comment],
+      act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements", {
+        params: { path: { scope, elementType } }, body: { ...(given.text("id") && { id: given.text("id") }), ...bodyOf(given) },
+      })),
+    });
+    if (!made) return;
+    say(`Element ${made.value.number} created.`);
+    setRound(round + 1);
+  };
+  return <Frame title={`${scope}: ${elementType}`}>
+    {me().can("elements:write") && <div class="actions"><button type="button" onClick={create}>Create element</button></div>}
+    <Listing<Element> label="Elements" of={round} id={({ id }) => id} none="No elements."
+      load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements", { params: { path: { scope, elementType }, query: from(cursor) } }))}
+      columns={[
+        { head: "Number", cell: ({ id, number }) => <a href={address("sequence", scope, elementType, id)}>{number}</a> },
+        { head: "Version", cell: ({ version }) => version },
+        { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
+        { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
+      ]} />
+  </Frame>;
+};
 
 const One = (path: { scope: string; elementType: string; elementId: string }) => {
   const element = useLoaded(() => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements/{elementId}", { params: { path } })), Object.values(path));
+  const revise = async (one: Element) => {
+    const done = await ask({
+      title: `Create version of ${path.elementType} ${one.number}`, label: "Create version", fields: [{ ...data, value: JSON.stringify(one.data, null, 2) }, comment],
+      act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, header: { "If-Match": `"${one.version}"` } }, body: bodyOf(given) })),
+    });
+    if (!done) return;
+    say(`Version ${done.value.version} created.`);
+    element.reload();
+  };
   const omit = async () => {
     const done = await ask({
-      title: `Omit ${path.elementType} ${element.value?.number}?`, label: "Omit", text: "It keeps its number and its versions, and counts as left out.",
+      title: `Omit ${path.elementType} ${element.value?.number}?`, label: "Omit", text: "It keeps its number and versions, and is marked as omitted.",
       act: () => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/omit", { params: { path } })),
     });
     if (!done) return;
-    say("It is omitted.");
+    say("Element omitted.");
     element.reload();
   };
   return <Frame title={`${path.scope}: ${path.elementType} ${path.elementId}`}>
     <Show loaded={element}>{(one) => <>
       <Facts facts={[["Number", one.number], ["State", one.status], ["Version", one.version], ["Changed", moment(one.updatedAt)]]} />
       <pre tabIndex={0}>{JSON.stringify(one.data, null, 2)}</pre>
-      {me().can("elements:write") && one.status === "active" && <div class="actions"><button type="button" onClick={omit}>Omit</button></div>}
+      {me().can("elements:write") && one.status === "active" && <div class="actions"><button type="button" onClick={() => revise(one)}>Create version</button><button type="button" onClick={omit}>Omit</button></div>}
     </>}</Show>
-    <section aria-label="Versions"><h2>Versions</h2>
-      <Listing<Version> label="Versions" id={({ version }) => String(version)} none="There are none."
+    {element.value && <section aria-label="Versions"><h2>Versions</h2>
+      <Listing<Version> label="Versions" of={element.value.version} id={({ version }) => String(version)} none="No versions."
         load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, query: from(cursor) } }))}
         columns={[
-          { head: "Version", cell: ({ version }) => version }, { head: "Made", cell: ({ createdAt }) => moment(createdAt) }, { head: "By", cell: ({ createdBy }) => <code>{createdBy}</code> },
+          { head: "Version", cell: ({ version }) => version }, { head: "Created", cell: ({ createdAt }) => moment(createdAt) }, { head: "By", cell: ({ createdBy }) => <code>{createdBy}</code> },
           { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
         ]} />
-    </section>
+    </section>}
   </Frame>;
 };
 

@@ -19,35 +19,35 @@ const scopes = async () => (await all((cursor) => take(family.kms.GET("/scopes",
 
 /** The fields of what a service may do, and of what others may do at it. */
 const scopeFields = async (service?: Service): Promise<Field[]> => [
-  { name: "scopes", label: "Scopes at others", hint: "What the service may do.", kind: "many", optional: true, value: service?.scopes ?? [], options: (await scopes()).map((value) => ({ value, label: value })) },
-  { name: "declaredScopes", label: "Declared scopes", hint: "What others may do at the service, each on a line: name:verb.", kind: "area", optional: true, value: service?.declaredScopes.join("\n") ?? "" },
+  { name: "scopes", label: "Granted scopes", hint: "What the service may do at other services.", kind: "many", optional: true, value: service?.scopes ?? [], options: (await scopes()).map((value) => ({ value, label: value })) },
+  { name: "declaredScopes", label: "Declared scopes", hint: "What callers may do at this service. One per line, as name:verb.", kind: "area", optional: true, value: service?.declaredScopes.join("\n") ?? "" },
 ];
 
 const scopesOf = (given: Given) => ({ scopes: given.all("scopes"), declaredScopes: given.text("declaredScopes").split(/\s+/).filter(Boolean) });
 
-const tellToken = (name: string, { token, expiresAt }: Schemas["kms"]["Enrolment"]) => showOnce("Keep this enrolment token",
-  `${name} trades it for its first key. It works once, until ${moment(expiresAt)}, and is not shown again.`, token);
+const tellToken = (name: string, { token, expiresAt }: Schemas["kms"]["Enrolment"]) => showOnce("Save this enrolment token",
+  `${name} exchanges it for its first API key. It works once, until ${moment(expiresAt)}, and is not shown again.`, token);
 
 const register = async () => {
   const fields = await scopeFields();
   const made = await ask({
-    title: "New service", label: "Register", fields: [{ name: "name", label: "Name", hint: "Small letters, digits and hyphens. It can't be changed, and stays taken.", maxLength: 63 }, ...fields],
+    title: "Register service", label: "Register", fields: [{ name: "name", label: "Name", hint: "Lowercase letters, digits and hyphens. It can't be changed or reused later.", maxLength: 63 }, ...fields],
     act: (given) => take(family.kms.POST("/services", { body: { name: given.text("name"), ...scopesOf(given) } })),
   });
   if (!made) return;
   const { service, enrolment } = made.value;
   await tellToken(service.name, enrolment);
   go("services", service.id);
-  say(`${service.name} is registered.`);
+  say(`${service.name} registered.`);
 };
 
 const Services = () => <Frame title="Services">
-  {me().can("services:write") && <div class="actions"><button type="button" onClick={register}>Register a service</button></div>}
-  <Listing<Service> label="Services" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/services", { params: { query: from(cursor) } }))}
+  {me().can("services:write") && <div class="actions"><button type="button" onClick={register}>Register service</button></div>}
+  <Listing<Service> label="Services" id={({ id }) => id} none="No services." load={(cursor) => take(family.kms.GET("/services", { params: { query: from(cursor) } }))}
     columns={[
       { head: "Name", cell: ({ id, name }) => <a href={address("services", id)}>{name}</a> },
       { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
-      { head: "Scopes at others", cell: (one) => one.scopes.join(", ") || "none" },
+      { head: "Granted scopes", cell: (one) => one.scopes.join(", ") || "none" },
       { head: "Last used", cell: ({ lastUsedAt }) => (lastUsedAt ? moment(lastUsedAt) : "never") },
     ]} />
 </Frame>;
@@ -62,24 +62,24 @@ const deeds = (service: Service) => {
     return what !== undefined;
   };
   return {
-    changeScopes: async () => done(`${name} has new scopes.`, await ask({
-      title: `Scopes of ${name}`, label: "Change scopes", fields: await scopeFields(service), act: (given) => update(scopesOf(given)),
+    changeScopes: async () => done(`Scopes of ${name} updated.`, await ask({
+      title: `Scopes of ${name}`, label: "Update scopes", fields: await scopeFields(service), act: (given) => update(scopesOf(given)),
     })),
-    disable: async () => done(`${name} is disabled.`, await ask({
-      title: `Disable ${name}?`, label: "Disable", text: "Its keys and tokens are refused at once. It can be enabled again.", act: () => update({ status: "disabled" }),
+    disable: async () => done(`${name} disabled.`, await ask({
+      title: `Disable ${name}?`, label: "Disable", text: "Its API keys and tokens stop working at once. It can be enabled again.", act: () => update({ status: "disabled" }),
     })),
-    enable: async () => done(`${name} is enabled.`, await ask({ title: `Enable ${name}?`, label: "Enable", text: "Its keys work again.", act: () => update({ status: "active" }) })),
+    enable: async () => done(`${name} enabled.`, await ask({ title: `Enable ${name}?`, label: "Enable", text: "Its API keys work again.", act: () => update({ status: "active" }) })),
     enrol: async () => {
       const made = await ask({
-        title: `New enrolment token for ${name}?`, label: "Make a token", text: "Older unused tokens stop working.",
+        title: `Create enrolment token for ${name}?`, label: "Create token", text: "Older unused tokens stop working.",
         act: () => take(family.kms.POST("/services/{serviceId}/enrolment-tokens", { params })),
       });
       if (made) await tellToken(name, made.value);
-      return done("The token is made.", made);
+      return done("Token created.", made);
     },
     remove: async () => {
-      const gone = done(`${name} is deleted.`, await ask({
-        title: `Delete ${name}?`, label: "Delete for ever", text: "Its keys, tokens, scopes and contract end, and its name stays taken. This can't be undone.",
+      const gone = done(`${name} deleted.`, await ask({
+        title: `Delete ${name}?`, label: "Delete", text: "Its keys, tokens, scopes and contract are deleted; its name can't be reused. This can't be undone.",
         act: () => take(family.kms.DELETE("/services/{serviceId}", { params })),
       }));
       if (gone) go("services");
@@ -104,13 +104,13 @@ const Known = ({ service, reload }: { service: Service; reload: () => void }) =>
     if (await act()) reload();
   };
   return <>
-    <Facts facts={[["State", <span class={service.status === "active" ? "" : "off"}>{service.status}</span>], ["Scopes at others", service.scopes.join(", ") || "none"],
+    <Facts facts={[["State", <span class={service.status === "active" ? "" : "off"}>{service.status}</span>], ["Granted scopes", service.scopes.join(", ") || "none"],
       ["Declared scopes", service.declaredScopes.join(", ") || "none"], ...(service.tenant ? [["Tenant", service.tenant] as [string, string]] : []),
-      ["Id", <code>{service.id}</code>], ["Since", moment(service.createdAt)], ["Last used", service.lastUsedAt ? moment(service.lastUsedAt) : "never"]]} />
+      ["ID", <code>{service.id}</code>], ["Created", moment(service.createdAt)], ["Last used", service.lastUsedAt ? moment(service.lastUsedAt) : "never"]]} />
     {me().can("services:write") && <div class="actions">
-      <button type="button" onClick={after(does.changeScopes)}>Change scopes</button>
+      <button type="button" onClick={after(does.changeScopes)}>Update scopes</button>
       {service.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
-      <button type="button" onClick={after(does.enrol)}>New enrolment token</button>
+      <button type="button" onClick={after(does.enrol)}>Create enrolment token</button>
       <button type="button" onClick={after(does.remove)}>Delete</button>
     </div>}
     <section aria-label="API keys"><h2>API keys</h2><Keys owner={{ kind: "service", id: service.id, name: service.name }} scopes={async () => service.scopes} /></section>

@@ -23,16 +23,16 @@ const roles = () => all((cursor) => take(family.kms.GET("/roles", { params: { qu
 const roleField = async (chosen: string[]): Promise<Field> =>
   ({ name: "roles", label: "Roles", kind: "many", value: chosen, options: (await roles()).map(({ name }) => ({ value: name, label: name })) });
 
-const tellInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Keep this invitation",
+const tellInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Save this invitation",
   `${name} needs it to add their first second factor. It works once, until ${moment(invitation.expiresAt)}, and is not shown again.`, invitation.token);
 
 const create = async () => {
   const made = await ask({
-    title: "New user", label: "Make the user",
+    title: "Create user", label: "Create user",
     fields: [
-      { name: "username", label: "User name", hint: "Small letters, digits and . _ @ -", maxLength: 64 },
+      { name: "username", label: "User name", hint: "Lowercase letters, digits and . _ @ -", maxLength: 64 },
       { name: "email", label: "Mail address", maxLength: 254, optional: true, autocomplete: "off", hint: "Where links about the account go. It may be empty." },
-      { name: "password", label: "First password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
+      { name: "password", label: "Initial password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
       await roleField(["reader"]),
     ],
     act: (given) => take(family.kms.POST("/users", { body: { username: given.text("username"), password: given.text("password"), roles: given.all("roles"), ...(given.text("email") && { email: given.text("email") }) } })),
@@ -40,17 +40,17 @@ const create = async () => {
   if (!made) return;
   if (made.value.invitation) await tellInvitation(made.value.username, made.value.invitation);
   go("users", made.value.id);
-  say(`${made.value.username} is made.`);
+  say(`User ${made.value.username} created.`);
 };
 
 const Users = () => <Frame title="Users">
-  {me().can("users:write") && <div class="actions"><button type="button" onClick={create}>Make a user</button></div>}
-  <Listing<User> label="Users" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/users", { params: { query: from(cursor) } }))}
+  {me().can("users:write") && <div class="actions"><button type="button" onClick={create}>Create user</button></div>}
+  <Listing<User> label="Users" id={({ id }) => id} none="No users." load={(cursor) => take(family.kms.GET("/users", { params: { query: from(cursor) } }))}
     columns={[
       { head: "Name", cell: ({ id, username }) => <a href={address("users", id)}>{username}</a> },
       { head: "Roles", cell: (user) => user.roles.join(", ") },
       { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
-      { head: "Since", cell: ({ createdAt }) => moment(createdAt) },
+      { head: "Created", cell: ({ createdAt }) => moment(createdAt) },
     ]} />
   <section aria-label="Mails"><h2>Mails about accounts</h2>
     <Listing<Mail> label="Mails about accounts" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/mails", { params: { query: from(cursor) } }))}
@@ -74,56 +74,64 @@ const deeds = (user: User) => {
     return what !== undefined;
   };
   return {
-    changeRoles: async () => done(`${name} has new roles.`, await ask({
-      title: `Roles of ${name}`, label: "Change roles", fields: [await roleField(user.roles)], act: (given) => update({ roles: given.all("roles") }),
+    changeRoles: async () => done(`Roles of ${name} updated.`, await ask({
+      title: `Roles of ${name}`, label: "Update roles", fields: [await roleField(user.roles)], act: (given) => update({ roles: given.all("roles") }),
     })),
-    disable: async () => done(`${name} is disabled.`, await ask({
-      title: `Disable ${name}?`, label: "Disable", text: "All sessions and keys of theirs are refused at once. They can be enabled again.", act: () => update({ status: "disabled" }),
+    disable: async () => done(`${name} disabled.`, await ask({
+      title: `Disable ${name}?`, label: "Disable", text: "Their sessions and API keys stop working at once. The user can be enabled again.", act: () => update({ status: "disabled" }),
     })),
-    enable: async () => done(`${name} is enabled.`, await ask({
+    enable: async () => done(`${name} enabled.`, await ask({
       title: `Enable ${name}?`, label: "Enable", text: "They can sign in again.", act: () => update({ status: "active" }),
     })),
-    unlock: async () => done(`${name} is unlocked.`, await ask({
-      title: `Unlock ${name}?`, label: "Unlock", text: "Wrong passwords that were counted are forgotten.", act: () => take(family.kms.POST("/users/{userId}/unlock", { params })),
+    unlock: async () => done(`${name} unlocked.`, await ask({
+      title: `Unlock ${name}?`, label: "Unlock", text: "The count of failed sign-ins is reset.", act: () => take(family.kms.POST("/users/{userId}/unlock", { params })),
     })),
     resetPassword: async () => {
       const made = await ask({
-        title: `Reset the password of ${name}?`, label: "Make a reset link", text: "With it they choose a new password. Older links stop working.",
+        title: `Reset the password of ${name}?`, label: "Create reset link", text: "The user sets a new password with it. Older links stop working.",
         act: () => take(family.kms.POST("/users/{userId}/password-resets", { params })),
       });
-      if (made) await showOnce("Keep this link", `Give it to ${name}, who opens it and chooses a password. It works once, until ${moment(made.value.expiresAt)}, and is not shown again. On the command line (fountain passwd --reset-token-file FILE) its part behind # does the same.`,
+      if (made) await showOnce("Save this reset link", `Give it to ${name}, who opens it and chooses a password. It works once, until ${moment(made.value.expiresAt)}, and is not shown again. On the command line (fountain passwd --reset-token-file FILE) its part behind # does the same.`,
         `${location.origin}/kms/v1/auth/password-reset#${made.value.token}`);
-      return done("The link is made.", made);
+      return done("Link created.", made);
     },
     changeEmail: async () => done(`${name} has a new mail address.`, await ask({
-      title: `Mail address of ${name}`, label: "Change it", text: "Links to choose a password that were sent to the old one stop working.",
+      title: `Mail address of ${name}`, label: "Update", text: "Links to choose a password that were sent to the old one stop working.",
       fields: [{ name: "email", label: "Mail address", value: user.email ?? "", maxLength: 254, optional: true, autocomplete: "off", hint: "Leave it empty for none." }], act: (given) => update({ email: given.text("email") }),
     })),
     mailReset: async () => {
       const sent = await ask({
-        title: `Mail ${name} a reset link?`, label: "Send the mail", text: `They choose a new password with it within an hour. It goes to ${user.email}. Older links stop working.`,
+        title: `Mail ${name} a reset link?`, label: "Send mail", text: `They choose a new password with it within an hour. It goes to ${user.email}. Older links stop working.`,
         act: () => take(family.kms.POST("/users/{userId}/password-resets/mail", { params, body: {} })),
       });
       return done(sent ? tellMail(sent.value) : "", sent);
     },
     mailInvitation: async () => {
       const sent = await ask({
-        title: `Mail ${name} an invitation?`, label: "Send the mail", text: `With it they add their first second factor within 72 hours. It goes to ${user.email}. Older invitations stop working.`,
+        title: `Mail ${name} an invitation?`, label: "Send mail", text: `With it they add their first second factor within 72 hours. It goes to ${user.email}. Older invitations stop working.`,
         act: () => take(family.kms.POST("/users/{userId}/invitations/mail", { params, body: {} })),
       });
       return done(sent ? tellMail(sent.value) : "", sent);
     },
     invite: async () => {
       const made = await ask({
-        title: `Invite ${name} to add a second factor?`, label: "Make an invitation", text: "An administrator's first second factor needs one. Older invitations stop working.",
+        title: `Invite ${name} to add a second factor?`, label: "Create invitation", text: "An administrator's first second factor needs one. Older invitations stop working.",
         act: () => take(family.kms.POST("/users/{userId}/invitations", { params })),
       });
       if (made) await tellInvitation(name, made.value);
-      return done("The invitation is made.", made);
+      return done("Invitation created.", made);
+    },
+    resetFactors: async () => {
+      const ended = await ask({
+        title: `Reset the second factors of ${name}?`, label: "Reset", text: "All second factors and recovery codes are deleted. The user signs in with the password and adds new ones.",
+        fields: [{ name: "reason", label: "Reason", hint: "Why, and how you identified the person. It is kept in the audit trail.", maxLength: 256 }],
+        act: (given) => take(family.twofactor.POST("/subjects/{subjectId}/reset", { params: { path: { subjectId: user.id } }, body: { reason: given.text("reason") } })),
+      });
+      return done(ended ? `${ended.value.factors} second factors and ${ended.value.recoveryCodes} recovery codes deleted.` : "", ended);
     },
     remove: async () => {
-      const gone = done(`${name} is deleted.`, await ask({
-        title: `Delete ${name}?`, label: "Delete for ever", text: "Their sessions, keys and second factors end. This can't be undone.", act: () => take(family.kms.DELETE("/users/{userId}", { params })),
+      const gone = done(`${name} deleted.`, await ask({
+        title: `Delete ${name}?`, label: "Delete", text: "Their sessions, keys and second factors end. This can't be undone.", act: () => take(family.kms.DELETE("/users/{userId}", { params })),
       }));
       if (gone) go("users");
       return false;
@@ -152,16 +160,17 @@ const Known = ({ user, reload }: { user: User; reload: () => void }) => {
   };
   return <>
     <Facts facts={[["State", <span class={user.status === "active" ? "" : "off"}>{user.status}</span>], ["Roles", user.roles.join(", ")],
-      ...(user.email ? [["Mail address", user.email] as [string, string]] : []), ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["Id", <code>{user.id}</code>], ["Since", moment(user.createdAt)], ["Changed", moment(user.updatedAt)]]} />
+      ...(user.email ? [["Mail address", user.email] as [string, string]] : []), ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["ID", <code>{user.id}</code>], ["Created", moment(user.createdAt)], ["Updated", moment(user.updatedAt)]]} />
     {me().can("users:write") && <div class="actions">
-      <button type="button" onClick={after(does.changeRoles)}>Change roles</button>
+      <button type="button" onClick={after(does.changeRoles)}>Update roles</button>
       {user.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
       <button type="button" onClick={after(does.unlock)}>Unlock</button>
       <button type="button" onClick={after(does.resetPassword)}>Reset password</button>
       {user.email && user.status === "active" && <button type="button" onClick={after(does.mailReset)}>Mail a reset link</button>}
       {user.email && user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.mailInvitation)}>Mail an invitation</button>}
-      <button type="button" onClick={after(does.changeEmail)}>Mail address</button>
+      <button type="button" onClick={after(does.changeEmail)}>Update mail address</button>
       {user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.invite)}>Invite to a second factor</button>}
+      {me().can("factors:manage") && <button type="button" onClick={after(does.resetFactors)}>Reset second factors</button>}
       <button type="button" onClick={after(does.remove)}>Delete</button>
     </div>}
     <Sessions userId={user.id} name={user.username} />

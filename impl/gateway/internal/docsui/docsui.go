@@ -41,9 +41,11 @@ var folders = map[string]string{
 	"start.js":             "page",
 	"tryit.js":             "page",
 	"page.css":             "page",
+	"favicon.ico":          "page",
+	"unknown.html":         "page",
 }
 
-var mediaTypes = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".png": "image/png", ".txt": "text/plain"}
+var mediaTypes = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".png": "image/png", ".ico": "image/x-icon", ".txt": "text/plain"}
 
 // File is a file as it is served.
 type File struct {
@@ -77,10 +79,16 @@ func StartPage() File { return served["start.html"] }
 // DocsPage returns the documentation page.
 func DocsPage() File { return served["index.html"] }
 
+// UnknownPage returns the page that tells a person that there is nothing at an address.
+func UnknownPage() File { return served["unknown.html"] }
+
+// Favicon returns the icon that browsers ask for where a page names none.
+func Favicon() File { return served["favicon.ico"] }
+
 // Asset returns the file of a page that stands under a name in /docs/; false for every other name.
 func Asset(name string) (File, bool) {
 	if file, ok := served[name]; ok {
-		return file, file.MediaType != "text/html"
+		return file, file.MediaType != "text/html" && file.MediaType != "image/x-icon"
 	}
 	shared, ok := console.Asset(name)
 	return File(shared), ok && (shared.MediaType == "text/javascript" || name == "form.css")

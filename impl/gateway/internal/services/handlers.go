@@ -171,6 +171,15 @@ func (h *Handlers) GetStartPage(context.Context, gatewayapi.GetStartPageRequestO
 	}, nil
 }
 
+// GetFavicon serves the icon.
+func (h *Handlers) GetFavicon(context.Context, gatewayapi.GetFaviconRequestObject) (gatewayapi.GetFaviconResponseObject, error) {
+	icon := docsui.Favicon()
+	return gatewayapi.GetFavicon200ImageXIconResponse{
+		Body: bytes.NewReader(icon.Content), ContentLength: int64(len(icon.Content)),
+		Headers: gatewayapi.GetFavicon200ResponseHeaders{CacheControl: revalidated, ETag: icon.ETag},
+	}, nil
+}
+
 // GetDocs serves the documentation page. Which contract it shows is read from the address by its script.
 func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (gatewayapi.GetDocsResponseObject, error) {
 	page := docsui.DocsPage()

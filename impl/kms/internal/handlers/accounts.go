@@ -74,7 +74,7 @@ func (h api) ListSessions(ctx context.Context, r kmsapi.ListSessionsRequestObjec
 	}
 	who := caller(ctx)
 	items := bodies(found, func(f session.Family) kmsapi.Session {
-		return kmsapi.Session{ID: f.ID, ClientID: f.ClientID, CreatedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt, Current: f.Current(who)}
+		return kmsapi.Session{ID: f.ID, ClientID: f.ClientID, ClientName: present(f.ClientName), UserAgent: present(f.UserAgent), CreatedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt, Current: f.Current(who)}
 	})
 	return kmsapi.ListSessions200JSONResponse{Items: items, NextCursor: present(next)}, nil
 }

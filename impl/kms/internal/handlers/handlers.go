@@ -134,6 +134,7 @@ type received struct {
 	unreadable bool // an Authorization header that is not HTTP Basic
 	origin     []string
 	sentTo     string // the origin that the client sent it to
+	agent      string // what the client calls itself
 }
 
 type receivedKey struct{}
@@ -151,7 +152,7 @@ func receivedFrom(ctx context.Context) (in received) {
 	}
 	in.target = r.URL.RequestURI()
 	in.id, in.secret, in.basic = r.BasicAuth()
-	in.origin, in.sentTo = r.Header["Origin"], sentTo(r)
+	in.origin, in.sentTo, in.agent = r.Header["Origin"], sentTo(r), r.UserAgent()
 	in.unreadable = !in.basic && len(r.Header.Values("Authorization")) > 0
 	return in
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
+	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/etag"
 )
@@ -26,7 +27,7 @@ func (h api) LoginUser(ctx context.Context, r kmsapi.LoginUserRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
-	in, err := h.Sessions.Login(ctx, r.Body.Username, r.Body.Password)
+	in, err := h.Sessions.Login(session.From(ctx, receivedFrom(ctx).agent), r.Body.Username, r.Body.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (h api) SignInWithPasskey(ctx context.Context, r kmsapi.SignInWithPasskeyRe
 	if err != nil {
 		return nil, err
 	}
-	issued, err := h.Sessions.SignInWithPasskey(ctx, r.Body.Proof)
+	issued, err := h.Sessions.SignInWithPasskey(session.From(ctx, receivedFrom(ctx).agent), r.Body.Proof)
 	if err != nil {
 		return nil, err
 	}

@@ -68,14 +68,15 @@ type familyRow struct {
 	RaisedAt  int64  `db:"raised_at"`
 	Parent    string `db:"parent"`
 	Scopes    string `db:"scopes"`
+	UserAgent string `db:"user_agent"`
 }
 
-const familyColumns = "sid, user_id, client_id, auth_time, created_at, expires_at, waiting, acr, amr, factor, raised_at, parent, scopes"
+const familyColumns = "sid, user_id, client_id, auth_time, created_at, expires_at, waiting, acr, amr, factor, raised_at, parent, scopes, user_agent"
 
 func (r familyRow) family() session.Family {
 	f := session.Family{
 		ID: r.SID, UserID: r.UserID, ClientID: r.ClientID, Waits: r.Waiting == 1,
-		AuthTime: at(r.AuthTime), CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), Parent: r.Parent,
+		AuthTime: at(r.AuthTime), CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt), Parent: r.Parent, UserAgent: r.UserAgent,
 	}
 	if r.Parent != "" {
 		f.Scopes = strings.Fields(r.Scopes)
@@ -105,9 +106,9 @@ func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family
 	if f.Waits {
 		waiting = 1
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO refresh_families ("+familyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err = tx.Exec(ctx, "INSERT INTO refresh_families ("+familyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		f.ID, f.UserID, f.ClientID, f.AuthTime.UnixMicro(), f.CreatedAt.UnixMicro(), f.ExpiresAt.UnixMicro(),
-		waiting, f.Level.ACR, join(f.Level.AMR), f.Level.Factor, raised(f.Level), f.Parent, join(f.Scopes))
+		waiting, f.Level.ACR, join(f.Level.AMR), f.Level.Factor, raised(f.Level), f.Parent, join(f.Scopes), f.UserAgent)
 	return err
 }
 
@@ -183,16 +184,21 @@ func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.
 // id; none is no error.
 func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) (_ []session.Family, err error) {
 	defer tried.To(&err, "read sessions")
-	query := "SELECT " + familyColumns + " FROM refresh_families WHERE user_id = ? AND" + familyLive
+	query := "SELECT " + familyColumns + ", COALESCE((SELECT name FROM clients WHERE clients.id = refresh_families.client_id), '') AS client_name" +
+		" FROM refresh_families WHERE user_id = ? AND" + familyLive
 	args := []any{userID, at.UnixMicro()}
 	if before != "" {
 		query, args = query+"AND sid < ?", append(args, before)
 	}
-	var rows []familyRow
+	var rows []struct {
+		familyRow
+		ClientName string `db:"client_name"`
+	}
 	err = q.Select(ctx, &rows, query+" ORDER BY sid DESC LIMIT ?", append(args, limit)...)
 	families := make([]session.Family, len(rows))
 	for i, r := range rows {
 		families[i] = r.family()
+		families[i].ClientName = r.ClientName
 	}
 	return families, err
 }

@@ -124,7 +124,7 @@ func (s *Sessions) byPassword(ctx context.Context, tx *store.Tx, owner authority
 	now := domain.Now(s.Clock)
 	f := Family{
 		ID: id.New("ses"), UserID: owner.ID, ClientID: signing.LoginClient,
-		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife),
+		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(absoluteLife), UserAgent: agent(ctx),
 	}
 	if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
 		return signing.Issued{}, fmt.Errorf("begin session: %w", err)

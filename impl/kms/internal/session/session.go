@@ -41,6 +41,8 @@ type Family struct {
 	Level                          Level    // zero: a password's
 	Parent                         string   // of a web app: the person's session, with which it ends
 	Scopes                         []string // of a web app: what was granted
+	UserAgent                      string   // what the client called itself at the sign-in; "" where it did not say
+	ClientName                     string   // of a web app; Families alone reads it
 }
 
 // Level is what a sign-in is worth that took a second factor, or a passkey alone.

@@ -34,7 +34,7 @@ func (s *Sessions) wait(ctx context.Context, tx *store.Tx, owner authority.Owner
 	now := domain.Now(s.Clock)
 	f := Family{
 		ID: id.New("ses"), UserID: owner.ID, ClientID: signing.LoginClient,
-		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(waitLife), Waits: true,
+		AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(waitLife), Waits: true, UserAgent: agent(ctx),
 	}
 	if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
 		return SignedIn{}, fmt.Errorf("begin session that waits: %w", err)
@@ -183,6 +183,7 @@ func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued 
 			return s.audit.Append(ctx, tx, event)
 		}
 		f := s.byPasskey(claims)
+		f.UserAgent = agent(ctx)
 		if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
 			return fmt.Errorf("begin session: %w", err)
 		}

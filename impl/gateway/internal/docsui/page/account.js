@@ -39,12 +39,12 @@ const ask = async (notice) => {
   document.title = title;
   if (found.pending) return enrol();
   use(found);
-  say("You are signed in: try operations, and a second factor is asked for where one is needed.");
+  say("Signed in. Operations that require a second factor will ask for it.");
 };
 
 // enrol leads who must have a second factor, and has none yet, to where they get one.
 const enrol = () => {
-  box.replaceChildren(el("p", {}, "Your account needs a second factor. ", el("a", { href: "/twofactor/v1/enroll" }, "Sign in there to add one"), ", and come back."));
+  box.replaceChildren(el("p", {}, "Your account requires a second factor. ", el("a", { href: "/twofactor/v1/enroll" }, "Sign in there to add one"), ", then return here."));
 };
 
 // use shows whose session it is from now on, or that there is none.

@@ -19,7 +19,7 @@ const contracts = async () => {
 const chosen = (names) => {
   const wanted = new URLSearchParams(location.search).get("contract") ?? "kms";
   if (names.includes(wanted)) return wanted;
-  status.textContent = "There is no contract of this name; this is another one.";
+  status.textContent = "There is no contract with this name. Showing kms instead.";
   return "kms";
 };
 

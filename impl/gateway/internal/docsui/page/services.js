@@ -2,10 +2,10 @@
 
 // family are those that are always there, with what each is; the gateway tells of the others.
 export const family = new Map([
-  ["gateway", "The door to all services: checks, limits, this page"],
+  ["gateway", "Checks and forwards every request; serves this page"],
   ["kms", "Users, API keys, secrets, tokens"],
   ["twofactor", "Second factors: codes, passkeys, recovery codes"],
-  ["search", "Collections of documents, and searching them"],
+  ["search", "Collections of documents and full-text search"],
   ["sequence", "Numbered elements and their versions"],
 ]);
 

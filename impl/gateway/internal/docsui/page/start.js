@@ -29,5 +29,5 @@ const fill = async () => {
 };
 
 fill().catch((cause) => {
-  document.querySelector("#status").textContent = `The state of the services is not known: ${cause.message}. Reload the page to try again.`;
+  document.querySelector("#status").textContent = `The state of the services is unknown: ${cause.message}. Reload the page to try again.`;
 });

@@ -5,8 +5,8 @@ import { current } from "/docs/account.js";
 // placeholder stands for the session's token in what Swagger UI shows: people copy its curl lines, and the token itself stays in session.js.
 const placeholder = "$TOKEN";
 
-const byKey = "Not needed when you are signed in at the top of this page. To use an API key in place of that: `client_id` is the id of the key (`key_...`), `client_secret` the key itself. " +
-  "Without a tick the token has every scope of the key for this service.";
+const byKey = "Not needed when you are signed in at the top of this page. To use an API key instead: `client_id` is the id of the key (`key_...`), `client_secret` the key itself. " +
+  "If no scope is selected, the token has all scopes of the key for this service.";
 
 const isOtp = ({ type, in: where, name }) => type === "apiKey" && where === "header" && name?.toLowerCase() === "x-otp";
 
