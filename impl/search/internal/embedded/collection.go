@@ -57,6 +57,7 @@ type collection struct {
 	total  *atomic.Int64 // documents of all collections
 	spare  func() int64  // bytes left of the memory budget
 
+	waiting tickets
 	writing sync.Mutex
 	dropped bool // guarded by writing
 	schema  atomic.Pointer[schema.Schema]
@@ -94,11 +95,41 @@ type written struct {
 	err error
 }
 
-// apply carries out writes in order, all in one transaction, and makes them visible. The error is for the whole; that of a
-// single write is in its result.
+// apply carries out writes in order and makes them visible. The error is for the whole; that of a single write is in its result. The
+// writes of callers that wait at the same time share a transaction.
 func (c *collection) apply(writes []write) ([]written, error) {
+	t := &ticket{writes: writes}
+	c.waiting.add(t)
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	for !t.done {
+		c.commit(c.waiting.take())
+	}
+	return t.results, t.err
+}
+
+// commit carries out tickets in one transaction, or each in one of its own when one of them fails the whole. The caller holds c.writing.
+func (c *collection) commit(tickets []*ticket) {
+	var all []write
+	for _, t := range tickets {
+		all = append(all, t.writes...)
+	}
+	results, err := c.transact(all)
+	if err != nil && len(tickets) > 1 && !errors.Is(err, docstore.ErrDiskFull) {
+		for _, t := range tickets {
+			c.commit([]*ticket{t})
+		}
+		return
+	}
+	for _, t := range tickets {
+		if t.done, t.err = true, err; err == nil {
+			t.results, results = results[:len(t.writes)], results[len(t.writes):]
+		}
+	}
+}
+
+// transact carries out writes in one transaction. The caller holds c.writing.
+func (c *collection) transact(writes []write) ([]written, error) {
 	if c.dropped {
 		return nil, errCollection
 	}

@@ -21,8 +21,22 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// ErrLocked says that another process uses the data directory.
-var ErrLocked = docstore.ErrLocked
+// Errors of Open and Repair; match them with errors.Is.
+var (
+	// ErrLocked says that another process uses the data directory.
+	ErrLocked = docstore.ErrLocked
+	// ErrDamaged says that the store of the documents is broken. Repair brings back what can be read.
+	ErrDamaged = docstore.ErrDamaged
+	// ErrDiskFull says that the disk has no room.
+	ErrDiskFull = docstore.ErrDiskFull
+)
+
+// Repaired tells what a repair brought back.
+type Repaired = docstore.Repaired
+
+// Repair makes a new store of what can be read of the damaged one in dir, the data directory of an engine that is not running, and keeps the
+// old file beside it.
+func Repair(dir string, log *slog.Logger) (Repaired, error) { return docstore.Repair(dir, log) }
 
 // Config is what an engine needs.
 type Config struct {
@@ -60,7 +74,10 @@ type Engine struct {
 // Open opens the engine on its data directory. The indexes are built from the stored documents in the background: until
 // that is done (see WaitReady) requests are answered 503. It fails with ErrLocked when another process uses the directory.
 func Open(cfg Config) (*Engine, error) {
-	store, err := docstore.Open(cfg.Dir)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	store, err := docstore.Open(cfg.Dir, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
@@ -70,9 +87,6 @@ func Open(cfg Config) (*Engine, error) {
 	}
 	if e.key == nil {
 		e.key = func(string) bool { return false }
-	}
-	if e.log == nil {
-		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.clock == nil {
 		e.clock = clock.System
