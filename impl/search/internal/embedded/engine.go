@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -36,7 +38,13 @@ type Repaired = docstore.Repaired
 
 // Repair makes a new store of what can be read of the damaged one in dir, the data directory of an engine that is not running, and keeps the
 // old file beside it.
-func Repair(dir string, log *slog.Logger) (Repaired, error) { return docstore.Repair(dir, log) }
+func Repair(dir string, log *slog.Logger) (Repaired, error) {
+	r, err := docstore.Repair(dir, log)
+	if err == nil && r.Kept != "" {
+		err = os.RemoveAll(filepath.Join(dir, indexDir)) // it is made anew from the documents that were kept
+	}
+	return r, err
+}
 
 // Config is what an engine needs.
 type Config struct {
@@ -55,6 +63,7 @@ type Config struct {
 
 // Engine is an open search engine. It implements http.Handler.
 type Engine struct {
+	dir    string
 	store  *docstore.Store
 	key    func(string) bool
 	log    *slog.Logger
@@ -71,7 +80,7 @@ type Engine struct {
 	collections map[string]*collection
 }
 
-// Open opens the engine on its data directory. The indexes are built from the stored documents in the background: until
+// Open opens the engine on its data directory. The indexes are opened, brought up to date or built anew in the background: until
 // that is done (see WaitReady) requests are answered 503. It fails with ErrLocked when another process uses the directory.
 func Open(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
@@ -82,7 +91,7 @@ func Open(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
 	e := &Engine{
-		store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock, gate: admission.New(runtime.GOMAXPROCS(0)),
+		dir: cfg.Dir, store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock, gate: admission.New(runtime.GOMAXPROCS(0)),
 		loaded: make(chan struct{}), collections: make(map[string]*collection),
 	}
 	if e.key == nil {
@@ -107,6 +116,9 @@ func (e *Engine) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := removeIndexes(e.dir, stored); err != nil {
+		return err
+	}
 	for _, r := range stored {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -116,7 +128,7 @@ func (e *Engine) load(ctx context.Context) error {
 			return err
 		}
 		c := newCollection(r.Key, s, e)
-		if err := c.rebuild(); err != nil {
+		if err := c.openIndex(); err != nil {
 			return err
 		}
 		e.documents.Add(int64(c.idx().Stats().Documents))
@@ -154,7 +166,11 @@ func (e *Engine) Prove() error { return e.store.Prove() }
 func (e *Engine) Close() error {
 	e.stop()
 	<-e.loaded
-	return e.store.Close()
+	var errs []error
+	for _, c := range e.sorted() {
+		errs = append(errs, c.idx().Close())
+	}
+	return errors.Join(append(errs, e.store.Close())...)
 }
 
 // Limits returns the caps in force.
@@ -221,6 +237,9 @@ func (e *Engine) createCollection(s *schema.Schema) (*collection, error) {
 		return nil, fmt.Errorf("store collection: %w", err)
 	}
 	c := newCollection(key, s, e)
+	if err := c.emptyIndex(); err != nil {
+		return nil, errors.Join(err, e.store.Drop(key))
+	}
 	e.collections[s.Name] = c
 	return c, nil
 }
@@ -244,6 +263,10 @@ func (e *Engine) dropCollection(name string) ([]byte, error) {
 		return nil, fmt.Errorf("drop collection: %w", err)
 	}
 	c.dropped = true
+	c.idx().Stop()
+	if err := os.RemoveAll(c.indexDir()); err != nil {
+		e.log.Warn("embedded engine: the index of a dropped collection can't be removed", "error", err)
+	}
 	e.documents.Add(-int64(c.idx().Stats().Documents))
 	e.mu.Lock()
 	delete(e.collections, name)

@@ -29,8 +29,11 @@ type Change struct {
 	// Seq numbers the document in the order of insertion and never changes.
 	Seq uint64
 	// Schema knows the fields of Old and New.
-	Schema   *schema.Schema
+	Schema *schema.Schema
+	// Old says that the index holds the document; what was in it is not looked at.
 	Old, New *schema.Typed
+	// Commit is the number of the store's commit that the change is part of; 0 for none.
+	Commit uint64
 }
 
 // Stats describes an index.
