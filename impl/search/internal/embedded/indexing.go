@@ -18,6 +18,9 @@ import (
 // indexDir is the directory of all indexes in the data directory; each collection has one of its own in it.
 const indexDir = "index"
 
+// indexFlush is index.Config.FlushChanges; tests make it small.
+var indexFlush int
+
 func (c *collection) idx() *index.Segments { return c.index.Load() }
 
 func (c *collection) indexDir() string {
@@ -25,7 +28,9 @@ func (c *collection) indexDir() string {
 }
 
 func (c *collection) indexConfig() index.Config {
-	return index.Config{Dir: c.indexDir(), Log: c.log, Persisted: func(commit uint64) error { return c.store.Forget(c.key, commit) }}
+	return index.Config{
+		Dir: c.indexDir(), FlushChanges: indexFlush, Log: c.log, Persisted: func(commit uint64) error { return c.store.Forget(c.key, commit) },
+	}
 }
 
 // emptyIndex gives a new collection its index.
@@ -56,7 +61,11 @@ func (c *collection) openIndex() error {
 
 // anew makes the index anew from the documents, and says why.
 func (c *collection) anew(reason error) error {
-	if !errors.Is(reason, fs.ErrNotExist) {
+	_, last, err := c.store.Changes(c.key, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	if last > 0 { // else it is not missed
 		c.log.Warn("embedded engine: an index is made anew from the documents", "collection", c.schema.Load().Name, "reason", reason)
 	}
 	return c.rebuild()

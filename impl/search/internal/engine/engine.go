@@ -147,6 +147,10 @@ func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byt
 	return lines, err
 }
 
+func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
+	return e.again(ctx, func() error { return e.client.DeleteDocuments(ctx, collection, ids) })
+}
+
 func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
 	return e.again(ctx, func() error { return e.client.DeleteDocument(ctx, collection, id) })
 }

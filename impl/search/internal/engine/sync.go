@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -22,10 +24,11 @@ type Item struct {
 // Outcome is what became of an Item; nil is success.
 type Outcome error
 
-// Bounds of one import and of the deletions at a time.
+// Bounds of one import, of one deletion, whose ids are in its address, and of the deletions at a time.
 const (
 	importDocuments = 1000
 	importBytes     = 4 << 20
+	deleteBytes     = 3000
 	deletions       = 8
 )
 
@@ -126,26 +129,51 @@ func withID(item Item) ([]byte, error) {
 	return json.Marshal(doc) // compacts the raw values: no line breaks are left
 }
 
-// deletes removes the documents of the items that count, several at a time. A document that is not there is no error.
+// deletes removes the documents of the items that count: many in one request, which is one commit of the engine, and several requests at a
+// time. A document that is not there is no error.
 func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(deletions)
 	var once sync.Once
 	var first error
-	for i, item := range items {
-		if item.Document != nil || last[item.ID] != i {
-			continue
-		}
+	try := func(do func() error) {
 		g.Go(func() error {
-			err := e.deleteDoc(ctx, collection, item.ID)
+			err := do()
 			if err != nil {
 				once.Do(func() { first = err })
 			}
 			return err
 		})
 	}
+	var ids []string
+	size := 0
+	flush := func() {
+		if some := ids; len(some) > 0 {
+			try(func() error { return e.deleteDocs(ctx, collection, some) })
+		}
+		ids, size = nil, 0
+	}
+	for i, item := range items {
+		switch {
+		case item.Document != nil || last[item.ID] != i:
+			continue
+		case !listable(item.ID):
+			try(func() error { return e.deleteDoc(ctx, collection, item.ID) })
+			continue
+		}
+		ids = append(ids, item.ID)
+		if size += len(url.QueryEscape(item.ID)) + len(url.QueryEscape("`,`")); size >= deleteBytes {
+			flush()
+		}
+	}
+	flush()
 	if g.Wait() != nil {
 		return first
 	}
 	return nil
+}
+
+// listable says that an id can stand in a list of a filter: in backticks, where only these mean something.
+func listable(id string) bool {
+	return id != "" && len(id) < deleteBytes/4 && !strings.ContainsAny(id, "`\\")
 }

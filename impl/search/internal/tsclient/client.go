@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/typesense/typesense-go/v3/typesense"
@@ -155,6 +156,15 @@ func (c *Client) DeleteDocument(ctx context.Context, collection, id string) erro
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Message != "Collection not found" && refused.Message != "Not Found" {
 		return nil
 	}
+	return err
+}
+
+// DeleteDocuments removes those of the documents that are there, in one request.
+func (c *Client) DeleteDocuments(ctx context.Context, collection string, ids []string) error {
+	filter := "id:[`" + strings.Join(ids, "`,`") + "`]"
+	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.DeleteDocuments(ctx, collection, &api.DeleteDocumentsParams{FilterBy: &filter})
+	})
 	return err
 }
 
