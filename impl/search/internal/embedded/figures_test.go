@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,6 +120,17 @@ func residents() (anon, file int) {
 	return anon, file
 }
 
+// filesIn adds up the files below a directory.
+func filesIn(dir string) (size int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if info, _ := e.Info(); err == nil && info != nil && !e.IsDir() {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size
+}
+
 // timed runs do n times and prints the percentiles and the CPU of the process for each.
 func timed(name string, n int, do func(i int)) (p99 time.Duration) {
 	took := make([]time.Duration, n)
@@ -194,6 +208,8 @@ func lines(docs []figureDocument) []byte {
 
 func (f *figures) engine(b *testing.B) {
 	dir := b.TempDir()
+	debug.FreeOSMemory()
+	corpus, _ := residents()
 	s := serveEngine(b, dir)
 	s.call("POST", "/collections", []byte(figureSchema))
 	start, cpu := time.Now(), cpuTime()
@@ -206,7 +222,9 @@ func (f *figures) engine(b *testing.B) {
 	f.upserts(s)
 	f.besideImport(s)
 	anon, file := residents()
-	fmt.Printf("  RssAnon %d MiB, RssFile %d MiB\n", anon, file)
+	debug.FreeOSMemory()
+	kept, _ := residents()
+	fmt.Printf("  RssAnon %d MiB beside the corpus, %d after a collection; RssFile %d MiB; files %d MiB\n", anon-corpus, kept-corpus, file, filesIn(dir)>>20)
 	s.close()
 	start, cpu = time.Now(), cpuTime()
 	s = serveEngine(b, dir)

@@ -2,6 +2,7 @@ package docstore
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/internal/store"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -260,4 +263,33 @@ func TestOpen_aBrokenFileOfAnEarlierReleaseIsAnError(t *testing.T) {
 	_, err := Open(dir, quiet)
 	require.ErrorIs(t, err, ErrDamaged)
 	require.FileExists(t, filepath.Join(dir, oldFile), "it is left alone")
+}
+
+// TestWrite_aFullDiskIsSaidAndRecovers lets SQLite believe that the disk ends.
+func TestWrite_aFullDiskIsSaidAndRecovers(t *testing.T) {
+	dir := t.TempDir()
+	key := filled(t, dir, 10)
+	s := opened(t, dir)
+	defer s.Close()
+	limit := func(pages int) {
+		require.NoError(t, s.db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			var now int
+			return tx.Get(ctx, &now, fmt.Sprint("PRAGMA max_page_count = ", pages))
+		}))
+	}
+	fill := func() error {
+		return s.Write(key, func(tx *Tx) error { return tx.Put(100, "large", bytes.Repeat([]byte("large"), 100_000)) })
+	}
+	limit(1) // as many as there are
+	require.ErrorIs(t, fill(), ErrDiskFull)
+	require.NoError(t, s.Read(key, func(tx *Tx) error {
+		_, ok := tx.Find("large")
+		require.False(t, ok, "nothing of it was written")
+		_, ok = tx.Find("id3")
+		require.True(t, ok)
+		return nil
+	}))
+	limit(1 << 30)
+	require.NoError(t, fill())
+	require.False(t, s.DiskFull())
 }

@@ -214,3 +214,65 @@ func TestSearch_aFileCutOffUnderItIsAnError(t *testing.T) {
 	_, err = x.Search(context.Background(), Plan{Schema: s, Query: Query{All: true}, Limit: 10})
 	require.ErrorIs(t, err, ErrDamaged)
 }
+
+// TestSegments_goOnWhenNoFileCanBeWritten takes the directory away, as a full disk would: changes and searches go on in memory, and what could
+// not be written is written later.
+func TestSegments_goOnWhenNoFileCanBeWritten(t *testing.T) {
+	s, dir := oracleSchema(t), t.TempDir()+"/index"
+	require.NoError(t, Clear(dir))
+	x := New(Config{Dir: dir, FlushChanges: 20})
+	require.NoError(t, os.RemoveAll(dir))
+	put := func(from, to uint64) {
+		for i := from; i < to; i++ {
+			require.NoError(t, x.Apply(Batch{{Seq: i, Commit: i + 1, Schema: s, New: &schema.Typed{ID: fmt.Sprint(i)}}}))
+		}
+		x.Rest()
+	}
+	put(0, 70)
+	res, err := x.Search(context.Background(), Plan{Schema: s, Query: Query{All: true}, Limit: 100})
+	require.NoError(t, err)
+	require.Len(t, res.Hits, 70)
+	require.NoError(t, Clear(dir))
+	put(70, 100)
+	again, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, again.Stats().Documents, 90)
+	require.EqualValues(t, again.Stats().Documents, again.Commit(), "what is said to be in the files is there")
+}
+
+func TestSegments_tellWhatIsInFiles(t *testing.T) {
+	s, dir := oracleSchema(t), t.TempDir()
+	var told []uint64
+	x := New(Config{Dir: dir, FlushChanges: 10, Persisted: func(commit uint64) error {
+		again, err := Open(Config{Dir: dir})
+		require.NoError(t, err)
+		require.EqualValues(t, commit, again.Stats().Documents, "told before it was true")
+		told = append(told, commit)
+		return nil
+	}})
+	for i := range uint64(100) {
+		require.NoError(t, x.Apply(Batch{{Seq: i, Commit: i + 1, Schema: s, New: &schema.Typed{ID: fmt.Sprint(i)}}}))
+		x.Rest()
+	}
+	require.NoError(t, x.Close())
+	require.GreaterOrEqual(t, len(told), 10)
+	require.IsIncreasing(t, told)
+}
+
+func TestRebuild_isNothingUntilItIsComplete(t *testing.T) {
+	s, dir := oracleSchema(t), t.TempDir()
+	x, err := Rebuild(Config{Dir: dir, FlushChanges: 10})
+	require.NoError(t, err)
+	for i := range uint64(50) {
+		require.NoError(t, x.Apply(Batch{{Seq: i, Schema: s, New: &schema.Typed{ID: fmt.Sprint(i)}}}))
+		x.Rest()
+	}
+	_, err = Open(Config{Dir: dir})
+	require.ErrorIs(t, err, os.ErrNotExist, "half an index must not be taken for a whole one")
+	x.Complete(7)
+	require.NoError(t, x.Close())
+	again, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	require.Equal(t, 50, again.Stats().Documents)
+	require.EqualValues(t, 7, again.Commit())
+}
