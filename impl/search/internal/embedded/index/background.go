@@ -74,9 +74,11 @@ func (x *Segments) work() {
 // do carries out a job. The caller holds mu, which is free meanwhile.
 func (x *Segments) do(j *job) error {
 	pending := x.unsaved
+	x.current = j
 	x.mu.Unlock()
 	result, err := x.result(j)
 	x.mu.Lock()
+	x.current = nil
 	if err != nil {
 		if errors.Is(err, ErrDamaged) {
 			x.damage = err
@@ -131,7 +133,8 @@ func (x *Segments) install(j *job, m merged) {
 			}
 		}
 	}
-	// A part that has died whole meanwhile is in no view any more, and its documents are dead in the result.
+	// A part that has died whole meanwhile is in no view any more (nothing else takes one away: see mergeSmall), and its documents are dead in
+	// the result.
 	for i, old := range j.parts {
 		if !slices.ContainsFunc(v.parts, func(p part) bool { return p.seg == old.seg }) {
 			for _, n := range m.number[i] {

@@ -222,7 +222,7 @@ func TestSearch_filtersSortsAndFacetsAgreeWithAFullScan(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 5).Draw(t, "rounds") {
 			mutate(t, m, s, docs)
-			m = shake(t, m)
+			m = shake(t, m, func() {}, nil)
 		}
 		require.Equal(t, len(docs), m.Stats().Documents)
 		text, rule := drawFilter(t, 3)

@@ -42,6 +42,7 @@ type Segments struct {
 	unsaved  int // changes since the last manifest
 	// resting says that a file could not be written: no more are until there are changes enough.
 	resting bool
+	current *job // under way
 	files   fileNames
 	damage  error // found in the background
 }
@@ -212,7 +213,7 @@ func (x *Segments) changed(v *view, batch Batch) (*view, error) {
 	if len(docs) > 0 {
 		parts = append(parts, part{seg: build(docs)})
 	}
-	return newView(mergeSmall(parts), commit), nil
+	return newView(x.mergeSmall(parts), commit), nil
 }
 
 const (
@@ -254,10 +255,15 @@ func alike(parts []part, many int, may func(p part) bool) []int {
 	return classes[smallest]
 }
 
-// mergeSmall merges small parts in memory.
-func mergeSmall(parts []part) []part {
+// mergeSmall merges small parts in memory, but for those that the background merges at this time: their documents must not be in two
+// parts, of which one goes to a file as if the other were not there.
+func (x *Segments) mergeSmall(parts []part) []part {
+	small := func(p part) bool {
+		busy := x.current != nil && slices.ContainsFunc(x.current.parts, func(old part) bool { return old.seg == p.seg })
+		return !busy && p.seg.file == nil && p.documents() <= smallDocs/mergeParts
+	}
 	for {
-		found := alike(parts, mergeParts, func(p part) bool { return p.seg.file == nil && p.documents() <= smallDocs/mergeParts })
+		found := alike(parts, mergeParts, small)
 		if found == nil {
 			return parts
 		}

@@ -21,12 +21,26 @@ func tempDir(t *rapid.T) string {
 	return dir
 }
 
-// shake does what the background may do at any time: it merges some parts, brings everything into files, or closes the index and opens it.
-func shake(t *rapid.T, x *Segments) *Segments {
+// shake makes a change while the background does what it may do at any time: it merges some parts, brings everything into files, or the
+// index is closed and opened, or it is lost with the process, opened as it lies there, and replay makes up for what was lost.
+func shake(t *rapid.T, x *Segments, change func(), replay func(x *Segments)) *Segments {
 	x.Rest()
+	what := rapid.IntRange(0, 5).Draw(t, "shake")
+	if what >= 2 {
+		change()
+	}
 	x.mu.Lock()
 	v := x.view.Load()
-	switch rapid.IntRange(0, 4).Draw(t, "shake") {
+	done := make(chan struct{})
+	x.working = what < 2 // there is one at work at a time
+	if what < 2 {
+		go func() { // it waits for the lock, which a job lets go
+			defer close(done)
+			change()
+		}()
+		defer func() { <-done }()
+	}
+	switch what {
 	case 0:
 		var some []part
 		for _, p := range v.parts {
@@ -55,7 +69,22 @@ func shake(t *rapid.T, x *Segments) *Segments {
 		require.NoError(t, err)
 		require.Equal(t, x.Stats().Documents, again.Stats().Documents)
 		return again
+	case 3:
+		if x.config.Dir == "" || replay == nil {
+			break
+		}
+		x.mu.Unlock()
+		again, err := Open(x.config)
+		if os.IsNotExist(err) {
+			again, err = New(x.config), nil
+		}
+		require.NoError(t, err)
+		replay(again)
+		require.Equal(t, x.Stats().Documents, again.Stats().Documents)
+		return again
 	}
+	x.working = false
+	x.calm.Broadcast()
 	x.mu.Unlock()
 	return x
 }
@@ -80,11 +109,29 @@ func TestSearch_segmentsAnswerAsOneWouldAndAFewAsAll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, docs := oracleSchema(t), model{}
 		x := New(Config{Dir: tempDir(t)})
-		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
+		var commits []Batch
+		replay := func(x *Segments) {
+			lost := model{}
+			for _, c := range slices.Concat(commits[min(int(x.Commit()), len(commits)):]...) {
+				lost[c.Seq] = nil
+			}
+			var batch Batch
+			for seq := range lost {
+				c := Change{Seq: seq, Schema: s, Commit: uint64(len(commits)), New: docs[seq]}
+				if x.Holds(seq) {
+					c.Old = &schema.Typed{}
+				}
+				if c.Old != nil || c.New != nil {
+					batch = append(batch, c)
+				}
+			}
+			require.NoError(t, x.Apply(batch))
+		}
+		for range rapid.IntRange(1, 14).Draw(t, "rounds") {
 			var batch Batch
 			for range rapid.IntRange(1, 20).Draw(t, "changes") {
 				seq := rapid.Uint64Range(0, 50).Draw(t, "seq")
-				c := Change{Seq: seq, Schema: s, Old: docs[seq]}
+				c := Change{Seq: seq, Schema: s, Old: docs[seq], Commit: uint64(len(commits) + 1)}
 				if c.Old == nil || rapid.Bool().Draw(t, "replace") {
 					c.New = drawProse(t, fmt.Sprint(seq))
 					docs[seq] = c.New
@@ -93,8 +140,8 @@ func TestSearch_segmentsAnswerAsOneWouldAndAFewAsAll(t *testing.T) {
 				}
 				batch = append(batch, c)
 			}
-			require.NoError(t, x.Apply(batch))
-			x = shake(t, x)
+			commits = append(commits, batch)
+			x = shake(t, x, func() { require.NoError(t, x.Apply(batch)) }, replay)
 		}
 		whole := New(Config{})
 		var all Batch
@@ -275,4 +322,34 @@ func TestRebuild_isNothingUntilItIsComplete(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 50, again.Stats().Documents)
 	require.EqualValues(t, 7, again.Commit())
+}
+
+// TestApply_leavesPartsAloneThatGoToAFile: a change merges small parts at once. Were those among them that a job writes to a file, their documents
+// would be dead in the file, alive in memory alone, and lost with the process.
+func TestApply_leavesPartsAloneThatGoToAFile(t *testing.T) {
+	s, dir := oracleSchema(t), t.TempDir()
+	x := New(Config{Dir: dir})
+	put := func(i uint64) {
+		require.NoError(t, x.Apply(Batch{{Seq: i, Commit: i + 1, Schema: s, New: &schema.Typed{ID: fmt.Sprint(i)}}}))
+	}
+	for i := range uint64(mergeParts - 1) {
+		put(i)
+	}
+	j := x.flush(x.view.Load())
+	x.current = j
+	m, err := x.result(j)
+	require.NoError(t, err)
+	put(mergeParts - 1)
+	x.mu.Lock()
+	x.current = nil
+	x.install(j, m)
+	require.NoError(t, x.save(j, m))
+	v := x.view.Load()
+	require.NoError(t, x.do(&job{view: v, parts: v.parts[len(v.parts)-1:], file: true}))
+	x.mu.Unlock()
+	require.Equal(t, mergeParts, x.Stats().Documents)
+	again, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	require.EqualValues(t, mergeParts-1, again.Commit())
+	require.Equal(t, mergeParts-1, again.Stats().Documents, "what was committed up to then")
 }
