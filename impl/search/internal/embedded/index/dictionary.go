@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"sort"
 	"strings"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
@@ -21,6 +24,27 @@ type dictionary struct {
 	places []byte
 	// lengths counts the words of the field by document, up to anyLength, which also stands for a list of strings: not known.
 	lengths []byte
+
+	whole [mostWhole + 1]atomic.Pointer[roaring.Bitmap] // see ofLength
+}
+
+// mostWhole is the number of words up to which it is kept which documents have so many in a field.
+const mostWhole = 8
+
+// ofLength returns the documents whose field may have exactly so many words. The set must not be changed.
+func (d *dictionary) ofLength(words int) *roaring.Bitmap {
+	if set := d.whole[words].Load(); set != nil {
+		return set
+	}
+	var docs []uint32
+	for doc, n := range d.lengths {
+		if int(n) == words || n == anyLength {
+			docs = append(docs, uint32(doc))
+		}
+	}
+	set := roaring.BitmapOf(docs...)
+	d.whole[words].Store(set)
+	return set
 }
 
 const (

@@ -80,7 +80,8 @@ func (s *search) comparison() comparison {
 		if k.Field == nil {
 			scoreSeen = true
 			parts = append(parts, byScore)
-			if s.ascending = !k.Desc; s.ascending {
+			if !k.Desc {
+				s.ascending = true
 				parts[len(parts)-1] = func(a, b *scored) int { return byScore(b, a) }
 			}
 			continue
@@ -95,6 +96,7 @@ func (s *search) comparison() comparison {
 			parts = append(parts, s.byField(ordering.Key{Field: f, Desc: true}))
 		}
 	}
+	s.matchOnly = len(parts) == 1 && !s.ascending
 	return func(a, b *scored) int {
 		for _, p := range parts {
 			if c := p(a, b); c != 0 {

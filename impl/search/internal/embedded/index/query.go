@@ -37,6 +37,8 @@ type search struct {
 	texts bool // words were searched
 	// ascending says that the worst text match comes first: then bounds of the score say nothing.
 	ascending bool
+	// matchOnly says that the text match decides, best first, and then the newest document.
+	matchOnly bool
 	found     int
 	words     []*word
 	marks     map[string]int

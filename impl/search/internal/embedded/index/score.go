@@ -78,6 +78,9 @@ const (
 	keyClasses = 8
 )
 
+// firstBlock is the size of the first block; each is twice as large as the one before. Tests make it small.
+var firstBlock = 256
+
 // costed is a candidate's postings, and their part in the block that is looked at.
 type costed struct {
 	cursor
@@ -114,22 +117,64 @@ func newScorer(a *area, lists [][]candidate, dropped int) *scorer {
 	return sc
 }
 
-// rank offers the documents of a set, the newest first: of documents that are as good they stay.
+// rank offers the documents of a set. Where the text match alone and then the newest decide, those that can hold the words and nothing else
+// come first: no other can have more than the ceiling, so that a page of such documents ends the search.
 func (sc *scorer) rank(set *roaring.Bitmap) error {
-	s := sc.a.s
+	if !sc.a.s.matchOnly || len(sc.cursors) > mostWhole {
+		return sc.scan(set, nil)
+	}
+	if !sc.plan.NoExactPriority {
+		whole := roaring.New()
+		for _, d := range sc.a.words {
+			if d != nil {
+				whole.Or(d.ofLength(len(sc.cursors)))
+			}
+		}
+		if err := sc.scan(roaring.And(set, whole), nil); err != nil {
+			return err
+		}
+		set = roaring.AndNot(set, whole)
+	}
+	ceiling := sc.ceiling()
+	return sc.scan(set, &ceiling)
+}
+
+// ceiling is the best score that any document can have which holds other words too.
+func (sc *scorer) ceiling() fieldScores {
+	for w := range sc.cursors {
+		for f := range sc.a.words {
+			class := byte(0)
+			for _, c := range sc.cursors[w][f] { // the cheapest is the first
+				if c.p.n() > 0 {
+					class = byte(c.cost + 1)
+					break
+				}
+			}
+			sc.classes[w*len(sc.a.words)+f][0] = class
+		}
+	}
+	return sc.best(0)
+}
+
+// scan offers the documents of a set, the newest first: of documents that are as good they stay. It ends when even the ceiling is not enough.
+func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
+	s, seqs := sc.a.s, sc.a.part.seg.seqs
 	block := make([]uint32, 0, blockDocs)
-	it := set.ReverseIterator()
-	for it.HasNext() {
-		for block = block[:0]; len(block) < blockDocs && it.HasNext(); {
+	size := firstBlock
+	for it := set.ReverseIterator(); it.HasNext(); size = min(2*size, blockDocs) {
+		for block = block[:0]; len(block) < size && it.HasNext(); {
 			block = append(block, it.Next())
 		}
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
+		if ceiling != nil && s.top.full() && !s.top.admits(&scored{area: int32(sc.a.at), doc: block[0], seq: seqs[block[0]], score: *ceiling}) {
+			return nil // those that follow are older
+		}
 		slices.Reverse(block)
 		sc.classify(block)
 		for i := len(block) - 1; i >= 0; i-- {
-			d := scored{area: int32(sc.a.at), doc: block[i], seq: sc.a.part.seg.seqs[block[i]], dropped: sc.dropped}
+			d := scored{area: int32(sc.a.at), doc: block[i], seq: seqs[block[i]], dropped: sc.dropped}
 			if s.top.full() && !s.ascending {
 				if d.score = sc.bound(i); !s.top.admits(&d) {
 					continue
