@@ -3,7 +3,6 @@ package index
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 )
 
@@ -98,7 +97,7 @@ func (x *Segments) do(j *job) error {
 
 // result merges the parts of a job, in a file if they go there.
 func (x *Segments) result(j *job) (m merged, err error) {
-	err = guard(func() error {
+	err = guard(j.parts, func() error {
 		if m = merge(j.parts); !j.file || m.seg.n == 0 {
 			return nil
 		}
@@ -109,7 +108,6 @@ func (x *Segments) result(j *job) (m merged, err error) {
 		m.seg, err = openSegment(path)
 		return err
 	})
-	runtime.KeepAlive(j)
 	return m, err
 }
 

@@ -76,7 +76,7 @@ func heapInUse() float64 {
 
 func BenchmarkIndexes(b *testing.B) {
 	docs, words := corpus(benchDocs())
-	b.Run("memory", func(b *testing.B) { benchMemory(b, docs, words) })
+	b.Run("segments", func(b *testing.B) { benchSegments(b, docs, words) })
 	b.Run("bleve", func(b *testing.B) { benchBleve(b, docs, words) })
 }
 
@@ -100,7 +100,7 @@ func report(b *testing.B, do func(i int) int) {
 	b.ReportMetric(float64(hits)/float64(b.N), "hits")
 }
 
-func benchMemory(b *testing.B, docs []benchDocument, words []string) {
+func benchSegments(b *testing.B, docs []benchDocument, words []string) {
 	s, err := schema.Parse([]byte(`{"name":"x","fields":[{"name":"title","type":"string"},{"name":"body","type":"string"},
 		{"name":"kind","type":"string","facet":true},{"name":"year","type":"int32"},{"name":"price","type":"float"}]}`), 10)
 	require.NoError(b, err)

@@ -28,10 +28,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // file is a mapped file. It is unmapped when nothing refers to it any more.
-type file struct {
-	name string
-	size int64
-}
+type file struct{ name, path string }
 
 // head is what a segment's file says about its slices.
 type head struct {
@@ -162,10 +159,10 @@ func openSegment(path string) (*segment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map segment: %w", err)
 	}
-	mapped := &file{name: filepath.Base(path), size: pages}
+	mapped := &file{name: filepath.Base(path), path: path}
 	runtime.AddCleanup(mapped, func(data []byte) { _ = syscall.Munmap(data) }, data)
 	var s *segment
-	err = guard(func() error {
+	err = caught(func() (err error) {
 		s, err = readSegment(path, data)
 		return err
 	})
@@ -175,6 +172,17 @@ func openSegment(path string) (*segment, error) {
 	}
 	s.file, s.size = mapped, pages
 	return s, nil
+}
+
+// checkFile compares the pages of a file with their checksums.
+func checkFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = check(f, path)
+	return err
 }
 
 // check compares all pages with their checksums and returns the length of what they hold.

@@ -42,7 +42,6 @@ type search struct {
 	found     int
 	words     []*word
 	marks     map[string]int
-	checked   int
 }
 
 // area is one part of the index in one search.

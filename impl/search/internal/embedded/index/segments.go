@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
@@ -107,19 +108,39 @@ func New(c Config) *Segments {
 	return x
 }
 
-// guard runs fn and turns a fault of a mapped file, or of a structure in it that was damaged after it was checked, into ErrDamaged.
-func guard(fn func() error) (err error) {
+// errUnsound says that work on parts ended in a run-time error: their pages have changed since they were checked, or it is a fault of ours.
+var errUnsound = errors.New("the index could not be worked on")
+
+// guard runs fn on parts and turns a fault of a mapped file, or a run-time error over pages that have changed, into ErrDamaged.
+func guard(parts []part, fn func() error) error {
+	err := caught(fn)
+	if errors.Is(err, errUnsound) {
+		for _, p := range parts {
+			if p.seg.file == nil {
+				continue
+			}
+			// One that was merged meanwhile is not there any more, and nothing is known of its pages.
+			if found := checkFile(p.seg.file.path); found != nil && !errors.Is(found, fs.ErrNotExist) {
+				err = fmt.Errorf("%w: %w", ErrDamaged, found)
+			}
+		}
+	}
+	runtime.KeepAlive(parts) // their files stay mapped until here
+	return err
+}
+
+func caught(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		fault, ok := p.(runtime.Error)
-		if !ok {
+		switch p := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }: // of runtime.Error: a page that is not there
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		case runtime.Error:
+			err = fmt.Errorf("%w: %w: %s", errUnsound, p, debug.Stack())
+		default:
 			panic(p)
 		}
-		err = fmt.Errorf("%w: %w", ErrDamaged, fault)
 	}()
 	return fn()
 }
@@ -127,11 +148,10 @@ func guard(fn func() error) (err error) {
 // Search implements Index.
 func (x *Segments) Search(ctx context.Context, plan Plan) (res Result, err error) {
 	v := x.view.Load()
-	err = guard(func() (err error) {
+	err = guard(v.parts, func() (err error) {
 		res, err = newSearch(ctx, &plan, v).result(v.documents)
 		return err
 	})
-	runtime.KeepAlive(v) // its files stay mapped until here
 	return res, err
 }
 
@@ -168,8 +188,9 @@ func (x *Segments) Apply(batch Batch) error {
 		return x.damage
 	}
 	x.holdBack()
-	err := guard(func() error {
-		v, err := x.changed(x.view.Load(), batch)
+	old := x.view.Load()
+	err := guard(old.parts, func() error {
+		v, err := x.changed(old, batch)
 		if err == nil {
 			x.view.Store(v)
 			x.unsaved += len(batch)

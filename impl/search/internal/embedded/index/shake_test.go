@@ -356,3 +356,28 @@ func TestApply_leavesPartsAloneThatGoToAFile(t *testing.T) {
 	require.EqualValues(t, mergeParts-1, again.Commit())
 	require.Equal(t, mergeParts-1, again.Stats().Documents, "what was committed up to then")
 }
+
+// TestSearch_pagesThatRotUnderItAreAnError writes noise into a mapped file: an answer may be wrong then, but what fails says that the index is damaged.
+func TestSearch_pagesThatRotUnderItAreAnError(t *testing.T) {
+	s, dir := oracleSchema(t), t.TempDir()
+	x := New(Config{Dir: dir})
+	var batch Batch
+	for i := range uint64(3000) {
+		batch = append(batch, Change{Seq: i, Schema: s, New: &schema.Typed{ID: fmt.Sprint(i), Values: map[string]schema.Value{"word": {Strings: []string{fmt.Sprint("word", i)}}}}})
+	}
+	require.NoError(t, x.Apply(batch))
+	require.NoError(t, x.Close())
+	x, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	path := dir + "/00000001" + segmentSuffix
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt(slices.Repeat([]byte{0xf1}, int(info.Size())-8192), 4096)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	word, _ := s.Field("word")
+	_, err = x.Search(context.Background(), Plan{Schema: s, Query: Query{Words: []string{"word1"}}, Fields: []QueryField{{Field: word, Prefix: true}}, Limit: 10, DropThreshold: 1, TypoThreshold: 1, MaxCandidates: 4})
+	require.ErrorIs(t, err, ErrDamaged)
+}
