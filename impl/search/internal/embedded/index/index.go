@@ -1,5 +1,5 @@
-// Package index finds documents: it is told what the store holds and answers searches. Only Index is the agreement; Memory is
-// the one implementation (docs/decisions/0007-embedded-index.md says why it is not Bleve's).
+// Package index finds documents: it is told what the store holds and answers searches. Index is the agreement; Segments is
+// the one implementation (docs/decisions/0035-segments.md).
 package index
 
 import (
@@ -41,7 +41,7 @@ type Stats struct {
 	Documents, Terms int
 	// Dead counts the documents that were removed and still cost memory.
 	Dead int
-	// Bytes estimates the memory.
+	// Bytes estimates the memory. Mapped pages are the system's and do not count.
 	Bytes int64
 }
 
