@@ -34,10 +34,10 @@ func (s *service) openEngine() error {
 }
 
 // tryEngine opens the engine. Documents that are damaged, until they are repaired, and a full disk end neither the service nor its family:
-// it waits, not ready.
+// it waits, not ready. A repair has the documents for itself meanwhile.
 func (s *service) tryEngine(ctx context.Context) error {
 	err := s.openEngine()
-	waits := errors.Is(err, embedded.ErrDamaged) || errors.Is(err, embedded.ErrDiskFull)
+	waits := errors.Is(err, embedded.ErrDamaged) || errors.Is(err, embedded.ErrDiskFull) || errors.Is(err, embedded.ErrLocked) && s.unopened.Load()
 	if s.unopened.Swap(waits) != waits && waits {
 		s.config.Log.ErrorContext(ctx, "the documents of the embedded search engine can't be opened; searches wait until they are repaired or there is room", "error", err)
 	}

@@ -458,6 +458,24 @@ func TestEngine_theDeadLeaveTheIndex(t *testing.T) {
 	require.JSONEq(t, `{"found":1,"out_of":10}`, only(t, must(t, e, 200, "GET", fmt.Sprintf("/collections/a/documents/search?q=w%d&query_by=s", many+5), ""), "found", "out_of"))
 }
 
+func TestEngine_deletionsOfOneRequestAreOneCommit(t *testing.T) {
+	e := open(t, t.TempDir(), Limits{})
+	defer e.Close()
+	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
+	ids := []string{"1", "a,b", "x y", "[z]", "p&&q", "ü", "(o)", "id:=1", "!n", "*"}
+	var lines []string
+	for _, id := range append(ids, "stays") {
+		lines = append(lines, fmt.Sprintf(`{"id":%q,"s":"x"}`, id))
+	}
+	must(t, e, 200, "POST", "/collections/a/documents/import", strings.Join(lines, "\n"))
+	c, err := e.collection("a")
+	require.NoError(t, err)
+	before := c.idx().Commit()
+	require.NoError(t, client(t, e).DeleteDocuments(context.Background(), "a", append(ids, "not there")))
+	require.Equal(t, 1, e.Stats().Documents)
+	require.Equal(t, before+1, c.idx().Commit())
+}
+
 func TestEngine_searchesWhileItIsWritten(t *testing.T) {
 	e := open(t, t.TempDir(), Limits{})
 	defer e.Close()
