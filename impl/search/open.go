@@ -1,6 +1,8 @@
 package search
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/httpclient"
+	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
 // openEngine opens the embedded engine, or prepares to talk to a Typesense. Both are spoken to in the same way.
@@ -28,6 +31,20 @@ func (s *service) openEngine() error {
 	}
 	s.engine = engine.New(client, s.keys)
 	return nil
+}
+
+// tryEngine opens the engine. Documents that are damaged, until they are repaired, and a full disk end neither the service nor its family:
+// it waits, not ready. A repair has the documents for itself meanwhile.
+func (s *service) tryEngine(ctx context.Context) error {
+	err := s.openEngine()
+	waits := errors.Is(err, embedded.ErrDamaged) || errors.Is(err, embedded.ErrDiskFull) || errors.Is(err, embedded.ErrLocked) && s.unopened.Load()
+	if s.unopened.Swap(waits) != waits && waits {
+		s.config.Log.ErrorContext(ctx, "the documents of the embedded search engine can't be opened; searches wait until they are repaired or there is room", "error", err)
+	}
+	if err == nil || waits {
+		return err
+	}
+	return lifecycle.Fatal(err)
 }
 
 func (s *service) openEmbedded() (tsclient.Doer, error) {

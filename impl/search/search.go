@@ -57,6 +57,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Version: c.Version, Ready: life.Ready}
 	life.Identify(who, client)
+	life.Require(s.opened)
 	life.Require(s.keys.Ready)
 	life.Require(s.healthy)
 	life.Prove("the search engine", s.proveEngine)
@@ -76,6 +77,7 @@ type service struct {
 	engine   *engine.Engine // set by work
 	close    func() error   // set by work with an embedded engine
 	stored   func() error   // the same: proves that the engine can store
+	unopened atomic.Bool    // the embedded engine can't open its documents
 	sick     atomic.Bool    // the engine did not answer its last examination
 }
 
@@ -105,7 +107,7 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openEngine(); err != nil {
+	if err := s.life.Await(ctx, "the documents of the search engine", s.tryEngine); err != nil {
 		return err
 	}
 	var rows *searchstore.Store
@@ -175,6 +177,13 @@ func (s *service) proveEngine(ctx context.Context) error {
 		return err
 	}
 	return s.stored()
+}
+
+func (s *service) opened() error {
+	if s.unopened.Load() {
+		return errors.New("the documents of the search engine are damaged, or the disk is full")
+	}
+	return nil
 }
 
 func (s *service) healthy() error {

@@ -284,6 +284,26 @@ func TestReadiness_saysThatTheEngineIsAway(t *testing.T) {
 	t.Logf("engine away: said after %.2f s, ready %.2f s after its return", said.Seconds(), took(200).Seconds())
 }
 
+// TestRun_damagedDocumentsAreSaidAndWaitedFor: the service goes on, not ready, until the documents can be read again.
+func TestRun_damagedDocumentsAreSaidAndWaitedFor(t *testing.T) {
+	w := newWorld(t, store.Config{})
+	w.start(t)
+	w.WaitReady(t)
+	w.must(t, 201, w.someone(t), "POST", "/collections", plays)
+	w.Stop(t)
+	path := filepath.Join(w.settings.DataDir, "engine", "documents.db")
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("no database ", 2000)), 0o600))
+	w.start(t)
+	waits := "The service is not ready: the documents of the search engine are damaged, or the disk is full."
+	require.Eventually(t, func() bool { return strings.Contains(string(w.call(t, "", "GET", "/ready", "").Body), waits) }, 20*time.Second, 20*time.Millisecond)
+	require.Contains(t, w.logs.String(), "the documents of the embedded search engine can't be opened")
+	require.NoError(t, os.WriteFile(path, good, 0o600))
+	w.WaitReady(t)
+	w.must(t, 200, w.someone(t), "GET", "/collections/plays", "")
+}
+
 func TestSync_answersInOrderForManyChunks(t *testing.T) {
 	w := newWorld(t, store.Config{})
 	w.start(t)

@@ -33,7 +33,7 @@ func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
 		{"kms", "kms.db", "its database file was removed or replaced", os.Remove},
 		{"twofactor", "twofactor.db", "its database file is damaged", overwrite},
 		{"search", "search.db", "its database file was removed or replaced", os.Remove},
-		{"search", "engine/typesense.db", "the search engine does not answer", os.Remove},
+		{"search", "engine/documents.db", "the search engine does not answer", os.Remove},
 		{"sequence", "sequence.db", "its database file is damaged", func(path string) error { return os.Truncate(path, 0) }},
 	} {
 		t.Run(c.word+" "+c.file, func(t *testing.T) {

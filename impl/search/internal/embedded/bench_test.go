@@ -44,7 +44,7 @@ func benchImport(b *testing.B, dir string) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N*chunk)/b.Elapsed().Seconds(), "docs/s")
-	if info, err := os.Stat(filepath.Join(dir, "typesense.db")); err == nil {
+	if info, err := os.Stat(filepath.Join(dir, "documents.db")); err == nil {
 		b.ReportMetric(float64(info.Size())/float64(b.N*chunk), "disk-B/doc")
 	}
 	if err := e.Close(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -43,8 +44,6 @@ const (
 	chunkBytes = 4 << 20
 	// maxIDBytes bounds a document's id.
 	maxIDBytes = 1024
-	// An index with more dead than compactFrom documents, and more dead than live, is rebuilt.
-	compactFrom = 10_000
 )
 
 var errCollection = &schema.Error{Status: 404, Text: "Collection not found"}
@@ -57,22 +56,21 @@ type collection struct {
 	total  *atomic.Int64 // documents of all collections
 	spare  func() int64  // bytes left of the memory budget
 
+	waiting tickets
 	writing sync.Mutex
 	dropped bool // guarded by writing
 	schema  atomic.Pointer[schema.Schema]
-	index   atomic.Pointer[index.Index]
+	index   atomic.Pointer[index.Segments]
+	dir     string // of the engine
+	log     *slog.Logger
 }
 
+// newCollection makes a collection that has no index yet.
 func newCollection(key uint64, s *schema.Schema, e *Engine) *collection {
-	c := &collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory}
+	c := &collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory, dir: e.dir, log: e.log}
 	c.schema.Store(s)
-	c.setIndex(index.NewMemory())
 	return c
 }
-
-func (c *collection) setIndex(i index.Index) { c.index.Store(&i) }
-
-func (c *collection) idx() index.Index { return *c.index.Load() }
 
 // write is one document to be written.
 type write struct {
@@ -94,11 +92,41 @@ type written struct {
 	err error
 }
 
-// apply carries out writes in order, all in one transaction, and makes them visible. The error is for the whole; that of a
-// single write is in its result.
+// apply carries out writes in order and makes them visible. The error is for the whole; that of a single write is in its result. The
+// writes of callers that wait at the same time share a transaction.
 func (c *collection) apply(writes []write) ([]written, error) {
+	t := &ticket{writes: writes}
+	c.waiting.add(t)
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	for !t.done {
+		c.commit(c.waiting.take())
+	}
+	return t.results, t.err
+}
+
+// commit carries out tickets in one transaction, or each in one of its own when one of them fails the whole. The caller holds c.writing.
+func (c *collection) commit(tickets []*ticket) {
+	var all []write
+	for _, t := range tickets {
+		all = append(all, t.writes...)
+	}
+	results, err := c.transact(all)
+	if err != nil && len(tickets) > 1 && !errors.Is(err, docstore.ErrDiskFull) {
+		for _, t := range tickets {
+			c.commit([]*ticket{t})
+		}
+		return
+	}
+	for _, t := range tickets {
+		if t.done, t.err = true, err; err == nil {
+			t.results, results = results[:len(t.writes)], results[len(t.writes):]
+		}
+	}
+}
+
+// transact carries out writes in one transaction. The caller holds c.writing.
+func (c *collection) transact(writes []write) ([]written, error) {
 	if c.dropped {
 		return nil, errCollection
 	}
@@ -111,6 +139,9 @@ func (c *collection) apply(writes []write) ([]written, error) {
 			if results[i], err = b.one(tx, w); err != nil {
 				return err
 			}
+		}
+		for i := range b.changes {
+			b.changes[i].Commit = tx.Commit()
 		}
 		if b.schema == c.schema.Load() {
 			return nil
@@ -127,9 +158,11 @@ func (c *collection) apply(writes []write) ([]written, error) {
 	c.schema.Store(b.schema)
 	c.total.Add(int64(b.grown))
 	if err := c.idx().Apply(b.changes); err != nil {
-		return nil, fmt.Errorf("index documents: %w", errors.Join(err, c.rebuild()))
+		if err := c.anew(err); err != nil {
+			return nil, err
+		}
 	}
-	return results, c.compact()
+	return results, nil
 }
 
 // batch is the state of one transaction.
@@ -175,19 +208,18 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, err
 	if id != "" {
 		seq, exists = tx.Find(id)
 	}
-	var old schema.Document
 	switch {
 	case exists && w.action == create:
 		return res, &schema.Error{Status: 409, Text: fmt.Sprintf("A document with id %s already exists.", id)}
 	case !exists && w.action == update:
 		return res, missing(id)
-	case exists:
-		if old, err = schema.ParseDocument(tx.Get(seq)); err != nil {
+	case exists && w.action != upsert:
+		old, err := schema.ParseDocument(tx.Get(seq))
+		if err != nil {
 			return res, fmt.Errorf("read stored document: %w", err)
 		}
-		if w.action != upsert {
-			doc = old.Merge(doc)
-		}
+		doc = old.Merge(doc)
+	case exists:
 	default:
 		if err := b.room(); err != nil {
 			return res, err
@@ -203,11 +235,11 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, err
 		}
 	}
 	doc["id"] = id
-	return b.store(tx, seq, doc, old, w, res)
+	return b.store(tx, seq, doc, exists, w, res)
 }
 
 // store checks a document, writes it and notes the change for the index.
-func (b *batch) store(tx *docstore.Tx, seq uint64, doc, old schema.Document, w write, res written) (written, error) {
+func (b *batch) store(tx *docstore.Tx, seq uint64, doc schema.Document, exists bool, w write, res written) (written, error) {
 	dirty, err := b.schema.ParseDirty(w.dirty)
 	if err != nil {
 		return res, err
@@ -229,8 +261,8 @@ func (b *batch) store(tx *docstore.Tx, seq uint64, doc, old schema.Document, w w
 		return res, fmt.Errorf("store document: %w", err)
 	}
 	change := index.Change{Seq: seq, New: typed}
-	if old != nil {
-		change.Old = typedOf(b.schema, old)
+	if exists {
+		change.Old = &schema.Typed{ID: res.id}
 	} else {
 		b.docs++
 		b.grown++
@@ -261,17 +293,13 @@ func (b *batch) remove(tx *docstore.Tx, id string) (written, error) {
 	if !ok {
 		return written{id: id, err: missing(id)}, nil
 	}
-	stored := append([]byte(nil), tx.Get(seq)...)
-	old, err := schema.ParseDocument(stored)
-	if err != nil {
-		return written{}, fmt.Errorf("read stored document: %w", err)
-	}
+	stored := tx.Get(seq)
 	if err := tx.Delete(seq, id); err != nil {
 		return written{}, fmt.Errorf("delete document: %w", err)
 	}
 	b.docs--
 	b.grown--
-	b.changes = append(b.changes, index.Change{Seq: seq, Schema: b.schema, Old: typedOf(b.schema, old)})
+	b.changes = append(b.changes, index.Change{Seq: seq, Schema: b.schema, Old: &schema.Typed{ID: id}})
 	return written{id: id, doc: stored}, nil
 }
 
@@ -334,7 +362,7 @@ func (c *collection) get(id string) (doc []byte, err error) {
 		if !ok {
 			return missing(id)
 		}
-		doc = append([]byte(nil), tx.Get(seq)...)
+		doc = tx.Get(seq)
 		return nil
 	})
 	return doc, err
@@ -345,51 +373,11 @@ func (c *collection) bySeq(seqs []uint64) ([][]byte, error) {
 	out := make([][]byte, len(seqs))
 	err := c.store.Read(c.key, func(tx *docstore.Tx) error {
 		for i, seq := range seqs {
-			if v := tx.Get(seq); v != nil {
-				out[i] = append([]byte(nil), v...)
-			}
+			out[i] = tx.Get(seq)
 		}
 		return nil
 	})
 	return out, err
-}
-
-// compact rebuilds the index when most of it is dead.
-func (c *collection) compact() error {
-	s := c.idx().Stats()
-	if s.Dead < compactFrom || s.Dead < s.Documents {
-		return nil
-	}
-	return c.rebuild()
-}
-
-// rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing.
-func (c *collection) rebuild() error {
-	fresh := index.NewMemory()
-	s := c.schema.Load()
-	for from, done := uint64(0), false; !done; {
-		var changes index.Batch
-		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
-			var err error
-			from, done, err = tx.Scan(from, chunkDocs, func(seq uint64, stored []byte) error {
-				doc, err := schema.ParseDocument(stored)
-				if err != nil {
-					return err
-				}
-				changes = append(changes, index.Change{Seq: seq, Schema: s, New: typedOf(s, doc)})
-				return nil
-			})
-			return err
-		})
-		if err == nil {
-			err = fresh.Apply(changes)
-		}
-		if err != nil {
-			return fmt.Errorf("rebuild index: %w", err)
-		}
-	}
-	c.setIndex(fresh)
-	return nil
 }
 
 // render writes the collection as Typesense answers it.

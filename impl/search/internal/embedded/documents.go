@@ -182,7 +182,7 @@ func (e *Engine) selected(ctx context.Context, c *collection, text string) ([]ui
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
 	defer cancel()
-	res, err := c.idx().Search(ctx, index.Plan{
+	res, err := c.find(ctx, index.Plan{
 		Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: node, Limit: e.limits.DocumentsPerCollection, FilterCandidates: defaultCandidates,
 	})
 	if err != nil {

@@ -2,11 +2,14 @@ package embedded
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +28,7 @@ func TestMain(m *testing.M) {
 
 // writeForever imports chunk after chunk and says the number of each chunk after its acknowledgement.
 func writeForever(dir string) {
+	indexFlush = 100 // files and merges all the time
 	e, err := Open(Config{Dir: dir, Key: func(k string) bool { return k == testKey }})
 	if err != nil {
 		panic(err)
@@ -66,6 +70,142 @@ func TestEngine_acknowledgedWritesSurviveKillNine(t *testing.T) {
 		require.NoError(t, e.Close())
 		next = acknowledged + 1
 	}
+}
+
+// TestEngine_theIndexEqualsTheStoreAfterKillNine kills a writer whose index is flushed and merged all the time. What the index that was found
+// answers is what an index answers that is made of the documents.
+func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
+	dir, next := t.TempDir(), 0
+	for round := range 5 {
+		next = killedWriter(t, dir, next, 6+3*round) + 1
+		e := open(t, dir, Limits{})
+		c, err := e.collection("k")
+		require.NoError(t, err)
+		require.Positive(t, c.idx().Commit(), "no index was on disk")
+		found := answers(t, e, next)
+		c.writing.Lock()
+		require.NoError(t, c.rebuild())
+		c.writing.Unlock()
+		require.Equal(t, answers(t, e, next), found)
+		require.NoError(t, e.Close())
+	}
+}
+
+// answers are those of a few searches that see every document.
+func answers(t *testing.T, e *Engine, chunks int) (all []string) {
+	t.Helper()
+	targets := []string{"q=*&per_page=250&facet_by=attr_.*", "q=word1&query_by=s&per_page=250", "q=wrod7&query_by=s&per_page=250&sort_by=chunk:asc", "q=word&query_by=s&per_page=250&page=2"}
+	for chunk := range chunks {
+		targets = append(targets, fmt.Sprintf("q=*&per_page=60&filter_by=chunk:%d", chunk))
+	}
+	for _, target := range targets {
+		body := must(t, e, 200, "GET", "/collections/k/documents/search?"+target, "")
+		all = append(all, only(t, body, "found", "out_of", "hits", "facet_counts"))
+	}
+	return all
+}
+
+func TestEngine_aRestartIndexesNothingAgain(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir, Limits{})
+	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
+	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"1","s":"one"}`)
+	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"2","s":"two"}`)
+	must(t, e, 200, "DELETE", "/collections/k/documents/2", "")
+	require.NoError(t, e.Close())
+	before := segmentFiles(t, dir)
+	require.NotEmpty(t, before)
+
+	e = open(t, dir, Limits{})
+	require.JSONEq(t, `{"found":1,"out_of":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found", "out_of"))
+	require.NoError(t, e.Close())
+	require.Equal(t, before, segmentFiles(t, dir), "nothing was written again")
+
+	e = open(t, dir, Limits{})
+	must(t, e, 200, "DELETE", "/collections/k", "")
+	require.Empty(t, segmentFiles(t, dir), "the index of a dropped collection goes")
+	require.NoError(t, e.Close())
+}
+
+func segmentFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, indexDir, "*", "*"))
+	require.NoError(t, err)
+	return names
+}
+
+// TestEngine_aDamagedIndexIsMadeAnew harms each file of an index: the start says so in a line, and the documents are found.
+func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir, Limits{})
+	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
+	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"1","s":"one"}`)
+	require.NoError(t, e.Close())
+	names := segmentFiles(t, dir)
+	require.Len(t, names, 2, "a segment and the manifest")
+	for i := range names {
+		for _, harm := range []func(path string) error{
+			os.Remove,
+			func(path string) error { return os.Truncate(path, 20) },
+			func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("noise"), 100), 0o600) },
+		} {
+			path := segmentFiles(t, dir)[i]
+			require.NoError(t, harm(path))
+			var log bytes.Buffer
+			e, err := Open(Config{Dir: dir, Key: func(k string) bool { return k == testKey }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			require.NoError(t, err)
+			require.NoError(t, e.WaitReady(context.Background()))
+			require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found"))
+			require.NoError(t, e.Close())
+			require.Contains(t, log.String(), "an index is made anew from the documents", path)
+		}
+	}
+}
+
+// TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew cuts a mapped file off: the search finds that, and answers from the new index.
+func TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir, Limits{})
+	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
+	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"1","s":"one"}`)
+	require.NoError(t, e.Close())
+	e = open(t, dir, Limits{})
+	defer e.Close()
+	for _, name := range segmentFiles(t, dir) {
+		require.NoError(t, os.Truncate(name, 0))
+	}
+	require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found"))
+}
+
+// TestEngine_aDamagedStoreIsAnErrorAndIsRepaired writes noise over the middle of the documents.
+func TestEngine_aDamagedStoreIsAnErrorAndIsRepaired(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir, Limits{})
+	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
+	var b strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&b, `{"id":"%d","s":"word%d %s"}`+"\n", i, i, strings.Repeat("filling ", 20))
+	}
+	must(t, e, 200, "POST", "/collections/k/documents/import", b.String())
+	require.NoError(t, e.Close())
+	path := filepath.Join(dir, "documents.db")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt(bytes.Repeat([]byte{0x5a, 0xff, 0x00, 0x91}, 16<<10), info.Size()/2&^4095)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+
+	_, err = Open(Config{Dir: dir})
+	require.ErrorIs(t, err, ErrDamaged)
+	fixed, err := Repair(dir, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.Greater(t, fixed.Documents, 2000)
+	e = open(t, dir, Limits{})
+	defer e.Close()
+	require.Equal(t, fixed.Documents, e.Stats().Documents)
+	require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=word7&query_by=s&prefix=false&num_typos=0", ""), "found"))
 }
 
 // killedWriter starts a writer, kills it after so many acknowledgements and returns the last one.

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -21,8 +23,28 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// ErrLocked says that another process uses the data directory.
-var ErrLocked = docstore.ErrLocked
+// Errors of Open and Repair; match them with errors.Is.
+var (
+	// ErrLocked says that another process uses the data directory.
+	ErrLocked = docstore.ErrLocked
+	// ErrDamaged says that the store of the documents is broken. Repair brings back what can be read.
+	ErrDamaged = docstore.ErrDamaged
+	// ErrDiskFull says that the disk has no room.
+	ErrDiskFull = docstore.ErrDiskFull
+)
+
+// Repaired tells what a repair brought back.
+type Repaired = docstore.Repaired
+
+// Repair makes a new store of what can be read of the damaged one in dir, the data directory of an engine that is not running, and keeps the
+// old file beside it.
+func Repair(dir string, log *slog.Logger) (Repaired, error) {
+	r, err := docstore.Repair(dir, log)
+	if err == nil && r.Kept != "" {
+		err = os.RemoveAll(filepath.Join(dir, indexDir)) // it is made anew from the documents that were kept
+	}
+	return r, err
+}
 
 // Config is what an engine needs.
 type Config struct {
@@ -41,6 +63,7 @@ type Config struct {
 
 // Engine is an open search engine. It implements http.Handler.
 type Engine struct {
+	dir    string
 	store  *docstore.Store
 	key    func(string) bool
 	log    *slog.Logger
@@ -57,22 +80,22 @@ type Engine struct {
 	collections map[string]*collection
 }
 
-// Open opens the engine on its data directory. The indexes are built from the stored documents in the background: until
+// Open opens the engine on its data directory. The indexes are opened, brought up to date or built anew in the background: until
 // that is done (see WaitReady) requests are answered 503. It fails with ErrLocked when another process uses the directory.
 func Open(cfg Config) (*Engine, error) {
-	store, err := docstore.Open(cfg.Dir)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	store, err := docstore.Open(cfg.Dir, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
 	e := &Engine{
-		store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock, gate: admission.New(runtime.GOMAXPROCS(0)),
+		dir: cfg.Dir, store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock, gate: admission.New(runtime.GOMAXPROCS(0)),
 		loaded: make(chan struct{}), collections: make(map[string]*collection),
 	}
 	if e.key == nil {
 		e.key = func(string) bool { return false }
-	}
-	if e.log == nil {
-		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.clock == nil {
 		e.clock = clock.System
@@ -93,6 +116,9 @@ func (e *Engine) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := removeIndexes(e.dir, stored); err != nil {
+		return err
+	}
 	for _, r := range stored {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -102,7 +128,7 @@ func (e *Engine) load(ctx context.Context) error {
 			return err
 		}
 		c := newCollection(r.Key, s, e)
-		if err := c.rebuild(); err != nil {
+		if err := c.openIndex(); err != nil {
 			return err
 		}
 		e.documents.Add(int64(c.idx().Stats().Documents))
@@ -140,6 +166,11 @@ func (e *Engine) Prove() error { return e.store.Prove() }
 func (e *Engine) Close() error {
 	e.stop()
 	<-e.loaded
+	for _, c := range e.sorted() {
+		if err := c.idx().Close(); err != nil { // the next start makes up for it from the documents
+			e.log.Warn("embedded engine: an index can't be saved", "collection", c.schema.Load().Name, "error", err)
+		}
+	}
 	return e.store.Close()
 }
 
@@ -207,6 +238,9 @@ func (e *Engine) createCollection(s *schema.Schema) (*collection, error) {
 		return nil, fmt.Errorf("store collection: %w", err)
 	}
 	c := newCollection(key, s, e)
+	if err := c.emptyIndex(); err != nil {
+		return nil, errors.Join(err, e.store.Drop(key))
+	}
 	e.collections[s.Name] = c
 	return c, nil
 }
@@ -230,6 +264,10 @@ func (e *Engine) dropCollection(name string) ([]byte, error) {
 		return nil, fmt.Errorf("drop collection: %w", err)
 	}
 	c.dropped = true
+	c.idx().Stop()
+	if err := os.RemoveAll(c.indexDir()); err != nil {
+		e.log.Warn("embedded engine: the index of a dropped collection can't be removed", "error", err)
+	}
 	e.documents.Add(-int64(c.idx().Stats().Documents))
 	e.mu.Lock()
 	delete(e.collections, name)

@@ -197,7 +197,7 @@ func TestEngine_searchesTwoWholePlaysAlsoAfterARestart(t *testing.T) {
 	checkPlays(t, client(t, e), all)
 	s := e.Stats()
 	require.Equal(t, len(all), s.Documents)
-	require.Greater(t, s.IndexBytes, int64(100_000))
+	require.Positive(t, s.IndexBytes)
 }
 
 func TestEngine_servesTheOfficialClient(t *testing.T) {
@@ -434,7 +434,7 @@ func TestEngine_memoryBudgetRefusesNewDocuments(t *testing.T) {
 	must(t, e, 201, "POST", "/collections/a/documents", `{"id":"new","s":"fits again"}`)
 }
 
-func TestEngine_rebuildsAnIndexThatIsMostlyDead(t *testing.T) {
+func TestEngine_theDeadLeaveTheIndex(t *testing.T) {
 	e := open(t, t.TempDir(), Limits{})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
@@ -447,12 +447,34 @@ func TestEngine_rebuildsAnIndexThatIsMostlyDead(t *testing.T) {
 		}
 		must(t, e, 200, "POST", "/collections/a/documents/import", b.String())
 	}
-	put(0, compactFrom+50)
-	must(t, e, 200, "DELETE", "/collections/a/documents?truncate=true", "")
-	put(compactFrom+50, compactFrom+60)
-	require.Less(t, c.idx().Stats().Dead, compactFrom)
+	const many = 10_000
+	put(0, many)
+	must(t, e, 200, "DELETE", "/collections/a/documents?filter_by=id:!=5", "")
+	must(t, e, 200, "DELETE", "/collections/a/documents/5", "")
+	put(many, many+10)
+	c.idx().Rest()
+	require.Less(t, c.idx().Stats().Dead, 1000)
 	require.Equal(t, 10, c.idx().Stats().Documents)
-	require.JSONEq(t, `{"found":1,"out_of":10}`, only(t, must(t, e, 200, "GET", fmt.Sprintf("/collections/a/documents/search?q=w%d&query_by=s", compactFrom+55), ""), "found", "out_of"))
+	require.JSONEq(t, `{"found":1,"out_of":10}`, only(t, must(t, e, 200, "GET", fmt.Sprintf("/collections/a/documents/search?q=w%d&query_by=s", many+5), ""), "found", "out_of"))
+}
+
+func TestEngine_deletionsOfOneRequestAreOneCommit(t *testing.T) {
+	e := open(t, t.TempDir(), Limits{})
+	defer e.Close()
+	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
+	ids := []string{"1", "a,b", "x y", "[z]", "p&&q", "ü", "(o)", "id:=1", "!n", "*"}
+	var lines []string
+	for _, id := range append(ids, "stays") {
+		lines = append(lines, fmt.Sprintf(`{"id":%q,"s":"x"}`, id))
+	}
+	must(t, e, 200, "POST", "/collections/a/documents/import", strings.Join(lines, "\n"))
+	c, err := e.collection("a")
+	require.NoError(t, err)
+	before := c.idx().Commit()
+	_, err = client(t, e).DeleteDocuments(context.Background(), "a", "id:=[`"+strings.Join(append(ids, "not there"), "`,`")+"`]", len(ids)+1)
+	require.NoError(t, err)
+	require.Equal(t, 1, e.Stats().Documents)
+	require.Equal(t, before+1, c.idx().Commit())
 }
 
 func TestEngine_searchesWhileItIsWritten(t *testing.T) {

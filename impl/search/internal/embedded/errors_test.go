@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -220,4 +221,11 @@ func TestMultiSearch_tellsErrorsInTheirPlace(t *testing.T) {
 	require.Zero(t, r.Results[3].Found)
 	require.Equal(t, 1, r.Results[4].Found)
 	require.Empty(t, r.Results[4].Hits)
+}
+
+func TestErrors_aFullDiskIsSaidAsTypesenseSaysIt(t *testing.T) {
+	e := openSmall(t)
+	refused := e.refusal(fmt.Errorf("write documents: %w", ErrDiskFull))
+	require.Equal(t, 422, refused.Status)
+	require.Equal(t, "Rejecting write: running out of resource type: OUT_OF_DISK", refused.Text)
 }

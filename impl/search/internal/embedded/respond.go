@@ -36,6 +36,8 @@ func (e *Engine) refusal(err error) *schema.Error {
 		return known
 	case errors.Is(err, docstore.ErrNoCollection):
 		return errCollection
+	case errors.Is(err, docstore.ErrDiskFull):
+		return errDisk
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return errTimeout
 	}

@@ -150,6 +150,10 @@ func (e *Engine) health(w http.ResponseWriter) {
 		reply(w, http.StatusServiceUnavailable, map[string]bool{"ok": false})
 		return
 	}
+	if e.store.DiskFull() {
+		reply(w, http.StatusServiceUnavailable, map[string]any{"ok": false, "resource_error": "OUT_OF_DISK"})
+		return
+	}
 	reply(w, http.StatusOK, map[string]bool{"ok": true})
 }
 

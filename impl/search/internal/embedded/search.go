@@ -197,7 +197,7 @@ func (e *Engine) search(ctx context.Context, name string, values url.Values) (*s
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
 	defer cancel()
-	res, err := c.idx().Search(ctx, *plan)
+	res, err := c.find(ctx, *plan)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// BenchmarkIndexes compares Memory with Bleve's own index on one corpus in one run (docs/decisions/0007-embedded-index.md).
+// BenchmarkIndexes compares Segments with Bleve's own index on one corpus in one run (docs/decisions/0038-segments.md).
 // BENCH_DOCS sets the number of documents (default 20,000).
 //
 //	go test -run '^$' -bench Indexes -benchtime 200x ./impl/search/internal/embedded/index
@@ -76,7 +76,7 @@ func heapInUse() float64 {
 
 func BenchmarkIndexes(b *testing.B) {
 	docs, words := corpus(benchDocs())
-	b.Run("memory", func(b *testing.B) { benchMemory(b, docs, words) })
+	b.Run("segments", func(b *testing.B) { benchSegments(b, docs, words) })
 	b.Run("bleve", func(b *testing.B) { benchBleve(b, docs, words) })
 }
 
@@ -100,12 +100,12 @@ func report(b *testing.B, do func(i int) int) {
 	b.ReportMetric(float64(hits)/float64(b.N), "hits")
 }
 
-func benchMemory(b *testing.B, docs []benchDocument, words []string) {
+func benchSegments(b *testing.B, docs []benchDocument, words []string) {
 	s, err := schema.Parse([]byte(`{"name":"x","fields":[{"name":"title","type":"string"},{"name":"body","type":"string"},
 		{"name":"kind","type":"string","facet":true},{"name":"year","type":"int32"},{"name":"price","type":"float"}]}`), 10)
 	require.NoError(b, err)
 	before := heapInUse()
-	m, start := NewMemory(), time.Now()
+	m, start := New(Config{}), time.Now()
 	for from := 0; from < len(docs); from += 1000 {
 		var batch Batch
 		for i := from; i < min(from+1000, len(docs)); i++ {
@@ -118,6 +118,7 @@ func benchMemory(b *testing.B, docs []benchDocument, words []string) {
 		require.NoError(b, m.Apply(batch))
 	}
 	took := time.Since(start)
+	m.Rest()
 	b.Run("build", func(b *testing.B) {
 		b.ReportMetric(float64(len(docs))/took.Seconds(), "docs/s")
 		b.ReportMetric((heapInUse()-before)/(1<<20), "heap-MiB")

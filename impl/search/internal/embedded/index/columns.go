@@ -1,169 +1,131 @@
 package index
 
 import (
+	"cmp"
 	"slices"
-	"strings"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // number is what a numeric column holds.
 type number interface{ int64 | float64 }
 
-// column holds a field's numbers by document: one for each or a list.
+// column holds a field's numbers by document: one for each or a list. It is sealed when all documents are in.
 type column[T number] struct {
 	array bool
-	one   []T
-	many  [][]T
-	has   *roaring.Bitmap
+	// ends[doc] is the end of the document's values.
+	ends   []uint32
+	values []T
+	// sorted holds the places in values, in the order of the values; owners the document of each place.
+	sorted, owners []uint32
 }
 
-func newColumn[T number](array bool) *column[T] { return &column[T]{array: array, has: roaring.New()} }
-
-// grow makes room for document n.
-func grow[T any](s []T, n uint32) []T {
-	if int(n) < len(s) {
-		return s
-	}
-	return append(s, make([]T, int(n)+1-len(s))...)
+func (c *column[T]) visit(v visitor) {
+	v.u32s(&c.ends)
+	v.u32s(&c.sorted)
+	v.u32s(&c.owners)
 }
 
-// put sets the document's numbers and returns the bytes that this cost.
-func (c *column[T]) put(doc uint32, values []T) int64 {
-	if len(values) == 0 {
-		return 0
+// add appends the numbers of the next document.
+func (c *column[T]) add(values []T) {
+	if !c.array && len(values) > 1 {
+		values = values[:1]
 	}
-	c.has.Add(doc)
+	doc := uint32(len(c.ends))
+	for range values {
+		c.owners = append(c.owners, doc)
+	}
+	c.values = append(c.values, values...)
+	c.ends = append(c.ends, uint32(len(c.values)))
+}
+
+// seal makes the order of the values.
+func (c *column[T]) seal() {
+	c.sorted = make([]uint32, len(c.values))
+	for i := range c.sorted {
+		c.sorted[i] = uint32(i)
+	}
+	slices.SortFunc(c.sorted, func(a, b uint32) int { return cmp.Or(cmp.Compare(c.values[a], c.values[b]), cmp.Compare(a, b)) })
+}
+
+// of returns the document's numbers.
+func (c *column[T]) of(doc uint32) []T {
+	from := uint32(0)
+	if doc > 0 {
+		from = c.ends[doc-1]
+	}
+	return c.values[from:c.ends[doc]]
+}
+
+// single returns the number of a document of a column without lists.
+func (c *column[T]) single(doc uint32) (T, bool) {
 	if c.array {
-		c.many = grow(c.many, doc)
-		c.many[doc] = values
-		return int64(24 + 8*len(values))
+		return 0, false
 	}
-	c.one = grow(c.one, doc)
-	c.one[doc] = values[0]
-	return 8
+	if v := c.of(doc); len(v) > 0 {
+		return v[0], true
+	}
+	return 0, false
 }
 
-func (c *column[T]) remove(doc uint32) int64 {
-	if !c.has.CheckedRemove(doc) {
-		return 0
-	}
-	if c.array {
-		n := len(c.many[doc])
-		c.many[doc] = nil
-		return int64(24 + 8*n)
-	}
-	return 8
-}
-
-// values returns the document's numbers; buf is used for a single one.
-func (c *column[T]) values(doc uint32, buf []T) []T {
-	if c.array {
-		if int(doc) < len(c.many) {
-			return c.many[doc]
-		}
-		return nil
-	}
-	if !c.has.Contains(doc) {
-		return nil
-	}
-	return append(buf[:0], c.one[doc])
-}
-
-// facet holds a string field's values by document, each value once.
+// facet holds a string field's values by document, each value once for a document. values are sorted.
 type facet struct {
 	array  bool
+	values texts
+	ends   []uint32 // ends[doc] is the end of the document's values in list
+	list   []uint32
+}
+
+func (f *facet) of(doc uint32) []uint32 {
+	from := uint32(0)
+	if doc > 0 {
+		from = f.ends[doc-1]
+	}
+	return f.list[from:f.ends[doc]]
+}
+
+// facetBuilder numbers values in the order in which they come.
+type facetBuilder struct {
+	f      *facet
 	number map[string]uint32
-	value  []string // by number; 0 is unused
-	refs   []uint32
-	free   []uint32
-	one    []uint32 // 0: none
-	many   [][]uint32
+	value  []string
 }
 
-func newFacet(array bool) *facet {
-	return &facet{array: array, number: make(map[string]uint32), value: []string{""}, refs: []uint32{0}}
+func newFacetBuilder(f *facet) *facetBuilder {
+	return &facetBuilder{f: f, number: make(map[string]uint32)}
 }
 
-func (f *facet) intern(s string) (uint32, int64) {
-	if n, ok := f.number[s]; ok {
-		f.refs[n]++
-		return n, 0
+// add appends the values of the next document.
+func (b *facetBuilder) add(values []string) {
+	if !b.f.array && len(values) > 1 {
+		values = values[:1]
 	}
-	s = strings.Clone(s)
-	n := uint32(len(f.value))
-	if len(f.free) > 0 {
-		n = f.free[len(f.free)-1]
-		f.free = f.free[:len(f.free)-1]
-		f.value[n], f.refs[n] = s, 1
-	} else {
-		f.value, f.refs = append(f.value, s), append(f.refs, 1)
-	}
-	f.number[s] = n
-	return n, int64(len(s) + 64)
-}
-
-func (f *facet) release(n uint32) int64 {
-	if f.refs[n]--; f.refs[n] > 0 {
-		return 0
-	}
-	size := int64(len(f.value[n]) + 64)
-	delete(f.number, f.value[n])
-	f.value[n] = ""
-	f.free = append(f.free, n)
-	return size
-}
-
-func (f *facet) put(doc uint32, values []string) (cost int64) {
-	if len(values) == 0 {
-		return 0
-	}
-	if !f.array {
-		n, c := f.intern(values[0])
-		f.one = grow(f.one, doc)
-		f.one[doc] = n
-		return c + 4
-	}
-	list := make([]uint32, 0, len(values))
+	from := len(b.f.list)
 	for _, v := range values {
-		if n, ok := f.number[v]; ok && slices.Contains(list, n) {
-			continue
+		n, ok := b.number[v]
+		if !ok {
+			n = uint32(len(b.value))
+			b.number[v] = n
+			b.value = append(b.value, v)
 		}
-		n, c := f.intern(v)
-		list, cost = append(list, n), cost+c
+		if !slices.Contains(b.f.list[from:], n) {
+			b.f.list = append(b.f.list, n)
+		}
 	}
-	f.many = grow(f.many, doc)
-	f.many[doc] = list
-	return cost + int64(24+4*len(list))
+	b.f.ends = append(b.f.ends, uint32(len(b.f.list)))
 }
 
-func (f *facet) remove(doc uint32) (freed int64) {
-	for _, n := range f.values(doc) {
-		freed += f.release(n)
+// seal sorts the values.
+func (b *facetBuilder) seal() {
+	order := make([]uint32, len(b.value))
+	for i := range order {
+		order[i] = uint32(i)
 	}
-	if f.array {
-		if int(doc) < len(f.many) && f.many[doc] != nil {
-			freed += int64(24 + 4*len(f.many[doc]))
-			f.many[doc] = nil
-		}
-		return freed
+	slices.SortFunc(order, func(x, y uint32) int { return cmp.Compare(b.value[x], b.value[y]) })
+	place := make([]uint32, len(order))
+	for i, n := range order {
+		place[n] = uint32(i)
+		b.f.values.add(b.value[n])
 	}
-	if int(doc) < len(f.one) && f.one[doc] != 0 {
-		f.one[doc] = 0
-		freed += 4
+	for i, n := range b.f.list {
+		b.f.list[i] = place[n]
 	}
-	return freed
-}
-
-func (f *facet) values(doc uint32) []uint32 {
-	if f.array {
-		if int(doc) < len(f.many) {
-			return f.many[doc]
-		}
-		return nil
-	}
-	if int(doc) < len(f.one) && f.one[doc] != 0 {
-		return f.one[doc : doc+1]
-	}
-	return nil
 }

@@ -3,110 +3,164 @@ package index
 import (
 	"cmp"
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 )
 
-// matching returns the documents that a filter lets through. The set is the caller's.
-func (m *Memory) matching(n *filter.Node, candidates int) *roaring.Bitmap {
-	if n == nil {
-		return m.live.Clone()
+// rareShare says when documents are looked at one by one: when they are less than one of so many.
+const rareShare = 8
+
+// restrict removes from set the documents that a filter does not let through. What is cheaper is done: to look at each document of
+// the set, or to find all that the filter lets through.
+func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) {
+	if n == nil || set.IsEmpty() {
+		return
 	}
 	switch n.Op {
 	case filter.Leaf:
-		return m.clause(n.Clause, candidates)
+		a.restrictClause(set, n.Clause)
 	case filter.And:
-		set := m.matching(n.Left, candidates)
-		if set.IsEmpty() {
-			return set
-		}
-		set.And(m.matching(n.Right, candidates))
-		return set
+		a.restrict(set, n.Left)
+		a.restrict(set, n.Right)
 	case filter.Or:
-		set := m.matching(n.Left, candidates)
-		set.Or(m.matching(n.Right, candidates))
-		return set
+		left := set.Clone()
+		a.restrict(left, n.Left)
+		a.restrict(set, n.Right)
+		set.Or(left)
+	default:
+		set.Clear()
 	}
-	return roaring.New()
 }
 
-func (m *Memory) clause(c *filter.Clause, candidates int) *roaring.Bitmap {
-	var set *roaring.Bitmap
-	switch {
-	case c.All:
-		set = m.live.Clone()
-	case c.Field == nil:
-		set = m.withIDs(c.Words)
-	default:
-		set = m.fieldClause(c, candidates)
+func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) {
+	if c.All && !c.Negate {
+		return
+	}
+	if test := a.test(c); test != nil && a.clauses[c] == nil && set.GetCardinality() < uint64(a.part.seg.n/rareShare) {
+		var drop []uint32
+		for it := set.Iterator(); it.HasNext(); {
+			if doc := it.Next(); test(doc) == c.Negate {
+				drop = append(drop, doc)
+			}
+		}
+		for _, doc := range drop {
+			set.Remove(doc)
+		}
+		return
 	}
 	if c.Negate {
-		return roaring.AndNot(m.live, set)
+		set.AndNot(a.clause(c))
+	} else {
+		set.And(a.clause(c))
 	}
-	return set
 }
 
-func (m *Memory) withIDs(words []filter.Words) *roaring.Bitmap {
-	set := roaring.New()
-	for _, w := range words {
-		if doc, ok := m.ids[w.Text]; ok {
-			set.Add(doc)
-		}
+// test returns the rule of a clause on numbers, without its negation, or nil for another clause.
+func (a *area) test(c *filter.Clause) func(doc uint32) bool {
+	if c.All || c.Field == nil {
+		return nil
 	}
-	return set
+	f := a.part.seg.fields[c.Field.Name]
+	switch {
+	case f == nil:
+		return nil
+	case f.ints != nil:
+		return f.ints.test(c.Ints)
+	case f.floats != nil:
+		return f.floats.test(c.Floats)
+	}
+	return nil
 }
 
-func (m *Memory) fieldClause(c *filter.Clause, candidates int) *roaring.Bitmap {
-	set := roaring.New()
-	f, ok := m.fields[c.Field.Name]
-	if !ok {
+// clause returns the documents for which a clause holds, without its negation. It is made once for a search.
+func (a *area) clause(c *filter.Clause) *roaring.Bitmap {
+	if set, ok := a.clauses[c]; ok {
 		return set
 	}
+	set := a.holding(c)
+	a.clauses[c] = set
+	return set
+}
+
+func (a *area) holding(c *filter.Clause) *roaring.Bitmap {
+	set := roaring.New()
+	if c.All {
+		set.AddRange(0, uint64(a.part.seg.n))
+		return set
+	}
+	if c.Field == nil {
+		for _, w := range c.Words {
+			set.AddMany(a.part.seg.withID(w.Text))
+		}
+		return set
+	}
+	f := a.part.seg.fields[c.Field.Name]
 	switch {
+	case f == nil:
 	case f.ints != nil:
-		f.ints.within(set, c.Ints)
+		return f.ints.within(c.Ints)
 	case f.floats != nil:
-		f.floats.within(set, c.Floats)
+		return f.floats.within(c.Floats)
 	case f.words != nil:
 		for _, w := range c.Words {
-			set.Or(f.words.holding(w, candidates))
+			set.Or(f.words.fitting(a.part.seg.n, w, a.s.commonest(c.Field.Name, w)))
 		}
 	}
 	return set
 }
 
-// within adds the documents that have a value in one of the ranges.
-func (c *column[T]) within(set *roaring.Bitmap, ranges []filter.Range[T]) {
-	ranges = union(ranges)
-	inside := func(v T) bool {
-		if len(ranges) == 1 {
-			return ranges[0].Low <= v && v <= ranges[0].High
-		}
+// test returns whether a document has a value in one of the ranges.
+func (c *column[T]) test(ranges []filter.Range[T]) func(doc uint32) bool {
+	inside := insideOf(joined(ranges))
+	return func(doc uint32) bool { return slices.ContainsFunc(c.of(doc), inside) }
+}
+
+func insideOf[T number](ranges []filter.Range[T]) func(v T) bool {
+	if len(ranges) == 1 {
+		low, high := ranges[0].Low, ranges[0].High
+		return func(v T) bool { return low <= v && v <= high }
+	}
+	return func(v T) bool {
 		i, _ := slices.BinarySearchFunc(ranges, v, func(r filter.Range[T], v T) int { return cmp.Compare(r.High, v) })
 		return i < len(ranges) && ranges[i].Low <= v
 	}
-	found := make([]uint32, 0, 1024)
-	buf := make([]uint32, 1024)
-	for it := c.has.ManyIterator(); ; {
-		n := it.NextMany(buf)
-		if n == 0 {
-			break
-		}
-		for _, doc := range buf[:n] {
-			if c.array && slices.ContainsFunc(c.many[doc], inside) || !c.array && inside(c.one[doc]) {
-				found = append(found, doc)
-			}
-		}
-		set.AddMany(found)
-		found = found[:0]
-	}
 }
 
-// union sorts ranges and joins those that overlap; empty ones go.
-func union[T number](ranges []filter.Range[T]) []filter.Range[T] {
+// within returns the documents that have a value in one of the ranges: from the sorted values when they are few, else by a look at all.
+func (c *column[T]) within(ranges []filter.Range[T]) *roaring.Bitmap {
+	ranges = joined(ranges)
+	var docs []uint32
+	for _, r := range ranges {
+		from := sort.Search(len(c.sorted), func(i int) bool { return c.values[c.sorted[i]] >= r.Low })
+		to := from + sort.Search(len(c.sorted)-from, func(i int) bool { return c.values[c.sorted[from+i]] > r.High })
+		if len(docs)+to-from > len(c.ends)/rareShare {
+			return c.scan(ranges)
+		}
+		for _, at := range c.sorted[from:to] {
+			docs = append(docs, c.owners[at])
+		}
+	}
+	slices.Sort(docs)
+	return roaring.BitmapOf(docs...)
+}
+
+func (c *column[T]) scan(ranges []filter.Range[T]) *roaring.Bitmap {
+	inside := insideOf(ranges)
+	dense := make([]uint64, (len(c.ends)+63)/64)
+	for i, v := range c.values {
+		if inside(v) {
+			doc := c.owners[i]
+			dense[doc>>6] |= 1 << (doc & 63)
+		}
+	}
+	return roaring.FromDense(dense, false)
+}
+
+// joined sorts ranges and joins those that overlap; empty ones go.
+func joined[T number](ranges []filter.Range[T]) []filter.Range[T] {
 	sorted := slices.DeleteFunc(slices.Clone(ranges), func(r filter.Range[T]) bool { return r.Low > r.High })
 	slices.SortFunc(sorted, func(a, b filter.Range[T]) int { return cmp.Compare(a.Low, b.Low) })
 	out := sorted[:0]
@@ -117,65 +171,65 @@ func union[T number](ranges []filter.Range[T]) []filter.Range[T] {
 		}
 		out = append(out, r)
 	}
-	if len(out) == 0 {
-		return []filter.Range[T]{{Low: 1, High: 0}}
-	}
 	return out
 }
 
-// holding returns the documents whose value fits w.
-func (v *vocabulary) holding(w filter.Words, candidates int) *roaring.Bitmap {
+// fitting returns the documents, of n, whose value fits w. completions are the words that may stand for the last one when w is a prefix.
+func (d *dictionary) fitting(n int, w filter.Words, completions []string) *roaring.Bitmap {
 	if len(w.List) == 0 {
 		return roaring.New()
 	}
-	variants := make([][]*postings, len(w.List))
+	variants := make([][]postings, len(w.List))
 	for i, word := range w.List {
 		if w.Prefix && i == len(w.List)-1 {
-			variants[i] = v.commonest(word, candidates)
-		} else if p, ok := v.terms[word]; ok {
-			variants[i] = []*postings{p}
-		}
-		if len(variants[i]) == 0 {
-			return roaring.New()
+			for _, c := range completions {
+				variants[i] = append(variants[i], d.find(c))
+			}
+		} else {
+			variants[i] = []postings{d.find(word)}
 		}
 	}
-	set := intersection(variants)
+	set := intersection(n, variants)
 	if w.Exact {
 		keepPhrases(set, variants, phraseAt{first: true, last: !w.Prefix})
 	}
 	return set
 }
 
-// commonest returns the postings of the n words with most documents among those that begin with prefix.
-func (v *vocabulary) commonest(prefix string, n int) []*postings {
-	var all []*postings
-	for w := v.from(prefix); ; w.next() {
-		word, ok := w.word()
-		if !ok || !strings.HasPrefix(word, prefix) {
-			break
-		}
-		all = append(all, v.terms[word])
+// commonest returns the words with most documents among those that begin with the last word of a prefix filter.
+func (s *search) commonest(field string, w filter.Words) []string {
+	if !w.Prefix || len(w.List) == 0 {
+		return nil
 	}
-	slices.SortStableFunc(all, func(a, b *postings) int { return cmp.Compare(b.n, a.n) })
-	return all[:min(n, len(all))]
+	t := newTally(s)
+	for i, a := range s.areas {
+		if f := a.part.seg.fields[field]; f != nil && f.words != nil {
+			f.words.withPrefix(w.List[len(w.List)-1], func(term uint32) { t.add(i, f.words, 0, term, 0) })
+		}
+	}
+	var words []string
+	for _, c := range t.best(max(s.plan.FilterCandidates, 1), "") {
+		words = append(words, c.text)
+	}
+	return words
 }
 
-// intersection returns the documents that hold one of the variants of every word.
-func intersection(variants [][]*postings) *roaring.Bitmap {
+// intersection returns the documents, of n, that hold one of the variants of every word.
+func intersection(n int, variants [][]postings) *roaring.Bitmap {
 	var set *roaring.Bitmap
 	for _, alternatives := range variants {
-		next := roaring.New()
-		for _, p := range alternatives {
-			p.addTo(next)
-		}
+		next := union(n, alternatives)
 		if set == nil {
 			set = next
 		} else {
 			set.And(next)
 		}
 		if set.IsEmpty() {
-			return set
+			break
 		}
+	}
+	if set == nil {
+		set = roaring.New()
 	}
 	return set
 }
@@ -184,11 +238,11 @@ func intersection(variants [][]*postings) *roaring.Bitmap {
 type phraseAt struct{ first, last bool }
 
 // keepPhrases removes the documents in which the words do not stand side by side.
-func keepPhrases(set *roaring.Bitmap, variants [][]*postings, at phraseAt) {
+func keepPhrases(set *roaring.Bitmap, variants [][]postings, at phraseAt) {
 	cursors := make([][]cursor, len(variants))
 	for i, alternatives := range variants {
 		for _, p := range alternatives {
-			cursors[i] = append(cursors[i], cursor{p: p})
+			cursors[i] = append(cursors[i], newCursor(p))
 		}
 	}
 	places := make([][]place, len(variants))
@@ -199,7 +253,7 @@ func keepPhrases(set *roaring.Bitmap, variants [][]*postings, at phraseAt) {
 			places[i] = places[i][:0]
 			for k := range cursors[i] {
 				if cursors[i][k].seek(doc) {
-					places[i] = decodePlaces(places[i], cursors[i][k].positions())
+					places[i] = decodePlaces(places[i], cursors[i][k].places())
 				}
 			}
 		}

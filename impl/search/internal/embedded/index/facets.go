@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
@@ -11,22 +12,22 @@ import (
 // facet counts a field's values in the documents found. Every value is counted, whatever the search's page shows.
 func (s *search) facet(ask Facet) (FacetResult, error) {
 	r := FacetResult{Field: ask.Field}
-	f, ok := s.m.fields[ask.Field.Name]
-	if !ok || s.found.IsEmpty() {
+	if s.found == 0 {
 		r.Counts = []FacetCount{}
 		return r, nil
 	}
 	var err error
-	switch {
-	case f.facet != nil:
-		err = s.countStrings(f.facet, &r)
-	case f.floats != nil:
-		err = countNumbers(s, f.floats, &r, func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 32) })
-	case ask.Field.Kind == schema.Bool:
-		err = countNumbers(s, f.ints, &r, func(v int64) string { return strconv.FormatBool(v == 1) })
+	switch ask.Field.Kind {
+	case schema.String:
+		err = s.countStrings(&r)
+	case schema.Float:
+		floats := func(f *field) *column[float64] { return f.floats }
+		err = countNumbers(s, floats, &r, func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 32) })
+	case schema.Bool:
+		err = countNumbers(s, wholes, &r, func(v int64) string { return strconv.FormatBool(v == 1) })
 		r.Numeric = false
-	case f.ints != nil:
-		err = countNumbers(s, f.ints, &r, func(v int64) string { return strconv.FormatInt(v, 10) })
+	default:
+		err = countNumbers(s, wholes, &r, func(v int64) string { return strconv.FormatInt(v, 10) })
 	}
 	if err != nil {
 		return r, err
@@ -46,15 +47,17 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 	return r, nil
 }
 
+func wholes(f *field) *column[int64] { return f.ints }
+
 // each calls do for every document found and looks at the context now and then.
-func (s *search) each(do func(doc uint32)) error {
+func (a *area) each(do func(doc uint32)) error {
 	buf := make([]uint32, checkEvery)
-	for it := s.found.ManyIterator(); ; {
+	for it := a.found.ManyIterator(); ; {
 		n := it.NextMany(buf)
 		if n == 0 {
 			return nil
 		}
-		if err := s.ctx.Err(); err != nil {
+		if err := a.s.ctx.Err(); err != nil {
 			return err
 		}
 		for _, doc := range buf[:n] {
@@ -63,41 +66,61 @@ func (s *search) each(do func(doc uint32)) error {
 	}
 }
 
-func (s *search) countStrings(f *facet, r *FacetResult) error {
-	counts := make([]int, len(f.value))
-	err := s.each(func(doc uint32) {
-		for _, n := range f.values(doc) {
-			counts[n]++
+func (s *search) countStrings(r *FacetResult) error {
+	total := make(map[string]int)
+	for _, a := range s.areas {
+		f := a.part.seg.fields[r.Field.Name]
+		if f == nil || f.facet == nil {
+			continue
 		}
-	})
-	r.Counts = []FacetCount{}
-	for n, c := range counts {
-		if c > 0 {
-			r.Counts = append(r.Counts, FacetCount{f.value[n], c})
+		counts := make([]int, f.facet.values.len())
+		if err := a.each(func(doc uint32) {
+			for _, n := range f.facet.of(doc) {
+				counts[n]++
+			}
+		}); err != nil {
+			return err
+		}
+		for n, c := range counts {
+			if c > 0 {
+				total[f.facet.values.at(uint32(n))] += c
+			}
 		}
 	}
-	return err
+	r.Counts = make([]FacetCount, 0, len(total))
+	for v, c := range total {
+		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c}) // it outlives the segment
+	}
+	return nil
 }
 
-func countNumbers[T number](s *search, c *column[T], r *FacetResult, show func(T) string) error {
+func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResult, show func(T) string) error {
 	counts := make(map[T]int)
-	var buf [1]T
 	n := 0
-	err := s.each(func(doc uint32) {
-		values := c.values(doc, buf[:])
-		for i, v := range values {
-			if i > 0 && slices.Contains(values[:i], v) { // a document counts once for a value
-				continue
-			}
-			counts[v]++
-			x := float64(v)
-			if n == 0 {
-				r.Min, r.Max = x, x
-			}
-			r.Min, r.Max, r.Sum = min(r.Min, x), max(r.Max, x), r.Sum+x
-			n++
+	for _, a := range s.areas {
+		f := a.part.seg.fields[r.Field.Name]
+		if f == nil || of(f) == nil {
+			continue
 		}
-	})
+		c := of(f)
+		if err := a.each(func(doc uint32) {
+			values := c.of(doc)
+			for i, v := range values {
+				if i > 0 && slices.Contains(values[:i], v) { // a document counts once for a value
+					continue
+				}
+				counts[v]++
+				x := float64(v)
+				if n == 0 {
+					r.Min, r.Max = x, x
+				}
+				r.Min, r.Max, r.Sum = min(r.Min, x), max(r.Max, x), r.Sum+x
+				n++
+			}
+		}); err != nil {
+			return err
+		}
+	}
 	r.Counts = make([]FacetCount, 0, len(counts))
 	for v, k := range counts {
 		r.Counts = append(r.Counts, FacetCount{show(v), k})
@@ -105,5 +128,5 @@ func countNumbers[T number](s *search, c *column[T], r *FacetResult, show func(T
 	if n > 0 {
 		r.Numeric, r.Avg = true, r.Sum/float64(n)
 	}
-	return err
+	return nil
 }

@@ -1,5 +1,5 @@
-// Package index finds documents: it is told what the store holds and answers searches. Only Index is the agreement; Memory is
-// the one implementation (docs/decisions/0007-embedded-index.md says why it is not Bleve's).
+// Package index finds documents: it is told what the store holds and answers searches. Index is the agreement; Segments is
+// the one implementation (docs/decisions/0038-segments.md).
 package index
 
 import (
@@ -29,8 +29,11 @@ type Change struct {
 	// Seq numbers the document in the order of insertion and never changes.
 	Seq uint64
 	// Schema knows the fields of Old and New.
-	Schema   *schema.Schema
+	Schema *schema.Schema
+	// Old says that the index holds the document; what was in it is not looked at.
 	Old, New *schema.Typed
+	// Commit is the number of the store's commit that the change is part of; 0 for none.
+	Commit uint64
 }
 
 // Stats describes an index.
@@ -38,7 +41,7 @@ type Stats struct {
 	Documents, Terms int
 	// Dead counts the documents that were removed and still cost memory.
 	Dead int
-	// Bytes estimates the memory.
+	// Bytes estimates the memory. Mapped pages are the system's and do not count.
 	Bytes int64
 }
 

@@ -198,7 +198,7 @@ func drawSort(t *rapid.T, s *schema.Schema) (string, func(a, b *schema.Typed) in
 }
 
 // mutate applies random changes to the index and the model alike.
-func mutate(t *rapid.T, m *Memory, s *schema.Schema, docs model) {
+func mutate(t *rapid.T, m *Segments, s *schema.Schema, docs model) {
 	var batch Batch
 	for range rapid.IntRange(1, 60).Draw(t, "changes") {
 		seq := rapid.Uint64Range(0, 40).Draw(t, "seq")
@@ -216,10 +216,13 @@ func mutate(t *rapid.T, m *Memory, s *schema.Schema, docs model) {
 
 func TestSearch_filtersSortsAndFacetsAgreeWithAFullScan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, m, docs := oracleSchema(t), NewMemory(), model{}
-		// order is the order of insertion of the documents that live: a removed and put again document is the newest.
-		for range rapid.IntRange(1, 3).Draw(t, "rounds") {
+		s, m, docs := oracleSchema(t), New(Config{}), model{}
+		if rapid.Bool().Draw(t, "files") {
+			m = New(Config{Dir: tempDir(t)})
+		}
+		for range rapid.IntRange(1, 5).Draw(t, "rounds") {
 			mutate(t, m, s, docs)
+			m = shake(t, m, func() {}, nil)
 		}
 		require.Equal(t, len(docs), m.Stats().Documents)
 		text, rule := drawFilter(t, 3)
@@ -243,7 +246,7 @@ func TestSearch_filtersSortsAndFacetsAgreeWithAFullScan(t *testing.T) {
 			}
 		}
 		slices.SortFunc(want, func(a, b uint64) int {
-			return cmp.Or(compare(docs[a], docs[b]), cmp.Compare(m.number[b], m.number[a]))
+			return cmp.Or(compare(docs[a], docs[b]), cmp.Compare(b, a))
 		})
 		require.Equal(t, len(want), got.Found, text)
 		require.Equal(t, len(docs), got.OutOf)
@@ -296,7 +299,7 @@ func scanFacet(docs model, found []uint64, f *schema.Field) map[string]int {
 
 func TestApply_emptiedIndexCostsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, m, docs := oracleSchema(t), NewMemory(), model{}
+		s, m, docs := oracleSchema(t), New(Config{}), model{}
 		mutate(t, m, s, docs)
 		for seq, d := range docs {
 			require.NoError(t, m.Apply(Batch{{Seq: seq, Schema: s, Old: d}}))
@@ -309,7 +312,7 @@ func TestApply_emptiedIndexCostsNothing(t *testing.T) {
 }
 
 func TestApply_refusesContradictions(t *testing.T) {
-	s, m := oracleSchema(t), NewMemory()
+	s, m := oracleSchema(t), New(Config{})
 	require.Error(t, m.Apply(Batch{{Seq: 1, Schema: s, Old: &schema.Typed{ID: "1"}}}), "an unknown document can't be replaced")
 	require.NoError(t, m.Apply(Batch{{Seq: 1, Schema: s, New: &schema.Typed{ID: "1"}}}))
 	require.Error(t, m.Apply(Batch{{Seq: 1, Schema: s, New: &schema.Typed{ID: "1"}}}), "a known document can't be put anew")

@@ -12,38 +12,22 @@ import (
 // comparison orders two documents: negative when a comes first.
 type comparison func(a, b *scored) int
 
-// page sorts the documents found and cuts the wanted part. Only as many as the page needs are kept in order.
-func (s *search) page() ([]Hit, error) {
-	want := s.plan.Offset + s.plan.Limit
-	if s.plan.Limit == 0 || uint64(s.plan.Offset) >= s.found.GetCardinality() {
-		return nil, nil
+// page cuts the wanted part from the documents that were kept.
+func (s *search) page() []Hit {
+	if s.plan.Limit == 0 {
+		return nil
 	}
-	all := s.scored
-	if all == nil {
-		all = make([]scored, 0, s.found.GetCardinality())
-		for it := s.found.Iterator(); it.HasNext(); {
-			all = append(all, scored{doc: it.Next()})
-		}
+	all := s.top.list
+	slices.SortFunc(all, func(a, b scored) int { return s.order(&a, &b) })
+	var hits []Hit
+	for i := s.plan.Offset; i < min(s.plan.Offset+s.plan.Limit, len(all)); i++ {
+		hits = append(hits, Hit{Seq: all[i].seq, Match: s.match(&all[i])})
 	}
-	if err := s.ctx.Err(); err != nil {
-		return nil, err
-	}
-	order := s.order()
-	if want < len(all)/2 {
-		all = top(all, want, order)
-	} else {
-		slices.SortFunc(all, func(a, b scored) int { return order(&a, &b) })
-	}
-	all = all[s.plan.Offset:min(want, len(all))]
-	hits := make([]Hit, len(all))
-	for i := range all {
-		hits[i] = Hit{Seq: s.m.seq[all[i].doc], Match: s.match(&all[i])}
-	}
-	return hits, nil
+	return hits
 }
 
 func (s *search) match(d *scored) *Match {
-	if s.scored == nil {
+	if !s.texts {
 		return nil
 	}
 	return &Match{
@@ -52,39 +36,43 @@ func (s *search) match(d *scored) *Match {
 	}
 }
 
-// worst is a heap with the last of the kept documents on top.
+// worst keeps the first documents in order: a heap with the last of them on top, once there are more than are wanted.
 type worst struct {
+	want  int
 	list  []scored
 	order comparison
 }
 
+// full says that a further document must come before another one to be kept.
+func (h *worst) full() bool { return len(h.list) >= h.want }
+
+// admits says whether a document would be kept.
+func (h *worst) admits(d *scored) bool { return !h.full() || h.order(d, &h.list[0]) < 0 }
+
+// offer keeps a document if it is among the first.
+func (h *worst) offer(d scored) {
+	switch {
+	case !h.full():
+		if h.list = append(h.list, d); h.full() {
+			heap.Init(h)
+		}
+	case h.order(&d, &h.list[0]) < 0:
+		h.list[0] = d
+		heap.Fix(h, 0)
+	}
+}
+
+// The methods of heap.Interface. Nothing is pushed or popped: documents take the place of others.
+
 func (h *worst) Len() int           { return len(h.list) }
 func (h *worst) Less(i, j int) bool { return h.order(&h.list[i], &h.list[j]) > 0 }
 func (h *worst) Swap(i, j int)      { h.list[i], h.list[j] = h.list[j], h.list[i] }
-func (h *worst) Push(x any)         { h.list = append(h.list, x.(scored)) }
-func (h *worst) Pop() any {
-	last := h.list[len(h.list)-1]
-	h.list = h.list[:len(h.list)-1]
-	return last
-}
+func (h *worst) Push(any)           {}
+func (h *worst) Pop() any           { return nil }
 
-// top returns the first n documents in order.
-func top(all []scored, n int, order comparison) []scored {
-	h := &worst{list: slices.Clone(all[:n]), order: order}
-	heap.Init(h)
-	for i := n; i < len(all); i++ {
-		if order(&all[i], &h.list[0]) < 0 {
-			h.list[0] = all[i]
-			heap.Fix(h, 0)
-		}
-	}
-	slices.SortFunc(h.list, func(a, b scored) int { return order(&a, &b) })
-	return h.list
-}
-
-// order makes the comparison of the plan. Without sort keys: text match, then the collection's own sort field; the newest
+// comparison makes the order of the plan. Without sort keys: text match, then the collection's own sort field; the newest
 // document breaks every tie.
-func (s *search) order() comparison {
+func (s *search) comparison() comparison {
 	byScore := func(a, b *scored) int { return cmp.Compare(b.score.total, a.score.total) }
 	var parts []comparison
 	scoreSeen := false
@@ -93,6 +81,7 @@ func (s *search) order() comparison {
 			scoreSeen = true
 			parts = append(parts, byScore)
 			if !k.Desc {
+				s.ascending = true
 				parts[len(parts)-1] = func(a, b *scored) int { return byScore(b, a) }
 			}
 			continue
@@ -107,47 +96,54 @@ func (s *search) order() comparison {
 			parts = append(parts, s.byField(ordering.Key{Field: f, Desc: true}))
 		}
 	}
+	s.matchOnly = len(parts) == 1 && !s.ascending
 	return func(a, b *scored) int {
 		for _, p := range parts {
 			if c := p(a, b); c != 0 {
 				return c
 			}
 		}
-		return cmp.Compare(b.doc, a.doc)
+		return cmp.Compare(b.seq, a.seq)
 	}
 }
 
+// byField compares by a field's value in the part of each document.
 func (s *search) byField(k ordering.Key) comparison {
-	f, ok := s.m.fields[k.Field.Name]
-	if !ok {
-		return func(a, b *scored) int { return 0 }
+	fields := make([]*field, len(s.areas))
+	for i, a := range s.areas {
+		fields[i] = a.part.seg.fields[k.Field.Name]
 	}
-	switch {
-	case k.Field.Kind == schema.String:
-		return ordered(k, func(doc uint32) (string, bool) {
-			if int(doc) >= len(f.order) || f.order[doc] == "" {
+	switch k.Field.Kind {
+	case schema.String:
+		return ordered(k, func(d *scored) (string, bool) {
+			f := fields[d.area]
+			if f == nil || f.order == nil {
 				return "", false
 			}
-			return f.order[doc], true
+			v := f.order.at(d.doc)
+			return v, v != ""
 		})
-	case f.floats != nil:
-		return ordered(k, f.floats.single)
+	case schema.Float:
+		return ordered(k, func(d *scored) (float64, bool) {
+			if f := fields[d.area]; f != nil && f.floats != nil {
+				return f.floats.single(d.doc)
+			}
+			return 0, false
+		})
 	default:
-		return ordered(k, f.ints.single)
+		return ordered(k, func(d *scored) (int64, bool) {
+			if f := fields[d.area]; f != nil && f.ints != nil {
+				return f.ints.single(d.doc)
+			}
+			return 0, false
+		})
 	}
 }
 
-func (c *column[T]) single(doc uint32) (T, bool) {
-	if c.array || !c.has.Contains(doc) {
-		return 0, false
-	}
-	return c.one[doc], true
-}
-
-func ordered[T cmp.Ordered](k ordering.Key, value func(doc uint32) (T, bool)) comparison {
+func ordered[T cmp.Ordered](k ordering.Key, value func(d *scored) (T, bool)) comparison {
 	return func(a, b *scored) int {
-		x, hasX := value(a.doc)
-		y, hasY := value(b.doc)
+		x, hasX := value(a)
+		y, hasY := value(b)
 		switch {
 		case !hasX && !hasY:
 			return 0

@@ -5,45 +5,50 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
+func encodePlaces(places []place) (data []byte) {
+	prev := uint32(0)
+	for _, p := range places {
+		data = appendPlace(data, p, prev)
+		prev = p.pos
+	}
+	return data
+}
+
 func TestPostings_behaveLikeAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, model := &postings{}, map[uint32][]place{}
-		steps := rapid.IntRange(1, 3000).Draw(t, "steps")
+		d, model := &dictionary{}, []map[uint32][]place{}
 		seed := rapid.Uint32().Draw(t, "seed")
-		for range steps {
-			seed = seed*1664525 + 1013904223
-			doc := seed >> 8 % 2500
-			if old, ok := model[doc]; ok {
-				if n := p.remove(doc); n != len(encodePlaces(nil, old)) {
-					t.Fatalf("removal of %d told %d bytes", doc, n)
+		for _, word := range []string{"a", "b", "c"} {
+			d.addTerm(word)
+			in := map[uint32][]place{}
+			for doc := range uint32(rapid.IntRange(0, 3000).Draw(t, "documents")) {
+				if seed = seed*1664525 + 1013904223; seed>>16%3 == 0 {
+					continue
 				}
-				delete(model, doc)
-				continue
+				in[doc] = []place{{seed % 7, seed%2 == 0}, {7 + seed%90000, true}}
+				d.addPosting(doc, encodePlaces(in[doc]))
 			}
-			places := []place{{seed % 7, seed%2 == 0}, {7 + seed%90000, true}}
-			p.insert(doc, encodePlaces(nil, places))
-			model[doc] = places
+			model = append(model, in)
 		}
-		if p.n != len(model) || p.remove(1<<31) != -1 {
-			t.Fatalf("%d documents, want %d", p.n, len(model))
-		}
-		set := roaring.New()
-		p.addTo(set)
-		c := cursor{p: p}
-		for doc := range uint32(2600) {
-			want, in := model[doc]
-			if set.Contains(doc) != in || c.seek(doc) != in {
-				t.Fatalf("document %d: want %v", doc, in)
-			}
-			if in && !slices.Equal(want, decodePlaces(nil, c.positions())) {
-				t.Fatalf("places of %d", doc)
+		for term, in := range model {
+			p := d.postings(uint32(term))
+			set := union(5000, []postings{p})
+			require.Equal(t, len(in), p.n())
+			c := newCursor(p)
+			for doc := range uint32(3100) {
+				want, known := in[doc]
+				if set.Contains(doc) != known || c.seek(doc) != known {
+					t.Fatalf("document %d: want %v", doc, known)
+				}
+				if known && !slices.Equal(want, decodePlaces(nil, c.places())) {
+					t.Fatalf("places of %d", doc)
+				}
 			}
 		}
 	})
@@ -53,48 +58,36 @@ func TestPlaces_brokenBytesEnd(t *testing.T) {
 	require.Empty(t, decodePlaces(nil, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
 }
 
-func TestVocabulary_walkAgreesWithBruteForce(t *testing.T) {
+func dictionaryOf(words []string) *dictionary {
+	d := &dictionary{}
+	words = slices.Sorted(slices.Values(words))
+	for _, w := range slices.Compact(words) {
+		d.addTerm(w)
+	}
+	return d
+}
+
+func TestDictionary_walkAgreesWithBruteForce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v, words := newVocabulary(), map[string]bool{}
-		for _, w := range rapid.SliceOfN(rapid.StringMatching(`[abcde]{1,8}`), 1, 800).Draw(t, "words") {
-			if _, made := v.get(w); made == words[w] {
-				t.Fatalf("made %v of %q", made, w)
-			}
-			words[w] = true
-		}
-		for w := range words {
-			if rapid.IntRange(0, 9).Draw(t, "drop") == 0 {
-				v.drop(w)
-				delete(words, w)
-			}
-		}
+		words := rapid.SliceOfN(rapid.StringMatching(`[abcde]{1,8}`), 1, 800).Draw(t, "words")
+		d := dictionaryOf(words)
 		query, most, prefix := rapid.StringMatching(`[abcdef]{1,8}`).Draw(t, "query"), rapid.IntRange(0, 2).Draw(t, "typos"), rapid.Bool().Draw(t, "prefix")
 		got := map[string]int{}
-		v.similar(query, most, prefix, func(w string, c text.Cost) { got[w] = c.Typos })
+		d.similar(text.NewMatcher(query, most, prefix), func(term uint32, c text.Cost) { got[d.terms.at(term)] = c.Typos })
 		want := map[string]int{}
-		for w := range words {
+		for _, w := range words {
 			// One word alone can't be skipped: this is the brute force.
 			if c, ok, _ := text.NewMatcher(query, most, prefix).Match(w); ok {
 				want[w] = c.Typos
 			}
 		}
-		if len(got) != len(want) {
-			t.Fatalf("%q: got %v, want %v", query, got, want)
-		}
-		for w, c := range want {
-			if got[w] != c {
-				t.Fatalf("%q: %q costs %d, want %d", query, w, got[w], c)
-			}
-		}
+		require.Equal(t, want, got, query)
 	})
 }
 
-func TestVocabulary_prefixesInOrder(t *testing.T) {
-	v := newVocabulary()
-	for _, w := range strings.Fields("the them then there other they a zoo") {
-		v.get(w)
-	}
+func TestDictionary_prefixesInOrder(t *testing.T) {
+	d := dictionaryOf(strings.Fields("the them then there other they a zoo"))
 	var got []string
-	v.similar("the", 0, true, func(w string, _ text.Cost) { got = append(got, w) })
+	d.withPrefix("the", func(term uint32) { got = append(got, d.terms.at(term)) })
 	require.Equal(t, []string{"the", "them", "then", "there", "they"}, got)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
@@ -28,16 +29,32 @@ const (
 
 // search is the state of one Search.
 type search struct {
-	m    *Memory
-	ctx  context.Context
-	plan *Plan
-	// base holds the documents that filter, phrases and exclusions let through.
-	base    *roaring.Bitmap
-	found   *roaring.Bitmap
-	scored  []scored
-	words   []*word
-	marks   map[string]int
-	checked int
+	ctx   context.Context
+	plan  *Plan
+	areas []*area
+	order comparison
+	top   *worst
+	texts bool // words were searched
+	// ascending says that the worst text match comes first: then bounds of the score say nothing.
+	ascending bool
+	// matchOnly says that the text match decides, best first, and then the newest document.
+	matchOnly bool
+	found     int
+	words     []*word
+	marks     map[string]int
+}
+
+// area is one part of the index in one search.
+type area struct {
+	s    *search
+	at   int
+	part part
+	// words are the dictionaries of the query's fields; nil: not there.
+	words []*dictionary
+	// phrases holds the documents with all wanted phrases (nil: no phrase is wanted), barred those with an excluded one.
+	phrases, barred *roaring.Bitmap
+	found           *roaring.Bitmap
+	clauses         map[*filter.Clause]*roaring.Bitmap
 }
 
 // word is one word of the query.
@@ -50,46 +67,51 @@ type word struct {
 	levels [][]candidate
 }
 
-// candidate is a word of the vocabulary that may stand for a word of the query.
-type candidate struct {
-	text string
-	// cost orders candidates: two for each typo, one for a prefix.
-	cost   int
-	fields []*postings // by query field; nil: not there
-	n      int
-}
-
 // scored is a document with its score.
 type scored struct {
+	area    int32
 	doc     uint32
+	seq     uint64
 	dropped uint8
 	score   fieldScores
 }
 
-// Search implements Index.
-func (m *Memory) Search(ctx context.Context, plan Plan) (Result, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	s := &search{m: m, ctx: ctx, plan: &plan, found: roaring.New(), marks: make(map[string]int)}
-	if err := ctx.Err(); err != nil {
+func newSearch(ctx context.Context, plan *Plan, v *view) *search {
+	s := &search{ctx: ctx, plan: plan, marks: make(map[string]int)}
+	for i, p := range v.parts {
+		a := &area{s: s, at: i, part: p, words: make([]*dictionary, len(plan.Fields)), found: roaring.New(), clauses: make(map[*filter.Clause]*roaring.Bitmap)}
+		for k, qf := range plan.Fields {
+			if f := p.seg.fields[qf.Field.Name]; f != nil {
+				a.words[k] = f.words
+			}
+		}
+		s.areas = append(s.areas, a)
+	}
+	s.order = s.comparison()
+	s.top = &worst{order: s.order, want: plan.Offset + plan.Limit}
+	return s
+}
+
+func (s *search) result(outOf int) (Result, error) {
+	if err := s.ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	s.base = m.matching(plan.Filter, max(plan.FilterCandidates, 1))
-	for _, ex := range plan.Query.Excluded {
-		s.base.AndNot(s.withPhrase(ex))
-	}
-	for _, ph := range plan.Query.Phrases {
-		s.base.And(s.withPhrase(ph))
+	for _, a := range s.areas {
+		for _, ex := range s.plan.Query.Excluded {
+			if a.barred == nil {
+				a.barred = roaring.New()
+			}
+			a.barred.Or(a.withPhrase(ex))
+		}
+		for _, ph := range s.plan.Query.Phrases {
+			a.require(ph)
+		}
 	}
 	if err := s.run(); err != nil {
 		return Result{}, err
 	}
-	res := Result{Found: int(s.found.GetCardinality()), OutOf: int(m.live.GetCardinality()), Marks: s.marks}
-	var err error
-	if res.Hits, err = s.page(); err != nil {
-		return Result{}, err
-	}
-	for _, f := range plan.Facets {
+	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	for _, f := range s.plan.Facets {
 		r, err := s.facet(f)
 		if err != nil {
 			return Result{}, err
@@ -99,30 +121,63 @@ func (m *Memory) Search(ctx context.Context, plan Plan) (Result, error) {
 	return res, nil
 }
 
+// require wants a phrase.
+func (a *area) require(words []string) {
+	set := a.withPhrase(words)
+	if a.phrases != nil {
+		set.And(a.phrases)
+	}
+	a.phrases = set
+}
+
+// allow removes from set what is dead, excluded or without a wanted phrase, and what the filter does not let through.
+func (a *area) allow(set *roaring.Bitmap) {
+	if a.part.dead != nil {
+		set.AndNot(a.part.dead)
+	}
+	if a.barred != nil {
+		set.AndNot(a.barred)
+	}
+	if a.phrases != nil {
+		set.And(a.phrases)
+	}
+	a.restrict(set, a.s.plan.Filter)
+}
+
 // withPhrase returns the documents in which one of the fields holds the words side by side.
-func (s *search) withPhrase(words []string) *roaring.Bitmap {
+func (a *area) withPhrase(words []string) *roaring.Bitmap {
 	set := roaring.New()
-	for _, qf := range s.plan.Fields {
-		f, ok := s.m.fields[qf.Field.Name]
-		if !ok || f.words == nil {
+	for _, d := range a.words {
+		if d == nil || len(words) == 0 {
 			continue
 		}
-		variants := make([][]*postings, 0, len(words))
-		for _, w := range words {
-			if p, ok := f.words.terms[w]; ok {
-				variants = append(variants, []*postings{p})
-			}
+		variants := make([][]postings, len(words))
+		for i, w := range words {
+			variants[i] = []postings{d.find(w)}
 		}
-		if len(variants) < len(words) || len(words) == 0 {
-			continue
-		}
-		in := intersection(variants)
-		if len(words) > 1 {
+		in := intersection(a.part.seg.n, variants)
+		if len(words) > 1 && !in.IsEmpty() {
 			keepPhrases(in, variants, phraseAt{})
 		}
 		set.Or(in)
 	}
 	return set
+}
+
+// all finds every document that is allowed.
+func (s *search) all() error {
+	for _, a := range s.areas {
+		a.found.AddRange(0, uint64(a.part.seg.n))
+		a.allow(a.found)
+		s.found += int(a.found.GetCardinality())
+		if s.top.want == 0 {
+			continue
+		}
+		if err := a.each(func(doc uint32) { s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc]}) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *search) run() error {
@@ -131,9 +186,9 @@ func (s *search) run() error {
 	case q.None:
 		return nil
 	case q.All:
-		s.found = s.base
-		return nil
+		return s.all()
 	}
+	s.texts = true
 	loose := s.loose(q.Words)
 	var literal []*word
 	for _, ph := range q.Phrases {
@@ -161,7 +216,7 @@ func (s *search) loose(words []string) []*word {
 
 // rejoined tries the words joined to one and each of two words split, as split_join_tokens says.
 func (s *search) rejoined(loose, literal []*word) error {
-	if s.plan.SplitJoin == Off || s.plan.SplitJoin == Fallback && !s.found.IsEmpty() || len(loose) == 0 {
+	if s.plan.SplitJoin == Off || s.plan.SplitJoin == Fallback && s.found > 0 || len(loose) == 0 {
 		return nil
 	}
 	if len(loose) > 1 {
@@ -176,11 +231,16 @@ func (s *search) rejoined(loose, literal []*word) error {
 		if i == 0 || !s.known(t[:i]) || !s.known(t[i:]) {
 			continue
 		}
-		whole := s.base
-		s.base = roaring.And(s.base, s.withPhrase([]string{t[:i], t[i:]}))
+		phrases := make([]*roaring.Bitmap, len(s.areas))
+		for k, a := range s.areas {
+			phrases[k] = a.phrases
+			a.require([]string{t[:i], t[i:]})
+		}
 		err := s.attempt(append(slices.Clone(literal), &word{text: t[:i], literal: true}, &word{text: t[i:], literal: true}), 0)
-		s.base = whole
-		if err != nil || !s.found.IsEmpty() {
+		for k, a := range s.areas {
+			a.phrases = phrases[k]
+		}
+		if err != nil || s.found > 0 {
 			return err
 		}
 	}
@@ -188,9 +248,14 @@ func (s *search) rejoined(loose, literal []*word) error {
 }
 
 func (s *search) known(text string) bool {
-	for _, qf := range s.plan.Fields {
-		if f, ok := s.m.fields[qf.Field.Name]; ok && f.words != nil && f.words.terms[text] != nil {
-			return true
+	for _, a := range s.areas {
+		for _, d := range a.words {
+			if d == nil {
+				continue
+			}
+			if p := d.find(text); p.n() > 0 && (a.part.dead == nil || p.n() > deadAmong(p.docs(), a.part.dead)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -198,7 +263,7 @@ func (s *search) known(text string) bool {
 
 // dropping leaves out words from one side and then from the other until there are enough documents.
 func (s *search) dropping(loose, literal []*word) error {
-	enough := func() bool { return int(s.found.GetCardinality()) >= s.plan.DropThreshold }
+	enough := func() bool { return s.found >= s.plan.DropThreshold }
 	for side := range 2 {
 		for n := 1; n < len(loose) && !enough(); n++ {
 			part := loose[:len(loose)-n]
@@ -247,7 +312,7 @@ func (s *search) attempt(words []*word, dropped int) error {
 			}
 			tried++
 			err = s.collect(costs, dropped)
-			enough := int(s.found.GetCardinality()) >= s.plan.TypoThreshold
+			enough := s.found >= s.plan.TypoThreshold
 			done = tried >= maxAttempts || enough && !s.plan.Exhaustive
 			return
 		}
@@ -300,97 +365,168 @@ func (s *search) maxTypos(w *word) int {
 	return min(allowed, 2)
 }
 
-// candidates returns the commonest words that cost exactly so many typos.
+// candidates returns the commonest words that cost exactly so many typos. Words with typos are found for all costs in one walk.
 func (s *search) candidates(w *word, typos int) []candidate {
-	for len(w.levels) <= typos {
-		w.levels = append(w.levels, s.level(w, len(w.levels)))
+	if len(w.levels) == 0 {
+		w.levels = append(w.levels, s.literal(w))
+	}
+	if len(w.levels) <= typos {
+		w.levels = append(w.levels, s.misspelt(w, s.maxTypos(w))...)
 	}
 	return w.levels[typos]
 }
 
-func (s *search) level(w *word, typos int) []candidate {
-	byText := make(map[string]*candidate)
-	for i, qf := range s.plan.Fields {
-		f, ok := s.m.fields[qf.Field.Name]
-		if !ok || f.words == nil || typos > qf.NumTypos && typos > 0 {
-			continue
-		}
-		prefix := qf.Prefix && w.last && !w.literal
-		f.words.similar(w.text, typos, prefix, func(term string, cost text.Cost) {
-			if cost.Typos != typos {
-				return
-			}
-			c := byText[term]
-			if c == nil {
-				c = &candidate{text: term, cost: 2 * cost.Typos, fields: make([]*postings, len(s.plan.Fields))}
-				if cost.Prefix {
-					c.cost++
+// literal finds the word itself and, where prefixes are allowed, the words that begin with it.
+func (s *search) literal(w *word) []candidate {
+	t := newTally(s)
+	for i, a := range s.areas {
+		for f, d := range a.words {
+			switch {
+			case d == nil:
+			case s.prefix(w, f):
+				d.withPrefix(w.text, func(term uint32) { t.add(i, d, f, term, boolInt(d.terms.at(term) != w.text)) })
+			default:
+				if term, ok := d.terms.search(w.text); ok {
+					t.add(i, d, f, term, 0)
 				}
-				byText[term] = c
 			}
-			p := f.words.terms[term]
-			c.fields[i], c.n = p, c.n+p.n
-		})
+		}
 	}
-	out := make([]candidate, 0, len(byText))
-	for _, c := range byText {
-		out = append(out, *c)
-	}
-	slices.SortFunc(out, func(a, b candidate) int {
-		exact := cmp.Compare(boolInt(b.text == w.text), boolInt(a.text == w.text))
-		return cmp.Or(exact, cmp.Compare(b.n, a.n), cmp.Compare(a.text, b.text))
-	})
-	keep := max(s.plan.MaxCandidates, minCandidates)
-	if s.plan.Exhaustive {
-		keep = len(out)
-	}
-	return out[:min(keep, len(out))]
+	return s.commonestOf(t, w)
 }
 
-func boolInt(b bool) int {
-	if b {
-		return 1
+func (s *search) prefix(w *word, field int) bool {
+	return s.plan.Fields[field].Prefix && w.last && !w.literal
+}
+
+// misspelt finds the words with 1 to most typos.
+func (s *search) misspelt(w *word, most int) [][]candidate {
+	tallies := make([]*tally, most)
+	for i := range tallies {
+		tallies[i] = newTally(s)
 	}
-	return 0
+	for f, qf := range s.plan.Fields {
+		limit := min(most, qf.NumTypos)
+		if limit == 0 || s.ctx.Err() != nil {
+			continue
+		}
+		m := text.NewMatcher(w.text, limit, s.prefix(w, f))
+		for i, a := range s.areas {
+			if d := a.words[f]; d != nil {
+				d.similar(m, func(term uint32, cost text.Cost) {
+					if cost.Typos > 0 {
+						tallies[cost.Typos-1].add(i, d, f, term, 2*cost.Typos+boolInt(cost.Prefix))
+					}
+				})
+			}
+		}
+	}
+	out := make([][]candidate, most)
+	for i, t := range tallies {
+		out[i] = s.commonestOf(t, w)
+	}
+	return out
+}
+
+func (s *search) commonestOf(t *tally, w *word) []candidate {
+	keep := max(s.plan.MaxCandidates, minCandidates)
+	if s.plan.Exhaustive {
+		keep = len(t.byText)
+	}
+	return t.best(keep, w.text)
 }
 
 // collect scores the documents that hold a candidate of the given cost for every word.
 func (s *search) collect(costs []int, dropped int) error {
 	lists := make([][]candidate, len(costs))
-	set := s.base.Clone()
 	for i, w := range s.words {
 		lists[i] = s.candidates(w, costs[i])
-		some := roaring.New()
+	}
+	hit := false
+	for _, a := range s.areas {
+		set := a.holdingAll(lists)
+		if set == nil {
+			continue
+		}
+		if a.allow(set); set.IsEmpty() {
+			continue
+		}
+		if set.AndNot(a.found); set.IsEmpty() {
+			continue
+		}
+		hit = true
+		if s.top.want > 0 {
+			if err := newScorer(a, lists, dropped).rank(set); err != nil {
+				return err
+			}
+		}
+		s.found += int(set.GetCardinality())
+		a.found.Or(set)
+	}
+	for i, w := range s.words {
 		for _, c := range lists[i] {
-			for _, p := range c.fields {
-				if p != nil {
-					p.addTo(some)
+			if hit {
+				s.mark(w, c)
+			}
+		}
+	}
+	return nil
+}
+
+// holdingAll returns the documents that hold a candidate of every word, or nil: the rarest word first, and of the others only what is
+// needed to look at its documents.
+func (a *area) holdingAll(lists [][]candidate) *roaring.Bitmap {
+	words, sizes := make([][]postings, len(lists)), make([]int, len(lists))
+	order := make([]int, len(lists))
+	for w, list := range lists {
+		order[w] = w
+		for _, c := range list {
+			for _, t := range c.terms {
+				if t.area == a.at {
+					words[w] = append(words[w], t.p)
+					sizes[w] += t.p.n()
 				}
 			}
 		}
-		if set.And(some); set.IsEmpty() {
+		if sizes[w] == 0 {
 			return nil
 		}
 	}
-	set.AndNot(s.found)
-	if set.IsEmpty() {
-		return nil
-	}
-	for i, w := range s.words {
-		for _, c := range lists[i] {
-			s.mark(w, c)
+	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(sizes[x], sizes[y]) })
+	var set *roaring.Bitmap
+	for _, w := range order {
+		switch {
+		case set == nil:
+			set = union(a.part.seg.n, words[w])
+		case int(set.GetCardinality())*len(words[w])*rareShare < sizes[w]:
+			set = among(set, words[w])
+		default:
+			set.And(union(a.part.seg.n, words[w]))
+		}
+		if set.IsEmpty() {
+			return nil
 		}
 	}
-	sc := newScorer(s.plan, lists)
+	return set
+}
+
+// among returns the documents of a small set that hold one of the words.
+func among(set *roaring.Bitmap, lists []postings) *roaring.Bitmap {
+	cursors := make([]cursor, len(lists))
+	for i, p := range lists {
+		cursors[i] = newCursor(p)
+	}
+	var keep []uint32
 	for it := set.Iterator(); it.HasNext(); {
-		if s.checked++; s.checked%checkEvery == 0 && s.ctx.Err() != nil {
-			return s.ctx.Err()
-		}
 		doc := it.Next()
-		s.scored = append(s.scored, scored{doc: doc, dropped: uint8(dropped), score: sc.score(doc)})
+		for i := range cursors {
+			if cursors[i].seek(doc) {
+				keep = append(keep, doc)
+				break
+			}
+		}
 	}
-	s.found.Or(set)
-	return nil
+	return roaring.BitmapOf(keep...)
 }
 
 // mark notes how many letters of a candidate to mark: of a prefix without typos only what was typed.

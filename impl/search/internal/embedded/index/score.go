@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // The score of one field, from the most to the least significant: words in the best window, words matched, typos and
@@ -43,45 +45,292 @@ type occurrence struct {
 	last bool
 }
 
-// scorer scores documents in ascending order.
+// scorer scores documents of one part. What a document's words, typos and lengths allow at most is known from its postings alone; places
+// are read only of documents that could come among those that are kept.
 type scorer struct {
-	plan *Plan
+	a       *area
+	plan    *Plan
+	dropped uint8
 	// cursors[word][field][candidate], cheapest candidates first; cost beside it.
 	cursors [][][]costed
-	places  []place
-	hits    []occurrence
-	seen    []int
-	costs   []int // by word; -1: not in the field
+	// apart says that no word of the vocabulary stands for two words of the query: two words then stand at two places.
+	apart bool
+
+	// classes[word*fields+field][i] is 1 and the cost of the cheapest candidate in document i of the block, 0 without any. exactly in the class of
+	// the first word says that the field may hold the words and nothing else.
+	classes [][]byte
+	dense   []byte
+	bounds  map[uint64]fieldScores
+
+	places []place
+	hits   []occurrence
+	seen   []int
+	costs  []int // by word; -1: not in the field
 }
 
+const (
+	exactly = 0x80
+	// blockDocs is the number of documents that are looked at together.
+	blockDocs = 4096
+	// denseSpan is how far apart documents may stand on the average so that postings are walked and not searched.
+	denseSpan = 16
+	// keyClasses is the number of classes that one number holds.
+	keyClasses = 8
+)
+
+// firstBlock is the size of the first block; each is twice as large as the one before. Tests make it small.
+var firstBlock = 256
+
+// costed is a candidate's postings, and their part in the block that is looked at.
 type costed struct {
 	cursor
 	cost int
 }
 
-func newScorer(plan *Plan, lists [][]candidate) *scorer {
-	sc := &scorer{plan: plan, cursors: make([][][]costed, len(lists)), seen: make([]int, len(lists)), costs: make([]int, len(lists))}
+func newScorer(a *area, lists [][]candidate, dropped int) *scorer {
+	words, fields := len(lists), len(a.words)
+	sc := &scorer{
+		a: a, plan: a.s.plan, dropped: uint8(dropped), cursors: make([][][]costed, words), apart: true, classes: make([][]byte, words*fields),
+		bounds: make(map[uint64]fieldScores), seen: make([]int, words), costs: make([]int, words),
+	}
+	for i := range sc.classes {
+		sc.classes[i] = make([]byte, blockDocs)
+	}
+	texts := make(map[string]int)
 	for w, list := range lists {
-		sc.cursors[w] = make([][]costed, len(plan.Fields))
-		for f := range plan.Fields {
-			for _, c := range list {
-				if c.fields[f] != nil {
-					sc.cursors[w][f] = append(sc.cursors[w][f], costed{cursor{p: c.fields[f]}, c.cost})
+		sc.cursors[w] = make([][]costed, fields)
+		for _, c := range list {
+			if other, ok := texts[c.text]; ok && other != w {
+				sc.apart = false
+			}
+			texts[c.text] = w
+			for _, t := range c.terms {
+				if t.area == a.at {
+					sc.cursors[w][t.field] = append(sc.cursors[w][t.field], costed{newCursor(t.p), c.cost})
 				}
 			}
+		}
+		for f := range fields {
 			slices.SortStableFunc(sc.cursors[w][f], func(a, b costed) int { return cmp.Compare(a.cost, b.cost) })
 		}
 	}
 	return sc
 }
 
-// score weighs document doc.
+// rank offers the documents of a set. Where the text match alone and then the newest decide, those that can hold the words and nothing else
+// come first: no other can have more than the ceiling, so that a page of such documents ends the search.
+func (sc *scorer) rank(set *roaring.Bitmap) error {
+	if !sc.a.s.matchOnly || len(sc.cursors) > mostWhole {
+		return sc.scan(set, nil)
+	}
+	if !sc.plan.NoExactPriority {
+		whole := roaring.New()
+		for _, d := range sc.a.words {
+			if d != nil {
+				whole.Or(d.ofLength(len(sc.cursors)))
+			}
+		}
+		if err := sc.scan(roaring.And(set, whole), nil); err != nil {
+			return err
+		}
+		set = roaring.AndNot(set, whole)
+	}
+	ceiling := sc.ceiling()
+	return sc.scan(set, &ceiling)
+}
+
+// ceiling is the best score that any document can have which holds other words too.
+func (sc *scorer) ceiling() fieldScores {
+	for w := range sc.cursors {
+		for f := range sc.a.words {
+			class := byte(0)
+			for _, c := range sc.cursors[w][f] { // the cheapest is the first
+				if c.p.n() > 0 {
+					class = byte(c.cost + 1)
+					break
+				}
+			}
+			sc.classes[w*len(sc.a.words)+f][0] = class
+		}
+	}
+	return sc.best(0)
+}
+
+// scan offers the documents of a set, the newest first: of documents that are as good they stay. It ends when even the ceiling is not enough.
+func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
+	s, seqs := sc.a.s, sc.a.part.seg.seqs
+	block := make([]uint32, 0, blockDocs)
+	size := firstBlock
+	for it := set.ReverseIterator(); it.HasNext(); size = min(2*size, blockDocs) {
+		for block = block[:0]; len(block) < size && it.HasNext(); {
+			block = append(block, it.Next())
+		}
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		if ceiling != nil && s.top.full() && !s.top.admits(&scored{area: int32(sc.a.at), doc: block[0], seq: seqs[block[0]], score: *ceiling}) {
+			return nil // those that follow are older
+		}
+		slices.Reverse(block)
+		sc.classify(block)
+		for i := len(block) - 1; i >= 0; i-- {
+			d := scored{area: int32(sc.a.at), doc: block[i], seq: seqs[block[i]], dropped: sc.dropped}
+			if s.top.full() && !s.ascending {
+				if d.score = sc.bound(i); !s.top.admits(&d) {
+					continue
+				}
+			}
+			d.score = sc.score(block[i])
+			s.top.offer(d)
+		}
+	}
+	return nil
+}
+
+// classify fills the classes for a block of documents, which ascend, and moves the cursors to the block.
+func (sc *scorer) classify(block []uint32) {
+	fields := len(sc.a.words)
+	low, high := block[0], block[len(block)-1]
+	walk := int(high-low) < denseSpan*len(block)
+	for w := range sc.cursors {
+		for f := range fields {
+			class := sc.classes[w*fields+f][:len(block)]
+			clear(class)
+			list := sc.cursors[w][f]
+			for k := range list {
+				list[k].enter(low, high)
+			}
+			if walk {
+				sc.walk(class, block, list)
+			} else {
+				look(class, block, list)
+			}
+		}
+	}
+	if sc.plan.NoExactPriority {
+		return
+	}
+	for f, d := range sc.a.words {
+		if d == nil {
+			continue
+		}
+		for i, doc := range block {
+			if n := int(d.lengths[doc]); n == len(sc.cursors) || n == anyLength {
+				sc.classes[f][i] |= exactly
+			}
+		}
+	}
+}
+
+// enter moves the cursor to the part between two documents.
+func (c *costed) enter(low, high uint32) {
+	all := c.p.docs()
+	from, _ := slices.BinarySearch(all, low)
+	size, _ := slices.BinarySearch(all[from:], high+1)
+	c.docs, c.i = all[from:from+size], 0
+	c.from = from
+}
+
+// walk sets the classes by way of all postings in the block's range.
+func (sc *scorer) walk(class []byte, block []uint32, list []costed) {
+	if len(list) == 0 {
+		return
+	}
+	low, span := block[0], int(block[len(block)-1]-block[0])+1
+	if cap(sc.dense) < span {
+		sc.dense = make([]byte, span)
+	}
+	dense := sc.dense[:span]
+	clear(dense)
+	for k := range list {
+		cost := byte(list[k].cost + 1)
+		for _, doc := range list[k].docs {
+			if at := doc - low; dense[at] == 0 {
+				dense[at] = cost
+			}
+		}
+	}
+	for i, doc := range block {
+		class[i] = dense[doc-low]
+	}
+}
+
+// look sets the classes by way of the block's documents.
+func look(class []byte, block []uint32, list []costed) {
+	for k := range list {
+		for i, doc := range block {
+			if class[i] == 0 && list[k].seek(doc) {
+				class[i] = byte(list[k].cost + 1)
+			}
+		}
+		list[k].i = 0
+	}
+}
+
+// bound returns the best score that document i of the block can have.
+func (sc *scorer) bound(i int) fieldScores {
+	if len(sc.classes) > keyClasses {
+		return sc.best(i)
+	}
+	key := uint64(0)
+	for _, class := range sc.classes {
+		key = key<<8 | uint64(class[i])
+	}
+	b, known := sc.bounds[key]
+	if !known {
+		b = sc.best(i)
+		sc.bounds[key] = b
+	}
+	return b
+}
+
+func (sc *scorer) best(i int) fieldScores {
+	fields := len(sc.a.words)
+	return sc.combine(func(f int) (score, words uint64) {
+		matched, cost := 0, 0
+		for w := range sc.cursors {
+			if class := sc.classes[w*fields+f][i] &^ exactly; class > 0 {
+				words |= 1 << w
+				matched++
+				cost += int(class) - 1
+			}
+		}
+		if matched == 0 {
+			return 0, 0
+		}
+		span := 0
+		if sc.apart {
+			span = min(matched-1, windowWords)
+		}
+		score = pack(matched, matched, cost, span)
+		if cost == 0 && sc.classes[f][i]&exactly != 0 {
+			score |= 1 << exactShift
+		}
+		if sc.plan.PositionMatters {
+			score |= maxByte - 1
+		}
+		return score, words
+	})
+}
+
+// pack makes the part of a field's score that is not about the whole field or the position.
+func pack(inWindow, matched, cost, span int) uint64 {
+	return uint64(inWindow)<<windowShift | uint64(min(matched, maxByte))<<matchedShift |
+		uint64(maxByte-min(cost, maxByte))<<costShift | uint64(closest-span)<<closenessShift
+}
+
+// score weighs document doc of the block.
 func (sc *scorer) score(doc uint32) fieldScores {
+	return sc.combine(func(f int) (score, words uint64) { return sc.field(doc, f) })
+}
+
+// combine makes a document's score of its fields' scores.
+func (sc *scorer) combine(field func(f int) (score, words uint64)) fieldScores {
 	var out fieldScores
 	var sum uint64
 	matched := uint64(0)
 	for f := range sc.plan.Fields {
-		bfs, words := sc.field(doc, f)
+		bfs, words := field(f)
 		if words == 0 {
 			continue
 		}
@@ -120,11 +369,12 @@ func (sc *scorer) field(doc uint32, f int) (score, words uint64) {
 			if best >= 0 && c.cost > best {
 				break
 			}
-			if !c.seek(doc) {
+			at, ok := slices.BinarySearch(c.docs, doc)
+			if !ok {
 				continue
 			}
 			best = c.cost
-			sc.places = decodePlaces(sc.places[:0], c.positions())
+			sc.places = decodePlaces(sc.places[:0], c.placesAt(at))
 			for _, p := range sc.places {
 				sc.hits = append(sc.hits, occurrence{p.pos, w, p.last})
 			}
@@ -137,7 +387,7 @@ func (sc *scorer) field(doc uint32, f int) (score, words uint64) {
 	if words == 0 {
 		return 0, 0
 	}
-	if len(sc.cursors) > 1 {
+	if len(sc.hits) > 1 && (len(sc.cursors) > 1 || len(sc.cursors[0][f]) > 1) {
 		slices.SortFunc(sc.hits, func(a, b occurrence) int { return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.word, b.word)) })
 	}
 	array := sc.plan.Fields[f].Field.Array
@@ -165,8 +415,7 @@ func (sc *scorer) element(hits []occurrence, array bool) uint64 {
 		}
 	}
 	inWindow, span := sc.window(hits)
-	score := uint64(inWindow)<<windowShift | uint64(min(matched, maxByte))<<matchedShift |
-		uint64(maxByte-min(cost, maxByte))<<costShift | uint64(closest-span)<<closenessShift
+	score := pack(inWindow, matched, cost, span)
 	if !sc.plan.NoExactPriority && cost == 0 && (array || matched == len(sc.cursors)) && whole(hits, matched) {
 		score |= 1 << exactShift
 	}

@@ -1,5 +1,10 @@
 package text
 
+import (
+	"slices"
+	"unicode/utf8"
+)
+
 // Cost is what a word of the vocabulary costs as a match of a word of the query.
 type Cost struct {
 	// Typos is the number of edits (insertion, deletion, substitution, transposition of neighbours).
@@ -9,100 +14,159 @@ type Cost struct {
 }
 
 // Matcher measures words against one word of a query. Words must be given so that neighbours share prefixes (sorted
-// order is best): the rows of the common part are kept. It is not safe for concurrent use.
+// order is best): the states of the common part are kept. It is not safe for concurrent use.
 //
 // The cost of word w for query q is the smaller of the distance of q to the whole of w and, if prefixes are allowed,
 // of the distance of q to any prefix of w that is at least as long as q.
+//
+// It is an automaton whose states are rows of the table of distances, made when they are first come to: a word that takes a way that was
+// taken before costs a look-up for each letter.
 type Matcher struct {
 	query  []rune
 	max    int
 	prefix bool
-	word   []rune
-	rows   [][]int
-	// best[d] is the smallest prefix cost up to depth d.
-	best []int
+	// letters are the classes of the letters of the query; every other letter has class 0.
+	letters map[rune]int
+	ascii   [128]uint8
+	classes int
+
+	states []matchState
+	known  map[string]int32
+	key    []byte
+
+	word string  // the last one
+	path []int32 // path[i] is the state after i bytes of it; only at the ends of its letters
+	size int     // the bytes of word that path covers
+}
+
+// matchState is a row of the table of distances with what the next row depends on.
+type matchState struct {
+	row, before []uint8 // distances, at most max+1; before is the row before
+	class       uint8   // of the last letter
+	depth       uint8   // letters so far, at most as many as the query has
+	best        uint8   // the smallest cost of a prefix so far, at most max+1
+	dead        bool    // no word that comes here can match
+	next        []int32 // by class; 0: not made yet
 }
 
 // NewMatcher returns a matcher for query with at most max edits.
 func NewMatcher(query string, max int, prefix bool) *Matcher {
-	m := &Matcher{query: []rune(query), max: max, prefix: prefix}
-	first := make([]int, len(m.query)+1)
-	for j := range first {
-		first[j] = j
+	m := &Matcher{query: []rune(query), max: max, prefix: prefix, letters: make(map[rune]int), known: make(map[string]int32), classes: 1}
+	for _, r := range m.query {
+		if m.letters[r] > 0 {
+			continue
+		}
+		m.letters[r] = m.classes
+		if r < 128 {
+			m.ascii[r] = uint8(m.classes)
+		}
+		m.classes++
 	}
-	m.rows = append(m.rows, first)
-	m.best = append(m.best, m.prefixCost(0, max+1))
+	first := matchState{row: make([]uint8, len(m.query)+1), before: make([]uint8, len(m.query)+1), best: uint8(max + 1)}
+	for j := range first.row {
+		first.row[j] = m.capped(j)
+		first.before[j] = uint8(max + 1)
+	}
+	m.states = append(m.states, matchState{}) // 0 is no state
+	m.path = append(m.path[:0], m.state(first))
 	return m
 }
 
-func (m *Matcher) prefixCost(depth, best int) int {
-	if m.prefix && depth >= len(m.query) && m.rows[depth][len(m.query)] < best {
-		return m.rows[depth][len(m.query)]
+func (m *Matcher) capped(v int) uint8 { return uint8(min(v, m.max+1)) }
+
+// state returns the number of a state, which it completes and keeps when it is new.
+func (m *Matcher) state(s matchState) int32 {
+	last := int(s.row[len(m.query)])
+	if m.prefix && int(s.depth) >= len(m.query) && last < int(s.best) {
+		s.best = uint8(last)
 	}
-	return best
+	m.key = append(append(append(m.key[:0], s.row...), s.before...), s.class, s.depth, s.best)
+	if n, ok := m.known[string(m.key)]; ok {
+		return n
+	}
+	s.dead = int(s.best) > m.max && !slices.ContainsFunc(s.row, m.within) && !slices.ContainsFunc(s.before, m.within)
+	s.next = make([]int32, m.classes)
+	n := int32(len(m.states))
+	m.known[string(m.key)] = n
+	m.states = append(m.states, s)
+	return n
+}
+
+func (m *Matcher) within(v uint8) bool { return int(v) <= m.max }
+
+// step returns the state after a letter.
+func (m *Matcher) step(from int32, class int) int32 {
+	if n := m.states[from].next[class]; n > 0 {
+		return n
+	}
+	s := m.states[from]
+	row := make([]uint8, len(m.query)+1)
+	row[0] = m.capped(int(s.row[0]) + 1)
+	for j := 1; j < len(row); j++ {
+		own := m.letters[m.query[j-1]]
+		v := int(s.row[j-1])
+		if own != class {
+			v++
+		}
+		v = min(v, int(s.row[j])+1, int(row[j-1])+1)
+		if j > 1 && class > 0 && own == int(s.class) && m.letters[m.query[j-2]] == class {
+			v = min(v, int(s.before[j-2])+1)
+		}
+		row[j] = m.capped(v)
+	}
+	n := m.state(matchState{row: row, before: s.row, class: uint8(class), depth: uint8(min(int(s.depth)+1, len(m.query))), best: s.best})
+	m.states[from].next[class] = n
+	return n
 }
 
 // Match measures word. ok says that the cost is at most the matcher's maximum. When it is not, dead is the length in
 // bytes of the shortest prefix of word that no match can begin with, or 0 when there is none.
 func (m *Matcher) Match(word string) (cost Cost, ok bool, dead int) {
-	depth, keep := 0, true
-	for i, r := range word {
-		if keep && depth < len(m.word) && m.word[depth] == r {
-			depth++
-			continue
+	at := m.shared(word)
+	state := m.path[at]
+	for at < len(word) {
+		if m.states[state].dead {
+			m.keep(word, at)
+			return Cost{}, false, at
 		}
-		if keep {
-			m.word, m.rows, m.best = m.word[:depth], m.rows[:depth+1], m.best[:depth+1]
-			keep = false
+		class, size := 0, 1
+		if c := word[at]; c < utf8.RuneSelf {
+			class = int(m.ascii[c])
+		} else {
+			var r rune
+			r, size = utf8.DecodeRuneInString(word[at:])
+			class = m.letters[r]
 		}
-		if m.dead() {
-			return Cost{}, false, i
+		state = m.step(state, class)
+		for range size {
+			m.path = append(m.path, state)
 		}
-		m.push(r)
-		depth++
+		at += size
 	}
-	m.word, m.rows, m.best = m.word[:depth], m.rows[:depth+1], m.best[:depth+1]
-	typos := min(m.rows[depth][len(m.query)], m.best[depth])
-	if typos <= m.max {
-		return Cost{Typos: typos, Prefix: depth > len(m.query)+typos}, true, 0
-	}
-	if m.dead() {
+	m.keep(word, at)
+	s := &m.states[state]
+	typos := int(min(s.row[len(m.query)], s.best))
+	switch {
+	case typos <= m.max:
+		return Cost{Typos: typos, Prefix: utf8.RuneCountInString(word) > len(m.query)+typos}, true, 0
+	case s.dead:
 		return Cost{}, false, len(word)
 	}
 	return Cost{}, false, 0
 }
 
-// dead says that no word that begins with the current prefix can match.
-func (m *Matcher) dead() bool {
-	depth := len(m.word)
-	if m.best[depth] <= m.max {
-		return false
+// shared returns how many bytes of the last word's way are word's way too, in whole letters.
+func (m *Matcher) shared(word string) int {
+	most := min(m.size, len(word))
+	at := 0
+	for at < most && word[at] == m.word[at] {
+		at++
 	}
-	for _, row := range m.rows[max(0, depth-1):] {
-		for _, v := range row {
-			if v <= m.max {
-				return false
-			}
-		}
+	for at > 0 && at < len(word) && !utf8.RuneStart(word[at]) {
+		at--
 	}
-	return true
+	m.path = m.path[:at+1]
+	return at
 }
 
-func (m *Matcher) push(r rune) {
-	prev := m.rows[len(m.rows)-1]
-	row := make([]int, len(m.query)+1)
-	row[0] = len(m.word) + 1
-	for j := 1; j < len(row); j++ {
-		sub := prev[j-1]
-		if m.query[j-1] != r {
-			sub++
-		}
-		row[j] = min(prev[j]+1, row[j-1]+1, sub)
-		if j > 1 && len(m.word) > 0 && m.query[j-1] == m.word[len(m.word)-1] && m.query[j-2] == r {
-			row[j] = min(row[j], m.rows[len(m.rows)-2][j-2]+1)
-		}
-	}
-	m.word = append(m.word, r)
-	m.rows = append(m.rows, row)
-	m.best = append(m.best, m.prefixCost(len(m.word), m.best[len(m.best)-1]))
-}
+func (m *Matcher) keep(word string, size int) { m.word, m.size = word, size }

@@ -1,0 +1,196 @@
+package docstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Repaired tells what a repair brought back.
+type Repaired struct {
+	Collections, Documents int
+	// Broken counts the documents that were found and could not be read. Of those below a broken page of the file's upper levels nothing
+	// is known, so it is the least that was lost.
+	Broken int
+	// Kept is where the damaged file lies now; empty when nothing was done because there is no file.
+	Kept string
+}
+
+// Repair makes a new store of what can be read of the one in dir, and keeps the old file beside it. It fails with ErrLocked while a
+// process has the store open, and with ErrDamaged, changing nothing, when not even the list of collections can be read.
+func Repair(dir string, log *slog.Logger) (Repaired, error) {
+	var r Repaired
+	path := filepath.Join(dir, fileName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	unlock, err := lock(filepath.Join(dir, name+".lock"))
+	if err != nil {
+		return r, fmt.Errorf("repair store: %w", err)
+	}
+	defer unlock()
+	const copyName = name + "-repaired"
+	if err := removeFiles(dir, copyName); err != nil {
+		return r, fmt.Errorf("repair store: %w", err)
+	}
+	if err := r.copyReadable(dir, path, copyName, log); err != nil {
+		return r, fmt.Errorf("repair store: %w", err)
+	}
+	kept := path + ".damaged"
+	err = os.Rename(path, kept)
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if moved := os.Rename(path+suffix, kept+suffix); moved != nil && !errors.Is(moved, fs.ErrNotExist) {
+			err = errors.Join(err, moved)
+		}
+	}
+	if err == nil {
+		err = rename(dir, copyName, name)
+	}
+	if err != nil {
+		return r, fmt.Errorf("put the repaired store in place: %w", err)
+	}
+	r.Kept = kept
+	return r, nil
+}
+
+// lock takes the lock of internal/store.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(ErrLocked, file.Close())
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+func (r *Repaired) copyReadable(dir, path, copyName string, log *slog.Logger) error {
+	address := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=query_only(1)"}
+	from, err := sql.Open("sqlite", address.String())
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	from.SetMaxOpenConns(1)
+	to, err := openFile(dir, copyName, log)
+	if err != nil {
+		return err
+	}
+	err = to.db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error { return r.salvage(ctx, from, tx) })
+	return errors.Join(err, to.Close())
+}
+
+// salvage copies every collection that the list names.
+func (r *Repaired) salvage(ctx context.Context, from *sql.DB, tx *store.Tx) error {
+	list, next, err := listed(ctx, from)
+	if len(list) == 0 && err != nil {
+		return fmt.Errorf("%w: the list of collections can't be read: %w", ErrDamaged, err)
+	}
+	highest := uint64(0)
+	for i, c := range list {
+		if err := create(ctx, tx, c, next[i]); err != nil {
+			return err
+		}
+		t, err := open(ctx, tx, c.Key)
+		if err != nil {
+			return err
+		}
+		t.tx = tx
+		if err := r.documents(ctx, from, t); err != nil {
+			return err
+		}
+		r.Collections, highest = r.Collections+1, max(highest, c.Key)
+	}
+	_, err = tx.Exec(ctx, "UPDATE collection_keys SET next_key = ? WHERE id = 1", highest+1)
+	return err
+}
+
+// listed reads the list of collections as far as it can be read.
+func listed(ctx context.Context, from *sql.DB) (list []Collection, next []uint64, err error) {
+	rows, err := from.QueryContext(ctx, "SELECT key, schema, next_number FROM collections ORDER BY key")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c Collection
+		var n uint64
+		if err := rows.Scan(&c.Key, &c.Schema, &n); err != nil {
+			return list, next, err
+		}
+		list, next = append(list, c), append(next, n)
+	}
+	return list, next, rows.Err()
+}
+
+// documents copies a collection's documents: from the first one on and from the last one back until a page can't be read, and those
+// between by their numbers.
+func (r *Repaired) documents(ctx context.Context, from *sql.DB, t *Tx) error {
+	begin, end := uint64(0), t.next // documents in [begin, end) are still to be read
+	keep := func(found row) error {
+		if found.check() != nil {
+			r.Broken++
+			return nil
+		}
+		if _, taken := t.Find(found.ID); taken {
+			r.Broken++
+			return nil
+		}
+		r.Documents++
+		t.next = max(t.next, found.Number+1)
+		return t.Put(found.Number, found.ID, found.Document)
+	}
+	table := "SELECT number, id, sum, document FROM " + t.table
+	whole, err := each(ctx, from, table+" ORDER BY number", func(found row) error {
+		begin = found.Number + 1
+		return keep(found)
+	})
+	if err != nil || whole {
+		return errors.Join(err, t.finish())
+	}
+	if _, err = each(ctx, from, table+" WHERE number >= ? ORDER BY number DESC", func(found row) error {
+		end = found.Number
+		return keep(found)
+	}, begin); err != nil {
+		return err
+	}
+	for n := begin; n < end; n++ {
+		readable, err := each(ctx, from, table+" WHERE number = ?", keep, n)
+		if err != nil {
+			return err
+		}
+		if !readable {
+			r.Broken++
+		}
+	}
+	return t.finish()
+}
+
+// each calls do for the rows of a query and says whether all could be read. The error is that of do.
+func each(ctx context.Context, from *sql.DB, query string, do func(row) error, args ...any) (whole bool, err error) {
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return false, nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var found row
+		if rows.Scan(&found.Number, &found.ID, &found.Sum, &found.Document) != nil {
+			return false, nil
+		}
+		if err := do(found); err != nil {
+			return false, err
+		}
+	}
+	return rows.Err() == nil, nil
+}

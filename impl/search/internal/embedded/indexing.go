@@ -1,0 +1,204 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// indexDir is the directory of all indexes in the data directory; each collection has one of its own in it.
+const indexDir = "index"
+
+// indexFlush is index.Config.FlushChanges; tests make it small.
+var indexFlush int
+
+func (c *collection) idx() *index.Segments { return c.index.Load() }
+
+func (c *collection) indexDir() string {
+	return filepath.Join(c.dir, indexDir, strconv.FormatUint(c.key, 10))
+}
+
+func (c *collection) indexConfig() index.Config {
+	return index.Config{
+		Dir: c.indexDir(), FlushChanges: indexFlush, Log: c.log, Persisted: func(commit uint64) error { return c.store.Forget(c.key, commit) },
+	}
+}
+
+// emptyIndex gives a new collection its index.
+func (c *collection) emptyIndex() error {
+	if err := index.Clear(c.indexDir()); err != nil {
+		return err
+	}
+	c.index.Store(index.New(c.indexConfig()))
+	return nil
+}
+
+// openIndex opens the collection's index and brings it up to date with the documents, which are the truth. One that is missing, damaged or
+// of other documents is made anew.
+func (c *collection) openIndex() error {
+	x, err := index.Open(c.indexConfig())
+	if err == nil {
+		err = c.catchUp(x)
+	}
+	switch {
+	case err == nil:
+		c.index.Store(x)
+		return nil
+	case errors.Is(err, docstore.ErrDamaged):
+		return err
+	}
+	return c.anew(err)
+}
+
+// anew makes the index anew from the documents, and says why.
+func (c *collection) anew(reason error) error {
+	_, last, err := c.store.Changes(c.key, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	if last > 0 { // else it is not missed
+		c.log.Warn("embedded engine: an index is made anew from the documents", "collection", c.schema.Load().Name, "reason", reason)
+	}
+	return c.rebuild()
+}
+
+// errAhead says that an index holds commits that the store does not know.
+var errAhead = errors.New("the index is of another store")
+
+// catchUp indexes what the commits after the index's own changed: the documents as they are now.
+func (c *collection) catchUp(x *index.Segments) error {
+	numbers, last, err := c.store.Changes(c.key, x.Commit())
+	if err != nil {
+		return err
+	}
+	if x.Commit() > last {
+		return errAhead
+	}
+	for len(numbers) > 0 {
+		chunk := numbers[:min(len(numbers), chunkDocs)]
+		numbers = numbers[len(chunk):]
+		docs, err := c.bySeq(chunk)
+		if err != nil {
+			return err
+		}
+		var changes index.Batch
+		for i, seq := range chunk {
+			change := index.Change{Seq: seq, Schema: c.schema.Load()}
+			if len(numbers) == 0 {
+				change.Commit = last
+			}
+			if x.Holds(seq) {
+				change.Old = &schema.Typed{}
+			}
+			if docs[i] != nil {
+				if change.New, err = c.typed(docs[i]); err != nil {
+					return err
+				}
+			}
+			if change.Old != nil || change.New != nil {
+				changes = append(changes, change)
+			}
+		}
+		if err := x.Apply(changes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// typed types a stored document.
+func (c *collection) typed(stored []byte) (*schema.Typed, error) {
+	doc, err := schema.ParseDocument(stored)
+	if err != nil {
+		return nil, fmt.Errorf("read stored document: %w", err)
+	}
+	return typedOf(c.schema.Load(), doc), nil
+}
+
+// rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing.
+func (c *collection) rebuild() error {
+	if old := c.idx(); old != nil {
+		old.Stop()
+	}
+	fresh, err := index.Rebuild(c.indexConfig())
+	if err != nil {
+		return fmt.Errorf("rebuild index: %w", err)
+	}
+	_, last, err := c.store.Changes(c.key, math.MaxInt64)
+	if err != nil {
+		return fmt.Errorf("rebuild index: %w", err)
+	}
+	for from, done := uint64(0), false; !done; {
+		var changes index.Batch
+		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
+			var err error
+			from, done, err = tx.Scan(from, chunkDocs, func(seq uint64, stored []byte) error {
+				typed, err := c.typed(stored)
+				changes = append(changes, index.Change{Seq: seq, Schema: c.schema.Load(), New: typed})
+				return err
+			})
+			return err
+		})
+		if err == nil {
+			err = fresh.Apply(changes)
+		}
+		if err != nil {
+			return fmt.Errorf("rebuild index: %w", err)
+		}
+	}
+	fresh.Complete(last)
+	c.index.Store(fresh)
+	return nil
+}
+
+// find searches the index. One that is found damaged is made anew, and searched then.
+func (c *collection) find(ctx context.Context, plan index.Plan) (index.Result, error) {
+	x := c.idx()
+	res, err := x.Search(ctx, plan)
+	if !errors.Is(err, index.ErrDamaged) {
+		return res, err
+	}
+	if err := c.heal(x, err); err != nil {
+		return index.Result{}, err
+	}
+	return c.idx().Search(ctx, plan)
+}
+
+// heal makes a damaged index anew, unless another has done so.
+func (c *collection) heal(x *index.Segments, reason error) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.idx() != x || c.dropped {
+		return nil
+	}
+	return c.anew(reason)
+}
+
+// removeIndexes removes the indexes of collections that are not there any more.
+func removeIndexes(dir string, stored []docstore.Collection) error {
+	known := make(map[string]bool)
+	for _, c := range stored {
+		known[strconv.FormatUint(c.Key, 10)] = true
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, indexDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read directory of the indexes: %w", err)
+	}
+	for _, e := range entries {
+		if !known[e.Name()] {
+			if err := os.RemoveAll(filepath.Join(dir, indexDir, e.Name())); err != nil {
+				return fmt.Errorf("remove the index of a dropped collection: %w", err)
+			}
+		}
+	}
+	return nil
+}
