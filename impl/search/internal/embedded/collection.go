@@ -7,104 +7,113 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// action is what a write does with a document that exists or does not.
-type action uint8
+// Action is what a write does with a document that exists or does not.
+type Action uint8
 
+// The actions, as the parameter of the same name has them.
 const (
-	create action = iota
-	upsert
-	update
-	emplace
+	Create Action = iota
+	Upsert
+	Update
+	Emplace
 )
 
-func parseAction(v string) (action, error) {
+// ParseAction reads an action parameter.
+func ParseAction(v string) (Action, error) {
 	switch v {
 	case "create":
-		return create, nil
+		return Create, nil
 	case "upsert":
-		return upsert, nil
+		return Upsert, nil
 	case "update":
-		return update, nil
+		return Update, nil
 	case "emplace":
-		return emplace, nil
+		return Emplace, nil
 	}
 	return 0, &schema.Error{Status: 400, Text: "Parameter `action` must be a create|update|upsert."}
 }
 
 const (
-	// chunkDocs and chunkBytes bound one transaction of an import.
-	chunkDocs  = 1000
-	chunkBytes = 4 << 20
+	// ChunkDocs and ChunkBytes bound one transaction of an import.
+	ChunkDocs  = 1000
+	ChunkBytes = 4 << 20
 	// maxIDBytes bounds a document's id.
 	maxIDBytes = 1024
 	// An index with more dead than compactFrom documents, and more dead than live, is rebuilt.
 	compactFrom = 10_000
 )
 
-var errCollection = &schema.Error{Status: 404, Text: "Collection not found"}
+// ErrCollection says that there is no such collection.
+var ErrCollection = &schema.Error{Status: 404, Text: "Collection not found"}
 
-// collection is one collection at work. Writes are one after the other; searches go on beside them.
-type collection struct {
+// Collection is one collection at work. Writes are one after the other; searches go on beside them.
+type Collection struct {
 	key    uint64
 	store  *docstore.Store
 	limits Limits
 	total  *atomic.Int64 // documents of all collections
 	spare  func() int64  // bytes left of the memory budget
+	full   *atomic.Bool  // the disk had no room for the last write
 
 	writing sync.Mutex
 	dropped bool // guarded by writing
 	schema  atomic.Pointer[schema.Schema]
 	index   atomic.Pointer[index.Index]
+	ruleset atomic.Pointer[ruleset]
 }
 
-func newCollection(key uint64, s *schema.Schema, e *Engine) *collection {
-	c := &collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory}
+func newCollection(key uint64, s *schema.Schema, e *Engine) *Collection {
+	c := &Collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory, full: &e.full}
 	c.schema.Store(s)
 	c.setIndex(index.NewMemory())
 	return c
 }
 
-func (c *collection) setIndex(i index.Index) { c.index.Store(&i) }
+// Name is the collection's name.
+func (c *Collection) Name() string { return c.schema.Load().Name }
 
-func (c *collection) idx() index.Index { return *c.index.Load() }
+func (c *Collection) setIndex(i index.Index) { c.index.Store(&i) }
 
-// write is one document to be written.
-type write struct {
-	action action
-	// id is the document's id when the request's path says it.
-	id    string
-	dirty string
-	line  []byte
-	// doc is used instead of line when it is not nil.
-	doc schema.Document
-	// remove deletes the document with the id.
-	remove bool
+func (c *Collection) idx() index.Index { return *c.index.Load() }
+
+// Write is one document to be written.
+type Write struct {
+	Action Action
+	// ID is the document's id when the request's path says it.
+	ID    string
+	Dirty string
+	Line  []byte
+	// Doc is used instead of Line when it is not nil.
+	Doc schema.Document
+	// Remove deletes the document with the id.
+	Remove bool
 }
 
-// written is what became of a write.
-type written struct {
-	id  string
-	doc []byte // as stored; for a removal as it was
-	err error
+// Written is what became of a Write.
+type Written struct {
+	ID  string
+	Doc []byte // as stored; for a removal as it was
+	Err error
 }
 
-// apply carries out writes in order, all in one transaction, and makes them visible. The error is for the whole; that of a
+// Apply carries out writes in order, all in one transaction, and makes them visible. The error is for the whole; that of a
 // single write is in its result.
-func (c *collection) apply(writes []write) ([]written, error) {
+func (c *Collection) Apply(writes []Write) ([]Written, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if c.dropped {
-		return nil, errCollection
+		return nil, ErrCollection
 	}
 	b := &batch{c: c, schema: c.schema.Load(), memory: c.spare() > 0}
 	b.docs = c.idx().Stats().Documents
-	results := make([]written, len(writes))
+	results := make([]Written, len(writes))
 	err := c.store.Write(c.key, func(tx *docstore.Tx) error {
 		for i, w := range writes {
 			var err error
@@ -121,6 +130,11 @@ func (c *collection) apply(writes []write) ([]written, error) {
 		}
 		return tx.SetSchema(stored)
 	})
+	noRoom := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	c.full.Store(noRoom)
+	if noRoom {
+		return nil, errDisk
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write documents: %w", err)
 	}
@@ -134,7 +148,7 @@ func (c *collection) apply(writes []write) ([]written, error) {
 
 // batch is the state of one transaction.
 type batch struct {
-	c       *collection
+	c       *Collection
 	schema  *schema.Schema
 	changes index.Batch
 	docs    int // documents of the collection, with this batch
@@ -143,49 +157,49 @@ type batch struct {
 }
 
 // one carries out one write. The error ends the transaction.
-func (b *batch) one(tx *docstore.Tx, w write) (written, error) {
-	if w.remove {
-		return b.remove(tx, w.id)
+func (b *batch) one(tx *docstore.Tx, w Write) (Written, error) {
+	if w.Remove {
+		return b.remove(tx, w.ID)
 	}
-	doc := w.doc
+	doc := w.Doc
 	if doc == nil {
-		if int64(len(w.line)) > b.c.limits.DocumentBytes {
-			return written{err: tooLarge("a document", b.c.limits.DocumentBytes)}, nil
+		if int64(len(w.Line)) > b.c.limits.DocumentBytes {
+			return Written{Err: tooLarge("a document", b.c.limits.DocumentBytes)}, nil
 		}
 		var err error
-		if doc, err = schema.ParseDocument(w.line); err != nil {
-			return written{err: err}, nil
+		if doc, err = schema.ParseDocument(w.Line); err != nil {
+			return Written{Err: err}, nil
 		}
 	}
 	res, err := b.put(tx, doc, w)
 	var refused *schema.Error
 	if errors.As(err, &refused) {
-		res.err, err = refused, nil
+		res.Err, err = refused, nil
 	}
 	return res, err
 }
 
-func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, error) {
+func (b *batch) put(tx *docstore.Tx, doc schema.Document, w Write) (Written, error) {
 	id, err := documentID(doc, w)
 	if err != nil {
-		return written{}, err
+		return Written{}, err
 	}
-	res := written{id: id}
+	res := Written{ID: id}
 	seq, exists := uint64(0), false
 	if id != "" {
 		seq, exists = tx.Find(id)
 	}
 	var old schema.Document
 	switch {
-	case exists && w.action == create:
+	case exists && w.Action == Create:
 		return res, &schema.Error{Status: 409, Text: fmt.Sprintf("A document with id %s already exists.", id)}
-	case !exists && w.action == update:
+	case !exists && w.Action == Update:
 		return res, missing(id)
 	case exists:
 		if old, err = schema.ParseDocument(tx.Get(seq)); err != nil {
 			return res, fmt.Errorf("read stored document: %w", err)
 		}
-		if w.action != upsert {
+		if w.Action != Upsert {
 			doc = old.Merge(doc)
 		}
 	default:
@@ -199,7 +213,7 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, err
 			if id, seq, err = freeID(tx, seq); err != nil {
 				return res, err
 			}
-			res.id = id
+			res.ID = id
 		}
 	}
 	doc["id"] = id
@@ -207,8 +221,8 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, err
 }
 
 // store checks a document, writes it and notes the change for the index.
-func (b *batch) store(tx *docstore.Tx, seq uint64, doc, old schema.Document, w write, res written) (written, error) {
-	dirty, err := b.schema.ParseDirty(w.dirty)
+func (b *batch) store(tx *docstore.Tx, seq uint64, doc, old schema.Document, w Write, res Written) (Written, error) {
+	dirty, err := b.schema.ParseDirty(w.Dirty)
 	if err != nil {
 		return res, err
 	}
@@ -216,16 +230,16 @@ func (b *batch) store(tx *docstore.Tx, seq uint64, doc, old schema.Document, w w
 	if err != nil {
 		return res, err
 	}
-	if res.doc, err = doc.Encode(); err != nil {
+	if res.Doc, err = doc.Encode(); err != nil {
 		return res, err
 	}
 	switch {
-	case int64(len(res.doc)) > b.c.limits.DocumentBytes:
+	case int64(len(res.Doc)) > b.c.limits.DocumentBytes:
 		return res, tooLarge("a document", b.c.limits.DocumentBytes)
 	case len(b.schema.Fields)+len(added) > b.c.limits.Fields:
 		return res, tooMany("fields in a collection", b.c.limits.Fields)
 	}
-	if err := tx.Put(seq, res.id, res.doc); err != nil {
+	if err := tx.Put(seq, res.ID, res.Doc); err != nil {
 		return res, fmt.Errorf("store document: %w", err)
 	}
 	change := index.Change{Seq: seq, New: typed}
@@ -256,23 +270,23 @@ func (b *batch) room() error {
 	return nil
 }
 
-func (b *batch) remove(tx *docstore.Tx, id string) (written, error) {
+func (b *batch) remove(tx *docstore.Tx, id string) (Written, error) {
 	seq, ok := tx.Find(id)
 	if !ok {
-		return written{id: id, err: missing(id)}, nil
+		return Written{ID: id, Err: missing(id)}, nil
 	}
 	stored := append([]byte(nil), tx.Get(seq)...)
 	old, err := schema.ParseDocument(stored)
 	if err != nil {
-		return written{}, fmt.Errorf("read stored document: %w", err)
+		return Written{}, fmt.Errorf("read stored document: %w", err)
 	}
 	if err := tx.Delete(seq, id); err != nil {
-		return written{}, fmt.Errorf("delete document: %w", err)
+		return Written{}, fmt.Errorf("delete document: %w", err)
 	}
 	b.docs--
 	b.grown--
 	b.changes = append(b.changes, index.Change{Seq: seq, Schema: b.schema, Old: typedOf(b.schema, old)})
-	return written{id: id, doc: stored}, nil
+	return Written{ID: id, Doc: stored}, nil
 }
 
 // typedOf types a stored document; what does not fit the schema was never indexed.
@@ -290,13 +304,13 @@ func missing(id string) *schema.Error {
 }
 
 // documentID reads and checks the id; it is empty when the document has none and may get one.
-func documentID(doc schema.Document, w write) (string, error) {
-	if w.id != "" {
-		return w.id, nil
+func documentID(doc schema.Document, w Write) (string, error) {
+	if w.ID != "" {
+		return w.ID, nil
 	}
 	raw, present := doc["id"]
 	if !present {
-		if w.action == update {
+		if w.Action == Update {
 			return "", &schema.Error{Status: 400, Text: "For update, the `id` key must be provided."}
 		}
 		return "", nil
@@ -327,8 +341,8 @@ func freeID(tx *docstore.Tx, seq uint64) (string, uint64, error) {
 	}
 }
 
-// get reads one document as stored.
-func (c *collection) get(id string) (doc []byte, err error) {
+// Get reads one document as stored.
+func (c *Collection) Get(id string) (doc []byte, err error) {
 	err = c.store.Read(c.key, func(tx *docstore.Tx) error {
 		seq, ok := tx.Find(id)
 		if !ok {
@@ -341,7 +355,7 @@ func (c *collection) get(id string) (doc []byte, err error) {
 }
 
 // bySeq reads documents by number; one that has gone meanwhile is nil.
-func (c *collection) bySeq(seqs []uint64) ([][]byte, error) {
+func (c *Collection) bySeq(seqs []uint64) ([][]byte, error) {
 	out := make([][]byte, len(seqs))
 	err := c.store.Read(c.key, func(tx *docstore.Tx) error {
 		for i, seq := range seqs {
@@ -355,7 +369,7 @@ func (c *collection) bySeq(seqs []uint64) ([][]byte, error) {
 }
 
 // compact rebuilds the index when most of it is dead.
-func (c *collection) compact() error {
+func (c *Collection) compact() error {
 	s := c.idx().Stats()
 	if s.Dead < compactFrom || s.Dead < s.Documents {
 		return nil
@@ -364,14 +378,14 @@ func (c *collection) compact() error {
 }
 
 // rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing.
-func (c *collection) rebuild() error {
+func (c *Collection) rebuild() error {
 	fresh := index.NewMemory()
 	s := c.schema.Load()
 	for from, done := uint64(0), false; !done; {
 		var changes index.Batch
 		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
 			var err error
-			from, done, err = tx.Scan(from, chunkDocs, func(seq uint64, stored []byte) error {
+			from, done, err = tx.Scan(from, ChunkDocs, func(seq uint64, stored []byte) error {
 				doc, err := schema.ParseDocument(stored)
 				if err != nil {
 					return err
@@ -392,7 +406,7 @@ func (c *collection) rebuild() error {
 	return nil
 }
 
-// render writes the collection as Typesense answers it.
-func (c *collection) render() (json.RawMessage, error) {
+// Render writes the collection as Typesense answers it.
+func (c *Collection) Render() (json.RawMessage, error) {
 	return c.schema.Load().Render(c.idx().Stats().Documents)
 }

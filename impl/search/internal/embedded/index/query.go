@@ -144,6 +144,11 @@ func (s *search) run() error {
 	if err := s.attempt(append(slices.Clone(literal), loose...), 0); err != nil {
 		return err
 	}
+	for _, words := range q.Also {
+		if err := s.attempt(append(slices.Clone(literal), s.loose(words)...), 0); err != nil {
+			return err
+		}
+	}
 	if err := s.rejoined(loose, literal); err != nil {
 		return err
 	}

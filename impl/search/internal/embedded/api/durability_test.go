@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"bufio"
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
 // TestMain runs this binary as the writer that is killed, when it is told to.
@@ -25,13 +27,14 @@ func TestMain(m *testing.M) {
 
 // writeForever imports chunk after chunk and says the number of each chunk after its acknowledgement.
 func writeForever(dir string) {
-	e, err := Open(Config{Dir: dir, Key: func(k string) bool { return k == testKey }})
+	engine, err := embedded.Open(embedded.Config{Dir: dir})
 	if err != nil {
 		panic(err)
 	}
-	if err := e.WaitReady(context.Background()); err != nil {
+	if err := engine.WaitReady(context.Background()); err != nil {
 		panic(err)
 	}
+	e := serve(engine)
 	call(e, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"},{"name":"chunk","type":"int32"},{"name":"attr_.*","type":"string","facet":true,"optional":true}]}`)
 	first, _ := strconv.Atoi(os.Getenv("EMBEDDED_TEST_CHUNK"))
 	for chunk := first; ; chunk++ {
@@ -51,7 +54,7 @@ func TestEngine_acknowledgedWritesSurviveKillNine(t *testing.T) {
 	dir, next := t.TempDir(), 0
 	for range 3 {
 		acknowledged := killedWriter(t, dir, next, 8)
-		e := open(t, dir, Limits{})
+		e := open(t, dir, embedded.Limits{})
 		for chunk := 0; chunk <= acknowledged; chunk++ {
 			require.Equal(t, 404, call(e, "GET", fmt.Sprintf("/collections/k/documents/%d-0", chunk), "").Code, "an acknowledged deletion came back")
 			var r struct{ Found int }
