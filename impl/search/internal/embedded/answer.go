@@ -35,6 +35,7 @@ type HitAnswer struct {
 	Collection    string          `json:"collection,omitempty"` // of a union
 	Curated       bool            `json:"curated,omitempty"`
 	Document      json.RawMessage `json:"document"`
+	GeoDistances  map[string]int  `json:"geo_distance_meters,omitempty"`
 	Highlight     map[string]any  `json:"highlight"`
 	Highlights    []any           `json:"highlights"`
 	SearchIndex   *int            `json:"search_index,omitempty"` // of a union

@@ -17,6 +17,8 @@ import (
 type facetAsk struct {
 	list []facetOf
 	most int
+	// top restricts statistics and ranges to the most frequent values that are shown.
+	top bool
 }
 
 // facetOf is one facet.
@@ -62,7 +64,7 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 			a.list = append(a.list, f)
 		}
 	}
-	return a.query(p, s)
+	return a.query(p)
 }
 
 // facetItems cuts at commas outside parentheses and brackets.
@@ -162,7 +164,7 @@ func (f *facetOf) order(text string) error {
 }
 
 // query reads facet_query, "field: words".
-func (a *facetAsk) query(p params.Params, s *schema.Schema) error {
+func (a *facetAsk) query(p params.Params) error {
 	q := p.Text("facet_query")
 	if q == "" {
 		return nil
@@ -174,9 +176,6 @@ func (a *facetAsk) query(p params.Params, s *schema.Schema) error {
 	name = strings.TrimSpace(name)
 	if !ok {
 		return badRequest("Facet query must be in the `facet_field: value` format.")
-	}
-	if _, known := s.Field(name); !known {
-		return &schema.Error{Status: http.StatusNotFound, Text: "Could not find a facet field named `" + name + "` in the schema."}
 	}
 	found := false
 	for i := range a.list {
@@ -190,11 +189,23 @@ func (a *facetAsk) query(p params.Params, s *schema.Schema) error {
 	return nil
 }
 
-// asks is what the index counts: all values, of which the answer shows some.
+// strategy follows facet_strategy: top_values looks at the most frequent values alone, which is what 29.0 chooses by itself for a search of
+// everything without a filter; exhaustive looks at all.
+func (a *facetAsk) strategy(p params.Params, unfiltered bool) {
+	switch p.Text("facet_strategy") {
+	case "top_values":
+		a.top = true
+	case "exhaustive":
+	default:
+		a.top = unfiltered
+	}
+}
+
+// asks is what the index counts: all values, the most frequent first, of which the answer shows some.
 func (a *facetAsk) asks() []index.Facet {
 	out := make([]index.Facet, len(a.list))
 	for i, f := range a.list {
-		out[i] = index.Facet{Field: f.field, Max: maxFacetValues, Alpha: f.alpha, Desc: f.desc}
+		out[i] = index.Facet{Field: f.field, Max: maxFacetValues}
 		if !f.asked && len(f.ranges) == 0 {
 			out[i].Max = a.most
 		}
@@ -207,26 +218,64 @@ func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 	out := make([]FacetAnswer, 0, len(results))
 	for i, r := range results {
 		f := a.list[i]
-		shown := FacetAnswer{Counts: []FacetCount{}, FieldName: r.Field.Name, Stats: map[string]float64{"total_values": float64(r.Distinct)}}
+		shown := FacetAnswer{Counts: []FacetCount{}, FieldName: r.Field.Name, Stats: map[string]float64{}}
+		if a.top && !f.asked {
+			r.Counts = r.Counts[:min(len(r.Counts), a.most)]
+			restrict(&r)
+		}
+		total := r.Distinct
 		switch {
 		case len(f.ranges) > 0:
 			shown.Counts = f.inRanges(r.Counts)
-			shown.Stats["total_values"] = float64(len(shown.Counts))
+			total = len(shown.Counts)
 		case f.asked:
 			shown.Counts = f.fitting(r.Counts)
-			shown.Stats["total_values"] = float64(len(shown.Counts))
+			total = len(shown.Counts)
 		default:
 			for _, c := range r.Counts {
 				shown.Counts = append(shown.Counts, FacetCount{c.Count, c.Value, c.Value})
 			}
 		}
 		shown.Counts = shown.Counts[:min(len(shown.Counts), a.most)]
+		if f.alpha { // the most frequent values, in the order of the alphabet
+			slices.SortFunc(shown.Counts, func(a, b FacetCount) int {
+				if f.desc {
+					a, b = b, a
+				}
+				return cmp.Compare(a.Value, b.Value)
+			})
+		}
+		shown.Stats["total_values"] = float64(total)
 		if r.Numeric {
 			shown.Stats["min"], shown.Stats["max"], shown.Stats["sum"], shown.Stats["avg"] = r.Min, r.Max, r.Sum, r.Avg
 		}
 		out = append(out, shown)
 	}
 	return out, nil
+}
+
+// restrict makes the statistics those of the values that are left. Least and greatest stay those of all.
+func restrict(r *index.FacetResult) {
+	r.Distinct = len(r.Counts)
+	if !r.Numeric {
+		return
+	}
+	n := 0
+	r.Sum = 0
+	for _, c := range r.Counts {
+		v, err := strconv.ParseFloat(c.Value, 64)
+		if err != nil {
+			continue
+		}
+		if r.Field.Kind == schema.Float {
+			v = float64(float32(v))
+		}
+		n += c.Count
+		r.Sum += v * float64(c.Count)
+	}
+	if n > 0 {
+		r.Avg = r.Sum / float64(n)
+	}
 }
 
 // inRanges adds up the counts of the values in each range; an empty range is not shown.

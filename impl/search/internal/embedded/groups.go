@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -155,7 +156,11 @@ func shownValue(f *schema.Field, v schema.Value) any {
 		list = append(list, n)
 	}
 	for _, x := range v.Floats {
-		list = append(list, json.Number(strconv.FormatFloat(x, 'g', -1, 32)))
+		shown := strconv.FormatFloat(x, 'g', -1, 32)
+		if !strings.ContainsAny(shown, ".e") { // a float shows that it is one
+			shown += ".0"
+		}
+		list = append(list, json.Number(shown))
 	}
 	if f.Array {
 		if list == nil {

@@ -50,6 +50,9 @@ func (r *run) filters(texts []string) (all *filter.Node, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if n, err = r.collection.resolve(r.ctx, n); err != nil {
+			return nil, err
+		}
 		all = both(all, n)
 	}
 	return all, nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
@@ -97,9 +98,15 @@ func (r *run) typedFor(rows []row) ([]*schema.Typed, error) {
 // typed reads documents and types them; one that has gone is empty.
 func (r *run) typed(rows []row) ([]*schema.Typed, error) {
 	out := make([]*schema.Typed, 0, len(rows))
+	err := r.documents(rows, func(doc schema.Document) { out = append(out, typedOf(r.schema, doc)) })
+	return out, err
+}
+
+// documents reads the documents of the rows, in order; one that has gone is empty.
+func (r *run) documents(rows []row, do func(schema.Document)) error {
 	for chunk := range slices.Chunk(rows, ChunkDocs) {
 		if err := r.ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		seqs := make([]uint64, len(chunk))
 		for i := range chunk {
@@ -107,21 +114,19 @@ func (r *run) typed(rows []row) ([]*schema.Typed, error) {
 		}
 		docs, err := r.collection.bySeq(seqs)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, stored := range docs {
-			t := &schema.Typed{}
+			doc := schema.Document{}
 			if stored != nil {
-				doc, err := schema.ParseDocument(stored)
-				if err != nil {
-					return nil, err
+				if doc, err = schema.ParseDocument(stored); err != nil {
+					return err
 				}
-				t = typedOf(r.schema, doc)
 			}
-			out = append(out, t)
+			do(doc)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // valuer returns the function that tells a row's part for a key.
@@ -139,6 +144,11 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 			n = 1
 		}
 		return func(i int) part { return part{whole: -int64(i / max(n, 1)), desc: true} }, nil
+	case k.Geo != nil:
+		places, err := r.places(k.Geo.Field, rows)
+		return func(i int) part {
+			return part{number: k.Geo.Weigh(places[i]), missing: len(places[i]) == 0, desc: k.Desc}
+		}, err
 	case k.Field != nil:
 		return func(i int) part { return fieldPart(k, typed[i].Values[k.Field.Name]) }, nil
 	}
@@ -148,6 +158,13 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 		}
 		return part{whole: int64(rows[i].match.Score >> 1), desc: true}
 	}, nil
+}
+
+// places reads the places of the rows' documents.
+func (r *run) places(f *schema.Field, rows []row) ([][]filter.Point, error) {
+	out := make([][]filter.Point, 0, len(rows))
+	err := r.documents(rows, func(doc schema.Document) { out = append(out, filter.Points(doc, f)) })
+	return out, err
 }
 
 func fieldPart(k ordering.Key, v schema.Value) part {
@@ -169,8 +186,12 @@ func fieldPart(k ordering.Key, v schema.Value) part {
 func (r *run) scores(list []ordering.Eval) (map[uint64]int, error) {
 	out := map[uint64]int{}
 	for _, e := range slices.Backward(list) {
+		node, err := r.collection.resolve(r.ctx, e.Filter)
+		if err != nil {
+			return nil, err
+		}
 		res, err := r.collection.idx().Search(r.ctx, index.Plan{
-			Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: both(r.index.Filter, e.Filter), Limit: r.everything(), FilterCandidates: r.index.FilterCandidates,
+			Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: both(r.index.Filter, node), Limit: r.everything(), FilterCandidates: r.index.FilterCandidates,
 		})
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/highlight"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -82,7 +83,11 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	if err := r.plan(); err != nil {
 		return nil, err
 	}
-	return r, r.expand()
+	if err := r.expand(); err != nil {
+		return nil, err
+	}
+	r.facets.strategy(p, r.index.Query.All && len(r.index.Query.Excluded) == 0 && r.index.Filter == nil)
+	return r, nil
 }
 
 // cut is the answer of a search whose time is over before it has found anything for sure.
@@ -204,14 +209,17 @@ func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 			continue
 		}
 		a := HitAnswer{Curated: rows[i].pinned, Highlight: map[string]any{}, Highlights: []any{}}
-		if marker.Wanted(marks) && !a.Curated {
-			parsed, err := schema.ParseDocument(doc)
-			if err != nil {
+		parsed := schema.Document{}
+		if marker.Wanted(marks) || r.late() {
+			if parsed, err = schema.ParseDocument(doc); err != nil {
 				return nil, err
 			}
+		}
+		if marker.Wanted(marks) && !a.Curated {
 			m := marker.Mark(parsed, marks, shown)
 			a.Highlight, a.Highlights = m.Tree, m.List
 		}
+		a.GeoDistances = r.distances(parsed)
 		if a.Document, err = shown.Apply(doc); err != nil {
 			return nil, err
 		}
@@ -219,6 +227,23 @@ func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 		out = append(out, a)
 	}
 	return out, nil
+}
+
+// distances tells how far a document is from the places that it is ordered by.
+func (r *run) distances(doc schema.Document) map[string]int {
+	var out map[string]int
+	for _, k := range r.sort {
+		if k.Geo == nil {
+			continue
+		}
+		if places := filter.Points(doc, k.Geo.Field); len(places) > 0 {
+			if out == nil {
+				out = map[string]int{}
+			}
+			out[k.Geo.Field.Name] = int(k.Geo.Nearest(places))
+		}
+	}
+	return out
 }
 
 // seqsOf finds documents by their ids; those that there are not are left out.

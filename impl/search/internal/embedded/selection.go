@@ -49,6 +49,9 @@ func (e *Engine) Select(ctx context.Context, c *Collection, text string) ([]uint
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
 	defer cancel()
+	if node, err = c.resolve(ctx, node); err != nil {
+		return nil, err
+	}
 	res, err := c.idx().Search(ctx, index.Plan{
 		Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: node, Limit: e.limits.DocumentsPerCollection, FilterCandidates: filterCandidates,
 	})

@@ -20,8 +20,6 @@ const (
 	// maxAttempts bounds the combinations of typos that are tried, maxSteps the way to find them.
 	maxAttempts = 100
 	maxSteps    = 20_000
-	// minCandidates words are considered for a word even if max_candidates is smaller.
-	minCandidates = 10
 	// checkEvery is the number of documents between two looks at the context.
 	checkEvery = 4096
 )
@@ -345,7 +343,7 @@ func (s *search) level(w *word, typos int) []candidate {
 		exact := cmp.Compare(boolInt(b.text == w.text), boolInt(a.text == w.text))
 		return cmp.Or(exact, cmp.Compare(b.n, a.n), cmp.Compare(a.text, b.text))
 	})
-	keep := max(s.plan.MaxCandidates, minCandidates)
+	keep := max(s.plan.MaxCandidates, 1)
 	if s.plan.Exhaustive {
 		keep = len(out)
 	}

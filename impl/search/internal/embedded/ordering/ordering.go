@@ -23,6 +23,8 @@ type Key struct {
 	Eval []Eval
 	// Buckets divides the hits, by text match, in so many parts; BucketSize in parts of so many. Inside a part all are equal.
 	Buckets, BucketSize int
+	// Geo orders by the distance from a place, in a field that holds places.
+	Geo *Geo
 	// GroupFound orders groups by how many documents they have.
 	GroupFound bool
 }
@@ -34,7 +36,9 @@ type Eval struct {
 }
 
 // Late says that the key needs more than an index: it is applied to what an index found.
-func (k Key) Late() bool { return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound }
+func (k Key) Late() bool {
+	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil
+}
 
 var errMalformed = &schema.Error{Status: 400, Text: "Parameter `sort_by` is malformed."}
 
@@ -119,7 +123,7 @@ func key(part string, s *schema.Schema) (Key, error) {
 	}
 	f, ok := s.Field(name)
 	if ok && f.Kind == schema.GeoPoint {
-		return k, schema.Unsupported("sort_by: geopoint")
+		return k, k.geo(f, strings.TrimSuffix(strings.TrimSpace(options), ")"))
 	}
 	if !ok || !f.Sort {
 		return k, &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema for sorting."}

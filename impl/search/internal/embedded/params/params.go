@@ -46,7 +46,7 @@ var table = map[string]parameter{
 	"per_page": {kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."},
 	"limit":    {kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."}, "limit_hits": {kind: number, def: maxNumber},
 	"min_len_1typo": {kind: number, def: 4}, "min_len_2typo": {kind: number, def: 7}, "typo_tokens_threshold": {kind: number, def: 1},
-	"drop_tokens_threshold": {kind: number, def: 1}, "max_candidates": {kind: number, def: 4}, "max_filter_by_candidates": {kind: number, def: 4},
+	"drop_tokens_threshold": {kind: number, def: 1}, "max_candidates": {kind: number, def: maxCandidates}, "max_filter_by_candidates": {kind: number, def: 4},
 	"max_facet_values": {kind: number, def: 10}, "facet_query_num_typos": {kind: number, def: 2}, "group_limit": {kind: number, def: 3},
 	"snippet_threshold": {kind: number, def: 30}, "highlight_affix_num_tokens": {kind: number, def: 4}, "synonym_num_typos": {kind: number},
 	"search_cutoff_ms": {kind: number, def: 30_000}, "max_extra_prefix": {kind: number, def: maxNumber}, "max_extra_suffix": {kind: number, def: maxNumber},
@@ -62,6 +62,10 @@ var table = map[string]parameter{
 	"facet_return_parent": {kind: refused}, "personalization_user_id": {kind: refused}, "personalization_model_id": {kind: refused}, "personalization_type": {kind: refused},
 	"remote_embedding_timeout_ms": {kind: refused}, "rerank_hybrid_matches": {kind: refused},
 }
+
+// maxCandidates is how many words stand for one of the query when nobody says how many. The documentation says 4; the recorded answers of
+// 29.0 show more, and agree with 10. An explicit number is followed.
+const maxCandidates = 10
 
 // maxNumber stands for no bound.
 const maxNumber = 1 << 31

@@ -178,3 +178,80 @@ func point(raw any) bool {
 	}
 	return true
 }
+
+// Elements returns the objects at a path of a document: those of a list, or one.
+func Elements(doc Document, path string) (out []Document) {
+	raw, ok := doc[path]
+	if !ok {
+		var found []any
+		gather(map[string]any(doc), strings.Split(path, "."), &found)
+		raw = found
+	}
+	var take func(any)
+	take = func(v any) {
+		switch t := v.(type) {
+		case map[string]any:
+			out = append(out, t)
+		case []any:
+			for _, item := range t {
+				take(item)
+			}
+		}
+	}
+	take(raw)
+	return out
+}
+
+// gather is collect for objects.
+func gather(node any, path []string, found *[]any) {
+	if len(path) == 0 {
+		*found = append(*found, node)
+		return
+	}
+	switch t := node.(type) {
+	case []any:
+		for _, v := range t {
+			gather(v, path, found)
+		}
+	case map[string]any:
+		if v, ok := t[path[0]]; ok {
+			gather(v, path[1:], found)
+		}
+	}
+}
+
+// Inside returns the field's values in one element of an object, whose path and a dot are the prefix.
+func (f *Field) Inside(element Document, prefix string) (v Value) {
+	var found []any
+	list := false
+	collect(map[string]any(element), strings.Split(strings.TrimPrefix(f.Name, prefix), "."), &found, &list)
+	for _, raw := range found {
+		_, _ = f.one(raw, false, &v) // what does not fit was not indexed either
+	}
+	return v
+}
+
+// Pairs returns the places that a geopoint field of a document holds, latitude first.
+func Pairs(doc Document, f *Field) (out [][2]float64) {
+	raw, ok := doc[f.Name]
+	if !ok {
+		return nil
+	}
+	list := []any{raw}
+	if many, isList := raw.([]any); f.Array && isList {
+		list = many
+	}
+	for _, v := range list {
+		if !point(v) {
+			continue
+		}
+		pair, _ := v.([]any)
+		var at [2]float64
+		for i := range at {
+			n, _ := pair[i].(json.Number)
+			at[i], _ = n.Float64()
+		}
+		out = append(out, at)
+	}
+	return out
+}
