@@ -206,6 +206,9 @@ func (a *facetAsk) asks() []index.Facet {
 	out := make([]index.Facet, len(a.list))
 	for i, f := range a.list {
 		out[i] = index.Facet{Field: f.field, Max: maxFacetValues}
+		if a.top { // the first of the alphabet, not the most frequent
+			out[i].Alpha, out[i].Desc = f.alpha, f.desc
+		}
 		if !f.asked && len(f.ranges) == 0 {
 			out[i].Max = a.most
 		}

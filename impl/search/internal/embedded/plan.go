@@ -33,6 +33,11 @@ func (r *run) plan() (err error) {
 	if r.sort, err = ordering.Parse(r.params.Text("sort_by"), r.schema); err != nil {
 		return err
 	}
+	for _, k := range r.sort {
+		if k.GroupFound && r.params.Text("group_by") == "" {
+			return &schema.Error{Status: http.StatusNotFound, Text: "group_by parameters should not be empty when using sort_by group_found"}
+		}
+	}
 	if err := r.facets.read(r.params, r.schema); err != nil {
 		return err
 	}
@@ -90,15 +95,12 @@ func (r *run) typing(plan *index.Plan) error {
 	case "always":
 		plan.SplitJoin = index.Always
 	}
-	if p.Text("enable_typos_for_alpha_numerical_tokens") == "false" {
-		return schema.Unsupported("enable_typos_for_alpha_numerical_tokens")
-	}
 	switch mode := p.Text("drop_tokens_mode"); {
 	case mode == "", mode == "right_to_left":
 	case mode == "left_to_right":
 		plan.DropLeft = true
-	case strings.HasPrefix(mode, "both_sides"):
-		return schema.Unsupported("drop_tokens_mode: both_sides")
+	case strings.HasPrefix(mode, "both_sides:") && strings.Trim(mode[len("both_sides:"):], "0123456789") == "" && mode != "both_sides:":
+		// Words are dropped from the right and then from the left anyway, until there are enough documents.
 	default:
 		return badRequest("Invalid format for drop tokens mode.")
 	}

@@ -78,7 +78,14 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		p := runs[i].params
 		out.RequestParams = append(out.RequestParams, unionParams{runs[i].schema.Name, p.Text("q"), found, paging.PerPage(), runs[i].q})
 	}
-	slices.SortStableFunc(all, func(a, b united) int { return cmp.Or(compareParts(a.parts, b.parts), cmp.Compare(a.search, b.search)) })
+	byDefault := len(runs[0].keys()) == 1 && !runs[0].params.Has("sort_by") // without a field to sort by, the order of the searches comes first
+	slices.SortStableFunc(all, func(a, b united) int {
+		search, newest := cmp.Compare(a.search, b.search), cmp.Compare(b.seq, a.seq)
+		if byDefault {
+			return cmp.Or(compareParts(a.parts, b.parts), search, newest)
+		}
+		return cmp.Or(compareParts(a.parts, b.parts), newest, search)
+	})
 	for _, u := range all[min(offset, len(all)):min(offset+count, len(all))] {
 		hits, err := runs[u.search].hits([]row{u.row}, u.marks)
 		if err != nil {
@@ -102,10 +109,10 @@ func unknownInUnion(err error, name string) error {
 
 // keys are the sort keys in force: those asked for, then the text match and the collection's own field.
 func (r *run) keys() []ordering.Key {
-	keys := slices.Clone(r.sort)
-	if len(keys) > 0 {
-		return keys
+	if len(r.sort) > 0 {
+		return r.sort
 	}
+	var keys []ordering.Key
 	keys = append(keys, ordering.Key{Desc: true})
 	if f, ok := r.schema.Field(r.schema.DefaultSortingField); ok {
 		keys = append(keys, ordering.Key{Field: f, Desc: true})
@@ -115,6 +122,9 @@ func (r *run) keys() []ordering.Key {
 
 // alike refuses searches that can't be put in one order.
 func alike(first, other []ordering.Key, at int) error {
+	if len(first) != len(other) && len(first) == 1 && first[0].Field == nil {
+		return badRequest("Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on {`_text_match: text_match`, `_union_search_index: union_query_order`, `_seq_id: insertion_order`} but the search at index `%d` sorts on %s.", at, described(other))
+	}
 	if len(first) != len(other) {
 		return badRequest("Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on %s but the search at index `%d` sorts on %s.", described(first), at, described(other))
 	}

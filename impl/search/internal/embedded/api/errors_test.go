@@ -134,7 +134,6 @@ func TestErrors_unsupportedIsRefusedByName(t *testing.T) {
 		{"GET", search + "conversation=true", "", "conversation"},
 		{"GET", search + "voice_query=x", "", "voice_query"},
 		{"GET", search + "nl_query=true", "", "nl_query"},
-		{"GET", search + "drop_tokens_mode=both_sides:3", "", "drop_tokens_mode: both_sides"},
 		{"GET", search + "filter_by=$other(a:1)", "", "filter_by: joins"},
 		{"POST", "/collections", field(`"type":"string","reference":"a.b"`), "reference"},
 		{"POST", "/collections", field(`"type":"geopolygon"`), "geopolygon"},

@@ -207,8 +207,10 @@ func (p *parser) clause() (*Node, error) {
 		return nil, refuse("Could not find a filter field named `%s` in the schema.", p.prefix+name)
 	case !f.Index:
 		return nil, refuse("Cannot filter on non-indexed field `%s`.", name)
+	case f.Kind == schema.Object || f.Kind == schema.Image:
+		return nil, refuse("Error with filter field `%s`: Unidentified field data type, see docs for supported data types.", name)
 	case !f.Indexed():
-		return nil, schema.Unsupported("filter_by: " + f.Type())
+		return nil, schema.Unsupported("filter_by: a vector")
 	}
 	c := &Clause{Field: f}
 	switch {

@@ -19,7 +19,7 @@ type Marker struct {
 	threshold  int
 	affix      int
 	old        bool // the older list `highlights` is wanted too
-	nested     bool
+	objects    bool // fields may lie in objects
 }
 
 // Marks are those of one hit.
@@ -32,7 +32,7 @@ type Marks struct {
 // New reads the parameters of highlighting; searched are the fields that are marked when none are asked for.
 func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 	m := &Marker{
-		full: p.Names("highlight_full_fields"), start: "<mark>", end: "</mark>", nested: s.Nested,
+		full: p.Names("highlight_full_fields"), start: "<mark>", end: "</mark>", objects: s.Nested,
 		threshold: p.Number("snippet_threshold"), affix: p.Number("highlight_affix_num_tokens"), old: p.Flag("enable_highlight_v1"),
 	}
 	if p.Has("highlight_start_tag") {
@@ -64,7 +64,7 @@ func (m *Marker) add(name string, s *schema.Schema) {
 	}
 	prefix, pattern := strings.CutSuffix(name, "*")
 	for _, f := range s.Fields {
-		if !f.Pattern() && f.Text() && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) {
+		if !f.Pattern() && (f.Text() || f.Kind == schema.Object) && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) {
 			m.fields = append(m.fields, f)
 		}
 	}
@@ -91,6 +91,10 @@ func (m *Marker) Mark(doc schema.Document, words map[string]int, p projection.Pr
 	a := &Marks{Tree: map[string]any{}, List: []any{}}
 	for _, f := range m.fields {
 		if !m.asked && !p.Shows(f.Name) {
+			continue
+		}
+		if _, own := doc[f.Name]; f.Kind == schema.Object || m.objects && !own && strings.Contains(f.Name, ".") {
+			m.nested(a, f, doc, words)
 			continue
 		}
 		switch v := doc[f.Name].(type) {
@@ -216,9 +220,10 @@ func (m *Marker) cut(s string, spans []span, from, to int) (string, []string) {
 	var b strings.Builder
 	matched, at := []string{}, from
 	for _, sp := range spans {
-		if sp.start < from || sp.end > to {
+		if sp.start < from || sp.end > to || sp.end <= at {
 			continue
 		}
+		sp.start = max(sp.start, at) // pairs of letters overlap
 		b.WriteString(s[at:sp.start])
 		b.WriteString(m.start)
 		b.WriteString(s[sp.start:sp.end])

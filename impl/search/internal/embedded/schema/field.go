@@ -137,12 +137,5 @@ func (f *Field) newAnalyzer(separators, symbols []string) *text.Analyzer {
 	if len(f.Symbols) > 0 {
 		symbols = f.Symbols
 	}
-	stem := ""
-	if f.Stem {
-		stem = f.Locale
-		if stem == "" {
-			stem = "en"
-		}
-	}
-	return text.NewStemmed(separators, symbols, stem)
+	return text.For(text.Rules{Separators: separators, Symbols: symbols, Locale: f.Locale, Stem: f.Stem})
 }

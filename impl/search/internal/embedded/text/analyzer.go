@@ -37,11 +37,28 @@ type Analyzer struct {
 
 // New returns an analyzer for a field. separators split words in addition to white space, symbols are kept as part of
 // words; both lists hold single characters.
-func New(separators, symbols []string) *Analyzer { return NewStemmed(separators, symbols, "") }
+func New(separators, symbols []string) *Analyzer {
+	return For(Rules{Separators: separators, Symbols: symbols})
+}
 
-// NewStemmed is New for a field whose words are reduced to their stems by the rules of a language (see Stems); an empty or unknown one
-// leaves them as they are.
-func NewStemmed(separators, symbols []string, language string) *Analyzer {
+// Rules are what a field's locale and flags say about its texts.
+type Rules struct {
+	Separators, Symbols []string
+	// Locale is a language's code. For el accents are taken off, and texts of th, zh and ja are cut into pairs of letters where no blank
+	// parts words: every pair of a query must be found, and a dictionary is not needed.
+	Locale string
+	// Stem reduces words to their stems by Snowball's rules of the locale, of English without one; a language without rules keeps its words.
+	Stem bool
+}
+
+// For returns the analyzer of a field.
+func For(r Rules) *Analyzer {
+	separators, symbols, language := r.Separators, r.Symbols, ""
+	if r.Stem {
+		if language = r.Locale; language == "" {
+			language = "en"
+		}
+	}
 	split, keep := runes(separators), runes(symbols)
 	for r := range keep {
 		delete(split, r)
@@ -51,6 +68,12 @@ func NewStemmed(separators, symbols []string, language string) *Analyzer {
 	filters := []analysis.TokenFilter{strip, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()}
 	if stem := stemmers[language]; stem != nil {
 		filters = []analysis.TokenFilter{strip, lowercase.NewLowerCaseFilter(), stemFilter{stem}, foldFilter{fold: asciifolding.New()}}
+	}
+	switch r.Locale {
+	case "el":
+		filters = append(filters, accentFilter{})
+	case "th", "zh", "ja":
+		filters = append(filters, pairFilter{})
 	}
 	return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{Tokenizer: character.NewCharacterTokenizer(inWord), TokenFilters: filters}}
 }

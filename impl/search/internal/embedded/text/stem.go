@@ -45,9 +45,6 @@ var stemmers = map[string]func(*snowballstem.Env) bool{
 	"tr": turkish.Stem,
 }
 
-// Stems says whether there are rules for the language.
-func Stems(language string) bool { return stemmers[language] != nil }
-
 // stemFilter reduces words to their stems. It comes before accents are taken off: the rules know them.
 type stemFilter struct{ stem func(*snowballstem.Env) bool }
 
