@@ -32,15 +32,21 @@ type requestParams struct {
 
 // HitAnswer is one document found.
 type HitAnswer struct {
-	Collection    string          `json:"collection,omitempty"` // of a union
-	Curated       bool            `json:"curated,omitempty"`
-	Document      json.RawMessage `json:"document"`
-	GeoDistances  map[string]int  `json:"geo_distance_meters,omitempty"`
-	Highlight     map[string]any  `json:"highlight"`
-	Highlights    []any           `json:"highlights"`
-	SearchIndex   *int            `json:"search_index,omitempty"` // of a union
-	TextMatch     *uint64         `json:"text_match,omitempty"`
-	TextMatchInfo *textMatchInfo  `json:"text_match_info,omitempty"`
+	Collection     string          `json:"collection,omitempty"` // of a union
+	Curated        bool            `json:"curated,omitempty"`
+	Document       json.RawMessage `json:"document"`
+	GeoDistances   map[string]int  `json:"geo_distance_meters,omitempty"`
+	Highlight      map[string]any  `json:"highlight"`
+	Highlights     []any           `json:"highlights"`
+	SearchIndex    *int            `json:"search_index,omitempty"` // of a union
+	TextMatch      *uint64         `json:"text_match,omitempty"`
+	TextMatchInfo  *textMatchInfo  `json:"text_match_info,omitempty"`
+	VectorDistance *float64        `json:"vector_distance,omitempty"`
+	Hybrid         *hybridInfo     `json:"hybrid_search_info,omitempty"`
+}
+
+type hybridInfo struct {
+	Score float64 `json:"rank_fusion_score"`
 }
 
 type textMatchInfo struct {

@@ -45,7 +45,7 @@ func (r *run) plan() (err error) {
 		return err
 	}
 	r.index = p
-	return nil
+	return r.readVector()
 }
 
 // filters parses each text alone and joins them.

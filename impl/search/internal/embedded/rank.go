@@ -144,6 +144,13 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 			n = 1
 		}
 		return func(i int) part { return part{whole: -int64(i / max(n, 1)), desc: true} }, nil
+	case k.Distance:
+		return func(i int) part {
+			if rows[i].distance == nil {
+				return part{missing: true}
+			}
+			return part{number: *rows[i].distance, desc: k.Desc}
+		}, nil
 	case k.Geo != nil:
 		places, err := r.places(k.Geo.Field, rows)
 		return func(i int) part {

@@ -29,6 +29,7 @@ type run struct {
 	sort   []ordering.Key
 	facets facetAsk
 	groups groupAsk
+	vector *vectorAsk
 	// q is the query after curation; what curation said of documents follows.
 	q          string
 	pins       []rules.Included
@@ -127,6 +128,9 @@ type row struct {
 	seq    uint64
 	match  *index.Match
 	pinned bool
+	// distance is that of a vector; fusion is its rank together with that of the words.
+	distance *float64
+	fusion   float64
 }
 
 // everything is a limit beyond every collection.
@@ -142,6 +146,13 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	plan := *r.index
 	plan.Facets = r.facets.asks()
 	late := r.late()
+	if r.vector != nil {
+		rows, res, err := r.vectorRows()
+		if err == nil && len(r.sort) > 0 {
+			err = r.order(rows)
+		}
+		return rows[min(offset, len(rows)):min(offset+count, len(rows))], res, err
+	}
 	switch {
 	case late:
 		plan.Limit = r.everything()
@@ -224,6 +235,10 @@ func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 			return nil, err
 		}
 		a.tell(rows[i].match)
+		a.VectorDistance = rows[i].distance
+		if rows[i].fusion > 0 {
+			a.Hybrid = &hybridInfo{rows[i].fusion}
+		}
 		out = append(out, a)
 	}
 	return out, nil

@@ -130,7 +130,6 @@ func TestErrors_unsupportedIsRefusedByName(t *testing.T) {
 	search := "/collections/c/documents/search?q=one&query_by=s&"
 	field := func(f string) string { return `{"name":"x","fields":[{"name":"s",` + f + `}]}` }
 	for _, r := range []struct{ method, target, body, name string }{
-		{"GET", search + "vector_query=v:([1])", "", "vector_query"},
 		{"GET", search + "conversation=true", "", "conversation"},
 		{"GET", search + "voice_query=x", "", "voice_query"},
 		{"GET", search + "nl_query=true", "", "nl_query"},

@@ -89,6 +89,7 @@ var routes = []route{
 	{"GET", "analytics/rules/*", "analytics/rules:get", (*Handler).getRule},
 	{"PUT", "analytics/rules/*", "analytics/rules:create", (*Handler).putRule},
 	{"DELETE", "analytics/rules/*", "analytics/rules:delete", (*Handler).deleteRule},
+	{"POST", "analytics/events", "analytics/events:create", (*Handler).postEvent},
 	{"GET", "operations/schema_changes", "operations:list", (*Handler).schemaChanges},
 	{"POST", "operations/vote", "operations:create", (*Handler).vote},
 	{"POST", "operations/cache/clear", "operations:create", (*Handler).done},
@@ -106,7 +107,7 @@ var routes = []route{
 var unsupportedRoutes = []struct{ method, path string }{
 	{"*", "synonym_sets"}, {"*", "synonym_sets/*"}, {"*", "synonym_sets/*/items"}, {"*", "synonym_sets/*/items/*"},
 	{"*", "curation_sets"}, {"*", "curation_sets/*"}, {"*", "curation_sets/*/items"}, {"*", "curation_sets/*/items/*"},
-	{"*", "stemming/*"}, {"*", "stemming/*/*"}, {"*", "analytics/*"}, {"POST", "analytics/events"},
+	{"*", "stemming/*"}, {"*", "stemming/*/*"}, {"*", "analytics/*"}, {"*", "analytics/*/*"},
 	{"POST", "conversations/models"}, {"*", "conversations/models/*"}, {"POST", "nl_search_models"}, {"*", "nl_search_models/*"},
 	{"*", "personalization/*"}, {"*", "personalization/*/*"},
 	{"POST", "operations/snapshot"}, {"POST", "limits"}, {"*", "limits/*"},

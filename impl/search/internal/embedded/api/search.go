@@ -88,13 +88,14 @@ func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 	if !json.Valid(body) {
 		return asked{}, &schema.Error{Status: http.StatusBadRequest, Text: "Bad JSON."}
 	}
-	if json.Unmarshal(body, &raw) != nil || raw.Searches == nil {
-		return asked{}, &schema.Error{Status: http.StatusBadRequest, Text: "Missing `searches` array."}
-	}
+	wrong := json.Unmarshal(body, &raw) != nil
 	if name := r.param("preset"); name != "" {
 		if list, ok := h.engine.PresetSearches(name); ok {
 			raw.Searches = list
 		}
+	}
+	if wrong || raw.Searches == nil {
+		return asked{}, &schema.Error{Status: http.StatusBadRequest, Text: "Missing `searches` array."}
 	}
 	a := asked{union: raw.Union}
 	limit := maxSearches

@@ -25,6 +25,8 @@ type Key struct {
 	Buckets, BucketSize int
 	// Geo orders by the distance from a place, in a field that holds places.
 	Geo *Geo
+	// Distance orders by the distance of the vector.
+	Distance bool
 	// GroupFound orders groups by how many documents they have.
 	GroupFound bool
 }
@@ -118,7 +120,10 @@ func key(part string, s *schema.Schema) (Key, error) {
 	case "_group_found":
 		k.GroupFound = true
 		return k, nil
-	case "_rand", "_vector_distance", "_vector_query":
+	case "_vector_distance":
+		k.Distance = true
+		return k, nil
+	case "_rand", "_vector_query":
 		return k, schema.Unsupported(name)
 	}
 	f, ok := s.Field(name)

@@ -40,7 +40,7 @@ var table = map[string]parameter{
 	"q": {}, "query_by": {}, "query_by_weights": {}, "text_match_type": {}, "prefix": {}, "infix": {}, "num_typos": {}, "filter_by": {}, "sort_by": {},
 	"facet_by": {}, "facet_query": {}, "facet_strategy": {}, "group_by": {}, "include_fields": {}, "exclude_fields": {}, "highlight_fields": {},
 	"highlight_full_fields": {}, "highlight_start_tag": {}, "highlight_end_tag": {}, "pinned_hits": {}, "hidden_hits": {}, "override_tags": {}, "curation_tags": {},
-	"preset": {}, "stopwords": {}, "drop_tokens_mode": {}, "split_join_tokens": {}, "collection": {}, "vector_query": {kind: refused},
+	"preset": {}, "stopwords": {}, "drop_tokens_mode": {}, "split_join_tokens": {}, "collection": {}, "vector_query": {},
 
 	"page": {kind: number, def: 1}, "offset": {kind: number},
 	"per_page": {kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."},

@@ -1,6 +1,10 @@
 package rules
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
+)
 
 // Analytics is a rule of analytics. It is kept and shown: this engine counts no queries.
 type Analytics struct {
@@ -44,4 +48,36 @@ func ParseAnalytics(name string, body []byte) (Analytics, error) {
 		}
 	}
 	return a, nil
+}
+
+// CheckEvent reads the body of POST /analytics/events, whose name must be that of an event in one of the rules.
+func CheckEvent(body []byte, list []settings.Record) error {
+	raw, err := object(body)
+	if err != nil {
+		return err
+	}
+	var name, kind string
+	if !rawText(raw["name"], &name) || !rawText(raw["type"], &kind) || raw["data"] == nil {
+		return refuse("Bad or missing `type`, `name` or `data`.")
+	}
+	for _, record := range list {
+		var rule struct {
+			Params struct {
+				Source struct {
+					Events []struct {
+						Name string `json:"name"`
+					} `json:"events"`
+				} `json:"source"`
+			} `json:"params"`
+		}
+		if json.Unmarshal(record.Body, &rule) != nil {
+			continue // its events have another form
+		}
+		for _, event := range rule.Params.Source.Events {
+			if event.Name == name {
+				return nil
+			}
+		}
+	}
+	return refuse("No analytics rule defined for event name " + name)
 }
