@@ -112,6 +112,11 @@ func (r *run) expand() error {
 	if r.params.Flag("enable_synonyms") && len(q.Words) > 0 && len(q.Phrases) == 0 {
 		q.Also = rules.Expand(set.synonyms, q.Words, rules.Options{Prefix: r.params.Flag("synonym_prefix"), Typos: min(r.params.Number("synonym_num_typos"), 2)})
 	}
+	holding, err := r.inside(q)
+	if err != nil {
+		return err
+	}
+	q.Also = append(q.Also, holding...)
 	r.index.Query = q
 	return r.pinAndHide()
 }

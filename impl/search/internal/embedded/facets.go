@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
@@ -30,6 +31,8 @@ type facetOf struct {
 	query []string
 	typos int
 	asked bool
+	// by is another field by whose value the values are ordered.
+	by *schema.Field
 }
 
 // facetRange is a labelled interval: low is in it, high is not.
@@ -57,7 +60,7 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 		for _, field := range fields {
 			f := facetOf{field: field}
 			if hasOptions {
-				if err := f.options(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(options), ")"))); err != nil {
+				if err := f.options(s, strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(options), ")"))); err != nil {
 					return err
 				}
 			}
@@ -107,9 +110,9 @@ func facetFields(name string, s *schema.Schema) ([]*schema.Field, error) {
 }
 
 // options reads "sort_by: _alpha:asc" or ranges, "low:[0, 10], high:[10, ]".
-func (f *facetOf) options(options string) error {
+func (f *facetOf) options(s *schema.Schema, options string) error {
 	if rest, ok := strings.CutPrefix(options, "sort_by:"); ok {
-		return f.order(rest)
+		return f.order(s, rest)
 	}
 	if !f.field.Sort || !f.field.Integer() && f.field.Kind != schema.Float {
 		return badRequest("Range facets require sort enabled for the field.")
@@ -148,18 +151,62 @@ func bound(s string, open float64) (float64, error) {
 	return strconv.ParseFloat(s, 64)
 }
 
-func (f *facetOf) order(text string) error {
+// order reads "_alpha:asc" or "field:desc".
+func (f *facetOf) order(s *schema.Schema, text string) error {
 	by, direction, ok := strings.Cut(strings.TrimSpace(text), ":")
-	direction = strings.ToLower(strings.TrimSpace(direction))
-	switch {
-	case !ok || direction != "asc" && direction != "desc":
+	by, direction = strings.TrimSpace(by), strings.ToLower(strings.TrimSpace(direction))
+	if !ok || direction != "asc" && direction != "desc" {
 		return badRequest("Invalid sort format.")
-	case strings.TrimSpace(by) != "_alpha":
-		return schema.Unsupported("facet_by: sort_by a field")
-	case !f.field.Text():
-		return badRequest("Facet field should be string type to apply alpha sort.")
 	}
-	f.alpha, f.desc = true, direction == "desc"
+	f.desc = direction == "desc"
+	if by == "_alpha" {
+		if f.alpha = f.field.Text(); !f.alpha {
+			return badRequest("Facet field should be string type to apply alpha sort.")
+		}
+		return nil
+	}
+	if f.by, ok = s.Field(by); !ok || !f.by.Sort {
+		return &schema.Error{Status: http.StatusNotFound, Text: "Could not find a field named `" + by + "` in the schema for sorting."}
+	}
+	return nil
+}
+
+// orderFacets orders the values of facets by another field of the documents that have them; of several documents the last counts. It reads
+// the documents found.
+func (r *run) orderFacets(results []index.FacetResult) error {
+	if !slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil }) {
+		return nil
+	}
+	plan := *r.index
+	plan.Facets, plan.Limit = nil, r.everything()
+	res, err := r.collection.idx().Search(r.ctx, plan)
+	if err != nil {
+		return err
+	}
+	rows := make([]row, len(res.Hits))
+	for i, h := range res.Hits {
+		rows[i] = row{seq: h.Seq}
+	}
+	typed, err := r.typed(rows)
+	if err != nil {
+		return err
+	}
+	for n, f := range r.facets.list {
+		if f.by == nil {
+			continue
+		}
+		of := map[string]part{}
+		for _, t := range typed {
+			at := fieldPart(ordering.Key{Field: f.by, Desc: f.desc}, t.Values[f.by.Name])
+			for _, v := range valueTexts(f.field, t.Values[f.field.Name]) {
+				if _, known := of[v]; !known {
+					of[v] = at
+				}
+			}
+		}
+		slices.SortStableFunc(results[n].Counts, func(a, b index.FacetCount) int { return of[a.Value].compare(of[b.Value]) })
+		results[n].Counts = results[n].Counts[:min(len(results[n].Counts), r.facets.most)]
+	}
 	return nil
 }
 
@@ -209,7 +256,7 @@ func (a *facetAsk) asks() []index.Facet {
 		if a.top { // the first of the alphabet, not the most frequent
 			out[i].Alpha, out[i].Desc = f.alpha, f.desc
 		}
-		if !f.asked && len(f.ranges) == 0 {
+		if !f.asked && len(f.ranges) == 0 && f.by == nil {
 			out[i].Max = a.most
 		}
 	}
@@ -222,7 +269,7 @@ func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 	for i, r := range results {
 		f := a.list[i]
 		shown := FacetAnswer{Counts: []FacetCount{}, FieldName: r.Field.Name, Stats: map[string]float64{}}
-		if a.top && !f.asked {
+		if a.top && !f.asked && f.by == nil {
 			r.Counts = r.Counts[:min(len(r.Counts), a.most)]
 			restrict(&r)
 		}

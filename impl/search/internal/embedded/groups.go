@@ -96,6 +96,9 @@ func (r *run) grouped(out *Answer, offset, count int) error {
 	found := len(rows)
 	out.Found, out.FoundDocs, out.OutOf = len(groups), &found, res.OutOf
 	r.countGroups(res.Facets, typed, of)
+	if err := r.orderFacets(res.Facets); err != nil {
+		return err
+	}
 	if out.FacetCounts, err = r.facets.answers(res.Facets); err != nil {
 		return err
 	}

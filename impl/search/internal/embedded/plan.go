@@ -131,7 +131,7 @@ func (r *run) queryFields(star bool) ([]index.QueryField, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.infix(fields); err != nil {
+	if err := r.readInfix(fields); err != nil {
 		return nil, err
 	}
 	weights, err := weights(r.params, len(fields))
@@ -155,8 +155,8 @@ func (r *run) queryFields(star bool) ([]index.QueryField, error) {
 	return out, nil
 }
 
-// infix checks the parameter of the same name. Searching inside words is not supported yet.
-func (r *run) infix(fields []*schema.Field) error {
+// readInfix reads the parameter of the same name.
+func (r *run) readInfix(fields []*schema.Field) error {
 	modes, err := r.params.PerField("infix", "infix values", len(fields))
 	if err != nil {
 		return err
@@ -164,14 +164,15 @@ func (r *run) infix(fields []*schema.Field) error {
 	for i, mode := range modes {
 		switch mode {
 		case "off":
+			continue
 		case "always", "fallback":
-			if !fields[i].Infix {
-				return badRequest("Could not find `%s` in the infix index. Make sure to enable infix search by specifying `infix: true` in the schema.", fields[i].Name)
-			}
-			return schema.Unsupported("infix")
 		default:
 			return badRequest("Number of infix values in `infix` does not match number of `query_by` fields.")
 		}
+		if !fields[i].Infix {
+			return badRequest("Could not find `%s` in the infix index. Make sure to enable infix search by specifying `infix: true` in the schema.", fields[i].Name)
+		}
+		r.infix = append(r.infix, infixField{fields[i], mode == "fallback"})
 	}
 	return nil
 }

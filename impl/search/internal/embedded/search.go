@@ -30,6 +30,7 @@ type run struct {
 	facets facetAsk
 	groups groupAsk
 	vector *vectorAsk
+	infix  []infixField
 	// q is the query after curation; what curation said of documents follows.
 	q          string
 	pins       []rules.Included
@@ -119,6 +120,9 @@ func (r *run) answer() (*Answer, error) {
 		return nil, err
 	}
 	out.Hits = &hits
+	if err := r.orderFacets(res.Facets); err != nil {
+		return nil, err
+	}
 	out.FacetCounts, err = r.facets.answers(res.Facets)
 	return out, err
 }

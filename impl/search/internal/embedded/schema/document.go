@@ -267,6 +267,9 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 	if !ok {
 		return Value{}, nil, false, refuse("Field `%s` must be an array.", f.Name)
 	}
+	if f.NumDim > 0 && len(list) != f.NumDim {
+		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
+	}
 	out := make([]any, 0, len(list))
 	for _, item := range list {
 		c, ok := f.one(item, coerce, &v)
