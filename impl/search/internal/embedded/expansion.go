@@ -20,35 +20,54 @@ import (
 // ruleset is what the settings say about a collection, read once for each generation of them.
 type ruleset struct {
 	generation uint64
+	schema     *schema.Schema
 	synonyms   []rules.Synonym
 	overrides  []rules.Override
 }
 
-// rules returns the collection's synonyms and overrides.
+// rules returns the collection's synonyms and overrides, and those of the sets that its schema names.
 func (c *Collection) rules(store *settings.Store) (*ruleset, error) {
-	generation := store.Generation()
-	if r := c.ruleset.Load(); r != nil && r.generation == generation {
+	generation, s := store.Generation(), c.schema.Load()
+	if r := c.ruleset.Load(); r != nil && r.generation == generation && r.schema == s {
 		return r, nil
 	}
-	s := c.schema.Load()
-	r := &ruleset{generation: generation}
-	for _, record := range store.List(settings.Kind(rules.KindSynonyms, s.Name)) {
-		var synonym rules.Synonym
-		if err := json.Unmarshal(record.Body, &synonym); err != nil {
-			return nil, fmt.Errorf("read synonym: %w", err)
-		}
-		synonym.Prepare(s.Separators, s.Symbols)
-		r.synonyms = append(r.synonyms, synonym)
+	r := &ruleset{generation: generation, schema: s}
+	var err error
+	if r.synonyms, err = readRules[rules.Synonym](store, settings.Kind(rules.KindSynonyms, s.Name), rules.KindSynonymSets, s.SynonymSets); err != nil {
+		return nil, fmt.Errorf("read synonyms: %w", err)
 	}
-	for _, record := range store.List(settings.Kind(rules.KindOverrides, s.Name)) {
-		var override rules.Override
-		if err := json.Unmarshal(record.Body, &override); err != nil {
-			return nil, fmt.Errorf("read override: %w", err)
-		}
-		r.overrides = append(r.overrides, override)
+	for i := range r.synonyms {
+		r.synonyms[i].Prepare(s.Separators, s.Symbols)
+	}
+	if r.overrides, err = readRules[rules.Override](store, settings.Kind(rules.KindOverrides, s.Name), rules.KindCurationSets, s.CurationSets); err != nil {
+		return nil, fmt.Errorf("read overrides: %w", err)
 	}
 	c.ruleset.Store(r)
 	return r, nil
+}
+
+// readRules reads the rules of one kind and those of sets. A set that there is not is empty.
+func readRules[T any](store *settings.Store, kind, setKind string, sets []string) ([]T, error) {
+	var out []T
+	for _, record := range store.List(kind) {
+		var one T
+		if err := json.Unmarshal(record.Body, &one); err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	for _, name := range sets {
+		body, ok := store.Get(setKind, name)
+		if !ok {
+			continue
+		}
+		var set rules.Set[T]
+		if err := json.Unmarshal(body, &set); err != nil {
+			return nil, err
+		}
+		out = append(out, set.Items...)
+	}
+	return out, nil
 }
 
 // withPreset puts the values over those of the preset that they name. One that there is not is ignored (reference, section 9), and so is one

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/keys"
@@ -41,7 +42,7 @@ type route struct {
 // search is the action of multi_search, whose keys are checked for each search.
 const search = keys.SearchAction
 
-var routes = []route{
+var routes = slices.Concat([]route{
 	{"GET", "debug", "debug:list", (*Handler).debug},
 	{"GET", "stats.json", "stats.json:list", (*Handler).showStats},
 	{"GET", "metrics.json", "metrics.json:list", (*Handler).metrics},
@@ -101,12 +102,10 @@ var routes = []route{
 	{"GET", "limits", "limits:list", (*Handler).none},
 	{"GET", "limits/active", "limits:list", (*Handler).none},
 	{"GET", "limits/exceeds", "limits:list", (*Handler).none},
-}
+}, synonymSets.routes(), curationSets.routes())
 
 // unsupportedRoutes are Typesense's operations that this engine refuses by name.
 var unsupportedRoutes = []struct{ method, path string }{
-	{"*", "synonym_sets"}, {"*", "synonym_sets/*"}, {"*", "synonym_sets/*/items"}, {"*", "synonym_sets/*/items/*"},
-	{"*", "curation_sets"}, {"*", "curation_sets/*"}, {"*", "curation_sets/*/items"}, {"*", "curation_sets/*/items/*"},
 	{"*", "stemming/*"}, {"*", "stemming/*/*"}, {"*", "analytics/*"}, {"*", "analytics/*/*"},
 	{"POST", "conversations/models"}, {"*", "conversations/models/*"}, {"POST", "nl_search_models"}, {"*", "nl_search_models/*"},
 	{"*", "personalization/*"}, {"*", "personalization/*/*"},

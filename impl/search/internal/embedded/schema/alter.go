@@ -7,8 +7,10 @@ import (
 
 // Alteration is what PATCH /collections/{name} asks for, in its order, and how it is answered: with every default of a field present.
 type Alteration struct {
-	Fields   []Altered       `json:"fields,omitempty"`
-	Metadata json.RawMessage `json:"metadata,omitempty"`
+	Fields       []Altered       `json:"fields,omitempty"`
+	Metadata     json.RawMessage `json:"metadata,omitempty"`
+	SynonymSets  json.RawMessage `json:"synonym_sets,omitempty"`
+	CurationSets json.RawMessage `json:"curation_sets,omitempty"`
 }
 
 // Altered drops the field called Name, or adds Field.
@@ -51,7 +53,9 @@ func (s *Schema) Alter(body []byte, maxFields int) (*Schema, *Alteration, error)
 		return nil, nil, refuse("Alter payload is empty.")
 	}
 	for name := range raw {
-		if name != "fields" && name != "metadata" {
+		switch name {
+		case "fields", "metadata", "synonym_sets", "curation_sets":
+		default:
 			return nil, nil, refuse("Only `fields` and `metadata` can be updated at the moment.")
 		}
 	}
@@ -63,6 +67,10 @@ func (s *Schema) Alter(body []byte, maxFields int) (*Schema, *Alteration, error)
 		}
 		next.Metadata, a.Metadata = v, v
 	}
+	if err := next.sets(raw); err != nil {
+		return nil, nil, err
+	}
+	a.SynonymSets, a.CurationSets = raw["synonym_sets"], raw["curation_sets"]
 	if v, ok := raw["fields"]; ok {
 		if err := next.alterFields(v, a); err != nil {
 			return nil, nil, err

@@ -154,6 +154,9 @@ func (f *Field) shape(raw any) error {
 	if ok {
 		return nil
 	}
+	if f.Kind == GeoPoint && !f.Array {
+		return refuse("Field `%s` must be a 2 element array: [lat, lng].", f.Name)
+	}
 	names := map[Kind][2]string{Image: {"a string", "string"}, Object: {"an object", "object"}, GeoPoint: {"a geopoint", "geopoint"}}[f.Kind]
 	if f.Array {
 		return refuse("Field `%s` must be an array of %s.", f.Name, names[1])

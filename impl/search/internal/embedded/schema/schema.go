@@ -39,6 +39,8 @@ type Schema struct {
 	Metadata            json.RawMessage
 	// Nested is enable_nested_fields: objects are taken, and their values are fields named by their path.
 	Nested bool
+	// SynonymSets and CurationSets are the names of the sets that hold for the collection.
+	SynonymSets, CurationSets []string
 	// CreatedAt is in unix seconds.
 	CreatedAt int64
 
@@ -85,7 +87,9 @@ type schemaJSON struct {
 	Metadata            json.RawMessage `json:"metadata,omitempty"`
 	Name                string          `json:"name"`
 	NumDocuments        *int            `json:"num_documents,omitempty"`
+	CurationSets        []string        `json:"curation_sets,omitempty"`
 	Symbols             []string        `json:"symbols_to_index"`
+	SynonymSets         []string        `json:"synonym_sets,omitempty"`
 	Separators          []string        `json:"token_separators"`
 }
 
@@ -98,7 +102,7 @@ func (s *Schema) Render(documents int) ([]byte, error) {
 	}
 	out := schemaJSON{
 		CreatedAt: s.CreatedAt, EnableNestedFields: s.Nested, DefaultSortingField: s.DefaultSortingField, Fields: fields, Metadata: s.Metadata,
-		Name: s.Name, Symbols: nonNil(s.Symbols), Separators: nonNil(s.Separators),
+		Name: s.Name, SynonymSets: s.SynonymSets, CurationSets: s.CurationSets, Symbols: nonNil(s.Symbols), Separators: nonNil(s.Separators),
 	}
 	if documents >= 0 {
 		out.NumDocuments = &documents
@@ -165,10 +169,11 @@ func (s *Schema) head(raw map[string]json.RawMessage) error {
 			return refuse("`enable_nested_fields` should be a boolean.")
 		}
 	}
-	for _, name := range []string{"voice_query_model", "synonym_sets", "curation_sets"} {
-		if v, ok := raw[name]; ok && !bytes.Equal(v, []byte("null")) && !bytes.Equal(v, []byte("[]")) {
-			return Unsupported(name)
-		}
+	if v, ok := raw["voice_query_model"]; ok && !bytes.Equal(v, []byte("null")) {
+		return Unsupported("voice_query_model")
+	}
+	if err := s.sets(raw); err != nil {
+		return err
 	}
 	var err error
 	if s.Separators, err = characters(raw["token_separators"], "token_separators"); err != nil {
@@ -190,6 +195,16 @@ func (s *Schema) head(raw map[string]json.RawMessage) error {
 	_, ok = raw["fields"]
 	if !ok {
 		return refuse("Parameter `fields` is required.")
+	}
+	return nil
+}
+
+// sets reads the names of sets, where they are given.
+func (s *Schema) sets(raw map[string]json.RawMessage) error {
+	for name, into := range map[string]*[]string{"synonym_sets": &s.SynonymSets, "curation_sets": &s.CurationSets} {
+		if v, ok := raw[name]; ok && json.Unmarshal(v, into) != nil {
+			return refuse("The `%s` value should be an array of strings.", name)
+		}
 	}
 	return nil
 }
