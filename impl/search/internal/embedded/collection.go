@@ -291,8 +291,8 @@ func (b *batch) remove(tx *docstore.Tx, id string) (Written, error) {
 
 // typedOf types a stored document; what does not fit the schema was never indexed.
 func typedOf(s *schema.Schema, doc schema.Document) *schema.Typed {
-	typed, _, err := s.Check(doc, schema.Drop)
-	if err != nil { // a required value that does not fit: impossible for a stored document, and nothing is indexed then
+	typed, _, err := s.Check(doc, schema.CoerceOrDrop) // after a change of the schema older documents may need coercion
+	if err != nil {                                    // a required value that does not fit: impossible for a stored document, and nothing is indexed then
 		id, _ := doc["id"].(string)
 		return &schema.Typed{ID: id}
 	}

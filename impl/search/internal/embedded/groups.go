@@ -110,8 +110,7 @@ func (r *run) divide(rows []row, typed []*schema.Typed) (groups []*group, of []i
 	byKey := map[string]int{}
 	of = make([]int, len(rows))
 	for i, row := range rows {
-		key, missing := r.groups.key(typed[i])
-		encoded := fmt.Sprintf("%#v", key)
+		key, encoded, missing := r.groups.key(typed[i])
 		if missing && r.groups.apart {
 			encoded = strconv.FormatUint(row.seq, 10) + " apart"
 		}
@@ -123,6 +122,9 @@ func (r *run) divide(rows []row, typed []*schema.Typed) (groups []*group, of []i
 		}
 		of[i] = n
 		g := groups[n]
+		if len(key) > len(g.key) { // an empty string is shown rather than nothing
+			g.key = key
+		}
 		g.n++
 		if len(g.rows) < r.groups.limit {
 			g.rows = append(g.rows, row)
@@ -131,18 +133,26 @@ func (r *run) divide(rows []row, typed []*schema.Typed) (groups []*group, of []i
 	return groups, of
 }
 
-// key returns the values of the fields; missing ones are left out.
-func (a *groupAsk) key(t *schema.Typed) (key []any, missing bool) {
+// key returns the values of the fields, of which missing ones are left out, and a text that is the same for documents of one group. An empty
+// string is in the group of the missing.
+func (a *groupAsk) key(t *schema.Typed) (key []any, encoded string, missing bool) {
 	key = []any{}
 	for _, f := range a.fields {
 		v, ok := t.Values[f.Name]
 		if !ok {
 			missing = true
+			encoded += "\x00-"
 			continue
 		}
-		key = append(key, shownValue(f, v))
+		shown := shownValue(f, v)
+		key = append(key, shown)
+		if shown == "" {
+			encoded += "\x00-"
+			continue
+		}
+		encoded += fmt.Sprintf("\x00+%#v", shown)
 	}
-	return key, missing
+	return key, encoded, missing
 }
 
 // shownValue is a value as a group's key shows it: a list is one key.

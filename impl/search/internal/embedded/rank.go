@@ -45,6 +45,14 @@ func (p part) compare(o part) int {
 // order sorts the rows, which come in the index's own order (best match first), by keys that the index can't apply. It reads the
 // documents for keys that are fields.
 func (r *run) order(rows []row) error {
+	if plain, ok := unbucketed(r.sort); ok { // buckets are cut from the order that the keys give without them
+		whole := r.sort
+		r.sort = plain
+		err := r.order(rows)
+		if r.sort = whole; err != nil {
+			return err
+		}
+	}
 	list, err := r.rank(rows)
 	if err != nil {
 		return err
@@ -54,6 +62,17 @@ func (r *run) order(rows []row) error {
 		rows[i] = list[i].row
 	}
 	return nil
+}
+
+// unbucketed returns the keys with their buckets taken away; ok says that there were some.
+func unbucketed(keys []ordering.Key) (plain []ordering.Key, ok bool) {
+	plain = slices.Clone(keys)
+	for i := range plain {
+		if k := &plain[i]; k.Buckets > 0 || k.BucketSize > 0 {
+			*k, ok = ordering.Key{Desc: k.Desc}, true
+		}
+	}
+	return plain, ok
 }
 
 func compareParts(a, b []part) int {

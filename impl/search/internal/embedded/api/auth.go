@@ -12,7 +12,11 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-const kindKeys = "keys"
+// kindNext keeps the next number to give, by the kind that is numbered.
+const (
+	kindKeys = "keys"
+	kindNext = "next"
+)
 
 // maxKeys bounds the created keys.
 const maxKeys = 10_000
@@ -123,8 +127,13 @@ func (h *Handler) postKey(w http.ResponseWriter, r *request) {
 			if json.Unmarshal(stored, &other) == nil && other.Value == k.Value {
 				return &schema.Error{Status: http.StatusConflict, Text: "API key generation conflict."}
 			}
-			k.ID = other.ID + 1
 		}
+		if next, ok := c.Get(kindNext, kindKeys); ok { // an id is given once, even when its key is deleted
+			if err := json.Unmarshal(next, &k.ID); err != nil {
+				return err
+			}
+		}
+		c.Put(kindNext, kindKeys, json.RawMessage(strconv.FormatUint(uint64(k.ID)+1, 10)))
 		if len(names) >= maxKeys {
 			return settings.ErrFull
 		}

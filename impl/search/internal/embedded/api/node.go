@@ -12,15 +12,14 @@ import (
 	"time"
 )
 
-// window is the time over which the requests of stats.json are averaged, as documented.
+// statsWindow is the time over which the requests of stats.json are averaged, as documented.
 const statsWindow = 10 * time.Second
 
 // stats counts requests by kind in seconds of a ring.
 type stats struct {
-	mu    sync.Mutex
-	began time.Time
-	ring  [10]map[string]sum
-	at    int64 // the second of the ring's newest
+	mu   sync.Mutex
+	ring [10]map[string]sum
+	at   int64 // the second of the ring's newest
 }
 
 type sum struct {

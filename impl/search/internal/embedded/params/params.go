@@ -163,13 +163,13 @@ func (p Params) PerPage() int {
 	return p.Number("limit")
 }
 
-// Window returns which hits are wanted. Page is 0 when the offset alone says it, as the answer then shows the offset. The documented sum:
-// an offset moves the pages.
+// Window returns which hits are wanted. A page that is given wins over an offset; page is 0 when the offset says it, as the answer then shows
+// the offset.
 func (p Params) Window() (page, offset, count int) {
 	page, count = max(p.Number("page"), 1), p.PerPage()
-	offset = (page-1)*count + p.Number("offset")
-	if p.Number("offset") > 0 && !p.Has("page") {
-		page = 0
+	offset = (page - 1) * count
+	if given, _ := strconv.Atoi(p.Text("page")); given < 1 && p.Number("offset") > 0 {
+		page, offset = 0, p.Number("offset")
 	}
 	if hits := p.Number("limit_hits"); offset+count > hits {
 		count = max(0, hits-offset)
