@@ -40,22 +40,10 @@ func (c *Collection) holding(ctx context.Context, n *filter.Node) ([]string, err
 		seqs[i] = h.Seq
 	}
 	var ids []string
-	for next := c.PagesOf(seqs); ; {
-		docs, err := next()
-		if err != nil || docs == nil {
-			return ids, err
+	err = c.parts(ctx, seqs, []*schema.Field{n.Check.Field()}, func(doc schema.Document) {
+		if id, ok := doc["id"].(string); ok && n.Check.Holds(doc) {
+			ids = append(ids, id)
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		for _, stored := range docs {
-			doc, err := schema.ParseDocument(stored)
-			if err != nil {
-				return nil, err
-			}
-			if id, ok := doc["id"].(string); ok && n.Check.Holds(doc) {
-				ids = append(ids, id)
-			}
-		}
-	}
+	})
+	return ids, err
 }

@@ -187,7 +187,13 @@ func (r *run) orderFacets(results []index.FacetResult) error {
 	for i, h := range res.Hits {
 		rows[i] = row{seq: h.Seq}
 	}
-	typed, err := r.typed(rows)
+	var fields []*schema.Field
+	for _, f := range r.facets.list {
+		if f.by != nil {
+			fields = append(fields, f.field, f.by)
+		}
+	}
+	typed, err := r.typed(rows, fields)
 	if err != nil {
 		return err
 	}

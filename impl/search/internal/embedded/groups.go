@@ -85,7 +85,11 @@ func (r *run) grouped(out *Answer, offset, count int) error {
 			return err
 		}
 	}
-	typed, err := r.typed(rows)
+	fields := slices.Clone(r.groups.fields)
+	for _, f := range r.facets.list {
+		fields = append(fields, f.field)
+	}
+	typed, err := r.typed(rows, fields)
 	if err != nil {
 		return err
 	}

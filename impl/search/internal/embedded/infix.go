@@ -69,7 +69,7 @@ func (r *run) wordsHolding(text string, fields []*schema.Field) (map[string]int,
 	}
 	before, after := r.params.Number("max_extra_prefix"), r.params.Number("max_extra_suffix")
 	counts := map[string]int{}
-	typed, err := r.typed(rows)
+	typed, err := r.typed(rows, fields)
 	for _, t := range typed {
 		for _, f := range fields {
 			for _, value := range t.Values[f.Name].Strings {

@@ -2,9 +2,11 @@ package embedded
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -106,43 +108,57 @@ func (r *run) rank(rows []row) ([]ranked, error) {
 	return list, nil
 }
 
-// typedFor reads the documents when a key is a field.
+// typedFor reads the sort keys that are fields.
 func (r *run) typedFor(rows []row) ([]*schema.Typed, error) {
-	if !slices.ContainsFunc(r.sort, func(k ordering.Key) bool { return k.Field != nil }) {
+	var fields []*schema.Field
+	for _, k := range r.sort {
+		if k.Field != nil {
+			fields = append(fields, k.Field)
+		}
+	}
+	if fields == nil {
 		return nil, nil
 	}
-	return r.typed(rows)
+	return r.typed(rows, fields)
 }
 
-// typed reads documents and types them; one that has gone is empty.
-func (r *run) typed(rows []row) ([]*schema.Typed, error) {
+// typed reads the fields of documents; a document that has gone has none.
+func (r *run) typed(rows []row, fields []*schema.Field) ([]*schema.Typed, error) {
 	out := make([]*schema.Typed, 0, len(rows))
-	err := r.documents(rows, func(doc schema.Document) { out = append(out, typedOf(r.schema, doc)) })
+	err := r.documents(rows, fields, func(doc schema.Document) { out = append(out, schema.Values(doc, fields)) })
 	return out, err
 }
 
-// documents reads the documents of the rows, in order; one that has gone is empty.
-func (r *run) documents(rows []row, do func(schema.Document)) error {
-	for chunk := range slices.Chunk(rows, ChunkDocs) {
-		if err := r.ctx.Err(); err != nil {
+// documents reads what the fields need of the rows' documents, in order; one that has gone is empty.
+func (r *run) documents(rows []row, fields []*schema.Field, do func(schema.Document)) error {
+	seqs := make([]uint64, len(rows))
+	for i := range rows {
+		seqs[i] = rows[i].seq
+	}
+	return r.collection.parts(r.ctx, seqs, fields, do)
+}
+
+// parts reads what the fields need of documents, in order; one that has gone is empty.
+func (c *Collection) parts(ctx context.Context, seqs []uint64, fields []*schema.Field, do func(schema.Document)) error {
+	for chunk := range slices.Chunk(seqs, ChunkDocs) {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		seqs := make([]uint64, len(chunk))
-		for i := range chunk {
-			seqs[i] = chunk[i].seq
-		}
-		docs, err := r.collection.bySeq(seqs)
+		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
+			for _, seq := range chunk {
+				doc := schema.Document{}
+				if stored := tx.Get(seq); stored != nil {
+					var err error
+					if doc, err = schema.ReadPart(stored, fields); err != nil {
+						return err
+					}
+				}
+				do(doc)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
-		}
-		for _, stored := range docs {
-			doc := schema.Document{}
-			if stored != nil {
-				if doc, err = schema.ParseDocument(stored); err != nil {
-					return err
-				}
-			}
-			do(doc)
 		}
 	}
 	return nil
@@ -189,7 +205,7 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 // places reads the places of the rows' documents.
 func (r *run) places(f *schema.Field, rows []row) ([][]filter.Point, error) {
 	out := make([][]filter.Point, 0, len(rows))
-	err := r.documents(rows, func(doc schema.Document) { out = append(out, filter.Points(doc, f)) })
+	err := r.documents(rows, []*schema.Field{f}, func(doc schema.Document) { out = append(out, filter.Points(doc, f)) })
 	return out, err
 }
 

@@ -145,7 +145,7 @@ func (r *run) nearest(rows []row) ([]row, error) {
 	v := r.vector
 	vectors := make([][]float64, 0, len(rows))
 	own := -1
-	if err := r.documents(rows, func(doc schema.Document) {
+	if err := r.documents(rows, []*schema.Field{v.field}, func(doc schema.Document) {
 		if id, _ := doc["id"].(string); v.id != "" && id == v.id {
 			own = len(vectors)
 		}

@@ -32,10 +32,19 @@ type Area struct {
 // Point is a place in degrees.
 type Point struct{ Lat, Lng float64 }
 
+// Field is the field that the condition looks at.
+func (c *Check) Field() *schema.Field {
+	if c.Geo != nil {
+		return c.Geo.Field
+	}
+	return c.Element.Object
+}
+
 // Element wants one element of a list of objects to meet all of Inner.
 type Element struct {
-	Path  string
-	Inner *Node
+	Object *schema.Field
+	Path   string
+	Inner  *Node
 }
 
 // element reads the beginning of "object.{ ... }".
@@ -76,7 +85,7 @@ func (p *parser) inside(path string) (*Node, error) {
 		return nil, errSyntax
 	}
 	p.pos++
-	return &Node{Op: Document, Check: &Check{Element: &Element{Path: f.Name, Inner: inner}}}, nil
+	return &Node{Op: Document, Check: &Check{Element: &Element{Object: f, Path: f.Name, Inner: inner}}}, nil
 }
 
 // geoNode reads the areas of a condition on a place.

@@ -40,9 +40,8 @@ type Field struct {
 	// Hidden fields are not stored by Typesense (store: false): they are searched and never shown.
 	Hidden bool
 	// Stem reduces words to their stems, by the rules of the Locale.
-	Stem           bool
-	Locale         string
-	StemDictionary string
+	Stem   bool
+	Locale string
 	// NumDim, Distance and HNSW describe a vector; it is stored and can't be searched.
 	NumDim   int
 	Distance string
@@ -119,7 +118,7 @@ type fieldJSON struct {
 func (f *Field) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fieldJSON{
 		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: !f.Hidden,
-		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, Locale: f.Locale, StemDictionary: f.StemDictionary,
+		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, Locale: f.Locale,
 		NumDim: f.NumDim, Distance: f.Distance, HNSW: f.HNSW,
 	})
 }

@@ -285,7 +285,7 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 
 // unsupportedFlags are the flags of a field that are refused when they ask for something: without them its documents would mean
 // something else.
-var unsupportedFlags = []string{"reference", "async_reference", "embed"}
+var unsupportedFlags = []string{"reference", "async_reference", "embed", "stem_dictionary"}
 
 func (f *Field) flags(raw map[string]json.RawMessage) error {
 	for _, name := range unsupportedFlags {
@@ -303,10 +303,8 @@ func (f *Field) flags(raw map[string]json.RawMessage) error {
 		}
 	}
 	f.Hidden = !store
-	for name, into := range map[string]*string{"locale": &f.Locale, "stem_dictionary": &f.StemDictionary} {
-		if v, ok := raw[name]; ok && json.Unmarshal(v, into) != nil {
-			return refuse("The `%s` property of the field `%s` should be a string.", name, f.Name)
-		}
+	if v, ok := raw["locale"]; ok && json.Unmarshal(v, &f.Locale) != nil {
+		return refuse("The `locale` property of the field `%s` should be a string.", f.Name)
 	}
 	if err := f.vector(raw); err != nil {
 		return err
