@@ -2,7 +2,6 @@ package schema
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -258,38 +257,6 @@ func Pairs(doc Document, f *Field) (out [][2]float64) {
 		out = append(out, at)
 	}
 	return out
-}
-
-// ReadPart reads what the fields need of a stored document: their top-level members alone, and the id.
-func ReadPart(stored []byte, fields []*Field) (Document, error) {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(stored, &raw); err != nil {
-		return nil, fmt.Errorf("read stored document: %w", err)
-	}
-	doc := Document{}
-	add := func(name string) error {
-		body, ok := raw[name]
-		if _, known := doc[name]; known || !ok {
-			return nil
-		}
-		v, err := decode(body)
-		doc[name] = v
-		return err
-	}
-	if err := add("id"); err != nil {
-		return nil, err
-	}
-	for _, f := range fields {
-		if err := add(f.Name); err != nil {
-			return nil, err
-		}
-		if top, _, nested := strings.Cut(f.Name, "."); nested {
-			if err := add(top); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return doc, nil
 }
 
 // Values types the fields of a document; what does not fit is left out, as it is in the index.
