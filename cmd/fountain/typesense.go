@@ -20,7 +20,8 @@ func newServeTypesense() *cobra.Command {
 	var port uint16
 	cmd := &cobra.Command{
 		Use:     "typesense",
-		Example: "  fountain serve typesense --data /srv/typesense --key-file /srv/typesense.key",
+		Example: "  fountain serve typesense --data /srv/typesense --key-file /srv/typesense.key\n" +
+			"  fountain serve typesense --port 8109 --data ts --key-file ts.key --cors-origins https://shop.example.org",
 		Short:   "Run the embedded search engine alone, for clients of Typesense",
 		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
 API of Typesense, on loopback unless --host says otherwise, to those who have the key in
