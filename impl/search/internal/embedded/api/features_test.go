@@ -151,7 +151,10 @@ func TestScopedKey_filterCannotBeLeft(t *testing.T) {
 		w = with(e, key, "POST", "/multi_search?filter_by="+url.QueryEscape(filter), string(body))
 		require.NotContains(t, w.Body.String(), `"coats"`, filter)
 	}
-	w := with(e, key, "GET", "/collections/shop/documents/search?q=*&per_page=50", "")
+	w := with(e, key, "GET", "/collections/shop/documents/search?q=*&pinned_hits=3:1", "")
+	require.Equal(t, 200, w.Code)
+	require.NotContains(t, w.Body.String(), `"coats"`, "a document that is pinned has to pass the filter too")
+	w = with(e, key, "GET", "/collections/shop/documents/search?q=*&per_page=50", "")
 	require.JSONEq(t, `{"found":2}`, only(t, w.Body.String(), "found"))
 	require.Equal(t, 1, strings.Count(w.Body.String(), `"document"`), "an embedded parameter wins")
 	for _, target := range []string{"/collections", "/collections/shop", "/collections/shop/documents/1", "/keys", "/debug"} {

@@ -54,6 +54,23 @@ func over(inner, outer map[string]string) map[string]string {
 	return out
 }
 
+// scoped puts what a scoped key embeds over the parameters of a search. Beside them, nothing may lead around them: a filter holds for pinned
+// documents too, and marks are shown of fields alone that the document is shown with.
+func scoped(values map[string]string, r *request) map[string]string {
+	embedded := params.Flat(r.scope.Params)
+	if len(embedded) == 0 {
+		return values
+	}
+	values = maps.Clone(values)
+	if embedded["filter_by"] != "" {
+		embedded["filter_curated_hits"] = "true"
+	}
+	if embedded["include_fields"] != "" || embedded["exclude_fields"] != "" {
+		delete(values, "highlight_fields")
+	}
+	return over(values, embedded)
+}
+
 func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 	if len(r.param("q")) > maxQueryBytes {
 		h.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Query string exceeds max allowed length of 4000. Use the /multi_search end-point for larger payloads."})
@@ -64,7 +81,7 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 		if _, ok := values["q"]; !ok { // there a preset's q does not count (reference, section 9)
 			values["q"] = ""
 		}
-		answer, err := h.engine.Search(ctx, r.parts[1], over(values, params.Flat(r.scope.Params)))
+		answer, err := h.engine.Search(ctx, r.parts[1], scoped(values, r))
 		if err != nil {
 			h.fail(w, err)
 			return
@@ -99,8 +116,8 @@ func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 	}
 	a := asked{union: raw.Union}
 	limit := maxSearches
-	common, scoped := fromURL(r), params.Flat(r.scope.Params)
-	all := over(common, scoped)
+	common := fromURL(r)
+	all := scoped(common, r)
 	if n, err := strconv.Atoi(all["limit_multi_searches"]); err == nil && n >= 0 {
 		limit = min(n, maxSearches)
 	}
@@ -108,7 +125,7 @@ func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 		return a, &schema.Error{Status: http.StatusBadRequest, Text: "Number of multi searches exceeds `limit_multi_searches` parameter."}
 	}
 	for _, s := range raw.Searches {
-		a.searches = append(a.searches, over(over(params.Flat(s), common), scoped))
+		a.searches = append(a.searches, scoped(over(params.Flat(s), common), r))
 	}
 	return a, nil
 }
@@ -134,7 +151,7 @@ func (h *Handler) multiSearch(w http.ResponseWriter, r *request) {
 	}
 	h.admitted(w, r, func(ctx context.Context) {
 		if a.union {
-			h.union(ctx, w, fromURL(r), a.searches)
+			h.union(ctx, w, scoped(fromURL(r), r), a.searches)
 			return
 		}
 		results := make([]any, len(a.searches))
