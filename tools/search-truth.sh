@@ -18,7 +18,7 @@ if [ -z "${URL:-}" ]; then
   }
   trap finish EXIT
   ${GO:-go} build -trimpath -o "$work/fountain" ./cmd/fountain
-  "$work/fountain" serve typesense --port "${PORT:-8108}" --data "$work/data" --key-file "$work/key" --log-level error >"$work/ready" &
+  "$work/fountain" serve typesense --port "${PORT:-0}" --data "$work/data" --key-file "$work/key" --log-level error >"$work/ready" &
   server=$!
   for _ in $(seq 100); do
     grep -q '^ready ' "$work/ready" && break
