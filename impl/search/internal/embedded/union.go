@@ -50,7 +50,7 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		return nil, err
 	}
 	_, offset, count := paging.Window()
-	out := &UnionAnswer{Hits: []HitAnswer{}}
+	out := &UnionAnswer{}
 	if paging.Has("page") {
 		out.Page = paging.Number("page")
 	}
@@ -86,17 +86,26 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		}
 		return cmp.Or(compareParts(a.parts, b.parts), newest, search)
 	})
-	for _, u := range all[min(offset, len(all)):min(offset+count, len(all))] {
+	if out.Hits, err = shownUnited(runs, all[min(offset, len(all)):min(offset+count, len(all))]); err != nil {
+		return nil, err
+	}
+	out.SearchTimeMS = time.Since(began).Milliseconds()
+	return out, nil
+}
+
+// shownUnited shows rows of several searches.
+func shownUnited(runs []*run, list []united) ([]HitAnswer, error) {
+	out := []HitAnswer{}
+	for _, u := range list {
 		hits, err := runs[u.search].hits([]row{u.row}, u.marks)
 		if err != nil {
 			return nil, err
 		}
 		for _, h := range hits {
 			h.Collection, h.SearchIndex = runs[u.search].schema.Name, &u.search
-			out.Hits = append(out.Hits, h)
+			out = append(out, h)
 		}
 	}
-	out.SearchTimeMS = time.Since(began).Milliseconds()
 	return out, nil
 }
 
@@ -120,21 +129,30 @@ func (r *run) keys() []ordering.Key {
 	return keys
 }
 
+const (
+	unequalSize = "Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on %s but the search at index `%d` sorts on %s."
+	unequalType = "Expected type of `%s` sort_by (%s) at search index `%d` to be the same as the type of `%s` sort_by (%s) at search index `0`."
+	unequalWay  = "Expected order of `%s` sort_by at search index `%d` to be the same as that of `%s` at search index `0`."
+	// byItself is the order of a union whose first search names none.
+	byItself = "{`_text_match: text_match`, `_union_search_index: union_query_order`, `_seq_id: insertion_order`}"
+)
+
 // alike refuses searches that can't be put in one order.
 func alike(first, other []ordering.Key, at int) error {
-	if len(first) != len(other) && len(first) == 1 && first[0].Field == nil {
-		return badRequest("Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on {`_text_match: text_match`, `_union_search_index: union_query_order`, `_seq_id: insertion_order`} but the search at index `%d` sorts on %s.", at, described(other))
-	}
 	if len(first) != len(other) {
-		return badRequest("Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on %s but the search at index `%d` sorts on %s.", described(first), at, described(other))
+		order := described(first)
+		if len(first) == 1 && first[0].Field == nil {
+			order = byItself
+		}
+		return badRequest(unequalSize, order, at, described(other))
 	}
 	for i := range first {
 		a, b := first[i], other[i]
 		if keyType(a) != keyType(b) {
-			return badRequest("Expected type of `%s` sort_by (%s) at search index `%d` to be the same as the type of `%s` sort_by (%s) at search index `0`.", keyName(b), keyType(b), at, keyName(a), keyType(a))
+			return badRequest(unequalType, keyName(b), keyType(b), at, keyName(a), keyType(a))
 		}
 		if a.Desc != b.Desc {
-			return badRequest("Expected order of `%s` sort_by at search index `%d` to be the same as that of `%s` at search index `0`.", keyName(b), at, keyName(a))
+			return badRequest(unequalWay, keyName(b), at, keyName(a))
 		}
 	}
 	return nil

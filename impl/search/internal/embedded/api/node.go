@@ -102,7 +102,10 @@ func latency(a sum) float64 {
 
 // metrics answers with the documented names; values are strings, as Typesense has them.
 func (h *Handler) metrics(w http.ResponseWriter, _ *request) {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/metadata/other:bytes"}}
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/metadata/other:bytes"},
+	}
 	metrics.Read(samples)
 	value := func(i int) uint64 { return samples[i].Value.Uint64() }
 	total, free := disk(h.engine.Dir())

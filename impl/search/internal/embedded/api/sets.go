@@ -26,8 +26,10 @@ var (
 func (s sets[T]) routes() []route {
 	one, items, item := s.kind+"/*", s.kind+"/*/items", s.kind+"/*/items/*"
 	return []route{
-		{"GET", s.kind, s.kind + ":list", s.list}, {"GET", one, s.kind + ":get", s.get}, {"PUT", one, s.kind + ":create", s.put}, {"DELETE", one, s.kind + ":delete", s.remove},
-		{"GET", items, s.kind + ":get", s.items}, {"GET", item, s.kind + ":get", s.getItem}, {"PUT", item, s.kind + ":create", s.putItem}, {"DELETE", item, s.kind + ":delete", s.removeItem},
+		{"GET", s.kind, s.kind + ":list", s.list},
+		{"GET", one, s.kind + ":get", s.get}, {"PUT", one, s.kind + ":create", s.put}, {"DELETE", one, s.kind + ":delete", s.remove},
+		{"GET", items, s.kind + ":get", s.items},
+		{"GET", item, s.kind + ":get", s.getItem}, {"PUT", item, s.kind + ":create", s.putItem}, {"DELETE", item, s.kind + ":delete", s.removeItem},
 	}
 }
 

@@ -35,6 +35,9 @@ type parameter struct {
 	tooMuch string
 }
 
+// hits is how many hits a page has.
+var hits = parameter{kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."}
+
 // table is the documented parameters of a search. What is not in it is ignored, as Typesense does with what it does not know.
 var table = map[string]parameter{
 	"q": {}, "query_by": {}, "query_by_weights": {}, "text_match_type": {}, "prefix": {}, "infix": {}, "num_typos": {}, "filter_by": {}, "sort_by": {},
@@ -43,23 +46,25 @@ var table = map[string]parameter{
 	"preset": {}, "stopwords": {}, "drop_tokens_mode": {}, "split_join_tokens": {}, "collection": {}, "vector_query": {},
 
 	"page": {kind: number, def: 1}, "offset": {kind: number},
-	"per_page": {kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."},
-	"limit":    {kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."}, "limit_hits": {kind: number, def: maxNumber},
+	"per_page": hits, "limit": hits, "limit_hits": {kind: number, def: maxNumber},
 	"min_len_1typo": {kind: number, def: 4}, "min_len_2typo": {kind: number, def: 7}, "typo_tokens_threshold": {kind: number, def: 1},
 	"drop_tokens_threshold": {kind: number, def: 1}, "max_candidates": {kind: number, def: maxCandidates}, "max_filter_by_candidates": {kind: number, def: 4},
 	"max_facet_values": {kind: number, def: 10}, "facet_query_num_typos": {kind: number, def: 2}, "group_limit": {kind: number, def: 3},
 	"snippet_threshold": {kind: number, def: 30}, "highlight_affix_num_tokens": {kind: number, def: 4}, "synonym_num_typos": {kind: number},
 	"search_cutoff_ms": {kind: number, def: 30_000}, "max_extra_prefix": {kind: number, def: maxNumber}, "max_extra_suffix": {kind: number, def: maxNumber},
-	"facet_sample_percent": {kind: number, def: 100, most: 100, status: http.StatusBadRequest, tooMuch: "Value of `facet_sample_percent` must be less than 100."}, "facet_sample_threshold": {kind: number},
-	"group_max_candidates": {kind: number}, "cache_ttl": {kind: number, def: 60},
+	"facet_sample_percent":   {kind: number, def: 100, most: 100, status: http.StatusBadRequest, tooMuch: "Value of `facet_sample_percent` must be less than 100."},
+	"facet_sample_threshold": {kind: number},
+	"group_max_candidates":   {kind: number}, "cache_ttl": {kind: number, def: 60},
 
 	"exhaustive_search": {kind: flag}, "enable_typos_for_numerical_tokens": {kind: flag, def: 1}, "enable_typos_for_alpha_numerical_tokens": {kind: flag, def: 1},
 	"prioritize_exact_match": {kind: flag, def: 1}, "prioritize_token_position": {kind: flag}, "prioritize_num_matching_fields": {kind: flag, def: 1},
-	"enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1}, "enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
+	"enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
+	"enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
 	"enable_overrides": {kind: flag, def: 1}, "filter_curated_hits": {kind: flag}, "group_missing_values": {kind: flag, def: 1}, "use_cache": {kind: flag},
 
 	"voice_query": {kind: refused}, "conversation": {kind: refused}, "conversation_id": {kind: refused}, "conversation_model_id": {kind: refused}, "nl_query": {kind: refused},
-	"facet_return_parent": {kind: refused}, "personalization_user_id": {kind: refused}, "personalization_model_id": {kind: refused}, "personalization_type": {kind: refused},
+	"facet_return_parent": {kind: refused}, "personalization_user_id": {kind: refused},
+	"personalization_model_id": {kind: refused}, "personalization_type": {kind: refused},
 	"remote_embedding_timeout_ms": {kind: refused}, "rerank_hybrid_matches": {kind: refused},
 }
 
