@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -12,7 +13,9 @@ import (
 func books(t testing.TB) *schema.Schema {
 	s, err := schema.Parse([]byte(`{"name":"books","fields":[{"name":"title","type":"string"},{"name":"genres","type":"string[]"},
 		{"name":"year","type":"int32"},{"name":"serial","type":"int64"},{"name":"price","type":"float"},{"name":"stock","type":"bool"},
-		{"name":"hidden","type":"string","index":false,"optional":true}]}`), 100)
+		{"name":"hidden","type":"string","index":false,"optional":true},{"name":"at","type":"geopoint","optional":true},
+		{"name":"o","type":"object[]","optional":true},{"name":"o.s","type":"string[]","optional":true},{"name":"o.n","type":"int32[]","optional":true}],
+		"enable_nested_fields":true}`), 100)
 	require.NoError(t, err)
 	return s
 }
@@ -29,6 +32,8 @@ func show(n *Node) string {
 		return "(" + show(n.Left) + " or " + show(n.Right) + ")"
 	case Nothing:
 		return "nothing"
+	case Document:
+		return "document"
 	}
 	c := n.Clause
 	var parts []string
@@ -147,11 +152,18 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	for _, s := range []string{"o.{s:=a && n:>1}", "o.{s:`}`} || at:(1,2,3 km)", "at:!=[(1,2,3 mi),(1,2,3,4,5,6)]", "o.{o.{n:1}}", "(o.{n:[1,2]})", "o.{}", "at:("} {
+		f.Add(s)
+	}
 	s := books(f)
+	doc := schema.Document{"id": "1", "at": []any{json.Number("1"), json.Number("2")}, "o": []any{map[string]any{"s": "a b", "n": json.Number("2")}}}
 	f.Fuzz(func(t *testing.T, in string) {
 		n, err := Parse(in, s, Options{AllowUnknown: true})
 		if err == nil {
-			_ = show(n)
+			_, _ = show(n), n.Loosened()
+			if n != nil && n.Op == Document {
+				_ = n.Check.Holds(doc)
+			}
 			return
 		}
 		if e, ok := err.(*schema.Error); !ok || e.Status < 400 || e.Status > 499 || e.Text == "" {
