@@ -69,6 +69,10 @@ bench: ## Run the benchmarks
 bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (installs Debian packages; FLAGS="-rounds 3 -seconds 2"; PROFILE=1)
 	tests/bench/peers/run.sh $(FLAGS)
 
+.PHONY: search-truth
+search-truth: ## Replay the recorded answers of a real Typesense against the embedded engine and print the agreement (URL=... KEY=... asks a Typesense, which is wiped; FLAGS="--area facet"; needs python3)
+	@tools/search-truth.sh $(FLAGS)
+
 .PHONY: adopt-corpus
 adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, print what each gets and how its requests are judged, and compile their clients (FOUNTAIN_SHARED names another folder)
 	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -timeout 30m -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain

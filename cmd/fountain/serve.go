@@ -67,6 +67,7 @@ FOUNTAIN_<SERVICE>_... (docs/operations.md lists the settings; secrets are files
 		},
 	}
 	cmd.Flags().BoolVar(&validateOnly, "validate", false, "check the settings only")
+	cmd.AddCommand(newServeTypesense())
 	return cmd
 }
 

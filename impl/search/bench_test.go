@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -27,10 +28,11 @@ func BenchmarkSearch(b *testing.B) {
 	w.start(b)
 	w.WaitReady(b)
 	admin := w.someone(b)
-	engine, err := embedded.Open(embedded.Config{Dir: b.TempDir(), Key: func(string) bool { return true }})
+	opened, err := embedded.Open(embedded.Config{Dir: b.TempDir()})
 	require.NoError(b, err)
-	defer engine.Close()
-	require.NoError(b, engine.WaitReady(context.Background()))
+	defer opened.Close()
+	require.NoError(b, opened.WaitReady(context.Background()))
+	engine := api.New(opened, api.Options{Key: func(string) bool { return true }})
 	fill(b, w, engine, admin)
 
 	direct := httptest.NewServer(engine)

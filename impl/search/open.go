@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/httpclient"
@@ -49,13 +51,14 @@ func (s *service) tryEngine(ctx context.Context) error {
 
 func (s *service) openEmbedded() (tsclient.Doer, error) {
 	local, err := embedded.Open(embedded.Config{
-		Dir: filepath.Join(s.config.DataDir, "engine"), Key: s.keys.Accepts, Log: s.config.Log, Limits: s.config.limits(), Clock: s.config.Clock,
+		Dir: filepath.Join(s.config.DataDir, "engine"), Log: s.config.Log, Limits: s.config.limits(), Clock: s.config.Clock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
 	s.close, s.stored = local.Close, local.Prove
-	return tsclient.InProcess(local), nil
+	// The service tells too many searches from an engine that can't be used.
+	return tsclient.InProcess(api.New(local, api.Options{Key: s.keys.Accepts, Busy: http.StatusTooManyRequests})), nil
 }
 
 func (s *service) remote() (tsclient.Doer, error) {

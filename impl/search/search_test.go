@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -214,11 +215,11 @@ func TestRun_isNotReadyUntilTheKmsIsThere(t *testing.T) {
 func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	var mu sync.Mutex
 	key := "first-key"
-	e, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(k string) bool { mu.Lock(); defer mu.Unlock(); return k == key }})
+	e, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer e.Close()
 	require.NoError(t, e.WaitReady(context.Background()))
-	remote := httptest.NewServer(e)
+	remote := httptest.NewServer(api.New(e, api.Options{Key: func(k string) bool { mu.Lock(); defer mu.Unlock(); return k == key }}))
 	defer remote.Close()
 	keyFile := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(keyFile, []byte("first-key\n"), 0o600))
@@ -255,16 +256,17 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 
 // A Typesense that goes away is said, and so is its return, without a restart; both within two seconds and what the machine needs.
 func TestReadiness_saysThatTheEngineIsAway(t *testing.T) {
-	e, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(string) bool { return true }})
+	e, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer e.Close()
 	require.NoError(t, e.WaitReady(context.Background()))
+	handler := api.New(e, api.Options{Key: func(string) bool { return true }})
 	var away atomic.Bool
 	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if away.Load() {
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
-		e.ServeHTTP(rw, r)
+		handler.ServeHTTP(rw, r)
 	}))
 	defer remote.Close()
 	keyFile := filepath.Join(t.TempDir(), "key")
@@ -409,11 +411,11 @@ func (c *counting) failing(fail func(r *http.Request) int) {
 
 // typesense runs the service on an embedded engine behind HTTP.
 func typesense(t *testing.T) (*world, *counting) {
-	e, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(string) bool { return true }})
+	e, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	require.NoError(t, e.WaitReady(t.Context()))
-	c := &counting{Handler: e, seen: map[string]int{}}
+	c := &counting{Handler: api.New(e, api.Options{Key: func(string) bool { return true }}), seen: map[string]int{}}
 	remote := httptest.NewServer(c)
 	t.Cleanup(remote.Close)
 	keyFile := filepath.Join(t.TempDir(), "key")

@@ -8,16 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 )
 
 // Typesense starts one on loopback that takes the key given, and ends it with the test. It returns its base URL.
 func Typesense(t *testing.T, key string) string {
 	t.Helper()
-	engine, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Key: func(given string) bool { return given == key }})
+	engine, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close()) })
 	require.NoError(t, engine.WaitReady(t.Context()))
-	server := httptest.NewServer(engine)
+	server := httptest.NewServer(api.New(engine, api.Options{Key: func(given string) bool { return given == key }}))
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -14,42 +14,45 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// action is what a write does with a document that exists or does not.
-type action uint8
+// Action is what a write does with a document that exists or does not.
+type Action uint8
 
+// The actions, as the parameter of the same name has them.
 const (
-	create action = iota
-	upsert
-	update
-	emplace
+	Create Action = iota
+	Upsert
+	Update
+	Emplace
 )
 
-func parseAction(v string) (action, error) {
+// ParseAction reads an action parameter.
+func ParseAction(v string) (Action, error) {
 	switch v {
 	case "create":
-		return create, nil
+		return Create, nil
 	case "upsert":
-		return upsert, nil
+		return Upsert, nil
 	case "update":
-		return update, nil
+		return Update, nil
 	case "emplace":
-		return emplace, nil
+		return Emplace, nil
 	}
 	return 0, &schema.Error{Status: 400, Text: "Parameter `action` must be a create|update|upsert."}
 }
 
 const (
-	// chunkDocs and chunkBytes bound one transaction of an import.
-	chunkDocs  = 1000
-	chunkBytes = 4 << 20
+	// ChunkDocs and ChunkBytes bound one transaction of an import.
+	ChunkDocs  = 1000
+	ChunkBytes = 4 << 20
 	// maxIDBytes bounds a document's id.
 	maxIDBytes = 1024
 )
 
-var errCollection = &schema.Error{Status: 404, Text: "Collection not found"}
+// ErrCollection says that there is no such collection.
+var ErrCollection = &schema.Error{Status: 404, Text: "Collection not found"}
 
-// collection is one collection at work. Writes are one after the other; searches go on beside them.
-type collection struct {
+// Collection is one collection at work. Writes are one after the other; searches go on beside them.
+type Collection struct {
 	key    uint64
 	store  *docstore.Store
 	limits Limits
@@ -62,39 +65,44 @@ type collection struct {
 	schema  atomic.Pointer[schema.Schema]
 	index   atomic.Pointer[index.Segments]
 	dir     string // of the engine
+	flush   int    // Config.FlushChanges
 	log     *slog.Logger
+	ruleset atomic.Pointer[ruleset]
 }
 
 // newCollection makes a collection that has no index yet.
-func newCollection(key uint64, s *schema.Schema, e *Engine) *collection {
-	c := &collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory, dir: e.dir, log: e.log}
+func newCollection(key uint64, s *schema.Schema, e *Engine) *Collection {
+	c := &Collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory, dir: e.dir, flush: e.flush, log: e.log}
 	c.schema.Store(s)
 	return c
 }
 
-// write is one document to be written.
-type write struct {
-	action action
-	// id is the document's id when the request's path says it.
-	id    string
-	dirty string
-	line  []byte
-	// doc is used instead of line when it is not nil.
-	doc schema.Document
-	// remove deletes the document with the id.
-	remove bool
+// Name is the collection's name.
+func (c *Collection) Name() string { return c.schema.Load().Name }
+
+// Write is one document to be written.
+type Write struct {
+	Action Action
+	// ID is the document's id when the request's path says it.
+	ID    string
+	Dirty string
+	Line  []byte
+	// Doc is used instead of Line when it is not nil.
+	Doc schema.Document
+	// Remove deletes the document with the id.
+	Remove bool
 }
 
-// written is what became of a write.
-type written struct {
-	id  string
-	doc []byte // as stored; for a removal as it was
-	err error
+// Written is what became of a Write.
+type Written struct {
+	ID  string
+	Doc []byte // as stored; for a removal as it was
+	Err error
 }
 
-// apply carries out writes in order and makes them visible. The error is for the whole; that of a single write is in its result. The
+// Apply carries out writes in order and makes them visible. The error is for the whole; that of a single write is in its result. The
 // writes of callers that wait at the same time share a transaction.
-func (c *collection) apply(writes []write) ([]written, error) {
+func (c *Collection) Apply(writes []Write) ([]Written, error) {
 	t := &ticket{writes: writes}
 	c.waiting.add(t)
 	c.writing.Lock()
@@ -106,8 +114,8 @@ func (c *collection) apply(writes []write) ([]written, error) {
 }
 
 // commit carries out tickets in one transaction, or each in one of its own when one of them fails the whole. The caller holds c.writing.
-func (c *collection) commit(tickets []*ticket) {
-	var all []write
+func (c *Collection) commit(tickets []*ticket) {
+	var all []Write
 	for _, t := range tickets {
 		all = append(all, t.writes...)
 	}
@@ -126,13 +134,13 @@ func (c *collection) commit(tickets []*ticket) {
 }
 
 // transact carries out writes in one transaction. The caller holds c.writing.
-func (c *collection) transact(writes []write) ([]written, error) {
+func (c *Collection) transact(writes []Write) ([]Written, error) {
 	if c.dropped {
-		return nil, errCollection
+		return nil, ErrCollection
 	}
 	b := &batch{c: c, schema: c.schema.Load(), memory: c.spare() > 0}
 	b.docs = c.idx().Stats().Documents
-	results := make([]written, len(writes))
+	results := make([]Written, len(writes))
 	err := c.store.Write(c.key, func(tx *docstore.Tx) error {
 		for i, w := range writes {
 			var err error
@@ -167,7 +175,7 @@ func (c *collection) transact(writes []write) ([]written, error) {
 
 // batch is the state of one transaction.
 type batch struct {
-	c       *collection
+	c       *Collection
 	schema  *schema.Schema
 	changes index.Batch
 	docs    int // documents of the collection, with this batch
@@ -176,44 +184,44 @@ type batch struct {
 }
 
 // one carries out one write. The error ends the transaction.
-func (b *batch) one(tx *docstore.Tx, w write) (written, error) {
-	if w.remove {
-		return b.remove(tx, w.id)
+func (b *batch) one(tx *docstore.Tx, w Write) (Written, error) {
+	if w.Remove {
+		return b.remove(tx, w.ID)
 	}
-	doc := w.doc
+	doc := w.Doc
 	if doc == nil {
-		if int64(len(w.line)) > b.c.limits.DocumentBytes {
-			return written{err: tooLarge("a document", b.c.limits.DocumentBytes)}, nil
+		if int64(len(w.Line)) > b.c.limits.DocumentBytes {
+			return Written{Err: tooLarge("a document", b.c.limits.DocumentBytes)}, nil
 		}
 		var err error
-		if doc, err = schema.ParseDocument(w.line); err != nil {
-			return written{err: err}, nil
+		if doc, err = schema.ParseDocument(w.Line); err != nil {
+			return Written{Err: err}, nil
 		}
 	}
 	res, err := b.put(tx, doc, w)
 	var refused *schema.Error
 	if errors.As(err, &refused) {
-		res.err, err = refused, nil
+		res.Err, err = refused, nil
 	}
 	return res, err
 }
 
-func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, error) {
+func (b *batch) put(tx *docstore.Tx, doc schema.Document, w Write) (Written, error) {
 	id, err := documentID(doc, w)
 	if err != nil {
-		return written{}, err
+		return Written{}, err
 	}
-	res := written{id: id}
+	res := Written{ID: id}
 	seq, exists := uint64(0), false
 	if id != "" {
 		seq, exists = tx.Find(id)
 	}
 	switch {
-	case exists && w.action == create:
+	case exists && w.Action == Create:
 		return res, &schema.Error{Status: 409, Text: fmt.Sprintf("A document with id %s already exists.", id)}
-	case !exists && w.action == update:
+	case !exists && w.Action == Update:
 		return res, missing(id)
-	case exists && w.action != upsert:
+	case exists && w.Action != Upsert:
 		old, err := schema.ParseDocument(tx.Get(seq))
 		if err != nil {
 			return res, fmt.Errorf("read stored document: %w", err)
@@ -231,7 +239,7 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, err
 			if id, seq, err = freeID(tx, seq); err != nil {
 				return res, err
 			}
-			res.id = id
+			res.ID = id
 		}
 	}
 	doc["id"] = id
@@ -239,8 +247,8 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w write) (written, err
 }
 
 // store checks a document, writes it and notes the change for the index.
-func (b *batch) store(tx *docstore.Tx, seq uint64, doc schema.Document, exists bool, w write, res written) (written, error) {
-	dirty, err := b.schema.ParseDirty(w.dirty)
+func (b *batch) store(tx *docstore.Tx, seq uint64, doc schema.Document, exists bool, w Write, res Written) (Written, error) {
+	dirty, err := b.schema.ParseDirty(w.Dirty)
 	if err != nil {
 		return res, err
 	}
@@ -248,21 +256,21 @@ func (b *batch) store(tx *docstore.Tx, seq uint64, doc schema.Document, exists b
 	if err != nil {
 		return res, err
 	}
-	if res.doc, err = doc.Encode(); err != nil {
+	if res.Doc, err = doc.Encode(); err != nil {
 		return res, err
 	}
 	switch {
-	case int64(len(res.doc)) > b.c.limits.DocumentBytes:
+	case int64(len(res.Doc)) > b.c.limits.DocumentBytes:
 		return res, tooLarge("a document", b.c.limits.DocumentBytes)
 	case len(b.schema.Fields)+len(added) > b.c.limits.Fields:
 		return res, tooMany("fields in a collection", b.c.limits.Fields)
 	}
-	if err := tx.Put(seq, res.id, res.doc); err != nil {
+	if err := tx.Put(seq, res.ID, res.Doc); err != nil {
 		return res, fmt.Errorf("store document: %w", err)
 	}
 	change := index.Change{Seq: seq, New: typed}
 	if exists {
-		change.Old = &schema.Typed{ID: res.id}
+		change.Old = &schema.Typed{ID: res.ID}
 	} else {
 		b.docs++
 		b.grown++
@@ -288,25 +296,25 @@ func (b *batch) room() error {
 	return nil
 }
 
-func (b *batch) remove(tx *docstore.Tx, id string) (written, error) {
+func (b *batch) remove(tx *docstore.Tx, id string) (Written, error) {
 	seq, ok := tx.Find(id)
 	if !ok {
-		return written{id: id, err: missing(id)}, nil
+		return Written{ID: id, Err: missing(id)}, nil
 	}
 	stored := tx.Get(seq)
 	if err := tx.Delete(seq, id); err != nil {
-		return written{}, fmt.Errorf("delete document: %w", err)
+		return Written{}, fmt.Errorf("delete document: %w", err)
 	}
 	b.docs--
 	b.grown--
 	b.changes = append(b.changes, index.Change{Seq: seq, Schema: b.schema, Old: &schema.Typed{ID: id}})
-	return written{id: id, doc: stored}, nil
+	return Written{ID: id, Doc: stored}, nil
 }
 
 // typedOf types a stored document; what does not fit the schema was never indexed.
 func typedOf(s *schema.Schema, doc schema.Document) *schema.Typed {
-	typed, _, err := s.Check(doc, schema.Drop)
-	if err != nil { // a required value that does not fit: impossible for a stored document, and nothing is indexed then
+	typed, _, err := s.Check(doc, schema.CoerceOrDrop) // after a change of the schema older documents may need coercion
+	if err != nil {                                    // a required value that does not fit: impossible for a stored document, and nothing is indexed then
 		id, _ := doc["id"].(string)
 		return &schema.Typed{ID: id}
 	}
@@ -318,13 +326,13 @@ func missing(id string) *schema.Error {
 }
 
 // documentID reads and checks the id; it is empty when the document has none and may get one.
-func documentID(doc schema.Document, w write) (string, error) {
-	if w.id != "" {
-		return w.id, nil
+func documentID(doc schema.Document, w Write) (string, error) {
+	if w.ID != "" {
+		return w.ID, nil
 	}
 	raw, present := doc["id"]
 	if !present {
-		if w.action == update {
+		if w.Action == Update {
 			return "", &schema.Error{Status: 400, Text: "For update, the `id` key must be provided."}
 		}
 		return "", nil
@@ -355,8 +363,8 @@ func freeID(tx *docstore.Tx, seq uint64) (string, uint64, error) {
 	}
 }
 
-// get reads one document as stored.
-func (c *collection) get(id string) (doc []byte, err error) {
+// Get reads one document as stored.
+func (c *Collection) Get(id string) (doc []byte, err error) {
 	err = c.store.Read(c.key, func(tx *docstore.Tx) error {
 		seq, ok := tx.Find(id)
 		if !ok {
@@ -369,7 +377,7 @@ func (c *collection) get(id string) (doc []byte, err error) {
 }
 
 // bySeq reads documents by number; one that has gone meanwhile is nil.
-func (c *collection) bySeq(seqs []uint64) ([][]byte, error) {
+func (c *Collection) bySeq(seqs []uint64) ([][]byte, error) {
 	out := make([][]byte, len(seqs))
 	err := c.store.Read(c.key, func(tx *docstore.Tx) error {
 		for i, seq := range seqs {
@@ -380,7 +388,7 @@ func (c *collection) bySeq(seqs []uint64) ([][]byte, error) {
 	return out, err
 }
 
-// render writes the collection as Typesense answers it.
-func (c *collection) render() (json.RawMessage, error) {
+// Render writes the collection as Typesense answers it.
+func (c *Collection) Render() (json.RawMessage, error) {
 	return c.schema.Load().Render(c.idx().Stats().Documents)
 }

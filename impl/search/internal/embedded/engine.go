@@ -1,4 +1,4 @@
-// Package embedded is a search engine in the process that serves the HTTP API of Typesense, so that one client code path
+// Package embedded is a search engine in the process. Package api serves the HTTP API of Typesense over it, so that one client code path
 // (typesense-go) works with a real Typesense and without one. It is made from the public documentation alone and is meant
 // for first steps and small sites: its caps are stated (Limits) and what it can't do it refuses by name with 422.
 package embedded
@@ -6,20 +6,22 @@ package embedded
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/rules"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
-	"github.com/fountainai/fountain/internal/admission"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 	"github.com/fountainai/fountain/internal/clock"
 )
 
@@ -50,26 +52,25 @@ func Repair(dir string, log *slog.Logger) (Repaired, error) {
 type Config struct {
 	// Dir is the data directory; one process at a time may use it.
 	Dir string
-	// Key says whether a presented API key is the admin key. It must compare in constant time and may change its mind
-	// between requests: a new key needs no restart. Nil refuses every key.
-	Key func(presented string) bool
 	// Log takes what the operator should know; nil discards it.
 	Log *slog.Logger
 	// Limits are the caps; zero fields take their defaults.
 	Limits Limits
+	// FlushChanges is index.Config.FlushChanges: how many changed documents the head of an index holds before they become a segment on disk. 0 is its default.
+	FlushChanges int
 	// Clock tells the time of collections' creation; nil is the system's.
 	Clock clock.Clock
 }
 
-// Engine is an open search engine. It implements http.Handler.
+// Engine is an open search engine.
 type Engine struct {
-	dir    string
-	store  *docstore.Store
-	key    func(string) bool
-	log    *slog.Logger
-	limits Limits
-	clock  clock.Clock
-	gate   *admission.Gate // of searches, each of which keeps a processor busy
+	dir      string
+	store    *docstore.Store
+	settings *settings.Store
+	log      *slog.Logger
+	limits   Limits
+	flush    int
+	clock    clock.Clock
 
 	documents atomic.Int64
 	loaded    chan struct{}
@@ -77,7 +78,7 @@ type Engine struct {
 	stop      context.CancelFunc
 
 	mu          sync.RWMutex
-	collections map[string]*collection
+	collections map[string]*Collection
 }
 
 // Open opens the engine on its data directory. The indexes are opened, brought up to date or built anew in the background: until
@@ -90,12 +91,13 @@ func Open(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
-	e := &Engine{
-		dir: cfg.Dir, store: store, key: cfg.Key, log: cfg.Log, limits: cfg.Limits.withDefaults(), clock: cfg.Clock, gate: admission.New(runtime.GOMAXPROCS(0)),
-		loaded: make(chan struct{}), collections: make(map[string]*collection),
+	kept, err := settings.Open(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open embedded engine: %w", errors.Join(err, store.Close()))
 	}
-	if e.key == nil {
-		e.key = func(string) bool { return false }
+	e := &Engine{
+		dir: cfg.Dir, store: store, settings: kept, log: cfg.Log, limits: cfg.Limits.withDefaults(), flush: cfg.FlushChanges, clock: cfg.Clock,
+		loaded: make(chan struct{}), collections: make(map[string]*Collection),
 	}
 	if e.clock == nil {
 		e.clock = clock.System
@@ -166,12 +168,32 @@ func (e *Engine) Prove() error { return e.store.Prove() }
 func (e *Engine) Close() error {
 	e.stop()
 	<-e.loaded
-	for _, c := range e.sorted() {
+	for _, c := range e.Collections() {
 		if err := c.idx().Close(); err != nil { // the next start makes up for it from the documents
 			e.log.Warn("embedded engine: an index can't be saved", "collection", c.schema.Load().Name, "error", err)
 		}
 	}
 	return e.store.Close()
+}
+
+// Settings returns what is kept beside documents.
+func (e *Engine) Settings() *settings.Store { return e.settings }
+
+// Dir is the data directory.
+func (e *Engine) Dir() string { return e.dir }
+
+// Now is the time by the engine's clock.
+func (e *Engine) Now() time.Time { return e.clock.Now() }
+
+// Log is where the operator looks.
+func (e *Engine) Log() *slog.Logger { return e.log }
+
+// Full names the resource that ran out at the last write, or is empty.
+func (e *Engine) Full() string {
+	if e.store.DiskFull() {
+		return "OUT_OF_DISK"
+	}
+	return ""
 }
 
 // Limits returns the caps in force.
@@ -197,29 +219,47 @@ func (e *Engine) Stats() Stats {
 
 func (e *Engine) spareMemory() int64 { return e.limits.MemoryBytes - e.Stats().IndexBytes }
 
-func (e *Engine) collection(name string) (*collection, error) {
+// Collection finds a collection by its name or an alias. A collection wins over an alias of the same name.
+func (e *Engine) Collection(name string) (*Collection, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	c, ok := e.collections[name]
-	if !ok {
-		return nil, errCollection
+	if ok {
+		return c, nil
 	}
-	return c, nil
+	if body, ok := e.settings.Get(rules.KindAliases, name); ok {
+		var a rules.Alias
+		if err := json.Unmarshal(body, &a); err != nil {
+			return nil, fmt.Errorf("read alias: %w", err)
+		}
+		if c, ok = e.collections[a.Collection]; ok {
+			return c, nil
+		}
+	}
+	return nil, ErrCollection
 }
 
-// sorted returns the collections, the newest first.
-func (e *Engine) sorted() []*collection {
+// Exists says whether a collection, not an alias, has the name.
+func (e *Engine) Exists(name string) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	list := make([]*collection, 0, len(e.collections))
+	return e.collections[name] != nil
+}
+
+// Collections returns the collections, the newest first.
+func (e *Engine) Collections() []*Collection {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := make([]*Collection, 0, len(e.collections))
 	for _, c := range e.collections {
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b *collection) int { return cmp.Compare(b.key, a.key) })
+	slices.SortFunc(list, func(a, b *Collection) int { return cmp.Compare(b.key, a.key) })
 	return list
 }
 
-func (e *Engine) createCollection(s *schema.Schema) (*collection, error) {
+// Create makes a collection.
+func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, taken := e.collections[s.Name]; taken {
@@ -245,18 +285,40 @@ func (e *Engine) createCollection(s *schema.Schema) (*collection, error) {
 	return c, nil
 }
 
-// dropCollection removes a collection and returns it as it was.
-func (e *Engine) dropCollection(name string) ([]byte, error) {
-	c, err := e.collection(name)
+// Clone makes a collection with the schema, the synonyms and the overrides of another, and none of its documents.
+func (e *Engine) Clone(source, name string) (*Collection, error) {
+	from, err := e.Collection(source)
+	if err != nil {
+		return nil, err
+	}
+	s, err := from.schema.Load().Renamed(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := e.Create(s)
+	if err != nil {
+		return nil, err
+	}
+	return c, e.settings.Update(func(change *settings.Change) error {
+		for _, kind := range []string{rules.KindSynonyms, rules.KindOverrides} {
+			change.CopyAll(settings.Kind(kind, from.Name()), settings.Kind(kind, name))
+		}
+		return nil
+	})
+}
+
+// Drop removes a collection and returns it as it was.
+func (e *Engine) Drop(name string) ([]byte, error) {
+	c, err := e.Collection(name)
 	if err != nil {
 		return nil, err
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if c.dropped {
-		return nil, errCollection
+		return nil, ErrCollection
 	}
-	last, err := c.render()
+	last, err := c.Render()
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +332,12 @@ func (e *Engine) dropCollection(name string) ([]byte, error) {
 	}
 	e.documents.Add(-int64(c.idx().Stats().Documents))
 	e.mu.Lock()
-	delete(e.collections, name)
+	delete(e.collections, c.Name())
 	e.mu.Unlock()
-	return last, nil
+	err = e.settings.Update(func(change *settings.Change) error {
+		change.DeleteAll(settings.Kind(rules.KindSynonyms, c.Name()))
+		change.DeleteAll(settings.Kind(rules.KindOverrides, c.Name()))
+		return nil
+	})
+	return last, err
 }

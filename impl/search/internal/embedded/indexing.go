@@ -18,23 +18,20 @@ import (
 // indexDir is the directory of all indexes in the data directory; each collection has one of its own in it.
 const indexDir = "index"
 
-// indexFlush is index.Config.FlushChanges; tests make it small.
-var indexFlush int
+func (c *Collection) idx() *index.Segments { return c.index.Load() }
 
-func (c *collection) idx() *index.Segments { return c.index.Load() }
-
-func (c *collection) indexDir() string {
+func (c *Collection) indexDir() string {
 	return filepath.Join(c.dir, indexDir, strconv.FormatUint(c.key, 10))
 }
 
-func (c *collection) indexConfig() index.Config {
+func (c *Collection) indexConfig() index.Config {
 	return index.Config{
-		Dir: c.indexDir(), FlushChanges: indexFlush, Log: c.log, Persisted: func(commit uint64) error { return c.store.Forget(c.key, commit) },
+		Dir: c.indexDir(), FlushChanges: c.flush, Log: c.log, Persisted: func(commit uint64) error { return c.store.Forget(c.key, commit) },
 	}
 }
 
 // emptyIndex gives a new collection its index.
-func (c *collection) emptyIndex() error {
+func (c *Collection) emptyIndex() error {
 	if err := index.Clear(c.indexDir()); err != nil {
 		return err
 	}
@@ -44,7 +41,7 @@ func (c *collection) emptyIndex() error {
 
 // openIndex opens the collection's index and brings it up to date with the documents, which are the truth. One that is missing, damaged or
 // of other documents is made anew.
-func (c *collection) openIndex() error {
+func (c *Collection) openIndex() error {
 	x, err := index.Open(c.indexConfig())
 	if err == nil {
 		err = c.catchUp(x)
@@ -60,7 +57,7 @@ func (c *collection) openIndex() error {
 }
 
 // anew makes the index anew from the documents, and says why.
-func (c *collection) anew(reason error) error {
+func (c *Collection) anew(reason error) error {
 	_, last, err := c.store.Changes(c.key, math.MaxInt64)
 	if err != nil {
 		return err
@@ -75,7 +72,7 @@ func (c *collection) anew(reason error) error {
 var errAhead = errors.New("the index is of another store")
 
 // catchUp indexes what the commits after the index's own changed: the documents as they are now.
-func (c *collection) catchUp(x *index.Segments) error {
+func (c *Collection) catchUp(x *index.Segments) error {
 	numbers, last, err := c.store.Changes(c.key, x.Commit())
 	if err != nil {
 		return err
@@ -84,7 +81,7 @@ func (c *collection) catchUp(x *index.Segments) error {
 		return errAhead
 	}
 	for len(numbers) > 0 {
-		chunk := numbers[:min(len(numbers), chunkDocs)]
+		chunk := numbers[:min(len(numbers), ChunkDocs)]
 		numbers = numbers[len(chunk):]
 		docs, err := c.bySeq(chunk)
 		if err != nil {
@@ -116,7 +113,7 @@ func (c *collection) catchUp(x *index.Segments) error {
 }
 
 // typed types a stored document.
-func (c *collection) typed(stored []byte) (*schema.Typed, error) {
+func (c *Collection) typed(stored []byte) (*schema.Typed, error) {
 	doc, err := schema.ParseDocument(stored)
 	if err != nil {
 		return nil, fmt.Errorf("read stored document: %w", err)
@@ -125,7 +122,7 @@ func (c *collection) typed(stored []byte) (*schema.Typed, error) {
 }
 
 // rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing.
-func (c *collection) rebuild() error {
+func (c *Collection) rebuild() error {
 	if old := c.idx(); old != nil {
 		old.Stop()
 	}
@@ -141,7 +138,7 @@ func (c *collection) rebuild() error {
 		var changes index.Batch
 		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
 			var err error
-			from, done, err = tx.Scan(from, chunkDocs, func(seq uint64, stored []byte) error {
+			from, done, err = tx.Scan(from, ChunkDocs, func(seq uint64, stored []byte) error {
 				typed, err := c.typed(stored)
 				changes = append(changes, index.Change{Seq: seq, Schema: c.schema.Load(), New: typed})
 				return err
@@ -161,7 +158,7 @@ func (c *collection) rebuild() error {
 }
 
 // find searches the index. One that is found damaged is made anew, and searched then.
-func (c *collection) find(ctx context.Context, plan index.Plan) (index.Result, error) {
+func (c *Collection) find(ctx context.Context, plan index.Plan) (index.Result, error) {
 	x := c.idx()
 	res, err := x.Search(ctx, plan)
 	if !errors.Is(err, index.ErrDamaged) {
@@ -174,7 +171,7 @@ func (c *collection) find(ctx context.Context, plan index.Plan) (index.Result, e
 }
 
 // heal makes a damaged index anew, unless another has done so.
-func (c *collection) heal(x *index.Segments, reason error) error {
+func (c *Collection) heal(x *index.Segments, reason error) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if c.idx() != x || c.dropped {

@@ -53,11 +53,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// errMemory and errDisk have Typesense's documented texts, so that clients know them.
-var (
-	errMemory = &schema.Error{Status: 422, Text: "Rejecting write: running out of resource type: OUT_OF_MEMORY"}
-	errDisk   = &schema.Error{Status: 422, Text: "Rejecting write: running out of resource type: OUT_OF_DISK"}
-)
+// errMemory has Typesense's documented text, so that clients know it.
+var errMemory = &schema.Error{Status: 422, Text: "Rejecting write: running out of resource type: OUT_OF_MEMORY"}
 
 func tooMany(what string, n int) *schema.Error {
 	return &schema.Error{Status: 422, Text: fmt.Sprintf("Rejecting write: the embedded engine takes at most %d %s.", n, what)}

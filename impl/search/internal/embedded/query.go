@@ -2,14 +2,10 @@ package embedded
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
-
-// maxQueryBytes is Typesense's bound for q.
-const maxQueryBytes = 4000
 
 // parseQuery reads the q parameter: words, "phrases", -exclusions, and * for everything.
 func parseQuery(q string, a *text.Analyzer) index.Query {
@@ -64,5 +60,3 @@ func quoted(s string) (phrase, rest string, ok bool) {
 	}
 	return strings.Cut(s[1:], `"`)
 }
-
-func queryTooLong(q string) bool { return len(q) > maxQueryBytes || !utf8.ValidString(q) }

@@ -4,10 +4,10 @@ import "sync"
 
 // ticket is the writes of one caller.
 type ticket struct {
-	writes []write
+	writes []Write
 	// done says that results or err are there. They are guarded by the collection's lock for writing.
 	done    bool
-	results []written
+	results []Written
 	err     error
 }
 
@@ -23,7 +23,7 @@ func (q *tickets) add(t *ticket) {
 	q.list = append(q.list, t)
 }
 
-// take removes the first tickets, at most as many as have chunkDocs writes and chunkBytes of text, but at least one.
+// take removes the first tickets, at most as many as have ChunkDocs writes and ChunkBytes of text, but at least one.
 func (q *tickets) take() []*ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -31,9 +31,9 @@ func (q *tickets) take() []*ticket {
 	for ; n < len(q.list); n++ {
 		docs += len(q.list[n].writes)
 		for _, w := range q.list[n].writes {
-			size += len(w.line)
+			size += len(w.Line)
 		}
-		if n > 0 && (docs > chunkDocs || size > chunkBytes) {
+		if n > 0 && (docs > ChunkDocs || size > ChunkBytes) {
 			break
 		}
 	}

@@ -25,6 +25,8 @@ const (
 	And
 	Or
 	Nothing
+	// Document is a condition that only the document itself can answer (Check).
+	Document
 )
 
 // Node is a filter or a part of one. A nil Node matches everything.
@@ -32,6 +34,7 @@ type Node struct {
 	Op          Op
 	Left, Right *Node
 	Clause      *Clause
+	Check       *Check
 }
 
 // Clause is one condition on one field: it holds when any of its alternatives does, or with Negate when none does
@@ -94,6 +97,8 @@ type parser struct {
 	text    string
 	pos     int
 	clauses int
+	prefix  string // of the fields' names: inside the elements of an object
+	braces  int
 	schema  *schema.Schema
 	options Options
 }
@@ -177,6 +182,9 @@ func (p *parser) clause() (*Node, error) {
 	if p.clauses++; p.clauses > MaxClauses {
 		return nil, refuse("`filter_by` has too many operations. Maximum allowed: %d. Use `--filter-by-max-ops` command line argument to customize this value.", MaxClauses)
 	}
+	if object, ok := p.element(); ok {
+		return p.inside(object)
+	}
 	name, err := p.name()
 	if err != nil {
 		return nil, err
@@ -188,14 +196,21 @@ func (p *parser) clause() (*Node, error) {
 	if name == "id" {
 		return &Node{Op: Leaf, Clause: idClause(raw)}, nil
 	}
-	f, ok := p.schema.Field(name)
+	f, ok := p.schema.Field(p.prefix + name)
+	if ok && f.Kind == schema.GeoPoint {
+		return geoNode(f, raw)
+	}
 	switch {
 	case !ok && p.options.AllowUnknown:
 		return &Node{Op: Nothing}, nil
 	case !ok:
-		return nil, refuse("Could not find a filter field named `%s` in the schema.", name)
+		return nil, refuse("Could not find a filter field named `%s` in the schema.", p.prefix+name)
 	case !f.Index:
 		return nil, refuse("Cannot filter on non-indexed field `%s`.", name)
+	case f.Kind == schema.Object || f.Kind == schema.Image:
+		return nil, refuse("Error with filter field `%s`: Unidentified field data type, see docs for supported data types.", name)
+	case !f.Indexed():
+		return nil, schema.Unsupported("filter_by: a vector")
 	}
 	c := &Clause{Field: f}
 	switch {
@@ -222,9 +237,6 @@ func (p *parser) name() (string, error) {
 	name := strings.TrimSpace(rest[:end])
 	if name == "" {
 		return "", errSyntax
-	}
-	if strings.Contains(name, ".{") {
-		return "", schema.Unsupported("filter_by: nested objects")
 	}
 	p.pos += end + 1
 	p.blanks()
@@ -281,7 +293,7 @@ func (p *parser) items(v *raw) error {
 		case p.at("]"):
 			p.pos++
 			p.blanks()
-			if p.pos < len(p.text) && !p.at("&&") && !p.at("||") && !p.at(")") {
+			if p.pos < len(p.text) && !p.at("&&") && !p.at("||") && !p.at(")") && !(p.braces > 0 && p.at("}")) {
 				return errSyntax
 			}
 			return nil
@@ -310,7 +322,7 @@ func (p *parser) bare(inList bool) (item, error) {
 			p.pos += end + 2
 			it.literal = true
 			continue
-		case inList && (c == ',' || c == ']') && depth == 0, p.at("&&") && !inList, p.at("||") && !inList, c == ')' && depth == 0 && !inList:
+		case inList && (c == ',' || c == ']') && depth == 0, p.at("&&") && !inList, p.at("||") && !inList, c == ')' && depth == 0 && !inList, c == '}' && p.braces > 0 && !inList:
 			it.text = strings.TrimSpace(b.String())
 			return it, nil
 		case c == '(':

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -12,7 +13,9 @@ import (
 func books(t testing.TB) *schema.Schema {
 	s, err := schema.Parse([]byte(`{"name":"books","fields":[{"name":"title","type":"string"},{"name":"genres","type":"string[]"},
 		{"name":"year","type":"int32"},{"name":"serial","type":"int64"},{"name":"price","type":"float"},{"name":"stock","type":"bool"},
-		{"name":"hidden","type":"string","index":false,"optional":true}]}`), 100)
+		{"name":"hidden","type":"string","index":false,"optional":true},{"name":"at","type":"geopoint","optional":true},
+		{"name":"o","type":"object[]","optional":true},{"name":"o.s","type":"string[]","optional":true},{"name":"o.n","type":"int32[]","optional":true}],
+		"enable_nested_fields":true}`), 100)
 	require.NoError(t, err)
 	return s
 }
@@ -29,6 +32,8 @@ func show(n *Node) string {
 		return "(" + show(n.Left) + " or " + show(n.Right) + ")"
 	case Nothing:
 		return "nothing"
+	case Document:
+		return "document"
 	}
 	c := n.Clause
 	var parts []string
@@ -128,7 +133,7 @@ func TestParse_refusesByTheDocumentedText(t *testing.T) {
 		"!(year:1)":                  "Could not parse the filter query.",
 		"title:`open":                "Could not parse the filter query.",
 		"$other(a:1)":                "`filter_by: joins` is not supported by the embedded engine.",
-		"place.{a:1}":                "`filter_by: nested objects` is not supported by the embedded engine.",
+		"place.{a:1}":                "Could not find a filter field named `place` in the schema.",
 		many:                         "`filter_by` has too many operations. Maximum allowed: 100. Use `--filter-by-max-ops` command line argument to customize this value.",
 		deep:                         "Could not parse the filter query: too many parentheses.",
 	} {
@@ -147,15 +152,38 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	for _, s := range []string{"o.{s:=a && n:>1}", "o.{s:`}`} || at:(1,2,3 km)", "at:!=[(1,2,3 mi),(1,2,3,4,5,6)]", "o.{o.{n:1}}", "(o.{n:[1,2]})", "o.{}", "at:("} {
+		f.Add(s)
+	}
 	s := books(f)
+	doc := schema.Document{"id": "1", "at": []any{json.Number("1"), json.Number("2")}, "o": []any{map[string]any{"s": "a b", "n": json.Number("2")}}}
 	f.Fuzz(func(t *testing.T, in string) {
 		n, err := Parse(in, s, Options{AllowUnknown: true})
 		if err == nil {
-			_ = show(n)
+			_, _ = show(n), n.Loosened()
+			if n != nil && n.Op == Document {
+				_ = n.Check.Holds(doc)
+			}
 			return
 		}
 		if e, ok := err.(*schema.Error); !ok || e.Status < 400 || e.Status > 499 || e.Text == "" {
 			t.Fatalf("unexpected error %v", err)
 		}
 	})
+}
+
+func TestArea_holdsWhatLiesInIt(t *testing.T) {
+	paris, versailles, oslo := Point{48.8566, 2.3522}, Point{48.8049, 2.1204}, Point{59.9139, 10.7522}
+	require.InDelta(t, 17_900, paris.Distance(versailles), 500)
+	require.InDelta(t, 1_343_000, paris.Distance(oslo), 5_000)
+	around := Area{Center: paris, Radius: 20_000}
+	require.True(t, around.Holds(versailles))
+	require.False(t, around.Holds(oslo))
+	square := Area{Corners: []Point{{48, 2}, {48, 3}, {49, 3}, {49, 2}}}
+	require.True(t, square.Holds(paris))
+	require.False(t, square.Holds(oslo))
+	for _, wrong := range []string{"(1)", "(1,2)", "(1,2,3)", "(91,2,3 km)", "(1,2,3 m)", "(1,2,3,4)", "(1,2,x km)", "1,2,3 km", "(a,b,c,d,e,f)"} {
+		_, ok := area(wrong)
+		require.False(t, ok, wrong)
+	}
 }

@@ -70,6 +70,8 @@ type Query struct {
 	// All matches every document (before exclusions), None matches none.
 	All, None bool
 	Words     []string
+	// Also are other words to search for in place of Words (synonyms): a document that has all of one of the lists is found too.
+	Also [][]string
 	// Phrases must occur, Excluded must not; both are lists of neighbouring words.
 	Phrases, Excluded [][]string
 }

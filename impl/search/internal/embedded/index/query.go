@@ -21,8 +21,6 @@ const (
 	// maxAttempts bounds the combinations of typos that are tried, maxSteps the way to find them.
 	maxAttempts = 100
 	maxSteps    = 20_000
-	// minCandidates words are considered for a word even if max_candidates is smaller.
-	minCandidates = 10
 	// checkEvery is the number of documents between two looks at the context.
 	checkEvery = 4096
 )
@@ -198,6 +196,11 @@ func (s *search) run() error {
 	}
 	if err := s.attempt(append(slices.Clone(literal), loose...), 0); err != nil {
 		return err
+	}
+	for _, words := range q.Also {
+		if err := s.attempt(append(slices.Clone(literal), s.loose(words)...), 0); err != nil {
+			return err
+		}
 	}
 	if err := s.rejoined(loose, literal); err != nil {
 		return err
@@ -429,7 +432,7 @@ func (s *search) misspelt(w *word, most int) [][]candidate {
 }
 
 func (s *search) commonestOf(t *tally, w *word) []candidate {
-	keep := max(s.plan.MaxCandidates, minCandidates)
+	keep := max(s.plan.MaxCandidates, 1)
 	if s.plan.Exhaustive {
 		keep = len(t.byText)
 	}

@@ -2,8 +2,10 @@
 package ordering
 
 import (
+	"strconv"
 	"strings"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
@@ -17,6 +19,27 @@ type Key struct {
 	Desc  bool
 	// MissingFirst puts documents without a value before the others; without it they are last in both directions.
 	MissingFirst bool
+	// Eval scores documents by the first of the conditions that they meet; 0 is none.
+	Eval []Eval
+	// Buckets divides the hits, by text match, in so many parts; BucketSize in parts of so many. Inside a part all are equal.
+	Buckets, BucketSize int
+	// Geo orders by the distance from a place, in a field that holds places.
+	Geo *Geo
+	// Distance orders by the distance of the vector.
+	Distance bool
+	// GroupFound orders groups by how many documents they have.
+	GroupFound bool
+}
+
+// Eval is a condition and its score.
+type Eval struct {
+	Filter *filter.Node
+	Score  int
+}
+
+// Late says that the key needs more than an index: it is applied to what an index found.
+func (k Key) Late() bool {
+	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil
 }
 
 var errMalformed = &schema.Error{Status: 400, Text: "Parameter `sort_by` is malformed."}
@@ -89,13 +112,24 @@ func key(part string, s *schema.Schema) (Key, error) {
 		return k, errMalformed
 	case "_text_match":
 		if hasOptions {
-			return k, schema.Unsupported("_text_match(buckets)")
+			return k, k.buckets(strings.TrimSuffix(strings.TrimSpace(options), ")"))
 		}
 		return k, nil
-	case "_eval", "_rand", "_vector_distance", "_group_found", "_vector_query":
+	case "_eval":
+		return k, k.eval(strings.TrimSpace(strings.TrimSpace(part[:colon])[len("_eval"):]), s)
+	case "_group_found":
+		k.GroupFound = true
+		return k, nil
+	case "_vector_distance":
+		k.Distance = true
+		return k, nil
+	case "_rand", "_vector_query":
 		return k, schema.Unsupported(name)
 	}
 	f, ok := s.Field(name)
+	if ok && f.Kind == schema.GeoPoint {
+		return k, k.geo(f, strings.TrimSuffix(strings.TrimSpace(options), ")"))
+	}
 	if !ok || !f.Sort {
 		return k, &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema for sorting."}
 	}
@@ -121,5 +155,74 @@ func (k *Key) missing(options string) error {
 	default:
 		return &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + k.Field.Name + "`"}
 	}
+	return nil
+}
+
+// buckets reads "buckets: 5" or "bucket_size: 3".
+func (k *Key) buckets(options string) error {
+	name, v, _ := strings.Cut(options, ":")
+	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 31)
+	switch name = strings.TrimSpace(name); {
+	case name == "buckets" && err == nil:
+		k.Buckets = int(n)
+	case name == "bucket_size" && err == nil:
+		k.BucketSize = int(n)
+	case name == "buckets" || name == "bucket_size":
+		return &schema.Error{Status: 400, Text: "Invalid value passed for _text_match `" + name + "` configuration."}
+	default:
+		return &schema.Error{Status: 400, Text: "Unknown _text_match parameter found."}
+	}
+	return nil
+}
+
+var errEval = &schema.Error{Status: 400, Text: "Error parsing eval expression in sort_by clause."}
+
+// eval reads "(filter)" or "([(filter):score, ...])", which Typesense's documentation calls optional filtering.
+func (k *Key) eval(text string, s *schema.Schema) error {
+	inner, ok := strings.CutPrefix(text, "(")
+	if !ok || !strings.HasSuffix(inner, ")") {
+		return errMalformed
+	}
+	inner = strings.TrimSpace(strings.TrimSuffix(inner, ")"))
+	if inner == "" {
+		return &schema.Error{Status: 400, Text: "The eval expression in sort_by is empty."}
+	}
+	list, isList := strings.CutPrefix(inner, "[")
+	if !isList {
+		return k.condition(inner, 1, s)
+	}
+	list, ok = strings.CutSuffix(list, "]")
+	if !ok {
+		return errEval
+	}
+	items, err := split(list)
+	if err != nil {
+		return errEval
+	}
+	for _, item := range items {
+		at := strings.LastIndexByte(item, ':')
+		end := strings.LastIndexByte(item, ')')
+		item = strings.TrimSpace(item)
+		if at < end || end < 0 || !strings.HasPrefix(item, "(") {
+			return errEval
+		}
+		at, end = strings.LastIndexByte(item, ':'), strings.LastIndexByte(item, ')')
+		score, err := strconv.Atoi(strings.TrimSpace(item[at+1:]))
+		if err != nil {
+			return errEval
+		}
+		if err := k.condition(item[1:end], score, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Key) condition(text string, score int, s *schema.Schema) error {
+	node, err := filter.Parse(text, s, filter.Options{})
+	if err != nil || node == nil {
+		return errEval
+	}
+	k.Eval = append(k.Eval, Eval{node, score})
 	return nil
 }

@@ -31,17 +31,20 @@ func TestParse_readsKeys(t *testing.T) {
 
 func TestParse_refusesByTheDocumentedText(t *testing.T) {
 	for in, want := range map[string]string{
-		"a":                             "Parameter `sort_by` is malformed.",
-		"a:up":                          "Parameter `sort_by` is malformed.",
-		",a:asc":                        "Parameter `sort_by` is malformed.",
-		"a(x:asc":                       "Parameter `sort_by` is malformed.",
-		"a):asc":                        "Parameter `sort_by` is malformed.",
-		"a:asc,b:asc,s:asc,a:desc":      "Only upto 3 sort fields are allowed.",
-		"t:asc":                         "Could not find a field named `t` in the schema for sorting.",
-		"nope:asc":                      "Could not find a field named `nope` in the schema for sorting.",
-		"a(missing_values: maybe):asc":  "Bad syntax for sorting field `a`",
-		"_eval(a:1):desc":               "`_eval` is not supported by the embedded engine.",
-		"_text_match(buckets: 10):desc": "`_text_match(buckets)` is not supported by the embedded engine.",
+		"a":                            "Parameter `sort_by` is malformed.",
+		"a:up":                         "Parameter `sort_by` is malformed.",
+		",a:asc":                       "Parameter `sort_by` is malformed.",
+		"a(x:asc":                      "Parameter `sort_by` is malformed.",
+		"a):asc":                       "Parameter `sort_by` is malformed.",
+		"a:asc,b:asc,s:asc,a:desc":     "Only upto 3 sort fields are allowed.",
+		"t:asc":                        "Could not find a field named `t` in the schema for sorting.",
+		"nope:asc":                     "Could not find a field named `nope` in the schema for sorting.",
+		"a(missing_values: maybe):asc": "Bad syntax for sorting field `a`",
+		"_rand(1):desc":                "`_rand` is not supported by the embedded engine.",
+		"_eval():desc":                 "The eval expression in sort_by is empty.",
+		"_eval(nope:1):desc":           "Error parsing eval expression in sort_by clause.",
+		"_eval([(a:1)]):desc":          "Error parsing eval expression in sort_by clause.",
+		"_text_match(buckets: x):desc": "Invalid value passed for _text_match `buckets` configuration.",
 	} {
 		_, err := Parse(in, fields(t))
 		require.EqualError(t, err, want, in)

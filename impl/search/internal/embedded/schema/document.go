@@ -153,7 +153,7 @@ type Typed struct {
 }
 
 // Check validates doc, coerces it in place as dirty says and returns its typed values. New lists the fields that the
-// schema's patterns make from it; they are not yet part of the schema.
+// schema's patterns and objects make from it; they are not yet part of the schema.
 func (s *Schema) Check(doc Document, dirty Dirty) (typed *Typed, added []*Field, err error) {
 	typed = &Typed{Values: make(map[string]Value, len(s.Fields))}
 	typed.ID, _ = doc["id"].(string)
@@ -165,15 +165,32 @@ func (s *Schema) Check(doc Document, dirty Dirty) (typed *Typed, added []*Field,
 			return nil, nil, err
 		}
 	}
-	if !s.Patterned() {
-		return typed, nil, nil
+	if s.Patterned() {
+		if added, err = s.detected(doc, dirty, typed); err != nil {
+			return nil, nil, err
+		}
 	}
+	if s.Nested {
+		inside, err := s.inside(doc, added, dirty, typed)
+		if err != nil {
+			return nil, nil, err
+		}
+		added = append(added, inside...)
+	}
+	return typed, added, nil
+}
+
+// detected makes fields of values that no field declares, as the schema's patterns say.
+func (s *Schema) detected(doc Document, dirty Dirty, typed *Typed) (added []*Field, err error) {
 	for _, name := range slices.Sorted(maps.Keys(doc)) {
 		raw := doc[name]
 		if _, known := s.byName[name]; known || name == "id" {
 			continue
 		}
 		kind, array, ok := detect(raw)
+		if !ok && s.Nested {
+			kind, array, ok = detectObject(raw)
+		}
 		if !ok {
 			if raw == nil {
 				delete(doc, name)
@@ -185,17 +202,23 @@ func (s *Schema) Check(doc Document, dirty Dirty) (typed *Typed, added []*Field,
 			continue
 		}
 		if err := s.checkField(f, doc, dirty, typed); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		added = append(added, f)
 	}
-	return typed, added, nil
+	return added, nil
 }
 
 func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) error {
 	raw, present := doc[f.Name]
+	own := present
+	if !present && s.Nested {
+		raw, present = lookup(doc, f)
+	}
 	if present && raw == nil && f.Optional {
-		delete(doc, f.Name)
+		if own {
+			delete(doc, f.Name)
+		}
 		present = false
 	}
 	if !present {
@@ -210,15 +233,17 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 	v, coerced, changed, err := f.value(raw, dirty)
 	if err != nil {
 		if (dirty == Drop || dirty == CoerceOrDrop) && f.Optional {
-			delete(doc, f.Name)
+			if own {
+				delete(doc, f.Name)
+			}
 			return nil
 		}
 		return err
 	}
-	if changed {
+	if changed && own {
 		doc[f.Name] = coerced
 	}
-	if f.Index || f.Sort {
+	if (f.Index || f.Sort) && f.Indexed() {
 		typed.Values[f.Name] = v
 	}
 	return nil
@@ -226,6 +251,10 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 
 // value types raw; coerced is the value to store when changed says that coercion was needed.
 func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool, err error) {
+	switch f.Kind {
+	case Object, Image, GeoPoint:
+		return Value{}, nil, false, f.shape(raw)
+	}
 	coerce := dirty == CoerceOrReject || dirty == CoerceOrDrop
 	if !f.Array {
 		c, ok := f.one(raw, coerce, &v)
@@ -237,6 +266,9 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 	list, ok := raw.([]any)
 	if !ok {
 		return Value{}, nil, false, refuse("Field `%s` must be an array.", f.Name)
+	}
+	if f.NumDim > 0 && len(list) != f.NumDim {
+		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
 	}
 	out := make([]any, 0, len(list))
 	for _, item := range list {

@@ -22,6 +22,10 @@ const (
 	Bool
 	Auto
 	Any // string*: every value becomes a string
+	// GeoPoint and Image are stored and not indexed; the fields of an Object are fields of their own, named by their path.
+	GeoPoint
+	Image
+	Object
 )
 
 // Field is one field of a schema.
@@ -31,8 +35,17 @@ type Field struct {
 	Array bool
 	// Facet, Optional, Index and Sort are the flags of the same name.
 	Facet, Optional, Index, Sort bool
-	// RangeIndex is a speed hint: kept and shown, without effect.
-	RangeIndex bool
+	// RangeIndex is a speed hint: kept and shown, without effect. So is Infix, and a search that asks for infixes is refused.
+	RangeIndex, Infix bool
+	// Hidden fields are not stored by Typesense (store: false): they are searched and never shown.
+	Hidden bool
+	// Stem reduces words to their stems, by the rules of the Locale.
+	Stem   bool
+	Locale string
+	// NumDim, Distance and HNSW describe a vector; it is stored and can't be searched.
+	NumDim   int
+	Distance string
+	HNSW     json.RawMessage
 	// Separators and Symbols are the field's own token_separators and symbols_to_index.
 	Separators, Symbols []string
 
@@ -50,14 +63,13 @@ var typeNames = map[string]struct {
 	"float": {Float, false}, "float[]": {Float, true},
 	"bool": {Bool, false}, "bool[]": {Bool, true},
 	"auto": {Auto, false}, "string*": {Any, false},
+	"geopoint": {GeoPoint, false}, "geopoint[]": {GeoPoint, true},
+	"object": {Object, false}, "object[]": {Object, true},
+	"image": {Image, false},
 }
 
-// unsupportedTypes are Typesense's types that this engine refuses by name.
-var unsupportedTypes = map[string]bool{
-	"geopoint": true, "geopoint[]": true, "geopolygon": true, "object": true, "object[]": true, "image": true,
-}
-
-var kindNames = map[Kind]string{String: "string", Int32: "int32", Int64: "int64", Float: "float", Bool: "bool", Auto: "auto", Any: "string*"}
+var kindNames = map[Kind]string{String: "string", Int32: "int32", Int64: "int64", Float: "float", Bool: "bool", Auto: "auto", Any: "string*",
+	GeoPoint: "geopoint", Image: "image", Object: "object"}
 
 // Type is the field's type as Typesense writes it.
 func (f *Field) Type() string {
@@ -83,26 +95,46 @@ func (f *Field) Analyzer() *text.Analyzer { return f.analyzer }
 func isPattern(name string) bool { return strings.Contains(name, "*") }
 
 type fieldJSON struct {
-	Facet          bool     `json:"facet"`
-	Index          bool     `json:"index"`
-	Infix          bool     `json:"infix"`
-	Locale         string   `json:"locale"`
-	Name           string   `json:"name"`
-	Optional       bool     `json:"optional"`
-	RangeIndex     bool     `json:"range_index,omitempty"`
-	Sort           bool     `json:"sort"`
-	Stem           bool     `json:"stem"`
-	StemDictionary string   `json:"stem_dictionary"`
-	Store          bool     `json:"store"`
-	Symbols        []string `json:"symbols_to_index,omitempty"`
-	Separators     []string `json:"token_separators,omitempty"`
-	Type           string   `json:"type"`
+	Facet          bool            `json:"facet"`
+	HNSW           json.RawMessage `json:"hnsw_params,omitempty"`
+	Index          bool            `json:"index"`
+	Infix          bool            `json:"infix"`
+	Locale         string          `json:"locale"`
+	Name           string          `json:"name"`
+	NumDim         int             `json:"num_dim,omitempty"`
+	Optional       bool            `json:"optional"`
+	RangeIndex     bool            `json:"range_index,omitempty"`
+	Sort           bool            `json:"sort"`
+	Stem           bool            `json:"stem"`
+	StemDictionary string          `json:"stem_dictionary"`
+	Store          bool            `json:"store"`
+	Symbols        []string        `json:"symbols_to_index,omitempty"`
+	Separators     []string        `json:"token_separators,omitempty"`
+	Type           string          `json:"type"`
+	Distance       string          `json:"vec_dist,omitempty"`
 }
 
 // MarshalJSON writes the field with every default present, as Typesense does.
 func (f *Field) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fieldJSON{
-		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: true,
-		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(),
+		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: !f.Hidden,
+		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, Locale: f.Locale,
+		NumDim: f.NumDim, Distance: f.Distance, HNSW: f.HNSW,
 	})
+}
+
+// Indexed says that the index holds the field's values.
+func (f *Field) Indexed() bool {
+	return f.Kind != GeoPoint && f.Kind != Image && f.Kind != Object && f.NumDim == 0
+}
+
+// newAnalyzer makes the field's analyzer; a field's own characters replace those of the schema.
+func (f *Field) newAnalyzer(separators, symbols []string) *text.Analyzer {
+	if len(f.Separators) > 0 {
+		separators = f.Separators
+	}
+	if len(f.Symbols) > 0 {
+		symbols = f.Symbols
+	}
+	return text.For(text.Rules{Separators: separators, Symbols: symbols, Locale: f.Locale, Stem: f.Stem})
 }

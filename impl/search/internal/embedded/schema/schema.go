@@ -37,6 +37,10 @@ type Schema struct {
 	DefaultSortingField string
 	Separators, Symbols []string
 	Metadata            json.RawMessage
+	// Nested is enable_nested_fields: objects are taken, and their values are fields named by their path.
+	Nested bool
+	// SynonymSets and CurationSets are the names of the sets that hold for the collection.
+	SynonymSets, CurationSets []string
 	// CreatedAt is in unix seconds.
 	CreatedAt int64
 
@@ -54,6 +58,27 @@ func (s *Schema) Patterned() bool {
 	return slices.ContainsFunc(s.Fields, (*Field).Pattern)
 }
 
+// HiddenFields are the names of the fields that are searched and not shown.
+func (s *Schema) HiddenFields() (names []string) {
+	for _, f := range s.Fields {
+		if f.Hidden {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// Renamed returns a copy for a collection of another name.
+func (s *Schema) Renamed(name string) (*Schema, error) {
+	c := *s
+	c.Name = name
+	body, err := c.Render(-1)
+	if err != nil {
+		return nil, err
+	}
+	return Load(body)
+}
+
 type schemaJSON struct {
 	CreatedAt           int64           `json:"created_at"`
 	DefaultSortingField string          `json:"default_sorting_field"`
@@ -62,16 +87,22 @@ type schemaJSON struct {
 	Metadata            json.RawMessage `json:"metadata,omitempty"`
 	Name                string          `json:"name"`
 	NumDocuments        *int            `json:"num_documents,omitempty"`
+	CurationSets        []string        `json:"curation_sets,omitempty"`
 	Symbols             []string        `json:"symbols_to_index"`
+	SynonymSets         []string        `json:"synonym_sets,omitempty"`
 	Separators          []string        `json:"token_separators"`
 }
 
 // Render writes the collection as Typesense answers it. documents is the number of documents; a negative number leaves
 // it out (the stored form).
 func (s *Schema) Render(documents int) ([]byte, error) {
+	fields := s.Fields
+	if len(fields) == 0 {
+		fields = nil // an empty list is null there
+	}
 	out := schemaJSON{
-		CreatedAt: s.CreatedAt, DefaultSortingField: s.DefaultSortingField, Fields: s.Fields, Metadata: s.Metadata,
-		Name: s.Name, Symbols: nonNil(s.Symbols), Separators: nonNil(s.Separators),
+		CreatedAt: s.CreatedAt, EnableNestedFields: s.Nested, DefaultSortingField: s.DefaultSortingField, Fields: fields, Metadata: s.Metadata,
+		Name: s.Name, SynonymSets: s.SynonymSets, CurationSets: s.CurationSets, Symbols: nonNil(s.Symbols), Separators: nonNil(s.Separators),
 	}
 	if documents >= 0 {
 		out.NumDocuments = &documents
@@ -134,18 +165,15 @@ func (s *Schema) head(raw map[string]json.RawMessage) error {
 		return refuse("Parameter `name` must be a non-empty string of at most 255 bytes.")
 	}
 	if v, ok := raw["enable_nested_fields"]; ok {
-		var nested bool
-		if json.Unmarshal(v, &nested) != nil {
+		if json.Unmarshal(v, &s.Nested) != nil {
 			return refuse("`enable_nested_fields` should be a boolean.")
 		}
-		if nested {
-			return Unsupported("enable_nested_fields")
-		}
 	}
-	for _, name := range []string{"voice_query_model", "synonym_sets", "curation_sets"} {
-		if v, ok := raw[name]; ok && !bytes.Equal(v, []byte("null")) && !bytes.Equal(v, []byte("[]")) {
-			return Unsupported(name)
-		}
+	if v, ok := raw["voice_query_model"]; ok && !bytes.Equal(v, []byte("null")) {
+		return Unsupported("voice_query_model")
+	}
+	if err := s.sets(raw); err != nil {
+		return err
 	}
 	var err error
 	if s.Separators, err = characters(raw["token_separators"], "token_separators"); err != nil {
@@ -167,6 +195,16 @@ func (s *Schema) head(raw map[string]json.RawMessage) error {
 	_, ok = raw["fields"]
 	if !ok {
 		return refuse("Parameter `fields` is required.")
+	}
+	return nil
+}
+
+// sets reads the names of sets, where they are given.
+func (s *Schema) sets(raw map[string]json.RawMessage) error {
+	for name, into := range map[string]*[]string{"synonym_sets": &s.SynonymSets, "curation_sets": &s.CurationSets} {
+		if v, ok := raw[name]; ok && json.Unmarshal(v, into) != nil {
+			return refuse("The `%s` value should be an array of strings.", name)
+		}
 	}
 	return nil
 }
@@ -207,10 +245,15 @@ func (s *Schema) fields(v json.RawMessage, max int) error {
 		if f.Name == "id" { // the id is implied
 			continue
 		}
+		if f.Kind == Object && !s.Nested {
+			return errNested
+		}
 		s.Fields = append(s.Fields, f)
 	}
 	return nil
 }
+
+var errNested = refuse("Type `object` or `object[]` can be used only when nested fields are enabled by setting` enable_nested_fields` to true.")
 
 func parseField(raw map[string]json.RawMessage) (*Field, error) {
 	f := &Field{Index: true}
@@ -218,18 +261,21 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 	if raw["name"] == nil || raw["type"] == nil || json.Unmarshal(raw["name"], &f.Name) != nil || json.Unmarshal(raw["type"], &typ) != nil {
 		return nil, refuse("Bad request.")
 	}
-	if f.Name == "" || len(f.Name) > 512 {
+	if f.Name == "" {
+		return nil, refuse("Default sorting field `` is not a sortable type.")
+	}
+	if len(f.Name) > 512 {
 		return nil, refuse("Bad request.")
 	}
 	known, ok := typeNames[typ]
 	switch {
-	case unsupportedTypes[typ]:
+	case typ == "geopolygon":
 		return nil, Unsupported(typ)
 	case !ok:
 		return nil, refuse("Field `%s` has an invalid data type `%s`, see docs for supported data types.", f.Name, typ)
 	}
 	f.Kind, f.Array = known.kind, known.array
-	f.Sort = f.Kind != String && f.Kind != Auto && f.Kind != Any && !f.Array
+	f.Sort = (f.number() || f.Kind == Bool) && !f.Array || f.Kind == GeoPoint
 	f.Optional = isPattern(f.Name) || f.Kind == Auto || f.Kind == Any
 	if err := f.flags(raw); err != nil {
 		return nil, err
@@ -237,24 +283,31 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 	return f, f.check()
 }
 
-// unsupportedFlags are the flags of a field that are refused when they ask for something.
-var unsupportedFlags = []string{"infix", "stem", "stem_dictionary", "locale", "reference", "async_reference", "embed", "num_dim", "vec_dist", "hnsw_params"}
+// unsupportedFlags are the flags of a field that are refused when they ask for something: without them its documents would mean
+// something else.
+var unsupportedFlags = []string{"reference", "async_reference", "embed", "stem_dictionary"}
 
 func (f *Field) flags(raw map[string]json.RawMessage) error {
 	for _, name := range unsupportedFlags {
-		if v := string(bytes.TrimSpace(raw[name])); v != "" && v != "false" && v != `""` && v != "0" && v != "null" && !(name == "locale" && v == `"en"`) {
+		if v := string(bytes.TrimSpace(raw[name])); v != "" && v != "false" && v != `""` && v != "null" {
 			return Unsupported(name)
 		}
 	}
 	store := true
-	for name, into := range map[string]*bool{"facet": &f.Facet, "optional": &f.Optional, "index": &f.Index, "sort": &f.Sort, "range_index": &f.RangeIndex, "store": &store} {
+	for name, into := range map[string]*bool{
+		"facet": &f.Facet, "optional": &f.Optional, "index": &f.Index, "sort": &f.Sort, "range_index": &f.RangeIndex, "store": &store, "infix": &f.Infix, "stem": &f.Stem,
+	} {
 		v, ok := raw[name]
 		if ok && json.Unmarshal(v, into) != nil {
 			return refuse("The `%s` property of the field `%s` should be a boolean.", name, f.Name)
 		}
 	}
-	if !store {
-		return Unsupported("store")
+	f.Hidden = !store
+	if v, ok := raw["locale"]; ok && json.Unmarshal(v, &f.Locale) != nil {
+		return refuse("The `locale` property of the field `%s` should be a string.", f.Name)
+	}
+	if err := f.vector(raw); err != nil {
+		return err
 	}
 	var err error
 	if f.Separators, err = characters(raw["token_separators"], "token_separators"); err != nil {
@@ -263,6 +316,33 @@ func (f *Field) flags(raw map[string]json.RawMessage) error {
 	f.Symbols, err = characters(raw["symbols_to_index"], "symbols_to_index")
 	return err
 }
+
+// vector reads what describes a vector.
+func (f *Field) vector(raw map[string]json.RawMessage) error {
+	if v, ok := raw["num_dim"]; ok && (json.Unmarshal(v, &f.NumDim) != nil || f.NumDim < 0) {
+		return refuse("Property `num_dim` must be a positive integer.")
+	}
+	if v, ok := raw["vec_dist"]; ok && json.Unmarshal(v, &f.Distance) != nil || f.Distance != "" && f.Distance != "cosine" && f.Distance != "ip" {
+		return refuse("Property `vec_dist` is invalid.")
+	}
+	if f.NumDim == 0 {
+		f.Distance = ""
+		return nil
+	}
+	if f.Kind != Float || !f.Array {
+		return refuse("Property `num_dim` is only allowed on a float array field.")
+	}
+	if f.Distance == "" {
+		f.Distance = "cosine"
+	}
+	f.HNSW = json.RawMessage(`{"M":16,"ef_construction":200}`) // the documented defaults
+	if v, ok := raw["hnsw_params"]; ok && len(v) < 200 {
+		f.HNSW = v
+	}
+	return nil
+}
+
+func (f *Field) number() bool { return f.Integer() || f.Kind == Float }
 
 func (f *Field) check() error {
 	switch {
@@ -278,7 +358,9 @@ func (f *Field) check() error {
 		return refuse("Field `%s` must be optional since it is marked as non-indexable.", f.Name)
 	case f.RangeIndex && (f.Kind == String || f.Kind == Bool):
 		return refuse("The `range_index` property is only allowed for the numerical fields`")
-	case f.Sort && f.Array:
+	case f.Stem && f.Kind != String && f.Kind != Auto && f.Kind != Any:
+		return refuse("The `stem` property is only allowed for string and string[] fields.")
+	case f.Sort && f.Array && f.Kind != GeoPoint:
 		f.Sort = false
 	}
 	if isPattern(f.Name) {
@@ -326,14 +408,7 @@ func (s *Schema) adopt(f *Field) {
 	if f.Pattern() {
 		return
 	}
-	separators, symbols := s.Separators, s.Symbols
-	if len(f.Separators) > 0 {
-		separators = f.Separators
-	}
-	if len(f.Symbols) > 0 {
-		symbols = f.Symbols
-	}
-	f.analyzer = text.New(separators, symbols)
+	f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
 	s.byName[f.Name] = f
 }
 
@@ -357,23 +432,16 @@ func (s *Schema) derive(name string, kind Kind, array bool) *Field {
 		return nil
 	}
 	f := &Field{Name: name, Kind: p.Kind, Array: p.Array, Facet: p.Facet, Optional: true, Index: p.Index, Sort: p.Sort,
-		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols}
+		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols, Locale: p.Locale, Stem: p.Stem, Infix: p.Infix}
 	switch p.Kind {
 	case Auto:
 		f.Kind, f.Array = kind, array
-		f.Sort = f.Sort || (kind != String && !array)
+		f.Sort = f.Sort || ((f.number() || kind == Bool) && !array)
 	case Any:
 		f.Kind, f.Array = String, array
 	}
 	f.Sort = f.Sort && !f.Array
-	separators, symbols := s.Separators, s.Symbols
-	if len(f.Separators) > 0 {
-		separators = f.Separators
-	}
-	if len(f.Symbols) > 0 {
-		symbols = f.Symbols
-	}
-	f.analyzer = text.New(separators, symbols)
+	f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
 	return f
 }
 

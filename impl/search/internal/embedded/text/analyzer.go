@@ -38,16 +38,44 @@ type Analyzer struct {
 // New returns an analyzer for a field. separators split words in addition to white space, symbols are kept as part of
 // words; both lists hold single characters.
 func New(separators, symbols []string) *Analyzer {
+	return For(Rules{Separators: separators, Symbols: symbols})
+}
+
+// Rules are what a field's locale and flags say about its texts.
+type Rules struct {
+	Separators, Symbols []string
+	// Locale is a language's code. For el accents are taken off, and texts of th, zh and ja are cut into pairs of letters where no blank
+	// parts words: every pair of a query must be found, and a dictionary is not needed.
+	Locale string
+	// Stem reduces words to their stems by Snowball's rules of the locale, of English without one; a language without rules keeps its words.
+	Stem bool
+}
+
+// For returns the analyzer of a field.
+func For(r Rules) *Analyzer {
+	separators, symbols, language := r.Separators, r.Symbols, ""
+	if r.Stem {
+		if language = r.Locale; language == "" {
+			language = "en"
+		}
+	}
 	split, keep := runes(separators), runes(symbols)
 	for r := range keep {
 		delete(split, r)
 	}
 	inWord := func(r rune) bool { return !unicode.IsSpace(r) && !split[r] }
 	strip := stripFilter{keep: keep}
-	return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{
-		Tokenizer:    character.NewCharacterTokenizer(inWord),
-		TokenFilters: []analysis.TokenFilter{strip, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()},
-	}}
+	filters := []analysis.TokenFilter{strip, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()}
+	if stem := stemmers[language]; stem != nil {
+		filters = []analysis.TokenFilter{strip, lowercase.NewLowerCaseFilter(), stemFilter{stem}, foldFilter{fold: asciifolding.New()}}
+	}
+	switch r.Locale {
+	case "el":
+		filters = append(filters, accentFilter{})
+	case "th", "zh", "ja":
+		filters = append(filters, pairFilter{})
+	}
+	return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{Tokenizer: character.NewCharacterTokenizer(inWord), TokenFilters: filters}}
 }
 
 func runes(list []string) map[rune]bool {
@@ -124,7 +152,17 @@ func (f stripFilter) kept(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || f.keep[r]
 	}
-	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) || f.keep[r]
+	return (unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) && !pointing(r)) || emoji(r) || f.keep[r]
+}
+
+// pointing says that r is a Hebrew point or an Arabic vowel sign: texts are written with and without them, and compared without.
+func pointing(r rune) bool {
+	return unicode.Is(unicode.Mn, r) && (r >= 0x0591 && r <= 0x05C7 || r >= 0x0610 && r <= 0x061A || r >= 0x064B && r <= 0x065F || r == 0x0670 || r >= 0x06D6 && r <= 0x06ED)
+}
+
+// emoji says that r is a picture, which is a word as letters are: the blocks of symbols and dingbats, and all from the supplementary plane.
+func emoji(r rune) bool {
+	return r >= 0x2600 && r <= 0x27BF || r >= 0x1F000 && r <= 0x1FAFF
 }
 
 // Filter implements analysis.TokenFilter.

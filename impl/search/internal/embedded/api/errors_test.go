@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
 // refusals are the documented answers, one row each.
@@ -101,8 +103,8 @@ var refusals = []struct {
 	{"POST", "/multi_search", `{"searches":[` + strings.Repeat(`{},`, 50) + `{}]}`, 400, "Number of multi searches exceeds `limit_multi_searches` parameter."},
 }
 
-func openSmall(t testing.TB) *Engine {
-	e := open(t, t.TempDir(), Limits{})
+func openSmall(t testing.TB) *served {
+	e := open(t, t.TempDir(), embedded.Limits{})
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	must(t, e, 201, "POST", "/collections", `{"name":"c","fields":[{"name":"s","type":"string"},{"name":"n","type":"int32"},
 		{"name":"big","type":"int64","optional":true},{"name":"f","type":"float","optional":true},{"name":"b","type":"bool","optional":true},
@@ -129,42 +131,15 @@ func TestErrors_unsupportedIsRefusedByName(t *testing.T) {
 	search := "/collections/c/documents/search?q=one&query_by=s&"
 	field := func(f string) string { return `{"name":"x","fields":[{"name":"s",` + f + `}]}` }
 	for _, r := range []struct{ method, target, body, name string }{
-		{"GET", search + "group_by=tags", "", "group_by"},
-		{"GET", search + "pinned_hits=1:1", "", "pinned_hits"},
-		{"GET", search + "hidden_hits=1", "", "hidden_hits"},
-		{"GET", search + "preset=p", "", "preset"},
-		{"GET", search + "stopwords=w", "", "stopwords"},
-		{"GET", search + "infix=always", "", "infix"},
-		{"GET", search + "vector_query=v:([1])", "", "vector_query"},
 		{"GET", search + "conversation=true", "", "conversation"},
 		{"GET", search + "voice_query=x", "", "voice_query"},
 		{"GET", search + "nl_query=true", "", "nl_query"},
-		{"GET", search + "facet_query=tags:a", "", "facet_query"},
-		{"GET", search + "facet_by=tags(a:[1,2])", "", "facet_by: ranges"},
-		{"GET", search + "drop_tokens_mode=both_sides:3", "", "drop_tokens_mode: both_sides"},
-		{"GET", search + "sort_by=_eval(n:1):desc", "", "_eval"},
-		{"GET", search + "sort_by=_text_match(buckets:%202):desc", "", "_text_match(buckets)"},
 		{"GET", search + "filter_by=$other(a:1)", "", "filter_by: joins"},
-		{"POST", "/multi_search", `{"union":true,"searches":[]}`, "union"},
-		{"POST", "/collections", field(`"type":"object"`), "object"},
-		{"POST", "/collections", field(`"type":"geopoint"`), "geopoint"},
-		{"POST", "/collections", field(`"type":"string","infix":true`), "infix"},
-		{"POST", "/collections", field(`"type":"string","stem":true`), "stem"},
-		{"POST", "/collections", field(`"type":"string","locale":"th"`), "locale"},
-		{"POST", "/collections", field(`"type":"string","store":false,"optional":true`), "store"},
 		{"POST", "/collections", field(`"type":"string","reference":"a.b"`), "reference"},
-		{"POST", "/collections", field(`"type":"float[]","num_dim":4`), "num_dim"},
-		{"POST", "/collections", `{"name":"x","fields":[],"enable_nested_fields":true}`, "enable_nested_fields"},
-		{"POST", "/collections?src_name=c", `{"name":"x"}`, "src_name"},
-		{"PATCH", "/collections/c", "{}", "PATCH /collections/{name}"},
-		{"GET", "/aliases", "", "GET /aliases"},
-		{"PUT", "/aliases/a", "{}", "PUT /aliases/{name}"},
-		{"GET", "/keys", "", "GET /keys"},
-		{"PUT", "/collections/c/synonyms/x", "{}", "PUT /collections/{name}/synonyms/{name}"},
-		{"PUT", "/collections/c/overrides/x", "{}", "PUT /collections/{name}/overrides/{name}"},
-		{"GET", "/presets", "", "GET /presets"},
-		{"GET", "/stopwords", "", "GET /stopwords"},
-		{"POST", "/operations/snapshot", "", "POST /operations/{name}"},
+		{"POST", "/collections", field(`"type":"geopolygon"`), "geopolygon"},
+		{"GET", search + "personalization_user_id=u", "", "personalization_user_id"},
+		{"POST", "/conversations/models", "{}", "POST /conversations/models"},
+		{"POST", "/operations/snapshot", "", "POST /operations/snapshot"},
 	} {
 		w := call(e, r.method, r.target, r.body)
 		require.Equal(t, http.StatusUnprocessableEntity, w.Code, "%s %s: %s", r.method, r.target, w.Body)
@@ -203,7 +178,7 @@ func TestErrors_noKeyNoAnswer(t *testing.T) {
 
 func TestMultiSearch_tellsErrorsInTheirPlace(t *testing.T) {
 	e := openSmall(t)
-	body := must(t, e, 200, "POST", "/multi_search?collection=c&query_by=s&q=nothing", `{"searches":[{"q":"one"},{"collection":"nope"},{"filter_by":"x:1"},{},{"q":"one","per_page":0,"prefix":false,"num_typos":[0]}]}`)
+	body := must(t, e, 200, "POST", "/multi_search?query_by=s", `{"searches":[{"collection":"c","q":"one"},{"collection":"nope"},{"collection":"c","filter_by":"x:1"},{"collection":"c","q":"nothing"},{"collection":"c","q":"one","per_page":0,"prefix":false,"num_typos":[0]}]}`)
 	var r struct {
 		Results []struct {
 			Found int
@@ -225,7 +200,7 @@ func TestMultiSearch_tellsErrorsInTheirPlace(t *testing.T) {
 
 func TestErrors_aFullDiskIsSaidAsTypesenseSaysIt(t *testing.T) {
 	e := openSmall(t)
-	refused := e.refusal(fmt.Errorf("write documents: %w", ErrDiskFull))
+	refused := e.refusal(fmt.Errorf("write documents: %w", embedded.ErrDiskFull))
 	require.Equal(t, 422, refused.Status)
 	require.Equal(t, "Rejecting write: running out of resource type: OUT_OF_DISK", refused.Text)
 }

@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
@@ -21,14 +22,14 @@ type importResult struct {
 
 // importOptions are the parameters of an import.
 type importOptions struct {
-	action              action
+	action              embedded.Action
 	dirty               string
 	returnID, returnDoc bool
 }
 
 func importParams(r *request) (o importOptions, err error) {
 	if r.params.Has("action") {
-		if o.action, err = parseAction(r.param("action")); err != nil {
+		if o.action, err = embedded.ParseAction(r.param("action")); err != nil {
 			return o, err
 		}
 	}
@@ -52,20 +53,20 @@ func importParams(r *request) (o importOptions, err error) {
 }
 
 // importDocuments writes JSON lines. The answer is always 200 with one line for each line that holds something.
-func (e *Engine) importDocuments(w http.ResponseWriter, r *request) {
-	c, err := e.collection(r.parts[1])
+func (h *Handler) importDocuments(w http.ResponseWriter, r *request) {
+	c, err := h.engine.Collection(r.parts[1])
 	if err != nil {
-		e.fail(w, err)
+		h.fail(w, err)
 		return
 	}
 	o, err := importParams(r)
 	if err != nil {
-		e.fail(w, err)
+		h.fail(w, err)
 		return
 	}
-	body, err := e.body(w, r, e.limits.ImportBytes)
+	body, err := h.body(w, r, h.engine.Limits().ImportBytes)
 	if err != nil {
-		e.fail(w, err)
+		h.fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", contentText)
@@ -75,7 +76,7 @@ func (e *Engine) importDocuments(w http.ResponseWriter, r *request) {
 	for len(body) > 0 {
 		var lines [][]byte
 		lines, body = chunk(body)
-		for _, res := range e.importChunk(c, lines, o) {
+		for _, res := range h.importChunk(c, lines, o) {
 			if !first {
 				_ = out.WriteByte('\n')
 			}
@@ -92,7 +93,7 @@ func (e *Engine) importDocuments(w http.ResponseWriter, r *request) {
 // chunk cuts the lines of one transaction from the body. Blank lines are skipped.
 func chunk(body []byte) (lines [][]byte, rest []byte) {
 	size := 0
-	for len(body) > 0 && len(lines) < chunkDocs && size < chunkBytes {
+	for len(body) > 0 && len(lines) < embedded.ChunkDocs && size < embedded.ChunkBytes {
 		line, after, _ := bytes.Cut(body, []byte("\n"))
 		body = after
 		if line = bytes.TrimSpace(line); len(line) > 0 {
@@ -103,35 +104,35 @@ func chunk(body []byte) (lines [][]byte, rest []byte) {
 	return lines, body
 }
 
-func (e *Engine) importChunk(c *collection, lines [][]byte, o importOptions) []importResult {
+func (h *Handler) importChunk(c *embedded.Collection, lines [][]byte, o importOptions) []importResult {
 	if len(lines) == 0 {
 		return nil
 	}
-	writes := make([]write, len(lines))
+	writes := make([]embedded.Write, len(lines))
 	for i, line := range lines {
-		writes[i] = write{action: o.action, line: line, dirty: o.dirty}
+		writes[i] = embedded.Write{Action: o.action, Line: line, Dirty: o.dirty}
 	}
-	results, err := c.apply(writes)
+	results, err := c.Apply(writes)
 	if err != nil { // nothing of the chunk was written
-		results, err = make([]written, len(lines)), e.refusal(err)
+		results, err = make([]embedded.Written, len(lines)), h.refusal(err)
 		for i := range results {
-			results[i].err = err
+			results[i].Err = err
 		}
 	}
 	out := make([]importResult, len(lines))
 	for i, res := range results {
-		out[i] = importResult{Success: res.err == nil}
+		out[i] = importResult{Success: res.Err == nil}
 		if o.returnID {
-			out[i].ID = res.id
+			out[i].ID = res.ID
 		}
-		if res.err != nil {
-			refused := e.refusal(res.err)
+		if res.Err != nil {
+			refused := h.refusal(res.Err)
 			out[i].Code, out[i].Error = refused.Status, refused.Text
 			if o.returnDoc {
 				out[i].Document, _ = encode(string(lines[i]))
 			}
 		} else if o.returnDoc {
-			out[i].Document = res.doc
+			out[i].Document = res.Doc
 		}
 	}
 	return out

@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"bytes"
@@ -26,12 +26,14 @@ import (
 	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/simple"
 	"github.com/blevesearch/bleve/v2/search/query"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
 // BenchmarkFigures prints the figures of docs/performance.md: the engine over HTTP, and Bleve on the same documents in the same run, in
 // the process. BENCH_DOCS sets the number of documents (default 20,000).
 //
-//	BENCH_DOCS=100000 go test -run '^$' -bench Figures -benchtime 1x -timeout 30m ./impl/search/internal/embedded
+//	BENCH_DOCS=100000 go test -run '^$' -bench Figures -benchtime 1x -timeout 30m ./impl/search/internal/embedded/api
 func BenchmarkFigures(b *testing.B) {
 	docs := 20_000
 	if n, err := strconv.Atoi(os.Getenv("BENCH_DOCS")); err == nil {
@@ -149,26 +151,26 @@ func timed(name string, n int, do func(i int)) (p99 time.Duration) {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// served is an engine behind HTTP.
-type served struct {
+// measured is an engine behind HTTP.
+type measured struct {
 	b      *testing.B
-	e      *Engine
+	e      *served
 	server *httptest.Server
 	client *http.Client
 }
 
-func serveEngine(b *testing.B, dir string) *served {
-	e := open(b, dir, Limits{Documents: 1 << 30, DocumentsPerCollection: 1 << 30, MemoryBytes: 1 << 40})
-	return &served{b, e, httptest.NewServer(e), &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
+func serveEngine(b *testing.B, dir string) *measured {
+	e := open(b, dir, embedded.Limits{Documents: 1 << 30, DocumentsPerCollection: 1 << 30, MemoryBytes: 1 << 40})
+	return &measured{b, e, httptest.NewServer(e), &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
 }
 
-func (s *served) close() {
+func (s *measured) close() {
 	s.client.CloseIdleConnections()
 	s.server.Close()
 	require.NoError(s.b, s.e.Close())
 }
 
-func (s *served) call(method, path string, body []byte) []byte {
+func (s *measured) call(method, path string, body []byte) []byte {
 	r, err := http.NewRequest(method, s.server.URL+path, bytes.NewReader(body))
 	require.NoError(s.b, err)
 	r.Header.Set("X-TYPESENSE-API-KEY", testKey)
@@ -181,7 +183,7 @@ func (s *served) call(method, path string, body []byte) []byte {
 	return text
 }
 
-func (s *served) search(kind, q string) int {
+func (s *measured) search(kind, q string) int {
 	v := url.Values{"q": {q}, "query_by": {"title,body"}}
 	switch kind {
 	case "typo+filter+facet":
@@ -233,7 +235,7 @@ func (f *figures) engine(b *testing.B) {
 	s.close()
 }
 
-func (s *served) searches(f *figures, suffix string) {
+func (s *measured) searches(f *figures, suffix string) {
 	kinds := f.queries()
 	for _, kind := range slices.Sorted(func(yield func(string) bool) {
 		for k := range kinds {
@@ -251,7 +253,7 @@ func (s *served) searches(f *figures, suffix string) {
 }
 
 // upserts measures durable writes of single documents: one by one and by 64 clients.
-func (f *figures) upserts(s *served) {
+func (f *figures) upserts(s *measured) {
 	put := func(i int) {
 		d := f.docs[i%len(f.docs)]
 		d.Year++
@@ -278,7 +280,7 @@ func (f *figures) upserts(s *served) {
 }
 
 // besideImport measures a search on a quiet engine and beside a constant import of new documents.
-func (f *figures) besideImport(s *served) {
+func (f *figures) besideImport(s *measured) {
 	typo := f.queries()["typo+filter+facet"]
 	quiet := timed("typo+filter+facet, quiet", 300, func(i int) { s.search("typo+filter+facet", typo(i)) })
 	done := make(chan struct{})

@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
 // BenchmarkEngine measures acknowledged, durable imports through the HTTP handler, 1,000 documents at a time, and the start
@@ -18,7 +20,7 @@ func BenchmarkEngine(b *testing.B) {
 }
 
 func benchImport(b *testing.B, dir string) {
-	e := open(b, dir, Limits{Documents: 1 << 30, DocumentsPerCollection: 1 << 30, MemoryBytes: 1 << 40})
+	e := open(b, dir, embedded.Limits{Documents: 1 << 30, DocumentsPerCollection: 1 << 30, MemoryBytes: 1 << 40})
 	call(e, "POST", "/collections", `{"name":"x","fields":[{"name":"title","type":"string"},{"name":"body","type":"string"},{"name":"kind","type":"string","facet":true},{"name":"year","type":"int32"}]}`)
 	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.1, 20, 20_000)
@@ -55,7 +57,7 @@ func benchImport(b *testing.B, dir string) {
 func benchRestart(b *testing.B, dir string) {
 	documents := 0
 	for range b.N {
-		e := open(b, dir, Limits{Documents: 1 << 30, DocumentsPerCollection: 1 << 30, MemoryBytes: 1 << 40})
+		e := open(b, dir, embedded.Limits{Documents: 1 << 30, DocumentsPerCollection: 1 << 30, MemoryBytes: 1 << 40})
 		documents = e.Stats().Documents
 		if err := e.Close(); err != nil {
 			b.Fatal(err)

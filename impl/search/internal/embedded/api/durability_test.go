@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
 // TestMain runs this binary as the writer that is killed, when it is told to.
@@ -28,14 +30,14 @@ func TestMain(m *testing.M) {
 
 // writeForever imports chunk after chunk and says the number of each chunk after its acknowledgement.
 func writeForever(dir string) {
-	indexFlush = 100 // files and merges all the time
-	e, err := Open(Config{Dir: dir, Key: func(k string) bool { return k == testKey }})
+	engine, err := embedded.Open(embedded.Config{Dir: dir, FlushChanges: 100}) // files and merges all the time
 	if err != nil {
 		panic(err)
 	}
-	if err := e.WaitReady(context.Background()); err != nil {
+	if err := engine.WaitReady(context.Background()); err != nil {
 		panic(err)
 	}
+	e := serve(engine)
 	call(e, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"},{"name":"chunk","type":"int32"},{"name":"attr_.*","type":"string","facet":true,"optional":true}]}`)
 	first, _ := strconv.Atoi(os.Getenv("EMBEDDED_TEST_CHUNK"))
 	for chunk := first; ; chunk++ {
@@ -55,7 +57,7 @@ func TestEngine_acknowledgedWritesSurviveKillNine(t *testing.T) {
 	dir, next := t.TempDir(), 0
 	for range 3 {
 		acknowledged := killedWriter(t, dir, next, 8)
-		e := open(t, dir, Limits{})
+		e := open(t, dir, embedded.Limits{})
 		for chunk := 0; chunk <= acknowledged; chunk++ {
 			require.Equal(t, 404, call(e, "GET", fmt.Sprintf("/collections/k/documents/%d-0", chunk), "").Code, "an acknowledged deletion came back")
 			var r struct{ Found int }
@@ -78,21 +80,19 @@ func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 	dir, next := t.TempDir(), 0
 	for round := range 5 {
 		next = killedWriter(t, dir, next, 6+3*round) + 1
-		e := open(t, dir, Limits{})
-		c, err := e.collection("k")
-		require.NoError(t, err)
-		require.Positive(t, c.idx().Commit(), "no index was on disk")
+		require.NotEmpty(t, segmentFiles(t, dir), "no index was on disk")
+		e := open(t, dir, embedded.Limits{})
 		found := answers(t, e, next)
-		c.writing.Lock()
-		require.NoError(t, c.rebuild())
-		c.writing.Unlock()
+		require.NoError(t, e.Close())
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "index")))
+		e = open(t, dir, embedded.Limits{})
 		require.Equal(t, answers(t, e, next), found)
 		require.NoError(t, e.Close())
 	}
 }
 
 // answers are those of a few searches that see every document.
-func answers(t *testing.T, e *Engine, chunks int) (all []string) {
+func answers(t *testing.T, e *served, chunks int) (all []string) {
 	t.Helper()
 	targets := []string{"q=*&per_page=250&facet_by=attr_.*", "q=word1&query_by=s&per_page=250", "q=wrod7&query_by=s&per_page=250&sort_by=chunk:asc", "q=word&query_by=s&per_page=250&page=2"}
 	for chunk := range chunks {
@@ -107,7 +107,7 @@ func answers(t *testing.T, e *Engine, chunks int) (all []string) {
 
 func TestEngine_aRestartIndexesNothingAgain(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{})
+	e := open(t, dir, embedded.Limits{})
 	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
 	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"1","s":"one"}`)
 	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"2","s":"two"}`)
@@ -116,12 +116,12 @@ func TestEngine_aRestartIndexesNothingAgain(t *testing.T) {
 	before := segmentFiles(t, dir)
 	require.NotEmpty(t, before)
 
-	e = open(t, dir, Limits{})
+	e = open(t, dir, embedded.Limits{})
 	require.JSONEq(t, `{"found":1,"out_of":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found", "out_of"))
 	require.NoError(t, e.Close())
 	require.Equal(t, before, segmentFiles(t, dir), "nothing was written again")
 
-	e = open(t, dir, Limits{})
+	e = open(t, dir, embedded.Limits{})
 	must(t, e, 200, "DELETE", "/collections/k", "")
 	require.Empty(t, segmentFiles(t, dir), "the index of a dropped collection goes")
 	require.NoError(t, e.Close())
@@ -129,7 +129,7 @@ func TestEngine_aRestartIndexesNothingAgain(t *testing.T) {
 
 func segmentFiles(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, indexDir, "*", "*"))
+	names, err := filepath.Glob(filepath.Join(dir, "index", "*", "*"))
 	require.NoError(t, err)
 	return names
 }
@@ -137,7 +137,7 @@ func segmentFiles(t *testing.T, dir string) (names []string) {
 // TestEngine_aDamagedIndexIsMadeAnew harms each file of an index: the start says so in a line, and the documents are found.
 func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{})
+	e := open(t, dir, embedded.Limits{})
 	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
 	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"1","s":"one"}`)
 	require.NoError(t, e.Close())
@@ -152,9 +152,10 @@ func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
 			path := segmentFiles(t, dir)[i]
 			require.NoError(t, harm(path))
 			var log bytes.Buffer
-			e, err := Open(Config{Dir: dir, Key: func(k string) bool { return k == testKey }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			engine, err := embedded.Open(embedded.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			require.NoError(t, err)
-			require.NoError(t, e.WaitReady(context.Background()))
+			require.NoError(t, engine.WaitReady(context.Background()))
+			e := serve(engine)
 			require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found"))
 			require.NoError(t, e.Close())
 			require.Contains(t, log.String(), "an index is made anew from the documents", path)
@@ -165,11 +166,11 @@ func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
 // TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew cuts a mapped file off: the search finds that, and answers from the new index.
 func TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{})
+	e := open(t, dir, embedded.Limits{})
 	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
 	must(t, e, 201, "POST", "/collections/k/documents", `{"id":"1","s":"one"}`)
 	require.NoError(t, e.Close())
-	e = open(t, dir, Limits{})
+	e = open(t, dir, embedded.Limits{})
 	defer e.Close()
 	for _, name := range segmentFiles(t, dir) {
 		require.NoError(t, os.Truncate(name, 0))
@@ -180,7 +181,7 @@ func TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew(t *testing.T) {
 // TestEngine_aDamagedStoreIsAnErrorAndIsRepaired writes noise over the middle of the documents.
 func TestEngine_aDamagedStoreIsAnErrorAndIsRepaired(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{})
+	e := open(t, dir, embedded.Limits{})
 	must(t, e, 201, "POST", "/collections", `{"name":"k","fields":[{"name":"s","type":"string"}]}`)
 	var b strings.Builder
 	for i := range 3000 {
@@ -197,12 +198,12 @@ func TestEngine_aDamagedStoreIsAnErrorAndIsRepaired(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 
-	_, err = Open(Config{Dir: dir})
-	require.ErrorIs(t, err, ErrDamaged)
-	fixed, err := Repair(dir, slog.New(slog.DiscardHandler))
+	_, err = embedded.Open(embedded.Config{Dir: dir})
+	require.ErrorIs(t, err, embedded.ErrDamaged)
+	fixed, err := embedded.Repair(dir, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.Greater(t, fixed.Documents, 2000)
-	e = open(t, dir, Limits{})
+	e = open(t, dir, embedded.Limits{})
 	defer e.Close()
 	require.Equal(t, fixed.Documents, e.Stats().Documents)
 	require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=word7&query_by=s&prefix=false&num_typos=0", ""), "found"))

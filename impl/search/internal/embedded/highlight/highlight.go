@@ -1,15 +1,17 @@
-package embedded
+// Package highlight shows where the words of a query stand in a document.
+package highlight
 
 import (
 	"strings"
 
-	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/projection"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// marker shows where the words of a query stand in a document.
-type marker struct {
+// Marker marks the words of a query in documents.
+type Marker struct {
 	fields     []*schema.Field
 	full       []string
 	asked      bool // highlight_fields was given: the projection does not matter
@@ -17,20 +19,29 @@ type marker struct {
 	threshold  int
 	affix      int
 	old        bool // the older list `highlights` is wanted too
+	objects    bool // fields may lie in objects
 }
 
-func markerOf(p *searchParams, s *schema.Schema, plan *index.Plan) *marker {
-	m := &marker{
-		full: names(p.text("highlight_full_fields")), start: "<mark>", end: "</mark>",
-		threshold: p.number("snippet_threshold", 30), affix: p.number("highlight_affix_num_tokens", 4), old: p.bool("enable_highlight_v1", true),
+// Marks are those of one hit.
+type Marks struct {
+	// Tree is the newer form, by field; List the older one.
+	Tree map[string]any
+	List []any
+}
+
+// New reads the parameters of highlighting; searched are the fields that are marked when none are asked for.
+func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
+	m := &Marker{
+		full: p.Names("highlight_full_fields"), start: "<mark>", end: "</mark>", objects: s.Nested,
+		threshold: p.Number("snippet_threshold"), affix: p.Number("highlight_affix_num_tokens"), old: p.Flag("enable_highlight_v1"),
 	}
-	if p.values.Has("highlight_start_tag") {
-		m.start = p.text("highlight_start_tag")
+	if p.Has("highlight_start_tag") {
+		m.start = p.Text("highlight_start_tag")
 	}
-	if p.values.Has("highlight_end_tag") {
-		m.end = p.text("highlight_end_tag")
+	if p.Has("highlight_end_tag") {
+		m.end = p.Text("highlight_end_tag")
 	}
-	if list := names(p.text("highlight_fields")); len(list) > 0 {
+	if list := p.Names("highlight_fields"); len(list) > 0 {
 		m.asked = true
 		for _, name := range list {
 			m.add(name, s)
@@ -38,28 +49,28 @@ func markerOf(p *searchParams, s *schema.Schema, plan *index.Plan) *marker {
 		return m
 	}
 	seen := map[string]bool{}
-	for _, f := range plan.Fields {
-		if !seen[f.Field.Name] {
-			m.fields = append(m.fields, f.Field)
-			seen[f.Field.Name] = true
+	for _, f := range searched {
+		if !seen[f.Name] {
+			m.fields = append(m.fields, f)
+			seen[f.Name] = true
 		}
 	}
 	return m
 }
 
-func (m *marker) add(name string, s *schema.Schema) {
+func (m *Marker) add(name string, s *schema.Schema) {
 	if name == "none" {
 		return
 	}
 	prefix, pattern := strings.CutSuffix(name, "*")
 	for _, f := range s.Fields {
-		if !f.Pattern() && f.Text() && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) {
+		if !f.Pattern() && (f.Text() || f.Kind == schema.Object) && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) {
 			m.fields = append(m.fields, f)
 		}
 	}
 }
 
-func (m *marker) wantsFull(name string) bool {
+func (m *Marker) wantsFull(name string) bool {
 	for _, f := range m.full {
 		if f == name || f == "*" || strings.HasSuffix(f, "*") && strings.HasPrefix(name, strings.TrimSuffix(f, "*")) {
 			return true
@@ -75,17 +86,15 @@ type marked struct {
 	Value   string   `json:"value,omitempty"`
 }
 
-// mark fills the hit's highlights. words are the words that matched, with the number of letters to mark.
-func (m *marker) mark(a *hitAnswer, stored []byte, words map[string]int, p projection) error {
-	if len(words) == 0 || len(m.fields) == 0 {
-		return nil
-	}
-	doc, err := schema.ParseDocument(stored)
-	if err != nil {
-		return err
-	}
+// Mark returns the marks of one document. words are the words that matched, with the number of letters to mark.
+func (m *Marker) Mark(doc schema.Document, words map[string]int, p projection.Projection) Marks {
+	a := &Marks{Tree: map[string]any{}, List: []any{}}
 	for _, f := range m.fields {
-		if !m.asked && !p.shows(f.Name) {
+		if !m.asked && !p.Shows(f.Name) {
+			continue
+		}
+		if _, own := doc[f.Name]; f.Kind == schema.Object || m.objects && !own && strings.Contains(f.Name, ".") {
+			m.nested(a, f, doc, words)
 			continue
 		}
 		switch v := doc[f.Name].(type) {
@@ -94,22 +103,25 @@ func (m *marker) mark(a *hitAnswer, stored []byte, words map[string]int, p proje
 			if !ok {
 				continue
 			}
-			a.Highlight[f.Name] = one
+			a.Tree[f.Name] = one
 			if m.old {
 				entry := map[string]any{"field": f.Name, "matched_tokens": one.Matched, "snippet": one.Snippet}
 				if one.Value != "" {
 					entry["value"] = one.Value
 				}
-				a.Highlights = append(a.Highlights, entry)
+				a.List = append(a.List, entry)
 			}
 		case []any:
 			m.list(a, f, v, words)
 		}
 	}
-	return nil
+	return *a
 }
 
-func (m *marker) list(a *hitAnswer, f *schema.Field, values []any, words map[string]int) {
+// Wanted says whether there can be anything to mark.
+func (m *Marker) Wanted(words map[string]int) bool { return len(words) > 0 && len(m.fields) > 0 }
+
+func (m *Marker) list(a *Marks, f *schema.Field, values []any, words map[string]int) {
 	all := make([]marked, 0, len(values))
 	indices, tokens, snippets, full := []int{}, [][]string{}, []string{}, []string{}
 	for i, v := range values {
@@ -125,7 +137,7 @@ func (m *marker) list(a *hitAnswer, f *schema.Field, values []any, words map[str
 	if len(indices) == 0 {
 		return
 	}
-	a.Highlight[f.Name] = all
+	a.Tree[f.Name] = all
 	if !m.old {
 		return
 	}
@@ -133,14 +145,14 @@ func (m *marker) list(a *hitAnswer, f *schema.Field, values []any, words map[str
 	if m.wantsFull(f.Name) {
 		entry["values"] = full
 	}
-	a.Highlights = append(a.Highlights, entry)
+	a.List = append(a.List, entry)
 }
 
 // span is a part of a text to be marked.
 type span struct{ word, start, end int }
 
 // text marks one text; ok says that something matched.
-func (m *marker) text(f *schema.Field, s string, words map[string]int) (marked, bool) {
+func (m *Marker) text(f *schema.Field, s string, words map[string]int) (marked, bool) {
 	tokens := f.Analyzer().Tokens(s)
 	var spans []span
 	for i, t := range tokens {
@@ -173,7 +185,7 @@ func (m *marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 const snippetWords = 10
 
 // around chooses the window with most matches and returns the bytes from some words before it to some words after it.
-func (m *marker) around(s string, tokens []text.Token, spans []span) (from, to int) {
+func (m *Marker) around(s string, tokens []text.Token, spans []span) (from, to int) {
 	first, last, most := 0, 0, 0
 	for i := range spans {
 		k := i
@@ -204,13 +216,14 @@ func (m *marker) around(s string, tokens []text.Token, spans []span) (from, to i
 }
 
 // cut returns s[from:to] with marks and the marked parts.
-func (m *marker) cut(s string, spans []span, from, to int) (string, []string) {
+func (m *Marker) cut(s string, spans []span, from, to int) (string, []string) {
 	var b strings.Builder
 	matched, at := []string{}, from
 	for _, sp := range spans {
-		if sp.start < from || sp.end > to {
+		if sp.start < from || sp.end > to || sp.end <= at {
 			continue
 		}
+		sp.start = max(sp.start, at) // pairs of letters overlap
 		b.WriteString(s[at:sp.start])
 		b.WriteString(m.start)
 		b.WriteString(s[sp.start:sp.end])

@@ -1,4 +1,5 @@
-package embedded
+// Package projection cuts documents to the fields that are asked for.
+package projection
 
 import (
 	"slices"
@@ -7,17 +8,24 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// projection says which fields of a document are shown.
-type projection struct {
+// Projection says which fields of a document are shown.
+type Projection struct {
 	include, exclude []string
 }
 
-func newProjection(include, exclude string) projection {
-	return projection{include: names(include), exclude: names(exclude)}
+// New reads include_fields and exclude_fields.
+func New(include, exclude string) Projection {
+	return Projection{include: Names(include), exclude: Names(exclude)}
 }
 
-// names reads a list of names; blanks around them and empty ones do not count.
-func names(list string) []string {
+// Without leaves out further fields.
+func (p Projection) Without(names []string) Projection {
+	p.exclude = append(slices.Clip(p.exclude), names...)
+	return p
+}
+
+// Names reads a list of names; blanks around them and empty ones do not count.
+func Names(list string) []string {
 	var out []string
 	for name := range strings.SplitSeq(list, ",") {
 		if name = strings.TrimSpace(name); name != "" {
@@ -27,10 +35,10 @@ func names(list string) []string {
 	return out
 }
 
-func (p projection) all() bool { return len(p.include) == 0 && len(p.exclude) == 0 }
+func (p Projection) all() bool { return len(p.include) == 0 && len(p.exclude) == 0 }
 
-// apply projects an encoded document.
-func (p projection) apply(doc []byte) ([]byte, error) {
+// Apply projects an encoded document.
+func (p Projection) Apply(doc []byte) ([]byte, error) {
 	if p.all() {
 		return doc, nil
 	}
@@ -41,8 +49,8 @@ func (p projection) apply(doc []byte) ([]byte, error) {
 	return schema.Document(p.object(d, "")).Encode()
 }
 
-// shows says whether a top-level field is in the projection.
-func (p projection) shows(name string) bool {
+// Shows says whether a top-level field is in the projection.
+func (p Projection) Shows(name string) bool {
 	return p.relation(p.exclude, name) != covered && (len(p.include) == 0 || p.relation(p.include, name) != apart)
 }
 
@@ -54,7 +62,7 @@ const (
 	covered          // a name of the list covers this path
 )
 
-func (p projection) relation(list []string, path string) relation {
+func (p Projection) relation(list []string, path string) relation {
 	r := apart
 	for _, name := range list {
 		switch {
@@ -67,7 +75,7 @@ func (p projection) relation(list []string, path string) relation {
 	return r
 }
 
-func (p projection) object(in map[string]any, prefix string) map[string]any {
+func (p Projection) object(in map[string]any, prefix string) map[string]any {
 	out := make(map[string]any, len(in))
 	for k, v := range in {
 		path := prefix + k
@@ -89,7 +97,7 @@ func (p projection) object(in map[string]any, prefix string) map[string]any {
 }
 
 // value goes into objects and lists of objects; a plain value is shown only when it is covered itself.
-func (p projection) value(v any, path string, included relation) (any, bool) {
+func (p Projection) value(v any, path string, included relation) (any, bool) {
 	switch t := v.(type) {
 	case map[string]any:
 		return p.object(t, path+"."), true

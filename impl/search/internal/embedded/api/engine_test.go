@@ -1,4 +1,4 @@
-package embedded
+package api
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"github.com/typesense/typesense-go/v3/typesense/api"
 	"github.com/typesense/typesense-go/v3/typesense/api/pointer"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/screenplay"
@@ -25,15 +26,25 @@ import (
 
 const testKey = "admin-key-of-the-tests"
 
-func open(t testing.TB, dir string, limits Limits) *Engine {
-	t.Helper()
-	e, err := Open(Config{Dir: dir, Key: func(k string) bool { return k == testKey }, Limits: limits, Clock: clock.NewFake(time.Unix(1_700_000_000, 0))})
-	require.NoError(t, err)
-	require.NoError(t, e.WaitReady(context.Background()))
-	return e
+// served is an engine behind its API.
+type served struct {
+	*embedded.Engine
+	*Handler
 }
 
-func client(t testing.TB, e *Engine) *tsclient.Client {
+func open(t testing.TB, dir string, limits embedded.Limits) *served {
+	t.Helper()
+	e, err := embedded.Open(embedded.Config{Dir: dir, Limits: limits, Clock: clock.NewFake(time.Unix(1_700_000_000, 0))})
+	require.NoError(t, err)
+	require.NoError(t, e.WaitReady(context.Background()))
+	return serve(e)
+}
+
+func serve(e *embedded.Engine) *served {
+	return &served{e, New(e, Options{Key: func(k string) bool { return k == testKey }})}
+}
+
+func client(t testing.TB, e *served) *tsclient.Client {
 	t.Helper()
 	c, err := tsclient.New("http://embedded", tsclient.InProcess(e), func() string { return testKey }, tsclient.Deadlines{})
 	require.NoError(t, err)
@@ -185,14 +196,14 @@ func checkPlays(t testing.TB, c *tsclient.Client, all []element) {
 
 func TestEngine_searchesTwoWholePlaysAlsoAfterARestart(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{})
+	e := open(t, dir, embedded.Limits{})
 	c := client(t, e)
 	all := importPlays(t, c)
 	require.Greater(t, len(all), 2000, "two whole plays")
 	checkPlays(t, c, all)
 	require.NoError(t, e.Close())
 
-	e = open(t, dir, Limits{})
+	e = open(t, dir, embedded.Limits{})
 	defer e.Close()
 	checkPlays(t, client(t, e), all)
 	s := e.Stats()
@@ -201,7 +212,7 @@ func TestEngine_searchesTwoWholePlaysAlsoAfterARestart(t *testing.T) {
 }
 
 func TestEngine_servesTheOfficialClient(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{})
 	defer e.Close()
 	ctx, ts := context.Background(), client(t, e).Typed
 	made, err := ts.Collections().Create(ctx, &api.CollectionSchema{Name: "books", DefaultSortingField: pointer.String("year"), Fields: []api.Field{
@@ -268,7 +279,7 @@ func readLines(r interface {
 }
 
 func TestEngine_keepsLargeWholeNumbersExact(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"n","fields":[{"name":"big","type":"int64"}]}`)
 	for _, n := range []string{"9007199254740992", "9007199254740993", "9007199254740994", "-9223372036854775808", "9223372036854775807"} {
@@ -294,8 +305,9 @@ func TestEngine_keepsLargeWholeNumbersExact(t *testing.T) {
 func TestEngine_keyMayChangeWithoutRestart(t *testing.T) {
 	key := "first"
 	var mu sync.Mutex
-	e, err := Open(Config{Dir: t.TempDir(), Key: func(k string) bool { mu.Lock(); defer mu.Unlock(); return k == key }})
+	engine, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
+	e := &served{engine, New(engine, Options{Key: func(k string) bool { mu.Lock(); defer mu.Unlock(); return k == key }})}
 	defer e.Close()
 	require.NoError(t, e.WaitReady(context.Background()))
 	now := "first"
@@ -314,24 +326,25 @@ func TestEngine_keyMayChangeWithoutRestart(t *testing.T) {
 	_, err = c.Collections(context.Background())
 	require.NoError(t, err)
 
-	closed, err := Open(Config{Dir: t.TempDir()})
+	closed, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer closed.Close()
-	require.Equal(t, 401, call(closed, "GET", "/collections", "").Code, "without a key nobody may")
+	require.NoError(t, closed.WaitReady(context.Background()))
+	require.Equal(t, 401, call(New(closed, Options{}), "GET", "/collections", "").Code, "without a key nobody may")
 }
 
 func TestEngine_oneProcessForADirectory(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{})
-	_, err := Open(Config{Dir: dir})
-	require.ErrorIs(t, err, ErrLocked)
+	e := open(t, dir, embedded.Limits{})
+	_, err := embedded.Open(embedded.Config{Dir: dir})
+	require.ErrorIs(t, err, embedded.ErrLocked)
 	require.NoError(t, e.Close())
-	again := open(t, dir, Limits{})
+	again := open(t, dir, embedded.Limits{})
 	require.NoError(t, again.Close())
 }
 
 func TestEngine_actions(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"c","fields":[{"name":"s","type":"string"},{"name":"n","type":"int32","optional":true}]}`)
 	must(t, e, 201, "POST", "/collections/c/documents", `{"id":"1","s":"a","n":1,"o":{"x":{"a":1},"l":[1]}}`)
@@ -365,7 +378,7 @@ func only(t testing.TB, body string, names ...string) string {
 
 func TestEngine_makesFieldsFromPatterns(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir, Limits{Fields: 5})
+	e := open(t, dir, embedded.Limits{Fields: 5})
 	must(t, e, 201, "POST", "/collections", `{"name":"c","fields":[{"name":"attr_.*","type":"string","facet":true,"optional":true},{"name":".*","type":"auto"}]}`)
 	must(t, e, 201, "POST", "/collections/c/documents", `{"id":"1","attr_mood":"dark","n":5,"skip":null}`)
 	must(t, e, 400, "POST", "/collections/c/documents", `{"id":"2","n":"five"}`)
@@ -376,7 +389,7 @@ func TestEngine_makesFieldsFromPatterns(t *testing.T) {
 	must(t, e, 404, "GET", "/collections/c/documents/6", "")
 	require.NoError(t, e.Close())
 
-	e = open(t, dir, Limits{})
+	e = open(t, dir, embedded.Limits{})
 	defer e.Close()
 	got := must(t, e, 200, "GET", "/collections/c/documents/search?q=dark&query_by=attr_mood&facet_by=attr_mood&filter_by=n:5", "")
 	require.JSONEq(t, `{"found":1,"out_of":3}`, only(t, got, "found", "out_of"))
@@ -384,7 +397,7 @@ func TestEngine_makesFieldsFromPatterns(t *testing.T) {
 }
 
 func TestEngine_capsAreRefusedCleanly(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{Collections: 2, DocumentsPerCollection: 3, Documents: 4, DocumentBytes: 200, ImportBytes: 2000, MemoryBytes: 1 << 20})
+	e := open(t, t.TempDir(), embedded.Limits{Collections: 2, DocumentsPerCollection: 3, Documents: 4, DocumentBytes: 200, ImportBytes: 2000, MemoryBytes: 1 << 20})
 	defer e.Close()
 	for _, name := range []string{"a", "b"} {
 		must(t, e, 201, "POST", "/collections", `{"name":"`+name+`","fields":[{"name":"s","type":"string"}]}`)
@@ -417,7 +430,7 @@ func codes(t testing.TB, lines string) (out []int) {
 }
 
 func TestEngine_memoryBudgetRefusesNewDocuments(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{MemoryBytes: 2000})
+	e := open(t, t.TempDir(), embedded.Limits{MemoryBytes: 2000})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
 	var last *httptest.ResponseRecorder
@@ -434,51 +447,8 @@ func TestEngine_memoryBudgetRefusesNewDocuments(t *testing.T) {
 	must(t, e, 201, "POST", "/collections/a/documents", `{"id":"new","s":"fits again"}`)
 }
 
-func TestEngine_theDeadLeaveTheIndex(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
-	defer e.Close()
-	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
-	c, err := e.collection("a")
-	require.NoError(t, err)
-	put := func(from, to int) {
-		var b strings.Builder
-		for i := from; i < to; i++ {
-			fmt.Fprintf(&b, "{\"id\":\"%d\",\"s\":\"w%d\"}\n", i, i)
-		}
-		must(t, e, 200, "POST", "/collections/a/documents/import", b.String())
-	}
-	const many = 10_000
-	put(0, many)
-	must(t, e, 200, "DELETE", "/collections/a/documents?filter_by=id:!=5", "")
-	must(t, e, 200, "DELETE", "/collections/a/documents/5", "")
-	put(many, many+10)
-	c.idx().Rest()
-	require.Less(t, c.idx().Stats().Dead, 1000)
-	require.Equal(t, 10, c.idx().Stats().Documents)
-	require.JSONEq(t, `{"found":1,"out_of":10}`, only(t, must(t, e, 200, "GET", fmt.Sprintf("/collections/a/documents/search?q=w%d&query_by=s", many+5), ""), "found", "out_of"))
-}
-
-func TestEngine_deletionsOfOneRequestAreOneCommit(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
-	defer e.Close()
-	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
-	ids := []string{"1", "a,b", "x y", "[z]", "p&&q", "ü", "(o)", "id:=1", "!n", "*"}
-	var lines []string
-	for _, id := range append(ids, "stays") {
-		lines = append(lines, fmt.Sprintf(`{"id":%q,"s":"x"}`, id))
-	}
-	must(t, e, 200, "POST", "/collections/a/documents/import", strings.Join(lines, "\n"))
-	c, err := e.collection("a")
-	require.NoError(t, err)
-	before := c.idx().Commit()
-	_, err = client(t, e).DeleteDocuments(context.Background(), "a", "id:=[`"+strings.Join(append(ids, "not there"), "`,`")+"`]", len(ids)+1)
-	require.NoError(t, err)
-	require.Equal(t, 1, e.Stats().Documents)
-	require.Equal(t, before+1, c.idx().Commit())
-}
-
 func TestEngine_searchesWhileItIsWritten(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string","facet":true},{"name":"n","type":"int32"}]}`)
 	var wg sync.WaitGroup
@@ -513,7 +483,7 @@ func TestEngine_searchesWhileItIsWritten(t *testing.T) {
 }
 
 func TestEngine_searchEndsWithItsContext(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{SearchTime: time.Nanosecond})
+	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Nanosecond})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
 	must(t, e, 201, "POST", "/collections/a/documents", `{"s":"x"}`)
@@ -521,7 +491,7 @@ func TestEngine_searchEndsWithItsContext(t *testing.T) {
 }
 
 func TestEngine_hopelessQueriesEndSoon(t *testing.T) {
-	e := open(t, t.TempDir(), Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{})
 	defer e.Close()
 	must(t, e, 201, "POST", "/collections", `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
 	var words, query strings.Builder

@@ -1,14 +1,18 @@
-package embedded
+package api
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"syscall"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
 // Texts that clients know.
@@ -16,7 +20,6 @@ var (
 	errNotFound = &schema.Error{Status: http.StatusNotFound, Text: "Not Found"}
 	errKey      = &schema.Error{Status: http.StatusUnauthorized, Text: "Forbidden - a valid `x-typesense-api-key` header must be sent."}
 	errLoading  = &schema.Error{Status: http.StatusServiceUnavailable, Text: "Not Ready or Lagging"}
-	errBusy     = &schema.Error{Status: http.StatusTooManyRequests, Text: "Too many searches at once."}
 	errTimeout  = &schema.Error{Status: http.StatusRequestTimeout, Text: "Request Timeout"}
 )
 
@@ -29,25 +32,27 @@ const (
 )
 
 // refusal turns any error into the one for the caller; what it does not know is logged and answered 500.
-func (e *Engine) refusal(err error) *schema.Error {
+func (h *Handler) refusal(err error) *schema.Error {
 	var known *schema.Error
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(err, docstore.ErrNoCollection):
-		return errCollection
-	case errors.Is(err, docstore.ErrDiskFull):
-		return errDisk
+		return embedded.ErrCollection
+	case errors.Is(err, settings.ErrFull):
+		return &schema.Error{Status: http.StatusUnprocessableEntity, Text: "Rejecting write: there is no room for more settings."}
+	case errors.Is(err, docstore.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
+		return &schema.Error{Status: http.StatusUnprocessableEntity, Text: "Rejecting write: running out of resource type: OUT_OF_DISK"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return errTimeout
 	}
-	e.log.Error("embedded engine: internal error", "error", err)
+	h.engine.Log().Error("embedded engine: internal error", "error", err)
 	return &schema.Error{Status: http.StatusInternalServerError, Text: "Internal error."}
 }
 
-func (e *Engine) fail(w http.ResponseWriter, err error) {
-	r := e.refusal(err)
-	reply(w, r.Status, map[string]string{"message": r.Text})
+func (h *Handler) fail(w http.ResponseWriter, err error) {
+	refused := h.refusal(err)
+	reply(w, refused.Status, map[string]string{"message": refused.Text})
 }
 
 func reply(w http.ResponseWriter, status int, body any) {
@@ -72,4 +77,8 @@ func encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+func tooLarge(limit int64) error {
+	return &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting write: a request of the embedded engine is at most %d bytes.", limit)}
 }

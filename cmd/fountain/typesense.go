@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/impl/search"
+	"github.com/fountainai/fountain/internal/telemetry"
+)
+
+// newServeTypesense is the embedded engine as a server of its own.
+func newServeTypesense() *cobra.Command {
+	var c search.TypesenseConfig
+	var host, level string
+	var port uint16
+	cmd := &cobra.Command{
+		Use:     "typesense",
+		Example: "  fountain serve typesense --data /srv/typesense --key-file /srv/typesense.key\n" +
+			"  fountain serve typesense --port 8109 --data ts --key-file ts.key --cors-origins https://shop.example.org",
+		Short:   "Run the embedded search engine alone, for clients of Typesense",
+		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
+API of Typesense, on loopback unless --host says otherwise, to those who have the key in
+--key-file, which is made when there is none. docs/embedded-engine.md says what it can do.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.Validate(); err != nil {
+				return &usageError{err}
+			}
+			logLevel, err := parseLevel(level)
+			if err != nil {
+				return err
+			}
+			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
+			defer endLog()
+			c.Log = log.With("service", "typesense")
+			c.Addr = net.JoinHostPort(host, strconv.Itoa(int(port)))
+			if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+				c.Log.Warn("the engine can be reached from other machines, without TLS: put a proxy with a certificate in front of it", "address", c.Addr)
+			}
+			err = search.ServeTypesense(cmd.Context(), c, func(addr string) { fmt.Fprintf(cmd.OutOrStdout(), "ready http://%s\n", addr) })
+			if errors.Is(err, search.ErrEngineLocked) {
+				return fmt.Errorf("%s is used by another process", c.DataDir)
+			}
+			return explainUp(err)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&host, "host", "127.0.0.1", "address to listen on")
+	flags.Uint16Var(&port, "port", 8108, "port to listen on")
+	flags.StringVar(&c.DataDir, "data", "", "directory of the collections")
+	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; made, mode 0600, when there is none")
+	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", nil, "origins of pages in browsers that may call, * for every one; none otherwise")
+	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}

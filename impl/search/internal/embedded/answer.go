@@ -1,0 +1,94 @@
+package embedded
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+)
+
+// Answer is the answer to one search.
+type Answer struct {
+	FacetCounts   []FacetAnswer   `json:"facet_counts"`
+	Found         int             `json:"found"`
+	FoundDocs     *int            `json:"found_docs,omitempty"`
+	Hits          *[]HitAnswer    `json:"hits,omitempty"`
+	GroupedHits   *[]GroupAnswer  `json:"grouped_hits,omitempty"`
+	Metadata      json.RawMessage `json:"metadata,omitempty"`
+	OutOf         int             `json:"out_of"`
+	Page          *int            `json:"page,omitempty"`
+	Offset        *int            `json:"offset,omitempty"`
+	RequestParams requestParams   `json:"request_params"`
+	SearchCutoff  bool            `json:"search_cutoff"`
+	SearchTimeMS  int64           `json:"search_time_ms"`
+}
+
+type requestParams struct {
+	CollectionName string `json:"collection_name"`
+	FirstQ         string `json:"first_q"`
+	PerPage        int    `json:"per_page"`
+	Q              string `json:"q"`
+}
+
+// HitAnswer is one document found.
+type HitAnswer struct {
+	Collection     string          `json:"collection,omitempty"` // of a union
+	Curated        bool            `json:"curated,omitempty"`
+	Document       json.RawMessage `json:"document"`
+	GeoDistances   map[string]int  `json:"geo_distance_meters,omitempty"`
+	Highlight      map[string]any  `json:"highlight"`
+	Highlights     []any           `json:"highlights"`
+	SearchIndex    *int            `json:"search_index,omitempty"` // of a union
+	TextMatch      *uint64         `json:"text_match,omitempty"`
+	TextMatchInfo  *textMatchInfo  `json:"text_match_info,omitempty"`
+	VectorDistance *float64        `json:"vector_distance,omitempty"`
+	Hybrid         *hybridInfo     `json:"hybrid_search_info,omitempty"`
+}
+
+type hybridInfo struct {
+	Score float64 `json:"rank_fusion_score"`
+}
+
+type textMatchInfo struct {
+	BestFieldScore   string `json:"best_field_score"`
+	BestFieldWeight  int    `json:"best_field_weight"`
+	FieldsMatched    int    `json:"fields_matched"`
+	NumTokensDropped int    `json:"num_tokens_dropped"`
+	Score            string `json:"score"`
+	TokensMatched    int    `json:"tokens_matched"`
+	TypoPrefixScore  int    `json:"typo_prefix_score"`
+}
+
+// GroupAnswer is one group of documents.
+type GroupAnswer struct {
+	Found    int         `json:"found"`
+	GroupKey []any       `json:"group_key"`
+	Hits     []HitAnswer `json:"hits"`
+}
+
+// FacetAnswer is the counts of a field's values.
+type FacetAnswer struct {
+	Counts    []FacetCount       `json:"counts"`
+	FieldName string             `json:"field_name"`
+	Sampled   bool               `json:"sampled"`
+	Stats     map[string]float64 `json:"stats"`
+}
+
+// FacetCount is one value.
+type FacetCount struct {
+	Count       int    `json:"count"`
+	Highlighted string `json:"highlighted"`
+	Value       string `json:"value"`
+}
+
+// tell notes how well a document fits.
+func (a *HitAnswer) tell(m *index.Match) {
+	if m == nil {
+		return
+	}
+	a.TextMatch = &m.Score
+	a.TextMatchInfo = &textMatchInfo{
+		BestFieldScore: strconv.FormatUint(m.BestField, 10), BestFieldWeight: m.BestWeight, FieldsMatched: m.FieldsMatched,
+		NumTokensDropped: m.TokensDropped, Score: strconv.FormatUint(m.Score, 10), TokensMatched: m.TokensMatched, TypoPrefixScore: m.TypoPrefixCost,
+	}
+}

@@ -1,0 +1,14 @@
+//go:build unix
+
+package api
+
+import "syscall"
+
+// disk returns the size of the file system that holds dir, and what of it is free, in bytes.
+func disk(dir string) (total, free uint64) {
+	var s syscall.Statfs_t
+	if syscall.Statfs(dir, &s) != nil {
+		return 0, 0
+	}
+	return s.Blocks * uint64(s.Bsize), s.Bavail * uint64(s.Bsize)
+}

@@ -1,0 +1,73 @@
+// Package api serves the HTTP API of Typesense over an embedded engine: routes, keys, wire forms and error texts. It is made from the
+// public documentation, the published description of the API and recorded answers of a server alone.
+package api
+
+import (
+	"cmp"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/keys"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+	"github.com/fountainai/fountain/internal/admission"
+)
+
+// Options are what a Handler needs beside the engine.
+type Options struct {
+	// Key says whether a presented API key is the admin key. It must compare in constant time and may change its mind between
+	// requests: a new key needs no restart. Nil refuses every key but those that were created.
+	Key func(presented string) bool
+	// Busy is the status of a search that finds too many others at work; 0 is 503, on which Typesense's clients try again.
+	Busy int
+	// CORSOrigins are the origins of pages in browsers that may call; "*" is every one, none answers no preflight.
+	CORSOrigins []string
+}
+
+// Handler is the API. It implements http.Handler.
+type Handler struct {
+	engine *embedded.Engine
+	admin  func(string) bool
+	cors   *cors
+	stats  stats
+	known  atomic.Pointer[knownKeys]
+	gate   *admission.Gate // of searches, each of which keeps a processor busy
+	busy   *schema.Error
+}
+
+// New returns the API of an engine.
+func New(e *embedded.Engine, o Options) *Handler {
+	busy := &schema.Error{Status: cmp.Or(o.Busy, http.StatusServiceUnavailable), Text: "Too many searches at once."}
+	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), busy: busy}
+	if h.admin == nil {
+		h.admin = func(string) bool { return false }
+	}
+	return h
+}
+
+// knownKeys are the created keys as of a generation of the settings.
+type knownKeys struct {
+	generation uint64
+	list       []keys.Key
+	byDigest   map[[32]byte]keys.Key
+}
+
+func (h *Handler) health(w http.ResponseWriter) {
+	if h.engine.Ready() != nil {
+		reply(w, http.StatusServiceUnavailable, map[string]bool{"ok": false})
+		return
+	}
+	if full := h.engine.Full(); full != "" {
+		reply(w, http.StatusServiceUnavailable, map[string]any{"ok": false, "resource_error": full})
+		return
+	}
+	reply(w, http.StatusOK, map[string]bool{"ok": true})
+}
+
+// version is the version of Typesense whose API this engine speaks.
+const version = "29.0"
+
+func (h *Handler) debug(w http.ResponseWriter, _ *request) {
+	reply(w, http.StatusOK, map[string]any{"state": 1, "version": version, "engine": engineName})
+}

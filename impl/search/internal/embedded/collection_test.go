@@ -1,0 +1,65 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// opened is an engine with the collection a, which has the field s.
+func opened(t *testing.T) (*Engine, *Collection) {
+	e, err := Open(Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	require.NoError(t, e.WaitReady(context.Background()))
+	s, err := schema.Parse([]byte(`{"name":"a","fields":[{"name":"s","type":"string"}]}`), 10)
+	require.NoError(t, err)
+	c, err := e.Create(s)
+	require.NoError(t, err)
+	return e, c
+}
+
+func TestCollection_theDeadLeaveTheIndex(t *testing.T) {
+	e, c := opened(t)
+	put := func(from, to int) {
+		var writes []Write
+		for i := from; i < to; i++ {
+			writes = append(writes, Write{Line: fmt.Appendf(nil, `{"id":"%d","s":"w%d"}`, i, i)})
+		}
+		_, err := c.Apply(writes)
+		require.NoError(t, err)
+	}
+	const many = 10_000
+	put(0, many)
+	_, err := e.OverFilter(context.Background(), c, "", func(id string) Write { return Write{Remove: true, ID: id} })
+	require.NoError(t, err)
+	put(many, many+10)
+	c.idx().Rest()
+	require.Less(t, c.idx().Stats().Dead, 1000)
+	require.Equal(t, 10, c.idx().Stats().Documents)
+	found, err := e.Search(context.Background(), "a", map[string]string{"q": fmt.Sprintf("w%d", many+5), "query_by": "s"})
+	require.NoError(t, err)
+	require.Equal(t, 1, found.Found)
+	require.Equal(t, 10, found.OutOf)
+}
+
+func TestCollection_deletionsOfOneRequestAreOneCommit(t *testing.T) {
+	e, c := opened(t)
+	ids := []string{"1", "a,b", "x y", "[z]", "p&&q", "ü", "(o)", "id:=1", "!n", "*"}
+	var writes []Write
+	for _, id := range append(ids, "stays") {
+		writes = append(writes, Write{Line: fmt.Appendf(nil, `{"id":%q,"s":"x"}`, id)})
+	}
+	_, err := c.Apply(writes)
+	require.NoError(t, err)
+	before := c.idx().Commit()
+	_, err = e.OverFilter(context.Background(), c, "id:=[`"+strings.Join(append(ids, "not there"), "`,`")+"`]", func(id string) Write { return Write{Remove: true, ID: id} })
+	require.NoError(t, err)
+	require.Equal(t, 1, e.Stats().Documents)
+	require.Equal(t, before+1, c.idx().Commit())
+}

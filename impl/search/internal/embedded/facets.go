@@ -1,0 +1,415 @@
+package embedded
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
+)
+
+// facetAsk is what facet_by and facet_query ask for.
+type facetAsk struct {
+	list []facetOf
+	most int
+	// top restricts statistics and ranges to the most frequent values that are shown.
+	top bool
+}
+
+// facetOf is one facet.
+type facetOf struct {
+	field       *schema.Field
+	alpha, desc bool
+	ranges      []facetRange
+	// query is the part of facet_query for this field.
+	query []string
+	typos int
+	asked bool
+	// by is another field by whose value the values are ordered.
+	by *schema.Field
+}
+
+// facetRange is a labelled interval: low is in it, high is not.
+type facetRange struct {
+	label     string
+	low, high float64
+}
+
+// maxFacetValues bounds the values of one facet.
+const maxFacetValues = 1 << 24
+
+// read reads facet_by and facet_query.
+func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
+	a.most = p.Number("max_facet_values")
+	items, err := facetItems(p.Text("facet_by"))
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		name, options, hasOptions := strings.Cut(item, "(")
+		fields, err := facetFields(strings.TrimSpace(name), s)
+		if err != nil {
+			return err
+		}
+		for _, field := range fields {
+			f := facetOf{field: field}
+			if hasOptions {
+				if err := f.options(s, strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(options), ")"))); err != nil {
+					return err
+				}
+			}
+			a.list = append(a.list, f)
+		}
+	}
+	return a.query(p)
+}
+
+// facetItems cuts at commas outside parentheses and brackets.
+func facetItems(list string) (out []string, err error) {
+	depth, start := 0, 0
+	for i, c := range list + "," {
+		switch {
+		case c == '(' || c == '[':
+			depth++
+		case c == ')' || c == ']':
+			depth--
+		case c == ',' && depth == 0:
+			if item := strings.TrimSpace(list[start:i]); item != "" {
+				out = append(out, item)
+			}
+			start = i + 1
+		}
+	}
+	if depth != 0 {
+		return nil, badRequest("Invalid facet format.")
+	}
+	return out, nil
+}
+
+func facetFields(name string, s *schema.Schema) ([]*schema.Field, error) {
+	if prefix, ok := strings.CutSuffix(name, "*"); ok {
+		var out []*schema.Field
+		for _, f := range s.Fields {
+			if !f.Pattern() && f.Facet && f.Indexed() && strings.HasPrefix(f.Name, prefix) {
+				out = append(out, f)
+			}
+		}
+		return out, nil
+	}
+	f, ok := s.Field(name)
+	if !ok || !f.Facet {
+		return nil, &schema.Error{Status: http.StatusNotFound, Text: "Could not find a facet field named `" + name + "` in the schema."}
+	}
+	return []*schema.Field{f}, nil
+}
+
+// options reads "sort_by: _alpha:asc" or ranges, "low:[0, 10], high:[10, ]".
+func (f *facetOf) options(s *schema.Schema, options string) error {
+	if rest, ok := strings.CutPrefix(options, "sort_by:"); ok {
+		return f.order(s, rest)
+	}
+	if !f.field.Sort || !f.field.Integer() && f.field.Kind != schema.Float {
+		return badRequest("Range facets require sort enabled for the field.")
+	}
+	items, err := facetItems(options)
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		label, bounds, ok := strings.Cut(item, ":")
+		bounds = strings.TrimSpace(bounds)
+		label = strings.TrimSpace(label)
+		low, high, two := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(bounds, "["), "]"), ",")
+		if !ok || label == "" || !two || !strings.HasPrefix(bounds, "[") || !strings.HasSuffix(bounds, "]") {
+			return badRequest("Facet range value is not valid.")
+		}
+		r := facetRange{label: label}
+		if r.low, err = bound(low, -inf); err == nil {
+			r.high, err = bound(high, inf)
+		}
+		if err != nil {
+			return badRequest("Facet range value is not valid.")
+		}
+		f.ranges = append(f.ranges, r)
+	}
+	return nil
+}
+
+const inf = 1e300
+
+// bound reads an end of a range; without a number it is open.
+func bound(s string, open float64) (float64, error) {
+	if s = strings.TrimSpace(s); s == "" {
+		return open, nil
+	}
+	return strconv.ParseFloat(s, 64)
+}
+
+// order reads "_alpha:asc" or "field:desc".
+func (f *facetOf) order(s *schema.Schema, text string) error {
+	by, direction, ok := strings.Cut(strings.TrimSpace(text), ":")
+	by, direction = strings.TrimSpace(by), strings.ToLower(strings.TrimSpace(direction))
+	if !ok || direction != "asc" && direction != "desc" {
+		return badRequest("Invalid sort format.")
+	}
+	f.desc = direction == "desc"
+	if by == "_alpha" {
+		if f.alpha = f.field.Text(); !f.alpha {
+			return badRequest("Facet field should be string type to apply alpha sort.")
+		}
+		return nil
+	}
+	if f.by, ok = s.Field(by); !ok || !f.by.Sort {
+		return &schema.Error{Status: http.StatusNotFound, Text: "Could not find a field named `" + by + "` in the schema for sorting."}
+	}
+	return nil
+}
+
+// orderFacets orders the values of facets by another field of the documents that have them; of several documents the last counts. It reads
+// the documents found.
+func (r *run) orderFacets(results []index.FacetResult) error {
+	if !slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil }) {
+		return nil
+	}
+	plan := *r.index
+	plan.Facets, plan.Limit = nil, r.everything()
+	res, err := r.collection.find(r.ctx, plan)
+	if err != nil {
+		return err
+	}
+	rows := make([]row, len(res.Hits))
+	for i, h := range res.Hits {
+		rows[i] = row{seq: h.Seq}
+	}
+	var fields []*schema.Field
+	for _, f := range r.facets.list {
+		if f.by != nil {
+			fields = append(fields, f.field, f.by)
+		}
+	}
+	typed, err := r.typed(rows, fields)
+	if err != nil {
+		return err
+	}
+	for n, f := range r.facets.list {
+		if f.by == nil {
+			continue
+		}
+		of := map[string]part{}
+		for _, t := range typed {
+			at := fieldPart(ordering.Key{Field: f.by, Desc: f.desc}, t.Values[f.by.Name])
+			for _, v := range valueTexts(f.field, t.Values[f.field.Name]) {
+				if _, known := of[v]; !known {
+					of[v] = at
+				}
+			}
+		}
+		slices.SortStableFunc(results[n].Counts, func(a, b index.FacetCount) int { return of[a.Value].compare(of[b.Value]) })
+		results[n].Counts = results[n].Counts[:min(len(results[n].Counts), r.facets.most)]
+	}
+	return nil
+}
+
+// query reads facet_query, "field: words".
+func (a *facetAsk) query(p params.Params) error {
+	q := p.Text("facet_query")
+	if q == "" {
+		return nil
+	}
+	if len(a.list) == 0 {
+		return badRequest("The `facet_query` parameter is supplied without a `facet_by` parameter.")
+	}
+	name, words, ok := strings.Cut(q, ":")
+	name = strings.TrimSpace(name)
+	if !ok {
+		return badRequest("Facet query must be in the `facet_field: value` format.")
+	}
+	found := false
+	for i := range a.list {
+		if f := &a.list[i]; f.field.Name == name {
+			f.query, f.typos, f.asked, found = f.field.Analyzer().Words(words), min(p.Number("facet_query_num_typos"), 2), strings.TrimSpace(words) != "", true
+		}
+	}
+	if !found {
+		return badRequest("Facet query refers to a facet field `%s` that is not part of `facet_by` parameter.", name)
+	}
+	return nil
+}
+
+// strategy follows facet_strategy: top_values looks at the most frequent values alone, which is what 29.0 chooses by itself for a search of
+// everything without a filter; exhaustive looks at all.
+func (a *facetAsk) strategy(p params.Params, unfiltered bool) {
+	switch p.Text("facet_strategy") {
+	case "top_values":
+		a.top = true
+	case "exhaustive":
+	default:
+		a.top = unfiltered
+	}
+}
+
+// asks is what the index counts: all values, the most frequent first, of which the answer shows some.
+func (a *facetAsk) asks() []index.Facet {
+	out := make([]index.Facet, len(a.list))
+	for i, f := range a.list {
+		out[i] = index.Facet{Field: f.field, Max: maxFacetValues}
+		if a.top { // the first of the alphabet, not the most frequent
+			out[i].Alpha, out[i].Desc = f.alpha, f.desc
+		}
+		if !f.asked && len(f.ranges) == 0 && f.by == nil {
+			out[i].Max = a.most
+		}
+	}
+	return out
+}
+
+// answers shows what was counted.
+func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
+	out := make([]FacetAnswer, 0, len(results))
+	for i, r := range results {
+		f := a.list[i]
+		shown := FacetAnswer{Counts: []FacetCount{}, FieldName: r.Field.Name, Stats: map[string]float64{}}
+		if a.top && !f.asked && f.by == nil {
+			r.Counts = r.Counts[:min(len(r.Counts), a.most)]
+			restrict(&r)
+		}
+		total := r.Distinct
+		switch {
+		case len(f.ranges) > 0:
+			shown.Counts = f.inRanges(r.Counts)
+			total = len(shown.Counts)
+		case f.asked:
+			shown.Counts = f.fitting(r.Counts)
+			total = len(shown.Counts)
+		default:
+			for _, c := range r.Counts {
+				shown.Counts = append(shown.Counts, FacetCount{c.Count, c.Value, c.Value})
+			}
+		}
+		shown.Counts = shown.Counts[:min(len(shown.Counts), a.most)]
+		if f.alpha { // the most frequent values, in the order of the alphabet
+			slices.SortFunc(shown.Counts, func(a, b FacetCount) int {
+				if f.desc {
+					a, b = b, a
+				}
+				return cmp.Compare(a.Value, b.Value)
+			})
+		}
+		shown.Stats["total_values"] = float64(total)
+		if r.Numeric {
+			shown.Stats["min"], shown.Stats["max"], shown.Stats["sum"], shown.Stats["avg"] = r.Min, r.Max, r.Sum, r.Avg
+		}
+		out = append(out, shown)
+	}
+	return out, nil
+}
+
+// restrict makes the statistics those of the values that are left. Least and greatest stay those of all.
+func restrict(r *index.FacetResult) {
+	r.Distinct = len(r.Counts)
+	if !r.Numeric {
+		return
+	}
+	n := 0
+	r.Sum = 0
+	for _, c := range r.Counts {
+		v, err := strconv.ParseFloat(c.Value, 64)
+		if err != nil {
+			continue
+		}
+		if r.Field.Kind == schema.Float {
+			v = float64(float32(v))
+		}
+		n += c.Count
+		r.Sum += v * float64(c.Count)
+	}
+	if n > 0 {
+		r.Avg = r.Sum / float64(n)
+	}
+}
+
+// inRanges adds up the counts of the values in each range; an empty range is not shown.
+func (f *facetOf) inRanges(counts []index.FacetCount) []FacetCount {
+	out := []FacetCount{}
+	for _, r := range f.ranges {
+		n := 0
+		for _, c := range counts {
+			if v, err := strconv.ParseFloat(c.Value, 64); err == nil && v >= r.low && v < r.high {
+				n += c.Count
+			}
+		}
+		if n > 0 {
+			out = append(out, FacetCount{Count: n, Value: r.label})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b FacetCount) int { return cmp.Compare(b.Count, a.Count) })
+	return out
+}
+
+// fitting keeps the values that hold every word of the query, the last as the beginning of one. Typos are allowed when nothing fits without.
+func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
+	if len(f.query) == 0 { // nothing but punctuation
+		return []FacetCount{}
+	}
+	for typos := 0; typos <= f.typos; typos++ {
+		out := []FacetCount{}
+		for _, c := range counts {
+			if shown, ok := f.marked(c.Value, typos); ok {
+				out = append(out, FacetCount{c.Count, shown, c.Value})
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return []FacetCount{}
+}
+
+// marked marks the words of a value that fit the query.
+func (f *facetOf) marked(value string, typos int) (string, bool) {
+	tokens := f.field.Analyzer().Tokens(value)
+	type span struct{ start, end int }
+	var spans []span
+	for i, asked := range f.query {
+		last := i == len(f.query)-1
+		m := text.NewMatcher(asked, allowed(asked, typos), last)
+		at := slices.IndexFunc(tokens, func(t text.Token) bool { _, ok, _ := m.Match(t.Text); return ok })
+		if at < 0 {
+			return "", false
+		}
+		t := tokens[at]
+		end := t.End
+		if last && strings.HasPrefix(t.Text, asked) && t.Text != asked {
+			end = t.Start + f.field.Analyzer().Letters(value[t.Start:t.End], len([]rune(asked)))
+		}
+		spans = append(spans, span{t.Start, end})
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	var b strings.Builder
+	at := 0
+	for _, s := range slices.Compact(spans) {
+		if s.start < at {
+			continue
+		}
+		b.WriteString(value[at:s.start] + "<mark>" + value[s.start:s.end] + "</mark>")
+		at = s.end
+	}
+	return b.String() + value[at:], true
+}
+
+// allowed follows the documented defaults of min_len_1typo and min_len_2typo.
+func allowed(word string, typos int) int {
+	switch n := len([]rune(word)); {
+	case n < 4:
+		return 0
+	case n < 7:
+		return min(typos, 1)
+	}
+	return typos
+}

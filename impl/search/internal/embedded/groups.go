@@ -1,0 +1,256 @@
+package embedded
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// groupAsk is what group_by and its company ask for.
+type groupAsk struct {
+	fields []*schema.Field
+	limit  int
+	// apart gives each document without a value a group of its own.
+	apart bool
+}
+
+func (a *groupAsk) wanted() bool { return len(a.fields) > 0 }
+
+// maxGroupLimit is the documented bound of group_limit.
+const maxGroupLimit = 99
+
+func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
+	names := p.Names("group_by")
+	if len(names) == 0 {
+		return nil
+	}
+	a.limit, a.apart = p.Number("group_limit"), !p.Flag("group_missing_values")
+	if a.limit < 1 || a.limit > maxGroupLimit {
+		return badRequest("Value of `group_limit` must be between 1 and 99.")
+	}
+	for _, name := range names {
+		f, ok := s.Field(name)
+		switch {
+		case !ok:
+			return &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema."}
+		case !f.Facet:
+			return badRequest("Group by field `%s` should be a facet field.", name)
+		case f.Kind == schema.Object:
+			for _, inner := range s.Fields {
+				if inner.Facet && len(inner.Name) > len(name) && inner.Name[:len(name)+1] == name+"." {
+					a.fields = append(a.fields, inner)
+				}
+			}
+			continue
+		}
+		a.fields = append(a.fields, f)
+	}
+	return nil
+}
+
+// group is documents with equal values.
+type group struct {
+	key  []any
+	rows []row
+	n    int
+}
+
+// grouped fills the answer with groups. All documents found are read: this engine groups what the index has found.
+func (r *run) grouped(out *Answer, offset, count int) error {
+	plan := *r.index
+	byGroup := slices.ContainsFunc(r.sort, func(k ordering.Key) bool { return k.GroupFound })
+	late := r.late() && !byGroup
+	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
+	if !r.late() {
+		plan.Sort = r.sort
+	}
+	res, err := r.collection.find(r.ctx, plan)
+	if err != nil {
+		return err
+	}
+	rows := make([]row, len(res.Hits))
+	for i, h := range res.Hits {
+		rows[i] = row{seq: h.Seq, match: h.Match}
+	}
+	if late {
+		if err := r.order(rows); err != nil {
+			return err
+		}
+	}
+	fields := slices.Clone(r.groups.fields)
+	for _, f := range r.facets.list {
+		fields = append(fields, f.field)
+	}
+	typed, err := r.typed(rows, fields)
+	if err != nil {
+		return err
+	}
+	groups, of := r.divide(rows, typed)
+	if byGroup {
+		r.orderGroups(groups)
+	}
+	found := len(rows)
+	out.Found, out.FoundDocs, out.OutOf = len(groups), &found, res.OutOf
+	r.countGroups(res.Facets, typed, of)
+	if err := r.orderFacets(res.Facets); err != nil {
+		return err
+	}
+	if out.FacetCounts, err = r.facets.answers(res.Facets); err != nil {
+		return err
+	}
+	return r.showGroups(out, groups[min(offset, len(groups)):min(offset+count, len(groups))], res.Marks)
+}
+
+// divide makes the groups in the order of their first documents. of tells each row's group.
+func (r *run) divide(rows []row, typed []*schema.Typed) (groups []*group, of []int) {
+	byKey := map[string]int{}
+	of = make([]int, len(rows))
+	for i, row := range rows {
+		key, encoded, missing := r.groups.key(typed[i])
+		if missing && r.groups.apart {
+			encoded = strconv.FormatUint(row.seq, 10) + " apart"
+		}
+		n, ok := byKey[encoded]
+		if !ok {
+			n = len(groups)
+			byKey[encoded] = n
+			groups = append(groups, &group{key: key})
+		}
+		of[i] = n
+		g := groups[n]
+		if len(key) > len(g.key) { // an empty string is shown rather than nothing
+			g.key = key
+		}
+		g.n++
+		if len(g.rows) < r.groups.limit {
+			g.rows = append(g.rows, row)
+		}
+	}
+	return groups, of
+}
+
+// key returns the values of the fields, of which missing ones are left out, and a text that is the same for documents of one group. An empty
+// string is in the group of the missing.
+func (a *groupAsk) key(t *schema.Typed) (key []any, encoded string, missing bool) {
+	key = []any{}
+	for _, f := range a.fields {
+		v, ok := t.Values[f.Name]
+		if !ok {
+			missing = true
+			encoded += "\x00-"
+			continue
+		}
+		shown := shownValue(f, v)
+		key = append(key, shown)
+		if shown == "" {
+			encoded += "\x00-"
+			continue
+		}
+		encoded += fmt.Sprintf("\x00+%#v", shown)
+	}
+	return key, encoded, missing
+}
+
+// shownValue is a value as a group's key shows it: a list is one key.
+func shownValue(f *schema.Field, v schema.Value) any {
+	var list []any
+	for _, s := range v.Strings {
+		list = append(list, s)
+	}
+	for _, n := range v.Ints {
+		if f.Kind == schema.Bool {
+			list = append(list, n == 1)
+			continue
+		}
+		list = append(list, n)
+	}
+	for _, x := range v.Floats {
+		shown := strconv.FormatFloat(x, 'g', -1, 32)
+		if !strings.ContainsAny(shown, ".e") { // a float shows that it is one
+			shown += ".0"
+		}
+		list = append(list, json.Number(shown))
+	}
+	if f.Array {
+		if list == nil {
+			list = []any{}
+		}
+		return list
+	}
+	return list[0]
+}
+
+func (r *run) orderGroups(groups []*group) {
+	desc := true
+	for _, k := range r.sort {
+		if k.GroupFound {
+			desc = k.Desc
+		}
+	}
+	slices.SortStableFunc(groups, func(a, b *group) int {
+		if desc {
+			return cmp.Compare(b.n, a.n)
+		}
+		return cmp.Compare(a.n, b.n)
+	})
+}
+
+// countGroups counts, for each value of a facet, the groups instead of the documents that have it.
+func (r *run) countGroups(facets []index.FacetResult, typed []*schema.Typed, of []int) {
+	for n := range facets {
+		f := facets[n].Field
+		seen := map[string]map[int]bool{}
+		for i, t := range typed {
+			for _, v := range valueTexts(f, t.Values[f.Name]) {
+				if seen[v] == nil {
+					seen[v] = map[int]bool{}
+				}
+				seen[v][of[i]] = true
+			}
+		}
+		counts := facets[n].Counts
+		for i := range counts {
+			counts[i].Count = len(seen[counts[i].Value])
+		}
+		if !r.facets.list[n].alpha {
+			slices.SortStableFunc(counts, func(a, b index.FacetCount) int { return cmp.Compare(b.Count, a.Count) })
+		}
+	}
+}
+
+// valueTexts are a field's values as a facet shows them.
+func valueTexts(f *schema.Field, v schema.Value) []string {
+	out := slices.Clone(v.Strings)
+	for _, n := range v.Ints {
+		if f.Kind == schema.Bool {
+			out = append(out, strconv.FormatBool(n == 1))
+			continue
+		}
+		out = append(out, strconv.FormatInt(n, 10))
+	}
+	for _, x := range v.Floats {
+		out = append(out, strconv.FormatFloat(x, 'g', 6, 32))
+	}
+	return out
+}
+
+func (r *run) showGroups(out *Answer, groups []*group, marks map[string]int) error {
+	list := make([]GroupAnswer, 0, len(groups))
+	for _, g := range groups {
+		hits, err := r.hits(g.rows, marks)
+		if err != nil {
+			return err
+		}
+		list = append(list, GroupAnswer{Found: g.n, GroupKey: g.key, Hits: hits})
+	}
+	out.GroupedHits = &list
+	return nil
+}

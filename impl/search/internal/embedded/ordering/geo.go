@@ -1,0 +1,72 @@
+package ordering
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// Geo is the distance of a field's nearest place from another.
+type Geo struct {
+	Field *schema.Field
+	From  filter.Point
+	// Precision makes distances equal that lie in the same ring of that width, Exclude those within it; both in metres, 0 is none.
+	Precision, Exclude float64
+}
+
+// geo reads "48.85, 2.35, precision: 2 km, exclude_radius: 5 mi".
+func (k *Key) geo(f *schema.Field, options string) error {
+	wrong := &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + f.Name + "`"}
+	parts := strings.Split(options, ",")
+	if len(parts) < 2 {
+		return wrong
+	}
+	g := &Geo{Field: f}
+	for i, into := range []*float64{&g.From.Lat, &g.From.Lng} {
+		v, err := strconv.ParseFloat(strings.TrimSpace(parts[i]), 64)
+		if err != nil || math.Abs(v) > []float64{90, 180}[i] {
+			return wrong
+		}
+		*into = v
+	}
+	for _, option := range parts[2:] {
+		name, v, _ := strings.Cut(option, ":")
+		metres, ok := filter.Metres(v)
+		switch name = strings.TrimSpace(name); {
+		case !ok || metres < 0:
+			return wrong
+		case name == "precision":
+			g.Precision = metres
+		case name == "exclude_radius":
+			g.Exclude = metres
+		default:
+			return wrong
+		}
+	}
+	k.Geo = g
+	return nil
+}
+
+// Nearest returns the distance of the nearest of the places in metres.
+func (g *Geo) Nearest(places []filter.Point) float64 {
+	best := math.Inf(1)
+	for _, p := range places {
+		best = min(best, g.From.Distance(p))
+	}
+	return best
+}
+
+// Weigh returns the distance by which documents are ordered.
+func (g *Geo) Weigh(places []filter.Point) float64 {
+	d := g.Nearest(places)
+	if d < g.Exclude {
+		return 0
+	}
+	if g.Precision > 0 {
+		return math.Ceil(d / g.Precision)
+	}
+	return math.Round(d) // distances are whole metres there
+}

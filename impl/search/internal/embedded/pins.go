@@ -1,0 +1,106 @@
+package embedded
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// pin is a document at a position, counted from 1.
+type pin struct {
+	seq      uint64
+	id       string
+	position int
+}
+
+// effectivePins returns the pins in the order of their positions: of several at one position, and of one document, the first counts. A
+// document that is hidden, or that there is not, is not pinned.
+func (r *run) effectivePins() ([]pin, error) {
+	if len(r.pins) == 0 {
+		return nil, nil
+	}
+	var ids []string
+	for _, p := range r.pins {
+		ids = append(ids, p.ID)
+	}
+	seqs, err := r.collection.seqsOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	if r.filterPins {
+		if seqs, err = r.passing(seqs); err != nil {
+			return nil, err
+		}
+	}
+	var out []pin
+	for _, p := range r.pins {
+		seq, ok := seqs[p.ID]
+		taken := slices.ContainsFunc(out, func(o pin) bool { return o.id == p.ID || o.position == p.Position && p.Position < everyPosition })
+		if !ok || taken || slices.Contains(r.hidden, p.ID) {
+			continue
+		}
+		out = append(out, pin{seq, p.ID, p.Position})
+	}
+	slices.SortStableFunc(out, func(a, b pin) int { return cmp.Compare(a.position, b.position) })
+	return out, nil
+}
+
+// everyPosition is from where on positions mean the end, which several documents may have.
+const everyPosition = 1 << 30
+
+// passing keeps the documents that the filter lets through.
+func (r *run) passing(seqs map[string]uint64) (map[string]uint64, error) {
+	out := map[string]uint64{}
+	for id, seq := range seqs {
+		n, err := r.count(both(r.index.Filter, &filter.Node{Op: filter.Leaf, Clause: idClause([]string{id}, false)}), index.Query{All: true})
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			out[id] = seq
+		}
+	}
+	return out, nil
+}
+
+// foundOf counts the pinned documents that the search finds without being told.
+func (r *run) foundOf(pins []pin) (int, error) {
+	var ids []string
+	for _, p := range pins {
+		ids = append(ids, p.id)
+	}
+	return r.count(both(r.index.Filter, &filter.Node{Op: filter.Leaf, Clause: idClause(ids, false)}), r.index.Query)
+}
+
+func (r *run) count(f *filter.Node, q index.Query) (int, error) {
+	plan := *r.index
+	plan.Filter, plan.Query, plan.Facets, plan.Limit = f, q, nil, 0
+	if q.All {
+		plan.Schema = &schema.Schema{}
+	}
+	res, err := r.collection.find(r.ctx, plan)
+	return res.Found, err
+}
+
+// place puts pinned documents into the rows, which may hold them already.
+func place(rows []row, pins []pin) []row {
+	pinned := make(map[uint64]bool, len(pins))
+	for _, p := range pins {
+		pinned[p.seq] = true
+	}
+	organic := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return pinned[r.seq] })
+	out := make([]row, 0, len(organic)+len(pins))
+	for len(organic) > 0 || len(pins) > 0 {
+		if len(pins) > 0 && (pins[0].position <= len(out)+1 || len(organic) == 0) {
+			out = append(out, row{seq: pins[0].seq, pinned: true})
+			pins = pins[1:]
+			continue
+		}
+		out = append(out, organic[0])
+		organic = organic[1:]
+	}
+	return out
+}

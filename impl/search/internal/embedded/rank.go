@@ -1,0 +1,246 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// ranked is a row with what its sort keys say: smaller parts come first.
+type ranked struct {
+	row
+	parts []part
+}
+
+// part is one key's value. A document without one comes after or before all others.
+type part struct {
+	missing, first, desc bool
+	number               float64
+	whole                int64
+	text                 string
+}
+
+func (p part) compare(o part) int {
+	switch {
+	case p.missing && o.missing:
+		return 0
+	case p.missing != o.missing:
+		if p.missing == p.first {
+			return -1
+		}
+		return 1
+	}
+	c := cmp.Or(cmp.Compare(p.whole, o.whole), cmp.Compare(p.number, o.number), cmp.Compare(p.text, o.text))
+	if p.desc {
+		return -c
+	}
+	return c
+}
+
+// order sorts the rows, which come in the index's own order (best match first), by keys that the index can't apply. It reads the
+// documents for keys that are fields.
+func (r *run) order(rows []row) error {
+	if plain, ok := unbucketed(r.sort); ok { // buckets are cut from the order that the keys give without them
+		whole := r.sort
+		r.sort = plain
+		err := r.order(rows)
+		if r.sort = whole; err != nil {
+			return err
+		}
+	}
+	list, err := r.rank(rows)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(list, func(a, b ranked) int { return compareParts(a.parts, b.parts) })
+	for i := range list {
+		rows[i] = list[i].row
+	}
+	return nil
+}
+
+// unbucketed returns the keys with their buckets taken away; ok says that there were some.
+func unbucketed(keys []ordering.Key) (plain []ordering.Key, ok bool) {
+	plain = slices.Clone(keys)
+	for i := range plain {
+		if k := &plain[i]; k.Buckets > 0 || k.BucketSize > 0 {
+			*k, ok = ordering.Key{Desc: k.Desc}, true
+		}
+	}
+	return plain, ok
+}
+
+func compareParts(a, b []part) int {
+	for i := range min(len(a), len(b)) {
+		if c := a[i].compare(b[i]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// rank finds the values of the sort keys for each row.
+func (r *run) rank(rows []row) ([]ranked, error) {
+	list := make([]ranked, len(rows))
+	for i := range rows {
+		list[i].row = rows[i]
+	}
+	typed, err := r.typedFor(rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range r.sort {
+		value, err := r.valuer(k, rows, typed)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			list[i].parts = append(list[i].parts, value(i))
+		}
+	}
+	return list, nil
+}
+
+// typedFor reads the sort keys that are fields.
+func (r *run) typedFor(rows []row) ([]*schema.Typed, error) {
+	var fields []*schema.Field
+	for _, k := range r.sort {
+		if k.Field != nil {
+			fields = append(fields, k.Field)
+		}
+	}
+	if fields == nil {
+		return nil, nil
+	}
+	return r.typed(rows, fields)
+}
+
+// typed reads the fields of documents; a document that has gone has none.
+func (r *run) typed(rows []row, fields []*schema.Field) ([]*schema.Typed, error) {
+	out := make([]*schema.Typed, 0, len(rows))
+	err := r.documents(rows, fields, func(doc schema.Document) { out = append(out, schema.Values(doc, fields)) })
+	return out, err
+}
+
+// documents reads what the fields need of the rows' documents, in order; one that has gone is empty.
+func (r *run) documents(rows []row, fields []*schema.Field, do func(schema.Document)) error {
+	seqs := make([]uint64, len(rows))
+	for i := range rows {
+		seqs[i] = rows[i].seq
+	}
+	return r.collection.parts(r.ctx, seqs, fields, do)
+}
+
+// parts reads what the fields need of documents, in order; one that has gone is empty.
+func (c *Collection) parts(ctx context.Context, seqs []uint64, fields []*schema.Field, do func(schema.Document)) error {
+	for chunk := range slices.Chunk(seqs, ChunkDocs) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
+			for _, seq := range chunk {
+				doc := schema.Document{}
+				if stored := tx.Get(seq); stored != nil {
+					var err error
+					if doc, err = schema.ReadPart(stored, fields); err != nil {
+						return err
+					}
+				}
+				do(doc)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// valuer returns the function that tells a row's part for a key.
+func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i int) part, error) {
+	switch {
+	case k.Eval != nil:
+		scores, err := r.scores(k.Eval)
+		return func(i int) part { return part{whole: int64(scores[rows[i].seq]), desc: k.Desc} }, err
+	case k.Buckets > 0 || k.BucketSize > 0:
+		n := k.BucketSize
+		if k.Buckets > 0 {
+			n = (len(rows) + k.Buckets - 1) / k.Buckets
+		}
+		if n >= len(rows) && k.BucketSize > 0 { // as documented: no larger than the results
+			n = 1
+		}
+		return func(i int) part { return part{whole: -int64(i / max(n, 1)), desc: true} }, nil
+	case k.Distance:
+		return func(i int) part {
+			if rows[i].distance == nil {
+				return part{missing: true}
+			}
+			return part{number: *rows[i].distance, desc: k.Desc}
+		}, nil
+	case k.Geo != nil:
+		places, err := r.places(k.Geo.Field, rows)
+		return func(i int) part {
+			return part{number: k.Geo.Weigh(places[i]), missing: len(places[i]) == 0, desc: k.Desc}
+		}, err
+	case k.Field != nil:
+		return func(i int) part { return fieldPart(k, typed[i].Values[k.Field.Name]) }, nil
+	}
+	return func(i int) part {
+		if rows[i].match == nil {
+			return part{}
+		}
+		return part{whole: int64(rows[i].match.Score >> 1), desc: true}
+	}, nil
+}
+
+// places reads the places of the rows' documents.
+func (r *run) places(f *schema.Field, rows []row) ([][]filter.Point, error) {
+	out := make([][]filter.Point, 0, len(rows))
+	err := r.documents(rows, []*schema.Field{f}, func(doc schema.Document) { out = append(out, filter.Points(doc, f)) })
+	return out, err
+}
+
+func fieldPart(k ordering.Key, v schema.Value) part {
+	p := part{desc: k.Desc, first: k.MissingFirst}
+	switch {
+	case len(v.Strings) > 0 && v.Strings[0] != "":
+		p.text = strings.Join(k.Field.Analyzer().Words(v.Strings[0]), " ")
+	case len(v.Ints) > 0:
+		p.whole = v.Ints[0]
+	case len(v.Floats) > 0:
+		p.number = v.Floats[0]
+	default:
+		p.missing = true
+	}
+	return p
+}
+
+// scores evaluates the conditions of a key: the first that a document meets gives its score.
+func (r *run) scores(list []ordering.Eval) (map[uint64]int, error) {
+	out := map[uint64]int{}
+	for _, e := range slices.Backward(list) {
+		node, err := r.collection.resolve(r.ctx, e.Filter)
+		if err != nil {
+			return nil, err
+		}
+		res, err := r.collection.find(r.ctx, index.Plan{
+			Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: both(r.index.Filter, node), Limit: r.everything(), FilterCandidates: r.index.FilterCandidates,
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range res.Hits {
+			out[h.Seq] = e.Score
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,279 @@
+package schema
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// lookup finds the values of a field whose name is a path into objects. What lies in lists of objects is one list.
+func lookup(doc Document, f *Field) (any, bool) {
+	if !strings.Contains(f.Name, ".") {
+		return nil, false
+	}
+	var found []any
+	list := false
+	collect(map[string]any(doc), strings.Split(f.Name, "."), &found, &list)
+	switch {
+	case len(found) == 0 && !(list && f.Array):
+		return nil, false
+	case list:
+		return slices.DeleteFunc(found, func(v any) bool { return v == nil }), true
+	}
+	return found[0], true
+}
+
+func collect(node any, path []string, found *[]any, list *bool) {
+	switch t := node.(type) {
+	case []any:
+		*list = true
+		for _, v := range t {
+			collect(v, path, found, list)
+		}
+		return
+	case map[string]any:
+		if len(path) == 0 {
+			break
+		}
+		if v, ok := t[path[0]]; ok {
+			collect(v, path[1:], found, list)
+		}
+		return
+	}
+	if len(path) == 0 {
+		*found = append(*found, node)
+	}
+}
+
+// inside makes fields of what objects hold and nobody declares: they have the dotted path as name, are optional, and take facet and
+// index from the object.
+func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed) (out []*Field, err error) {
+	seen := map[string]bool{}
+	for _, f := range slices.Concat(s.Fields, added) {
+		seen[f.Name] = true
+	}
+	for _, object := range slices.Concat(s.Fields, added) {
+		if object.Kind != Object || object.Pattern() {
+			continue
+		}
+		raw, ok := doc[object.Name]
+		if !ok {
+			if raw, ok = lookup(doc, object); !ok {
+				continue
+			}
+		}
+		for _, l := range leaves(raw, object.Name, object.Array, nil) {
+			if seen[l.path] {
+				continue
+			}
+			seen[l.path] = true
+			f := &Field{Name: l.path, Kind: l.kind, Array: l.array, Facet: object.Facet, Index: object.Index, Optional: true, Locale: object.Locale, Stem: object.Stem && l.kind == String}
+			f.Sort = (f.number() || f.Kind == Bool) && !f.Array
+			f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
+			if err := s.checkField(f, doc, dirty, typed); err != nil {
+				return nil, err
+			}
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+// leaf is a value inside an object.
+type leaf struct {
+	path  string
+	kind  Kind
+	array bool
+}
+
+// maxNesting bounds the depth to which objects are looked into.
+const maxNesting = 50
+
+func leaves(node any, path string, array bool, out []leaf) []leaf {
+	if strings.Count(path, ".") > maxNesting {
+		return out
+	}
+	switch t := node.(type) {
+	case map[string]any:
+		for _, k := range sortedKeys(t) {
+			out = leaves(t[k], path+"."+k, array, out)
+		}
+	case []any:
+		for _, v := range t {
+			out = leaves(v, path, true, out)
+		}
+	default:
+		if kind, _, ok := detect(node); ok {
+			out = append(out, leaf{path, kind, array})
+		}
+	}
+	return out
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// detectObject finds the type of a value that is an object or a list of objects.
+func detectObject(raw any) (kind Kind, array, ok bool) {
+	switch t := raw.(type) {
+	case map[string]any:
+		return Object, false, true
+	case []any:
+		if len(t) > 0 {
+			_, ok = t[0].(map[string]any)
+		}
+		return Object, true, ok
+	}
+	return 0, false, false
+}
+
+// shape checks a value that is stored and not typed.
+func (f *Field) shape(raw any) error {
+	ok := false
+	switch f.Kind {
+	case Image:
+		_, ok = raw.(string)
+	case Object:
+		_, ok = raw.(map[string]any)
+		if list, isList := raw.([]any); f.Array {
+			ok = isList && !slices.ContainsFunc(list, func(v any) bool { _, is := v.(map[string]any); return !is })
+		}
+	case GeoPoint:
+		ok = point(raw)
+		if list, isList := raw.([]any); f.Array {
+			ok = isList && !slices.ContainsFunc(list, func(v any) bool { return !point(v) })
+		}
+	}
+	if ok {
+		return nil
+	}
+	if f.Kind == GeoPoint && !f.Array {
+		return refuse("Field `%s` must be a 2 element array: [lat, lng].", f.Name)
+	}
+	names := map[Kind][2]string{Image: {"a string", "string"}, Object: {"an object", "object"}, GeoPoint: {"a geopoint", "geopoint"}}[f.Kind]
+	if f.Array {
+		return refuse("Field `%s` must be an array of %s.", f.Name, names[1])
+	}
+	return refuse("Field `%s` must be %s.", f.Name, names[0])
+}
+
+// point says that raw is a pair of latitude and longitude.
+func point(raw any) bool {
+	pair, ok := raw.([]any)
+	if !ok || len(pair) != 2 {
+		return false
+	}
+	for i, most := range []float64{90, 180} {
+		n, ok := pair[i].(json.Number)
+		if !ok {
+			return false
+		}
+		if v, err := strconv.ParseFloat(n.String(), 64); err != nil || v < -most || v > most {
+			return false
+		}
+	}
+	return true
+}
+
+// Elements returns the objects at a path of a document: those of a list, or one.
+func Elements(doc Document, path string) (out []Document) {
+	raw, ok := doc[path]
+	if !ok {
+		var found []any
+		gather(map[string]any(doc), strings.Split(path, "."), &found)
+		raw = found
+	}
+	var take func(any)
+	take = func(v any) {
+		switch t := v.(type) {
+		case map[string]any:
+			out = append(out, t)
+		case []any:
+			for _, item := range t {
+				take(item)
+			}
+		}
+	}
+	take(raw)
+	return out
+}
+
+// gather is collect for objects.
+func gather(node any, path []string, found *[]any) {
+	if len(path) == 0 {
+		*found = append(*found, node)
+		return
+	}
+	switch t := node.(type) {
+	case []any:
+		for _, v := range t {
+			gather(v, path, found)
+		}
+	case map[string]any:
+		if v, ok := t[path[0]]; ok {
+			gather(v, path[1:], found)
+		}
+	}
+}
+
+// Inside returns the field's values in one element of an object, whose path and a dot are the prefix.
+func (f *Field) Inside(element Document, prefix string) (v Value) {
+	var found []any
+	list := false
+	collect(map[string]any(element), strings.Split(strings.TrimPrefix(f.Name, prefix), "."), &found, &list)
+	for _, raw := range found {
+		_, _ = f.one(raw, false, &v) // what does not fit was not indexed either
+	}
+	return v
+}
+
+// Pairs returns the places that a geopoint field of a document holds, latitude first.
+func Pairs(doc Document, f *Field) (out [][2]float64) {
+	raw, ok := doc[f.Name]
+	if !ok {
+		return nil
+	}
+	list := []any{raw}
+	if many, isList := raw.([]any); f.Array && isList {
+		list = many
+	}
+	for _, v := range list {
+		if !point(v) {
+			continue
+		}
+		pair, _ := v.([]any)
+		var at [2]float64
+		for i := range at {
+			n, _ := pair[i].(json.Number)
+			at[i], _ = n.Float64()
+		}
+		out = append(out, at)
+	}
+	return out
+}
+
+// Values types the fields of a document; what does not fit is left out, as it is in the index.
+func Values(doc Document, fields []*Field) *Typed {
+	t := &Typed{Values: make(map[string]Value, len(fields))}
+	t.ID, _ = doc["id"].(string)
+	for _, f := range fields {
+		raw, ok := doc[f.Name]
+		if !ok {
+			raw, ok = lookup(doc, f)
+		}
+		if !ok || raw == nil || !f.Indexed() {
+			continue
+		}
+		if v, _, _, err := f.value(raw, CoerceOrDrop); err == nil {
+			t.Values[f.Name] = v
+		}
+	}
+	return t
+}

@@ -1,0 +1,217 @@
+// Package settings keeps what an engine holds beside documents: aliases, API keys, presets, stopwords, synonyms, curation and
+// analytics rules. There are few of them and they change seldom, so that all lie in one file, which each change replaces whole.
+package settings
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+const (
+	fileName = "settings.json"
+	format   = 1
+)
+
+// Bounds of what is kept; a change beyond one fails with ErrFull.
+const (
+	MaxRecordBytes = 1 << 20
+	MaxBytes       = 32 << 20
+)
+
+var (
+	// ErrFull says that a bound is reached.
+	ErrFull = errors.New("no room for more settings")
+	// ErrDamaged says that the file can't be read as what was written.
+	ErrDamaged = errors.New("the file settings.json is damaged: restore it from a copy, or remove it to begin without settings")
+)
+
+// records are the settings of one kind by name.
+type records map[string]json.RawMessage
+
+// Store is the settings of one data directory. Reading takes no lock. It is safe for concurrent use.
+type Store struct {
+	path    string
+	writing sync.Mutex
+	now     atomic.Pointer[snapshot]
+}
+
+// snapshot is never changed.
+type snapshot struct {
+	kinds      map[string]records
+	generation uint64
+}
+
+type file struct {
+	Format int                `json:"format"`
+	Kinds  map[string]records `json:"kinds"`
+}
+
+// Open reads the settings in dir, which exists. Without a file there are none yet.
+func Open(dir string) (*Store, error) {
+	s := &Store{path: filepath.Join(dir, fileName)}
+	first := &snapshot{kinds: map[string]records{}}
+	s.now.Store(first)
+	body, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	var f file
+	if json.Unmarshal(body, &f) != nil || f.Format != format {
+		return nil, ErrDamaged
+	}
+	if f.Kinds != nil {
+		first.kinds = f.Kinds
+	}
+	return s, nil
+}
+
+// Generation grows with each change: what was made of the settings is as old as its generation.
+func (s *Store) Generation() uint64 { return s.now.Load().generation }
+
+// Get returns the record of a kind with the name.
+func (s *Store) Get(kind, name string) (json.RawMessage, bool) {
+	body, ok := s.now.Load().kinds[kind][name]
+	return body, ok
+}
+
+// Record is one setting.
+type Record struct {
+	Name string
+	Body json.RawMessage
+}
+
+// List returns the records of a kind in the order of their names.
+func (s *Store) List(kind string) []Record {
+	list := s.now.Load().kinds[kind]
+	out := make([]Record, 0, len(list))
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		out = append(out, Record{name, list[name]})
+	}
+	return out
+}
+
+// Change is made of a copy of the settings and kept when it returns nil.
+type Change struct{ kinds map[string]records }
+
+// Get returns a record.
+func (c *Change) Get(kind, name string) (json.RawMessage, bool) {
+	body, ok := c.kinds[kind][name]
+	return body, ok
+}
+
+// Put sets a record.
+func (c *Change) Put(kind, name string, body json.RawMessage) {
+	list := maps.Clone(c.kinds[kind])
+	if list == nil {
+		list = records{}
+	}
+	list[name] = body
+	c.kinds[kind] = list
+}
+
+// Delete removes a record and says whether there was one.
+func (c *Change) Delete(kind, name string) bool {
+	if _, ok := c.kinds[kind][name]; !ok {
+		return false
+	}
+	list := maps.Clone(c.kinds[kind])
+	delete(list, name)
+	c.kinds[kind] = list
+	return true
+}
+
+// DeleteAll removes all records of a kind.
+func (c *Change) DeleteAll(kind string) { delete(c.kinds, kind) }
+
+// CopyAll gives another kind the records of one.
+func (c *Change) CopyAll(from, to string) {
+	if list, ok := c.kinds[from]; ok {
+		c.kinds[to] = list
+	}
+}
+
+// Names returns the names of a kind's records, sorted.
+func (c *Change) Names(kind string) []string { return slices.Sorted(maps.Keys(c.kinds[kind])) }
+
+// Update makes a change durable and then visible. What do returns is returned as it is, and nothing is changed then.
+func (s *Store) Update(do func(*Change) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	old := s.now.Load()
+	c := &Change{kinds: maps.Clone(old.kinds)}
+	if err := do(c); err != nil {
+		return err
+	}
+	for kind, list := range c.kinds {
+		if len(list) == 0 {
+			delete(c.kinds, kind)
+		}
+		for _, body := range list {
+			if len(body) > MaxRecordBytes {
+				return ErrFull
+			}
+		}
+	}
+	body, err := render(file{Format: format, Kinds: c.kinds})
+	if err != nil {
+		return fmt.Errorf("encode settings: %w", err)
+	}
+	if len(body) > MaxBytes {
+		return ErrFull
+	}
+	if err := s.write(body); err != nil {
+		return err
+	}
+	s.now.Store(&snapshot{kinds: c.kinds, generation: old.generation + 1})
+	return nil
+}
+
+func render(f file) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(f)
+	return b.Bytes(), err
+}
+
+// write replaces the file whole: a crash leaves the old one or the new one.
+func (s *Store) write(body []byte) (err error) {
+	defer tried.To(&err, "write settings")
+	dir := filepath.Dir(s.path)
+	tmp, err := os.CreateTemp(dir, fileName+".*") // its mode is 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(body)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), s.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Kind joins a kind with the collection that its records belong to.
+func Kind(kind, collection string) string {
+	return kind + "/" + strings.ReplaceAll(collection, "/", "%2F")
+}

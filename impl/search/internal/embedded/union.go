@@ -1,0 +1,214 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// UnionAnswer is the answer to searches whose hits are one list.
+type UnionAnswer struct {
+	Found         int           `json:"found"`
+	Hits          []HitAnswer   `json:"hits"`
+	OutOf         int           `json:"out_of"`
+	Page          int           `json:"page"`
+	SearchCutoff  bool          `json:"search_cutoff"`
+	SearchTimeMS  int64         `json:"search_time_ms"`
+	RequestParams []unionParams `json:"union_request_params"`
+}
+
+type unionParams struct {
+	Collection string `json:"collection"`
+	FirstQ     string `json:"first_q"`
+	Found      int    `json:"found"`
+	PerPage    int    `json:"per_page"`
+	Q          string `json:"q"`
+}
+
+// united is a row of one of the searches.
+type united struct {
+	ranked
+	search int
+	marks  map[string]int
+}
+
+// Union carries out searches and makes one list of their hits, in the order of their sort keys, then of the searches. Paging is that of
+// the common parameters; pins, groups and facets of single searches are left out (reference, section 9).
+func (e *Engine) Union(ctx context.Context, common map[string]string, searches []map[string]string) (*UnionAnswer, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
+	defer cancel()
+	paging, err := params.Read(common)
+	if err != nil {
+		return nil, err
+	}
+	_, offset, count := paging.Window()
+	out := &UnionAnswer{}
+	if paging.Has("page") {
+		out.Page = paging.Number("page")
+	}
+	runs := make([]*run, len(searches))
+	var all []united
+	for i, values := range searches {
+		if runs[i], err = e.prepare(ctx, values["collection"], values); err != nil {
+			return nil, unknownInUnion(err, values["collection"])
+		}
+		if i > 0 {
+			if err := alike(runs[0].keys(), runs[i].keys(), i); err != nil {
+				return nil, err
+			}
+		}
+		found, outOf, list, err := runs[i].unite(i, offset+count)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+		out.Found += found
+		out.OutOf += outOf
+		if slices.ContainsFunc(runs[:i], func(o *run) bool { return o.collection == runs[i].collection }) {
+			out.OutOf -= outOf // a collection counts once
+		}
+		p := runs[i].params
+		out.RequestParams = append(out.RequestParams, unionParams{runs[i].schema.Name, p.Text("q"), found, paging.PerPage(), runs[i].q})
+	}
+	byDefault := len(runs[0].keys()) == 1 && !runs[0].params.Has("sort_by") // without a field to sort by, the order of the searches comes first
+	slices.SortStableFunc(all, func(a, b united) int {
+		search, newest := cmp.Compare(a.search, b.search), cmp.Compare(b.seq, a.seq)
+		if byDefault {
+			return cmp.Or(compareParts(a.parts, b.parts), search, newest)
+		}
+		return cmp.Or(compareParts(a.parts, b.parts), newest, search)
+	})
+	if out.Hits, err = shownUnited(runs, all[min(offset, len(all)):min(offset+count, len(all))]); err != nil {
+		return nil, err
+	}
+	out.SearchTimeMS = time.Since(began).Milliseconds()
+	return out, nil
+}
+
+// shownUnited shows rows of several searches.
+func shownUnited(runs []*run, list []united) ([]HitAnswer, error) {
+	out := []HitAnswer{}
+	for _, u := range list {
+		hits, err := runs[u.search].hits([]row{u.row}, u.marks)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range hits {
+			h.Collection, h.SearchIndex = runs[u.search].schema.Name, &u.search
+			out = append(out, h)
+		}
+	}
+	return out, nil
+}
+
+func unknownInUnion(err error, name string) error {
+	if err == ErrCollection {
+		return &schema.Error{Status: http.StatusNotFound, Text: "`" + name + "` collection not found."}
+	}
+	return err
+}
+
+// keys are the sort keys in force: those asked for, then the text match and the collection's own field.
+func (r *run) keys() []ordering.Key {
+	if len(r.sort) > 0 {
+		return r.sort
+	}
+	var keys []ordering.Key
+	keys = append(keys, ordering.Key{Desc: true})
+	if f, ok := r.schema.Field(r.schema.DefaultSortingField); ok {
+		keys = append(keys, ordering.Key{Field: f, Desc: true})
+	}
+	return keys
+}
+
+const (
+	unequalSize = "Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on %s but the search at index `%d` sorts on %s."
+	unequalType = "Expected type of `%s` sort_by (%s) at search index `%d` to be the same as the type of `%s` sort_by (%s) at search index `0`."
+	unequalWay  = "Expected order of `%s` sort_by at search index `%d` to be the same as that of `%s` at search index `0`."
+	// byItself is the order of a union whose first search names none.
+	byItself = "{`_text_match: text_match`, `_union_search_index: union_query_order`, `_seq_id: insertion_order`}"
+)
+
+// alike refuses searches that can't be put in one order.
+func alike(first, other []ordering.Key, at int) error {
+	if len(first) != len(other) {
+		order := described(first)
+		if len(first) == 1 && first[0].Field == nil {
+			order = byItself
+		}
+		return badRequest(unequalSize, order, at, described(other))
+	}
+	for i := range first {
+		a, b := first[i], other[i]
+		if keyType(a) != keyType(b) {
+			return badRequest(unequalType, keyName(b), keyType(b), at, keyName(a), keyType(a))
+		}
+		if a.Desc != b.Desc {
+			return badRequest(unequalWay, keyName(b), at, keyName(a))
+		}
+	}
+	return nil
+}
+
+func keyName(k ordering.Key) string {
+	if k.Field == nil {
+		return "_text_match"
+	}
+	return k.Field.Name
+}
+
+func keyType(k ordering.Key) string {
+	switch {
+	case k.Eval != nil:
+		return "eval"
+	case k.Field == nil:
+		return "text_match"
+	}
+	return k.Field.Type() + "_field"
+}
+
+func described(keys []ordering.Key) string {
+	out := ""
+	for i, k := range keys {
+		if i > 0 {
+			out += ", "
+		}
+		out += fmt.Sprintf("`%s: %s`", keyName(k), keyType(k))
+	}
+	return "{" + out + "}"
+}
+
+// unite returns the first rows of a search with the values of its sort keys.
+func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
+	plan := *r.index
+	plan.Sort, plan.Limit = r.sort, most
+	if r.late() {
+		plan.Sort, plan.Limit = nil, r.everything()
+	}
+	res, err := r.collection.find(r.ctx, plan)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	rows := make([]row, len(res.Hits))
+	for i, h := range res.Hits {
+		rows[i] = row{seq: h.Seq, match: h.Match}
+	}
+	r.sort = r.keys()
+	sorted, err := r.rank(rows)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	slices.SortStableFunc(sorted, func(a, b ranked) int { return compareParts(a.parts, b.parts) })
+	for _, s := range sorted[:min(len(sorted), most)] {
+		list = append(list, united{s, n, res.Marks})
+	}
+	return res.Found, res.OutOf, list, nil
+}

@@ -1,0 +1,129 @@
+package search
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
+	"github.com/fountainai/fountain/internal/httpserver"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// TypesenseConfig configures the embedded engine as a server of its own, which speaks Typesense's API.
+type TypesenseConfig struct {
+	Addr        string   // HOST:PORT
+	DataDir     string   // one process at a time may use it
+	KeyFile     string   // the admin key; made when there is none
+	CORSOrigins []string // origins of pages that may call; "*" is every one
+	Log         *slog.Logger
+}
+
+// leastKey is the length in bytes of the shortest admin key that is taken.
+const leastKey = 16
+
+// Validate checks the configuration and touches nothing.
+func (c *TypesenseConfig) Validate() error {
+	var errs []error
+	for _, required := range []struct{ name, value string }{{"--data", c.DataDir}, {"--key-file", c.KeyFile}} {
+		if required.value == "" {
+			errs = append(errs, fmt.Errorf("%s: is required", required.name))
+		}
+	}
+	for _, origin := range c.CORSOrigins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+			errs = append(errs, errors.New("--cors-origins: must be origins such as https://app.example.org, or *"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ServeTypesense serves until ctx ends and drains then. ready is told the address when collections can be searched.
+func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr string)) (err error) {
+	digest, err := adminKey(c.KeyFile)
+	if err != nil {
+		return err
+	}
+	engine, err := embedded.Open(embedded.Config{Dir: c.DataDir, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	listener, err := httpserver.Listen(ctx, c.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Addr, err)
+	}
+	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Key: func(presented string) bool {
+		given := sha256.Sum256([]byte(presented))
+		return subtle.ConstantTimeCompare(given[:], digest[:]) == 1
+	}})
+	loaded := make(chan error, 1)
+	go func() {
+		err := engine.WaitReady(ctx)
+		if err == nil {
+			ready(listener.Addr().String())
+		}
+		loaded <- err
+	}()
+	err = httpserver.Serve(ctx, listener, handler, httpserver.ServeOptions{
+		Log: c.Log, Draining: func() {}, Announced: func() bool { return false }, Grace: drainGrace,
+	})
+	if loadErr := <-loaded; ctx.Err() == nil {
+		err = errors.Join(err, loadErr)
+	}
+	return err
+}
+
+// drainGrace is how long requests under way have when the server ends.
+const drainGrace = 20 * time.Second
+
+// adminKey returns the digest of the key in the file. Without a file it makes one with a random key, mode 0600.
+func adminKey(path string) (digest [sha256.Size]byte, err error) {
+	defer tried.To(&err, "read the admin key")
+	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		body, err = makeKey(path)
+	}
+	if err != nil {
+		return digest, err
+	}
+	key := strings.TrimSpace(string(body))
+	if len(key) < leastKey {
+		return digest, fmt.Errorf("%s: must hold a key of at least %d bytes", path, leastKey)
+	}
+	return sha256.Sum256([]byte(key)), nil
+}
+
+func makeKey(path string) (key []byte, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, 32)
+	rand.Read(raw) // never fails: crypto/rand ends the program instead
+	key = append(base64.RawURLEncoding.AppendEncode(nil, raw), '\n')
+	_, err = file.Write(key)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(path)) // half a key would be used for ever
+	}
+	return key, nil
+}
+
+// ErrEngineLocked says that another process uses the data directory.
+var ErrEngineLocked = embedded.ErrLocked
