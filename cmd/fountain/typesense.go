@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -18,16 +19,21 @@ func newServeTypesense() *cobra.Command {
 	var c search.TypesenseConfig
 	var host, level string
 	var port uint16
+	var repair bool
 	cmd := &cobra.Command{
-		Use:     "typesense",
+		Use: "typesense",
 		Example: "  fountain serve typesense --data /srv/typesense --key-file /srv/typesense.key\n" +
-			"  fountain serve typesense --port 8109 --data ts --key-file ts.key --cors-origins https://shop.example.org",
-		Short:   "Run the embedded search engine alone, for clients of Typesense",
+			"  fountain serve typesense --port 8109 --data ts --key-file ts.key --cors-origins https://shop.example.org\n" +
+			"  fountain serve typesense --data /srv/typesense --repair",
+		Short: "Run the embedded search engine alone, for clients of Typesense",
 		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
 API of Typesense, on loopback unless --host says otherwise, to those who have the key in
 --key-file, which is made when there is none. docs/embedded-engine.md says what it can do.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if repair {
+				return repairTypesense(cmd, c.DataDir)
+			}
 			if err := c.Validate(); err != nil {
 				return &usageError{err}
 			}
@@ -46,6 +52,9 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 			if errors.Is(err, search.ErrEngineLocked) {
 				return fmt.Errorf("%s is used by another process", c.DataDir)
 			}
+			if errors.Is(err, search.ErrEngineDamaged) {
+				return fmt.Errorf("%w; fountain serve typesense --data %s --repair brings back what can be read", err, c.DataDir)
+			}
 			return explainUp(err)
 		},
 	}
@@ -56,5 +65,25 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; made, mode 0600, when there is none")
 	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", nil, "origins of pages in browsers that may call, * for every one; none otherwise")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	flags.BoolVar(&repair, "repair", false, "make the documents anew of what can be read of damaged ones, keep the old file, and end")
 	return cmd
+}
+
+// repairTypesense brings back what can be read of the engine in a directory, which may be that of a search service (search/engine in the data directory).
+func repairTypesense(cmd *cobra.Command, dir string) error {
+	if dir == "" {
+		return usagef("fountain serve typesense --repair takes --data")
+	}
+	done, err := search.RepairTypesense(dir, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+	switch {
+	case errors.Is(err, search.ErrEngineLocked):
+		return fmt.Errorf("%s is used by another process", dir)
+	case err != nil:
+		return fmt.Errorf("repair %s: %w", dir, err)
+	case done.Kept == "":
+		return fmt.Errorf("%s holds no documents", dir)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d collections with %d documents are whole; at least %d documents are lost. The damaged file is kept as %s\n",
+		done.Collections, done.Documents, done.Broken, done.Kept)
+	return err
 }

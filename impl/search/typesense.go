@@ -51,6 +51,19 @@ func (c *TypesenseConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Repaired tells what a repair brought back.
+type Repaired = embedded.Repaired
+
+// RepairTypesense makes new documents of what can be read of the damaged ones in dir, the data directory of an engine that no process uses, and keeps the old file.
+// Errors: ErrEngineLocked.
+func RepairTypesense(dir string, log *slog.Logger) (Repaired, error) {
+	done, err := embedded.Repair(dir, log)
+	if err != nil {
+		return done, fmt.Errorf("repair documents: %w", err)
+	}
+	return done, nil
+}
+
 // ServeTypesense serves until ctx ends and drains then. ready is told the address when collections can be searched.
 func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr string)) (err error) {
 	digest, err := adminKey(c.KeyFile)
@@ -127,3 +140,6 @@ func makeKey(path string) (key []byte, err error) {
 
 // ErrEngineLocked says that another process uses the data directory.
 var ErrEngineLocked = embedded.ErrLocked
+
+// ErrEngineDamaged says that the documents are broken; RepairTypesense brings back what can be read.
+var ErrEngineDamaged = embedded.ErrDamaged

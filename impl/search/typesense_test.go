@@ -1,7 +1,9 @@
 package search
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -104,4 +106,44 @@ func TestServeTypesense_answersPagesOfTheSetOriginsAlone(t *testing.T) {
 		require.Equal(t, c.allowed, answer.Header.Get("Access-Control-Allow-Origin"), c.origins)
 		require.NoError(t, stop())
 	}
+}
+
+// Damaged documents are said to be so, and a repair brings back what can be read.
+func TestRepairTypesense_bringsBackWhatCanBeRead(t *testing.T) {
+	dir := t.TempDir()
+	c := TypesenseConfig{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key")}
+	base, stop := door(t, c)
+	key, err := os.ReadFile(c.KeyFile)
+	require.NoError(t, err)
+	admin := strings.TrimSpace(string(key))
+	answer, body := ask(t, http.MethodPost, base+"/collections", admin, `{"name":"a","fields":[{"name":"s","type":"string"}]}`)
+	require.Equal(t, 201, answer.StatusCode, body)
+	var lines strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&lines, `{"id":"%d","s":"word%d %s"}`+"\n", i, i, strings.Repeat("filling ", 10))
+	}
+	answer, _ = ask(t, http.MethodPost, base+"/collections/a/documents/import", admin, lines.String())
+	require.Equal(t, 200, answer.StatusCode)
+	_, err = RepairTypesense(c.DataDir, slog.New(slog.DiscardHandler))
+	require.ErrorIs(t, err, ErrEngineLocked)
+	require.NoError(t, stop())
+	path := filepath.Join(c.DataDir, "documents.db")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt(bytes.Repeat([]byte{0x5a, 0xff, 0x00, 0x91}, 8<<10), info.Size()/2&^4095)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+
+	c.Log = slog.New(slog.DiscardHandler)
+	require.ErrorIs(t, ServeTypesense(t.Context(), c, nil), ErrEngineDamaged)
+	done, err := RepairTypesense(c.DataDir, c.Log)
+	require.NoError(t, err)
+	require.Greater(t, done.Documents, 2000)
+	require.FileExists(t, done.Kept)
+	base, stop = door(t, c)
+	_, body = ask(t, http.MethodGet, base+"/collections/a/documents/search?q=word7&query_by=s&prefix=false&num_typos=0", admin, "")
+	require.Contains(t, body, `"found":1`)
+	require.NoError(t, stop())
 }

@@ -374,7 +374,7 @@ func TestConsole_anAdministratorHasServicesAndSecrets(t *testing.T) {
 }
 
 // What an adopted service asks of its callers is a table, and it can be retired; limits are those of the contracts; collections can be searched page by page,
-// elements read, and omitted.
+// elements read, omitted and restored.
 func TestConsole_showsWhatTheServicesHave(t *testing.T) {
 	a := administers(t, func(admin *fountain.Client) {
 		_, err := admin.KMS.RegisterService(t.Context(), kms.ServiceCreate{Name: "reports", Scopes: []string{}, DeclaredScopes: &[]string{"reports:read"}})
@@ -487,6 +487,10 @@ func TestConsole_showsWhatTheServicesHave(t *testing.T) {
 	a.presses("Omit")
 	a.reads("Element omitted.")
 	a.shot("omitted")
+	a.presses("Restore")
+	a.sees("Restore scene 1?")
+	a.presses("Restore")
+	a.reads("Element restored.")
 	a.ends()
 }
 

@@ -64,7 +64,7 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
   const revise = async (one: Element) => {
     const done = await ask({
       title: `Create version of ${path.elementType} ${one.number}`, label: "Create version", fields: [{ ...data, value: JSON.stringify(one.data, null, 2) }, comment],
-      act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, header: { "If-Match": `"${one.version}"` } }, body: bodyOf(given) })),
+      act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, header: { "If-Match": `"${one.version}-${one.number}-${one.status}"` } }, body: bodyOf(given) })),
     });
     if (!done) return;
     say(`Version ${done.value.version} created.`);
@@ -79,11 +79,22 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
     say("Element omitted.");
     element.reload();
   };
+  const restore = async () => {
+    const done = await ask({
+      title: `Restore ${path.elementType} ${element.value?.number}?`, label: "Restore", text: "It is in use again, in its place, with its number and versions.",
+      act: () => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/restore", { params: { path } })),
+    });
+    if (!done) return;
+    say("Element restored.");
+    element.reload();
+  };
   return <Frame title={`${path.scope}: ${path.elementType} ${path.elementId}`}>
     <Show loaded={element}>{(one) => <>
       <Facts facts={[["Number", one.number], ["State", one.status], ["Version", one.version], ["Changed", moment(one.updatedAt)]]} />
       <pre tabIndex={0}>{JSON.stringify(one.data, null, 2)}</pre>
-      {me().can("elements:write") && one.status === "active" && <div class="actions"><button type="button" onClick={() => revise(one)}>Create version</button><button type="button" onClick={omit}>Omit</button></div>}
+      {me().can("elements:write") && <div class="actions">{one.status === "active"
+        ? <><button type="button" onClick={() => revise(one)}>Create version</button><button type="button" onClick={omit}>Omit</button></>
+        : <button type="button" onClick={restore}>Restore</button>}</div>}
     </>}</Show>
     {element.value && <section aria-label="Versions"><h2>Versions</h2>
       <Listing<Version> label="Versions" of={element.value.version} id={({ version }) => String(version)} none="No versions."
