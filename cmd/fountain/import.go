@@ -130,7 +130,7 @@ func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Scri
 	if errors.Is(err, context.Canceled) {
 		return errors.New("interrupted; run the same import again to go on")
 	}
-	if err != nil && !errors.Is(err, importer.ErrRenumber) {
+	if err != nil && !errors.Is(err, importer.ErrSecondFactor) {
 		return err
 	}
 	if o.DryRun {

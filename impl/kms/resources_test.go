@@ -114,7 +114,7 @@ func TestRegisterService_refusesReservedNames(t *testing.T) {
 			continue
 		}
 		for _, op := range one.Operations { // what the gateway serves itself
-			if word := strings.TrimPrefix(strings.Split(op.Path, "/")[1], "."); word != "" {
+			if word := strings.TrimPrefix(strings.Split(op.Path, "/")[1], "."); word != "" && !strings.Contains(word, ".") { // no name has a dot
 				reserved = append(reserved, word)
 			}
 		}

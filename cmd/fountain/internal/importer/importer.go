@@ -91,8 +91,9 @@ func (e *DiffersError) Error() string {
 		"another --scope keeps both", e.Scope, where, r.Number("new"), r.Number("changed"), r.Number("gone"))
 }
 
-// ErrRenumber says that all was stored, but for the numbers of new elements, which are not in the play's order.
-var ErrRenumber = errors.New("all is stored, but the numbers do not follow the play yet: run the same again to renumber")
+// ErrSecondFactor says that all that is new or changed was stored, and that what asks for a second factor is left: elements that are gone are not omitted, or the
+// numbers are not in the play's order.
+var ErrSecondFactor = errors.New("what is new or changed is stored, but what is gone is not omitted, or the numbers do not follow the play yet: run the same again to finish")
 
 // Import stores the outline of a screenplay. Each new element's id is its type and a number (spokenWord-17), its data the outline's and its position in
 // the whole. Without Update nothing is stored where the scope holds another text: *DiffersError.
@@ -147,12 +148,18 @@ func (r *run) store(ctx context.Context) error {
 		}
 	}
 	for _, c := range r.result.Changes {
+		if c.What != "changed" {
+			continue
+		}
 		if err := r.change(ctx, c); err != nil {
 			return fmt.Errorf("update %s (%s): %w", c.ID, c.place(), err)
 		}
 	}
 	if !r.Update {
 		return nil
+	}
+	if err := r.omit(ctx); err != nil {
+		return err
 	}
 	return r.renumber(ctx)
 }
@@ -209,22 +216,29 @@ func (r *run) step(kind string, n int) {
 	}
 }
 
-// change gives an element that changed a new version, and omits one that is gone.
+// change gives an element that changed a new version.
 func (r *run) change(ctx context.Context, c Change) error {
-	switch c.What {
-	case "changed":
-		data, err := c.item.json()
-		if err != nil {
-			return err
-		}
-		version := sequence.VersionCreate{Data: data, Comment: fountain.Ptr(comment)}
-		if _, err := r.Client.Sequence.CreateVersion(ctx, r.Scope, c.Type, c.ID, fountain.IfMatch(c.old.Version), version); err != nil {
-			return err
-		}
-		r.step(c.Type, 1)
-	case "gone":
-		_, err := r.Client.Sequence.OmitElement(ctx, r.Scope, c.Type, c.ID)
+	data, err := c.item.json()
+	if err != nil {
 		return err
+	}
+	version := sequence.VersionCreate{Data: data, Comment: fountain.Ptr(comment)}
+	if _, err := r.Client.Sequence.CreateVersion(ctx, r.Scope, c.Type, c.ID, fountain.IfMatch(c.old.Version), version); err != nil {
+		return err
+	}
+	r.step(c.Type, 1)
+	return nil
+}
+
+// omit omits the elements that are gone. The service asks a person for a second factor.
+func (r *run) omit(ctx context.Context) error {
+	for _, c := range r.result.Changes {
+		if c.What != "gone" {
+			continue
+		}
+		if _, err := r.Client.Sequence.OmitElement(ctx, r.Scope, c.Type, c.ID); err != nil {
+			return fmt.Errorf("%w (%s: %w)", ErrSecondFactor, c.ID, err)
+		}
 	}
 	return nil
 }
@@ -237,11 +251,11 @@ func (r *run) renumber(ctx context.Context) error {
 			continue
 		}
 		if len(order) > maxReorder {
-			return fmt.Errorf("%s: %d elements would get another number, the service takes %d at once: %w", kind, len(order), maxReorder, ErrRenumber)
+			return fmt.Errorf("%s: %d elements would get another number, the service takes %d at once: %w", kind, len(order), maxReorder, ErrSecondFactor)
 		}
 		done, err := r.Client.Sequence.ReorderElements(ctx, r.Scope, kind, sequence.Reorder{Order: order, Comment: fountain.Ptr(comment)})
 		if err != nil {
-			return fmt.Errorf("%w (%s: %w)", ErrRenumber, kind, err)
+			return fmt.Errorf("%w (%s: %w)", ErrSecondFactor, kind, err)
 		}
 		r.result.Renumbered += len(done.Changes)
 	}

@@ -59,7 +59,7 @@ func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateColle
 		return nil, err
 	}
 	answer, err := core.Store.Finish(ctx, want, key, idempotency.Answer{Status: http.StatusCreated, Body: body}, event(ctx, p, "createCollection", want.Engine()))
-	return stored(answer), err
+	return stored(answer), refuse(err)
 }
 
 // wantedBy is the collection that a caller asks to be made. Problems: forbidden, validation_failed.
@@ -87,7 +87,7 @@ func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collecti
 func (h *Handlers) create(ctx context.Context, core *Core, c *owner.Collection, want engine.Collection, begun bool) (engine.Collection, error) {
 	fresh, err := core.Store.Claim(ctx, c)
 	if err != nil {
-		return engine.Collection{}, err
+		return engine.Collection{}, refuse(err)
 	}
 	made, err := core.Engine.Create(ctx, want)
 	if begun && !fresh && errors.Is(err, problem.AlreadyExists) {

@@ -68,7 +68,7 @@ func (h *Handlers) PutCollectionGrant(ctx context.Context, r searchapi.PutCollec
 	}
 	g, err := core.Store.PutGrant(ctx, c.Name, r.Grantee, access, grantEvent(ctx, p, "putCollectionGrant", c, r.Grantee, accessNames[access]))
 	if err != nil {
-		return nil, err
+		return nil, refuse(err)
 	}
 	return searchapi.PutCollectionGrant200JSONResponse(grantTo(g)), nil
 }
@@ -84,7 +84,7 @@ func (h *Handlers) DeleteCollectionGrant(ctx context.Context, r searchapi.Delete
 		return nil, err
 	}
 	if err := core.Store.DeleteGrant(ctx, c.Name, r.Grantee, grantEvent(ctx, p, "deleteCollectionGrant", c, r.Grantee, "")); err != nil {
-		return nil, err
+		return nil, refuse(err)
 	}
 	return searchapi.DeleteCollectionGrant204Response{}, nil
 }

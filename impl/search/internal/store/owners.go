@@ -6,7 +6,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/audit"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -94,8 +93,8 @@ func flag(b bool) int64 {
 	return 0
 }
 
-// Claim notes whose a collection will be before the engine makes it. fresh says that there was no such note before. The problem
-// already_exists says that the name is somebody else's.
+// Claim notes whose a collection will be before the engine makes it. fresh says that there was no such note before. owner.ErrTaken
+// says that the name is somebody else's.
 func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
 	defer tried.To(&err, "claim collection")
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -107,7 +106,7 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = ? WHERE tenant = ? AND name = ? AND owner = ?`,
 			s.clock.Now().UnixMicro(), c.Tenant, c.Local, c.Owner)
 		if err == nil && n == 0 {
-			return problem.New(problem.AlreadyExists, "There is a collection with this name already.")
+			return owner.ErrTaken
 		}
 		return err
 	})
@@ -120,7 +119,7 @@ func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) err
 		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped WHERE collections.owner = excluded.owner`,
 		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
 	if err == nil && n == 0 {
-		return problem.New(problem.AlreadyExists, "There is a collection with this name already.")
+		return owner.ErrTaken
 	}
 	return err
 }
@@ -150,7 +149,7 @@ func (s *Store) Remove(ctx context.Context, n owner.Name, e audit.Event) (err er
 // MaxGrants bounds the grants of one collection.
 const MaxGrants = 100
 
-// PutGrant gives somebody access to a collection. Problems: not_found when the collection has gone, limit_reached.
+// PutGrant gives somebody access to a collection. Errors: owner.ErrGone, owner.ErrManyGrants.
 func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, access owner.Access, e audit.Event) (g owner.Grant, err error) {
 	defer tried.To(&err, "store grant")
 	g = owner.Grant{Grantee: grantee, Access: access, At: s.clock.Now().UTC().Truncate(time.Microsecond)}
@@ -161,14 +160,14 @@ func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, acce
 			return err
 		}
 		if held == 0 {
-			return problem.New(problem.NotFound, "There is no such collection.")
+			return owner.ErrGone
 		}
 		var others int
 		if err := tx.Get(ctx, &others, `SELECT COUNT(*) FROM collection_grants WHERE tenant = ? AND name = ? AND grantee <> ?`, n.Tenant, n.Local, grantee); err != nil {
 			return err
 		}
 		if others >= MaxGrants {
-			return problem.New(problem.LimitReached, "The collection has as many grants as it may have.")
+			return owner.ErrManyGrants
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO collection_grants (tenant, name, grantee, access, granted_at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, name, grantee) DO UPDATE SET access = excluded.access, granted_at = excluded.granted_at`,
@@ -180,7 +179,7 @@ func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, acce
 	})
 }
 
-// DeleteGrant takes a grant back. Problem: not_found.
+// DeleteGrant takes a grant back. Error: owner.ErrNoGrant.
 func (s *Store) DeleteGrant(ctx context.Context, n owner.Name, grantee string, e audit.Event) (err error) {
 	defer tried.To(&err, "delete grant")
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -189,7 +188,7 @@ func (s *Store) DeleteGrant(ctx context.Context, n owner.Name, grantee string, e
 			return err
 		}
 		if rows == 0 {
-			return problem.New(problem.NotFound, "The collection has no such grant.")
+			return owner.ErrNoGrant
 		}
 		return audit.Append(ctx, tx, e)
 	})
