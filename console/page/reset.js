@@ -31,7 +31,7 @@ const choose = (token) => show("Choose a new password", el("p", {}, "You are sig
     }),
     field({ name: "repeated", label: "New password again", type: "password", autocomplete: "new-password", maxlength: "1024" }),
   ],
-  label: "Change it", others: [button("Send me a new link", () => forgotten(() => choose(token)), { class: "quiet" })],
+  label: "Change password", others: [button("Send me a new link", () => forgotten(() => choose(token)), { class: "quiet" })],
   act: async ({ newPassword, repeated, ...typed }) => {
     if (newPassword !== repeated) throw new Problem({ code: "passwords_differ", errors: [{ pointer: "/repeated" }] });
     await call("POST", "/kms/v1/auth/password-reset", { body: { token: token || typed.token, newPassword } });
