@@ -57,7 +57,7 @@ func (a *area) each(do func(doc uint32)) error {
 		if n == 0 {
 			return nil
 		}
-		if err := a.s.ctx.Err(); err != nil {
+		if err := a.s.giveWay(); err != nil {
 			return err
 		}
 		for _, doc := range buf[:n] {

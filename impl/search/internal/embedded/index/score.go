@@ -165,7 +165,7 @@ func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
 		for block = block[:0]; len(block) < size && it.HasNext(); {
 			block = append(block, it.Next())
 		}
-		if err := s.ctx.Err(); err != nil {
+		if err := s.giveWay(); err != nil {
 			return err
 		}
 		if ceiling != nil && s.top.full() && !s.top.admits(&scored{area: int32(sc.a.at), doc: block[0], seq: seqs[block[0]], score: *ceiling}) {

@@ -30,6 +30,9 @@ func shake(t *rapid.T, x *Segments, change func(), replay func(x *Segments)) *Se
 		change()
 	}
 	x.mu.Lock()
+	for x.working { // what the change above has woken
+		x.calm.Wait()
+	}
 	v := x.view.Load()
 	done := make(chan struct{})
 	x.working = what < 2 // there is one at work at a time
