@@ -264,3 +264,68 @@ func TestRetry_besideWorkersLosesNothing(t *testing.T) {
 		require.Empty(t, letters(t, dbs[0]))
 	})
 }
+
+// A worker that comes back after its lease has ended does not take away what another has written since.
+func TestRun_leavesTheLetterOfALaterLease(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, other := open(t), open(t)
+		c := clock.NewFake(time.Now())
+		enqueue(t, db, "a", "one")
+		begun, release := make(chan struct{}), make(chan struct{})
+		stuck := newSink(func(context.Context, []outbox.Message) error {
+			close(begun)
+			<-release // deaf to its context
+			return nil
+		})
+		_, stopStuck := run(t, db, outbox.Options{Clock: c, Lease: time.Hour}, stuck) // it is not renewed in the time of the test
+		<-begun
+		enqueue(t, db, "a", "two")
+		c.Advance(2 * time.Hour)
+		var told atomic.Bool
+		told.Store(true)
+		later := newSink(refuse(&told, "a"))
+		w, stop := run(t, other, outbox.Options{Clock: c, Lease: time.Hour}, later)
+		w.Notify()
+		<-later.received
+		require.Eventually(t, func() bool { return len(letters(t, db)) == 1 }, 10*time.Second, time.Millisecond)
+		close(release)
+		<-stuck.received
+		stopStuck()
+		stop()
+		require.Len(t, letters(t, db), 1, "search has the first state alone")
+	})
+}
+
+// What changed has not failed: its old failures don't make it a dead letter.
+func TestEnqueue_forgetsTheFailuresOfTheOldState(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		c := clock.NewFake(time.Now())
+		enqueue(t, db, "a", "bad")
+		attempts := make(chan int, 100)
+		s := newSink(func(_ context.Context, batch []outbox.Message) error {
+			attempts <- batch[0].Attempts
+			if string(batch[0].Payload) == "bad" || batch[0].Attempts == 0 {
+				return &outbox.PartialError{Failed: map[int]error{0: errors.New("not now")}}
+			}
+			return nil
+		})
+		w, stop := run(t, db, outbox.Options{Clock: c, Poll: time.Hour, Attempts: 2}, s)
+		require.Equal(t, 0, <-attempts)
+		<-s.received
+		require.Eventually(t, func() bool { // it is settled
+			var n int
+			return db.Read(context.Background()).Get(context.Background(), &n, "SELECT attempts FROM outbox WHERE lease = ''") == nil && n == 1
+		}, 10*time.Second, time.Millisecond)
+		enqueue(t, db, "a", "good")
+		w.Notify()
+		require.Equal(t, 0, <-attempts)
+		require.Eventually(t, func() bool {
+			c.Advance(time.Hour)
+			w.Notify()
+			return len(s.payloads("a")) == 1
+		}, 10*time.Second, time.Millisecond)
+		stop()
+		require.Empty(t, letters(t, db))
+	})
+}

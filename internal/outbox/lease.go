@@ -99,8 +99,12 @@ func (w *Worker) renew(ctx context.Context, lease string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE outbox SET due_at = ? WHERE lease = ? AND lease <> ''", now.Add(w.o.Lease).UnixMicro(), lease); err != nil {
+		n, err := tx.Exec(ctx, "UPDATE outbox SET due_at = ? WHERE lease = ? AND lease <> ''", now.Add(w.o.Lease).UnixMicro(), lease)
+		if err != nil {
 			return fmt.Errorf("renew lease: %w", err)
+		}
+		if n == 0 {
+			return errors.New("renew lease: another worker has its messages")
 		}
 		return nil
 	})

@@ -37,8 +37,8 @@ const (
 const (
 	insertMessages = "INSERT INTO outbox (topic, key, payload, version, lease, due_at, attempts, enqueued_at) VALUES "
 	messageRow     = "(?, ?, ?, 1, '', 0, 0, ?)"
-	// A new state deserves a new try, however long the old one was to wait.
-	coalesce = ` ON CONFLICT (topic, key) DO UPDATE SET payload = excluded.payload, version = outbox.version + 1,
+	// A new state deserves a new try, however long the old one was to wait, and has not failed yet.
+	coalesce = ` ON CONFLICT (topic, key) DO UPDATE SET payload = excluded.payload, version = outbox.version + 1, attempts = 0,
 		due_at = CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END`
 )
 
@@ -96,15 +96,18 @@ func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([
 	for _, part := range []struct {
 		condition, order string
 		bound            time.Time
+		most             int
 	}{
-		{"due_at <= ?", "due_at, enqueued_at, topic, key", d.now},
-		{"due_at > ? AND lease = ''", "due_at, enqueued_at, topic, key", d.pause},
-		{"lease <> '' AND +due_at > ?", "lease, topic, key", d.lease},
+		// A part of each batch is for what has failed before, or a lasting backlog of new messages, whose time is 0, would keep it waiting for ever.
+		{"due_at > 0 AND due_at <= ?", "due_at, enqueued_at, topic, key", d.now, limit / 4},
+		{"due_at <= ?", "due_at, enqueued_at, topic, key", d.now, limit},
+		{"due_at > ? AND lease = ''", "due_at, enqueued_at, topic, key", d.pause, limit},
+		{"lease <> '' AND +due_at > ?", "lease, topic, key", d.lease, limit},
 	} {
-		if len(batch) == limit {
-			break
+		if part.most == 0 || len(batch) == limit {
+			continue
 		}
-		some, err := claimWhere(ctx, tx, lease, d.until, limit-len(batch), part.condition, part.order, part.bound)
+		some, err := claimWhere(ctx, tx, lease, d.until, min(part.most, limit-len(batch)), part.condition, part.order, part.bound)
 		if err != nil {
 			return nil, err
 		}
@@ -168,14 +171,27 @@ func remove(ctx context.Context, tx *store.Tx, lease string, delivered []Message
 	return nil
 }
 
-// postpone ends the lease of a message and makes it wait; failed counts the failures that were the message's own.
+// postpone ends the lease of a message and makes it wait; failed counts the failures that were the message's own. One that changed meanwhile is another: it does not wait.
 func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until time.Time, failed int) error {
 	_, err := tx.Exec(ctx, `UPDATE outbox SET lease = '', due_at = ?, attempts = attempts + ?
-		WHERE topic = ? AND key = ? AND lease = ? AND lease <> ''`, until.UnixMicro(), failed, m.Topic, m.Key, lease)
+		WHERE topic = ? AND key = ? AND version = ? AND lease = ? AND lease <> ''`, until.UnixMicro(), failed, m.Topic, m.Key, m.version, lease)
 	if err != nil {
 		return fmt.Errorf("postpone outbox message: %w", err)
 	}
 	return nil
+}
+
+// held returns those of the messages that still have the lease. Others may have what a newer lease does with the rest.
+func held(ctx context.Context, tx *store.Tx, lease string, messages []Message) ([]Message, error) {
+	var rows []struct{ Topic, Key string }
+	if err := tx.Select(ctx, &rows, "SELECT topic, key FROM outbox WHERE lease = ? AND lease <> ''", lease); err != nil {
+		return nil, fmt.Errorf("read leased outbox messages: %w", err)
+	}
+	still := make(map[[2]string]bool, len(rows))
+	for _, r := range rows {
+		still[[2]string{r.Topic, r.Key}] = true
+	}
+	return slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return !still[[2]string{m.Topic, m.Key}] }), nil
 }
 
 // leased are the rows of one delivery. Whoever changes several of them locks them first, in the order in which EnqueueKeys writes.

@@ -293,7 +293,11 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 		if err := leased(lease).Lock(ctx, tx); err != nil {
 			return err
 		}
-		if err := remove(ctx, tx, lease, o.delivered); err != nil {
+		delivered, err := held(ctx, tx, lease, o.delivered)
+		if err != nil {
+			return err
+		}
+		if err := remove(ctx, tx, lease, delivered); err != nil {
 			return err
 		}
 		now, err := w.now(ctx, tx)
@@ -316,7 +320,7 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 		if err := release(ctx, tx, lease); err != nil {
 			return err
 		}
-		return redeem(ctx, tx, o.delivered)
+		return redeem(ctx, tx, delivered)
 	})
 	if err == nil && len(o.dead) > 0 {
 		w.o.Log.WarnContext(ctx, "outbox messages became dead letters", "messages", len(o.dead), "reason", o.dead[0].reason)

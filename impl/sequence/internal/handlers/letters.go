@@ -39,7 +39,7 @@ func (s *Server) ListDeadLetters(ctx context.Context, r sequenceapi.ListDeadLett
 	out := sequenceapi.DeadLetterList{}
 	if len(letters) > limit {
 		letters = letters[:limit]
-		out.NextCursor = new(page.Encode(lettersList, searchsync.Key(letters[limit-1].Ref)))
+		out.NextCursor = new(page.Encode(lettersList, letters[limit-1].Key))
 	}
 	out.Items = fromLetters(letters)
 	return ok(out), nil

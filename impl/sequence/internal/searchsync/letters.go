@@ -20,6 +20,7 @@ type Letters struct {
 // Letter is an element that search does not have.
 type Letter struct {
 	domain.Ref
+	Key       string // its place in a list
 	Reason    string // a code
 	Attempts  int
 	ChangedAt time.Time // of the oldest change that search does not have
@@ -39,7 +40,7 @@ func (l Letters) List(ctx context.Context, after string, limit int) (out []Lette
 		if err != nil {
 			ref = domain.Ref{ID: d.Key} // of another release; it can be retried all the same
 		}
-		out[i] = Letter{Ref: ref, Reason: d.Reason, Attempts: d.Attempts, ChangedAt: d.EnqueuedAt, FailedAt: d.FailedAt}
+		out[i] = Letter{Ref: ref, Key: d.Key, Reason: d.Reason, Attempts: d.Attempts, ChangedAt: d.EnqueuedAt, FailedAt: d.FailedAt}
 	}
 	return out, nil
 }
