@@ -3,11 +3,14 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
@@ -62,4 +65,57 @@ func TestCollection_deletionsOfOneRequestAreOneCommit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, e.Stats().Documents)
 	require.Equal(t, before+1, c.idx().Commit())
+}
+
+// unsound makes the next write to the index fail, and the index impossible to make anew until the returned function is called.
+func unsound(t *testing.T, c *Collection) (mend func()) {
+	t.Helper()
+	typed, err := c.typed([]byte(`{"id":"alien","s":"alien"}`))
+	require.NoError(t, err)
+	require.NoError(t, c.idx().Apply(index.Batch{{Seq: 0, Schema: c.schema.Load(), New: typed}}))
+	dir := filepath.Join(c.dir, indexDir)
+	require.NoError(t, os.RemoveAll(dir))
+	require.NoError(t, os.WriteFile(dir, nil, 0o600))
+	return func() { require.NoError(t, os.Remove(dir)) }
+}
+
+func TestCommit_whatIsStoredIsNotStoredAgainWhenTheIndexFails(t *testing.T) {
+	e, c := opened(t)
+	mend := unsound(t, c)
+	list := []*ticket{{writes: []Write{{Line: []byte(`{"s":"x"}`)}}}, {writes: []Write{{Line: []byte(`{"s":"x"}`)}}}}
+	c.writing.Lock()
+	c.commit(list)
+	c.writing.Unlock()
+	for _, n := range list {
+		require.NoError(t, n.err)
+		require.NoError(t, n.results[0].Err)
+	}
+	require.Equal(t, 2, e.Stats().Documents)
+	query := map[string]string{"q": "*"}
+	_, err := e.Search(context.Background(), "a", query)
+	require.Error(t, err, "the index lacks what is stored")
+	_, err = c.Apply([]Write{{Line: []byte(`{"s":"x"}`)}})
+	require.Error(t, err)
+	mend()
+	found, err := e.Search(context.Background(), "a", query)
+	require.NoError(t, err)
+	require.Equal(t, 2, found.Found)
+}
+
+func TestCommit_aPanicEndsTheWritesOfAll(t *testing.T) {
+	_, c := opened(t)
+	list := []*ticket{{writes: []Write{{Line: []byte(`{"s":"x"}`)}}}, {writes: []Write{{Line: []byte(`{"s":"x"}`)}}}}
+	total := c.total
+	c.total = nil
+	c.writing.Lock()
+	require.Panics(t, func() { c.commit(list) })
+	c.writing.Unlock()
+	c.total = total
+	for _, n := range list {
+		require.True(t, n.done)
+		require.ErrorIs(t, n.err, errBrokenOff)
+	}
+	_, err := c.Apply([]Write{{Line: []byte(`{"s":"x"}`)}})
+	require.NoError(t, err)
+	require.Equal(t, 1, c.idx().Stats().Documents)
 }
