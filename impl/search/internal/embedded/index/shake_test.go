@@ -269,6 +269,8 @@ func TestSearch_aFileCutOffUnderItIsAnError(t *testing.T) {
 	require.NoError(t, os.Truncate(dir+"/00000001"+segmentSuffix, 0))
 	_, err = x.Search(context.Background(), Plan{Schema: s, Query: Query{All: true}, Limit: 10})
 	require.ErrorIs(t, err, ErrDamaged)
+	_, err = x.Holds(1)
+	require.ErrorIs(t, err, ErrDamaged)
 }
 
 // TestSegments_goOnWhenNoFileCanBeWritten takes the directory away, as a full disk would: changes and searches go on in memory, and what could
