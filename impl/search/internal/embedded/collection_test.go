@@ -2,16 +2,21 @@ package embedded
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/rules"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
 // opened is an engine with the collection a, which has the field s.
@@ -118,4 +123,45 @@ func TestCommit_aPanicEndsTheWritesOfAll(t *testing.T) {
 	_, err := c.Apply([]Write{{Line: []byte(`{"s":"x"}`)}})
 	require.NoError(t, err)
 	require.Equal(t, 1, c.idx().Stats().Documents)
+}
+
+func TestCreate_beginsWithoutTheRulesOfAnEarlierCollection(t *testing.T) {
+	e, _ := opened(t)
+	kinds := []string{settings.Kind(rules.KindSynonyms, "b"), settings.Kind(rules.KindOverrides, "b")}
+	require.NoError(t, e.settings.Update(func(change *settings.Change) error { // as a drop leaves them when it is cut off
+		for _, kind := range kinds {
+			change.Put(kind, "old", json.RawMessage(`{}`))
+		}
+		return nil
+	}))
+	s, err := schema.Parse([]byte(`{"name":"b","fields":[{"name":"s","type":"string"}]}`), 10)
+	require.NoError(t, err)
+	_, err = e.Create(s)
+	require.NoError(t, err)
+	for _, kind := range kinds {
+		require.Empty(t, e.settings.List(kind))
+	}
+}
+
+func TestCreate_searchesDoNotWaitForTheDisk(t *testing.T) {
+	e, c := opened(t)
+	s, err := schema.Parse([]byte(`{"name":"b","fields":[{"name":"s","type":"string"}]}`), 10)
+	require.NoError(t, err)
+	created := make(chan error, 1)
+	require.NoError(t, e.store.Write(c.key, func(*docstore.Tx) error { // the one writer of the store
+		go func() {
+			_, err := e.Create(s)
+			created <- err
+		}()
+		for e.creating.TryLock() { // until the creation is under way
+			e.creating.Unlock()
+			runtime.Gosched()
+		}
+		for range 100 {
+			_, err := e.Search(context.Background(), "a", map[string]string{"q": "*"})
+			require.NoError(t, err)
+		}
+		return nil
+	}))
+	require.NoError(t, <-created)
 }
