@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -164,4 +165,26 @@ func TestCreate_searchesDoNotWaitForTheDisk(t *testing.T) {
 		return nil
 	}))
 	require.NoError(t, <-created)
+}
+
+func TestRebuild_oneThatFailsLeavesNoIndexBehind(t *testing.T) {
+	_, c := opened(t)
+	c.flush = 1
+	var writes []Write
+	for i := range ChunkDocs {
+		writes = append(writes, Write{Line: fmt.Appendf(nil, `{"id":"%d","s":"x"}`, i)})
+	}
+	_, err := c.Apply(writes)
+	require.NoError(t, err)
+	require.NoError(t, c.store.Write(c.key, func(tx *docstore.Tx) error {
+		n, err := tx.Next()
+		require.NoError(t, err)
+		return tx.Put(n, "bad", []byte("no document"))
+	}))
+	old := c.idx()
+	require.Error(t, c.rebuild())
+	require.True(t, c.stale.Load())
+	require.NoError(t, old.Close())
+	_, err = index.Open(c.indexConfig())
+	require.ErrorIs(t, err, fs.ErrNotExist, "what is there is not whole")
 }

@@ -127,20 +127,27 @@ func (c *Collection) typed(stored []byte) (*schema.Typed, error) {
 
 // rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing. When it fails the old one is
 // stale: its files are gone, and the next search or write tries again.
-func (c *Collection) rebuild() (err error) {
-	defer func() { c.stale.Store(err != nil) }()
+func (c *Collection) rebuild() error {
+	var fresh *index.Segments
+	made := false
+	defer func() { // after a panic, too
+		c.stale.Store(!made)
+		if !made && fresh != nil {
+			fresh.Stop() // else its background work writes files under whatever comes after it
+		}
+	}()
 	if old := c.idx(); old != nil {
 		old.Stop()
 	}
 	fresh, err := index.Rebuild(c.indexConfig())
+	if err == nil {
+		err = c.fill(fresh)
+	}
 	if err != nil {
 		return fmt.Errorf("rebuild index: %w", err)
 	}
-	if err := c.fill(fresh); err != nil {
-		fresh.Stop() // else its background work writes files under whatever comes after it
-		return fmt.Errorf("rebuild index: %w", err)
-	}
 	c.index.Store(fresh)
+	made = true
 	return nil
 }
 
