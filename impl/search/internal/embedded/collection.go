@@ -64,6 +64,8 @@ type Collection struct {
 	dropped bool // guarded by writing
 	schema  atomic.Pointer[schema.Schema]
 	index   atomic.Pointer[index.Segments]
+	// stale says that the index must be made anew before it is used.
+	stale   atomic.Bool
 	dir     string // of the engine
 	flush   int    // Config.FlushChanges
 	log     *slog.Logger
@@ -113,8 +115,19 @@ func (c *Collection) Apply(writes []Write) ([]Written, error) {
 	return t.results, t.err
 }
 
+// errBrokenOff is the answer to writes whose transaction ended in a panic.
+var errBrokenOff = errors.New("the write was broken off: whether it is stored is not known")
+
 // commit carries out tickets in one transaction, or each in one of its own when one of them fails the whole. The caller holds c.writing.
 func (c *Collection) commit(tickets []*ticket) {
+	defer func() { // after a panic nobody else ends them, and their callers would wait for ever
+		for _, t := range tickets {
+			if !t.done {
+				t.done, t.err = true, errBrokenOff
+				c.stale.Store(true)
+			}
+		}
+	}()
 	var all []Write
 	for _, t := range tickets {
 		all = append(all, t.writes...)
@@ -133,10 +146,16 @@ func (c *Collection) commit(tickets []*ticket) {
 	}
 }
 
-// transact carries out writes in one transaction. The caller holds c.writing.
+// transact carries out writes in one transaction. An error means that nothing of them is stored, so that they may be tried again. The caller
+// holds c.writing.
 func (c *Collection) transact(writes []Write) ([]Written, error) {
 	if c.dropped {
 		return nil, ErrCollection
+	}
+	if c.stale.Load() {
+		if err := c.anew(errStale); err != nil {
+			return nil, err
+		}
 	}
 	b := &batch{c: c, schema: c.schema.Load(), memory: c.spare() > 0}
 	b.docs = c.idx().Stats().Documents
@@ -166,8 +185,9 @@ func (c *Collection) transact(writes []Write) ([]Written, error) {
 	c.schema.Store(b.schema)
 	c.total.Add(int64(b.grown))
 	if err := c.idx().Apply(b.changes); err != nil {
-		if err := c.anew(err); err != nil {
-			return nil, err
+		if err := c.anew(err); err != nil { // the writes are stored all the same
+			c.stale.Store(true)
+			c.log.Error("embedded engine: an index can't be made anew: the next search or write tries again", "collection", c.Name(), "error", err)
 		}
 	}
 	return results, nil

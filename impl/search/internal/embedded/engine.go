@@ -77,6 +77,8 @@ type Engine struct {
 	loadError error // set before loaded is closed
 	stop      context.CancelFunc
 
+	// creating makes creations one after the other: mu, for which searches wait, is not held while one waits for the disk.
+	creating    sync.Mutex
 	mu          sync.RWMutex
 	collections map[string]*Collection
 }
@@ -260,13 +262,16 @@ func (e *Engine) Collections() []*Collection {
 
 // Create makes a collection.
 func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, taken := e.collections[s.Name]; taken {
+	e.creating.Lock()
+	defer e.creating.Unlock()
+	if e.Exists(s.Name) {
 		return nil, &schema.Error{Status: http.StatusConflict, Text: fmt.Sprintf("A collection with name `%s` already exists.", s.Name)}
 	}
-	if len(e.collections) >= e.limits.Collections {
+	if e.Stats().Collections >= e.limits.Collections {
 		return nil, tooMany("collections", e.limits.Collections)
+	}
+	if err := e.dropRules(s.Name); err != nil { // of an earlier one, when the process ended before they were dropped
+		return nil, err
 	}
 	s.CreatedAt = e.clock.Now().Unix()
 	stored, err := s.Render(-1)
@@ -281,6 +286,8 @@ func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 	if err := c.emptyIndex(); err != nil {
 		return nil, errors.Join(err, e.store.Drop(key))
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.collections[s.Name] = c
 	return c, nil
 }
@@ -331,13 +338,23 @@ func (e *Engine) Drop(name string) ([]byte, error) {
 		e.log.Warn("embedded engine: the index of a dropped collection can't be removed", "error", err)
 	}
 	e.documents.Add(-int64(c.idx().Stats().Documents))
+	err = e.dropRules(c.Name()) // before the name is free: a new collection may get rules of its own
 	e.mu.Lock()
 	delete(e.collections, c.Name())
 	e.mu.Unlock()
-	err = e.settings.Update(func(change *settings.Change) error {
-		change.DeleteAll(settings.Kind(rules.KindSynonyms, c.Name()))
-		change.DeleteAll(settings.Kind(rules.KindOverrides, c.Name()))
+	return last, err
+}
+
+// dropRules removes the rules of a collection, if there are any.
+func (e *Engine) dropRules(collection string) error {
+	kinds := []string{settings.Kind(rules.KindSynonyms, collection), settings.Kind(rules.KindOverrides, collection)}
+	if !slices.ContainsFunc(kinds, func(kind string) bool { return len(e.settings.List(kind)) > 0 }) {
+		return nil
+	}
+	return e.settings.Update(func(change *settings.Change) error {
+		for _, kind := range kinds {
+			change.DeleteAll(kind)
+		}
 		return nil
 	})
-	return last, err
 }

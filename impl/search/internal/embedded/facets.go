@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/projection"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
@@ -47,13 +48,14 @@ const maxFacetValues = 1 << 24
 // read reads facet_by and facet_query.
 func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 	a.most = p.Number("max_facet_values")
+	seen := keyShows(p)
 	items, err := facetItems(p.Text("facet_by"))
 	if err != nil {
 		return err
 	}
 	for _, item := range items {
 		name, options, hasOptions := strings.Cut(item, "(")
-		fields, err := facetFields(strings.TrimSpace(name), s)
+		fields, err := facetFields(strings.TrimSpace(name), s, seen)
 		if err != nil {
 			return err
 		}
@@ -92,18 +94,23 @@ func facetItems(list string) (out []string, err error) {
 	return out, nil
 }
 
-func facetFields(name string, s *schema.Schema) ([]*schema.Field, error) {
+// keyShows is what a scoped key lets its caller see of a document.
+func keyShows(p params.Params) projection.Projection {
+	return projection.New(p.Text(params.KeyIncludes), p.Text(params.KeyExcludes))
+}
+
+func facetFields(name string, s *schema.Schema, seen projection.Projection) ([]*schema.Field, error) {
 	if prefix, ok := strings.CutSuffix(name, "*"); ok {
 		var out []*schema.Field
 		for _, f := range s.Fields {
-			if !f.Pattern() && f.Facet && f.Indexed() && strings.HasPrefix(f.Name, prefix) {
+			if !f.Pattern() && f.Facet && f.Indexed() && strings.HasPrefix(f.Name, prefix) && seen.Shows(f.Name) {
 				out = append(out, f)
 			}
 		}
 		return out, nil
 	}
 	f, ok := s.Field(name)
-	if !ok || !f.Facet {
+	if !ok || !f.Facet || !seen.Shows(name) {
 		return nil, &schema.Error{Status: http.StatusNotFound, Text: "Could not find a facet field named `" + name + "` in the schema."}
 	}
 	return []*schema.Field{f}, nil

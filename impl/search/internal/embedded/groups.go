@@ -36,16 +36,17 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 	if a.limit < 1 || a.limit > maxGroupLimit {
 		return badRequest("Value of `group_limit` must be between 1 and 99.")
 	}
+	seen := keyShows(p)
 	for _, name := range names {
 		f, ok := s.Field(name)
 		switch {
-		case !ok:
+		case !ok || !seen.Shows(name):
 			return &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema."}
 		case !f.Facet:
 			return badRequest("Group by field `%s` should be a facet field.", name)
 		case f.Kind == schema.Object:
 			for _, inner := range s.Fields {
-				if inner.Facet && len(inner.Name) > len(name) && inner.Name[:len(name)+1] == name+"." {
+				if inner.Facet && len(inner.Name) > len(name) && inner.Name[:len(name)+1] == name+"." && seen.Shows(inner.Name) {
 					a.fields = append(a.fields, inner)
 				}
 			}

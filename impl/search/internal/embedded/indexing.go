@@ -93,7 +93,11 @@ func (c *Collection) catchUp(x *index.Segments) error {
 			if len(numbers) == 0 {
 				change.Commit = last
 			}
-			if x.Holds(seq) {
+			held, err := x.Holds(seq)
+			if err != nil {
+				return err
+			}
+			if held {
 				change.Old = &schema.Typed{}
 			}
 			if docs[i] != nil {
@@ -121,18 +125,37 @@ func (c *Collection) typed(stored []byte) (*schema.Typed, error) {
 	return typedOf(c.schema.Load(), doc), nil
 }
 
-// rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing.
+// rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing. When it fails the old one is
+// stale: its files are gone, and the next search or write tries again.
 func (c *Collection) rebuild() error {
+	var fresh *index.Segments
+	made := false
+	defer func() { // after a panic, too
+		c.stale.Store(!made)
+		if !made && fresh != nil {
+			fresh.Stop() // else its background work writes files under whatever comes after it
+		}
+	}()
 	if old := c.idx(); old != nil {
 		old.Stop()
 	}
 	fresh, err := index.Rebuild(c.indexConfig())
+	if err == nil {
+		err = c.fill(fresh)
+	}
 	if err != nil {
 		return fmt.Errorf("rebuild index: %w", err)
 	}
+	c.index.Store(fresh)
+	made = true
+	return nil
+}
+
+// fill indexes all documents.
+func (c *Collection) fill(fresh *index.Segments) error {
 	_, last, err := c.store.Changes(c.key, math.MaxInt64)
 	if err != nil {
-		return fmt.Errorf("rebuild index: %w", err)
+		return err
 	}
 	for from, done := uint64(0), false; !done; {
 		var changes index.Batch
@@ -149,17 +172,25 @@ func (c *Collection) rebuild() error {
 			err = fresh.Apply(changes)
 		}
 		if err != nil {
-			return fmt.Errorf("rebuild index: %w", err)
+			return err
 		}
 	}
 	fresh.Complete(last)
-	c.index.Store(fresh)
 	return nil
 }
 
-// find searches the index. One that is found damaged is made anew, and searched then.
+// errStale says that an index lacks writes that are in the store, or could not be made anew.
+var errStale = errors.New("the index is not up to date")
+
+// find searches the index. One that is stale or found damaged is made anew, and searched then.
 func (c *Collection) find(ctx context.Context, plan index.Plan) (index.Result, error) {
 	x := c.idx()
+	if c.stale.Load() {
+		if err := c.heal(x, errStale); err != nil {
+			return index.Result{}, err
+		}
+		x = c.idx()
+	}
 	res, err := x.Search(ctx, plan)
 	if !errors.Is(err, index.ErrDamaged) {
 		return res, err

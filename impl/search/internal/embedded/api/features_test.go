@@ -135,14 +135,43 @@ func with(e *served, key, method, target, body string) *httptest.ResponseRecorde
 	return w
 }
 
+// scopedKey is a key of the parent that embeds parameters.
+func scopedKey(parent, params string) string {
+	h := hmac.New(sha256.New, []byte(parent))
+	h.Write([]byte(params))
+	return base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString(h.Sum(nil)) + parent[:4] + params))
+}
+
+func TestScopedKey_hiddenFieldsStayHidden(t *testing.T) {
+	e := openShop(t)
+	parent := "search-parent"
+	must(t, e, 201, "POST", "/keys", `{"description":"s","actions":["documents:search"],"collections":["shop"],"value":"`+parent+`"}`)
+	must(t, e, 200, "PUT", "/presets/marks", `{"value":{"highlight_fields":"cat"}}`)
+	const search = "/collections/shop/documents/search?per_page=50&"
+	for _, embeds := range []string{`{"exclude_fields":"cat,ta*"}`, `{"include_fields":"name,price"}`} {
+		key := scopedKey(parent, embeds)
+		for query, status := range map[string]int{
+			"q=*&facet_by=cat": 404, "q=*&facet_by=ta*": 200, "q=*&group_by=cat": 404, "q=*&group_by=price": 200, "q=*&facet_by=price": 200,
+			"q=shoes&query_by=cat&preset=marks": 200, "q=shoes&query_by=cat&highlight_fields=cat": 200, "q=*&facet_by=tags&include_fields=tags": 404,
+		} {
+			w := with(e, key, "GET", search+query, "")
+			require.Equal(t, status, w.Code, "%s %s", embeds, query)
+			require.NotRegexp(t, `coats|sale|shoes<|>shoes`, w.Body.String(), "%s %s", embeds, query)
+		}
+	}
+}
+
+func TestSearch_aNegatedPrefixFilterForbidsEveryCompletion(t *testing.T) {
+	e := openShop(t)
+	must(t, e, 201, "POST", "/collections/shop/documents", `{"id":"5","name":"black hat","cat":"hats","price":9}`)
+	require.Equal(t, "3 2", ids(t, e, "q=*&filter_by=name:!=b*&max_filter_by_candidates=1"))
+}
+
 func TestScopedKey_filterCannotBeLeft(t *testing.T) {
 	e := openShop(t)
 	parent := "search-parent"
 	must(t, e, 201, "POST", "/keys", `{"description":"s","actions":["documents:search"],"collections":["shop"],"value":"`+parent+`"}`)
-	params := `{"filter_by":"cat:=shoes","per_page":1}`
-	h := hmac.New(sha256.New, []byte(parent))
-	h.Write([]byte(params))
-	key := base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString(h.Sum(nil)) + parent[:4] + params))
+	key := scopedKey(parent, `{"filter_by":"cat:=shoes","per_page":1}`)
 	for _, filter := range []string{"", "cat:=coats", "price:>0 || cat:=coats", "price:>0) || (cat:=coats", "id:*", ")", "cat:=coats) || (id:*"} {
 		w := with(e, key, "GET", "/collections/shop/documents/search?q=*&per_page=50&filter_by="+url.QueryEscape(filter), "")
 		require.NotContains(t, w.Body.String(), `"coats"`, filter)

@@ -55,7 +55,7 @@ func over(inner, outer map[string]string) map[string]string {
 }
 
 // scoped puts what a scoped key embeds over the parameters of a search. Beside them, nothing may lead around them: a filter holds for pinned
-// documents too, and marks are shown of fields alone that the document is shown with.
+// documents too, marks are shown of fields alone that the document is shown with, and so are values of facets and groups.
 func scoped(values map[string]string, r *request) map[string]string {
 	embedded := params.Flat(r.scope.Params)
 	if len(embedded) == 0 {
@@ -66,7 +66,8 @@ func scoped(values map[string]string, r *request) map[string]string {
 		embedded["filter_curated_hits"] = "true"
 	}
 	if embedded["include_fields"] != "" || embedded["exclude_fields"] != "" {
-		delete(values, "highlight_fields")
+		values["highlight_fields"] = "" // else a preset's would count
+		embedded[params.KeyIncludes], embedded[params.KeyExcludes] = embedded["include_fields"], embedded["exclude_fields"]
 	}
 	return over(values, embedded)
 }

@@ -1,6 +1,7 @@
 package docstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -25,12 +26,20 @@ type Repaired struct {
 	Kept string
 }
 
-// Repair makes a new store of what can be read of the one in dir, and keeps the old file beside it. It fails with ErrLocked while a
-// process has the store open, and with ErrDamaged, changing nothing, when not even the list of collections can be read.
+// repairedName is the database that a repair writes. Once it is whole, the damaged file is moved away and it gets its name.
+const repairedName = name + "-repaired"
+
+// Repair makes a new store of what can be read of the one in dir, and keeps the old file beside it. It puts the result of one that was
+// interrupted in place. It fails with ErrLocked while a process has the store open, and with ErrDamaged, changing nothing, when not even the
+// list of collections can be read.
 func Repair(dir string, log *slog.Logger) (Repaired, error) {
 	var r Repaired
 	path := filepath.Join(dir, fileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	there, err := exists(path)
+	if err != nil {
+		return r, fmt.Errorf("repair store: %w", err)
+	}
+	if !there && whole(dir) == nil {
 		return r, nil
 	}
 	unlock, err := lock(filepath.Join(dir, name+".lock"))
@@ -38,28 +47,92 @@ func Repair(dir string, log *slog.Logger) (Repaired, error) {
 		return r, fmt.Errorf("repair store: %w", err)
 	}
 	defer unlock()
-	const copyName = name + "-repaired"
-	if err := removeFiles(dir, copyName); err != nil {
+	if there, err = exists(path); err != nil { // another repair may have ended meanwhile
 		return r, fmt.Errorf("repair store: %w", err)
 	}
-	if err := r.copyReadable(dir, path, copyName, log); err != nil {
-		return r, fmt.Errorf("repair store: %w", err)
-	}
-	kept := path + ".damaged"
-	err = os.Rename(path, kept)
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if moved := os.Rename(path+suffix, kept+suffix); moved != nil && !errors.Is(moved, fs.ErrNotExist) {
-			err = errors.Join(err, moved)
+	if there {
+		if err = removeFiles(dir, repairedName); err == nil {
+			err = r.copyReadable(dir, path, repairedName, log)
 		}
-	}
-	if err == nil {
-		err = rename(dir, copyName, name)
+	} else {
+		err = r.count(dir, log)
 	}
 	if err != nil {
+		return r, fmt.Errorf("repair store: %w", err)
+	}
+	if r.Kept, err = replace(dir, path); err != nil {
 		return r, fmt.Errorf("put the repaired store in place: %w", err)
 	}
-	r.Kept = kept
 	return r, nil
+}
+
+// replace moves what there is of the damaged store away, under a name that no earlier repair has used, and the repaired one to its place. A
+// log of the damaged one that stayed there would be taken for the repaired one's.
+func replace(dir, path string) (kept string, err error) {
+	kept = path + ".damaged"
+	for n := 2; ; n++ {
+		taken := false
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			there, err := exists(kept + suffix)
+			if err != nil {
+				return "", err
+			}
+			taken = taken || there
+		}
+		if !taken {
+			break
+		}
+		kept = fmt.Sprintf("%s.damaged.%d", path, n)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return kept, rename(dir, repairedName, name)
+}
+
+// whole refuses a directory in which a repair was interrupted, or from which only the repaired documents are gone: an empty store in their
+// place would look as if all was well.
+func whole(dir string) error {
+	if there, err := exists(filepath.Join(dir, fileName)); err != nil || there {
+		return err
+	}
+	if there, err := exists(filepath.Join(dir, repairedName+".db")); err != nil || there {
+		return errors.Join(err, fmt.Errorf("%w: %s is missing, and %s.db of an interrupted repair is there: repair again", ErrDamaged, fileName, repairedName))
+	}
+	if there, err := exists(filepath.Join(dir, fileName+".damaged")); err != nil || there {
+		return errors.Join(err, fmt.Errorf("%w: %s is missing, and %[2]s.damaged is there: bring %[2]s back, or move the other away to begin without documents",
+			ErrDamaged, fileName))
+	}
+	return nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// count tells what an interrupted repair has brought back. What was broken is not known any more.
+func (r *Repaired) count(dir string, log *slog.Logger) error {
+	if there, err := exists(filepath.Join(dir, repairedName+".db")); err != nil || !there {
+		return errors.Join(err, cmp.Or(whole(dir), fs.ErrNotExist))
+	}
+	s, err := openFile(dir, repairedName, log)
+	if err != nil {
+		return err
+	}
+	list, err := s.Collections()
+	for _, c := range list {
+		n := 0
+		ctx := context.Background()
+		err = errors.Join(err, s.db.Read(ctx).Get(ctx, &n, "SELECT count(*) FROM "+documents(c.Key)))
+		r.Collections, r.Documents = r.Collections+1, r.Documents+n
+	}
+	return errors.Join(err, s.Close())
 }
 
 // lock takes the lock of internal/store.

@@ -61,6 +61,9 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	if err := whole(dir); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	if err := takeOver(dir, log); err != nil {
 		return nil, fmt.Errorf("take over the store of an earlier release: %w", err)
 	}

@@ -197,6 +197,45 @@ func TestRepair_bringsBackWhatCanBeRead(t *testing.T) {
 	require.Positive(t, refused, "the harm was never seen")
 }
 
+func TestRepair_keepsWhatEarlierOnesKept(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 3)
+	first, err := Repair(dir, quiet)
+	require.NoError(t, err)
+	before, err := os.ReadFile(first.Kept)
+	require.NoError(t, err)
+	second, err := Repair(dir, quiet)
+	require.NoError(t, err)
+	require.NotEqual(t, first.Kept, second.Kept)
+	after, err := os.ReadFile(first.Kept)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	require.Equal(t, 3, second.Documents)
+}
+
+func TestRepair_endsOneThatWasInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 3)
+	path := filepath.Join(dir, fileName)
+	require.NoError(t, os.Rename(path, filepath.Join(dir, repairedName+".db")))
+	require.NoError(t, os.WriteFile(path+".damaged", nil, 0o600))
+	require.NoError(t, os.WriteFile(path+"-wal", []byte("of the damaged one"), 0o600))
+	_, err := Open(dir, quiet)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.NoFileExists(t, path)
+	fixed, err := Repair(dir, quiet)
+	require.NoError(t, err)
+	require.Equal(t, 3, fixed.Documents)
+	require.FileExists(t, fixed.Kept+"-wal")
+	require.NoError(t, opened(t, dir).Close())
+
+	require.NoError(t, os.Remove(path))
+	_, err = Open(dir, quiet)
+	require.ErrorIs(t, err, ErrDamaged, "the documents are gone, and a damaged file says that there were some")
+	_, err = Repair(dir, quiet)
+	require.ErrorIs(t, err, ErrDamaged)
+}
+
 func TestGet_aChangedByteIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	key := filled(t, dir, 100)

@@ -197,10 +197,12 @@ func (x *Segments) Rest() {
 	}
 }
 
-// Stop ends the background work and leaves the files as they are. Searches may go on.
+// Stop ends the background work and leaves the files as they are: another index may have them from now on, so that a stopped one saves no
+// list of segments any more. Searches may go on.
 func (x *Segments) Stop() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.complete = false
 	x.stop()
 }
 

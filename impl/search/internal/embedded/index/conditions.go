@@ -106,7 +106,7 @@ func (a *area) holding(c *filter.Clause) *roaring.Bitmap {
 		return f.floats.within(c.Floats)
 	case f.words != nil:
 		for _, w := range c.Words {
-			set.Or(f.words.fitting(a.part.seg.n, w, a.s.commonest(c.Field.Name, w)))
+			set.Or(f.words.fitting(a.part.seg.n, w, a.s.completions(c, w)))
 		}
 	}
 	return set
@@ -196,19 +196,24 @@ func (d *dictionary) fitting(n int, w filter.Words, completions []string) *roari
 	return set
 }
 
-// commonest returns the words with most documents among those that begin with the last word of a prefix filter.
-func (s *search) commonest(field string, w filter.Words) []string {
+// completions returns the words with most documents among those that begin with the last word of a prefix filter. Of a negated one they are
+// all: a limit, which callers choose, would let documents through that the filter forbids.
+func (s *search) completions(c *filter.Clause, w filter.Words) []string {
 	if !w.Prefix || len(w.List) == 0 {
 		return nil
 	}
 	t := newTally(s)
 	for i, a := range s.areas {
-		if f := a.part.seg.fields[field]; f != nil && f.words != nil {
+		if f := a.part.seg.fields[c.Field.Name]; f != nil && f.words != nil {
 			f.words.withPrefix(w.List[len(w.List)-1], func(term uint32) { t.add(i, f.words, 0, term, 0) })
 		}
 	}
 	var words []string
-	for _, c := range t.best(max(s.plan.FilterCandidates, 1), "") {
+	most := max(s.plan.FilterCandidates, 1)
+	if c.Negate {
+		most = len(t.byText)
+	}
+	for _, c := range t.best(most, "") {
 		words = append(words, c.text)
 	}
 	return words

@@ -156,9 +156,13 @@ func (x *Segments) Search(ctx context.Context, plan Plan) (res Result, err error
 }
 
 // Holds says whether the index has the document.
-func (x *Segments) Holds(seq uint64) bool {
-	_, _, ok := x.view.Load().find(seq)
-	return ok
+func (x *Segments) Holds(seq uint64) (ok bool, err error) {
+	v := x.view.Load()
+	err = guard(v.parts, func() error {
+		_, _, ok = v.find(seq)
+		return nil
+	})
+	return ok, err
 }
 
 // find returns where a living document is.

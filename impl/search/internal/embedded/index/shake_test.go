@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -124,7 +125,9 @@ func TestSearch_segmentsAnswerAsOneWouldAndAFewAsAll(t *testing.T) {
 			var batch Batch
 			for seq := range lost {
 				c := Change{Seq: seq, Schema: s, Commit: uint64(len(commits)), New: docs[seq]}
-				if x.Holds(seq) {
+				held, err := x.Holds(seq)
+				require.NoError(t, err)
+				if held {
 					c.Old = &schema.Typed{}
 				}
 				if c.Old != nil || c.New != nil {
@@ -266,6 +269,8 @@ func TestSearch_aFileCutOffUnderItIsAnError(t *testing.T) {
 	require.NoError(t, os.Truncate(dir+"/00000001"+segmentSuffix, 0))
 	_, err = x.Search(context.Background(), Plan{Schema: s, Query: Query{All: true}, Limit: 10})
 	require.ErrorIs(t, err, ErrDamaged)
+	_, err = x.Holds(1)
+	require.ErrorIs(t, err, ErrDamaged)
 }
 
 // TestSegments_goOnWhenNoFileCanBeWritten takes the directory away, as a full disk would: changes and searches go on in memory, and what could
@@ -383,4 +388,13 @@ func TestSearch_pagesThatRotUnderItAreAnError(t *testing.T) {
 	word, _ := s.Field("word")
 	_, err = x.Search(context.Background(), Plan{Schema: s, Query: Query{Words: []string{"word1"}}, Fields: []QueryField{{Field: word, Prefix: true}}, Limit: 10, DropThreshold: 1, TypoThreshold: 1, MaxCandidates: 4})
 	require.ErrorIs(t, err, ErrDamaged)
+}
+
+func TestStop_theFilesMayBelongToAnotherIndexThen(t *testing.T) {
+	s, dir := oracleSchema(t), t.TempDir()
+	x := New(Config{Dir: dir})
+	require.NoError(t, x.Apply(Batch{{Seq: 1, Schema: s, New: &schema.Typed{ID: "1"}, Commit: 1}}))
+	x.Stop()
+	require.NoError(t, x.Close())
+	require.NoFileExists(t, filepath.Join(dir, manifestName))
 }

@@ -222,6 +222,12 @@ func scalar(v any) (string, bool) {
 	return "", false
 }
 
+// What a scoped key shows of documents stands a second time under these names, at which the fields of facets and groups are measured.
+const (
+	KeyIncludes = "include_fields\x00"
+	KeyExcludes = "exclude_fields\x00"
+)
+
 // AlsoFilter begins the names under which further filters stand, all of which hold beside filter_by.
 const AlsoFilter = "filter_by\x00"
 

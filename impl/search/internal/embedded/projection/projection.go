@@ -49,7 +49,7 @@ func (p Projection) Apply(doc []byte) ([]byte, error) {
 	return schema.Document(p.object(d, "")).Encode()
 }
 
-// Shows says whether a top-level field is in the projection.
+// Shows says whether a field, named by its path, is in the projection, or a part of it.
 func (p Projection) Shows(name string) bool {
 	return p.relation(p.exclude, name) != covered && (len(p.include) == 0 || p.relation(p.include, name) != apart)
 }

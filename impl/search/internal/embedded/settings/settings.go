@@ -15,13 +15,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/fountainai/fountain/internal/tried"
 )
 
 const (
 	fileName = "settings.json"
 	format   = 1
+	// temporary ends the names of files that are to take its place.
+	temporary = ".tmp"
 )
 
 // Bounds of what is kept; a change beyond one fails with ErrFull.
@@ -43,6 +43,7 @@ type records map[string]json.RawMessage
 // Store is the settings of one data directory. Reading takes no lock. It is safe for concurrent use.
 type Store struct {
 	path    string
+	sync    func(dir string) error // of a directory
 	writing sync.Mutex
 	now     atomic.Pointer[snapshot]
 }
@@ -58,9 +59,21 @@ type file struct {
 	Kinds  map[string]records `json:"kinds"`
 }
 
-// Open reads the settings in dir, which exists. Without a file there are none yet.
+// Open reads the settings in dir, which exists. Without a file there are none yet. What a crash left of a change that was being written is
+// removed: it holds keys.
 func Open(dir string) (*Store, error) {
-	s := &Store{path: filepath.Join(dir, fileName)}
+	s := &Store{path: filepath.Join(dir, fileName), sync: syncDir}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read directory of the settings: %w", err)
+	}
+	for _, e := range entries {
+		if middle, ok := strings.CutPrefix(e.Name(), fileName+"."); ok && strings.HasSuffix(middle, temporary) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return nil, fmt.Errorf("remove settings that were not written to the end: %w", err)
+			}
+		}
+	}
 	first := &snapshot{kinds: map[string]records{}}
 	s.now.Store(first)
 	body, err := os.ReadFile(s.path)
@@ -148,7 +161,8 @@ func (c *Change) CopyAll(from, to string) {
 // Names returns the names of a kind's records, sorted.
 func (c *Change) Names(kind string) []string { return slices.Sorted(maps.Keys(c.kinds[kind])) }
 
-// Update makes a change durable and then visible. What do returns is returned as it is, and nothing is changed then.
+// Update makes a change durable and then visible. What do returns is returned as it is, and nothing is changed then. When the file is written
+// and only its directory can't be made durable, the change is visible, as it is after the next start, and an error is returned all the same.
 func (s *Store) Update(do func(*Change) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -175,9 +189,12 @@ func (s *Store) Update(do func(*Change) error) error {
 		return ErrFull
 	}
 	if err := s.write(body); err != nil {
-		return err
+		return fmt.Errorf("write settings: %w", err)
 	}
 	s.now.Store(&snapshot{kinds: c.kinds, generation: old.generation + 1})
+	if err := s.sync(filepath.Dir(s.path)); err != nil {
+		return fmt.Errorf("make settings durable: %w", err)
+	}
 	return nil
 }
 
@@ -190,10 +207,8 @@ func render(f file) ([]byte, error) {
 }
 
 // write replaces the file whole: a crash leaves the old one or the new one.
-func (s *Store) write(body []byte) (err error) {
-	defer tried.To(&err, "write settings")
-	dir := filepath.Dir(s.path)
-	tmp, err := os.CreateTemp(dir, fileName+".*") // its mode is 0600
+func (s *Store) write(body []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(s.path), fileName+".*"+temporary) // its mode is 0600
 	if err != nil {
 		return err
 	}
@@ -204,6 +219,10 @@ func (s *Store) write(body []byte) (err error) {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
+	return nil
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

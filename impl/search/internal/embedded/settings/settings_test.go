@@ -54,3 +54,27 @@ func TestOpen_saysThatTheFileIsDamaged(t *testing.T) {
 		require.ErrorIs(t, err, ErrDamaged, "%q", body)
 	}
 }
+
+func TestUpdate_showsWhatIsInTheFile(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir)
+	require.NoError(t, err)
+	wrong := errors.New("no")
+	s.sync = func(string) error { return wrong }
+	require.ErrorIs(t, s.Update(func(c *Change) error { c.Put("k", "a", json.RawMessage(`1`)); return nil }), wrong)
+	again, err := Open(dir)
+	require.NoError(t, err)
+	require.Equal(t, again.List("k"), s.List("k"))
+	require.Len(t, s.List("k"), 1)
+}
+
+func TestOpen_removesUnfinishedFiles(t *testing.T) {
+	dir := t.TempDir()
+	tmp, copied := filepath.Join(dir, fileName+".1234"+temporary), filepath.Join(dir, fileName+".20261129")
+	require.NoError(t, os.WriteFile(tmp, []byte("{"), 0o600))
+	require.NoError(t, os.WriteFile(copied, []byte("{"), 0o600))
+	_, err := Open(dir)
+	require.NoError(t, err)
+	require.NoFileExists(t, tmp, "keys are in it")
+	require.FileExists(t, copied, "an operator's own")
+}
