@@ -139,6 +139,7 @@ func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
 		}
 		for _, grown := range []int{0, 1, 5} { // shorter, and other events in the place of those that were
 			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return old.write(ctx, tx) }))
+			chain := audittest.Open(t, db) // as after a start: a process that knows the end refuses
 			for range grown {
 				appendEvents(t, db, event("other"))
 			}
@@ -262,6 +263,70 @@ func TestKeeper_alarmsWhenAnOlderStateWasPutBack(t *testing.T) {
 	still, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, known, still, "the file stays: it is what shows it")
+}
+
+func TestAppend_refusesBehindAnOlderState(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		chain := audittest.Open(t, db)
+		appendEvents(t, db, event("a"))
+		old := read(t, db)
+		appendEvents(t, db, event("b"))
+		now := read(t, db)
+		require.NoError(t, db.Write(t.Context(), old.write))
+		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("c")) })
+		require.ErrorIs(t, err, audit.ErrTampered)
+		_, err = chain.Checkpoint(t.Context())
+		require.ErrorIs(t, err, audit.ErrTampered)
+		require.NoError(t, db.Write(t.Context(), now.write))
+		appendEvents(t, db, event("c"))
+	})
+}
+
+// Another replica that was started after the older state was put back goes on behind it; the keeper of this one must not sign that.
+func TestKeeper_neverSignsOverAnOlderStateThatWasPutBack(t *testing.T) {
+	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"))
+	old := read(t, db)
+	appendEvents(t, db, event("b"), event("c"))
+	k := keep(t, chain, file)
+	require.NoError(t, k.MakeCheckpoint(t.Context()))
+	proof, err := os.ReadFile(file)
+	require.NoError(t, err)
+
+	require.NoError(t, db.Write(t.Context(), old.write))
+	audittest.Open(t, db)
+	appendEvents(t, db, event("d"), event("e"), event("f"))
+	k.VerifyOnce(t.Context())
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"), "the verification of the day")
+
+	chain.Grown(read(t, db).Head.Seq)
+	require.ErrorIs(t, k.MakeCheckpoint(t.Context()), audit.ErrTampered)
+	require.Contains(t, k.log.String(), `"reason":"checkpoint"`)
+	require.Equal(t, 1, strings.Count(k.log.String(), `"msg":"audit checkpoint"`), "only the one of before")
+	still, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, proof, still)
+}
+
+// The gauge is what people are woken by: it must not wait for the verification of the next day.
+func TestKeeper_alarmsWhenAnAppendWasRefused(t *testing.T) {
+	db := sqlite(t)
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"))
+	old := read(t, db)
+	appendEvents(t, db, event("b"))
+	k := keep(t, chain, filepath.Join(t.TempDir(), "checkpoint"))
+	require.NoError(t, k.MakeCheckpoint(t.Context()))
+	require.NoError(t, db.Write(t.Context(), old.write))
+	require.NoError(t, k.MakeCheckpoint(t.Context()), "nothing was appended")
+	err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("c")) })
+	require.ErrorIs(t, err, audit.ErrTampered)
+	require.ErrorIs(t, k.MakeCheckpoint(t.Context()), audit.ErrTampered)
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
+	k.VerifyOnce(t.Context())
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"), "it stays")
 }
 
 func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
