@@ -416,6 +416,76 @@ func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
 	})
 }
 
+// Events from before there was a key have no sums: what is signed of them must lead to the hash that the first key is bound to.
+func TestExport_signsNoRewrittenEventFromBeforeTheKey(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		for range 4 {
+			unkeyed(t, db, event("old"))
+		}
+		chain := audittest.Open(t, db)
+		kept, err := chain.Checkpoint(t.Context())
+		require.NoError(t, err)
+		for limit := int64(1); limit < 6; limit++ {
+			text, err := export(t, chain, 0, limit)
+			require.NoError(t, err)
+			report, err := audit.VerifyExport(strings.NewReader(text), audittest.Service, kept.PublicKey)
+			require.NoError(t, err)
+			require.EqualValues(t, limit, report.Checked)
+		}
+		forged := read(t, db)
+		head := forged.Head
+		forged.rewrite(1)
+		forged.recompute()
+		forged.Head = head
+		require.NoError(t, db.Write(t.Context(), forged.write))
+		for after := range int64(5) {
+			for limit := int64(1); limit < 5; limit++ {
+				text, err := export(t, chain, after, limit)
+				require.ErrorIs(t, err, audit.ErrTampered, "%d after %d", limit, after)
+				require.NotContains(t, text, `"kind":"checkpoint"`)
+			}
+		}
+	})
+}
+
+// A chain whose keys were taken away would be one from before there was a key.
+func TestExport_signsNothingWithoutTheKeysRow(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		chain := audittest.Open(t, db)
+		appendEvents(t, db, event("a"), event("b"), event("c"), event("d"))
+		whole := read(t, db)
+		bare := whole.clone()
+		for i := range bare.Events {
+			bare.rewrite(i)
+			bare.Events[i].MAC = nil
+		}
+		bare.recompute()
+		bare.Keys = nil
+		for name, head := range map[string]storedHead{
+			"no key": {Seq: bare.Head.Seq, Hash: bare.Head.Hash}, "the key's number": {Seq: bare.Head.Seq, Hash: bare.Head.Hash, KeyID: 1, MAC: whole.Head.MAC},
+			"the head of before": whole.Head,
+		} {
+			bare.Head = head
+			require.NoError(t, db.Write(t.Context(), bare.write))
+			for _, limit := range []int64{2, 100} {
+				text, err := export(t, chain, 0, limit)
+				require.ErrorIs(t, err, audit.ErrTampered, name)
+				require.Empty(t, text, name)
+			}
+		}
+		keys := whole.clone()
+		keys.Keys = nil
+		require.NoError(t, db.Write(t.Context(), keys.write))
+		_, err := export(t, chain, 0, 2)
+		require.ErrorIs(t, err, audit.ErrTampered)
+		require.NoError(t, db.Write(t.Context(), whole.write))
+		_, err = export(t, chain, 0, 2)
+		require.NoError(t, err)
+	})
+}
+
 func TestList_looksAtABoundedNumberOfEvents(t *testing.T) {
 	db := sqlite(t)
 	audittest.Open(t, db)
