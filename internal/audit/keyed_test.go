@@ -475,12 +475,31 @@ func TestExport_signsNothingWithoutTheKeysRow(t *testing.T) {
 				require.Empty(t, text, name)
 			}
 		}
-		keys := whole.clone()
-		keys.Keys = nil
-		require.NoError(t, db.Write(t.Context(), keys.write))
+		noKeys, otherHead := whole.clone(), whole.clone()
+		noKeys.Keys = nil
+		otherHead.Head.Hash = whole.Events[1].Hash
+		for _, changed := range []stored{noKeys, otherHead} {
+			require.NoError(t, db.Write(t.Context(), changed.write))
+			_, err := export(t, chain, 0, 2)
+			require.ErrorIs(t, err, audit.ErrTampered)
+		}
+
+		restarted := func() stored { // each start goes on under a key of its own
+			require.NoError(t, db.Write(t.Context(), otherHead.write))
+			chain = audittest.Open(t, db)
+			return read(t, db)
+		}
+		other := restarted()
+		mixed := restarted()
 		_, err := export(t, chain, 0, 2)
-		require.ErrorIs(t, err, audit.ErrTampered)
+		require.NoError(t, err)
+		mixed.Keys = other.Keys
+		require.NoError(t, db.Write(t.Context(), mixed.write))
+		_, err = export(t, chain, 0, 2)
+		require.ErrorIs(t, err, audit.ErrTampered, "the key with this number is another")
+
 		require.NoError(t, db.Write(t.Context(), whole.write))
+		chain = audittest.Open(t, db)
 		_, err = export(t, chain, 0, 2)
 		require.NoError(t, err)
 	})
