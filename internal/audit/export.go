@@ -126,8 +126,11 @@ func exportPart(ctx context.Context, q store.Querier, at position, end int64, j 
 // ErrExport says that a text is not a whole export, or that it does not hold; the text that wraps it says at which line.
 var ErrExport = errors.New("the export does not hold")
 
+// ErrOutside says that a known checkpoint is not of the events in the export, which therefore was not compared with it.
+var ErrOutside = errors.New("the number of a known checkpoint outside the export")
+
 // VerifyExport reads an export and checks it without any secret: every event's hash follows from the one before, and the last is the one that the
-// checkpoint at the end signs with the given key. known are checkpoints from elsewhere which the export must hold too, where it reaches them. The export is
+// checkpoint at the end signs with the given key. known are checkpoints from elsewhere which the export must hold too; ErrOutside: it does not reach one. The export is
 // only as good as the public key is the right one: keep it apart from what it verifies. Several exports may follow each other in one text, each beginning
 // where the one before ends.
 func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
@@ -151,6 +154,11 @@ func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known .
 	}
 	if !v.ended {
 		return v.report, fmt.Errorf("%w: it has no checkpoint at its end", ErrExport)
+	}
+	for _, c := range known {
+		if c.Seq > v.at.seq || c.Seq > 0 && c.Seq < v.report.After {
+			return v.report, fmt.Errorf("%w: it has the events after %d up to %d, and %d is %w", ErrExport, v.report.After, v.at.seq, c.Seq, ErrOutside)
+		}
 	}
 	return v.report, nil
 }

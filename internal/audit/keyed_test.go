@@ -376,9 +376,22 @@ func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
 		require.NoError(t, err)
 		rest, err := export(t, chain, 2, 100)
 		require.NoError(t, err)
-		for name, good := range map[string]string{"the first": first, "from the middle": rest, "in two parts": first + rest} {
+		for name, good := range map[string]string{"from the middle": rest, "in two parts": first + rest} {
 			_, err = verify(good)
 			require.NoError(t, err, name)
+		}
+		last, err := export(t, chain, 5, 100)
+		require.NoError(t, err)
+		at, err := export(t, chain, kept.Seq, 100)
+		require.NoError(t, err)
+		_, err = verify(at)
+		require.NoError(t, err, "it begins at the checkpoint")
+		for name, outside := range map[string]string{"ends before it": first, "begins after it": last} {
+			_, err = audit.VerifyExport(strings.NewReader(outside), audittest.Service, kept.PublicKey)
+			require.NoError(t, err, name)
+			_, err = verify(outside)
+			require.ErrorIs(t, err, audit.ErrOutside, name)
+			require.ErrorIs(t, err, audit.ErrExport, name)
 		}
 		lines := strings.SplitAfter(whole, "\n")
 		require.Len(t, lines, 8)
