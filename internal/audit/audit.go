@@ -134,7 +134,10 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []Event) error 
 	}
 	h.Seq -= int64(len(events))
 	if !c.key.vouchesFor(h) { // to go on would hide that the end was cut off
-		return fmt.Errorf("%w: its head was changed", ErrTampered)
+		return c.tampered("its head was changed")
+	}
+	if h.Seq < c.end.Load() { // it is set after commits alone, and the head is locked
+		return c.tampered("an older state was put back")
 	}
 	seq, hash := h.Seq, h.last()
 	for part := range slices.Chunk(events, rowsPerInsert) {

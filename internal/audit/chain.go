@@ -32,6 +32,7 @@ type Chain struct {
 
 	end      atomic.Int64  // number of the newest event that this process knows of
 	appended chan struct{} // one: a checkpoint may be due
+	refused  atomic.Bool   // an append found the chain changed, which the keeper has not looked at yet
 }
 
 // attachment is under which a database keeps its Chain.
@@ -154,8 +155,20 @@ func (c *Chain) grown(seq int64) {
 			break
 		}
 	}
+	c.wake()
+}
+
+// wake has the keeper look at the chain.
+func (c *Chain) wake() {
 	select {
 	case c.appended <- struct{}{}:
 	default:
 	}
+}
+
+// tampered refuses to go on, and has the keeper look at the chain.
+func (c *Chain) tampered(what string) error {
+	c.refused.Store(true)
+	c.wake()
+	return fmt.Errorf("%w: %s", ErrTampered, what)
 }

@@ -56,19 +56,30 @@ func (k *key) checkpoint(service string, seq int64, hash []byte, at time.Time) C
 	return c
 }
 
-// Checkpoint signs the present end of the chain; ErrTampered when the row of the head is not what an append left.
+// Checkpoint signs the present end of the chain; ErrTampered when the row of the head is not what the last append left.
 func (c *Chain) Checkpoint(ctx context.Context) (Checkpoint, error) {
-	h, err := readHead(ctx, c.db.Read(ctx))
+	h, err := c.vouchedHead(ctx, c.db.Read(ctx))
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if h.KeyID != c.key.id {
-		return Checkpoint{}, ErrOtherKey
-	}
-	if !c.key.vouchesFor(h) {
-		return Checkpoint{}, fmt.Errorf("%w: its head was changed", ErrTampered)
-	}
 	return c.key.checkpoint(c.Service, h.Seq, h.last(), c.Clock.Now()), nil
+}
+
+// vouchedHead reads the head. ErrTampered: no append left it so, or it is older than what this process has seen.
+func (c *Chain) vouchedHead(ctx context.Context, q store.Querier) (head, error) {
+	known := c.End() // before the read: the chain may grow meanwhile
+	h, err := readHead(ctx, q)
+	switch {
+	case err != nil:
+		return head{}, err
+	case h.KeyID > c.key.id: // a lower one is no other process's: keys only follow each other
+		return head{}, ErrOtherKey
+	case !c.key.vouchesFor(h):
+		return head{}, fmt.Errorf("%w: its head was changed", ErrTampered)
+	case h.Seq < known:
+		return head{}, fmt.Errorf("%w: an older state was put back", ErrTampered)
+	}
+	return h, nil
 }
 
 // holds reports whether the chain still has what the checkpoint says. ErrSignature: the checkpoint is none of this chain's.

@@ -32,17 +32,20 @@ type Line struct {
 // maxLine bounds one line of an export, in bytes.
 const maxLine = 2 * maxBody
 
-// Export calls emit with the lines of an export of the events after a number, at most limit of them, oldest first; the last line is a checkpoint at the
-// last of them. Every event is verified before it is given out: where the chain does not hold, the export ends with ErrTampered and has no last line.
+// Export calls emit with the lines of an export of the events after a number, at most limit of them (1 or more), oldest first; the last line is a
+// checkpoint at the last of them. Every event is verified before it is given out: where the chain does not hold, the export ends with ErrTampered and has no last line.
 func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) error) error {
 	q := c.db.Read(ctx)
-	end, err := readHead(ctx, q)
+	end, err := c.vouchedHead(ctx, q)
 	if err != nil {
 		return err
 	}
 	keys, err := c.keys(ctx, q, end.KeyID)
 	if err != nil {
 		return err
+	}
+	if len(keys) == 0 || !c.key.same(keys[len(keys)-1]) { // without it nothing would ask for sums
+		return fmt.Errorf("%w: its key was changed", ErrTampered)
 	}
 	start := beginning
 	if after = min(after, end.Seq); after > 0 {
@@ -58,6 +61,7 @@ func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) 
 	if err := emit(Line{Kind: LineBegin, Seq: start.seq, Hash: start.hash}); err != nil {
 		return err
 	}
+	limit = max(limit, 1) // the event vouches for where the export begins
 	at, whole := start, end.Seq-start.seq <= limit
 	if !whole {
 		end.Seq = start.seq + limit
@@ -67,11 +71,35 @@ func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) 
 			return err
 		}
 	}
-	if whole && (!c.key.vouchesFor(end) || !bytes.Equal(at.hash, end.last())) {
+	if whole && !bytes.Equal(at.hash, end.last()) {
 		return fmt.Errorf("%w: its head was changed", ErrTampered)
+	}
+	if err := reachKey(ctx, q, at, j); err != nil {
+		return err
 	}
 	made := c.key.checkpoint(c.Service, at.seq, at.hash, c.Clock.Now())
 	return emit(Line{Kind: LineCheckpoint, Seq: at.seq, Checkpoint: &made})
+}
+
+// reachKey looks at the events between the last one of an export and the first key: from before a key, only the hash that the key is bound to vouches
+// for an event, so nothing is signed that does not lead there.
+func reachKey(ctx context.Context, q store.Querier, at position, j *judge) (err error) {
+	for j.now == nil {
+		if len(j.next) == 0 {
+			return fmt.Errorf("%w: no key vouches for event %d", ErrTampered, at.seq)
+		}
+		first := j.next[0]
+		if at.seq == first.first-1 {
+			if !first.follows(at.seq, at.hash) {
+				return fmt.Errorf("%w: event %d was changed", ErrTampered, at.seq)
+			}
+			return nil
+		}
+		if at, err = exportPart(ctx, q, at, first.first-1, j, func(Line) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exportPart emits some events after at and returns the last of them.
@@ -98,8 +126,11 @@ func exportPart(ctx context.Context, q store.Querier, at position, end int64, j 
 // ErrExport says that a text is not a whole export, or that it does not hold; the text that wraps it says at which line.
 var ErrExport = errors.New("the export does not hold")
 
+// ErrOutside says that a known checkpoint is not of the events in the export, which therefore was not compared with it.
+var ErrOutside = errors.New("the number of a known checkpoint outside the export")
+
 // VerifyExport reads an export and checks it without any secret: every event's hash follows from the one before, and the last is the one that the
-// checkpoint at the end signs with the given key. known are checkpoints from elsewhere which the export must hold too, where it reaches them. The export is
+// checkpoint at the end signs with the given key. known are checkpoints from elsewhere which the export must hold too; ErrOutside: it does not reach one. The export is
 // only as good as the public key is the right one: keep it apart from what it verifies. Several exports may follow each other in one text, each beginning
 // where the one before ends.
 func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
@@ -123,6 +154,11 @@ func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known .
 	}
 	if !v.ended {
 		return v.report, fmt.Errorf("%w: it has no checkpoint at its end", ErrExport)
+	}
+	for _, c := range known {
+		if c.Seq > v.at.seq || c.Seq > 0 && c.Seq < v.report.After {
+			return v.report, fmt.Errorf("%w: it has the events after %d up to %d, and %d is %w", ErrExport, v.report.After, v.at.seq, c.Seq, ErrOutside)
+		}
 	}
 	return v.report, nil
 }

@@ -42,9 +42,10 @@ type Keeping struct {
 type Keeper struct {
 	Keeping
 	chain  *Chain
-	mu     sync.Mutex // of checkpoints
-	signed int64      // number of the newest checkpoint's event
-	cut    bool       // the chain does not hold the checkpoint in the file
+	mu     sync.Mutex  // of checkpoints
+	signed int64       // number of the newest checkpoint's event
+	last   *Checkpoint // the newest that this process knows the chain to have held; nil: none
+	cut    bool        // the chain does not hold the checkpoint in the file, or the last
 
 	stopping bool // the other service may be gone
 
@@ -146,13 +147,17 @@ func (k *Keeper) try(ctx context.Context) error {
 func (k *Keeper) checkpoint(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.chain.End() == k.signed {
+	if refused := k.chain.refused.Swap(false); k.chain.End() == k.signed && !refused {
 		return nil
 	}
 	c, err := k.chain.Checkpoint(ctx)
 	if err != nil {
 		return err
 	}
+	if err := k.holdsLast(ctx, c.Seq); err != nil { // what was put back must not be signed over the proof of it
+		return err
+	}
+	k.last = &c
 	k.Log.InfoContext(ctx, "audit checkpoint", "checkpoint", c)
 	if !k.cut { // else the file is what shows it
 		err = k.write(c)
@@ -168,6 +173,23 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 		k.signed = seq
 	}
 	return err
+}
+
+// holdsLast returns ErrTampered, and alarms, when the chain with its end at a number does not hold the last checkpoint. The caller holds mu.
+func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
+	if k.last == nil {
+		return nil
+	}
+	held, err := contains(ctx, k.chain.db.Read(ctx), *k.last)
+	if err != nil {
+		return err
+	}
+	if held && k.last.Seq <= end {
+		return nil
+	}
+	k.cut = true
+	k.alarm(ctx, Report{FirstBreak: min(k.last.Seq, end+1), Reason: BreakCheckpoint})
+	return fmt.Errorf("%w: it does not hold its last checkpoint", ErrTampered)
 }
 
 // witness exchanges checkpoints with another service. It returns the number up to which nothing is left to be told: what it records itself gives no cause for
@@ -230,7 +252,7 @@ func (k *Keeper) compare(ctx context.Context) {
 	k.mu.Lock()
 	k.cut = !held
 	if held {
-		k.signed = known.Seq
+		k.signed, k.last = known.Seq, &known
 	}
 	k.mu.Unlock()
 	if held {
@@ -265,11 +287,28 @@ func (k *Keeper) verifyOnce(ctx context.Context) {
 		k.alarm(ctx, report)
 	default:
 		k.checked.Set(float64(report.Checked))
-		k.mu.Lock()
-		if !k.cut {
-			k.intact.Set(1)
-		}
-		k.mu.Unlock()
+		k.verified(ctx)
+	}
+}
+
+// verified says that the chain is intact, unless it lacks a checkpoint: an older state is right in itself.
+func (k *Keeper) verified(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	end, err := k.chain.vouchedHead(ctx, k.chain.db.Read(ctx))
+	if err == nil {
+		err = k.holdsLast(ctx, end.Seq)
+	}
+	switch {
+	case err == nil && !k.cut:
+		k.intact.Set(1)
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, ErrTampered):
+		k.intact.Set(0)
+		k.Log.ErrorContext(ctx, "the audit chain does not hold: it was changed in the database", "error", err)
+	default:
+		k.Log.ErrorContext(ctx, "the audit chain could not be compared with its last checkpoint", "error", err)
+		k.Failed("verify the audit chain")
 	}
 }
 

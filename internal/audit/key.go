@@ -128,6 +128,11 @@ func (k *key) vouchesFor(h head) bool {
 	return !k.lost && h.KeyID == k.id && hmac.Equal(h.MAC, k.sum(ofHead, h.Seq, h.last()))
 }
 
+// same reports whether another is this key, at the same place.
+func (k *key) same(other *key) bool {
+	return !other.lost && k.id == other.id && other.follows(k.first-1, k.prev) && hmac.Equal(k.mac, other.mac)
+}
+
 // follows reports whether the key was begun after the event with this number and hash.
 func (k *key) follows(seq int64, hash []byte) bool {
 	return k.first == seq+1 && bytes.Equal(k.prev, hash)

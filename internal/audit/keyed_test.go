@@ -139,6 +139,7 @@ func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
 		}
 		for _, grown := range []int{0, 1, 5} { // shorter, and other events in the place of those that were
 			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return old.write(ctx, tx) }))
+			chain := audittest.Open(t, db) // as after a start: a process that knows the end refuses
 			for range grown {
 				appendEvents(t, db, event("other"))
 			}
@@ -264,6 +265,70 @@ func TestKeeper_alarmsWhenAnOlderStateWasPutBack(t *testing.T) {
 	require.Equal(t, known, still, "the file stays: it is what shows it")
 }
 
+func TestAppend_refusesBehindAnOlderState(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		chain := audittest.Open(t, db)
+		appendEvents(t, db, event("a"))
+		old := read(t, db)
+		appendEvents(t, db, event("b"))
+		now := read(t, db)
+		require.NoError(t, db.Write(t.Context(), old.write))
+		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("c")) })
+		require.ErrorIs(t, err, audit.ErrTampered)
+		_, err = chain.Checkpoint(t.Context())
+		require.ErrorIs(t, err, audit.ErrTampered)
+		require.NoError(t, db.Write(t.Context(), now.write))
+		appendEvents(t, db, event("c"))
+	})
+}
+
+// Another replica that was started after the older state was put back goes on behind it; the keeper of this one must not sign that.
+func TestKeeper_neverSignsOverAnOlderStateThatWasPutBack(t *testing.T) {
+	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"))
+	old := read(t, db)
+	appendEvents(t, db, event("b"), event("c"))
+	k := keep(t, chain, file)
+	require.NoError(t, k.MakeCheckpoint(t.Context()))
+	proof, err := os.ReadFile(file)
+	require.NoError(t, err)
+
+	require.NoError(t, db.Write(t.Context(), old.write))
+	audittest.Open(t, db)
+	appendEvents(t, db, event("d"), event("e"), event("f"))
+	k.VerifyOnce(t.Context())
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"), "the verification of the day")
+
+	chain.Grown(read(t, db).Head.Seq)
+	require.ErrorIs(t, k.MakeCheckpoint(t.Context()), audit.ErrTampered)
+	require.Contains(t, k.log.String(), `"reason":"checkpoint"`)
+	require.Equal(t, 1, strings.Count(k.log.String(), `"msg":"audit checkpoint"`), "only the one of before")
+	still, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, proof, still)
+}
+
+// The gauge is what people are woken by: it must not wait for the verification of the next day.
+func TestKeeper_alarmsWhenAnAppendWasRefused(t *testing.T) {
+	db := sqlite(t)
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"))
+	old := read(t, db)
+	appendEvents(t, db, event("b"))
+	k := keep(t, chain, filepath.Join(t.TempDir(), "checkpoint"))
+	require.NoError(t, k.MakeCheckpoint(t.Context()))
+	require.NoError(t, db.Write(t.Context(), old.write))
+	require.NoError(t, k.MakeCheckpoint(t.Context()), "nothing was appended")
+	err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("c")) })
+	require.ErrorIs(t, err, audit.ErrTampered)
+	require.ErrorIs(t, k.MakeCheckpoint(t.Context()), audit.ErrTampered)
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
+	k.VerifyOnce(t.Context())
+	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"), "it stays")
+}
+
 func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
 	db, dir := sqlite(t), t.TempDir()
 	chain := audittest.Open(t, db)
@@ -311,9 +376,22 @@ func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
 		require.NoError(t, err)
 		rest, err := export(t, chain, 2, 100)
 		require.NoError(t, err)
-		for name, good := range map[string]string{"the first": first, "from the middle": rest, "in two parts": first + rest} {
+		for name, good := range map[string]string{"from the middle": rest, "in two parts": first + rest} {
 			_, err = verify(good)
 			require.NoError(t, err, name)
+		}
+		last, err := export(t, chain, 5, 100)
+		require.NoError(t, err)
+		at, err := export(t, chain, kept.Seq, 100)
+		require.NoError(t, err)
+		_, err = verify(at)
+		require.NoError(t, err, "it begins at the checkpoint")
+		for name, outside := range map[string]string{"ends before it": first, "begins after it": last} {
+			_, err = audit.VerifyExport(strings.NewReader(outside), audittest.Service, kept.PublicKey)
+			require.NoError(t, err, name)
+			_, err = verify(outside)
+			require.ErrorIs(t, err, audit.ErrOutside, name)
+			require.ErrorIs(t, err, audit.ErrExport, name)
 		}
 		lines := strings.SplitAfter(whole, "\n")
 		require.Len(t, lines, 8)
@@ -348,6 +426,95 @@ func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
 		require.ErrorIs(t, err, audit.ErrTampered)
 		_, err = verify(cut)
 		require.ErrorIs(t, err, audit.ErrExport)
+	})
+}
+
+// Events from before there was a key have no sums: what is signed of them must lead to the hash that the first key is bound to.
+func TestExport_signsNoRewrittenEventFromBeforeTheKey(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		for range 4 {
+			unkeyed(t, db, event("old"))
+		}
+		chain := audittest.Open(t, db)
+		kept, err := chain.Checkpoint(t.Context())
+		require.NoError(t, err)
+		for limit := int64(1); limit < 6; limit++ {
+			text, err := export(t, chain, 0, limit)
+			require.NoError(t, err)
+			report, err := audit.VerifyExport(strings.NewReader(text), audittest.Service, kept.PublicKey)
+			require.NoError(t, err)
+			require.EqualValues(t, limit, report.Checked)
+		}
+		forged := read(t, db)
+		head := forged.Head
+		forged.rewrite(1)
+		forged.recompute()
+		forged.Head = head
+		require.NoError(t, db.Write(t.Context(), forged.write))
+		for after := range int64(5) {
+			for limit := int64(1); limit < 5; limit++ {
+				text, err := export(t, chain, after, limit)
+				require.ErrorIs(t, err, audit.ErrTampered, "%d after %d", limit, after)
+				require.NotContains(t, text, `"kind":"checkpoint"`)
+			}
+		}
+	})
+}
+
+// A chain whose keys were taken away would be one from before there was a key.
+func TestExport_signsNothingWithoutTheKeysRow(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		chain := audittest.Open(t, db)
+		appendEvents(t, db, event("a"), event("b"), event("c"), event("d"))
+		whole := read(t, db)
+		bare := whole.clone()
+		for i := range bare.Events {
+			bare.rewrite(i)
+			bare.Events[i].MAC = nil
+		}
+		bare.recompute()
+		bare.Keys = nil
+		for name, head := range map[string]storedHead{
+			"no key": {Seq: bare.Head.Seq, Hash: bare.Head.Hash}, "the key's number": {Seq: bare.Head.Seq, Hash: bare.Head.Hash, KeyID: 1, MAC: whole.Head.MAC},
+			"the head of before": whole.Head,
+		} {
+			bare.Head = head
+			require.NoError(t, db.Write(t.Context(), bare.write))
+			for _, limit := range []int64{2, 100} {
+				text, err := export(t, chain, 0, limit)
+				require.ErrorIs(t, err, audit.ErrTampered, name)
+				require.Empty(t, text, name)
+			}
+		}
+		noKeys, otherHead := whole.clone(), whole.clone()
+		noKeys.Keys = nil
+		otherHead.Head.Hash = whole.Events[1].Hash
+		for _, changed := range []stored{noKeys, otherHead} {
+			require.NoError(t, db.Write(t.Context(), changed.write))
+			_, err := export(t, chain, 0, 2)
+			require.ErrorIs(t, err, audit.ErrTampered)
+		}
+
+		restarted := func() stored { // each start goes on under a key of its own
+			require.NoError(t, db.Write(t.Context(), otherHead.write))
+			chain = audittest.Open(t, db)
+			return read(t, db)
+		}
+		other := restarted()
+		mixed := restarted()
+		_, err := export(t, chain, 0, 2)
+		require.NoError(t, err)
+		mixed.Keys = other.Keys
+		require.NoError(t, db.Write(t.Context(), mixed.write))
+		_, err = export(t, chain, 0, 2)
+		require.ErrorIs(t, err, audit.ErrTampered, "the key with this number is another")
+
+		require.NoError(t, db.Write(t.Context(), whole.write))
+		chain = audittest.Open(t, db)
+		_, err = export(t, chain, 0, 2)
+		require.NoError(t, err)
 	})
 }
 

@@ -1,4 +1,9 @@
 -- +goose Up
+-- First, since every append takes the head first: on PostgreSQL this waits for those of a replica that still runs, and holds up the next. What they wrote is
+-- in the copy below.
+ALTER TABLE audit_head ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0; -- the key in use; 0: none yet
+ALTER TABLE audit_head ADD COLUMN mac BLOB;                         -- of seq and hash
+
 -- Each event gets a sum under a sealed key. What finds an event is its number: the chain needs neither the hash before, which is that of the
 -- event before, nor indexes that cost every change a fifth of its time.
 CREATE TABLE audit_events_keyed (
@@ -14,9 +19,6 @@ CREATE TABLE audit_events_keyed (
 INSERT INTO audit_events_keyed (seq, at, action, actor, target, body, hash) SELECT seq, at, action, actor, target, body, hash FROM audit_events ORDER BY seq;
 DROP TABLE audit_events;
 ALTER TABLE audit_events_keyed RENAME TO audit_events;
-
-ALTER TABLE audit_head ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0; -- the key in use; 0: none yet
-ALTER TABLE audit_head ADD COLUMN mac BLOB;                         -- of seq and hash
 
 CREATE TABLE audit_keys (
   id     BIGINT PRIMARY KEY, -- 1 for the first

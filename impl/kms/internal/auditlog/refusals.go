@@ -80,7 +80,7 @@ func (r *Refusals) Flush(ctx context.Context, db *store.DB) (err error) {
 	if len(skipped) == 0 {
 		return nil
 	}
-	return db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for action, n := range skipped {
 			if err := r.summarise(ctx, tx, action, n); err != nil {
 				return err
@@ -88,6 +88,14 @@ func (r *Refusals) Flush(ctx context.Context, db *store.DB) (err error) {
 		}
 		return nil
 	})
+	if err != nil { // the next time tells them
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for action, n := range skipped {
+			r.counts[action].skipped += n
+		}
+	}
+	return err
 }
 
 func (r *Refusals) summarise(ctx context.Context, tx *store.Tx, action string, n int64) error {
