@@ -63,18 +63,16 @@ func TestOwners_aCollectionIsItsMakersUntilItIsGranted(t *testing.T) {
 			refused(t, search(stranger), 404, "not_found")
 			refused(t, sync(stranger), 404, "not_found")
 			refused(t, w.call(t, stranger, "GET", "/collections/plays", ""), 404, "not_found")
-			refused(t, put(stranger, "user:"+ada, "read"), 404, "not_found")
 			require.Empty(t, w.must(t, 200, stranger, "GET", "/collections", "").JSON(t)["items"])
 		}
+		refused(t, put(other, "user:"+ada, "read"), 404, "not_found")
 		require.Equal(t, 200, search(admin).Status, "administrators reach every collection")
 
 		require.Equal(t, 200, put(mine, "role:reader", "read").Status)
 		require.Equal(t, "read", w.must(t, 200, reader, "GET", "/collections/plays", "").JSON(t)["access"])
 		require.Equal(t, 200, search(reader).Status)
 		refused(t, sync(reader), 403, "forbidden")
-		refused(t, put(reader, "user:"+ada, "write"), 403, "forbidden")
 		refused(t, w.call(t, reader, "GET", "/collections/plays/grants", ""), 403, "forbidden")
-		refused(t, w.call(t, reader, "DELETE", "/collections/plays/grants/role:reader", ""), 403, "forbidden")
 		refused(t, w.call(t, reader, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"],"filterBy":"number:1"}`), 403, "forbidden")
 		refused(t, search(w.user(t, grace, "globe", "reader")), 404, "not_found") // the role is of another tenant
 		refused(t, search(other), 404, "not_found")
@@ -107,6 +105,23 @@ func TestOwners_aCollectionIsItsMakersUntilItIsGranted(t *testing.T) {
 		w.must(t, 204, mine, "DELETE", "/collections/plays", "")
 		w.must(t, 201, other, "POST", "/collections", plays)
 		refused(t, search(reader), 404, "not_found") // the grants were the collection's
+	})
+}
+
+// A tenant owns its collections, and each of its users does; who else may use them is for its services and for administrators to say.
+func TestOwners_usersOfATenantWithoutARoleGiveNothingAway(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		user, service, admin := w.user(t, ada, "acme", "editor"), w.service(t, press, "acme"), w.someone(t)
+		w.must(t, 201, service, "POST", "/collections", plays)
+		require.Equal(t, "own", w.must(t, 200, user, "GET", "/collections/plays", "").JSON(t)["access"])
+		for i, token := range []string{service, admin} {
+			path := "/collections/acme.plays/grants/tenant:rose"
+			refused(t, w.call(t, user, "PUT", path, `{"access":"read"}`), 403, "insufficient_role")
+			w.must(t, 200, token, "PUT", path, `{"access":"read"}`)
+			refused(t, w.call(t, user, "DELETE", path, ""), 403, "insufficient_role")
+			require.Len(t, w.must(t, 200, user, "GET", "/collections/plays/grants", "").JSON(t)["items"], 1, i)
+			w.must(t, 204, token, "DELETE", path, "")
+		}
 	})
 }
 
