@@ -92,7 +92,9 @@ type Collection struct {
 	Name
 	Owner        string // "service:<id>", "tenant:<name>" or Administrators
 	TenantScoped bool
-	Grants       []Grant // in no order
+	// Claimed is when its owner claimed the name: a later collection of the name has another time.
+	Claimed time.Time
+	Grants  []Grant // in no order
 }
 
 // Grant lets somebody beside the owner use a collection.
