@@ -161,6 +161,7 @@ func TestOwners_ofOldCollectionsComeFromTheAuditLog(t *testing.T) {
 		}
 		require.Equal(t, "service:"+press, owner("plays"))
 		require.Equal(t, "administrators", owner("books"))
+		require.Equal(t, "tenant:globe", owner("globe.maps"))
 		w.must(t, 200, mine, "GET", "/collections/plays", "")
 		refused(t, w.call(t, other, "GET", "/collections/plays", ""), 404, "not_found")
 		refused(t, w.call(t, mine, "GET", "/collections/books", ""), 404, "not_found")

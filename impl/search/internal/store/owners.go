@@ -223,10 +223,10 @@ func (s *Store) DeleteGrant(ctx context.Context, c *owner.Collection, grantee st
 // claimLife is how long a creation may be under way before Reconcile asks what became of it.
 const claimLife = 2 * time.Minute
 
-// Reconcile makes the owners fit what the engine holds: a collection without an owner gets the service that the audit chain says to have made it,
-// or else the administrators; a claim that is old was either made or not. present are the engine's collections, read before, and whether each is
-// tenant-scoped.
-func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err error) {
+// Reconcile makes the owners fit what the engine holds: a collection without an owner gets its tenant, or else the service that the audit chain
+// says to have made it, or else the administrators; a claim that is old was either made or not. read gives the engine's collections, and whether
+// each is tenant-scoped. It is called after the rows are read, so that a collection that is deleted meanwhile gets no row again.
+func (s *Store) Reconcile(ctx context.Context, read func(ctx context.Context) (map[string]bool, error)) (err error) {
 	defer tried.To(&err, "reconcile owners of collections")
 	var known []struct {
 		Tenant, Name string
@@ -236,13 +236,17 @@ func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err err
 	if err := s.db.Read(ctx).Select(ctx, &known, `SELECT tenant, name, made, claimed_at FROM collections`); err != nil {
 		return err
 	}
+	present, err := read(ctx)
+	if err != nil {
+		return err
+	}
 	seen := make(map[owner.Name]bool, len(known))
 	old := s.clock.Now().Add(-claimLife).UnixMicro()
 	for _, k := range known {
 		n := owner.Name{Tenant: k.Tenant, Local: k.Name}
-		_, there := present[n.Engine()]
 		if k.Made == 0 && k.ClaimedAt < old {
-			if err := s.settle(ctx, n, there, old); err != nil {
+			scoped, there := present[n.Engine()]
+			if err := s.settle(ctx, n, there, scoped, old); err != nil {
 				return err
 			}
 		}
@@ -258,37 +262,47 @@ func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err err
 	return nil
 }
 
-// settle ends a claim that is older than a time.
-func (s *Store) settle(ctx context.Context, n owner.Name, made bool, old int64) error {
-	statement := `DELETE FROM collections WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
-	if made {
-		statement = `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
-	}
-	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.Exec(ctx, statement, n.Tenant, n.Local, old)
+// settle ends a claim that is older than a time; whether the collection is tenant-scoped is the engine's to say.
+func (s *Store) settle(ctx context.Context, n owner.Name, made, scoped bool, old int64) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if made {
+			_, err = tx.Exec(ctx, `UPDATE collections SET made = 1, tenant_scoped = ? WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`,
+				flag(scoped), n.Tenant, n.Local, old)
+		} else {
+			_, err = tx.Exec(ctx, `DELETE FROM collections WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`, n.Tenant, n.Local, old)
+		}
 		return err
 	})
 }
 
 // adopt gives a collection of the engine its owner.
 func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
-	whose := owner.Administrators
-	for query := (audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1}); ; {
-		made, next, err := audit.List(ctx, s.db.Read(ctx), query)
-		if err != nil {
-			return err
-		}
-		if len(made) == 1 && made[0].ActorKind == audit.Service {
-			whose = "service:" + made[0].Actor
-		}
-		if len(made) == 1 || next == 0 {
-			break
-		}
-		query.Before = next // it has looked at a part of the trail only
+	whose, err := s.makerOf(ctx, n)
+	if err != nil {
+		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
 			ON CONFLICT (tenant, name) DO NOTHING`, n.Tenant, n.Local, whose, flag(scoped), s.clock.Now().UnixMicro())
 		return err
 	})
+}
+
+// makerOf is whose a collection without a row is: its tenant's, whoever made it there, or the service's that the audit chain names.
+func (s *Store) makerOf(ctx context.Context, n owner.Name) (string, error) {
+	if n.Tenant != "" {
+		return owner.OfTenant(n.Tenant), nil
+	}
+	for query := (audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1}); ; {
+		made, next, err := audit.List(ctx, s.db.Read(ctx), query)
+		switch {
+		case err != nil:
+			return "", err
+		case len(made) == 1 && made[0].ActorKind == audit.Service:
+			return "service:" + made[0].Actor, nil
+		case len(made) == 1 || next == 0:
+			return owner.Administrators, nil
+		}
+		query.Before = next // it has looked at a part of the trail only
+	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -95,5 +96,39 @@ func TestClaim_ofACollectionThatIsThereChangesNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, fresh)
 		require.Equal(t, c, s.now(t, c.Name))
+	})
+}
+
+func TestReconcile_givesTenantsWhatIsOfTheirs(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		maps, plays := owner.Name{Tenant: "globe", Local: "maps"}, owner.Name{Local: "plays"}
+		require.NoError(t, s.Reconcile(t.Context(), func(context.Context) (map[string]bool, error) {
+			return map[string]bool{"globe.maps": true, "plays": false}, nil
+		}))
+		require.Equal(t, &owner.Collection{Name: maps, Owner: "tenant:globe", TenantScoped: true, Claimed: noon}, s.now(t, maps))
+		require.Equal(t, &owner.Collection{Name: plays, Owner: owner.Administrators, Claimed: noon}, s.now(t, plays))
+	})
+}
+
+// A collection that is deleted while the engine is asked has no row again by what the engine said before.
+func TestReconcile_bringsNothingBackThatIsDeletedMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		c := s.make(t, now, "service:a")
+		require.NoError(t, s.Reconcile(t.Context(), func(ctx context.Context) (map[string]bool, error) {
+			return map[string]bool{"plays": false}, s.Remove(ctx, c, did("deleteCollection"))
+		}))
+		require.Nil(t, s.now(t, c.Name))
+	})
+}
+
+// What keeps tenants apart is the engine's schema, whatever the claim said.
+func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		c := &owner.Collection{Name: owner.Name{Local: "plays"}, Owner: "service:a"}
+		_, err := s.Claim(t.Context(), c)
+		require.NoError(t, err)
+		now.Advance(claimLife + time.Second)
+		require.NoError(t, s.Reconcile(t.Context(), func(context.Context) (map[string]bool, error) { return map[string]bool{"plays": true}, nil }))
+		require.True(t, s.now(t, c.Name).TenantScoped)
 	})
 }
