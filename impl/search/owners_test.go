@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -433,4 +434,29 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		refused(t, w.call(t, maker, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"filter":{"field":"id","op":"eq","texts":["9"]}}`), 422, "validation_failed")
 		require.EqualValues(t, 2, w.must(t, 200, red, "GET", "/collections", "").JSON(t)["items"].([]any)[0].(map[string]any)["documents"])
 	})
+}
+
+// The hits that an operator's override pins are not filtered by the engine, so that no override is used where tenants share a collection.
+func TestSearch_overridesShowNoTenantWhatIsAnothers(t *testing.T) {
+	w, engine := typesense(t)
+	maker, red, blue := w.service(t, press, ""), w.service(t, loom, "red"), w.service(t, loom, "blue")
+	w.must(t, 201, maker, "POST", "/collections", `{"name":"shared","tenantScoped":true,"fields":[{"name":"text","type":"string"}]}`)
+	w.must(t, 200, maker, "PUT", "/collections/shared/grants/tenant:red", `{"access":"write"}`)
+	w.must(t, 200, maker, "PUT", "/collections/shared/grants/tenant:blue", `{"access":"write"}`)
+	w.must(t, 200, red, "POST", "/collections/shared/documents/sync", upserts(`{"text":"`+canary+`"}`))
+	w.must(t, 200, blue, "POST", "/collections/shared/documents/sync", upserts(`{"text":"sparrow"}`))
+	for id, query := range map[string]string{"word": "sparrow", "all": "*"} {
+		pin := httptest.NewRequest("PUT", "/collections/shared/overrides/"+id, strings.NewReader(`{"rule":{"query":"`+query+`","match":"exact"},"includes":[{"id":"red:1","position":1}]}`))
+		pin.Header.Set("X-Typesense-Api-Key", "any-key")
+		done := httptest.NewRecorder()
+		engine.Handler.ServeHTTP(done, pin)
+		require.Equal(t, http.StatusOK, done.Code, done.Body)
+	}
+	for _, query := range []string{"sparrow", "*"} {
+		found := w.must(t, 200, blue, "POST", "/collections/shared/search", `{"q":"`+query+`","queryBy":["text"]}`)
+		require.NotContains(t, string(found.Body), canary)
+		require.EqualValues(t, 1, found.JSON(t)["found"])
+		require.EqualValues(t, 1, found.JSON(t)["outOf"])
+	}
+	require.EqualValues(t, 1, w.must(t, 200, blue, "GET", "/collections/shared", "").JSON(t)["documents"])
 }

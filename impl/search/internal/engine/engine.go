@@ -142,9 +142,9 @@ func (e *Engine) Search(ctx context.Context, asks ...map[string]any) (found []ts
 	return found, err
 }
 
-// CountSearch is the search that counts what a filter lets through.
+// CountSearch is the search that counts what a filter lets through, whatever an override pins.
 func CountSearch(collection, filter string) map[string]any {
-	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id"}
+	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false}
 }
 
 // importDocs sends documents; every line is answered.
