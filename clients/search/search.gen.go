@@ -279,7 +279,8 @@ type DocumentDeletion struct {
 
 	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 	Filter Filter `json:"filter"`
 }
 
@@ -311,7 +312,8 @@ type DocumentSearch struct {
 
 	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 
 	// FilterBy In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents.
@@ -386,7 +388,8 @@ type FieldName = string
 
 // Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 // none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 type Filter struct {
 	And      *[]Filter  `json:"and,omitempty"`
 	Booleans *[]bool    `json:"booleans,omitempty"`
@@ -395,7 +398,8 @@ type Filter struct {
 
 	// Not One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 	Not     *Filter    `json:"not,omitempty"`
 	Numbers *[]float64 `json:"numbers,omitempty"`
 
@@ -701,7 +705,7 @@ type ClientInterface interface {
 
 	// PutCollectionGrantWithBody Let somebody use a collection
 	//
-	// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 	// collection those of every tenant. A collection has at most 100 grants.
 	//
 	// Takes any type of body and a specified content type.
@@ -711,7 +715,7 @@ type ClientInterface interface {
 
 	// PutCollectionGrant Let somebody use a collection
 	//
-	// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 	// collection those of every tenant. A collection has at most 100 grants.
 	//
 	// Takes a body of the `application/json` content type.
@@ -958,7 +962,7 @@ func (c *Client) DeleteCollectionGrant(ctx context.Context, collection Collectio
 
 // PutCollectionGrantWithBody Let somebody use a collection
 //
-// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 // collection those of every tenant. A collection has at most 100 grants.
 //
 // Takes any type of body and a specified content type.
@@ -978,7 +982,7 @@ func (c *Client) PutCollectionGrantWithBody(ctx context.Context, collection Coll
 
 // PutCollectionGrant Let somebody use a collection
 //
-// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 // collection those of every tenant. A collection has at most 100 grants.
 //
 // Takes a body of the `application/json` content type.
@@ -1830,7 +1834,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutCollectionGrantWithBodyWithResponse Let somebody use a collection
 	//
-	// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 	// collection those of every tenant. A collection has at most 100 grants.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -1840,7 +1844,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutCollectionGrantWithResponse Let somebody use a collection
 	//
-	// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 	// collection those of every tenant. A collection has at most 100 grants.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -3906,7 +3910,7 @@ func (c *ClientWithResponses) DeleteCollectionGrantWithResponse(ctx context.Cont
 
 // PutCollectionGrantWithBodyWithResponse Let somebody use a collection
 //
-// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 // collection those of every tenant. A collection has at most 100 grants.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3922,7 +3926,7 @@ func (c *ClientWithResponses) PutCollectionGrantWithBodyWithResponse(ctx context
 
 // PutCollectionGrantWithResponse Let somebody use a collection
 //
-// For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
 // collection those of every tenant. A collection has at most 100 grants.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -278,7 +278,8 @@ type DocumentDeletion struct {
 
 	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 	Filter Filter `json:"filter"`
 }
 
@@ -310,7 +311,8 @@ type DocumentSearch struct {
 
 	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 
 	// FilterBy In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents.
@@ -385,7 +387,8 @@ type FieldName = string
 
 // Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 // none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 type Filter struct {
 	And      *[]Filter  `json:"and,omitempty"`
 	Booleans *[]bool    `json:"booleans,omitempty"`
@@ -394,7 +397,8 @@ type Filter struct {
 
 	// Not One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
 	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
 	Not     *Filter    `json:"not,omitempty"`
 	Numbers *[]float64 `json:"numbers,omitempty"`
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -63,18 +64,16 @@ func TestOwners_aCollectionIsItsMakersUntilItIsGranted(t *testing.T) {
 			refused(t, search(stranger), 404, "not_found")
 			refused(t, sync(stranger), 404, "not_found")
 			refused(t, w.call(t, stranger, "GET", "/collections/plays", ""), 404, "not_found")
-			refused(t, put(stranger, "user:"+ada, "read"), 404, "not_found")
 			require.Empty(t, w.must(t, 200, stranger, "GET", "/collections", "").JSON(t)["items"])
 		}
+		refused(t, put(other, "user:"+ada, "read"), 404, "not_found")
 		require.Equal(t, 200, search(admin).Status, "administrators reach every collection")
 
 		require.Equal(t, 200, put(mine, "role:reader", "read").Status)
 		require.Equal(t, "read", w.must(t, 200, reader, "GET", "/collections/plays", "").JSON(t)["access"])
 		require.Equal(t, 200, search(reader).Status)
 		refused(t, sync(reader), 403, "forbidden")
-		refused(t, put(reader, "user:"+ada, "write"), 403, "forbidden")
 		refused(t, w.call(t, reader, "GET", "/collections/plays/grants", ""), 403, "forbidden")
-		refused(t, w.call(t, reader, "DELETE", "/collections/plays/grants/role:reader", ""), 403, "forbidden")
 		refused(t, w.call(t, reader, "POST", "/collections/plays/search", `{"q":"*","queryBy":["text"],"filterBy":"number:1"}`), 403, "forbidden")
 		refused(t, search(w.user(t, grace, "globe", "reader")), 404, "not_found") // the role is of another tenant
 		refused(t, search(other), 404, "not_found")
@@ -107,6 +106,23 @@ func TestOwners_aCollectionIsItsMakersUntilItIsGranted(t *testing.T) {
 		w.must(t, 204, mine, "DELETE", "/collections/plays", "")
 		w.must(t, 201, other, "POST", "/collections", plays)
 		refused(t, search(reader), 404, "not_found") // the grants were the collection's
+	})
+}
+
+// A tenant owns its collections, and each of its users does; who else may use them is for its services and for administrators to say.
+func TestOwners_usersOfATenantWithoutARoleGiveNothingAway(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		user, service, admin := w.user(t, ada, "acme", "editor"), w.service(t, press, "acme"), w.someone(t)
+		w.must(t, 201, service, "POST", "/collections", plays)
+		require.Equal(t, "own", w.must(t, 200, user, "GET", "/collections/plays", "").JSON(t)["access"])
+		for i, token := range []string{service, admin} {
+			path := "/collections/acme.plays/grants/tenant:rose"
+			refused(t, w.call(t, user, "PUT", path, `{"access":"read"}`), 403, "insufficient_role")
+			w.must(t, 200, token, "PUT", path, `{"access":"read"}`)
+			refused(t, w.call(t, user, "DELETE", path, ""), 403, "insufficient_role")
+			require.Len(t, w.must(t, 200, user, "GET", "/collections/plays/grants", "").JSON(t)["items"], 1, i)
+			w.must(t, 204, token, "DELETE", path, "")
+		}
 	})
 }
 
@@ -146,6 +162,7 @@ func TestOwners_ofOldCollectionsComeFromTheAuditLog(t *testing.T) {
 		}
 		require.Equal(t, "service:"+press, owner("plays"))
 		require.Equal(t, "administrators", owner("books"))
+		require.Equal(t, "tenant:globe", owner("globe.maps"))
 		w.must(t, 200, mine, "GET", "/collections/plays", "")
 		refused(t, w.call(t, other, "GET", "/collections/plays", ""), 404, "not_found")
 		refused(t, w.call(t, mine, "GET", "/collections/books", ""), 404, "not_found")
@@ -417,4 +434,29 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		refused(t, w.call(t, maker, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"filter":{"field":"id","op":"eq","texts":["9"]}}`), 422, "validation_failed")
 		require.EqualValues(t, 2, w.must(t, 200, red, "GET", "/collections", "").JSON(t)["items"].([]any)[0].(map[string]any)["documents"])
 	})
+}
+
+// The hits that an operator's override pins are not filtered by the engine, so that no override is used where tenants share a collection.
+func TestSearch_overridesShowNoTenantWhatIsAnothers(t *testing.T) {
+	w, engine := typesense(t)
+	maker, red, blue := w.service(t, press, ""), w.service(t, loom, "red"), w.service(t, loom, "blue")
+	w.must(t, 201, maker, "POST", "/collections", `{"name":"shared","tenantScoped":true,"fields":[{"name":"text","type":"string"}]}`)
+	w.must(t, 200, maker, "PUT", "/collections/shared/grants/tenant:red", `{"access":"write"}`)
+	w.must(t, 200, maker, "PUT", "/collections/shared/grants/tenant:blue", `{"access":"write"}`)
+	w.must(t, 200, red, "POST", "/collections/shared/documents/sync", upserts(`{"text":"`+canary+`"}`))
+	w.must(t, 200, blue, "POST", "/collections/shared/documents/sync", upserts(`{"text":"sparrow"}`))
+	for id, query := range map[string]string{"word": "sparrow", "all": "*"} {
+		pin := httptest.NewRequest("PUT", "/collections/shared/overrides/"+id, strings.NewReader(`{"rule":{"query":"`+query+`","match":"exact"},"includes":[{"id":"red:1","position":1}]}`))
+		pin.Header.Set("X-Typesense-Api-Key", "any-key")
+		done := httptest.NewRecorder()
+		engine.Handler.ServeHTTP(done, pin)
+		require.Equal(t, http.StatusOK, done.Code, done.Body)
+	}
+	for _, query := range []string{"sparrow", "*"} {
+		found := w.must(t, 200, blue, "POST", "/collections/shared/search", `{"q":"`+query+`","queryBy":["text"]}`)
+		require.NotContains(t, string(found.Body), canary)
+		require.EqualValues(t, 1, found.JSON(t)["found"])
+		require.EqualValues(t, 1, found.JSON(t)["outOf"])
+	}
+	require.EqualValues(t, 1, w.must(t, 200, blue, "GET", "/collections/shared", "").JSON(t)["documents"])
 }

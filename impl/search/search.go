@@ -151,15 +151,14 @@ func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, 
 
 // reconcile makes the owners of collections fit what the engine holds.
 func (s *service) reconcile(ctx context.Context, rows *searchstore.Store) error {
-	all, err := s.engine.Collections(ctx)
-	if err != nil {
-		return err
-	}
-	present := make(map[string]bool, len(all))
-	for _, c := range all {
-		present[c.Name] = c.Scoped()
-	}
-	return rows.Reconcile(ctx, present)
+	return rows.Reconcile(ctx, func(ctx context.Context) (map[string]bool, error) {
+		all, err := s.engine.Collections(ctx)
+		present := make(map[string]bool, len(all))
+		for _, c := range all {
+			present[c.Name] = c.Scoped()
+		}
+		return present, err
+	})
 }
 
 // examine notes whether the engine answers.

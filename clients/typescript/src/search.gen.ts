@@ -128,7 +128,7 @@ export interface paths {
         get?: never;
         /**
          * Let somebody use a collection
-         * @description For the owner and administrators. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
+         * @description For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
          *     collection those of every tenant. A collection has at most 100 grants.
          */
         put: operations["putCollectionGrant"];
@@ -370,7 +370,8 @@ export interface components {
         /**
          * @description One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
          *     none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-         *     punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it.
+         *     punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+         *     colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
          */
         Filter: {
             and?: components["schemas"]["Filter"][];

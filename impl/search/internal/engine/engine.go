@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -141,9 +142,9 @@ func (e *Engine) Search(ctx context.Context, asks ...map[string]any) (found []ts
 	return found, err
 }
 
-// CountSearch is the search that counts what a filter lets through.
+// CountSearch is the search that counts what a filter lets through, whatever an override pins.
 func CountSearch(collection, filter string) map[string]any {
-	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id"}
+	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false}
 }
 
 // importDocs sends documents; every line is answered.
@@ -167,7 +168,19 @@ func (e *Engine) Document(ctx context.Context, collection, id string) (doc json.
 	return doc, err
 }
 
-// deleteDocs removes the documents with the ids, none of which holds a backtick; those that are not there are no error.
+// plainID are the ids that mean nothing but themselves in a filter, whatever the engine.
+var plainID = regexp.MustCompile(`^[A-Za-z0-9_.:~-]+$`)
+
+// deleteDoc removes the document with an id, which may be any text; one that is not there is no error.
+func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
+	err := e.paced(ctx, collection, func() error { return e.client.DeleteDocument(ctx, collection, id) })
+	if errors.Is(err, problem.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// deleteDocs removes the documents with the ids, which are plain; those that are not there are no error.
 func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
 	return e.paced(ctx, collection, func() error {
 		_, err := e.client.DeleteDocuments(ctx, collection, "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids))

@@ -141,7 +141,7 @@ func withID(item Item) ([]byte, error) {
 	return json.Marshal(doc) // compacts the raw values: no line breaks are left
 }
 
-// deletes removes the documents of the items that count, many in one call. A document that is not there is no error.
+// deletes removes the documents of the items that count, many in one call but those whose ids a filter can't name. A document that is not there is no error.
 func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int) error {
 	var ids []string
 	size := 0
@@ -156,6 +156,12 @@ func (e *Engine) deletes(ctx context.Context, collection string, items []Item, l
 	for i, item := range items {
 		id := item.stored()
 		if item.Document != nil || last[id] != i {
+			continue
+		}
+		if !plainID.MatchString(id) {
+			if err := e.deleteDoc(ctx, collection, id); err != nil {
+				return err
+			}
 			continue
 		}
 		if size += len(url.QueryEscape("`" + id + "`,")); size > deletionBytes {

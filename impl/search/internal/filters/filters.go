@@ -3,6 +3,7 @@ package filters
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,20 +196,25 @@ func (w *writer) values(f *searchapi.Filter, pointer string) (out []string, err 
 	return out, nil
 }
 
-// texts quotes texts by backticks, between which nothing but a backtick has a meaning. There is no way to write one.
+// place is what Typesense's tokenizer reads as the beginning of a place or a polygon, even between backticks. Blanks of every script count.
+var place = regexp.MustCompile(`:[\s\v\x{85}\p{Z}]*[(\[]`)
+
+// documentID is the contract's DocumentId. Typesense reads the id * as every document.
+var documentID = regexp.MustCompile(`^[A-Za-z0-9_.:~-]{1,512}$`)
+
+// texts quotes texts by backticks. There is no way to write a backtick, and three more things have a meaning between them for Typesense: a colon
+// before a bracket, a backslash before the closing backtick, and * as an id.
 func (w *writer) texts(field string, texts []string, pointer string) ([]string, error) {
 	out := slices.Clone(texts)
 	for i, text := range out {
 		at := fmt.Sprintf("%s/%d", pointer, i)
-		switch {
-		case strings.ContainsRune(text, '`'):
-			return nil, refuse(at, "pattern", "has a backtick, which the engine's filter language can't write")
-		case strings.TrimSpace(text) == "":
-			return nil, refuse(at, "minLength", "is blank")
-		case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
-			return nil, refuse(at, "pattern", "has a control character")
+		if fault := faultOf(text); fault != "" {
+			return nil, refuse(at, "pattern", fault)
 		}
 		if field == "id" {
+			if !documentID.MatchString(text) {
+				return nil, refuse(at, "pattern", "is no id that a document can have")
+			}
 			stored, ok := w.options.ID(text)
 			if !ok {
 				return nil, refuse(at, "enum", "is an id, of which every tenant may have one")
@@ -218,4 +224,21 @@ func (w *writer) texts(field string, texts []string, pointer string) ([]string, 
 		out[i] = "`" + text + "`"
 	}
 	return out, nil
+}
+
+// faultOf says why a text can't stand between backticks, "" when it can.
+func faultOf(text string) string {
+	switch {
+	case strings.ContainsRune(text, '`'):
+		return "has a backtick, which the engine's filter language can't write"
+	case strings.TrimSpace(text) == "":
+		return "is blank"
+	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "has a control character"
+	case place.MatchString(text):
+		return "holds a colon before a bracket, which Typesense reads as a place"
+	case strings.HasSuffix(strings.TrimSpace(text), `\`):
+		return "ends with a backslash, which Typesense reads together with the closing backtick"
+	}
+	return ""
 }

@@ -53,20 +53,27 @@ func TestWrite_namesWhatCannotBeAskedFor(t *testing.T) {
 	one := `{"field":"a","op":"eq","texts":["x"]}`
 	wide := `{"or":[` + strings.TrimSuffix(strings.Repeat(`{"or":[`+strings.TrimSuffix(strings.Repeat(one+",", 30), ",")+`]},`, 4), ",") + `]}`
 	for in, want := range map[string]string{
-		"{\"field\":\"a\",\"op\":\"eq\",\"texts\":[\"secret`\"]}": "/filter/texts/0",
-		`{"or":[{"field":"a","op":"eq","texts":["x"," "]}]}`:      "/filter/or/0/texts/1",
-		`{"field":"a","op":"eq","texts":["secret\u0000"]}`:        "/filter/texts/0",
-		`{"field":"fountain_tenant","op":"eq","texts":["x"]}`:     "/filter/field",
-		`{"field":"a","texts":["x"]}`:                             "/filter/op",
-		`{"field":"a","op":"eq"}`:                                 "/filter",
-		`{"field":"a","op":"eq","texts":["x"],"integers":[1]}`:    "/filter",
-		`{"op":"eq","texts":["x"]}`:                               "/filter",
-		`{"and":[` + one + `],"or":[` + one + `]}`:                "/filter",
-		`{"and":[` + one + `],"texts":["x"]}`:                     "/filter",
-		`{"field":"a","op":"gt","texts":["x"]}`:                   "/filter/op",
-		`{"field":"a","op":"gt","integers":[1,2]}`:                "/filter/op",
-		`{"field":"a","op":"between","integers":[1]}`:             "/filter/op",
-		`{"field":"a","op":"match","booleans":[true]}`:            "/filter/op",
+		"{\"field\":\"a\",\"op\":\"eq\",\"texts\":[\"secret`\"]}":         "/filter/texts/0",
+		`{"or":[{"field":"a","op":"eq","texts":["x"," "]}]}`:              "/filter/or/0/texts/1",
+		`{"field":"a","op":"eq","texts":["secret\u0000"]}`:                "/filter/texts/0",
+		`{"field":"fountain_tenant","op":"eq","texts":["x"]}`:             "/filter/field",
+		`{"field":"a","texts":["x"]}`:                                     "/filter/op",
+		`{"field":"a","op":"eq"}`:                                         "/filter",
+		`{"field":"a","op":"eq","texts":["x"],"integers":[1]}`:            "/filter",
+		`{"op":"eq","texts":["x"]}`:                                       "/filter",
+		`{"and":[` + one + `],"or":[` + one + `]}`:                        "/filter",
+		`{"and":[` + one + `],"texts":["x"]}`:                             "/filter",
+		`{"field":"a","op":"gt","texts":["x"]}`:                           "/filter/op",
+		`{"field":"a","op":"gt","integers":[1,2]}`:                        "/filter/op",
+		`{"field":"a","op":"between","integers":[1]}`:                     "/filter/op",
+		`{"field":"a","op":"match","booleans":[true]}`:                    "/filter/op",
+		`{"field":"a","op":"eq","texts":["x:(48.9, 2.3, 1 km)"]}`:         "/filter/texts/0",
+		`{"field":"a","op":"eq","texts":["x","secret: [ (1,2) || id:*"]}`: "/filter/texts/1",
+		`{"field":"a","op":"match","texts":["secret:  (1"]}`:              "/filter/texts/0",
+		`{"field":"a","op":"eq","texts":["secret\\"]}`:                    "/filter/texts/0",
+		`{"field":"a","op":"eq","texts":["secret\\ "]}`:                   "/filter/texts/0",
+		`{"field":"id","op":"ne","texts":["1","*"]}`:                      "/filter/texts/1",
+		`{"field":"id","op":"eq","texts":["secret 1"]}`:                   "/filter/texts/0",
 		deep: "/filter" + strings.Repeat("/not", maxDepth),
 		wide: "/filter/or/3/or/10",
 	} {
@@ -82,7 +89,7 @@ func TestWrite_namesWhatCannotBeAskedFor(t *testing.T) {
 
 // pieces are what values are made of: everything that the filter language gives a meaning, and what looks like it.
 var pieces = []string{
-	"`", "\\", "&&", "||", "(", ")", "[", "]", ",", ":", ":=", ":!=", ":!", "!", "=", ">", "<", ">=", "..", "*", "$", "$other(", ".{", "}", "{", "\"", "'", " ", "  ", "\t", "\n",
+	"`", "\\", "&&", "||", "(", ")", "[", "]", ",", ":", ":=", ":!=", ":!", ":(", ": [(", "!", "=", ">", "<", ">=", "..", "*", "$", "$other(", ".{", "}", "{", "\"", "'", " ", "  ", "\t", "\n",
 	"\x00", "\x7f", "id", "id:*", "secret", "n:>=0", "s:=x", "true", "-", "+", "0", "9223372036854775808", "é", "ﬀ", "\u200b", "\u2028", "｀", "ˋ", "\u0300", "\xff", "\xc0\x80", "%60", "\\u0060", "&#96;",
 }
 
@@ -102,6 +109,19 @@ func language(t testing.TB) *schema.Schema {
 	return s
 }
 
+// unquotes reports whether Typesense would leave a quoted value before its closing backtick: at a colon that a bracket follows after blanks, or
+// at a backslash at the end. It is looked for without what the writer looks for it by.
+func unquotes(text string) bool {
+	parts := strings.Split(text, "`")
+	for i := 1; i < len(parts); i += 2 {
+		packed := strings.Join(strings.Fields(parts[i]), "")
+		if strings.Contains(packed, ":(") || strings.Contains(packed, ":[") || strings.HasSuffix(packed, `\`) {
+			return true
+		}
+	}
+	return len(parts)%2 == 0
+}
+
 // breaksOut builds a filter of two conditions around values and reports whether the engine reads anything but these two with these values.
 func breaksOut(s *schema.Schema, op searchapi.FilterOp, field string, values []string) (broken, refused bool) {
 	integers, gt, name := []int64{7}, searchapi.FilterOpGt, "n"
@@ -109,6 +129,9 @@ func breaksOut(s *schema.Schema, op searchapi.FilterOp, field string, values []s
 	text, err := Write(f, options)
 	if err != nil {
 		return false, true
+	}
+	if unquotes(text) || field == "id" && strings.Contains(text, "red:*`") {
+		return true, false
 	}
 	node, err := filter.Parse(text, s, filter.Options{})
 	if err != nil {
@@ -163,6 +186,8 @@ func TestWrite_noValueBreaksOut(t *testing.T) {
 func FuzzWrite(f *testing.F) {
 	f.Add("a", "x` || n:>=0 || s:`x")
 	f.Add("`", "\\`")
+	f.Add("x: ( || id:*", ":[(1\\")
+	f.Add("*", "1")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, op := range []searchapi.FilterOp{searchapi.FilterOpEq, searchapi.FilterOpNe, searchapi.FilterOpMatch} {
 			for _, field := range []string{"s", "id"} {

@@ -41,7 +41,21 @@ func (core *Core) hold(ctx context.Context, p *auth.Principal, name string, need
 	if err != nil {
 		return held{}, err
 	}
-	if found == nil {
+	return reached(found, p, need)
+}
+
+// again holds the collection as the database has it now: what hold found may be a second old, and another's by now.
+func (core *Core) again(ctx context.Context, c held, need owner.Access) (held, error) {
+	found, err := core.Store.CollectionNow(ctx, c.Name)
+	if err != nil {
+		return held{}, err
+	}
+	return reached(found, c.caller, need)
+}
+
+// reached is a collection with the access that is needed. One that is nil, or that the caller may not know of, is not there.
+func reached(found *owner.Collection, p *auth.Principal, need owner.Access) (held, error) {
+	if found.Access(p) == owner.None {
 		return held{}, noCollection()
 	}
 	c := hold(found, p)

@@ -234,11 +234,14 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	if err != nil {
 		return nil, err
 	}
+	if c, err = core.again(ctx, c, owner.Own); err != nil {
+		return nil, err
+	}
 	if err := core.Engine.Delete(ctx, c.Engine()); err != nil && !errors.Is(err, problem.NotFound) {
 		return nil, err
 	}
 	// It is gone: the chain must learn of it even if the caller has left.
-	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Name, event(ctx, p, "deleteCollection", c.Engine())); err != nil {
+	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Collection, event(ctx, p, "deleteCollection", c.Engine())); err != nil {
 		return nil, err
 	}
 	return searchapi.DeleteCollection204Response{}, nil

@@ -66,7 +66,7 @@ func (h *Handlers) PutCollectionGrant(ctx context.Context, r searchapi.PutCollec
 	if r.Body.Access == searchapi.GrantPutAccessWrite {
 		access = owner.Write
 	}
-	g, err := core.Store.PutGrant(ctx, c.Name, r.Grantee, access, grantEvent(ctx, p, "putCollectionGrant", c, r.Grantee, accessNames[access]))
+	g, err := core.Store.PutGrant(ctx, c.Collection, r.Grantee, access, grantEvent(ctx, p, "putCollectionGrant", c, r.Grantee, accessNames[access]))
 	if err != nil {
 		return nil, refuse(err)
 	}
@@ -83,7 +83,7 @@ func (h *Handlers) DeleteCollectionGrant(ctx context.Context, r searchapi.Delete
 	if err != nil {
 		return nil, err
 	}
-	if err := core.Store.DeleteGrant(ctx, c.Name, r.Grantee, grantEvent(ctx, p, "deleteCollectionGrant", c, r.Grantee, "")); err != nil {
+	if err := core.Store.DeleteGrant(ctx, c.Collection, r.Grantee, grantEvent(ctx, p, "deleteCollectionGrant", c, r.Grantee, "")); err != nil {
 		return nil, refuse(err)
 	}
 	return searchapi.DeleteCollectionGrant204Response{}, nil

@@ -80,6 +80,7 @@ func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 	}
 	if c.TenantScoped {
 		params["exclude_fields"] = owner.TenantField
+		params["enable_overrides"] = false // the hits that an override pins are not filtered: they may be another tenant's
 	}
 	return params, nil
 }

@@ -69,11 +69,14 @@ func (n Name) For(p *auth.Principal) string {
 	return n.Engine()
 }
 
+// OfTenant is the owner of what is made in a tenant.
+func OfTenant(tenant string) string { return "tenant:" + tenant }
+
 // Of is the owner of what a caller makes under a name.
 func Of(n Name, p *auth.Principal) string {
 	switch {
 	case n.Tenant != "":
-		return "tenant:" + n.Tenant
+		return OfTenant(n.Tenant)
 	case p.Kind == auth.KindService:
 		return "service:" + p.Subject
 	}
@@ -92,7 +95,9 @@ type Collection struct {
 	Name
 	Owner        string // "service:<id>", "tenant:<name>" or Administrators
 	TenantScoped bool
-	Grants       []Grant // in no order
+	// Claimed is when its owner claimed the name: a later collection of the name has another time.
+	Claimed time.Time
+	Grants  []Grant // in no order
 }
 
 // Grant lets somebody beside the owner use a collection.
@@ -107,7 +112,7 @@ func (c *Collection) Access(p *auth.Principal) Access {
 	if c == nil {
 		return None
 	}
-	if isAdmin(p) || c.Owner == p.Kind+":"+p.Subject || p.Tenant != "" && c.Owner == "tenant:"+p.Tenant {
+	if isAdmin(p) || c.Owner == p.Kind+":"+p.Subject || p.Tenant != "" && c.Owner == OfTenant(p.Tenant) {
 		return Own
 	}
 	most := None

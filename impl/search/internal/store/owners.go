@@ -14,12 +14,13 @@ import (
 type ownerRow struct {
 	Tenant, Name, Owner string
 	Scoped              int64   `db:"tenant_scoped"`
+	ClaimedAt           int64   `db:"claimed_at"`
 	Grantee             *string `db:"grantee"`
 	Access              *int64  `db:"access"`
 	GrantedAt           *int64  `db:"granted_at"`
 }
 
-const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, g.grantee, g.access, g.granted_at
+const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, c.claimed_at, g.grantee, g.access, g.granted_at
 	FROM collections c LEFT JOIN collection_grants g ON g.tenant = c.tenant AND g.name = c.name WHERE c.made = 1`
 
 // Collections returns every collection that was made, in no order.
@@ -66,6 +67,16 @@ func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error
 	return found, nil
 }
 
+// CollectionNow returns the collection of a name as the database has it now, or nil. Nothing that is kept is used.
+func (s *Store) CollectionNow(ctx context.Context, n owner.Name) (_ *owner.Collection, err error) {
+	defer tried.To(&err, "find owner of collection")
+	var rows []ownerRow
+	if err := s.db.Read(ctx).Select(ctx, &rows, selectOwners+" AND c.tenant = ? AND c.name = ?", n.Tenant, n.Local); err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return collectionsOf(rows)[0], nil
+}
+
 // write changes owners or grants.
 func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
 	defer s.owners.forget()
@@ -77,7 +88,7 @@ func collectionsOf(rows []ownerRow) (all []*owner.Collection) {
 	for _, r := range rows {
 		name := owner.Name{Tenant: r.Tenant, Local: r.Name}
 		if len(all) == 0 || all[len(all)-1].Name != name {
-			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1})
+			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1, Claimed: time.UnixMicro(r.ClaimedAt).UTC()})
 		}
 		if c := all[len(all)-1]; r.Grantee != nil && r.Access != nil && r.GrantedAt != nil {
 			c.Grants = append(c.Grants, owner.Grant{Grantee: *r.Grantee, Access: owner.Access(*r.Access), At: time.UnixMicro(*r.GrantedAt).UTC()})
@@ -103,7 +114,8 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 		if fresh = n == 1; err != nil || fresh {
 			return err
 		}
-		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = ? WHERE tenant = ? AND name = ? AND owner = ?`,
+		// That of a collection that is made tells it from a later one of its name.
+		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = CASE WHEN made = 0 THEN ? ELSE claimed_at END WHERE tenant = ? AND name = ? AND owner = ?`,
 			s.clock.Now().UnixMicro(), c.Tenant, c.Local, c.Owner)
 		if err == nil && n == 0 {
 			return owner.ErrTaken
@@ -113,14 +125,20 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 	return fresh, err
 }
 
-// made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again.
+// made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again. A row of a
+// collection before, which is being deleted, becomes the new one's, without its grants.
 func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
 	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
-		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped WHERE collections.owner = excluded.owner`,
+		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, claimed_at = excluded.claimed_at
+		WHERE collections.owner = excluded.owner`,
 		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
 	if err == nil && n == 0 {
 		return owner.ErrTaken
 	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ?`, c.Tenant, c.Local)
 	return err
 }
 
@@ -133,12 +151,17 @@ func (s *Store) Release(ctx context.Context, c *owner.Collection) (err error) {
 	})
 }
 
-// Remove forgets a collection that the engine no longer has, with its grants.
-func (s *Store) Remove(ctx context.Context, n owner.Name, e audit.Event) (err error) {
+// Remove forgets a collection that the engine no longer has, with its grants. A later collection of its name stays.
+func (s *Store) Remove(ctx context.Context, c *owner.Collection, e audit.Event) (err error) {
 	defer tried.To(&err, "forget collection")
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, table := range []string{"collection_grants", "collections"} {
-			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND name = ?`, n.Tenant, n.Local); err != nil {
+		n, err := tx.Exec(ctx, `DELETE FROM collections WHERE tenant = ? AND name = ? AND owner = ? AND claimed_at = ?`,
+			c.Tenant, c.Local, c.Owner, c.Claimed.UnixMicro())
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			if _, err := tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ?`, c.Tenant, c.Local); err != nil {
 				return err
 			}
 		}
@@ -150,12 +173,13 @@ func (s *Store) Remove(ctx context.Context, n owner.Name, e audit.Event) (err er
 const MaxGrants = 100
 
 // PutGrant gives somebody access to a collection. Errors: owner.ErrGone, owner.ErrManyGrants.
-func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, access owner.Access, e audit.Event) (g owner.Grant, err error) {
+func (s *Store) PutGrant(ctx context.Context, c *owner.Collection, grantee string, access owner.Access, e audit.Event) (g owner.Grant, err error) {
 	defer tried.To(&err, "store grant")
 	g = owner.Grant{Grantee: grantee, Access: access, At: s.clock.Now().UTC().Truncate(time.Microsecond)}
 	return g, s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// The row of the collection is locked, so that grants of one are counted one after the other.
-		held, err := tx.Exec(ctx, `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 1`, n.Tenant, n.Local)
+		held, err := tx.Exec(ctx, `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND owner = ? AND claimed_at = ? AND made = 1`,
+			c.Tenant, c.Local, c.Owner, c.Claimed.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -163,7 +187,7 @@ func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, acce
 			return owner.ErrGone
 		}
 		var others int
-		if err := tx.Get(ctx, &others, `SELECT COUNT(*) FROM collection_grants WHERE tenant = ? AND name = ? AND grantee <> ?`, n.Tenant, n.Local, grantee); err != nil {
+		if err := tx.Get(ctx, &others, `SELECT COUNT(*) FROM collection_grants WHERE tenant = ? AND name = ? AND grantee <> ?`, c.Tenant, c.Local, grantee); err != nil {
 			return err
 		}
 		if others >= MaxGrants {
@@ -171,7 +195,7 @@ func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, acce
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO collection_grants (tenant, name, grantee, access, granted_at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, name, grantee) DO UPDATE SET access = excluded.access, granted_at = excluded.granted_at`,
-			n.Tenant, n.Local, grantee, int64(access), g.At.UnixMicro())
+			c.Tenant, c.Local, grantee, int64(access), g.At.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -180,10 +204,12 @@ func (s *Store) PutGrant(ctx context.Context, n owner.Name, grantee string, acce
 }
 
 // DeleteGrant takes a grant back. Error: owner.ErrNoGrant.
-func (s *Store) DeleteGrant(ctx context.Context, n owner.Name, grantee string, e audit.Event) (err error) {
+func (s *Store) DeleteGrant(ctx context.Context, c *owner.Collection, grantee string, e audit.Event) (err error) {
 	defer tried.To(&err, "delete grant")
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		rows, err := tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ? AND grantee = ?`, n.Tenant, n.Local, grantee)
+		rows, err := tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ? AND grantee = ?
+			AND EXISTS (SELECT 1 FROM collections WHERE tenant = ? AND name = ? AND owner = ? AND claimed_at = ?)`,
+			c.Tenant, c.Local, grantee, c.Tenant, c.Local, c.Owner, c.Claimed.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -197,10 +223,10 @@ func (s *Store) DeleteGrant(ctx context.Context, n owner.Name, grantee string, e
 // claimLife is how long a creation may be under way before Reconcile asks what became of it.
 const claimLife = 2 * time.Minute
 
-// Reconcile makes the owners fit what the engine holds: a collection without an owner gets the service that the audit chain says to have made it,
-// or else the administrators; a claim that is old was either made or not. present are the engine's collections, read before, and whether each is
-// tenant-scoped.
-func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err error) {
+// Reconcile makes the owners fit what the engine holds: a collection without an owner gets its tenant, or else the service that the audit chain
+// says to have made it, or else the administrators; a claim that is old was either made or not. read gives the engine's collections, and whether
+// each is tenant-scoped. It is called after the rows are read, so that a collection that is deleted meanwhile gets no row again.
+func (s *Store) Reconcile(ctx context.Context, read func(ctx context.Context) (map[string]bool, error)) (err error) {
 	defer tried.To(&err, "reconcile owners of collections")
 	var known []struct {
 		Tenant, Name string
@@ -210,13 +236,17 @@ func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err err
 	if err := s.db.Read(ctx).Select(ctx, &known, `SELECT tenant, name, made, claimed_at FROM collections`); err != nil {
 		return err
 	}
+	present, err := read(ctx)
+	if err != nil {
+		return err
+	}
 	seen := make(map[owner.Name]bool, len(known))
 	old := s.clock.Now().Add(-claimLife).UnixMicro()
 	for _, k := range known {
 		n := owner.Name{Tenant: k.Tenant, Local: k.Name}
-		_, there := present[n.Engine()]
 		if k.Made == 0 && k.ClaimedAt < old {
-			if err := s.settle(ctx, n, there, old); err != nil {
+			scoped, there := present[n.Engine()]
+			if err := s.settle(ctx, n, there, scoped, old); err != nil {
 				return err
 			}
 		}
@@ -232,37 +262,47 @@ func (s *Store) Reconcile(ctx context.Context, present map[string]bool) (err err
 	return nil
 }
 
-// settle ends a claim that is older than a time.
-func (s *Store) settle(ctx context.Context, n owner.Name, made bool, old int64) error {
-	statement := `DELETE FROM collections WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
-	if made {
-		statement = `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`
-	}
-	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.Exec(ctx, statement, n.Tenant, n.Local, old)
+// settle ends a claim that is older than a time; whether the collection is tenant-scoped is the engine's to say.
+func (s *Store) settle(ctx context.Context, n owner.Name, made, scoped bool, old int64) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if made {
+			_, err = tx.Exec(ctx, `UPDATE collections SET made = 1, tenant_scoped = ? WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`,
+				flag(scoped), n.Tenant, n.Local, old)
+		} else {
+			_, err = tx.Exec(ctx, `DELETE FROM collections WHERE tenant = ? AND name = ? AND made = 0 AND claimed_at < ?`, n.Tenant, n.Local, old)
+		}
 		return err
 	})
 }
 
 // adopt gives a collection of the engine its owner.
 func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
-	whose := owner.Administrators
-	for query := (audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1}); ; {
-		made, next, err := audit.List(ctx, s.db.Read(ctx), query)
-		if err != nil {
-			return err
-		}
-		if len(made) == 1 && made[0].ActorKind == audit.Service {
-			whose = "service:" + made[0].Actor
-		}
-		if len(made) == 1 || next == 0 {
-			break
-		}
-		query.Before = next // it has looked at a part of the trail only
+	whose, err := s.makerOf(ctx, n)
+	if err != nil {
+		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
 			ON CONFLICT (tenant, name) DO NOTHING`, n.Tenant, n.Local, whose, flag(scoped), s.clock.Now().UnixMicro())
 		return err
 	})
+}
+
+// makerOf is whose a collection without a row is: its tenant's, whoever made it there, or the service's that the audit chain names.
+func (s *Store) makerOf(ctx context.Context, n owner.Name) (string, error) {
+	if n.Tenant != "" {
+		return owner.OfTenant(n.Tenant), nil
+	}
+	for query := (audit.Query{Action: "createCollection", Target: n.Engine(), Limit: 1}); ; {
+		made, next, err := audit.List(ctx, s.db.Read(ctx), query)
+		switch {
+		case err != nil:
+			return "", err
+		case len(made) == 1 && made[0].ActorKind == audit.Service:
+			return "service:" + made[0].Actor, nil
+		case len(made) == 1 || next == 0:
+			return owner.Administrators, nil
+		}
+		query.Before = next // it has looked at a part of the trail only
+	}
 }

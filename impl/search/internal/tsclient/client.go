@@ -154,6 +154,12 @@ func (c *Client) Document(ctx context.Context, collection, id string) (json.RawM
 	return body, err
 }
 
+// DeleteDocument removes the document with an id.
+func (c *Client) DeleteDocument(ctx context.Context, collection, id string) error {
+	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
+	return err
+}
+
 // DeleteDocuments removes the documents that a filter lets through, batch at a time, and returns how many they were.
 func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string, batch int) (int64, error) {
 	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}

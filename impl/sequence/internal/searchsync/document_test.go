@@ -152,6 +152,8 @@ func TestQuery_fitsTheSearchContract(t *testing.T) {
 	require.NoError(t, c.Operation("searchDocuments").CheckBody("application/json", body))
 	for _, bad := range []Query{
 		{Filters: []Filter{{"a b", []string{"x"}}}}, {Filters: []Filter{{"a", []string{"`"}}}}, {Filters: []Filter{{"a", []string{""}}}},
+		{Filters: []Filter{{"a", []string{"x", "y: [ (1, 2) || status:*"}}}}, {Filters: []Filter{{"a", []string{"x:(1"}}}},
+		{Filters: []Filter{{"a", []string{"x\\", ","}}}}, {Filters: []Filter{{"a", []string{"x\\ "}}}},
 		{Filters: []Filter{{"a", []string{strings.Repeat("x", 5000)}}}}, {Facets: []string{"a,b"}},
 	} {
 		_, err := bad.document()

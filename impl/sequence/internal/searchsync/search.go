@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -162,8 +163,23 @@ func (q Query) document() (search.DocumentSearch, error) {
 	return out, nil
 }
 
-// filter joins conditions. Every value stands between backticks, and no value contains one: whatever else it contains is no part
-// of the filter language. The first condition keeps other scopes out.
+// place is what Typesense's tokenizer reads as the beginning of a place or a polygon, even between backticks. Blanks of every script count.
+var place = regexp.MustCompile(`:[\s\v\x{85}\p{Z}]*[(\[]`)
+
+// valueFault says why a value can't stand between backticks, "" when it can.
+func valueFault(v string) string {
+	switch {
+	case v == "" || strings.ContainsAny(v, "`\x00"):
+		return "has a value with a backtick, or an empty one"
+	case place.MatchString(v):
+		return "holds a colon before a bracket, which Typesense reads as a place"
+	case strings.HasSuffix(strings.TrimSpace(v), `\`):
+		return "ends with a backslash, which Typesense reads together with the closing backtick"
+	}
+	return ""
+}
+
+// filter joins conditions. Every value stands between backticks, and none holds what has a meaning there (see valueFault). The first condition keeps other scopes out.
 func (q Query) filter() (string, error) {
 	conditions := []string{scopeField + ":=`" + exactKey(q.Scope) + "`"}
 	if q.ElementType != "" {
@@ -178,9 +194,8 @@ func (q Query) filter() (string, error) {
 		}
 		conditions = append(conditions, attribute+f.Property+":=[`"+strings.Join(f.Values, "`,`")+"`]")
 		for _, v := range f.Values {
-			if v == "" || strings.ContainsAny(v, "`\x00") {
-				return "", problem.New(problem.ValidationFailed, "A filter's value cannot be asked for.").
-					WithField("body", "/filters", "pattern", "has a value with a backtick, or an empty one")
+			if fault := valueFault(v); fault != "" {
+				return "", problem.New(problem.ValidationFailed, "A filter's value cannot be asked for.").WithField("body", "/filters", "pattern", fault)
 			}
 		}
 	}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
+// each runs f against a Store on every database.
+func each(t *testing.T, f func(t *testing.T, s *Store, now *clock.Fake)) {
+	storetest.Each(t, Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, now := open(t), clock.NewFake(noon)
+		audittest.Open(t, db)
+		f(t, New(db, nil, now), now)
+	})
+}
+
+func did(action string) audit.Event {
+	return audit.Event{Action: action, Actor: "svc_a", ActorKind: audit.Service, Target: "plays", Outcome: audit.OK}
+}
+
+// make claims a collection and makes it, a second after what was before.
+func (s *Store) make(t *testing.T, now *clock.Fake, whose string) *owner.Collection {
+	t.Helper()
+	now.Advance(time.Second)
+	c := &owner.Collection{Name: owner.Name{Local: "plays"}, Owner: whose}
+	_, err := s.Claim(t.Context(), c)
+	require.NoError(t, err)
+	_, err = s.Finish(t.Context(), c, nil, idempotency.Answer{}, did("createCollection"))
+	require.NoError(t, err)
+	return s.now(t, c.Name)
+}
+
+func (s *Store) now(t *testing.T, n owner.Name) *owner.Collection {
+	t.Helper()
+	c, err := s.CollectionNow(t.Context(), n)
+	require.NoError(t, err)
+	return c
+}
+
+// A deletion that ends late takes nothing from the collection that was made under the name meanwhile.
+func TestRemove_leavesALaterCollectionOfTheName(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		first := s.make(t, now, "service:a")
+		_, err := s.PutGrant(t.Context(), first, "user:old", owner.Read, did("putCollectionGrant"))
+		require.NoError(t, err)
+		again := s.make(t, now, "service:a") // the engine has deleted the first, and its row is still there
+		require.Empty(t, again.Grants, "those were the first one's")
+		_, err = s.PutGrant(t.Context(), again, "user:new", owner.Read, did("putCollectionGrant"))
+		require.NoError(t, err)
+		require.NoError(t, s.Remove(t.Context(), first, did("deleteCollection")))
+		require.Equal(t, "user:new", s.now(t, first.Name).Grants[0].Grantee)
+
+		require.NoError(t, s.Remove(t.Context(), again, did("deleteCollection")))
+		require.Nil(t, s.now(t, first.Name))
+		another := s.make(t, now, "service:b")
+		require.Empty(t, another.Grants)
+		require.NoError(t, s.Remove(t.Context(), again, did("deleteCollection")))
+		require.Equal(t, "service:b", s.now(t, first.Name).Owner)
+	})
+}
+
+// Whoever owned a collection of the name before gives nobody access to the one of today.
+func TestGrants_areOfOneCollectionNotOfItsName(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		before := s.make(t, now, "service:a")
+		require.NoError(t, s.Remove(t.Context(), before, did("deleteCollection")))
+		today := s.make(t, now, "service:b")
+		_, err := s.PutGrant(t.Context(), before, "service:a", owner.Write, did("putCollectionGrant"))
+		require.ErrorIs(t, err, owner.ErrGone)
+		_, err = s.PutGrant(t.Context(), today, "user:u", owner.Read, did("putCollectionGrant"))
+		require.NoError(t, err)
+		require.ErrorIs(t, s.DeleteGrant(t.Context(), before, "user:u", did("deleteCollectionGrant")), owner.ErrNoGrant)
+		require.NoError(t, s.DeleteGrant(t.Context(), today, "user:u", did("deleteCollectionGrant")))
+	})
+}
+
+// An attempt to make what is there leaves the row as it is: the collection can be deleted.
+func TestClaim_ofACollectionThatIsThereChangesNothing(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		c := s.make(t, now, "service:a")
+		now.Advance(time.Second)
+		fresh, err := s.Claim(t.Context(), c)
+		require.NoError(t, err)
+		require.False(t, fresh)
+		require.Equal(t, c, s.now(t, c.Name))
+	})
+}
+
+func TestReconcile_givesTenantsWhatIsOfTheirs(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		maps, plays := owner.Name{Tenant: "globe", Local: "maps"}, owner.Name{Local: "plays"}
+		require.NoError(t, s.Reconcile(t.Context(), func(context.Context) (map[string]bool, error) {
+			return map[string]bool{"globe.maps": true, "plays": false}, nil
+		}))
+		require.Equal(t, &owner.Collection{Name: maps, Owner: "tenant:globe", TenantScoped: true, Claimed: noon}, s.now(t, maps))
+		require.Equal(t, &owner.Collection{Name: plays, Owner: owner.Administrators, Claimed: noon}, s.now(t, plays))
+	})
+}
+
+// A collection that is deleted while the engine is asked has no row again by what the engine said before.
+func TestReconcile_bringsNothingBackThatIsDeletedMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		c := s.make(t, now, "service:a")
+		require.NoError(t, s.Reconcile(t.Context(), func(ctx context.Context) (map[string]bool, error) {
+			return map[string]bool{"plays": false}, s.Remove(ctx, c, did("deleteCollection"))
+		}))
+		require.Nil(t, s.now(t, c.Name))
+	})
+}
+
+// What keeps tenants apart is the engine's schema, whatever the claim said.
+func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		c := &owner.Collection{Name: owner.Name{Local: "plays"}, Owner: "service:a"}
+		_, err := s.Claim(t.Context(), c)
+		require.NoError(t, err)
+		now.Advance(claimLife + time.Second)
+		require.NoError(t, s.Reconcile(t.Context(), func(context.Context) (map[string]bool, error) { return map[string]bool{"plays": true}, nil }))
+		require.True(t, s.now(t, c.Name).TenantScoped)
+	})
+}
