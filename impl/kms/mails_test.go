@@ -231,6 +231,46 @@ func TestMailInvitation_leadsToThePageOfFactors(t *testing.T) {
 	require.Equal(t, "state_conflict", code(refused.Body), "she needs none")
 }
 
+// invited mails an administrator an invitation and returns its token.
+func (h *house) invited(c *carrier, userID, raised string) string {
+	h.t.Helper()
+	to := "ada@example.org"
+	got, err := h.client.MailInvitationWithResponse(h.t.Context(), userID, nil, api.MailOrder{To: &to}, bearer(raised))
+	require.NoError(h.t, err)
+	require.Equal(h.t, http.StatusCreated, got.StatusCode(), string(got.Body))
+	m := c.eventually()
+	c.report(m, "sent", "")
+	_, token, _ := strings.Cut(*m.Link, "#")
+	require.Equal(h.t, http.StatusOK, h.invitation(c, userID, token))
+	return token
+}
+
+// invitation is the status of the check of an invitation.
+func (h *house) invitation(c *carrier, userID, token string) int {
+	h.t.Helper()
+	got, err := h.client.CheckInvitationWithResponse(h.t.Context(), api.InvitationCheck{UserID: userID, Token: token}, bearer(c.token))
+	require.NoError(h.t, err)
+	return got.StatusCode()
+}
+
+// Whoever reads a mailbox has both links: a password that the one gave must not go with the other.
+func TestResetPassword_endsInvitations(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised, c := h.postOffice()
+		c.opens()
+		grace := h.user("grace", "admin", raised)
+		token := h.invited(c, grace.ID, raised)
+		to := "ada@example.org"
+		_, why := h.mailReset(grace.ID, &to, raised)
+		require.Empty(t, why)
+		reset := c.one()
+		require.Equal(t, http.StatusNoContent, h.resetBy(*reset.Link, nextPassword))
+		require.Equal(t, http.StatusUnauthorized, h.invitation(c, grace.ID, token))
+		h.invited(c, grace.ID, raised) // an administrator invites again
+	})
+}
+
 // Only administrators with a second factor order and see mails, and only twofactor sends them.
 func TestMails_areForAdministratorsAndTwofactorAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))

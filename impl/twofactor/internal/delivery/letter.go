@@ -34,7 +34,7 @@ var Letters = map[string]LetterText{
 	},
 	"invitation": {
 		"your invitation", "You are invited to add a second factor to your account. Sign in with your user name and password; the invitation is in the link.",
-		"If you know of nothing, tell an administrator. Without your password the link is of no use.",
+		"If you know of nothing, tell an administrator. The link asks for your password, and is over once a reset link was used to choose another.",
 	},
 }
 
