@@ -127,10 +127,21 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 // TellChanged writes a user who has a mail address that a reset was used. Where mails are off they can't be told, and the password is changed all the same.
 func (s *Mails) TellChanged(ctx context.Context, tx *store.Tx, u user.User) (err error) {
 	defer tried.To(&err, "tell of a new password")
+	return s.notify(ctx, tx, PasswordChanged, u)
+}
+
+// TellMoved writes the mail address that a user had, if any, that it is theirs no more. Where mails are off nobody is told, and it is changed all the same.
+func (s *Mails) TellMoved(ctx context.Context, tx *store.Tx, before user.User) (err error) {
+	defer tried.To(&err, "tell of another mail address")
+	return s.notify(ctx, tx, AddressChanged, before)
+}
+
+// notify writes a mail without a link.
+func (s *Mails) notify(ctx context.Context, tx *store.Tx, kind Kind, u user.User) error {
 	on, err := s.On(ctx, tx)
 	if err != nil || !on || u.Email == "" {
 		return err
 	}
-	_, err = s.write(ctx, tx, PasswordChanged, u.ID, content{Address: u.Email}, domain.Now(s.Clock).Add(noticeLife))
+	_, err = s.write(ctx, tx, kind, u.ID, content{Address: u.Email}, domain.Now(s.Clock).Add(noticeLife))
 	return err
 }

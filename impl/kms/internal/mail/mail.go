@@ -34,6 +34,7 @@ const (
 	PasswordReset     Kind = "password_reset"     // a link to choose a new password, ordered by an administrator
 	ForgottenPassword Kind = "forgotten_password" // the same, asked for by whoever says that it is theirs
 	PasswordChanged   Kind = "password_changed"   // tells that such a link was used
+	AddressChanged    Kind = "address_changed"    // tells the old address that mails go to another one, or nowhere
 	Invitation        Kind = "invitation"         // a link to enrol a first second factor
 )
 

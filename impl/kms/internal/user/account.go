@@ -173,7 +173,7 @@ func resetHash(token string) []byte {
 	return sum[:]
 }
 
-// Then is what else is done in the transaction that gives a user a new password.
+// Then is what else is done in a transaction that changes a user.
 type Then func(ctx context.Context, tx *store.Tx, u User) error
 
 // ResetPassword gives the user of a reset token a new password and ends their sessions and invitations, with what is done then. A token that does not hold
