@@ -2,7 +2,6 @@ package mail
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,7 +16,7 @@ import (
 
 // Request is a login for which a new password was asked, and whose it is nobody has looked yet.
 type Request struct {
-	Asked  []byte // hash of the login
+	Asked  []byte // MAC of the login: people type passwords there, which a hash without a key gives to whoever guesses
 	Sealed []byte
 }
 
@@ -64,13 +63,16 @@ func (s *Mails) Request(ctx context.Context, login string) (err error) {
 	if waiting >= mostRequests {
 		return domain.Refuse(domain.Overloaded, "Too many ask for new passwords at the moment.").After(time.Minute)
 	}
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(login))))
-	sealed, err := s.Sealer.Seal([]byte(login), requestAAD(sum[:]))
+	asked, err := s.Sums.Sum([]byte("password request " + strings.ToLower(strings.TrimSpace(login))))
+	if err != nil {
+		return fmt.Errorf("sum login: %w", err)
+	}
+	sealed, err := s.Sealer.Seal([]byte(login), requestAAD(asked))
 	if err != nil {
 		return fmt.Errorf("seal login: %w", err)
 	}
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.Rows.Ask(ctx, tx, sum[:], sealed, domain.Now(s.Clock))
+		return s.Rows.Ask(ctx, tx, asked, sealed, domain.Now(s.Clock))
 	})
 }
 

@@ -105,6 +105,11 @@ type Sealer interface {
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
+// MAC sums what must not be guessed from its sum.
+type MAC interface {
+	Sum(data []byte) ([]byte, error)
+}
+
 // Config is what Mails are made of.
 type Config struct {
 	DB        *store.DB
@@ -112,6 +117,7 @@ type Config struct {
 	Users     *user.Users
 	Standing  *authority.Standing
 	Sealer    Sealer
+	Sums      MAC
 	PublicURL string // base of the links; never what a request says
 	Clock     clock.Clock
 	Log       *slog.Logger

@@ -23,11 +23,13 @@ func strangers(t *testing.T) (*kmstest.Parts, *mail.Mails) {
 	p := kmstest.New(t)
 	sealer, err := seal.NewAEAD()
 	require.NoError(t, err)
+	sums, err := seal.NewMAC()
+	require.NoError(t, err)
 	p.Write(func(ctx context.Context, tx *store.Tx) error {
 		return kmsdb.Mails{}.Seen(ctx, tx, p.Clock.Now(), p.Clock.Now())
 	})
 	return p, mail.New(mail.Config{
-		DB: p.DB, Rows: kmsdb.Mails{}, Standing: p.Standing, Sealer: sealer, PublicURL: kmstest.Issuer, Clock: p.Clock, Log: slog.New(slog.DiscardHandler),
+		DB: p.DB, Rows: kmsdb.Mails{}, Standing: p.Standing, Sealer: sealer, Sums: sums, PublicURL: kmstest.Issuer, Clock: p.Clock, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -44,6 +46,20 @@ func TestRequest_looksAtNoUserBeforeItHasAnswered(t *testing.T) {
 	require.Panics(t, func() { _ = mails.Answer(t.Context()) }, "it would be seen here")
 	p.Clock.Advance(2 * time.Minute)
 	require.ErrorIs(t, mails.Request(t.Context(), "ada"), domain.MailOff)
+}
+
+// People type passwords where their name belongs: whoever has the database can't try guesses at what was typed.
+func TestRequest_keepsNothingThatTellsWhatWasTyped(t *testing.T) {
+	var kept [][]byte
+	for range 2 {
+		p, mails := strangers(t)
+		require.NoError(t, mails.Request(t.Context(), "hunter2"))
+		waiting, err := kmsdb.Mails{}.Asked(t.Context(), p.DB.Read(t.Context()), 2)
+		require.NoError(t, err)
+		require.Len(t, waiting, 1)
+		kept = append(kept, waiting[0].Asked)
+	}
+	require.NotEqual(t, kept[0], kept[1], "without the key it is nothing that can be computed")
 }
 
 // Requests are bounded, whoever sends them from however many addresses.
