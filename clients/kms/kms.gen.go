@@ -2927,7 +2927,7 @@ type ClientInterface interface {
 	// RequestPasswordResetWithBody Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes any type of body and a specified content type.
@@ -2938,7 +2938,7 @@ type ClientInterface interface {
 	// RequestPasswordReset Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes a body of the `application/json` content type.
@@ -4359,7 +4359,7 @@ func (c *Client) ResetPassword(ctx context.Context, body ResetPasswordJSONReques
 // RequestPasswordResetWithBody Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes any type of body and a specified content type.
@@ -4380,7 +4380,7 @@ func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType s
 // RequestPasswordReset Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes a body of the `application/json` content type.
@@ -11539,7 +11539,7 @@ type ClientWithResponsesInterface interface {
 	// RequestPasswordResetWithBodyWithResponse Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -11550,7 +11550,7 @@ type ClientWithResponsesInterface interface {
 	// RequestPasswordResetWithResponse Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -24675,7 +24675,7 @@ func (c *ClientWithResponses) ResetPasswordWithResponse(ctx context.Context, bod
 // RequestPasswordResetWithBodyWithResponse Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -24692,7 +24692,7 @@ func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx conte
 // RequestPasswordResetWithResponse Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

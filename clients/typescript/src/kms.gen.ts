@@ -792,7 +792,7 @@ export interface paths {
         /**
          * Ask for a link to choose a new password
          * @description For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
          *     working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
          */
         post: operations["requestPasswordReset"];

@@ -19,7 +19,7 @@ var Tables = []store.Table{
 	{Name: "keysets", Bound: "one for each purpose, and each service with data keys"},
 	{Name: "login_guard", Bound: "deleted after 24 hours; the newest million"},
 	{Name: "mail_carrier", Bound: "one row"},
-	{Name: "mails", Bound: "ordered by administrators, and three an hour by each user; deleted 7 days after they are of no use"},
+	{Name: "mails", Bound: "ordered by administrators, and three an hour and ten a day by each user; deleted 7 days after they are of no use"},
 	{Name: "password_resets", Bound: "deleted 30 days after their end"},
 	{Name: "proof_keys", Bound: "made by administrators and twofactor alone"},
 	{Name: "proofs", Bound: "deleted a minute after they expire"},

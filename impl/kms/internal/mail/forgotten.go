@@ -39,6 +39,7 @@ const (
 	RequestPause = time.Second
 	mostRequests = 10_000 // that wait
 	perHour      = 3      // mails to one user who asks
+	perDay       = 10     // of them
 	noticeLife   = 24 * time.Hour
 )
 
@@ -106,12 +107,11 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	if err != nil || !found {
 		return err
 	}
-	now := domain.Now(s.Clock)
-	sent, err := s.Rows.CountSince(ctx, tx, u.ID, ForgottenPassword, now.Add(-time.Hour))
+	enough, err := s.enough(ctx, tx, u.ID)
 	if err != nil {
-		return fmt.Errorf("count mails: %w", err)
+		return err
 	}
-	if sent >= perHour {
+	if enough {
 		tx.AfterCommit(func() { s.count.WithLabelValues(string(ForgottenPassword), "limited").Inc() })
 		return nil
 	}
@@ -124,6 +124,24 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 		return err
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "requestPasswordReset", Target: u.ID, Detail: map[string]string{"mail": m.ID, "to": m.To}})
+}
+
+// enough reports whether a user was written as many mails as whoever asks may cause.
+func (s *Mails) enough(ctx context.Context, tx *store.Tx, userID string) (bool, error) {
+	now := domain.Now(s.Clock)
+	for _, limit := range []struct {
+		of     int64
+		within time.Duration
+	}{{perHour, time.Hour}, {perDay, 24 * time.Hour}} {
+		sent, err := s.Rows.CountSince(ctx, tx, userID, ForgottenPassword, now.Add(-limit.within))
+		if err != nil {
+			return false, fmt.Errorf("count mails: %w", err)
+		}
+		if sent >= limit.of {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // TellChanged writes a user who has a mail address that a reset was used. Where mails are off they can't be told, and the password is changed all the same.

@@ -13,6 +13,8 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/kmstest"
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
+	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -60,6 +62,37 @@ func TestRequest_keepsNothingThatTellsWhatWasTyped(t *testing.T) {
 		kept = append(kept, waiting[0].Asked)
 	}
 	require.NotEqual(t, kept[0], kept[1], "without the key it is nothing that can be computed")
+}
+
+// Who knows a name floods no mailbox, however long they go on.
+func TestAnswer_writesTenMailsADay(t *testing.T) {
+	p, mails := strangers(t)
+	mails.Users = p.Users
+	ada, email := p.First("ada"), "ada@example.org"
+	_, err := p.Users.Update(t.Context(), p.Caller(ada.ID), ada.ID, etag.ParseMatch("*"), user.Change{Email: &email})
+	require.NoError(t, err)
+	written := func() int {
+		all, err := kmsdb.Mails{}.List(t.Context(), p.DB.Read(t.Context()), "", 100)
+		require.NoError(t, err)
+		return len(all)
+	}
+	for hour := range 24 {
+		p.Write(func(ctx context.Context, tx *store.Tx) error {
+			return kmsdb.Mails{}.Seen(ctx, tx, p.Clock.Now(), p.Clock.Now())
+		})
+		for range 2 {
+			require.NoError(t, mails.Request(t.Context(), "ada"))
+			require.NoError(t, mails.Answer(t.Context()))
+		}
+		require.Equal(t, min(2*(hour+1), 10), written())
+		p.Clock.Advance(time.Hour)
+	}
+	p.Write(func(ctx context.Context, tx *store.Tx) error {
+		return kmsdb.Mails{}.Seen(ctx, tx, p.Clock.Now(), p.Clock.Now())
+	})
+	require.NoError(t, mails.Request(t.Context(), "ada"))
+	require.NoError(t, mails.Answer(t.Context()))
+	require.Equal(t, 11, written(), "the next day")
 }
 
 // Requests are bounded, whoever sends them from however many addresses.
