@@ -25,7 +25,7 @@ var Tables = []store.Table{
 	{Name: "proofs", Bound: "deleted a minute after they expire"},
 	{Name: "refresh_families", Bound: "deleted after 7 days, after 5 minutes those whose second factor did not come; 100 of web apps that live for each person's session"},
 	{Name: "refresh_tokens", Bound: "go with their session; the newest thousand used ones of each"},
-	{Name: "reset_requests", Bound: "10000; gone within a second or two"},
+	{Name: "reset_requests", Bound: "10000; gone within a second or two, after five minutes if they fail"},
 	{Name: "restore_mark", Bound: "one row"},
 	{Name: "revocation_head", Bound: "one row"},
 	{Name: "revocations", Bound: "deleted when no token can exist any more that they end; records of voided factors after 90 days, changes of contracts after a day"},

@@ -1,8 +1,8 @@
 package mail
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +18,7 @@ import (
 type Request struct {
 	Asked  []byte // MAC of the login: people type passwords there, which a hash without a key gives to whoever guesses
 	Sealed []byte
+	At     time.Time
 }
 
 // RequestRows is what requests ask of the database.
@@ -26,8 +27,10 @@ type RequestRows interface {
 	Ask(ctx context.Context, tx *store.Tx, asked, sealed []byte, at time.Time) error
 	// CountAsked returns how many requests wait.
 	CountAsked(ctx context.Context, q store.Querier) (int64, error)
-	// Asked returns requests, the oldest first.
-	Asked(ctx context.Context, q store.Querier, limit int) ([]Request, error)
+	// Asked returns requests, the oldest first, those after the given one.
+	Asked(ctx context.Context, q store.Querier, after Request, limit int) ([]Request, error)
+	// Forget deletes requests from before the time, and returns how many.
+	Forget(ctx context.Context, tx *store.Tx, before time.Time) (int64, error)
 	// Take deletes a request; false when somebody else has.
 	Take(ctx context.Context, tx *store.Tx, asked []byte) (bool, error)
 	// CountSince returns how many mails of a kind a user was written since a time.
@@ -38,8 +41,10 @@ const (
 	// RequestPause is between two looks for requests.
 	RequestPause = time.Second
 	mostRequests = 10_000 // that wait
-	perHour      = 3      // mails to one user who asks
-	perDay       = 10     // of them
+	requestLife  = 5 * time.Minute
+	requestBatch = 256
+	perHour      = 3  // mails to one user who asks
+	perDay       = 10 // of them
 	noticeLife   = 24 * time.Hour
 )
 
@@ -77,18 +82,50 @@ func (s *Mails) Request(ctx context.Context, login string) (err error) {
 	})
 }
 
-// Answer writes mails to the users of the requests that wait: each in a transaction of its own, so that one that fails keeps no other from its mail.
+// Answer writes mails to the users of all requests that wait: each in a transaction of its own, so that one that fails keeps no other from its mail. It waits
+// for the next time, until its life is over.
 func (s *Mails) Answer(ctx context.Context) error {
-	requests, err := s.Rows.Asked(ctx, s.DB.Read(ctx), batch)
-	if err != nil {
+	if err := s.forget(ctx); err != nil {
 		return err
 	}
-	var errs []error
-	for _, r := range requests {
-		errs = append(errs, s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.answer(ctx, tx, r) }))
+	failed, last := 0, Request{Asked: []byte{}}
+	var first error
+	for full := true; full && ctx.Err() == nil; {
+		requests, err := s.Rows.Asked(ctx, s.DB.Read(ctx), last, requestBatch)
+		if err != nil {
+			return err
+		}
+		for _, last = range requests {
+			if err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.answer(ctx, tx, last) }); err != nil {
+				failed, first = failed+1, cmp.Or(first, err)
+			}
+		}
+		full = len(requests) == requestBatch
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("answer requests for new passwords: %w", err)
+	if failed > 0 {
+		return fmt.Errorf("answer requests for new passwords: %d failed, the first: %w", failed, first)
+	}
+	return nil
+}
+
+// forget deletes requests that nobody could answer in time: they take the place of others, and whoever asked has asked again.
+func (s *Mails) forget(ctx context.Context) error {
+	before := domain.Now(s.Clock).Add(-requestLife)
+	oldest, err := s.Rows.Asked(ctx, s.DB.Read(ctx), Request{Asked: []byte{}}, 1)
+	if err != nil || len(oldest) == 0 || !oldest[0].At.Before(before) {
+		return err
+	}
+	var late int64
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		late, err = s.Rows.Forget(ctx, tx, before)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget requests for new passwords: %w", err)
+	}
+	if late > 0 {
+		s.Log.WarnContext(ctx, "requests for new passwords were not answered in time", "requests", late)
+		s.count.WithLabelValues(string(ForgottenPassword), "late").Add(float64(late))
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package mail_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -56,7 +58,7 @@ func TestRequest_keepsNothingThatTellsWhatWasTyped(t *testing.T) {
 	for range 2 {
 		p, mails := strangers(t)
 		require.NoError(t, mails.Request(t.Context(), "hunter2"))
-		waiting, err := kmsdb.Mails{}.Asked(t.Context(), p.DB.Read(t.Context()), 2)
+		waiting, err := kmsdb.Mails{}.Asked(t.Context(), p.DB.Read(t.Context()), mail.Request{Asked: []byte{}}, 2)
 		require.NoError(t, err)
 		require.Len(t, waiting, 1)
 		kept = append(kept, waiting[0].Asked)
@@ -93,6 +95,50 @@ func TestAnswer_writesTenMailsADay(t *testing.T) {
 	require.NoError(t, mails.Request(t.Context(), "ada"))
 	require.NoError(t, mails.Answer(t.Context()))
 	require.Equal(t, 11, written(), "the next day")
+}
+
+// stuck are rows of which some requests can't be taken.
+type stuck struct {
+	mail.Rows
+}
+
+var errStuck = errors.New("stuck")
+
+func (r stuck) Take(ctx context.Context, tx *store.Tx, asked []byte) (bool, error) {
+	if bytes.HasPrefix(asked, []byte("stuck")) {
+		return false, errStuck
+	}
+	return r.Rows.Take(ctx, tx, asked)
+}
+
+// What fails stands in nobody's way: those behind it are answered at once, however many there are, and it is gone after five minutes.
+func TestAnswer_passesByWhatFails(t *testing.T) {
+	p, mails := strangers(t)
+	mails.Rows = stuck{mails.Rows}
+	const many = 600 // more than two batches
+	for _, name := range []string{"stuck", "text of nobody"} {
+		p.Write(func(ctx context.Context, tx *store.Tx) error {
+			for i := range many {
+				if err := mails.Rows.Ask(ctx, tx, fmt.Appendf(nil, "%s %d", name, i), []byte{1}, p.Clock.Now()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		p.Clock.Advance(time.Second)
+	}
+	waiting := func() int64 {
+		n, err := mails.Rows.CountAsked(t.Context(), p.DB.Read(t.Context()))
+		require.NoError(t, err)
+		return n
+	}
+	err := mails.Answer(t.Context())
+	require.ErrorIs(t, err, errStuck)
+	require.ErrorContains(t, err, "600 failed", "one line of the log tells of them all")
+	require.EqualValues(t, many, waiting())
+	p.Clock.Advance(5 * time.Minute)
+	require.NoError(t, mails.Answer(t.Context()))
+	require.Zero(t, waiting())
 }
 
 // Requests are bounded, whoever sends them from however many addresses.
