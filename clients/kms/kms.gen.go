@@ -425,6 +425,7 @@ func (e MailStatus) Valid() bool {
 
 // Defines values for MailKind.
 const (
+	MailKindAddressChanged    MailKind = "address_changed"
 	MailKindForgottenPassword MailKind = "forgotten_password"
 	MailKindInvitation        MailKind = "invitation"
 	MailKindPasswordChanged   MailKind = "password_changed"
@@ -434,6 +435,8 @@ const (
 // Valid indicates whether the value is a known member of the MailKind enum.
 func (e MailKind) Valid() bool {
 	switch e {
+	case MailKindAddressChanged:
+		return true
 	case MailKindForgottenPassword:
 		return true
 	case MailKindInvitation:
@@ -1100,7 +1103,7 @@ type ClaimedMail struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
 	Kind MailKind `json:"kind"`
 
 	// Lease By which its outcome is reported.
@@ -1412,7 +1415,7 @@ type Mail struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
 	Kind MailKind `json:"kind"`
 
 	// Reason Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back.
@@ -1436,7 +1439,7 @@ type MailClaim struct {
 	Items []ClaimedMail `json:"items"`
 }
 
-// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
 type MailKind string
 
 // MailList defines model for MailList.
@@ -1948,7 +1951,7 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// Email The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working.
+	// Email The address where the user gets mails about the account; an empty one takes it away. Open resets and invitations stop working, and the address before is told.
 	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`
@@ -2905,7 +2908,7 @@ type ClientInterface interface {
 
 	// ResetPasswordWithBody Choose a new password with a reset token
 	//
-	// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2914,7 +2917,7 @@ type ClientInterface interface {
 
 	// ResetPassword Choose a new password with a reset token
 	//
-	// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2924,7 +2927,7 @@ type ClientInterface interface {
 	// RequestPasswordResetWithBody Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes any type of body and a specified content type.
@@ -2935,7 +2938,7 @@ type ClientInterface interface {
 	// RequestPasswordReset Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes a body of the `application/json` content type.
@@ -3803,7 +3806,7 @@ type ClientInterface interface {
 
 	// UpdateUserWithBody Change a user's roles, or disable and enable them
 	//
-	// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3812,7 +3815,7 @@ type ClientInterface interface {
 
 	// UpdateUser Change a user's roles, or disable and enable them
 	//
-	// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4317,7 +4320,7 @@ func (c *Client) GetPasswordResetPage(ctx context.Context, params *GetPasswordRe
 
 // ResetPasswordWithBody Choose a new password with a reset token
 //
-// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4336,7 +4339,7 @@ func (c *Client) ResetPasswordWithBody(ctx context.Context, contentType string, 
 
 // ResetPassword Choose a new password with a reset token
 //
-// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4356,7 +4359,7 @@ func (c *Client) ResetPassword(ctx context.Context, body ResetPasswordJSONReques
 // RequestPasswordResetWithBody Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes any type of body and a specified content type.
@@ -4377,7 +4380,7 @@ func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType s
 // RequestPasswordReset Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes a body of the `application/json` content type.
@@ -6185,7 +6188,7 @@ func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserPara
 
 // UpdateUserWithBody Change a user's roles, or disable and enable them
 //
-// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -6204,7 +6207,7 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID UserID, params *
 
 // UpdateUser Change a user's roles, or disable and enable them
 //
-// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -11517,7 +11520,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 	//
-	// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11526,7 +11529,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetPasswordWithResponse Choose a new password with a reset token
 	//
-	// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11536,7 +11539,7 @@ type ClientWithResponsesInterface interface {
 	// RequestPasswordResetWithBodyWithResponse Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -11547,7 +11550,7 @@ type ClientWithResponsesInterface interface {
 	// RequestPasswordResetWithResponse Ask for a link to choose a new password
 	//
 	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -12481,7 +12484,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change a user's roles, or disable and enable them
 	//
-	// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12490,7 +12493,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change a user's roles, or disable and enable them
 	//
-	// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -24641,7 +24644,7 @@ func (c *ClientWithResponses) GetPasswordResetPageWithResponse(ctx context.Conte
 
 // ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 //
-// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24656,7 +24659,7 @@ func (c *ClientWithResponses) ResetPasswordWithBodyWithResponse(ctx context.Cont
 
 // ResetPasswordWithResponse Choose a new password with a reset token
 //
-// Works once. Every session of the user ends, and failed sign-ins are forgiven.
+// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24672,7 +24675,7 @@ func (c *ClientWithResponses) ResetPasswordWithResponse(ctx context.Context, bod
 // RequestPasswordResetWithBodyWithResponse Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -24689,7 +24692,7 @@ func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx conte
 // RequestPasswordResetWithResponse Ask for a link to choose a new password
 //
 // For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
 // working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -26187,7 +26190,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 
 // UpdateUserWithBodyWithResponse Change a user's roles, or disable and enable them
 //
-// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -26202,7 +26205,7 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change a user's roles, or disable and enable them
 //
-// Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -425,6 +425,7 @@ func (e MailStatus) Valid() bool {
 
 // Defines values for MailKind.
 const (
+	MailKindAddressChanged    MailKind = "address_changed"
 	MailKindForgottenPassword MailKind = "forgotten_password"
 	MailKindInvitation        MailKind = "invitation"
 	MailKindPasswordChanged   MailKind = "password_changed"
@@ -434,6 +435,8 @@ const (
 // Valid indicates whether the value is a known member of the MailKind enum.
 func (e MailKind) Valid() bool {
 	switch e {
+	case MailKindAddressChanged:
+		return true
 	case MailKindForgottenPassword:
 		return true
 	case MailKindInvitation:
@@ -1100,7 +1103,7 @@ type ClaimedMail struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
 	Kind MailKind `json:"kind"`
 
 	// Lease By which its outcome is reported.
@@ -1412,7 +1415,7 @@ type Mail struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
 	Kind MailKind `json:"kind"`
 
 	// Reason Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back.
@@ -1436,7 +1439,7 @@ type MailClaim struct {
 	Items []ClaimedMail `json:"items"`
 }
 
-// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
 type MailKind string
 
 // MailList defines model for MailList.
@@ -1948,7 +1951,7 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// Email The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working.
+	// Email The address where the user gets mails about the account; an empty one takes it away. Open resets and invitations stop working, and the address before is told.
 	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`

@@ -167,7 +167,7 @@ func (p parts) domain() *handlers.Domain {
 		publicURL = p.mint.Issuer
 	}
 	mails := mail.New(mail.Config{
-		DB: db, Rows: kmsdb.Mails{}, Users: users, Standing: standing, Sealer: p.sets.mails, PublicURL: publicURL, Clock: c.Clock, Log: c.Log,
+		DB: db, Rows: kmsdb.Mails{}, Users: users, Standing: standing, Sealer: p.sets.mails, Sums: p.sets.fingerprints, PublicURL: publicURL, Clock: c.Clock, Log: c.Log,
 	})
 	issuer := p.mint.Issuer
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})

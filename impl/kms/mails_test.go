@@ -231,6 +231,99 @@ func TestMailInvitation_leadsToThePageOfFactors(t *testing.T) {
 	require.Equal(t, "state_conflict", code(refused.Body), "she needs none")
 }
 
+// invited mails an administrator an invitation and returns its token.
+func (h *house) invited(c *carrier, userID, raised string) string {
+	h.t.Helper()
+	to := "ada@example.org"
+	got, err := h.client.MailInvitationWithResponse(h.t.Context(), userID, nil, api.MailOrder{To: &to}, bearer(raised))
+	require.NoError(h.t, err)
+	require.Equal(h.t, http.StatusCreated, got.StatusCode(), string(got.Body))
+	m := c.eventually()
+	c.report(m, "sent", "")
+	_, token, _ := strings.Cut(*m.Link, "#")
+	require.Equal(h.t, http.StatusOK, h.invitation(c, userID, token))
+	return token
+}
+
+// invitation is the status of the check of an invitation.
+func (h *house) invitation(c *carrier, userID, token string) int {
+	h.t.Helper()
+	got, err := h.client.CheckInvitationWithResponse(h.t.Context(), api.InvitationCheck{UserID: userID, Token: token}, bearer(c.token))
+	require.NoError(h.t, err)
+	return got.StatusCode()
+}
+
+// Whoever reads a mailbox has both links: a password that the one gave must not go with the other.
+func TestResetPassword_endsInvitations(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised, c := h.postOffice()
+		c.opens()
+		grace := h.user("grace", "admin", raised)
+		token := h.invited(c, grace.ID, raised)
+		to := "ada@example.org"
+		_, why := h.mailReset(grace.ID, &to, raised)
+		require.Empty(t, why)
+		reset := c.one()
+		require.Equal(t, http.StatusNoContent, h.resetBy(*reset.Link, nextPassword))
+		require.Equal(t, http.StatusUnprocessableEntity, h.invitation(c, grace.ID, token))
+		h.invited(c, grace.ID, raised) // an administrator invites again
+	})
+}
+
+// An invitation holds for the administrator who was invited, at the address that they had: not for whoever reads the old one, and not for who is one again.
+func TestUpdateUser_endsInvitations(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised, c := h.postOffice()
+		c.opens()
+		grace := h.user("grace", "admin", raised)
+		change := func(u api.UserUpdate) {
+			got, err := h.client.UpdateUserWithResponse(t.Context(), grace.ID, &api.UpdateUserParams{IfMatch: "*"}, u, bearer(raised))
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+		}
+		address, none := "grace@example.org", ""
+		disabled, active := api.UserUpdateStatusDisabled, api.UserUpdateStatusActive
+		reader, admin := []string{"reader"}, []string{"admin"}
+		for _, one := range []struct{ there, back api.UserUpdate }{
+			{api.UserUpdate{Email: &address}, api.UserUpdate{}},
+			{api.UserUpdate{Status: &disabled}, api.UserUpdate{Status: &active}},
+			{api.UserUpdate{Roles: &reader}, api.UserUpdate{Roles: &admin}},
+			{api.UserUpdate{Email: &none}, api.UserUpdate{Email: &address}},
+		} {
+			token := h.invited(c, grace.ID, raised)
+			change(api.UserUpdate{Roles: &admin}) // the same as before
+			require.Equal(t, http.StatusOK, h.invitation(c, grace.ID, token))
+			change(one.there)
+			if one.back.Status != nil || one.back.Roles != nil || one.back.Email != nil {
+				change(one.back)
+			}
+			require.Equal(t, http.StatusUnprocessableEntity, h.invitation(c, grace.ID, token), "%+v", one.there)
+		}
+	})
+}
+
+// Who had the address hears of it, once and without a link; a first address has nobody to tell.
+func TestUpdateUser_tellsTheOldAddress(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		_, raised, c := h.postOffice()
+		c.opens()
+		grace := h.user("grace", "editor", raised)
+		for _, address := range []string{"grace@example.org", "grace@example.org", "hopper@example.org", ""} {
+			status, why := h.withEmail(grace.ID, address, raised)
+			require.Equal(t, http.StatusOK, status, why)
+		}
+		var told []any
+		for _, m := range c.claim() {
+			require.Nil(t, m.Link)
+			told = append(told, m.Kind, m.To)
+		}
+		require.Equal(t, []any{api.MailKindAddressChanged, "grace@example.org", api.MailKindAddressChanged, "hopper@example.org"}, told)
+	})
+}
+
 // Only administrators with a second factor order and see mails, and only twofactor sends them.
 func TestMails_areForAdministratorsAndTwofactorAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))

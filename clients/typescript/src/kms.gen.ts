@@ -585,7 +585,7 @@ export interface paths {
         head?: never;
         /**
          * Change a user's roles, or disable and enable them
-         * @description Disabling revokes every session and key of the user. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+         * @description Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -771,7 +771,7 @@ export interface paths {
         put?: never;
         /**
          * Choose a new password with a reset token
-         * @description Works once. Every session of the user ends, and failed sign-ins are forgiven.
+         * @description Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -792,7 +792,7 @@ export interface paths {
         /**
          * Ask for a link to choose a new password
          * @description For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour. Older links and reset tokens of the user stop
+         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
          *     working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
          */
         post: operations["requestPasswordReset"];
@@ -2029,7 +2029,7 @@ export interface components {
             roles?: components["schemas"]["RoleWord"][];
             /** @enum {string} */
             status?: "active" | "disabled";
-            /** @description The address where the user gets mails about the account; an empty one takes it away. Links to choose a password that were sent to the one before stop working. */
+            /** @description The address where the user gets mails about the account; an empty one takes it away. Open resets and invitations stop working, and the address before is told. */
             email?: string;
         };
         User: {
@@ -2132,10 +2132,10 @@ export interface components {
             expiresAt: string;
         };
         /**
-         * @description What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used.
+         * @description What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
          * @enum {string}
          */
-        MailKind: "password_reset" | "forgotten_password" | "password_changed" | "invitation";
+        MailKind: "password_reset" | "forgotten_password" | "password_changed" | "address_changed" | "invitation";
         MailList: {
             items: components["schemas"]["Mail"][];
             nextCursor?: string;

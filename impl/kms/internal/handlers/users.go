@@ -99,7 +99,7 @@ func (h api) UpdateUser(ctx context.Context, r kmsapi.UpdateUserRequestObject) (
 		status := string(*r.Body.Status)
 		change.Status = &status
 	}
-	u, err := h.Users.Update(ctx, caller(ctx), r.UserID, etag.ParseMatch(r.Params.IfMatch), change)
+	u, err := h.Users.Update(ctx, caller(ctx), r.UserID, etag.ParseMatch(r.Params.IfMatch), change, h.Mails.TellMoved)
 	if err != nil {
 		return nil, err
 	}

@@ -14,16 +14,29 @@ import (
 // fit is the database's error.
 func (Users) InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) (err error) {
 	defer tried.To(&err, "insert invitation")
-	_, err = tx.Exec(ctx, "UPDATE invitations SET superseded_at = ? WHERE user_id = ? AND used_for IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
+	if err := endInvitations(ctx, tx, userID, at); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO invitations (id, hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+		id, hash, userID, at.UnixMicro(), expires.UnixMicro())
+	return err
+}
+
+// EndInvitations implements user.Rows.
+func (Users) EndInvitations(ctx context.Context, tx *store.Tx, userID string, at time.Time) (err error) {
+	defer tried.To(&err, "end invitations")
+	return endInvitations(ctx, tx, userID, at)
+}
+
+func endInvitations(ctx context.Context, tx *store.Tx, userID string, at time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE invitations SET superseded_at = ? WHERE user_id = ? AND used_for IS NULL AND superseded_at IS NULL", at.UnixMicro(), userID)
 	if err != nil {
 		return fmt.Errorf("supersede invitations: %w", err)
 	}
 	if _, err = tx.Exec(ctx, failMail+"user_id = ? AND kind = ?", superseded, at.UnixMicro(), userID, string(mail.Invitation)); err != nil {
 		return fmt.Errorf("give up mails of invitations: %w", err)
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO invitations (id, hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-		id, hash, userID, at.UnixMicro(), expires.UnixMicro())
-	return err
+	return nil
 }
 
 const invitationOpen = " superseded_at IS NULL AND expires_at > ? AND" + afterRestore

@@ -150,18 +150,31 @@ func (Mails) CountAsked(ctx context.Context, q store.Querier) (n int64, err erro
 type askedRow struct {
 	Asked  []byte `db:"asked"`
 	Sealed []byte `db:"sealed"`
+	At     int64  `db:"created_at"`
 }
 
 // Asked implements mail.Rows.
-func (Mails) Asked(ctx context.Context, q store.Querier, limit int) (_ []mail.Request, err error) {
+func (Mails) Asked(ctx context.Context, q store.Querier, after mail.Request, limit int) (_ []mail.Request, err error) {
 	defer tried.To(&err, "read requests for resets")
 	var rows []askedRow
-	err = q.Select(ctx, &rows, "SELECT asked, sealed FROM reset_requests ORDER BY created_at, asked LIMIT ?", limit)
+	err = q.Select(ctx, &rows, "SELECT asked, sealed, created_at FROM reset_requests WHERE (created_at, asked) > (?, ?) ORDER BY created_at, asked LIMIT ?",
+		after.At.UnixMicro(), after.Asked, limit)
 	requests := make([]mail.Request, len(rows))
 	for i, r := range rows {
-		requests[i] = mail.Request(r)
+		requests[i] = mail.Request{Asked: r.Asked, Sealed: r.Sealed, At: at(r.At)}
 	}
 	return requests, err
+}
+
+// Forget implements mail.Rows. Those that another replica holds it leaves to that one.
+func (Mails) Forget(ctx context.Context, tx *store.Tx, before time.Time) (_ int64, err error) {
+	defer tried.To(&err, "delete old requests for resets")
+	skip := "" // SQLite has one writer
+	if tx.Dialect() == store.PostgreSQL {
+		skip = " FOR UPDATE SKIP LOCKED"
+	}
+	return tx.Exec(ctx, `WITH late AS MATERIALIZED (SELECT asked FROM reset_requests WHERE created_at < ?`+skip+`)
+		DELETE FROM reset_requests WHERE asked IN (SELECT asked FROM late)`, before.UnixMicro())
 }
 
 // Take implements mail.Rows.

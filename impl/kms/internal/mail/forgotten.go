@@ -1,9 +1,8 @@
 package mail
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,8 +16,9 @@ import (
 
 // Request is a login for which a new password was asked, and whose it is nobody has looked yet.
 type Request struct {
-	Asked  []byte // hash of the login
+	Asked  []byte // MAC of the login: people type passwords there, which a hash without a key gives to whoever guesses
 	Sealed []byte
+	At     time.Time
 }
 
 // RequestRows is what requests ask of the database.
@@ -27,8 +27,10 @@ type RequestRows interface {
 	Ask(ctx context.Context, tx *store.Tx, asked, sealed []byte, at time.Time) error
 	// CountAsked returns how many requests wait.
 	CountAsked(ctx context.Context, q store.Querier) (int64, error)
-	// Asked returns requests, the oldest first.
-	Asked(ctx context.Context, q store.Querier, limit int) ([]Request, error)
+	// Asked returns requests, the oldest first, those after the given one.
+	Asked(ctx context.Context, q store.Querier, after Request, limit int) ([]Request, error)
+	// Forget deletes requests from before the time, and returns how many.
+	Forget(ctx context.Context, tx *store.Tx, before time.Time) (int64, error)
 	// Take deletes a request; false when somebody else has.
 	Take(ctx context.Context, tx *store.Tx, asked []byte) (bool, error)
 	// CountSince returns how many mails of a kind a user was written since a time.
@@ -39,7 +41,10 @@ const (
 	// RequestPause is between two looks for requests.
 	RequestPause = time.Second
 	mostRequests = 10_000 // that wait
-	perHour      = 3      // mails to one user who asks
+	requestLife  = 5 * time.Minute
+	requestBatch = 256
+	perHour      = 3  // mails to one user who asks
+	perDay       = 10 // of them
 	noticeLife   = 24 * time.Hour
 )
 
@@ -64,28 +69,63 @@ func (s *Mails) Request(ctx context.Context, login string) (err error) {
 	if waiting >= mostRequests {
 		return domain.Refuse(domain.Overloaded, "Too many ask for new passwords at the moment.").After(time.Minute)
 	}
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(login))))
-	sealed, err := s.Sealer.Seal([]byte(login), requestAAD(sum[:]))
+	asked, err := s.Sums.Sum([]byte("password request " + strings.ToLower(strings.TrimSpace(login))))
+	if err != nil {
+		return fmt.Errorf("sum login: %w", err)
+	}
+	sealed, err := s.Sealer.Seal([]byte(login), requestAAD(asked))
 	if err != nil {
 		return fmt.Errorf("seal login: %w", err)
 	}
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.Rows.Ask(ctx, tx, sum[:], sealed, domain.Now(s.Clock))
+		return s.Rows.Ask(ctx, tx, asked, sealed, domain.Now(s.Clock))
 	})
 }
 
-// Answer writes mails to the users of the requests that wait: each in a transaction of its own, so that one that fails keeps no other from its mail.
+// Answer writes mails to the users of all requests that wait: each in a transaction of its own, so that one that fails keeps no other from its mail. It waits
+// for the next time, until its life is over.
 func (s *Mails) Answer(ctx context.Context) error {
-	requests, err := s.Rows.Asked(ctx, s.DB.Read(ctx), batch)
-	if err != nil {
+	if err := s.forget(ctx); err != nil {
 		return err
 	}
-	var errs []error
-	for _, r := range requests {
-		errs = append(errs, s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.answer(ctx, tx, r) }))
+	failed, last := 0, Request{Asked: []byte{}}
+	var first error
+	for full := true; full && ctx.Err() == nil; {
+		requests, err := s.Rows.Asked(ctx, s.DB.Read(ctx), last, requestBatch)
+		if err != nil {
+			return err
+		}
+		for _, last = range requests {
+			if err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.answer(ctx, tx, last) }); err != nil {
+				failed, first = failed+1, cmp.Or(first, err)
+			}
+		}
+		full = len(requests) == requestBatch
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("answer requests for new passwords: %w", err)
+	if failed > 0 {
+		return fmt.Errorf("answer requests for new passwords: %d failed, the first: %w", failed, first)
+	}
+	return nil
+}
+
+// forget deletes requests that nobody could answer in time: they take the place of others, and whoever asked has asked again.
+func (s *Mails) forget(ctx context.Context) error {
+	before := domain.Now(s.Clock).Add(-requestLife)
+	oldest, err := s.Rows.Asked(ctx, s.DB.Read(ctx), Request{Asked: []byte{}}, 1)
+	if err != nil || len(oldest) == 0 || !oldest[0].At.Before(before) {
+		return err
+	}
+	var late int64
+	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		late, err = s.Rows.Forget(ctx, tx, before)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget requests for new passwords: %w", err)
+	}
+	if late > 0 {
+		s.Log.WarnContext(ctx, "requests for new passwords were not answered in time", "requests", late)
+		s.count.WithLabelValues(string(ForgottenPassword), "late").Add(float64(late))
 	}
 	return nil
 }
@@ -104,12 +144,11 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	if err != nil || !found {
 		return err
 	}
-	now := domain.Now(s.Clock)
-	sent, err := s.Rows.CountSince(ctx, tx, u.ID, ForgottenPassword, now.Add(-time.Hour))
+	enough, err := s.enough(ctx, tx, u.ID)
 	if err != nil {
-		return fmt.Errorf("count mails: %w", err)
+		return err
 	}
-	if sent >= perHour {
+	if enough {
 		tx.AfterCommit(func() { s.count.WithLabelValues(string(ForgottenPassword), "limited").Inc() })
 		return nil
 	}
@@ -124,13 +163,42 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "requestPasswordReset", Target: u.ID, Detail: map[string]string{"mail": m.ID, "to": m.To}})
 }
 
+// enough reports whether a user was written as many mails as whoever asks may cause.
+func (s *Mails) enough(ctx context.Context, tx *store.Tx, userID string) (bool, error) {
+	now := domain.Now(s.Clock)
+	for _, limit := range []struct {
+		of     int64
+		within time.Duration
+	}{{perHour, time.Hour}, {perDay, 24 * time.Hour}} {
+		sent, err := s.Rows.CountSince(ctx, tx, userID, ForgottenPassword, now.Add(-limit.within))
+		if err != nil {
+			return false, fmt.Errorf("count mails: %w", err)
+		}
+		if sent >= limit.of {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // TellChanged writes a user who has a mail address that a reset was used. Where mails are off they can't be told, and the password is changed all the same.
 func (s *Mails) TellChanged(ctx context.Context, tx *store.Tx, u user.User) (err error) {
 	defer tried.To(&err, "tell of a new password")
+	return s.notify(ctx, tx, PasswordChanged, u)
+}
+
+// TellMoved writes the mail address that a user had, if any, that it is theirs no more. Where mails are off nobody is told, and it is changed all the same.
+func (s *Mails) TellMoved(ctx context.Context, tx *store.Tx, before user.User) (err error) {
+	defer tried.To(&err, "tell of another mail address")
+	return s.notify(ctx, tx, AddressChanged, before)
+}
+
+// notify writes a mail without a link.
+func (s *Mails) notify(ctx context.Context, tx *store.Tx, kind Kind, u user.User) error {
 	on, err := s.On(ctx, tx)
 	if err != nil || !on || u.Email == "" {
 		return err
 	}
-	_, err = s.write(ctx, tx, PasswordChanged, u.ID, content{Address: u.Email}, domain.Now(s.Clock).Add(noticeLife))
+	_, err = s.write(ctx, tx, kind, u.ID, content{Address: u.Email}, domain.Now(s.Clock).Add(noticeLife))
 	return err
 }

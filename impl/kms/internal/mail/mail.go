@@ -34,6 +34,7 @@ const (
 	PasswordReset     Kind = "password_reset"     // a link to choose a new password, ordered by an administrator
 	ForgottenPassword Kind = "forgotten_password" // the same, asked for by whoever says that it is theirs
 	PasswordChanged   Kind = "password_changed"   // tells that such a link was used
+	AddressChanged    Kind = "address_changed"    // tells the old address that mails go to another one, or nowhere
 	Invitation        Kind = "invitation"         // a link to enrol a first second factor
 )
 
@@ -104,6 +105,11 @@ type Sealer interface {
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
+// MAC sums what must not be guessed from its sum.
+type MAC interface {
+	Sum(data []byte) ([]byte, error)
+}
+
 // Config is what Mails are made of.
 type Config struct {
 	DB        *store.DB
@@ -111,6 +117,7 @@ type Config struct {
 	Users     *user.Users
 	Standing  *authority.Standing
 	Sealer    Sealer
+	Sums      MAC
 	PublicURL string // base of the links; never what a request says
 	Clock     clock.Clock
 	Log       *slog.Logger

@@ -173,11 +173,11 @@ func resetHash(token string) []byte {
 	return sum[:]
 }
 
-// Then is what else is done in the transaction that gives a user a new password.
+// Then is what else is done in a transaction that changes a user.
 type Then func(ctx context.Context, tx *store.Tx, u User) error
 
-// ResetPassword gives the user of a reset token a new password and ends their sessions, with what is done then. A token that does not hold is
-// domain.InvalidResetToken, before a password is hashed.
+// ResetPassword gives the user of a reset token a new password and ends their sessions and invitations, with what is done then. A token that does not hold
+// is domain.InvalidResetToken, before a password is hashed.
 func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ...Then) (err error) {
 	defer tried.To(&err, "reset password")
 	hash := resetHash(token)
@@ -209,6 +209,9 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ..
 			return invalidReset()
 		}
 		if err := s.setPassword(ctx, tx, userID, "", hashed, "password reset"); err != nil {
+			return err
+		}
+		if err := s.endInvitations(ctx, tx, userID); err != nil { // one mailbox with both links must not be enough to enrol a factor
 			return err
 		}
 		for _, do := range then {

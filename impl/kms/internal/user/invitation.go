@@ -31,6 +31,8 @@ type Invitation struct {
 type InvitationRows interface {
 	// InsertInvitation stores an invitation by the hash of its token; older unused ones of the user stop working.
 	InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) error
+	// EndInvitations has a user's unused invitations stop working, and gives up the mails with them that wait.
+	EndInvitations(ctx context.Context, tx *store.Tx, userID string, at time.Time) error
 	// OpenInvitation returns the id of the user's invitation with this hash, if it can be used at the time.
 	OpenInvitation(ctx context.Context, q store.Querier, hash []byte, userID string, at time.Time) (id string, open bool, err error)
 	// UseInvitation uses an invitation up for a factor; true again for the same factor.
@@ -69,6 +71,13 @@ func (s *Users) invite(ctx context.Context, tx *store.Tx, userID string) (Invita
 		return Invitation{}, fmt.Errorf("store invitation: %w", err)
 	}
 	return made, nil
+}
+
+func (s *Users) endInvitations(ctx context.Context, tx *store.Tx, userID string) error {
+	if err := s.rows.EndInvitations(ctx, tx, userID, domain.Now(s.clock)); err != nil {
+		return fmt.Errorf("end invitations: %w", err)
+	}
+	return nil
 }
 
 // invitationHash needs no key: the token has 256 random bits.

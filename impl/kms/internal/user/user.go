@@ -307,8 +307,8 @@ type Change struct {
 
 // Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed; the last active administrator can be
 // neither disabled nor demoted (domain.LastAdministrator). Disabling ends every session and key of the user; a change of roles ends the
-// access tokens, so that the next ones carry the new roles.
-func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change) (_ User, err error) {
+// access tokens, so that the next ones carry the new roles. When the address is another, moved is done with the user as they were.
+func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change, moved ...Then) (_ User, err error) {
 	defer tried.To(&err, "update user")
 	if change.Email != nil {
 		parsed, err := parseEmail(*change.Email)
@@ -353,6 +353,13 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		if updated, err := s.rows.Update(ctx, tx, after, before.Version); err != nil || !updated {
 			return orStale(err)
 		}
+		if after.Email != before.Email {
+			for _, do := range moved {
+				if err := do(ctx, tx, before); err != nil {
+					return err
+				}
+			}
+		}
 		return s.applyConsequences(ctx, tx, before, after)
 	})
 	return after, err
@@ -392,6 +399,11 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 			return err
 		}
 	}
+	if after.Email != before.Email || before.Administers() && !after.Administers() {
+		if err := s.endInvitations(ctx, tx, after.ID); err != nil { // also not for whoever reads the old address, nor when they are an administrator again
+			return err
+		}
+	}
 	detail := map[string]string{"status": after.Status, "roles": strings.Join(after.Roles, " ")}
 	if after.Email != before.Email {
 		if err := s.rows.EndResets(ctx, tx, after.ID, after.UpdatedAt); err != nil { // whoever reads the old address chooses no password any more
@@ -405,7 +417,7 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateUser", Target: after.ID, Detail: detail})
 }
 
-// endAccess ends every session and key of the user.
+// endAccess ends every session, key, reset and invitation of the user.
 func (s *Users) endAccess(ctx context.Context, tx *store.Tx, userID, reason string) error {
 	now := domain.Now(s.clock)
 	if _, err := s.rows.EndSessions(ctx, tx, userID, "", now, reason); err != nil {
@@ -417,7 +429,7 @@ func (s *Users) endAccess(ctx context.Context, tx *store.Tx, userID, reason stri
 	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil {
 		return fmt.Errorf("end password resets: %w", err)
 	}
-	return nil
+	return s.endInvitations(ctx, tx, userID)
 }
 
 // endTokens ends every access token that the user has.

@@ -22,7 +22,7 @@ const (
 	APIKeys       = "api-keys"        // the pepper: sums API keys
 	Secrets       = "secrets"         // seals the data keys of secrets
 	Answers       = "idempotency"     // seals stored answers
-	Fingerprints  = "idempotency-mac" // sums request bodies
+	Fingerprints  = "idempotency-mac" // sums request bodies, and logins for which a new password is asked
 	Audit         = "audit"           // seals the key of the audit chain
 	Mails         = "mails"           // seals the links of mails on their way
 	KeyringPrefix = "keyring."

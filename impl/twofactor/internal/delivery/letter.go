@@ -32,9 +32,13 @@ var Letters = map[string]LetterText{
 		"your password was changed", "A new password was chosen for your account with a reset link. Your sessions have ended; your second factors are as they were.",
 		"If it was not you, somebody else reads your mail: tell an administrator at once.",
 	},
+	"address_changed": {
+		"your mail address was changed", "An administrator has changed the mail address of your account. This address gets no more mails about it, and open links of it have ended.",
+		"If you know of nothing, tell an administrator at once.",
+	},
 	"invitation": {
 		"your invitation", "You are invited to add a second factor to your account. Sign in with your user name and password; the invitation is in the link.",
-		"If you know of nothing, tell an administrator. Without your password the link is of no use.",
+		"If you know of nothing, tell an administrator. The link asks for your password, and is over once a reset link was used to choose another.",
 	},
 }
 

@@ -32,7 +32,7 @@ CREATE TABLE mail_carrier (
 );
 INSERT INTO mail_carrier (id, seen_at) VALUES (1, 0);
 
--- Logins for which a new password was asked, until somebody looks whose they are. asked is a hash of the login, sealed the login: people type passwords there.
+-- Logins for which a new password was asked, until somebody looks whose they are. asked is a MAC of the login, sealed the login: people type passwords there.
 CREATE TABLE reset_requests (
   asked BLOB PRIMARY KEY,
   sealed BLOB NOT NULL,
