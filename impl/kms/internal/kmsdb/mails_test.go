@@ -18,7 +18,9 @@ func TestMails_pageAndForgetRequests(t *testing.T) {
 		rows := kmsdb.Mails{}
 		at := map[string]time.Time{"c": noon, "b": noon.Add(time.Second), "a": noon.Add(time.Second), "d": noon.Add(2 * time.Second)}
 		for asked, created := range at {
-			s.write(func(ctx context.Context, tx *store.Tx) error { return rows.Ask(ctx, tx, []byte(asked), []byte("sealed "+asked), created) })
+			s.write(func(ctx context.Context, tx *store.Tx) error {
+				return rows.Ask(ctx, tx, []byte(asked), []byte("sealed "+asked), created)
+			})
 		}
 		all := func() (order string) {
 			last := mail.Request{Asked: []byte{}}
