@@ -217,7 +217,7 @@ type NumberChange struct {
 	To   int64  `json:"to"`
 }
 
-// PropertyFilter The property has one of the values.
+// PropertyFilter The property has one of the values. One with a colon before a bracket, or with a backslash at its end, can't be asked for: `validation_failed`.
 type PropertyFilter struct {
 	Property PropertyName `json:"property"`
 	Values   []string     `json:"values"`

@@ -107,12 +107,14 @@ func TestSearchElements_neverLetsAValueLeaveItsQuotes(t *testing.T) {
 	i.create(t, linesPath, `{"data":{"character":"HAMLET"}}`)
 	i.create(t, "/scopes/lear/spokenWord/elements", `{"data":{"character":"LEAR"}}`)
 	f.search.await(t, holds(2))
-	for _, value := range []string{"x] || scope:=[lear", "HAMLET && scope:=lear", "x,y", "(", "\\", "'"} {
+	for _, value := range []string{"x] || scope:=[lear", "HAMLET && scope:=lear", "x,y", "(", "\\x", "'"} {
 		body := fmt.Sprintf(`{"q":"*","filters":[{"property":"character","values":[%q]}]}`, value)
 		require.Empty(t, i.search(t, body).Hits, value)
 	}
 	for _, body := range []string{
 		"{\"q\":\"*\",\"filters\":[{\"property\":\"character\",\"values\":[\"x`] || scope:=[`lear\"]}]}",
+		`{"q":"*","filters":[{"property":"character","values":["x\\"]}]}`,
+		`{"q":"*","filters":[{"property":"character","values":["x: [("]}]}`,
 		`{"q":"*","filters":[{"property":"a:=1 || b","values":["x"]}]}`,
 		`{"q":"*","facets":["a,b"]}`,
 	} {

@@ -482,7 +482,7 @@ export interface components {
              */
             perPage?: number;
         };
-        /** @description The property has one of the values. */
+        /** @description The property has one of the values. One with a colon before a bracket, or with a backslash at its end, can't be asked for: `validation_failed`. */
         PropertyFilter: {
             property: components["schemas"]["PropertyName"];
             values: string[];
