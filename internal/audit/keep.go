@@ -224,6 +224,9 @@ func (k *Keeper) write(c Checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("encode checkpoint: %w", err)
 	}
+	if err := os.MkdirAll(filepath.Dir(k.File), 0o700); err != nil { // a service on PostgreSQL may have kept nothing there yet
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
 	draft := k.File + ".new"
 	if err := os.WriteFile(draft, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)

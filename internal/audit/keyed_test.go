@@ -334,15 +334,26 @@ func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
 	chain := audittest.Open(t, db)
 	appendEvents(t, db, event("a"), event("b"))
 	exec(t, db, "UPDATE audit_events SET actor = 'usr_2' WHERE seq = 1")
-	k := keep(t, chain, filepath.Join(dir, "absent", "checkpoint"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	k := keep(t, chain, filepath.Join(dir, "file", "checkpoint"))
 	k.started(t)
 	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
 	require.Contains(t, k.log.String(), `"event":1,"reason":"event"`)
 	require.NoError(t, k.Close()) // the first checkpoint may have been broken off by the end
-	require.Contains(t, k.failed, "write an audit checkpoint", "there is no such directory")
+	require.Contains(t, k.failed, "write an audit checkpoint", "there is no directory")
 	count, err := testutil.GatherAndCount(k.metric)
 	require.NoError(t, err)
 	require.Equal(t, 4, count)
+}
+
+func TestKeeper_makesTheDirectoryOfItsCheckpoint(t *testing.T) {
+	db, file := sqlite(t), filepath.Join(t.TempDir(), "data", "checkpoint")
+	chain := audittest.Open(t, db)
+	appendEvents(t, db, event("a"))
+	k := keep(t, chain, file)
+	require.NoError(t, k.Close())
+	require.Empty(t, k.failed)
+	require.FileExists(t, file)
 }
 
 func export(t *testing.T, chain *audit.Chain, after, limit int64) (string, error) {
