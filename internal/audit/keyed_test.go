@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,16 +162,47 @@ func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
 // kept is a keeper with what it tells.
 type kept struct {
 	*audit.Keeper
-	log    *bytes.Buffer
+	log    *journal
 	metric *prometheus.Registry
+}
+
+// journal is what a keeper logs and counts, for goroutines at the same time.
+type journal struct {
+	mu     sync.Mutex
+	text   bytes.Buffer
 	failed []string
+}
+
+// Write implements io.Writer.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func (j *journal) fail(what string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failed = append(j.failed, what)
+}
+
+func (j *journal) failures() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.failed)
 }
 
 func keep(t *testing.T, chain *audit.Chain, file string) *kept {
 	t.Helper()
-	k := &kept{log: &bytes.Buffer{}, metric: prometheus.NewRegistry()}
+	k := &kept{log: &journal{}, metric: prometheus.NewRegistry()}
 	k.Keeper = audit.NewKeeper(chain, audit.Keeping{
-		File: file, Log: slog.New(slog.NewJSONHandler(k.log, nil)), Registerer: k.metric, Failed: func(what string) { k.failed = append(k.failed, what) },
+		File: file, Log: slog.New(slog.NewJSONHandler(k.log, nil)), Registerer: k.metric, Failed: k.log.fail,
 	})
 	return k
 }
@@ -218,7 +252,7 @@ func TestKeeper_writesCheckpointsByTimeByNumberAndAtTheStop(t *testing.T) {
 		require.NoError(t, <-ended)
 		require.NoError(t, k.Close())
 		require.Equal(t, 4, lines(), "the stop")
-		require.Empty(t, k.failed)
+		require.Empty(t, k.log.failures())
 		known, err := audit.ReadCheckpoint(filepath.Join(dir, "checkpoint"))
 		require.NoError(t, err)
 		require.EqualValues(t, 1002, known.Seq)
@@ -340,7 +374,7 @@ func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
 	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
 	require.Contains(t, k.log.String(), `"event":1,"reason":"event"`)
 	require.NoError(t, k.Close()) // the first checkpoint may have been broken off by the end
-	require.Contains(t, k.failed, "write an audit checkpoint", "there is no directory")
+	require.Contains(t, k.log.failures(), "write an audit checkpoint", "there is no directory")
 	count, err := testutil.GatherAndCount(k.metric)
 	require.NoError(t, err)
 	require.Equal(t, 4, count)
@@ -352,7 +386,7 @@ func TestKeeper_makesTheDirectoryOfItsCheckpoint(t *testing.T) {
 	appendEvents(t, db, event("a"))
 	k := keep(t, chain, file)
 	require.NoError(t, k.Close())
-	require.Empty(t, k.failed)
+	require.Empty(t, k.log.failures())
 	require.FileExists(t, file)
 }
 
@@ -576,14 +610,22 @@ func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
 		chain := audittest.Open(t, db)
 		other, key, err := ed25519.GenerateKey(nil)
 		require.NoError(t, err)
-		var told []audit.Checkpoint
-		away := false
+		var mu sync.Mutex // time that passes in a bubble orders nothing for the race detector
+		var all []audit.Checkpoint
+		told := func() []audit.Checkpoint {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(all)
+		}
+		var away atomic.Bool
 		k := keep(t, chain, filepath.Join(dir, "checkpoint"))
 		k.Witness = func(_ context.Context, c audit.Checkpoint) (audit.Checkpoint, error) {
-			if away {
+			if away.Load() {
 				return audit.Checkpoint{}, context.DeadlineExceeded
 			}
-			told = append(told, c)
+			mu.Lock()
+			all = append(all, c)
+			mu.Unlock()
 			theirs := audit.Checkpoint{Service: "kms", Seq: 7, Hash: make([]byte, 32), At: c.At, PublicKey: other}
 			theirs.Sign(key)
 			return theirs, nil
@@ -593,31 +635,31 @@ func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
 		go func() { ended <- k.Run(ctx) }()
 		appendEvents(t, db, event("a"))
 		time.Sleep(time.Hour)
-		require.LessOrEqual(t, len(told), 2, "the start, and the event")
-		require.NoError(t, told[len(told)-1].Verify(told[0].PublicKey))
-		before := len(told)
+		require.LessOrEqual(t, len(told()), 2, "the start, and the event")
+		require.NoError(t, told()[len(told())-1].Verify(told()[0].PublicKey))
+		before := len(told())
 		time.Sleep(time.Hour)
-		require.Len(t, told, before, "what was recorded of the other gives no cause for another")
+		require.Len(t, told(), before, "what was recorded of the other gives no cause for another")
 		records, _, err := audit.List(context.Background(), db.Read(context.Background()), audit.Query{Action: "recordCheckpoint"})
 		require.NoError(t, err)
 		require.Len(t, records, before)
 		require.Equal(t, "kms", records[0].Target)
 		require.Equal(t, "7", records[0].Detail["seq"])
 
-		away = true
+		away.Store(true)
 		appendEvents(t, db, event("b"))
 		time.Sleep(5 * time.Minute)
-		require.Contains(t, k.failed, "write an audit checkpoint")
-		away = false
+		require.Contains(t, k.log.failures(), "write an audit checkpoint")
+		away.Store(false)
 		time.Sleep(2 * time.Minute)
-		require.Len(t, told, before+1, "it is told as soon as somebody listens")
-		away = true
+		require.Len(t, told(), before+1, "it is told as soon as somebody listens")
+		away.Store(true)
 		appendEvents(t, db, event("c"))
-		failed := len(k.failed)
+		failed := len(k.log.failures())
 		stop()
 		require.NoError(t, <-ended)
 		require.NoError(t, k.Close())
-		require.Len(t, k.failed, failed, "at the stop the other may be gone")
+		require.Len(t, k.log.failures(), failed, "at the stop the other may be gone")
 		report, err := chain.Verify(context.Background(), audit.Verification{})
 		require.NoError(t, err)
 		require.True(t, report.Intact(), "%+v", report)
