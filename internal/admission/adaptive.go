@@ -13,7 +13,7 @@ const (
 	quiet = 2
 	// gain is by how many times work may take longer than when it is quiet. What runs on c processors is then limited to gain*c at once; what
 	// gets faster in company, as commits that share a flush do, is not limited at all.
-	gain = 1.75
+	gain = 1.5
 	// mostLimit bounds a class's limit.
 	mostLimit = 4096
 	// burstWait is how long work may be expected to wait while work has waited for less than burst: a crowd that comes at once, and is soon done. What

@@ -14,7 +14,7 @@ var ErrBusy = errors.New("too much work at once")
 
 const (
 	// leastWait is how long work may be expected to wait where it is short: a burst of it is soon done.
-	leastWait = 25 * time.Millisecond
+	leastWait = 10 * time.Millisecond
 	// patience is how many times its own duration work may be expected to wait: with its own it is then done within 1.5 times that, and within three times where
 	// clients and refusals take their share of the same processors.
 	patience = 0.5

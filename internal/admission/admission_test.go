@@ -81,7 +81,7 @@ func TestGate_letsABurstOfShortWorkIn(t *testing.T) {
 	require.NoError(t, err)
 	entered := make(chan error, 100)
 	var leaves []func()
-	for range 45 {
+	for range 19 {
 		leaves = append(leaves, wait(t, g, t.Context(), entered))
 	}
 	hold()
