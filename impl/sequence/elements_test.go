@@ -30,6 +30,9 @@ func TestCreateElement_numbersFromOneAndKeepsTheData(t *testing.T) {
 		require.Equal(t, data, string(created.Data), "the caller's bytes")
 		require.Equal(t, created.CreatedAt, created.UpdatedAt)
 
+		spaced := i.create(t, "/scopes/macbeth/spokenWord/elements", "{\"data\": {\"b\" : 1.50e1,\n\t\"a\": \"two  blanks\" } }")
+		require.Equal(t, `{"b":1.50e1,"a":"two  blanks"}`, string(spaced.Data), "but the white space between its tokens")
+
 		ours := i.create(t, linesPath, `{"data":{}}`)
 		require.EqualValues(t, 2, ours.Number)
 		require.Regexp(t, `^elm_[0-9A-Z]{26}$`, ours.ID)

@@ -24,6 +24,8 @@ type Options struct {
 	MaxWait  time.Duration  // how long a commit waits for company before it begins; default 0: what waits already is enough
 	Queue    int            // requests that may wait; default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
+	Wait     time.Duration  // how long a request waits, from Do, before it is refused as unavailable; default: as long as its context
+	Lanes    int            // transactions of requests whose rows another transaction holds, at once and beside the others; default 4
 	Observe  func(size int) // told the size of every batch, for metrics; may be nil
 	Log      *slog.Logger   // gets the stack of a panic in apply; default slog.Default
 }
@@ -38,6 +40,9 @@ func (o Options) withDefaults() Options {
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
 	}
+	if o.Lanes <= 0 {
+		o.Lanes = 4
+	}
 	if o.Observe == nil {
 		o.Observe = func(int) {}
 	}
@@ -51,6 +56,11 @@ func (o Options) withDefaults() Options {
 type Result[Res any] struct {
 	Value Res
 	Err   error // fails this request alone; apply must have written nothing for it
+
+	// Lane, when it is not empty, says that another transaction holds what the request needs; apply has written nothing for it.
+	// The committer tries it again with the others of this lane, in a transaction beside those of everybody else. There apply may
+	// wait (MayWait), and must not name a lane.
+	Lane string
 }
 
 // Apply writes a batch in one transaction and returns one Result per request, in order. It may run again for the same requests:
@@ -65,6 +75,7 @@ type Committer[Req, Res any] struct {
 	apply Apply[Req, Res]
 	queue chan *waiting[Req, Res]
 	idle  chan struct{} // closed when the queue is drained
+	lanes lanes[Req, Res]
 
 	closing sync.RWMutex // held for writing while queue is closed
 	closed  bool
@@ -76,6 +87,7 @@ func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, 
 	c := &Committer[Req, Res]{
 		db: db, o: o, apply: apply, queue: make(chan *waiting[Req, Res], o.Queue), idle: make(chan struct{}),
 	}
+	c.lanes.init(o.Lanes)
 	go c.run()
 	return c
 }
@@ -85,6 +97,7 @@ func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, 
 type waiting[Req, Res any] struct {
 	req    Req
 	asked  context.Context // of the caller; its trace alone is used
+	until  time.Time       // the end of its wait; zero: none
 	state  atomic.Int32
 	answer chan Result[Res]
 }
@@ -96,8 +109,8 @@ const (
 )
 
 // Do applies one request and returns after its commit is durable, or it has failed. When ctx ends first and Do returns its
-// error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A full queue is the
-// problem overloaded, a closed committer unavailable, and a call from inside a write of the same database store.ErrNested.
+// error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
+// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, a closed committer unavailable, and a call from inside a write of the same database store.ErrNested.
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
 func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
@@ -108,19 +121,38 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 		return none, err
 	}
 	w := &waiting[Req, Res]{req: req, asked: ctx, answer: make(chan Result[Res], 1)}
+	over, stop := c.patience(w)
+	defer stop()
 	if err := c.enqueue(w); err != nil {
 		return none, err
 	}
+	gaveUp := error(nil)
 	select {
 	case r := <-w.answer:
 		return r.Value, r.Err
 	case <-ctx.Done():
-		if w.state.CompareAndSwap(queued, abandoned) {
-			return none, ctx.Err()
-		}
-		r := <-w.answer
-		return r.Value, r.Err
+		gaveUp = ctx.Err()
+	case <-over:
+		gaveUp = errWaited
 	}
+	if w.state.CompareAndSwap(queued, abandoned) {
+		return none, gaveUp
+	}
+	r := <-w.answer
+	return r.Value, r.Err
+}
+
+// errWaited refuses a request whose wait is over. It was not applied.
+var errWaited = fmt.Errorf("%w: the change has waited too long for a commit", store.ErrUnavailable)
+
+// patience begins the wait of a request.
+func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.Time, stop func() bool) {
+	if c.o.Wait <= 0 {
+		return nil, func() bool { return false }
+	}
+	w.until = time.Now().Add(c.o.Wait)
+	timer := time.NewTimer(c.o.Wait)
+	return timer.C, timer.Stop
 }
 
 func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
@@ -153,8 +185,9 @@ func (c *Committer[Req, Res]) Close() {
 
 func (c *Committer[Req, Res]) run() {
 	defer close(c.idle)
+	defer c.lanes.running.Wait()
 	for w := range c.queue {
-		if w.state.CompareAndSwap(queued, taken) {
+		if w.state.Load() == queued {
 			c.commit(c.linger([]*waiting[Req, Res]{w}))
 		}
 	}
@@ -173,9 +206,7 @@ func (c *Committer[Req, Res]) linger(batch []*waiting[Req, Res]) []*waiting[Req,
 			if !open {
 				return batch
 			}
-			if w.state.CompareAndSwap(queued, taken) {
-				batch = append(batch, w)
-			}
+			batch = append(batch, w)
 		case <-timer.C:
 			return batch
 		}
@@ -201,10 +232,29 @@ func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, 
 	return batch
 }
 
-// commit applies the batch, together with what has come in by the time its transaction is open. Without that second look
-// answers and new requests alternate, and batches settle at half of those who wait.
-func (c *Committer[Req, Res]) commit(batch []*waiting[Req, Res]) {
-	results, err := c.transact(batch[0].asked, func() []*waiting[Req, Res] {
+// take keeps those of the requests whose callers have not given up.
+func take[Req, Res any](requests []*waiting[Req, Res]) (batch []*waiting[Req, Res]) {
+	for _, w := range requests {
+		if w.state.CompareAndSwap(queued, taken) {
+			batch = append(batch, w)
+		}
+	}
+	return batch
+}
+
+// errNobody gives up a transaction that nobody waits for any more.
+var errNobody = errors.New("nobody waits for this commit")
+
+// commit applies what began the batch, together with what has come in by the time its transaction is open. Without that second look
+// answers and new requests alternate, and batches settle at half of those who wait. Nobody is taken before the transaction is open, so
+// that a caller's wait ends when it should however long that takes.
+func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
+	var batch []*waiting[Req, Res]
+	opened := false
+	results, err := c.transact(began[0].asked, func() []*waiting[Req, Res] {
+		if !opened { // a transaction that collided is tried again, for the same requests
+			opened, batch = true, take(began)
+		}
 		// Those just answered come back with their next request, if they are let.
 		for before := 0; len(batch) > before; {
 			before = len(batch)
@@ -213,11 +263,19 @@ func (c *Committer[Req, Res]) commit(batch []*waiting[Req, Res]) {
 		}
 		return batch
 	})
+	if !opened {
+		batch = take(began)
+	}
 	c.o.Observe(len(batch))
+	c.settle(batch, results, err)
+}
+
+// settle answers a batch, or tries its requests one by one where that can tell them apart.
+func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Result[Res], err error) {
 	switch {
 	case err == nil:
 		for i, w := range batch {
-			w.answer <- results[i]
+			c.answer(w, results[i])
 		}
 	case len(batch) > 1 && rolledBack(err):
 		for _, w := range batch {
@@ -235,7 +293,16 @@ func (c *Committer[Req, Res]) commitOne(w *waiting[Req, Res]) {
 	if err != nil {
 		results = []Result[Res]{{Err: err}}
 	}
-	w.answer <- results[0]
+	c.answer(w, results[0])
+}
+
+// answer tells the caller, or has the request tried again in its lane.
+func (c *Committer[Req, Res]) answer(w *waiting[Req, Res], r Result[Res]) {
+	if r.Lane != "" && r.Err == nil {
+		c.park(r.Lane, w)
+		return
+	}
+	w.answer <- r
 }
 
 // rolledBack tells a failure of the requests, which a second try of each may tell apart, from one of the database, after
@@ -247,10 +314,17 @@ func rolledBack(err error) bool {
 // transact applies the batch that pick returns, which is asked once the transaction is open. Its statements stand in the trace of asked, the
 // context of whoever the batch was begun for.
 func (c *Committer[Req, Res]) transact(asked context.Context, pick func() []*waiting[Req, Res]) (results []Result[Res], err error) {
-	ctx, cancel := context.WithTimeout(tracing.Follow(context.Background(), asked), c.o.Timeout)
+	return c.transactWithin(tracing.Follow(context.Background(), asked), pick)
+}
+
+func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func() []*waiting[Req, Res]) (results []Result[Res], err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		batch := pick()
+		if len(batch) == 0 {
+			return errNobody
+		}
 		reqs := make([]Req, len(batch))
 		for i, w := range batch {
 			reqs[i] = w.req

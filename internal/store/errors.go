@@ -38,6 +38,9 @@ var (
 	// ErrReplaced: the file of a SQLite database was removed or replaced while it was open. It comes with ErrUnavailable; a restart opens
 	// the file that is there then.
 	ErrReplaced = errors.New("database file was removed or replaced")
+	// ErrHeld: another transaction held a row for longer than lock_timeout (PostgreSQL). It comes with ErrUnavailable; the transaction was
+	// rolled back.
+	ErrHeld = errors.New("another transaction holds the row")
 	// ErrReadOnly: Exec was called outside a write transaction.
 	ErrReadOnly = errors.New("statement changes data outside a write transaction")
 )
@@ -66,6 +69,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	case full(err):
 		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrFull, err)
+	case held(err):
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrHeld, err)
 	case unavailable(err):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -91,6 +96,11 @@ func full(err error) bool {
 		return lite.Code()&0xff == sqlite3.SQLITE_FULL
 	}
 	return errors.Is(err, syscall.ENOSPC)
+}
+
+func held(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55P03" // lock_not_available
 }
 
 func unavailable(err error) bool {

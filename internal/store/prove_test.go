@@ -77,3 +77,21 @@ func TestOpen_refusesAFileWhosePagesAreBroken(t *testing.T) {
 	_, err = store.Open(t.Context(), store.Config{Dir: dir, Name: "things"})
 	require.ErrorIs(t, err, store.ErrDamaged)
 }
+
+func TestOpen_refusesAnEmptyFileBesideALogThatIsNot(t *testing.T) {
+	for _, left := range []string{"nothing", "an empty file"} {
+		t.Run(left, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "test.db-wal"), []byte("what was not in the file yet"), 0o600))
+			if left == "an empty file" {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "test.db"), nil, 0o600))
+			}
+			_, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "test"})
+			require.ErrorIs(t, err, store.ErrDamaged)
+			require.ErrorContains(t, err, "restore a backup")
+			log, err := os.ReadFile(filepath.Join(dir, "test.db-wal"))
+			require.NoError(t, err)
+			require.Equal(t, "what was not in the file yet", string(log), "nothing was touched")
+		})
+	}
+}

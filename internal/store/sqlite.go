@@ -53,6 +53,9 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 }
 
 func (db *DB) openFile(ctx context.Context, path string, readers int) error {
+	if err := noOrphanLog(path); err != nil {
+		return err
+	}
 	// SQLite gives the files beside the database the mode of the database.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -81,6 +84,19 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 		return err
 	}
 	return db.quickCheck(ctx)
+}
+
+// noOrphanLog returns ErrDamaged when a write-ahead log is there and its database is missing or empty: the file was removed, and SQLite would
+// call what it finds an I/O error.
+func noOrphanLog(path string) error {
+	log, err := os.Stat(path + "-wal")
+	if err != nil || log.Size() == 0 {
+		return nil // whoever opens the database says what is wrong with it
+	}
+	if file, err := os.Stat(path); err == nil && file.Size() > 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the file is missing or empty, and the write-ahead log of the one that was there lies beside it; restore a backup, or move the log away to begin anew", ErrDamaged)
 }
 
 func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {

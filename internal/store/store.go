@@ -106,7 +106,9 @@ func (db *DB) Close() error {
 	if db.reader != nil && db.reader != db.writer {
 		errs = append(errs, db.reader.Close())
 	}
-	errs = append(errs, db.writer.Close())
+	if db.writer != nil { // nil: it was never opened
+		errs = append(errs, db.writer.Close())
+	}
 	if db.identity != nil {
 		errs = append(errs, db.identity.file.Close())
 	}

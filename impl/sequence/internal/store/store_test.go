@@ -29,6 +29,13 @@ func each(t *testing.T, f func(t *testing.T, open func(t *testing.T) *database.D
 // apply makes the changes in one commit.
 func apply(t require.TestingT, db *database.DB, changes ...*store.Change) {
 	err := db.Write(context.Background(), func(ctx context.Context, tx *database.Tx) error {
+		var groups []domain.Group
+		for _, c := range changes {
+			groups = append(groups, c.Group())
+		}
+		held, err := store.Lock(ctx, tx, groups, time.Minute)
+		require.NoError(t, err)
+		require.Empty(t, held)
 		return store.Apply(ctx, tx, noon, changes)
 	})
 	require.NoError(t, err)

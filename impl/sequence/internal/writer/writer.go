@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,9 @@ const (
 	// A creation of more elements than this is large; few of those are in the queue at once, because each can hold megabytes.
 	largeCreate  = 64
 	largeAtATime = 16
+	// A reorder of more elements than this shares no commit with other groups where the database has several writers.
+	longReorder = 256
+	maxWait     = 10 * time.Second
 )
 
 // Options configure a Writer.
@@ -40,6 +44,8 @@ type Options struct {
 	Enqueue func(ctx context.Context, tx *database.Tx, touched []domain.Ref) error
 	// Committed is told after a commit that enqueued something. It must not block.
 	Committed func()
+	// Wait is how long a change waits for its commit before it is refused as unavailable; default 10 s.
+	Wait time.Duration
 	// MaxBatch is how many requests share a commit at most; default 512. 1 is for comparing.
 	MaxBatch int
 }
@@ -67,6 +73,9 @@ func New(o Options) *Writer {
 	if o.MaxBatch == 0 {
 		o.MaxBatch = maxBatch
 	}
+	if o.Wait == 0 {
+		o.Wait = maxWait
+	}
 	w := &Writer{
 		Options: o,
 		large:   make(chan struct{}, largeAtATime),
@@ -77,11 +86,14 @@ func New(o Options) *Writer {
 	}
 	o.Registerer.MustRegister(w.size)
 	w.commits = groupcommit.New(o.DB, groupcommit.Options{
-		MaxBatch: o.MaxBatch, Queue: queue, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
+		MaxBatch: o.MaxBatch, Queue: queue, Wait: o.Wait, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
 	}, w.apply)
 	o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fountain_sequence_commit_waiting_requests", Help: "Changes that wait for a commit.",
 	}, func() float64 { return float64(w.commits.Waiting()) }))
+	o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fountain_sequence_commit_parked_requests", Help: "Changes that wait for a group that another transaction holds.",
+	}, func() float64 { return float64(w.commits.Parked()) }))
 	return w
 }
 
@@ -92,12 +104,10 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		return store.Done{}, err
 	}
 	if r.Create != nil && len(r.Create.Drafts) > largeCreate {
-		select {
-		case w.large <- struct{}{}:
-			defer func() { <-w.large }()
-		case <-ctx.Done():
-			return store.Done{}, ctx.Err()
+		if err := w.enterLarge(ctx); err != nil {
+			return store.Done{}, err
 		}
+		defer func() { <-w.large }()
 	}
 	done, err := w.commits.Do(ctx, r)
 	if err != nil {
@@ -107,6 +117,20 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		w.Committed()
 	}
 	return done, nil
+}
+
+// enterLarge waits for the place of a large creation.
+func (w *Writer) enterLarge(ctx context.Context) error {
+	over := time.NewTimer(w.Wait)
+	defer over.Stop()
+	select {
+	case w.large <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-over.C:
+		return fmt.Errorf("%w: too many large creations wait for a commit", database.ErrUnavailable)
+	}
 }
 
 // Close waits for what is queued.
@@ -130,19 +154,26 @@ type try struct {
 	Request
 	change *store.Change
 	entry  *idempotency.Entry // nil without a key
+	lane   string             // where it waits: another transaction holds its group
 }
 
 // waiting reports whether the work is still to be done: no repeat and nothing wrong with the key.
-func (t *try) waiting() bool { return t.entry == nil || t.entry.Claimed() }
+func (t *try) waiting() bool { return t.lane == "" && (t.entry == nil || t.entry.Claimed()) }
 
 // apply is one shared commit.
 func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
-	tries, entries := make([]*try, len(batch)), []*idempotency.Entry(nil)
+	tries := make([]*try, len(batch))
 	for i, r := range batch {
 		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder}}
-		if r.Key != nil {
-			tries[i].entry = &idempotency.Entry{Key: *r.Key}
-			entries = append(entries, tries[i].entry)
+	}
+	if err := w.lock(ctx, tx, tries); err != nil {
+		return nil, err
+	}
+	var entries []*idempotency.Entry
+	for _, t := range tries {
+		if t.Key != nil && t.lane == "" {
+			t.entry = &idempotency.Entry{Key: *t.Key}
+			entries = append(entries, t.entry)
 		}
 	}
 	if err := w.Keys.Claim(ctx, tx, entries); err != nil {
@@ -161,6 +192,35 @@ func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([
 	}
 	return results, nil
 }
+
+// lock locks the groups of the tries. Those whose group another transaction holds, and long reorders, go into the lane of their group unless
+// they are in it.
+func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error {
+	wait := groupcommit.MayWait(ctx)
+	var groups []domain.Group
+	for _, t := range tries {
+		if wait == 0 && t.long() && tx.Dialect() == database.PostgreSQL {
+			t.lane = lane(t.change.Group())
+			continue
+		}
+		groups = append(groups, t.change.Group())
+	}
+	held, err := store.Lock(ctx, tx, groups, wait)
+	if err != nil {
+		return err
+	}
+	for _, t := range tries {
+		if slices.Contains(held, t.change.Group()) {
+			t.lane = lane(t.change.Group())
+		}
+	}
+	return nil
+}
+
+func lane(g domain.Group) string { return g.Scope + "/" + g.ElementType }
+
+// long reports whether the request holds its transaction for long.
+func (t *try) long() bool { return t.Reorder != nil && len(t.Reorder.Order) > longReorder }
 
 // change does the work of those who wait for it and writes what must be committed with it.
 func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, tries []*try) error {
@@ -210,6 +270,8 @@ func (t *try) settle() (err error) {
 
 func (t *try) result() groupcommit.Result[store.Done] {
 	switch {
+	case t.lane != "":
+		return groupcommit.Result[store.Done]{Lane: t.lane}
 	case t.change.Err != nil:
 		return groupcommit.Result[store.Done]{Err: t.change.Err}
 	case t.entry == nil || !t.entry.Replayed:
@@ -223,3 +285,6 @@ func (t *try) result() groupcommit.Result[store.Done] {
 }
 
 var errReceipt = errors.New("receipt does not fit its request")
+
+// Parked returns how many changes wait for a group that another transaction holds.
+func (w *Writer) Parked() int { return w.commits.Parked() }

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// lockTimeout bounds, in ms, every wait for a lock in a transaction that must not wait: what is not a counter is held for moments only.
+const lockTimeout = 5000
+
+// Lock locks the counters of the groups until the transaction ends, so that nobody else changes anything in them. With a wait of 0 it waits
+// for none, and returns those that another transaction holds; nothing may be changed in these. Otherwise it waits up to that long for
+// each, in one order, so that two replicas do not wait for each other; then it fails with database.ErrHeld.
+//
+// A group that has no element yet has no counter: the statement that makes it locks it. On SQLite the transaction is the only writer.
+func Lock(ctx context.Context, tx *database.Tx, groups []domain.Group, wait time.Duration) (held []domain.Group, err error) {
+	if tx.Dialect() != database.PostgreSQL || len(groups) == 0 {
+		return nil, nil
+	}
+	timeout, skip := int64(lockTimeout), " SKIP LOCKED"
+	if wait > 0 {
+		timeout, skip = max(wait.Milliseconds(), 1), ""
+	}
+	var set string
+	if err := tx.Get(ctx, &set, "SELECT set_config('lock_timeout', ?, true)", strconv.FormatInt(timeout, 10)); err != nil {
+		return nil, fmt.Errorf("bound waits for locks: %w", err)
+	}
+	groups = slices.Clone(groups)
+	slices.SortFunc(groups, domain.Group.Compare)
+	groups = slices.Compact(groups)
+	locked, err := counters(ctx, tx, groups, `ORDER BY c.scope COLLATE "C", c.element_type COLLATE "C" FOR UPDATE OF c`+skip) // as the creations are sorted
+	if err != nil || len(locked) == len(groups) {
+		return nil, err
+	}
+	existing, err := counters(ctx, tx, groups, "")
+	for g := range existing {
+		if !locked[g] && wait == 0 {
+			held = append(held, g)
+		}
+	}
+	return held, err
+}
+
+// counters reads which of the groups have a counter.
+func counters(ctx context.Context, tx *database.Tx, groups []domain.Group, how string) (map[domain.Group]bool, error) {
+	out := make(map[domain.Group]bool, len(groups))
+	err := inChunks(groups, func(part []domain.Group) error {
+		args := make([]any, 0, 2*len(part))
+		for _, g := range part {
+			args = append(args, g.Scope, g.ElementType)
+		}
+		var rows []row
+		err := tx.Select(ctx, &rows, "WITH wanted (scope, element_type) AS ("+database.Values(len(part), database.Text, database.Text)+`)
+			SELECT c.scope, c.element_type FROM counters c JOIN wanted w ON c.scope = w.scope AND c.element_type = w.element_type `+how, args...)
+		for _, r := range rows {
+			out[r.ref().Group] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock counters: %w", err)
+	}
+	return out, nil
+}
