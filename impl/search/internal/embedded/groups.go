@@ -70,8 +70,8 @@ func (r *run) grouped(out *Answer, offset, count int) error {
 	byGroup := slices.ContainsFunc(r.sort, func(k ordering.Key) bool { return k.GroupFound })
 	late := r.late() && !byGroup
 	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
-	if !r.late() {
-		plan.Sort = r.sort
+	if plan.Sort = r.sort; r.late() {
+		plan.Sort = byMatch
 	}
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {

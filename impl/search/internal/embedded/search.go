@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
@@ -37,6 +38,8 @@ type run struct {
 	hidden     []string
 	metadata   json.RawMessage
 	filterPins bool
+	// filtered says that a filter holds, beside the one that hides documents.
+	filtered bool
 }
 
 // Search carries out one search. The values are its parameters by name.
@@ -88,7 +91,8 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	if err := r.expand(); err != nil {
 		return nil, err
 	}
-	r.facets.strategy(p, r.index.Query.All && len(r.index.Query.Excluded) == 0 && r.index.Filter == nil)
+	r.facets.strategy(p, r.index.Query.All && len(r.index.Query.Excluded) == 0 && !r.filtered)
+	r.index.FacetsOfAll = r.index.Query.All && len(r.index.Query.Excluded) == 0 && r.facets.top && !r.filtered && r.index.Filter != nil // but for the hidden: the most frequent values are those of the collection
 	return r, nil
 }
 
@@ -159,7 +163,7 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	}
 	switch {
 	case late:
-		plan.Limit = r.everything()
+		plan.Sort, plan.Limit = byMatch, r.everything()
 	case len(pins) > 0:
 		plan.Sort, plan.Limit = r.sort, offset+count+len(pins)
 	default:
@@ -192,6 +196,10 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	return rows, res, nil
 }
 
+// byMatch is the order below keys that the index can't apply: the text match, then the newest. The collection's own sort field counts only where no
+// sort_by is given.
+var byMatch = []ordering.Key{{Desc: true}}
+
 // late says that a sort key needs more than the index.
 func (r *run) late() bool {
 	for _, k := range r.sort {
@@ -217,6 +225,7 @@ func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 		searched = append(searched, f.Field)
 	}
 	marker := highlight.New(r.params, r.schema, searched)
+	marker.Inside = strings.Join(r.index.Query.Words, "")
 	shown := projection.New(r.params.Text("include_fields"), r.params.Text("exclude_fields")).Without(r.schema.HiddenFields())
 	out := make([]HitAnswer, 0, len(docs))
 	for i, doc := range docs {

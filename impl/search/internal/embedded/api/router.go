@@ -128,7 +128,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		h.health(w)
 		return
 	}
-	if r.params, err = url.ParseQuery(strings.ReplaceAll(hr.URL.RawQuery, ";", "%3B")); err != nil {
+	if r.params, err = url.ParseQuery(literal(hr.URL.RawQuery)); err != nil {
 		h.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Bad request."})
 		return
 	}
@@ -144,6 +144,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		defer h.stats.begin(found.kind())()
 		found.handle(h, w, r)
 	}
+}
+
+// literal escapes what a query means by itself: a semicolon parts nothing, and two ampersands are the && of a filter that was not escaped. One at the end
+// is nothing.
+func literal(query string) string {
+	query = strings.TrimSuffix(query, "&")
+	query = strings.NewReplacer(";", "%3B", "&&", "%26%26").Replace(query)
+	if before, ok := strings.CutSuffix(query, "&"); ok {
+		return before + "%26"
+	}
+	return query
 }
 
 // split cuts the path into decoded parts.

@@ -45,6 +45,9 @@ type Stats struct {
 	Bytes int64
 }
 
+// MarkInside is the mark of a word of Query.Inside.
+const MarkInside = -1
+
 // MatchType says how the scores of several fields make one.
 type MatchType uint8
 
@@ -72,6 +75,9 @@ type Query struct {
 	Words     []string
 	// Also are other words to search for in place of Words (synonyms): a document that has all of one of the lists is found too.
 	Also [][]string
+	// Inside are words of the vocabulary that hold the query's only word somewhere inside (infix). Their documents are found after all others and
+	// are as good as each other.
+	Inside []string
 	// Phrases must occur, Excluded must not; both are lists of neighbouring words.
 	Phrases, Excluded [][]string
 }
@@ -90,7 +96,8 @@ type Facet struct {
 	Field *schema.Field
 	// Max is the number of values to return.
 	Max int
-	// Alpha orders by value instead of count; Desc turns that order.
+	// Alpha orders by value instead of count; Desc turns that order. Of values that are equally frequent the one that a newer document has
+	// comes first.
 	Alpha, Desc bool
 }
 
@@ -102,6 +109,8 @@ type Plan struct {
 	Filter *filter.Node
 	Sort   []ordering.Key
 	Facets []Facet
+	// FacetsOfAll counts the facets over all documents and not over those found.
+	FacetsOfAll bool
 	// Offset and Limit cut the sorted hits.
 	Offset, Limit int
 
@@ -133,10 +142,11 @@ type Match struct {
 	TypoPrefixCost int
 }
 
-// FacetCount is one value of a facet.
+// FacetCount is one value of a facet. Last is the newest of the found documents that have it.
 type FacetCount struct {
 	Value string
 	Count int
+	Last  uint64
 }
 
 // FacetResult is the answer to a Facet.
@@ -155,6 +165,7 @@ type Result struct {
 	Found, OutOf int
 	Hits         []Hit
 	Facets       []FacetResult
-	// Marks holds the words of the vocabulary that matched, with the number of letters to mark (0: all of the word).
+	// Marks holds the words of the vocabulary that matched, with the number of letters to mark (0: all of the word; MarkInside: all of it where
+	// the query's word is in it as it is written, punctuation too).
 	Marks map[string]int
 }

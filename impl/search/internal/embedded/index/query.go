@@ -40,7 +40,9 @@ type search struct {
 	matchOnly bool
 	found     int
 	words     []*word
-	marks     map[string]int
+	// left are the words that were left out: a document need not have them, but those that it has count.
+	left  []*word
+	marks map[string]int
 }
 
 // giveWay lets other goroutines have the processor and returns the context's error. Searches keep all processors busy; without this each step of a request beside them,
@@ -117,6 +119,14 @@ func (s *search) result(outOf int) (Result, error) {
 		return Result{}, err
 	}
 	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	for _, a := range s.areas {
+		if s.plan.FacetsOfAll {
+			a.found.AddRange(0, uint64(a.part.seg.n))
+			if a.part.dead != nil {
+				a.found.AndNot(a.part.dead)
+			}
+		}
+	}
 	for _, f := range s.plan.Facets {
 		r, err := s.facet(f)
 		if err != nil {
@@ -210,10 +220,50 @@ func (s *search) run() error {
 			return err
 		}
 	}
+	if err := s.inside(q.Inside); err != nil {
+		return err
+	}
 	if err := s.rejoined(loose, literal); err != nil {
 		return err
 	}
-	return s.dropping(loose, literal)
+	return s.dropping(append([][]*word{loose}, s.looseAll(q.Also)...), literal)
+}
+
+func (s *search) looseAll(lists [][]string) [][]*word {
+	out := make([][]*word, len(lists))
+	for i, words := range lists {
+		out[i] = s.loose(words)
+	}
+	return out
+}
+
+// inside finds the documents with one of the words. They have no score, and so come after all that have one, the newest first.
+func (s *search) inside(words []string) error {
+	for _, w := range words {
+		found := false
+		for _, a := range s.areas {
+			set := a.withPhrase([]string{w})
+			if a.allow(set); set.IsEmpty() {
+				continue
+			}
+			set.AndNot(a.found)
+			found = true
+			a.found.Or(set)
+			s.found += int(set.GetCardinality())
+			if s.top.want == 0 {
+				continue
+			}
+			if err := a.eachOf(set, func(doc uint32) {
+				s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc], dropped: 1})
+			}); err != nil {
+				return err
+			}
+		}
+		if _, known := s.marks[w]; found && !known {
+			s.marks[w] = MarkInside
+		}
+	}
+	return nil
 }
 
 func (s *search) loose(words []string) []*word {
@@ -272,17 +322,24 @@ func (s *search) known(text string) bool {
 	return false
 }
 
-// dropping leaves out words from one side and then from the other until there are enough documents.
-func (s *search) dropping(loose, literal []*word) error {
+// dropping leaves out words from one side and then from the other until there are enough documents: of the query, which is the first list,
+// and in the same step of those that synonyms made of it.
+func (s *search) dropping(lists [][]*word, literal []*word) error {
 	enough := func() bool { return s.found >= s.plan.DropThreshold }
 	for side := range 2 {
-		for n := 1; n < len(loose) && !enough(); n++ {
-			part := loose[:len(loose)-n]
-			if s.plan.DropLeft != (side == 1) {
-				part = loose[n:]
-			}
-			if err := s.attempt(append(slices.Clone(literal), part...), n); err != nil {
-				return err
+		for n := 1; n < len(lists[0]) && !enough(); n++ {
+			for _, loose := range lists {
+				if n >= len(loose) || enough() {
+					continue
+				}
+				part, left := loose[:len(loose)-n], loose[len(loose)-n:]
+				if s.plan.DropLeft != (side == 1) {
+					part, left = loose[n:], loose[:n]
+				}
+				s.left = left
+				if err := s.attempt(append(slices.Clone(literal), part...), n); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -453,6 +510,10 @@ func (s *search) collect(costs []int, dropped int) error {
 	for i, w := range s.words {
 		lists[i] = s.candidates(w, costs[i])
 	}
+	scored, words := slices.Clone(lists), slices.Clone(s.words)
+	for _, w := range s.left {
+		scored, words = append(scored, s.candidates(w, 0)), append(words, w)
+	}
 	hit := false
 	for _, a := range s.areas {
 		set := a.holdingAll(lists)
@@ -467,15 +528,15 @@ func (s *search) collect(costs []int, dropped int) error {
 		}
 		hit = true
 		if s.top.want > 0 {
-			if err := newScorer(a, lists, dropped).rank(set); err != nil {
+			if err := newScorer(a, scored, dropped).rank(set); err != nil {
 				return err
 			}
 		}
 		s.found += int(set.GetCardinality())
 		a.found.Or(set)
 	}
-	for i, w := range s.words {
-		for _, c := range lists[i] {
+	for i, w := range words {
+		for _, c := range scored[i] {
 			if hit {
 				s.mark(w, c)
 			}
