@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,9 +53,13 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 		return nil, err
 	}
 	if r.params.Has("search_cutoff_ms") {
-		var cut context.CancelFunc
-		r.ctx, cut = context.WithTimeout(ctx, time.Duration(r.params.Number("search_cutoff_ms"))*time.Millisecond)
-		defer cut()
+		allowed := time.Duration(r.params.Number("search_cutoff_ms")) * time.Millisecond
+		if r.index.Cutoff = began.Add(allowed); r.aboveIndex() { // what it reads of documents is of use only when it is whole
+			var cut context.CancelFunc
+			r.index.Cutoff = time.Time{}
+			r.ctx, cut = context.WithTimeout(ctx, allowed)
+			defer cut()
+		}
 	}
 	out, err := r.answer()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // search_cutoff_ms is over, and nothing is complete
@@ -65,6 +70,11 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	}
 	out.SearchTimeMS = time.Since(began).Milliseconds()
 	return out, nil
+}
+
+// aboveIndex says that documents are read to answer, and not only those of the page.
+func (r *run) aboveIndex() bool {
+	return r.late() || r.groups.wanted() || r.vector != nil || slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil })
 }
 
 // prepare reads the parameters and makes the plan.
@@ -118,7 +128,7 @@ func (r *run) answer() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Found, out.OutOf = res.Found, res.OutOf
+	out.Found, out.OutOf, out.SearchCutoff = res.Found, res.OutOf, res.Cut
 	hits, err := r.hits(rows, res.Marks)
 	if err != nil {
 		return nil, err

@@ -169,6 +169,8 @@ func keyType(k ordering.Key) string {
 	switch {
 	case k.Eval != nil:
 		return "eval"
+	case k.Random:
+		return "random"
 	case k.Field == nil:
 		return "text_match"
 	}

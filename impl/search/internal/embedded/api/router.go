@@ -92,6 +92,7 @@ var routes = slices.Concat([]route{
 	{"DELETE", "analytics/rules/*", "analytics/rules:delete", (*Handler).deleteRule},
 	{"POST", "analytics/events", "analytics/events:create", (*Handler).postEvent},
 	{"GET", "operations/schema_changes", "operations:list", (*Handler).schemaChanges},
+	{"POST", "operations/snapshot", "operations:create", (*Handler).makeSnapshot},
 	{"POST", "operations/vote", "operations:create", (*Handler).vote},
 	{"POST", "operations/cache/clear", "operations:create", (*Handler).done},
 	{"POST", "operations/db/compact", "operations:create", (*Handler).done},
@@ -109,7 +110,7 @@ var unsupportedRoutes = []struct{ method, path string }{
 	{"*", "stemming/*"}, {"*", "stemming/*/*"}, {"*", "analytics/*"}, {"*", "analytics/*/*"},
 	{"POST", "conversations/models"}, {"*", "conversations/models/*"}, {"POST", "nl_search_models"}, {"*", "nl_search_models/*"},
 	{"*", "personalization/*"}, {"*", "personalization/*/*"},
-	{"POST", "operations/snapshot"}, {"POST", "limits"}, {"*", "limits/*"},
+	{"POST", "limits"}, {"*", "limits/*"},
 }
 
 // ServeHTTP implements http.Handler.

@@ -112,3 +112,29 @@ func TestRules_fieldsOfObjectsComeInTheOrderOfTheirHashes(t *testing.T) {
 	body = must(t, e, 200, "GET", "/collections/deep", "")
 	require.Less(t, strings.Index(body, `"o.alpha"`), strings.Index(body, `"o.aa"`), "what is added later comes after all")
 }
+
+func TestSearch_whatIsFoundInTimeIsAnswered(t *testing.T) {
+	e := openStars(t)
+	body := must(t, e, 200, "GET", "/collections/shop/documents/search?q=sun&query_by=name&search_cutoff_ms=60000", "")
+	require.Contains(t, body, `"search_cutoff":false`)
+	body = must(t, e, 200, "GET", "/collections/shop/documents/search?q=sun+dwarf&query_by=name&drop_tokens_threshold=10&facet_by=kind&search_cutoff_ms=0", "")
+	require.Contains(t, body, `"search_cutoff":true`)
+	require.Contains(t, body, `"id":"1"`, "the first block is looked at in any case")
+	require.Contains(t, body, `"value":"g"`, "and counted")
+	require.NotContains(t, body, `"id":"3"`, "there was no time to leave out a word")
+	body = must(t, e, 200, "GET", "/collections/shop/documents/search?q=*&group_by=kind&search_cutoff_ms=0", "")
+	require.Contains(t, body, `"search_cutoff":true`, "what is made of documents is whole or nothing")
+}
+
+func TestSearch_anOrderByChanceIsTheSameForASeed(t *testing.T) {
+	e := openStars(t)
+	first := ids(t, e, "q=*&sort_by=_rand(42):asc")
+	require.Equal(t, first, ids(t, e, "q=*&sort_by=_rand(42):asc"))
+	require.Len(t, strings.Fields(first), 6)
+	orders := map[string]bool{}
+	for seed := range 20 {
+		orders[ids(t, e, fmt.Sprintf("q=*&sort_by=_rand(%d):asc", seed+1))] = true
+	}
+	require.Greater(t, len(orders), 10, "seeds give different orders")
+	require.Equal(t, strings.Fields(first)[:2], strings.Fields(ids(t, e, "q=*&sort_by=_rand(42):asc&per_page=2")), "pages are parts of it")
+}

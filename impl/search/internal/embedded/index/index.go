@@ -4,6 +4,7 @@ package index
 
 import (
 	"context"
+	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -111,6 +112,8 @@ type Plan struct {
 	Facets []Facet
 	// FacetsOfAll counts the facets over all documents and not over those found.
 	FacetsOfAll bool
+	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
+	Cutoff time.Time
 	// Offset and Limit cut the sorted hits.
 	Offset, Limit int
 
@@ -162,6 +165,8 @@ type FacetResult struct {
 
 // Result is the answer to a Plan.
 type Result struct {
+	// Cut says that Cutoff came first: there may be more documents, and better ones.
+	Cut          bool
 	Found, OutOf int
 	Hits         []Hit
 	Facets       []FacetResult

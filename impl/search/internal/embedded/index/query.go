@@ -3,9 +3,11 @@ package index
 import (
 	"cmp"
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -43,14 +45,26 @@ type search struct {
 	// left are the words that were left out: a document need not have them, but those that it has count.
 	left  []*word
 	marks map[string]int
+	// steps counts the blocks that were looked at; cut says that there was no time for more.
+	steps int
+	cut   bool
 }
 
 // giveWay lets other goroutines have the processor and returns the context's error. Searches keep all processors busy; without this each step of a request beside them,
 // such as reading from its connection, waits until the runtime takes a processor away from one, which is up to 10 ms.
 func (s *search) giveWay() error {
 	runtime.Gosched()
-	return s.ctx.Err()
+	if err := s.ctx.Err(); err != nil || s.plan.Cutoff.IsZero() || s.cut {
+		return err
+	}
+	if s.steps++; s.steps > 1 && time.Now().After(s.plan.Cutoff) { // the first step is done in any case: an answer is not empty for want of time alone
+		return errCut
+	}
+	return nil
 }
+
+// errCut says that the plan's Cutoff has come.
+var errCut = errors.New("the time of the search is over")
 
 // area is one part of the index in one search.
 type area struct {
@@ -115,10 +129,12 @@ func (s *search) result(outOf int) (Result, error) {
 			a.require(ph)
 		}
 	}
-	if err := s.run(); err != nil {
+	if err := s.run(); errors.Is(err, errCut) {
+		s.cut = true
+	} else if err != nil {
 		return Result{}, err
 	}
-	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	res := Result{Cut: s.cut, Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
 	for _, a := range s.areas {
 		if s.plan.FacetsOfAll {
 			a.found.AddRange(0, uint64(a.part.seg.n))
@@ -515,6 +531,7 @@ func (s *search) collect(costs []int, dropped int) error {
 		scored, words = append(scored, s.candidates(w, 0)), append(words, w)
 	}
 	hit := false
+	var err error
 	for _, a := range s.areas {
 		set := a.holdingAll(lists)
 		if set == nil {
@@ -528,12 +545,13 @@ func (s *search) collect(costs []int, dropped int) error {
 		}
 		hit = true
 		if s.top.want > 0 {
-			if err := newScorer(a, scored, dropped).rank(set); err != nil {
-				return err
-			}
+			err = newScorer(a, scored, dropped).rank(set)
 		}
 		s.found += int(set.GetCardinality())
 		a.found.Or(set)
+		if err != nil {
+			break
+		}
 	}
 	for i, w := range words {
 		for _, c := range scored[i] {
@@ -542,7 +560,7 @@ func (s *search) collect(costs []int, dropped int) error {
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 // holdingAll returns the documents that hold a candidate of every word, or nil: the rarest word first, and of the others only what is
