@@ -146,6 +146,8 @@ type row struct {
 	seq    uint64
 	match  *index.Match
 	pinned bool
+	// at is the row's place in a table.
+	at int
 	// distance is that of a vector; fusion is its rank together with that of the words.
 	distance *float64
 	fusion   float64

@@ -112,6 +112,8 @@ type Plan struct {
 	Facets []Facet
 	// FacetsOfAll counts the facets over all documents and not over those found.
 	FacetsOfAll bool
+	// Values are fields of which each hit shall tell its values; the index Holds them.
+	Values []*schema.Field
 	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
 	Cutoff time.Time
 	// Offset and Limit cut the sorted hits.
@@ -132,6 +134,8 @@ type Hit struct {
 	Seq uint64
 	// Match is nil when no words were searched.
 	Match *Match
+	// Values are those of the plan's Values. Nobody changes them.
+	Values []schema.Value
 }
 
 // Match is how well the words fit.
