@@ -28,7 +28,11 @@ type TypesenseConfig struct {
 	DataDir     string   // one process at a time may use it
 	KeyFile     string   // the admin key; made when there is none
 	CORSOrigins []string // origins of pages that may call; "*" is every one
-	Log         *slog.Logger
+	// Snapshots is the directory in which snapshots are made; default snapshots in DataDir.
+	Snapshots string
+	// Caps of documents in one collection, of documents in all, and of the indexes' memory in MiB; 0 is the default of docs/embedded-engine.md.
+	MaxCollectionDocuments, MaxDocuments, MaxMemoryMiB int
+	Log                                                *slog.Logger
 }
 
 // leastKey is the length in bytes of the shortest admin key that is taken.
@@ -48,7 +52,23 @@ func (c *TypesenseConfig) Validate() error {
 			errs = append(errs, errors.New("--cors-origins: must be origins such as https://app.example.org, or *"))
 		}
 	}
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"--max-collection-documents", c.MaxCollectionDocuments}, {"--max-documents", c.MaxDocuments}, {"--max-memory-mib", c.MaxMemoryMiB}} {
+		if limit.value < 0 {
+			errs = append(errs, fmt.Errorf("%s: must not be negative", limit.name))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// snapshots is the absolute directory of the snapshots.
+func (c *TypesenseConfig) snapshots() (string, error) {
+	if c.Snapshots != "" {
+		return filepath.Abs(c.Snapshots)
+	}
+	return filepath.Abs(filepath.Join(c.DataDir, "snapshots"))
 }
 
 // Repaired tells what a repair brought back.
@@ -70,7 +90,13 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 	if err != nil {
 		return err
 	}
-	engine, err := embedded.Open(embedded.Config{Dir: c.DataDir, Log: c.Log})
+	snapshots, err := c.snapshots()
+	if err != nil {
+		return err
+	}
+	engine, err := embedded.Open(embedded.Config{Dir: c.DataDir, Log: c.Log, Limits: embedded.Limits{
+		DocumentsPerCollection: c.MaxCollectionDocuments, Documents: c.MaxDocuments, MemoryBytes: int64(c.MaxMemoryMiB) << 20,
+	}})
 	if err != nil {
 		return err
 	}
@@ -79,7 +105,7 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Addr, err)
 	}
-	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Key: func(presented string) bool {
+	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Snapshots: snapshots, Key: func(presented string) bool {
 		given := sha256.Sum256([]byte(presented))
 		return subtle.ConstantTimeCompare(given[:], digest[:]) == 1
 	}})

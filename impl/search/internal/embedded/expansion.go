@@ -131,11 +131,9 @@ func (r *run) expand() error {
 	if r.params.Flag("enable_synonyms") && len(q.Words) > 0 && len(q.Phrases) == 0 {
 		q.Also = rules.Expand(set.synonyms, q.Words, rules.Options{Prefix: r.params.Flag("synonym_prefix"), Typos: min(r.params.Number("synonym_num_typos"), 2)})
 	}
-	holding, err := r.inside(q)
-	if err != nil {
+	if q.Inside, err = r.inside(q); err != nil {
 		return err
 	}
-	q.Also = append(q.Also, holding...)
 	r.index.Query = q
 	return r.pinAndHide()
 }
@@ -232,6 +230,7 @@ func (r *run) pinAndHide() error {
 	r.pins = append(r.pins, pins...)
 	r.hidden = append(r.hidden, r.params.Names("hidden_hits")...)
 	r.filterPins = r.filterPins || r.params.Flag("filter_curated_hits")
+	r.filtered = r.index.Filter != nil
 	if len(r.hidden) == 0 {
 		return nil
 	}

@@ -178,29 +178,20 @@ func (f *facetOf) order(s *schema.Schema, text string) error {
 	return nil
 }
 
-// orderFacets orders the values of facets by another field of the documents that have them; of several documents the last counts. It reads
-// the documents found.
+// orderFacets orders the values of facets by another field of the documents that have them; of several documents the last counts.
 func (r *run) orderFacets(results []index.FacetResult) error {
 	if !slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil }) {
 		return nil
 	}
 	plan := *r.index
 	plan.Facets, plan.Limit = nil, r.everything()
-	res, err := r.collection.find(r.ctx, plan)
-	if err != nil {
-		return err
-	}
-	rows := make([]row, len(res.Hits))
-	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq}
-	}
 	var fields []*schema.Field
 	for _, f := range r.facets.list {
 		if f.by != nil {
 			fields = append(fields, f.field, f.by)
 		}
 	}
-	typed, err := r.typed(rows, fields)
+	_, rows, values, err := r.tabled(plan, fields, index.Holds)
 	if err != nil {
 		return err
 	}
@@ -209,11 +200,11 @@ func (r *run) orderFacets(results []index.FacetResult) error {
 			continue
 		}
 		of := map[string]part{}
-		for _, t := range typed {
-			at := fieldPart(ordering.Key{Field: f.by, Desc: f.desc}, t.Values[f.by.Name])
-			for _, v := range valueTexts(f.field, t.Values[f.field.Name]) {
+		own, other := values.at(f.field), values.at(f.by)
+		for i := range rows {
+			for _, v := range valueTexts(f.field, values.rows[i][own]) {
 				if _, known := of[v]; !known {
-					of[v] = at
+					of[v] = fieldPart(ordering.Key{Field: f.by, Desc: f.desc}, values.rows[i][other])
 				}
 			}
 		}

@@ -3,7 +3,6 @@ package embedded
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,43 +63,43 @@ type group struct {
 	n    int
 }
 
-// grouped fills the answer with groups. All documents found are read: this engine groups what the index has found.
+// held says that a field can be grouped by, or counted, by the index's columns. A list is one key as it is, with what it has twice, and without elements it
+// is another one than none: that only documents tell.
+func (a *groupAsk) held(f *schema.Field) bool {
+	return index.Holds(f) && !(f.Array && slices.Contains(a.fields, f))
+}
+
+// grouped fills the answer with groups of what the index has found.
 func (r *run) grouped(out *Answer, offset, count int) error {
 	plan := *r.index
 	byGroup := slices.ContainsFunc(r.sort, func(k ordering.Key) bool { return k.GroupFound })
 	late := r.late() && !byGroup
 	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
-	if !r.late() {
-		plan.Sort = r.sort
+	if plan.Sort = r.sort; r.late() {
+		plan.Sort = byMatch
 	}
-	res, err := r.collection.find(r.ctx, plan)
+	fields := slices.Clone(r.groups.fields)
+	for _, f := range r.facets.list {
+		if !slices.Contains(fields, f.field) {
+			fields = append(fields, f.field)
+		}
+	}
+	res, rows, values, err := r.tabled(plan, fields, r.groups.held)
 	if err != nil {
 		return err
-	}
-	rows := make([]row, len(res.Hits))
-	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match}
 	}
 	if late {
 		if err := r.order(rows); err != nil {
 			return err
 		}
 	}
-	fields := slices.Clone(r.groups.fields)
-	for _, f := range r.facets.list {
-		fields = append(fields, f.field)
-	}
-	typed, err := r.typed(rows, fields)
-	if err != nil {
-		return err
-	}
-	groups, of := r.divide(rows, typed)
+	groups, of := r.divide(rows, values)
 	if byGroup {
 		r.orderGroups(groups)
 	}
 	found := len(rows)
 	out.Found, out.FoundDocs, out.OutOf = len(groups), &found, res.OutOf
-	r.countGroups(res.Facets, typed, of)
+	r.countGroups(res.Facets, rows, values, of)
 	if err := r.orderFacets(res.Facets); err != nil {
 		return err
 	}
@@ -111,24 +110,26 @@ func (r *run) grouped(out *Answer, offset, count int) error {
 }
 
 // divide makes the groups in the order of their first documents. of tells each row's group.
-func (r *run) divide(rows []row, typed []*schema.Typed) (groups []*group, of []int) {
+func (r *run) divide(rows []row, values *table) (groups []*group, of []int) {
 	byKey := map[string]int{}
 	of = make([]int, len(rows))
+	var encoded []byte
 	for i, row := range rows {
-		key, encoded, missing := r.groups.key(typed[i])
-		if missing && r.groups.apart {
-			encoded = strconv.FormatUint(row.seq, 10) + " apart"
+		var shown int
+		var missing bool
+		if encoded, shown, missing = r.groups.encode(encoded[:0], values, row.at); missing && r.groups.apart {
+			encoded = append(strconv.AppendUint(encoded, row.seq, 10), " apart"...)
 		}
-		n, ok := byKey[encoded]
+		n, ok := byKey[string(encoded)]
 		if !ok {
 			n = len(groups)
-			byKey[encoded] = n
-			groups = append(groups, &group{key: key})
+			byKey[string(encoded)] = n
+			groups = append(groups, &group{key: r.groups.key(values, row.at)})
 		}
 		of[i] = n
 		g := groups[n]
-		if len(key) > len(g.key) { // an empty string is shown rather than nothing
-			g.key = key
+		if shown > len(g.key) { // an empty string is shown rather than nothing
+			g.key = r.groups.key(values, row.at)
 		}
 		g.n++
 		if len(g.rows) < r.groups.limit {
@@ -138,26 +139,43 @@ func (r *run) divide(rows []row, typed []*schema.Typed) (groups []*group, of []i
 	return groups, of
 }
 
-// key returns the values of the fields, of which missing ones are left out, and a text that is the same for documents of one group. An empty
-// string is in the group of the missing.
-func (a *groupAsk) key(t *schema.Typed) (key []any, encoded string, missing bool) {
-	key = []any{}
-	for _, f := range a.fields {
-		v, ok := t.Values[f.Name]
-		if !ok {
-			missing = true
-			encoded += "\x00-"
-			continue
+// key returns the values of the fields, of which missing ones are left out.
+func (a *groupAsk) key(t *table, row int) []any {
+	key := []any{}
+	for i, f := range a.fields {
+		if !t.absent(row, i) {
+			key = append(key, shownValue(f, t.rows[row][i]))
 		}
-		shown := shownValue(f, v)
-		key = append(key, shown)
-		if shown == "" {
-			encoded += "\x00-"
-			continue
-		}
-		encoded += fmt.Sprintf("\x00+%#v", shown)
 	}
-	return key, encoded, missing
+	return key
+}
+
+// encode appends a text that is the same for documents of one group, and says how many fields have a value and whether one has none. An empty string is in the group of the missing.
+func (a *groupAsk) encode(to []byte, t *table, row int) (out []byte, shown int, missing bool) {
+	for i, f := range a.fields {
+		v := t.rows[row][i]
+		if t.absent(row, i) {
+			missing = true
+			to = append(to, 0, '-')
+			continue
+		}
+		if shown++; !f.Array && len(v.Strings) == 1 && v.Strings[0] == "" {
+			to = append(to, 0, '-')
+			continue
+		}
+		to = append(to, 0, '+')
+		for _, s := range v.Strings {
+			to = append(strconv.AppendInt(to, int64(len(s)), 10), ':')
+			to = append(to, s...)
+		}
+		for _, n := range v.Ints {
+			to = append(strconv.AppendInt(to, n, 10), ',')
+		}
+		for _, x := range v.Floats {
+			to = append(strconv.AppendFloat(to, x, 'g', -1, 32), ',')
+		}
+	}
+	return to, shown, missing
 }
 
 // shownValue is a value as a group's key shows it: a list is one key.
@@ -205,12 +223,13 @@ func (r *run) orderGroups(groups []*group) {
 }
 
 // countGroups counts, for each value of a facet, the groups instead of the documents that have it.
-func (r *run) countGroups(facets []index.FacetResult, typed []*schema.Typed, of []int) {
+func (r *run) countGroups(facets []index.FacetResult, rows []row, values *table, of []int) {
 	for n := range facets {
 		f := facets[n].Field
+		at := values.at(f)
 		seen := map[string]map[int]bool{}
-		for i, t := range typed {
-			for _, v := range valueTexts(f, t.Values[f.Name]) {
+		for i, row := range rows {
+			for _, v := range valueTexts(f, values.rows[row.at][at]) {
 				if seen[v] == nil {
 					seen[v] = map[int]bool{}
 				}

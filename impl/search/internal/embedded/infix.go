@@ -20,9 +20,9 @@ type infixField struct {
 // maxInfixWords bounds the words that hold one of the query.
 const maxInfixWords = 100
 
-// inside returns the words that hold the query's only word inside, as further queries. An index of words can't tell them, so the texts of the
+// inside returns the words that hold the query's only word inside. An index of words can't tell them, so the texts of the
 // documents that the filter lets through are read: infix is for fields with few and short texts, as its documentation says.
-func (r *run) inside(q index.Query) ([][]string, error) {
+func (r *run) inside(q index.Query) ([]string, error) {
 	if len(r.infix) == 0 || len(q.Words) != 1 || len(q.Phrases) > 0 {
 		return nil, nil
 	}
@@ -48,11 +48,7 @@ func (r *run) inside(q index.Query) ([][]string, error) {
 		return nil, err
 	}
 	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
-	var out [][]string
-	for _, w := range words[:min(len(words), maxInfixWords)] {
-		out = append(out, []string{w})
-	}
-	return out, nil
+	return words[:min(len(words), maxInfixWords)], nil
 }
 
 // wordsHolding counts the words of the fields that have the text inside, within max_extra_prefix and max_extra_suffix letters.

@@ -179,6 +179,9 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 			n = 1
 		}
 		return func(i int) part { return part{whole: -int64(i / max(n, 1)), desc: true} }, nil
+	case k.Random:
+		seed := cmp.Or(k.Seed, uint64(r.engine.Now().UnixNano()))
+		return func(i int) part { return part{whole: int64(ordering.Chance(seed, rows[i].seq) >> 1), desc: k.Desc} }, nil
 	case k.Distance:
 		return func(i int) part {
 			if rows[i].distance == nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
@@ -37,6 +39,8 @@ type run struct {
 	hidden     []string
 	metadata   json.RawMessage
 	filterPins bool
+	// filtered says that a filter holds, beside the one that hides documents.
+	filtered bool
 }
 
 // Search carries out one search. The values are its parameters by name.
@@ -49,9 +53,13 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 		return nil, err
 	}
 	if r.params.Has("search_cutoff_ms") {
-		var cut context.CancelFunc
-		r.ctx, cut = context.WithTimeout(ctx, time.Duration(r.params.Number("search_cutoff_ms"))*time.Millisecond)
-		defer cut()
+		allowed := time.Duration(r.params.Number("search_cutoff_ms")) * time.Millisecond
+		if r.index.Cutoff = began.Add(allowed); r.aboveIndex() { // what it reads of documents is of use only when it is whole
+			var cut context.CancelFunc
+			r.index.Cutoff = time.Time{}
+			r.ctx, cut = context.WithTimeout(ctx, allowed)
+			defer cut()
+		}
 	}
 	out, err := r.answer()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // search_cutoff_ms is over, and nothing is complete
@@ -62,6 +70,11 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	}
 	out.SearchTimeMS = time.Since(began).Milliseconds()
 	return out, nil
+}
+
+// aboveIndex says that documents are read to answer, and not only those of the page.
+func (r *run) aboveIndex() bool {
+	return r.late() || r.groups.wanted() || r.vector != nil || slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil })
 }
 
 // prepare reads the parameters and makes the plan.
@@ -88,7 +101,8 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	if err := r.expand(); err != nil {
 		return nil, err
 	}
-	r.facets.strategy(p, r.index.Query.All && len(r.index.Query.Excluded) == 0 && r.index.Filter == nil)
+	r.facets.strategy(p, r.index.Query.All && len(r.index.Query.Excluded) == 0 && !r.filtered)
+	r.index.FacetsOfAll = r.index.Query.All && len(r.index.Query.Excluded) == 0 && r.facets.top && !r.filtered && r.index.Filter != nil // but for the hidden: the most frequent values are those of the collection
 	return r, nil
 }
 
@@ -114,7 +128,7 @@ func (r *run) answer() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Found, out.OutOf = res.Found, res.OutOf
+	out.Found, out.OutOf, out.SearchCutoff = res.Found, res.OutOf, res.Cut
 	hits, err := r.hits(rows, res.Marks)
 	if err != nil {
 		return nil, err
@@ -132,6 +146,8 @@ type row struct {
 	seq    uint64
 	match  *index.Match
 	pinned bool
+	// at is the row's place in a table.
+	at int
 	// distance is that of a vector; fusion is its rank together with that of the words.
 	distance *float64
 	fusion   float64
@@ -159,7 +175,7 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	}
 	switch {
 	case late:
-		plan.Limit = r.everything()
+		plan.Sort, plan.Limit = byMatch, r.everything()
 	case len(pins) > 0:
 		plan.Sort, plan.Limit = r.sort, offset+count+len(pins)
 	default:
@@ -192,6 +208,10 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	return rows, res, nil
 }
 
+// byMatch is the order below keys that the index can't apply: the text match, then the newest. The collection's own sort field counts only where no
+// sort_by is given.
+var byMatch = []ordering.Key{{Desc: true}}
+
 // late says that a sort key needs more than the index.
 func (r *run) late() bool {
 	for _, k := range r.sort {
@@ -217,6 +237,7 @@ func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 		searched = append(searched, f.Field)
 	}
 	marker := highlight.New(r.params, r.schema, searched)
+	marker.Inside = strings.Join(r.index.Query.Words, "")
 	shown := projection.New(r.params.Text("include_fields"), r.params.Text("exclude_fields")).Without(r.schema.HiddenFields())
 	out := make([]HitAnswer, 0, len(docs))
 	for i, doc := range docs {

@@ -169,6 +169,8 @@ func keyType(k ordering.Key) string {
 	switch {
 	case k.Eval != nil:
 		return "eval"
+	case k.Random:
+		return "random"
 	case k.Field == nil:
 		return "text_match"
 	}
@@ -191,7 +193,7 @@ func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
 	plan := *r.index
 	plan.Sort, plan.Limit = r.sort, most
 	if r.late() {
-		plan.Sort, plan.Limit = nil, r.everything()
+		plan.Sort, plan.Limit = byMatch, r.everything()
 	}
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {

@@ -131,7 +131,7 @@ func TestErrors_unsupportedIsRefusedByName(t *testing.T) {
 	search := "/collections/c/documents/search?q=one&query_by=s&"
 	field := func(f string) string { return `{"name":"x","fields":[{"name":"s",` + f + `}]}` }
 	for _, r := range []struct{ method, target, body, name string }{
-		{"GET", search + "conversation=true", "", "conversation"},
+		{"GET", search + "conversation=true&conversation_model_id=m", "", "conversation"},
 		{"GET", search + "voice_query=x", "", "voice_query"},
 		{"GET", search + "nl_query=true", "", "nl_query"},
 		{"GET", search + "filter_by=$other(a:1)", "", "filter_by: joins"},

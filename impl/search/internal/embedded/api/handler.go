@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
@@ -23,23 +24,28 @@ type Options struct {
 	Busy int
 	// CORSOrigins are the origins of pages in browsers that may call; "*" is every one, none answers no preflight.
 	CORSOrigins []string
+	// Snapshots is the directory in which /operations/snapshot makes its own; empty: it is refused.
+	Snapshots string
 }
 
 // Handler is the API. It implements http.Handler.
 type Handler struct {
 	engine *embedded.Engine
 	admin  func(string) bool
-	cors   *cors
-	stats  stats
-	known  atomic.Pointer[knownKeys]
-	gate   *admission.Gate // of searches, each of which keeps a processor busy
-	busy   *schema.Error
+	// snapshots is Options.Snapshots; snapshot is held while one is made.
+	snapshots string
+	snapshot  sync.Mutex
+	cors      *cors
+	stats     stats
+	known     atomic.Pointer[knownKeys]
+	gate      *admission.Gate // of searches, each of which keeps a processor busy
+	busy      *schema.Error
 }
 
 // New returns the API of an engine.
 func New(e *embedded.Engine, o Options) *Handler {
 	busy := &schema.Error{Status: cmp.Or(o.Busy, http.StatusServiceUnavailable), Text: "Too many searches at once."}
-	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), busy: busy}
+	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), busy: busy, snapshots: o.Snapshots}
 	if h.admin == nil {
 		h.admin = func(string) bool { return false }
 	}

@@ -5,11 +5,15 @@ import (
 	"bytes"
 	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
 	"runtime/metrics"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
 // statsWindow is the time over which the requests of stats.json are averaged, as documented.
@@ -148,6 +152,41 @@ func meminfo() map[string]uint64 {
 func (h *Handler) schemaChanges(w http.ResponseWriter, _ *request) {
 	reply(w, http.StatusOK, []string{})
 }
+
+// makeSnapshot copies the engine's data into a new directory inside the one that is set for it: whoever has the key must not choose where this process writes.
+func (h *Handler) makeSnapshot(w http.ResponseWriter, r *request) {
+	name := r.param("snapshot_path")
+	switch {
+	case h.snapshots == "":
+		h.fail(w, schema.Unsupported("POST /operations/snapshot"))
+		return
+	case name == "":
+		h.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Parameter `snapshot_path` is required."})
+		return
+	}
+	if filepath.IsAbs(name) {
+		if in, err := filepath.Rel(h.snapshots, name); err == nil {
+			name = in
+		}
+	}
+	if !snapshotName.MatchString(name) {
+		h.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Parameter `snapshot_path` must be a name of letters, digits, `.`, `_` and `-` inside the directory of the snapshots."})
+		return
+	}
+	if !h.snapshot.TryLock() {
+		h.fail(w, &schema.Error{Status: http.StatusConflict, Text: "Another snapshot is being made."})
+		return
+	}
+	defer h.snapshot.Unlock()
+	if err := h.engine.Snapshot(r.Context(), filepath.Join(h.snapshots, name)); err != nil {
+		h.fail(w, err)
+		return
+	}
+	reply(w, http.StatusCreated, map[string]bool{"success": true})
+}
+
+// snapshotName is what a snapshot may be called; a leading dot is that of one that is being made.
+var snapshotName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
 
 // vote answers that there is nobody to vote with.
 func (h *Handler) vote(w http.ResponseWriter, _ *request) {

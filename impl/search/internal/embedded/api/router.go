@@ -92,6 +92,7 @@ var routes = slices.Concat([]route{
 	{"DELETE", "analytics/rules/*", "analytics/rules:delete", (*Handler).deleteRule},
 	{"POST", "analytics/events", "analytics/events:create", (*Handler).postEvent},
 	{"GET", "operations/schema_changes", "operations:list", (*Handler).schemaChanges},
+	{"POST", "operations/snapshot", "operations:create", (*Handler).makeSnapshot},
 	{"POST", "operations/vote", "operations:create", (*Handler).vote},
 	{"POST", "operations/cache/clear", "operations:create", (*Handler).done},
 	{"POST", "operations/db/compact", "operations:create", (*Handler).done},
@@ -109,7 +110,7 @@ var unsupportedRoutes = []struct{ method, path string }{
 	{"*", "stemming/*"}, {"*", "stemming/*/*"}, {"*", "analytics/*"}, {"*", "analytics/*/*"},
 	{"POST", "conversations/models"}, {"*", "conversations/models/*"}, {"POST", "nl_search_models"}, {"*", "nl_search_models/*"},
 	{"*", "personalization/*"}, {"*", "personalization/*/*"},
-	{"POST", "operations/snapshot"}, {"POST", "limits"}, {"*", "limits/*"},
+	{"POST", "limits"}, {"*", "limits/*"},
 }
 
 // ServeHTTP implements http.Handler.
@@ -128,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		h.health(w)
 		return
 	}
-	if r.params, err = url.ParseQuery(strings.ReplaceAll(hr.URL.RawQuery, ";", "%3B")); err != nil {
+	if r.params, err = url.ParseQuery(literal(hr.URL.RawQuery)); err != nil {
 		h.fail(w, &schema.Error{Status: http.StatusBadRequest, Text: "Bad request."})
 		return
 	}
@@ -144,6 +145,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		defer h.stats.begin(found.kind())()
 		found.handle(h, w, r)
 	}
+}
+
+// literal escapes what a query means by itself: a semicolon parts nothing, and two ampersands are the && of a filter that was not escaped. One at the end
+// is nothing.
+func literal(query string) string {
+	query = strings.TrimSuffix(query, "&")
+	query = strings.NewReplacer(";", "%3B", "&&", "%26%26").Replace(query)
+	if before, ok := strings.CutSuffix(query, "&"); ok {
+		return before + "%26"
+	}
+	return query
 }
 
 // split cuts the path into decoded parts.

@@ -17,10 +17,10 @@ import (
 // agreement is how many of the recorded answers of a real Typesense 29.0 the engine gives as useful ones, per area. The figures are those
 // reached: one that falls is a fault, one that rises is written down here.
 var agreement = map[string]int{
-	"aliases": 13, "autoschema": 13, "byquery": 20, "collections": 73, "curation": 64, "dirty": 18, "documents": 67, "export": 13,
-	"facet": 56, "fields": 30, "filter": 188, "group": 27, "highlight": 60, "import": 40, "keys": 76, "locale": 18, "multi_search": 19,
-	"paging": 17, "phrase": 29, "prefix": 15, "presets": 11, "project": 29, "ranking": 36, "scoped": 17, "sort": 53, "stopwords": 30,
-	"synonyms": 40, "system": 50, "tokens": 55, "typos": 71, "vector": 5,
+	"aliases": 13, "autoschema": 15, "byquery": 20, "collections": 74, "curation": 64, "dirty": 18, "documents": 71, "export": 13,
+	"facet": 66, "fields": 31, "filter": 188, "group": 31, "highlight": 60, "import": 40, "keys": 76, "locale": 19, "multi_search": 19,
+	"paging": 17, "phrase": 29, "prefix": 15, "presets": 11, "project": 29, "ranking": 38, "scoped": 17, "sort": 53, "stopwords": 30,
+	"synonyms": 40, "system": 52, "tokens": 58, "typos": 73, "vector": 5,
 }
 
 // sharedTypesense is the folder of the recorded answers, from this package or by FOUNTAIN_SHARED.

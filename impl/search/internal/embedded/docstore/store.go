@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,11 @@ func (s *Store) Prove() error {
 	err := s.watch(s.db.Prove(ctx))
 	s.full.Store(errors.Is(err, ErrDiskFull))
 	return err
+}
+
+// CopyTo writes a consistent copy of the documents into a directory that holds none.
+func (s *Store) CopyTo(ctx context.Context, dir string) error {
+	return s.watch(s.db.CopyTo(ctx, filepath.Join(dir, fileName)))
 }
 
 // Close ends the use of the directory.

@@ -4,6 +4,7 @@ package highlight
 import (
 	"strings"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/projection"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
@@ -20,6 +21,8 @@ type Marker struct {
 	affix      int
 	old        bool // the older list `highlights` is wanted too
 	objects    bool // fields may lie in objects
+	// Inside is the word of which index.MarkInside speaks.
+	Inside string
 }
 
 // Marks are those of one hit.
@@ -48,13 +51,7 @@ func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 		}
 		return m
 	}
-	seen := map[string]bool{}
-	for _, f := range searched {
-		if !seen[f.Name] {
-			m.fields = append(m.fields, f)
-			seen[f.Name] = true
-		}
-	}
+	m.fields = searched // one that is searched twice is in the list twice
 	return m
 }
 
@@ -157,7 +154,7 @@ func (m *Marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 	var spans []span
 	for i, t := range tokens {
 		n, ok := words[t.Text]
-		if !ok {
+		if !ok || n == index.MarkInside && !strings.Contains(strings.ToLower(s[t.Start:t.End]), m.Inside) {
 			continue
 		}
 		end := t.End
@@ -169,6 +166,7 @@ func (m *Marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 	if len(spans) == 0 {
 		return marked{}, false
 	}
+	spans = joined(spans)
 	out := marked{}
 	if m.wantsFull(f.Name) {
 		out.Value, _ = m.cut(s, spans, 0, len(s))
@@ -179,6 +177,19 @@ func (m *Marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 	}
 	out.Snippet, out.Matched = m.cut(s, spans, from, to)
 	return out, true
+}
+
+// joined makes one of spans that overlap, as pairs of letters do.
+func joined(spans []span) []span {
+	out := spans[:1]
+	for _, sp := range spans[1:] {
+		if last := &out[len(out)-1]; sp.start < last.end {
+			last.end = max(last.end, sp.end)
+			continue
+		}
+		out = append(out, sp)
+	}
+	return out
 }
 
 // snippetWords is the width of the window in which matches are shown together.
@@ -223,7 +234,6 @@ func (m *Marker) cut(s string, spans []span, from, to int) (string, []string) {
 		if sp.start < from || sp.end > to || sp.end <= at {
 			continue
 		}
-		sp.start = max(sp.start, at) // pairs of letters overlap
 		b.WriteString(s[at:sp.start])
 		b.WriteString(m.start)
 		b.WriteString(s[sp.start:sp.end])

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
@@ -41,7 +43,7 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 			}
 			return c
 		}
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(b.Last, a.Last), cmp.Compare(a.Value, b.Value))
 	})
 	r.Counts = r.Counts[:min(len(r.Counts), ask.Max)]
 	return r, nil
@@ -50,9 +52,11 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 func wholes(f *field) *column[int64] { return f.ints }
 
 // each calls do for every document found and looks at the context now and then.
-func (a *area) each(do func(doc uint32)) error {
+func (a *area) each(do func(doc uint32)) error { return a.eachOf(a.found, do) }
+
+func (a *area) eachOf(set *roaring.Bitmap, do func(doc uint32)) error {
 	buf := make([]uint32, checkEvery)
-	for it := a.found.ManyIterator(); ; {
+	for it := set.ManyIterator(); ; {
 		n := it.NextMany(buf)
 		if n == 0 {
 			return nil
@@ -66,36 +70,48 @@ func (a *area) each(do func(doc uint32)) error {
 	}
 }
 
+// tallied counts a value's documents and knows the newest of them.
+type tallied struct {
+	n    int
+	last uint64
+}
+
+func (t *tallied) add(n int, last uint64) { t.n, t.last = t.n+n, max(t.last, last) }
+
 func (s *search) countStrings(r *FacetResult) error {
-	total := make(map[string]int)
+	total := make(map[string]tallied)
 	for _, a := range s.areas {
 		f := a.part.seg.fields[r.Field.Name]
 		if f == nil || f.facet == nil {
 			continue
 		}
-		counts := make([]int, f.facet.values.len())
+		type seen struct{ n, last uint32 }
+		counts := make([]seen, f.facet.values.len())
 		if err := a.each(func(doc uint32) {
 			for _, n := range f.facet.of(doc) {
-				counts[n]++
+				counts[n].n, counts[n].last = counts[n].n+1, doc
 			}
 		}); err != nil {
 			return err
 		}
 		for n, c := range counts {
-			if c > 0 {
-				total[f.facet.values.at(uint32(n))] += c
+			if c.n > 0 {
+				v := f.facet.values.at(uint32(n))
+				t := total[v]
+				t.add(int(c.n), a.part.seg.seqs[c.last])
+				total[v] = t
 			}
 		}
 	}
 	r.Counts = make([]FacetCount, 0, len(total))
 	for v, c := range total {
-		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c}) // it outlives the segment
+		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c.n, c.last}) // it outlives the segment
 	}
 	return nil
 }
 
 func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResult, show func(T) string) error {
-	counts := make(map[T]int)
+	counts := make(map[T]tallied)
 	n := 0
 	for _, a := range s.areas {
 		f := a.part.seg.fields[r.Field.Name]
@@ -109,7 +125,9 @@ func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResul
 				if i > 0 && slices.Contains(values[:i], v) { // a document counts once for a value
 					continue
 				}
-				counts[v]++
+				t := counts[v]
+				t.add(1, a.part.seg.seqs[doc])
+				counts[v] = t
 				x := float64(v)
 				if n == 0 {
 					r.Min, r.Max = x, x
@@ -123,7 +141,7 @@ func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResul
 	}
 	r.Counts = make([]FacetCount, 0, len(counts))
 	for v, k := range counts {
-		r.Counts = append(r.Counts, FacetCount{show(v), k})
+		r.Counts = append(r.Counts, FacetCount{show(v), k.n, k.last})
 	}
 	if n > 0 {
 		r.Numeric, r.Avg = true, r.Sum/float64(n)

@@ -4,6 +4,7 @@ package index
 
 import (
 	"context"
+	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -45,6 +46,9 @@ type Stats struct {
 	Bytes int64
 }
 
+// MarkInside is the mark of a word of Query.Inside.
+const MarkInside = -1
+
 // MatchType says how the scores of several fields make one.
 type MatchType uint8
 
@@ -72,6 +76,9 @@ type Query struct {
 	Words     []string
 	// Also are other words to search for in place of Words (synonyms): a document that has all of one of the lists is found too.
 	Also [][]string
+	// Inside are words of the vocabulary that hold the query's only word somewhere inside (infix). Their documents are found after all others and
+	// are as good as each other.
+	Inside []string
 	// Phrases must occur, Excluded must not; both are lists of neighbouring words.
 	Phrases, Excluded [][]string
 }
@@ -90,7 +97,8 @@ type Facet struct {
 	Field *schema.Field
 	// Max is the number of values to return.
 	Max int
-	// Alpha orders by value instead of count; Desc turns that order.
+	// Alpha orders by value instead of count; Desc turns that order. Of values that are equally frequent the one that a newer document has
+	// comes first.
 	Alpha, Desc bool
 }
 
@@ -102,6 +110,12 @@ type Plan struct {
 	Filter *filter.Node
 	Sort   []ordering.Key
 	Facets []Facet
+	// FacetsOfAll counts the facets over all documents and not over those found.
+	FacetsOfAll bool
+	// Values are fields of which each hit shall tell its values; the index Holds them.
+	Values []*schema.Field
+	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
+	Cutoff time.Time
 	// Offset and Limit cut the sorted hits.
 	Offset, Limit int
 
@@ -120,6 +134,8 @@ type Hit struct {
 	Seq uint64
 	// Match is nil when no words were searched.
 	Match *Match
+	// Values are those of the plan's Values. Nobody changes them.
+	Values []schema.Value
 }
 
 // Match is how well the words fit.
@@ -133,10 +149,11 @@ type Match struct {
 	TypoPrefixCost int
 }
 
-// FacetCount is one value of a facet.
+// FacetCount is one value of a facet. Last is the newest of the found documents that have it.
 type FacetCount struct {
 	Value string
 	Count int
+	Last  uint64
 }
 
 // FacetResult is the answer to a Facet.
@@ -152,9 +169,12 @@ type FacetResult struct {
 
 // Result is the answer to a Plan.
 type Result struct {
+	// Cut says that Cutoff came first: there may be more documents, and better ones.
+	Cut          bool
 	Found, OutOf int
 	Hits         []Hit
 	Facets       []FacetResult
-	// Marks holds the words of the vocabulary that matched, with the number of letters to mark (0: all of the word).
+	// Marks holds the words of the vocabulary that matched, with the number of letters to mark (0: all of the word; MarkInside: all of it where
+	// the query's word is in it as it is written, punctuation too).
 	Marks map[string]int
 }

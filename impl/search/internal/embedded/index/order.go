@@ -20,8 +20,15 @@ func (s *search) page() []Hit {
 	all := s.top.list
 	slices.SortFunc(all, func(a, b scored) int { return s.order(&a, &b) })
 	var hits []Hit
-	for i := s.plan.Offset; i < min(s.plan.Offset+s.plan.Limit, len(all)); i++ {
-		hits = append(hits, Hit{Seq: all[i].seq, Match: s.match(&all[i])})
+	readers := s.readers()
+	wanted := all[min(s.plan.Offset, len(all)):min(s.plan.Offset+s.plan.Limit, len(all))]
+	values := make([]schema.Value, 0, len(wanted)*len(readers))
+	for i := range wanted {
+		d := &wanted[i]
+		for _, r := range readers {
+			values = append(values, r.of(int(d.area), d.doc))
+		}
+		hits = append(hits, Hit{Seq: d.seq, Match: s.match(d), Values: values[len(values)-len(readers) : len(values) : len(values)]})
 	}
 	return hits
 }

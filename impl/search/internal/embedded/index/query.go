@@ -3,9 +3,11 @@ package index
 import (
 	"cmp"
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -40,15 +42,29 @@ type search struct {
 	matchOnly bool
 	found     int
 	words     []*word
-	marks     map[string]int
+	// left are the words that were left out: a document need not have them, but those that it has count.
+	left  []*word
+	marks map[string]int
+	// steps counts the blocks that were looked at; cut says that there was no time for more.
+	steps int
+	cut   bool
 }
 
 // giveWay lets other goroutines have the processor and returns the context's error. Searches keep all processors busy; without this each step of a request beside them,
 // such as reading from its connection, waits until the runtime takes a processor away from one, which is up to 10 ms.
 func (s *search) giveWay() error {
 	runtime.Gosched()
-	return s.ctx.Err()
+	if err := s.ctx.Err(); err != nil || s.plan.Cutoff.IsZero() || s.cut {
+		return err
+	}
+	if s.steps++; s.steps > 1 && time.Now().After(s.plan.Cutoff) { // the first step is done in any case: an answer is not empty for want of time alone
+		return errCut
+	}
+	return nil
 }
+
+// errCut says that the plan's Cutoff has come.
+var errCut = errors.New("the time of the search is over")
 
 // area is one part of the index in one search.
 type area struct {
@@ -113,10 +129,20 @@ func (s *search) result(outOf int) (Result, error) {
 			a.require(ph)
 		}
 	}
-	if err := s.run(); err != nil {
+	if err := s.run(); errors.Is(err, errCut) {
+		s.cut = true
+	} else if err != nil {
 		return Result{}, err
 	}
-	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	res := Result{Cut: s.cut, Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	for _, a := range s.areas {
+		if s.plan.FacetsOfAll {
+			a.found.AddRange(0, uint64(a.part.seg.n))
+			if a.part.dead != nil {
+				a.found.AndNot(a.part.dead)
+			}
+		}
+	}
 	for _, f := range s.plan.Facets {
 		r, err := s.facet(f)
 		if err != nil {
@@ -210,10 +236,50 @@ func (s *search) run() error {
 			return err
 		}
 	}
+	if err := s.inside(q.Inside); err != nil {
+		return err
+	}
 	if err := s.rejoined(loose, literal); err != nil {
 		return err
 	}
-	return s.dropping(loose, literal)
+	return s.dropping(append([][]*word{loose}, s.looseAll(q.Also)...), literal)
+}
+
+func (s *search) looseAll(lists [][]string) [][]*word {
+	out := make([][]*word, len(lists))
+	for i, words := range lists {
+		out[i] = s.loose(words)
+	}
+	return out
+}
+
+// inside finds the documents with one of the words. They have no score, and so come after all that have one, the newest first.
+func (s *search) inside(words []string) error {
+	for _, w := range words {
+		found := false
+		for _, a := range s.areas {
+			set := a.withPhrase([]string{w})
+			if a.allow(set); set.IsEmpty() {
+				continue
+			}
+			set.AndNot(a.found)
+			found = true
+			a.found.Or(set)
+			s.found += int(set.GetCardinality())
+			if s.top.want == 0 {
+				continue
+			}
+			if err := a.eachOf(set, func(doc uint32) {
+				s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc], dropped: 1})
+			}); err != nil {
+				return err
+			}
+		}
+		if _, known := s.marks[w]; found && !known {
+			s.marks[w] = MarkInside
+		}
+	}
+	return nil
 }
 
 func (s *search) loose(words []string) []*word {
@@ -272,17 +338,24 @@ func (s *search) known(text string) bool {
 	return false
 }
 
-// dropping leaves out words from one side and then from the other until there are enough documents.
-func (s *search) dropping(loose, literal []*word) error {
+// dropping leaves out words from one side and then from the other until there are enough documents: of the query, which is the first list,
+// and in the same step of those that synonyms made of it.
+func (s *search) dropping(lists [][]*word, literal []*word) error {
 	enough := func() bool { return s.found >= s.plan.DropThreshold }
 	for side := range 2 {
-		for n := 1; n < len(loose) && !enough(); n++ {
-			part := loose[:len(loose)-n]
-			if s.plan.DropLeft != (side == 1) {
-				part = loose[n:]
-			}
-			if err := s.attempt(append(slices.Clone(literal), part...), n); err != nil {
-				return err
+		for n := 1; n < len(lists[0]) && !enough(); n++ {
+			for _, loose := range lists {
+				if n >= len(loose) || enough() {
+					continue
+				}
+				part, left := loose[:len(loose)-n], loose[len(loose)-n:]
+				if s.plan.DropLeft != (side == 1) {
+					part, left = loose[n:], loose[:n]
+				}
+				s.left = left
+				if err := s.attempt(append(slices.Clone(literal), part...), n); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -453,7 +526,12 @@ func (s *search) collect(costs []int, dropped int) error {
 	for i, w := range s.words {
 		lists[i] = s.candidates(w, costs[i])
 	}
+	scored, words := slices.Clone(lists), slices.Clone(s.words)
+	for _, w := range s.left {
+		scored, words = append(scored, s.candidates(w, 0)), append(words, w)
+	}
 	hit := false
+	var err error
 	for _, a := range s.areas {
 		set := a.holdingAll(lists)
 		if set == nil {
@@ -467,21 +545,22 @@ func (s *search) collect(costs []int, dropped int) error {
 		}
 		hit = true
 		if s.top.want > 0 {
-			if err := newScorer(a, lists, dropped).rank(set); err != nil {
-				return err
-			}
+			err = newScorer(a, scored, dropped).rank(set)
 		}
 		s.found += int(set.GetCardinality())
 		a.found.Or(set)
+		if err != nil {
+			break
+		}
 	}
-	for i, w := range s.words {
-		for _, c := range lists[i] {
+	for i, w := range words {
+		for _, c := range scored[i] {
 			if hit {
 				s.mark(w, c)
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 // holdingAll returns the documents that hold a candidate of every word, or nil: the rarest word first, and of the others only what is

@@ -457,17 +457,8 @@ func (sc *scorer) window(hits []occurrence) (words, span int) {
 	return words, span
 }
 
-// whole says that the words of the query are all the words of the element.
+// whole says that the element ends with a word of the query and has as many words as the query has. A word that the query has twice counts twice.
 func whole(hits []occurrence, words int) bool {
 	end := hits[len(hits)-1]
-	if !end.last || int(end.pos%elementStride) != words-1 {
-		return false
-	}
-	covered := 1
-	for i := 1; i < len(hits); i++ {
-		if hits[i].pos != hits[i-1].pos {
-			covered++
-		}
-	}
-	return covered == words
+	return end.last && int(end.pos%elementStride) == words-1
 }

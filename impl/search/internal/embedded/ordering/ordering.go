@@ -29,6 +29,9 @@ type Key struct {
 	Distance bool
 	// GroupFound orders groups by how many documents they have.
 	GroupFound bool
+	// Random orders by chance; documents come in the same order for the same Seed. Seed 0 is another order each time.
+	Random bool
+	Seed   uint64
 }
 
 // Eval is a condition and its score.
@@ -39,7 +42,7 @@ type Eval struct {
 
 // Late says that the key needs more than an index: it is applied to what an index found.
 func (k Key) Late() bool {
-	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil
+	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil || k.Random
 }
 
 var errMalformed = &schema.Error{Status: 400, Text: "Parameter `sort_by` is malformed."}
@@ -123,7 +126,9 @@ func key(part string, s *schema.Schema) (Key, error) {
 	case "_vector_distance":
 		k.Distance = true
 		return k, nil
-	case "_rand", "_vector_query":
+	case "_rand":
+		return k, k.random(options, hasOptions)
+	case "_vector_query":
 		return k, schema.Unsupported(name)
 	}
 	f, ok := s.Field(name)
@@ -138,6 +143,28 @@ func key(part string, s *schema.Schema) (Key, error) {
 		return k, k.missing(strings.TrimSuffix(strings.TrimSpace(options), ")"))
 	}
 	return k, nil
+}
+
+// random reads "(seed)", which may be empty or left out.
+func (k *Key) random(options string, has bool) (err error) {
+	k.Random = true
+	seed, closed := strings.CutSuffix(strings.TrimSpace(options), ")")
+	if seed = strings.TrimSpace(seed); !has || closed && seed == "" {
+		return nil
+	}
+	if k.Seed, err = strconv.ParseUint(seed, 10, 63); err != nil || !closed {
+		return errMalformed
+	}
+	return nil
+}
+
+// Chance is the place of a document in the order of a seed.
+func Chance(seed, seq uint64) uint64 {
+	x := seed*0x9e3779b97f4a7c15 + seq + 1 // SplitMix64's steps: every bit of both reaches every bit of the result
+	for _, m := range []uint64{0xbf58476d1ce4e5b9, 0x94d049bb133111eb} {
+		x = (x ^ x>>30) * m
+	}
+	return x ^ x>>31
 }
 
 // missing reads "missing_values: first|last|normal".

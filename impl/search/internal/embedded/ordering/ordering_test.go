@@ -40,7 +40,6 @@ func TestParse_refusesByTheDocumentedText(t *testing.T) {
 		"t:asc":                        "Could not find a field named `t` in the schema for sorting.",
 		"nope:asc":                     "Could not find a field named `nope` in the schema for sorting.",
 		"a(missing_values: maybe):asc": "Bad syntax for sorting field `a`",
-		"_rand(1):desc":                "`_rand` is not supported by the embedded engine.",
 		"_eval():desc":                 "The eval expression in sort_by is empty.",
 		"_eval(nope:1):desc":           "Error parsing eval expression in sort_by clause.",
 		"_eval([(a:1)]):desc":          "Error parsing eval expression in sort_by clause.",
@@ -65,4 +64,18 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("unexpected error %v", err)
 		}
 	})
+}
+
+func TestParse_anOrderByChanceTakesASeedOrNone(t *testing.T) {
+	s := fields(t)
+	for text, seed := range map[string]uint64{"_rand(42):asc": 42, "_rand():desc": 0, "_rand:asc": 0, "_rand( 7 ):asc, a:desc": 7} {
+		keys, err := Parse(text, s)
+		require.NoError(t, err, text)
+		require.True(t, keys[0].Random && keys[0].Late(), text)
+		require.Equal(t, seed, keys[0].Seed, text)
+	}
+	for _, text := range []string{"_rand(x):asc", "_rand(-1):asc", "_rand(1:asc", "_rand(1,2):asc"} {
+		_, err := Parse(text, s)
+		require.Error(t, err, text)
+	}
 }

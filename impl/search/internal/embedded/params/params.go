@@ -33,6 +33,8 @@ type parameter struct {
 	most    int // of a number; 0: none but its bits
 	status  int // of a number beyond most
 	tooMuch string
+	// needs is another parameter, without which a refused one is wrong whatever the engine can do; missing says so.
+	needs, missing string
 }
 
 // hits is how many hits a page has.
@@ -62,7 +64,7 @@ var table = map[string]parameter{
 	"enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
 	"enable_overrides": {kind: flag, def: 1}, "filter_curated_hits": {kind: flag}, "group_missing_values": {kind: flag, def: 1}, "use_cache": {kind: flag},
 
-	"voice_query": {kind: refused}, "conversation": {kind: refused}, "conversation_id": {kind: refused}, "conversation_model_id": {kind: refused}, "nl_query": {kind: refused},
+	"voice_query": {kind: refused}, "conversation": {kind: refused, needs: "conversation_model_id", missing: "Conversation is enabled but no conversation model ID is provided."}, "conversation_id": {kind: refused}, "conversation_model_id": {kind: refused}, "nl_query": {kind: refused},
 	"facet_return_parent": {kind: refused}, "personalization_user_id": {kind: refused},
 	"personalization_model_id": {kind: refused}, "personalization_type": {kind: refused},
 	"remote_embedding_timeout_ms": {kind: refused}, "rerank_hybrid_matches": {kind: refused},
@@ -97,6 +99,9 @@ func Read(values map[string]string) (Params, error) {
 			}
 		case refused:
 			if v != "" && v != "false" && v != "0" {
+				if p.needs != "" && values[p.needs] == "" {
+					return Params{}, refuse(http.StatusBadRequest, "%s", p.missing)
+				}
 				return Params{}, schema.Unsupported(name)
 			}
 		}

@@ -47,16 +47,15 @@ func collect(node any, path []string, found *[]any, list *bool) {
 }
 
 // inside makes fields of what objects hold and nobody declares: they have the dotted path as name, are optional, and take facet and
-// index from the object.
+// index from the object. They come in the order of hashedOrder.
 func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed) (out []*Field, err error) {
 	seen := map[string]bool{}
 	for _, f := range slices.Concat(s.Fields, added) {
 		seen[f.Name] = true
 	}
-	for _, object := range slices.Concat(s.Fields, added) {
-		if object.Kind != Object || object.Pattern() {
-			continue
-		}
+	var paths []string // of all that objects hold, known or not
+	made := map[string]*Field{}
+	for _, object := range objectsOf(slices.Concat(s.Fields, added)) {
 		raw, ok := doc[object.Name]
 		if !ok {
 			if raw, ok = lookup(doc, object); !ok {
@@ -64,20 +63,43 @@ func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed)
 			}
 		}
 		for _, l := range leaves(raw, object.Name, object.Array, nil) {
+			if _, again := made[l.path]; again {
+				continue
+			}
+			paths, made[l.path] = append(paths, l.path), nil
 			if seen[l.path] {
 				continue
 			}
-			seen[l.path] = true
 			f := &Field{Name: l.path, Kind: l.kind, Array: l.array, Facet: object.Facet, Index: object.Index, Optional: true, Locale: object.Locale, Stem: object.Stem && l.kind == String}
 			f.Sort = (f.number() || f.Kind == Bool) && !f.Array
 			f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
 			if err := s.checkField(f, doc, dirty, typed); err != nil {
 				return nil, err
 			}
+			made[l.path] = f
+		}
+	}
+	for _, path := range hashedOrder(paths) {
+		if f := made[path]; f != nil {
 			out = append(out, f)
 		}
 	}
 	return out, nil
+}
+
+// objectsOf returns the fields that are objects, in the order of hashedOrder.
+func objectsOf(fields []*Field) (out []*Field) {
+	var names []string
+	byName := map[string]*Field{}
+	for _, f := range fields {
+		if _, again := byName[f.Name]; f.Kind == Object && !f.Pattern() && !again {
+			names, byName[f.Name] = append(names, f.Name), f
+		}
+	}
+	for _, name := range hashedOrder(names) {
+		out = append(out, byName[name])
+	}
+	return out
 }
 
 // leaf is a value inside an object.

@@ -62,7 +62,7 @@ type file struct {
 // Open reads the settings in dir, which exists. Without a file there are none yet. What a crash left of a change that was being written is
 // removed: it holds keys.
 func Open(dir string) (*Store, error) {
-	s := &Store{path: filepath.Join(dir, fileName), sync: syncDir}
+	s := &Store{path: filepath.Join(dir, fileName), sync: SyncDir}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read directory of the settings: %w", err)
@@ -198,6 +198,20 @@ func (s *Store) Update(do func(*Change) error) error {
 	return nil
 }
 
+// Copy writes the settings into another directory and calls do; no change is made in between.
+func (s *Store) Copy(dir string, do func() error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	body, err := render(file{Format: format, Kinds: s.now.Load().kinds})
+	if err != nil {
+		return fmt.Errorf("encode settings: %w", err)
+	}
+	if err := (&Store{path: filepath.Join(dir, fileName)}).write(body); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return do()
+}
+
 func render(f file) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -222,7 +236,8 @@ func (s *Store) write(body []byte) error {
 	return nil
 }
 
-func syncDir(dir string) error {
+// SyncDir makes the names in a directory durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@
 package text
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,7 +45,7 @@ func New(separators, symbols []string) *Analyzer {
 // Rules are what a field's locale and flags say about its texts.
 type Rules struct {
 	Separators, Symbols []string
-	// Locale is a language's code. For el accents are taken off, and texts of th, zh and ja are cut into pairs of letters where no blank
+	// Locale is a language's code. For tr and az the i without a dot stays what it is. For el accents are taken off, and texts of th, zh and ja are cut into pairs of letters where no blank
 	// parts words: every pair of a query must be found, and a dictionary is not needed.
 	Locale string
 	// Stem reduces words to their stems by Snowball's rules of the locale, of English without one; a language without rules keeps its words.
@@ -65,9 +66,10 @@ func For(r Rules) *Analyzer {
 	}
 	inWord := func(r rune) bool { return !unicode.IsSpace(r) && !split[r] }
 	strip := stripFilter{keep: keep}
-	filters := []analysis.TokenFilter{strip, foldFilter{fold: asciifolding.New()}, lowercase.NewLowerCaseFilter()}
+	fold := foldFilter{fold: asciifolding.New(), dotless: r.Locale == "tr" || r.Locale == "az"}
+	filters := []analysis.TokenFilter{strip, fold, lowercase.NewLowerCaseFilter()}
 	if stem := stemmers[language]; stem != nil {
-		filters = []analysis.TokenFilter{strip, lowercase.NewLowerCaseFilter(), stemFilter{stem}, foldFilter{fold: asciifolding.New()}}
+		filters = []analysis.TokenFilter{strip, lowercase.NewLowerCaseFilter(), stemFilter{stem}, fold}
 	}
 	switch r.Locale {
 	case "el":
@@ -201,7 +203,11 @@ func (f stripFilter) strip(t *analysis.Token) bool {
 // foldFilter takes accents and typographic variants off Latin letters; other scripts stay as they are.
 type foldFilter struct {
 	fold *asciifolding.AsciiFoldingFilter
+	// dotless keeps the small i without a dot, which is a letter of its own in Turkish and not an i that lacks something.
+	dotless bool
 }
+
+const dotless = "\u0131"
 
 // Filter implements analysis.TokenFilter.
 func (f foldFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
@@ -209,9 +215,20 @@ func (f foldFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
 		if ascii(t.Term) {
 			continue
 		}
-		t.Term = dropLatinMarks(f.fold.Filter(norm.NFC.Bytes(t.Term)))
+		t.Term = f.folded(norm.NFC.Bytes(t.Term))
 	}
 	return in
+}
+
+func (f foldFilter) folded(term []byte) []byte {
+	if !f.dotless || !bytes.Contains(term, []byte(dotless)) {
+		return dropLatinMarks(f.fold.Filter(term))
+	}
+	parts := bytes.Split(term, []byte(dotless))
+	for i, p := range parts {
+		parts[i] = dropLatinMarks(f.fold.Filter(p))
+	}
+	return bytes.Join(parts, []byte(dotless))
 }
 
 func ascii(b []byte) bool {

@@ -56,3 +56,9 @@ func TestAnalyzer_boundsWordsAndOffsets(t *testing.T) {
 		}
 	})
 }
+
+func TestAnalyzer_inTurkishTheIWithoutADotIsALetter(t *testing.T) {
+	turkish := For(Rules{Locale: "tr"})
+	require.Equal(t, []string{"s\u0131cak", "sicak", "caglar"}, turkish.Words("s\u0131cak sicak çağlar"))
+	require.Equal(t, []string{"sicak"}, New(nil, nil).Words("s\u0131cak"), "elsewhere it is an i")
+}

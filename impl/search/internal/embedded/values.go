@@ -1,0 +1,63 @@
+package embedded
+
+import (
+	"slices"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// table is the values of some fields of rows.
+type table struct {
+	fields []*schema.Field
+	// rows[i] are the values of row i, in the order of fields.
+	rows [][]schema.Value
+	// lacks[i] says of row i which fields a document does not have at all, where documents were read: columns don't tell a list without elements from none.
+	lacks [][]bool
+}
+
+// absent says that a row has no value of field i.
+func (t *table) absent(row, i int) bool {
+	if t.lacks != nil {
+		return t.lacks[row][i]
+	}
+	v := t.rows[row][i]
+	return len(v.Strings)+len(v.Ints)+len(v.Floats) == 0
+}
+
+// at returns the place of a field in the rows.
+func (t *table) at(f *schema.Field) int { return slices.Index(t.fields, f) }
+
+// tabled finds what a plan finds and the values of fields: by the columns of the index where it holds all of the fields as exactly as they are wanted, else of the documents.
+func (r *run) tabled(plan index.Plan, fields []*schema.Field, held func(*schema.Field) bool) (index.Result, []row, *table, error) {
+	t := &table{fields: fields}
+	inColumns := !slices.ContainsFunc(fields, func(f *schema.Field) bool { return !held(f) })
+	if inColumns {
+		plan.Values = fields
+	}
+	res, err := r.collection.find(r.ctx, plan)
+	if err != nil {
+		return res, nil, nil, err
+	}
+	rows := make([]row, len(res.Hits))
+	t.rows = make([][]schema.Value, len(res.Hits))
+	for i, h := range res.Hits {
+		rows[i] = row{seq: h.Seq, match: h.Match, at: i}
+		t.rows[i] = h.Values
+	}
+	if inColumns {
+		return res, rows, t, nil
+	}
+	n := 0
+	t.lacks = make([][]bool, len(rows))
+	err = r.documents(rows, fields, func(doc schema.Document) {
+		typed := schema.Values(doc, fields)
+		t.rows[n], t.lacks[n] = make([]schema.Value, len(fields)), make([]bool, len(fields))
+		for i, f := range fields {
+			v, there := typed.Values[f.Name]
+			t.rows[n][i], t.lacks[n][i] = v, !there
+		}
+		n++
+	})
+	return res, rows, t, err
+}
