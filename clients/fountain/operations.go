@@ -257,6 +257,8 @@ var (
 	opGetDocument            = secured("search", "getDocument", http.MethodGet, "/collections/{collection}/documents/{documentId}", always, 200)
 	opDeleteDocumentsByQuery = secured("search", "deleteDocumentsByQuery", http.MethodPost, "/collections/{collection}/documents/delete-by-query", never, 200)
 	opSearchDocuments        = secured("search", "searchDocuments", http.MethodPost, "/collections/{collection}/search", always, 200)
+	opMultiSearch            = secured("search", "multiSearch", http.MethodPost, "/search", always, 200)
+	opUnionSearch            = secured("search", "unionSearch", http.MethodPost, "/search/union", always, 200)
 )
 
 // Operations of the gateway contract.

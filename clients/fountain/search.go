@@ -112,6 +112,20 @@ func (s *Search) SearchDocuments(ctx context.Context, collection string, body se
 	})
 }
 
+// MultiSearch carries out up to 50 searches, each of a collection of its own; the result tells the outcome of each.
+func (s *Search) MultiSearch(ctx context.Context, body search.MultiSearch, opts ...CallOption) (*search.SearchOutcomes, error) {
+	return send[search.SearchOutcomes](ctx, s.client, opMultiSearch, opts, func(server string) (*http.Request, error) {
+		return search.NewMultiSearchRequest(server, body)
+	})
+}
+
+// UnionSearch searches several collections for one list of hits.
+func (s *Search) UnionSearch(ctx context.Context, body search.UnionSearch, opts ...CallOption) (*search.SearchUnion, error) {
+	return send[search.SearchUnion](ctx, s.client, opUnionSearch, opts, func(server string) (*http.Request, error) {
+		return search.NewUnionSearchRequest(server, body)
+	})
+}
+
 // GetSearchHealth tells that the service's process lives.
 func (s *Search) GetSearchHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
 	return send[common.Health](ctx, s.client, opGetSearchHealth, opts, search.NewGetSearchHealthRequest)

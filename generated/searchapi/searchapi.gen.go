@@ -173,6 +173,42 @@ func (e GrantPutAccess) Valid() bool {
 	}
 }
 
+// Defines values for SearchOutcomeStatus.
+const (
+	SearchOutcomeStatusError SearchOutcomeStatus = "error"
+	SearchOutcomeStatusOk    SearchOutcomeStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the SearchOutcomeStatus enum.
+func (e SearchOutcomeStatus) Valid() bool {
+	switch e {
+	case SearchOutcomeStatusError:
+		return true
+	case SearchOutcomeStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchUnionEngine.
+const (
+	SearchUnionEngineEmbedded  SearchUnionEngine = "embedded"
+	SearchUnionEngineTypesense SearchUnionEngine = "typesense"
+)
+
+// Valid indicates whether the value is a known member of the SearchUnionEngine enum.
+func (e SearchUnionEngine) Valid() bool {
+	switch e {
+	case SearchUnionEngineEmbedded:
+		return true
+	case SearchUnionEngineTypesense:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SortKeyOrder.
 const (
 	SortKeyOrderAsc  SortKeyOrder = "asc"
@@ -266,6 +302,12 @@ type CollectionCreate struct {
 type CollectionList struct {
 	Items      []Collection `json:"items"`
 	NextCursor *string      `json:"nextCursor,omitempty"`
+}
+
+// CollectionSearch defines model for CollectionSearch.
+type CollectionSearch struct {
+	Collection string         `json:"collection"`
+	Search     DocumentSearch `json:"search"`
 }
 
 // Document A JSON object that fits the collection's fields.
@@ -447,6 +489,47 @@ type Highlight struct {
 	Snippet string `json:"snippet"`
 }
 
+// MultiSearch defines model for MultiSearch.
+type MultiSearch struct {
+	Searches []CollectionSearch `json:"searches"`
+}
+
+// SearchOutcome defines model for SearchOutcome.
+type SearchOutcome struct {
+	// Code Why it failed.
+	Code    *string               `json:"code,omitempty"`
+	Message *string               `json:"message,omitempty"`
+	Result  *DocumentSearchResult `json:"result,omitempty"`
+	Status  SearchOutcomeStatus   `json:"status"`
+}
+
+// SearchOutcomeStatus defines model for SearchOutcome.Status.
+type SearchOutcomeStatus string
+
+// SearchOutcomes defines model for SearchOutcomes.
+type SearchOutcomes struct {
+	Failed    int64           `json:"failed"`
+	Results   []SearchOutcome `json:"results"`
+	Succeeded int64           `json:"succeeded"`
+}
+
+// SearchUnion defines model for SearchUnion.
+type SearchUnion struct {
+	Engine SearchUnionEngine `json:"engine"`
+
+	// Found The sum of what the searches found.
+	Found int64      `json:"found"`
+	Hits  []UnionHit `json:"hits"`
+
+	// OutOf How many documents the caller reaches in the collections, each counted once.
+	OutOf  int64 `json:"outOf"`
+	Page   int32 `json:"page"`
+	TookMs int64 `json:"tookMs"`
+}
+
+// SearchUnionEngine defines model for SearchUnion.Engine.
+type SearchUnionEngine string
+
 // SortKey defines model for SortKey.
 type SortKey struct {
 	Field FieldName     `json:"field"`
@@ -485,6 +568,34 @@ type SyncOutcomeStatus string
 
 // Tenant defines model for Tenant.
 type Tenant = string
+
+// UnionHit defines model for UnionHit.
+type UnionHit struct {
+	// Collection As the search names it.
+	Collection string `json:"collection"`
+
+	// Document A JSON object that fits the collection's fields.
+	Document   Document     `json:"document"`
+	Highlights *[]Highlight `json:"highlights,omitempty"`
+
+	// Search The place of the search that found it, from 0.
+	Search int32 `json:"search"`
+
+	// Tenant As in DocumentHit.
+	Tenant *string `json:"tenant,omitempty"`
+
+	// TextMatch The engine's score, a decimal integer; larger is better.
+	TextMatch *string `json:"textMatch,omitempty"`
+}
+
+// UnionSearch defines model for UnionSearch.
+type UnionSearch struct {
+	Page    *int32 `json:"page,omitempty"`
+	PerPage *int32 `json:"perPage,omitempty"`
+
+	// Searches Without `page`, `perPage` and facets of their own.
+	Searches []CollectionSearch `json:"searches"`
+}
 
 // CollectionName defines model for CollectionName.
 type CollectionName = string
@@ -536,6 +647,12 @@ type PutCollectionGrantJSONRequestBody = GrantPut
 // SearchDocumentsJSONRequestBody defines body for SearchDocuments for application/json ContentType.
 type SearchDocumentsJSONRequestBody = DocumentSearch
 
+// MultiSearchJSONRequestBody defines body for MultiSearch for application/json ContentType.
+type MultiSearchJSONRequestBody = MultiSearch
+
+// UnionSearchJSONRequestBody defines body for UnionSearch for application/json ContentType.
+type UnionSearchJSONRequestBody = UnionSearch
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListCollections List collections by name
@@ -577,6 +694,12 @@ type ServerInterface interface {
 	// GetSearchReadiness Tell whether the service can work
 	// (GET /ready)
 	GetSearchReadiness(w http.ResponseWriter, r *http.Request)
+	// MultiSearch Carry out several searches at once
+	// (POST /search)
+	MultiSearch(w http.ResponseWriter, r *http.Request)
+	// UnionSearch Search several collections for one list
+	// (POST /search/union)
+	UnionSearch(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -658,6 +781,18 @@ func (_ Unimplemented) GetSearchHealth(w http.ResponseWriter, r *http.Request) {
 // GetSearchReadiness Tell whether the service can work
 // (GET /ready)
 func (_ Unimplemented) GetSearchReadiness(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// MultiSearch Carry out several searches at once
+// (POST /search)
+func (_ Unimplemented) MultiSearch(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UnionSearch Search several collections for one list
+// (POST /search/union)
+func (_ Unimplemented) UnionSearch(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1091,6 +1226,34 @@ func (siw *ServerInterfaceWrapper) GetSearchReadiness(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// MultiSearch operation middleware
+func (siw *ServerInterfaceWrapper) MultiSearch(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MultiSearch(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UnionSearch operation middleware
+func (siw *ServerInterfaceWrapper) UnionSearch(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UnionSearch(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -1242,6 +1405,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/collections/{collection}/search", wrapper.SearchDocuments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/search", wrapper.MultiSearch)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/search/union", wrapper.UnionSearch)
 	})
 
 	return r
@@ -4386,6 +4555,554 @@ func (response GetSearchReadinessdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type MultiSearchRequestObject struct {
+	Body *MultiSearchJSONRequestBody
+}
+
+type MultiSearchResponseObject interface {
+	VisitMultiSearchResponse(w http.ResponseWriter) error
+}
+
+type MultiSearch200JSONResponse SearchOutcomes
+
+func (response MultiSearch200JSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MultiSearch401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response MultiSearch401ApplicationProblemPlusJSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MultiSearch403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MultiSearch403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MultiSearch403ResponseHeaders
+}
+
+func (response MultiSearch403ApplicationProblemPlusJSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MultiSearch422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MultiSearch422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MultiSearch422ResponseHeaders
+}
+
+func (response MultiSearch422ApplicationProblemPlusJSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MultiSearch429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MultiSearch429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MultiSearch429ResponseHeaders
+}
+
+func (response MultiSearch429ApplicationProblemPlusJSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MultiSearch503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MultiSearch503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers MultiSearch503ResponseHeaders
+}
+
+func (response MultiSearch503ApplicationProblemPlusJSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MultiSearchdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type MultiSearchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    MultiSearchdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response MultiSearchdefaultApplicationProblemPlusJSONResponse) VisitMultiSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearchRequestObject struct {
+	Body *UnionSearchJSONRequestBody
+}
+
+type UnionSearchResponseObject interface {
+	VisitUnionSearchResponse(w http.ResponseWriter) error
+}
+
+type UnionSearch200JSONResponse SearchUnion
+
+func (response UnionSearch200JSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearch401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response UnionSearch401ApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearch403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UnionSearch403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UnionSearch403ResponseHeaders
+}
+
+func (response UnionSearch403ApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearch404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UnionSearch404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UnionSearch404ResponseHeaders
+}
+
+func (response UnionSearch404ApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearch422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UnionSearch422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UnionSearch422ResponseHeaders
+}
+
+func (response UnionSearch422ApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearch429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UnionSearch429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UnionSearch429ResponseHeaders
+}
+
+func (response UnionSearch429ApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearch503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UnionSearch503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers UnionSearch503ResponseHeaders
+}
+
+func (response UnionSearch503ApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnionSearchdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type UnionSearchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    UnionSearchdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response UnionSearchdefaultApplicationProblemPlusJSONResponse) VisitUnionSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListCollections List collections by name
@@ -4427,6 +5144,12 @@ type StrictServerInterface interface {
 	// GetSearchReadiness Tell whether the service can work
 	// (GET /ready)
 	GetSearchReadiness(ctx context.Context, request GetSearchReadinessRequestObject) (GetSearchReadinessResponseObject, error)
+	// MultiSearch Carry out several searches at once
+	// (POST /search)
+	MultiSearch(ctx context.Context, request MultiSearchRequestObject) (MultiSearchResponseObject, error)
+	// UnionSearch Search several collections for one list
+	// (POST /search/union)
+	UnionSearch(ctx context.Context, request UnionSearchRequestObject) (UnionSearchResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -4835,6 +5558,68 @@ func (sh *strictHandler) GetSearchReadiness(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetSearchReadinessResponseObject); ok {
 		if err := validResponse.VisitGetSearchReadinessResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MultiSearch operation middleware
+func (sh *strictHandler) MultiSearch(w http.ResponseWriter, r *http.Request) {
+	var request MultiSearchRequestObject
+
+	var body MultiSearchJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MultiSearch(ctx, request.(MultiSearchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MultiSearch")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MultiSearchResponseObject); ok {
+		if err := validResponse.VisitMultiSearchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UnionSearch operation middleware
+func (sh *strictHandler) UnionSearch(w http.ResponseWriter, r *http.Request) {
+	var request UnionSearchRequestObject
+
+	var body UnionSearchJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UnionSearch(ctx, request.(UnionSearchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnionSearch")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UnionSearchResponseObject); ok {
+		if err := validResponse.VisitUnionSearchResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

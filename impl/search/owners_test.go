@@ -295,25 +295,47 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 		}
 	},
 	"searchDocuments": func(c, d, f, word string) (all []attempt) {
-		for _, q := range []string{"*", word, word[:4], strings.ToUpper(word), `\"` + word + `\"`, "-" + word, "*:*"} {
-			for _, more := range []string{
-				"", `,"facetBy":["kind"]`, `,"facetBy":["` + f + `"]`, `,"sortBy":[{"field":"` + f + `"}]`, `,"perPage":250,"page":2`, `,"facetBy":["fountain_tenant"]`,
-				`,"sortBy":[{"field":"fountain_tenant"}]`, `,"facetBy":["kind"],"maxFacetValues":250`,
-				`,"filterBy":"kind:` + word + `"`, `,"filterBy":"fountain_tenant:!=x"`, `,"filterBy":"text:x) || (id:*"`, `,"filterBy":"` + f + `:1"`,
-				`,"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}`, `,"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}`,
-				`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
-				`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
-				`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
-				`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
-			} {
-				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["text"]` + more + `}`})
-			}
-			for _, by := range []string{f, "fountain_tenant", "kind", "id"} {
-				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["` + by + `"]}`})
-			}
+		for _, body := range searchBodies(d, f, word) {
+			all = append(all, attempt{"POST", "/collections/" + c + "/search", body})
 		}
 		return all
 	},
+	"multiSearch": func(c, d, f, word string) (all []attempt) {
+		for _, body := range searchBodies(d, f, word) {
+			all = append(all, attempt{"POST", "/search", `{"searches":[{"collection":"` + c + `","search":` + body + `}]}`})
+			all = append(all, attempt{"POST", "/search", `{"searches":[{"collection":"` + c + `","search":` + body + `},{"collection":"never","search":` + body + `},{"collection":"` + c + `","search":{"q":"*","queryBy":["text"]}}]}`})
+		}
+		return all
+	},
+	"unionSearch": func(c, d, f, word string) (all []attempt) {
+		for _, body := range searchBodies(d, f, word) {
+			all = append(all, attempt{"POST", "/search/union", `{"searches":[{"collection":"` + c + `","search":` + body + `}]}`})
+			all = append(all, attempt{"POST", "/search/union", `{"searches":[{"collection":"` + c + `","search":{"q":"*","queryBy":["text"]}},{"collection":"` + c + `","search":` + body + `}],"perPage":250}`})
+		}
+		return all
+	},
+}
+
+// searchBodies are searches that try to see more than the caller's own.
+func searchBodies(d, f, word string) (all []string) {
+	for _, q := range []string{"*", word, word[:4], strings.ToUpper(word), `\"` + word + `\"`, "-" + word, "*:*"} {
+		for _, more := range []string{
+			"", `,"facetBy":["kind"]`, `,"facetBy":["` + f + `"]`, `,"sortBy":[{"field":"` + f + `"}]`, `,"perPage":250,"page":2`, `,"facetBy":["fountain_tenant"]`,
+			`,"sortBy":[{"field":"fountain_tenant"}]`, `,"facetBy":["kind"],"maxFacetValues":250`,
+			`,"filterBy":"kind:` + word + `"`, `,"filterBy":"fountain_tenant:!=x"`, `,"filterBy":"text:x) || (id:*"`, `,"filterBy":"` + f + `:1"`,
+			`,"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}`, `,"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}`,
+			`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
+			`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
+			`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
+			`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
+		} {
+			all = append(all, `{"q":"`+q+`","queryBy":["text"]`+more+`}`)
+		}
+		for _, by := range []string{f, "fountain_tenant", "kind", "id"} {
+			all = append(all, `{"q":"`+q+`","queryBy":["`+by+`"]}`)
+		}
+	}
+	return all
 }
 
 // canary is a word that only red has.

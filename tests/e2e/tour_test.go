@@ -455,6 +455,11 @@ func (tr *tour) documents() {
 	require.EqualValues(tr.t, 1, done.Succeeded)
 	found := ok[*search.DocumentSearchResult](tr, "search")(s.SearchDocuments(ctx, "tour", search.DocumentSearch{Q: "tuor", QueryBy: []string{"text"}}))
 	require.EqualValues(tr.t, 1, found.Found)
+	pair := []search.CollectionSearch{{Collection: "tour", Search: search.DocumentSearch{Q: "tour", QueryBy: []string{"text"}}}, {Collection: "tour", Search: search.DocumentSearch{Q: "*", QueryBy: []string{"text"}}}}
+	each := ok[*search.SearchOutcomes](tr, "multi-search")(s.MultiSearch(ctx, search.MultiSearch{Searches: pair}))
+	require.EqualValues(tr.t, 2, each.Succeeded)
+	union := ok[*search.SearchUnion](tr, "union")(s.UnionSearch(ctx, search.UnionSearch{Searches: pair}))
+	require.EqualValues(tr.t, 2, union.Found)
 	ok[any](tr, "document")(any2(s.GetDocument(ctx, "tour", "1", nil)))
 	field, op := "text", search.FilterOpMatch
 	filter := search.Filter{Field: &field, Op: &op, Texts: &[]string{"tour"}}

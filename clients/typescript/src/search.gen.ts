@@ -246,6 +246,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Carry out several searches at once
+         * @description Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
+         *     the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+         */
+        post: operations["multiSearch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/search/union": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search several collections for one list
+         * @description Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
+         *     two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+         */
+        post: operations["unionSearch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -438,6 +480,76 @@ export interface components {
         DocumentHit: {
             document: components["schemas"]["Document"];
             /** @description Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone. */
+            tenant?: string;
+            /** @description The engine's score, a decimal integer; larger is better. */
+            textMatch?: string;
+            highlights?: components["schemas"]["Highlight"][];
+        };
+        CollectionSearch: {
+            collection: string;
+            search: components["schemas"]["DocumentSearch"];
+        };
+        MultiSearch: {
+            searches: components["schemas"]["CollectionSearch"][];
+        };
+        SearchOutcome: {
+            /** @enum {string} */
+            status: "ok" | "error";
+            result?: components["schemas"]["DocumentSearchResult"];
+            /** @description Why it failed. */
+            code?: string;
+            message?: string;
+        };
+        SearchOutcomes: {
+            /** Format: int64 */
+            succeeded: number;
+            /** Format: int64 */
+            failed: number;
+            results: components["schemas"]["SearchOutcome"][];
+        };
+        UnionSearch: {
+            /** @description Without `page`, `perPage` and facets of their own. */
+            searches: components["schemas"]["CollectionSearch"][];
+            /**
+             * Format: int32
+             * @default 1
+             */
+            page?: number;
+            /**
+             * Format: int32
+             * @default 10
+             */
+            perPage?: number;
+        };
+        SearchUnion: {
+            /**
+             * Format: int64
+             * @description The sum of what the searches found.
+             */
+            found: number;
+            /**
+             * Format: int64
+             * @description How many documents the caller reaches in the collections, each counted once.
+             */
+            outOf: number;
+            /** Format: int32 */
+            page: number;
+            /** Format: int64 */
+            tookMs: number;
+            /** @enum {string} */
+            engine: "embedded" | "typesense";
+            hits: components["schemas"]["UnionHit"][];
+        };
+        UnionHit: {
+            /**
+             * Format: int32
+             * @description The place of the search that found it, from 0.
+             */
+            search: number;
+            /** @description As the search names it. */
+            collection: string;
+            document: components["schemas"]["Document"];
+            /** @description As in DocumentHit. */
             tenant?: string;
             /** @description The engine's score, a decimal integer; larger is better. */
             textMatch?: string;
@@ -1387,6 +1499,173 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DocumentSearchResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    multiSearch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "searches": [
+                 *         {
+                 *           "collection": "plays",
+                 *           "search": {
+                 *             "q": "who's there",
+                 *             "queryBy": [
+                 *               "text"
+                 *             ]
+                 *           }
+                 *         },
+                 *         {
+                 *           "collection": "books",
+                 *           "search": {
+                 *             "q": "ghost",
+                 *             "queryBy": [
+                 *               "title"
+                 *             ]
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MultiSearch"];
+            };
+        };
+        responses: {
+            /** @description The outcome of every search. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "succeeded": 1,
+                     *       "failed": 1,
+                     *       "results": [
+                     *         {
+                     *           "status": "ok",
+                     *           "result": {
+                     *             "found": 1,
+                     *             "outOf": 3,
+                     *             "page": 1,
+                     *             "tookMs": 1,
+                     *             "engine": "embedded",
+                     *             "hits": [
+                     *               {
+                     *                 "document": {
+                     *                   "id": "1",
+                     *                   "text": "Who's there?"
+                     *                 },
+                     *                 "textMatch": "1"
+                     *               }
+                     *             ],
+                     *             "facets": []
+                     *           }
+                     *         },
+                     *         {
+                     *           "status": "error",
+                     *           "code": "not_found",
+                     *           "message": "There is no such collection."
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchOutcomes"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    unionSearch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "searches": [
+                 *         {
+                 *           "collection": "plays",
+                 *           "search": {
+                 *             "q": "ghost",
+                 *             "queryBy": [
+                 *               "text"
+                 *             ]
+                 *           }
+                 *         },
+                 *         {
+                 *           "collection": "books",
+                 *           "search": {
+                 *             "q": "ghost",
+                 *             "queryBy": [
+                 *               "title"
+                 *             ]
+                 *           }
+                 *         }
+                 *       ],
+                 *       "perPage": 20
+                 *     }
+                 */
+                "application/json": components["schemas"]["UnionSearch"];
+            };
+        };
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "found": 1,
+                     *       "outOf": 3,
+                     *       "page": 1,
+                     *       "tookMs": 1,
+                     *       "engine": "embedded",
+                     *       "hits": [
+                     *         {
+                     *           "search": 0,
+                     *           "collection": "plays",
+                     *           "document": {
+                     *             "id": "1",
+                     *             "text": "Who's there?"
+                     *           },
+                     *           "textMatch": "1"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchUnion"];
                 };
             };
             401: components["responses"]["Problem401"];

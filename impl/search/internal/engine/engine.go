@@ -132,21 +132,6 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
-// Search carries out searches, which name their collections and parameters as Typesense does. Problems: not_found (a collection),
-// validation_failed (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
-func (e *Engine) Search(ctx context.Context, asks ...map[string]any) (found []tsclient.Result, err error) {
-	err = e.again(ctx, func() (err error) {
-		found, err = e.client.MultiSearch(ctx, asks...)
-		return err
-	})
-	return found, err
-}
-
-// CountSearch is the search that counts what a filter lets through, whatever an override pins.
-func CountSearch(collection, filter string) map[string]any {
-	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false}
-}
-
 // importDocs sends documents; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
 	err = e.paced(ctx, collection, func() (err error) {
