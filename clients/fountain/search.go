@@ -94,7 +94,32 @@ func (s *Search) SyncDocuments(ctx context.Context, collection string, body sear
 // GetDocument reads a document, with every digit of its numbers.
 func (s *Search) GetDocument(ctx context.Context, collection, documentID string, params *search.GetDocumentParams, opts ...CallOption) (*json.RawMessage, error) {
 	return send[json.RawMessage](ctx, s.client, opGetDocument, opts, func(server string) (*http.Request, error) {
-		return search.NewGetDocumentRequest(server, collection, documentID, params)
+		req, err := search.NewGetDocumentRequest(server, collection, documentID, params)
+		return ofDocument(req, documentID, err)
+	})
+}
+
+// PutDocument makes or replaces a document. Repeating is safe.
+func (s *Search) PutDocument(ctx context.Context, collection, documentID string, params *search.PutDocumentParams, body json.RawMessage, opts ...CallOption) error {
+	return exec(ctx, s.client, opPutDocument, opts, func(server string) (*http.Request, error) {
+		req, err := search.NewPutDocumentRequest(server, collection, documentID, params, body)
+		return ofDocument(req, documentID, err)
+	})
+}
+
+// PatchDocument changes the fields of a document that body has; null removes an optional one. Repeating is safe. Errors: ErrNotFound.
+func (s *Search) PatchDocument(ctx context.Context, collection, documentID string, params *search.PatchDocumentParams, body json.RawMessage, opts ...CallOption) error {
+	return exec(ctx, s.client, opPatchDocument, opts, func(server string) (*http.Request, error) {
+		req, err := search.NewPatchDocumentRequest(server, collection, documentID, params, body)
+		return ofDocument(req, documentID, err)
+	})
+}
+
+// DeleteDocument deletes a document. Errors: ErrNotFound.
+func (s *Search) DeleteDocument(ctx context.Context, collection, documentID string, params *search.DeleteDocumentParams, opts ...CallOption) error {
+	return exec(ctx, s.client, opDeleteDocument, opts, func(server string) (*http.Request, error) {
+		req, err := search.NewDeleteDocumentRequest(server, collection, documentID, params)
+		return ofDocument(req, documentID, err)
 	})
 }
 

@@ -197,7 +197,10 @@ export interface paths {
     };
     "/collections/{collection}/documents/{documentId}": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
             header?: never;
             path: {
                 /**
@@ -215,8 +218,44 @@ export interface paths {
         };
         /** Read a document */
         get: operations["getDocument"];
-        put?: never;
+        /**
+         * Create or replace a document
+         * @description Repeating is safe.
+         */
+        put: operations["putDocument"];
         post?: never;
+        /** Delete a document */
+        delete: operations["deleteDocument"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a document
+         * @description The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+         */
+        patch: operations["patchDocument"];
+        trace?: never;
+    };
+    "/collections/{collection}/documents/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the documents out, line by line
+         * @description NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
+         *     not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+         */
+        post: operations["exportDocuments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -362,6 +401,7 @@ export interface components {
             items: components["schemas"]["Collection"][];
             nextCursor?: string;
         };
+        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`. */
         DocumentId: string;
         /** @description A JSON object that fits the collection's fields. */
         Document: {
@@ -380,6 +420,22 @@ export interface components {
             /** Format: int64 */
             documents: number;
             dryRun: boolean;
+        };
+        DocumentExport: {
+            filter?: components["schemas"]["Filter"];
+            /** @description The fields of the documents, with the id always; without it all. */
+            fields?: components["schemas"]["FieldName"][];
+            tenant?: components["schemas"]["Tenant"];
+        };
+        ExportLine: {
+            document?: components["schemas"]["Document"];
+            /** @description Whose document it is, as in DocumentHit. */
+            tenant?: string;
+            /**
+             * Format: int64
+             * @description How many documents there were. Of the last line alone.
+             */
+            documents?: number;
         };
         SyncItem: {
             /** @enum {string} */
@@ -1395,6 +1451,203 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Document"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "Who's there?"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Document"];
+            };
+        };
+        responses: {
+            /** @description The document is as it was sent. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document is gone. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    patchDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "Nay, answer me."
+                 *     }
+                 */
+                "application/json": components["schemas"]["Document"];
+            };
+        };
+        responses: {
+            /** @description The document has the fields. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportDocuments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "filter": {
+                 *         "field": "scene",
+                 *         "op": "eq",
+                 *         "texts": [
+                 *           "ACT I, SCENE 1"
+                 *         ]
+                 *       },
+                 *       "fields": [
+                 *         "text",
+                 *         "scene"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["DocumentExport"];
+            };
+        };
+        responses: {
+            /** @description The export. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ExportLine"];
                 };
             };
             401: components["responses"]["Problem401"];

@@ -132,25 +132,13 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
-// importDocs sends documents; every line is answered.
+// importDocs sends documents to be made or replaced; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
 	err = e.paced(ctx, collection, func() (err error) {
 		lines, err = e.client.Import(ctx, collection, api.Upsert, docs)
 		return err
 	})
 	return lines, err
-}
-
-// Document reads a document by its id at the engine. Problem: not_found.
-func (e *Engine) Document(ctx context.Context, collection, id string) (doc json.RawMessage, err error) {
-	err = e.again(ctx, func() (err error) {
-		doc, err = e.client.Document(ctx, collection, id)
-		return err
-	})
-	if errors.Is(err, problem.NotFound) {
-		return nil, problem.New(problem.NotFound, "There is no such document.").Wrap(err)
-	}
-	return doc, err
 }
 
 // plainID are the ids that mean nothing but themselves in a filter, whatever the engine.

@@ -55,20 +55,9 @@ func comma(out []byte, i int) []byte {
 // hit writes the members of a hit and the end of its object.
 func hit(out []byte, h *tsclient.ResultHit, c held) ([]byte, error) {
 	out = append(out, `"document":`...)
-	if c.TenantScoped {
-		tenant, document, err := engine.Restore(h.Document)
-		if err != nil {
-			return nil, err
-		}
-		if out = append(out, document...); c.whole && tenant != "" {
-			quoted, err := json.Marshal(tenant)
-			if err != nil {
-				return nil, err
-			}
-			out = append(append(out, `,"tenant":`...), quoted...)
-		}
-	} else {
-		out = append(out, h.Document...)
+	out, err := shown(out, h.Document, c)
+	if err != nil {
+		return nil, err
 	}
 	if len(h.Score) > 0 {
 		out = append(append(append(out, `,"textMatch":"`...), h.Score...), '"')
@@ -84,6 +73,22 @@ func hit(out []byte, h *tsclient.ResultHit, c held) ([]byte, error) {
 		}
 	}
 	return append(out, '}'), nil
+}
+
+// shown writes a document with the id that its writer gave it, and whose it is for those who reach every tenant's.
+func shown(out, doc []byte, c held) ([]byte, error) {
+	if !c.TenantScoped {
+		return append(out, doc...), nil
+	}
+	tenant, restored, err := engine.Restore(doc)
+	if err != nil {
+		return nil, err
+	}
+	if out = append(out, restored...); !c.whole || tenant == "" {
+		return out, nil
+	}
+	quoted, err := json.Marshal(tenant)
+	return append(append(out, `,"tenant":`...), quoted...), err
 }
 
 func facet(out []byte, f *tsclient.ResultFacet) []byte {
