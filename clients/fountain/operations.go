@@ -255,8 +255,14 @@ var (
 	opDeleteCollection       = secured("search", "deleteCollection", http.MethodDelete, "/collections/{collection}", never, 204)
 	opSyncDocuments          = secured("search", "syncDocuments", http.MethodPost, "/collections/{collection}/documents/sync", always, 200)
 	opGetDocument            = secured("search", "getDocument", http.MethodGet, "/collections/{collection}/documents/{documentId}", always, 200)
+	opPutDocument            = secured("search", "putDocument", http.MethodPut, "/collections/{collection}/documents/{documentId}", always, 204)
+	opPatchDocument          = secured("search", "patchDocument", http.MethodPatch, "/collections/{collection}/documents/{documentId}", always, 204)
+	opDeleteDocument         = secured("search", "deleteDocument", http.MethodDelete, "/collections/{collection}/documents/{documentId}", never, 204)
+	opExportDocuments        = secured("search", "exportDocuments", http.MethodPost, "/collections/{collection}/documents/export", always, 200)
 	opDeleteDocumentsByQuery = secured("search", "deleteDocumentsByQuery", http.MethodPost, "/collections/{collection}/documents/delete-by-query", never, 200)
 	opSearchDocuments        = secured("search", "searchDocuments", http.MethodPost, "/collections/{collection}/search", always, 200)
+	opMultiSearch            = secured("search", "multiSearch", http.MethodPost, "/search", always, 200)
+	opUnionSearch            = secured("search", "unionSearch", http.MethodPost, "/search/union", always, 200)
 )
 
 // Operations of the gateway contract.

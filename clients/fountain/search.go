@@ -94,7 +94,32 @@ func (s *Search) SyncDocuments(ctx context.Context, collection string, body sear
 // GetDocument reads a document, with every digit of its numbers.
 func (s *Search) GetDocument(ctx context.Context, collection, documentID string, params *search.GetDocumentParams, opts ...CallOption) (*json.RawMessage, error) {
 	return send[json.RawMessage](ctx, s.client, opGetDocument, opts, func(server string) (*http.Request, error) {
-		return search.NewGetDocumentRequest(server, collection, documentID, params)
+		req, err := search.NewGetDocumentRequest(server, collection, documentID, params)
+		return ofDocument(req, documentID, err)
+	})
+}
+
+// PutDocument makes or replaces a document. Repeating is safe.
+func (s *Search) PutDocument(ctx context.Context, collection, documentID string, params *search.PutDocumentParams, body json.RawMessage, opts ...CallOption) error {
+	return exec(ctx, s.client, opPutDocument, opts, func(server string) (*http.Request, error) {
+		req, err := search.NewPutDocumentRequest(server, collection, documentID, params, body)
+		return ofDocument(req, documentID, err)
+	})
+}
+
+// PatchDocument changes the fields of a document that body has; null removes an optional one. Repeating is safe. Errors: ErrNotFound.
+func (s *Search) PatchDocument(ctx context.Context, collection, documentID string, params *search.PatchDocumentParams, body json.RawMessage, opts ...CallOption) error {
+	return exec(ctx, s.client, opPatchDocument, opts, func(server string) (*http.Request, error) {
+		req, err := search.NewPatchDocumentRequest(server, collection, documentID, params, body)
+		return ofDocument(req, documentID, err)
+	})
+}
+
+// DeleteDocument deletes a document. Errors: ErrNotFound.
+func (s *Search) DeleteDocument(ctx context.Context, collection, documentID string, params *search.DeleteDocumentParams, opts ...CallOption) error {
+	return exec(ctx, s.client, opDeleteDocument, opts, func(server string) (*http.Request, error) {
+		req, err := search.NewDeleteDocumentRequest(server, collection, documentID, params)
+		return ofDocument(req, documentID, err)
 	})
 }
 
@@ -109,6 +134,20 @@ func (s *Search) DeleteDocumentsByQuery(ctx context.Context, collection string, 
 func (s *Search) SearchDocuments(ctx context.Context, collection string, body search.DocumentSearch, opts ...CallOption) (*search.DocumentSearchResult, error) {
 	return send[search.DocumentSearchResult](ctx, s.client, opSearchDocuments, opts, func(server string) (*http.Request, error) {
 		return search.NewSearchDocumentsRequest(server, collection, body)
+	})
+}
+
+// MultiSearch carries out up to 50 searches, each of a collection of its own; the result tells the outcome of each.
+func (s *Search) MultiSearch(ctx context.Context, body search.MultiSearch, opts ...CallOption) (*search.SearchOutcomes, error) {
+	return send[search.SearchOutcomes](ctx, s.client, opMultiSearch, opts, func(server string) (*http.Request, error) {
+		return search.NewMultiSearchRequest(server, body)
+	})
+}
+
+// UnionSearch searches several collections for one list of hits.
+func (s *Search) UnionSearch(ctx context.Context, body search.UnionSearch, opts ...CallOption) (*search.SearchUnion, error) {
+	return send[search.SearchUnion](ctx, s.client, opUnionSearch, opts, func(server string) (*http.Request, error) {
+		return search.NewUnionSearchRequest(server, body)
 	})
 }
 

@@ -270,6 +270,24 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 			{"GET", "/collections/" + c + "/documents/2", ""}, {"GET", "/collections/" + c + "/documents/" + d + "?tenant=red", ""},
 		}
 	},
+	"putDocument": func(c, d, f, _ string) []attempt {
+		return documents("PUT", c, d, `{"text":"mine"}`, `{"text":"mine","`+f+`":1}`, `{"text":"mine","fountain_tenant":"red"}`, `{"id":"red:`+d+`","text":"mine"}`, `{"text":3}`)
+	},
+	"patchDocument": func(c, d, f, _ string) []attempt {
+		return documents("PATCH", c, d, `{"text":"mine"}`, `{"`+f+`":1}`, `{"fountain_tenant":"red"}`, `{"fountain_tenant":null}`, `{"id":"red:`+d+`"}`, `{"text":null}`)
+	},
+	"deleteDocument": func(c, d, _, _ string) []attempt { return documents("DELETE", c, d, "") },
+	"exportDocuments": func(c, d, f, word string) (all []attempt) {
+		for _, body := range []string{
+			`{}`, `{"tenant":"red"}`, `{"fields":["text"]}`, `{"fields":["fountain_tenant"]}`, `{"fields":["` + f + `"]}`, `{"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}}`,
+			`{"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}}`, `{"filter":{"field":"id","op":"eq","texts":["` + d + `","2","red:` + d + `"]}}`,
+			`{"filter":{"or":[{"field":"kind","op":"eq","texts":["` + word + `"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}}`, `{"filter":{"field":"` + f + `","op":"gt","integers":[0]},"tenant":"red"}`,
+			`{"filter":{"field":"text","op":"match","texts":["x) || (id:*"]}}`,
+		} {
+			all = append(all, attempt{"POST", "/collections/" + c + "/documents/export", body})
+		}
+		return all
+	},
 	"deleteDocumentsByQuery": func(c, d, f, word string) (all []attempt) {
 		for _, filter := range []string{
 			`{"field":"kind","op":"eq","texts":["` + word + `"]}`, `{"field":"fountain_tenant","op":"ne","texts":["x"]}`, `{"field":"` + f + `","op":"gt","integers":[0]}`,
@@ -295,25 +313,57 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 		}
 	},
 	"searchDocuments": func(c, d, f, word string) (all []attempt) {
-		for _, q := range []string{"*", word, word[:4], strings.ToUpper(word), `\"` + word + `\"`, "-" + word, "*:*"} {
-			for _, more := range []string{
-				"", `,"facetBy":["kind"]`, `,"facetBy":["` + f + `"]`, `,"sortBy":[{"field":"` + f + `"}]`, `,"perPage":250,"page":2`, `,"facetBy":["fountain_tenant"]`,
-				`,"sortBy":[{"field":"fountain_tenant"}]`, `,"facetBy":["kind"],"maxFacetValues":250`,
-				`,"filterBy":"kind:` + word + `"`, `,"filterBy":"fountain_tenant:!=x"`, `,"filterBy":"text:x) || (id:*"`, `,"filterBy":"` + f + `:1"`,
-				`,"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}`, `,"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}`,
-				`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
-				`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
-				`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
-				`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
-			} {
-				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["text"]` + more + `}`})
-			}
-			for _, by := range []string{f, "fountain_tenant", "kind", "id"} {
-				all = append(all, attempt{"POST", "/collections/" + c + "/search", `{"q":"` + q + `","queryBy":["` + by + `"]}`})
-			}
+		for _, body := range searchBodies(d, f, word) {
+			all = append(all, attempt{"POST", "/collections/" + c + "/search", body})
 		}
 		return all
 	},
+	"multiSearch": func(c, d, f, word string) (all []attempt) {
+		for _, body := range searchBodies(d, f, word) {
+			all = append(all, attempt{"POST", "/search", `{"searches":[{"collection":"` + c + `","search":` + body + `}]}`})
+			all = append(all, attempt{"POST", "/search", `{"searches":[{"collection":"` + c + `","search":` + body + `},{"collection":"never","search":` + body + `},{"collection":"` + c + `","search":{"q":"*","queryBy":["text"]}}]}`})
+		}
+		return all
+	},
+	"unionSearch": func(c, d, f, word string) (all []attempt) {
+		for _, body := range searchBodies(d, f, word) {
+			all = append(all, attempt{"POST", "/search/union", `{"searches":[{"collection":"` + c + `","search":` + body + `}]}`})
+			all = append(all, attempt{"POST", "/search/union", `{"searches":[{"collection":"` + c + `","search":{"q":"*","queryBy":["text"]}},{"collection":"` + c + `","search":` + body + `}],"perPage":250}`})
+		}
+		return all
+	},
+}
+
+// documents are attempts at a document by each of the names that another tenant's may have.
+func documents(method, c, d string, bodies ...string) (all []attempt) {
+	for _, id := range []string{d, "2", "red:" + d, d + "?tenant=red", "2?tenant=red", "...", "%2e%2e", "%2e", "x"} {
+		for _, body := range bodies {
+			all = append(all, attempt{method, "/collections/" + c + "/documents/" + id, body})
+		}
+	}
+	return all
+}
+
+// searchBodies are searches that try to see more than the caller's own.
+func searchBodies(d, f, word string) (all []string) {
+	for _, q := range []string{"*", word, word[:4], strings.ToUpper(word), `\"` + word + `\"`, "-" + word, "*:*"} {
+		for _, more := range []string{
+			"", `,"facetBy":["kind"]`, `,"facetBy":["` + f + `"]`, `,"sortBy":[{"field":"` + f + `"}]`, `,"perPage":250,"page":2`, `,"facetBy":["fountain_tenant"]`,
+			`,"sortBy":[{"field":"fountain_tenant"}]`, `,"facetBy":["kind"],"maxFacetValues":250`,
+			`,"filterBy":"kind:` + word + `"`, `,"filterBy":"fountain_tenant:!=x"`, `,"filterBy":"text:x) || (id:*"`, `,"filterBy":"` + f + `:1"`,
+			`,"filter":{"field":"kind","op":"eq","texts":["` + word + `"]}`, `,"filter":{"field":"fountain_tenant","op":"ne","texts":["x"]}`,
+			`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
+			`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
+			`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
+			`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
+		} {
+			all = append(all, `{"q":"`+q+`","queryBy":["text"]`+more+`}`)
+		}
+		for _, by := range []string{f, "fountain_tenant", "kind", "id"} {
+			all = append(all, `{"q":"`+q+`","queryBy":["`+by+`"]}`)
+		}
+	}
+	return all
 }
 
 // canary is a word that only red has.
@@ -356,6 +406,9 @@ func TestOwners_everyOperationAsksForATokenWithAScope(t *testing.T) {
 func told(t *testing.T, a servicetest.Answer) string {
 	t.Helper()
 	var body map[string]any
+	if a.Header.Get("Content-Type") == "application/x-ndjson" {
+		return fmt.Sprint(a.Status, " ", string(a.Body))
+	}
 	if len(a.Body) > 0 {
 		require.NoError(t, json.Unmarshal(a.Body, &body))
 	}

@@ -455,7 +455,35 @@ func (tr *tour) documents() {
 	require.EqualValues(tr.t, 1, done.Succeeded)
 	found := ok[*search.DocumentSearchResult](tr, "search")(s.SearchDocuments(ctx, "tour", search.DocumentSearch{Q: "tuor", QueryBy: []string{"text"}}))
 	require.EqualValues(tr.t, 1, found.Found)
+	pair := []search.CollectionSearch{{Collection: "tour", Search: search.DocumentSearch{Q: "tour", QueryBy: []string{"text"}}}, {Collection: "tour", Search: search.DocumentSearch{Q: "*", QueryBy: []string{"text"}}}}
+	each := ok[*search.SearchOutcomes](tr, "multi-search")(s.MultiSearch(ctx, search.MultiSearch{Searches: pair}))
+	require.EqualValues(tr.t, 2, each.Succeeded)
+	union := ok[*search.SearchUnion](tr, "union")(s.UnionSearch(ctx, search.UnionSearch{Searches: pair}))
+	require.EqualValues(tr.t, 2, union.Found)
 	ok[any](tr, "document")(any2(s.GetDocument(ctx, "tour", "1", nil)))
+	for _, id := range []string{"sync", "export", "delete-by-query"} { // which are verbs, too
+		require.NoError(tr.t, s.PutDocument(ctx, "tour", id, nil, doc))
+		require.NoError(tr.t, s.PatchDocument(ctx, "tour", id, nil, json.RawMessage(`{"text":"another"}`)))
+		changed := ok[*json.RawMessage](tr, id)(s.GetDocument(ctx, "tour", id, nil))
+		require.JSONEq(tr.t, `{"id":"`+id+`","text":"another"}`, string(*changed))
+	}
+	lines := 0
+	for line, err := range s.Documents(ctx, "tour", search.DocumentExport{Fields: &[]string{"text"}}) {
+		require.NoError(tr.t, err)
+		require.Contains(tr.t, string(*line.Document), `"text"`)
+		lines++
+	}
+	require.Equal(tr.t, 4, lines)
+	whole, err := s.ExportDocuments(ctx, "tour", search.DocumentExport{})
+	require.NoError(tr.t, err)
+	require.Contains(tr.t, string(whole), `{"documents":4}`)
+	for _, id := range []string{"sync", "export", "delete-by-query"} {
+		require.NoError(tr.t, s.DeleteDocument(ctx, "tour", id, nil))
+	}
+	require.ErrorIs(tr.t, s.DeleteDocument(ctx, "tour", "sync", nil), fountain.ErrNotFound)
+	for _, err := range s.Documents(ctx, "nowhere", search.DocumentExport{}) {
+		require.ErrorIs(tr.t, err, fountain.ErrNotFound)
+	}
 	field, op := "text", search.FilterOpMatch
 	filter := search.Filter{Field: &field, Op: &op, Texts: &[]string{"tour"}}
 	gone := ok[*search.DocumentDeletionResult](tr, "delete by query")(s.DeleteDocumentsByQuery(ctx, "tour", search.DocumentDeletion{Filter: filter}))

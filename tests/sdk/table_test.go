@@ -45,9 +45,9 @@ func forBrowsers(op *openapi3.Operation) bool {
 // repeatable are the operations beside reads and keyed ones whose contract says that repeating does no harm.
 var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
-	"omitElement", "restoreElement", "retryDeadLetters", "syncDocuments", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
+	"omitElement", "restoreElement", "retryDeadLetters", "syncDocuments", "putDocument", "patchDocument", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
-	"searchElements", "searchDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
+	"searchElements", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
 }
 
 func describe(doc *openapi3.T, word, method, path string, op *openapi3.Operation) fountain.Operation {

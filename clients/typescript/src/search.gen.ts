@@ -197,7 +197,10 @@ export interface paths {
     };
     "/collections/{collection}/documents/{documentId}": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
             header?: never;
             path: {
                 /**
@@ -215,8 +218,44 @@ export interface paths {
         };
         /** Read a document */
         get: operations["getDocument"];
-        put?: never;
+        /**
+         * Create or replace a document
+         * @description Repeating is safe.
+         */
+        put: operations["putDocument"];
         post?: never;
+        /** Delete a document */
+        delete: operations["deleteDocument"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a document
+         * @description The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+         */
+        patch: operations["patchDocument"];
+        trace?: never;
+    };
+    "/collections/{collection}/documents/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the documents out, line by line
+         * @description NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
+         *     not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+         */
+        post: operations["exportDocuments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -240,6 +279,48 @@ export interface paths {
         put?: never;
         /** Search a collection */
         post: operations["searchDocuments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Carry out several searches at once
+         * @description Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
+         *     the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+         */
+        post: operations["multiSearch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/search/union": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search several collections for one list
+         * @description Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
+         *     two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+         */
+        post: operations["unionSearch"];
         delete?: never;
         options?: never;
         head?: never;
@@ -320,6 +401,7 @@ export interface components {
             items: components["schemas"]["Collection"][];
             nextCursor?: string;
         };
+        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`. */
         DocumentId: string;
         /** @description A JSON object that fits the collection's fields. */
         Document: {
@@ -338,6 +420,22 @@ export interface components {
             /** Format: int64 */
             documents: number;
             dryRun: boolean;
+        };
+        DocumentExport: {
+            filter?: components["schemas"]["Filter"];
+            /** @description The fields of the documents, with the id always; without it all. */
+            fields?: components["schemas"]["FieldName"][];
+            tenant?: components["schemas"]["Tenant"];
+        };
+        ExportLine: {
+            document?: components["schemas"]["Document"];
+            /** @description Whose document it is, as in DocumentHit. */
+            tenant?: string;
+            /**
+             * Format: int64
+             * @description How many documents there were. Of the last line alone.
+             */
+            documents?: number;
         };
         SyncItem: {
             /** @enum {string} */
@@ -438,6 +536,76 @@ export interface components {
         DocumentHit: {
             document: components["schemas"]["Document"];
             /** @description Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone. */
+            tenant?: string;
+            /** @description The engine's score, a decimal integer; larger is better. */
+            textMatch?: string;
+            highlights?: components["schemas"]["Highlight"][];
+        };
+        CollectionSearch: {
+            collection: string;
+            search: components["schemas"]["DocumentSearch"];
+        };
+        MultiSearch: {
+            searches: components["schemas"]["CollectionSearch"][];
+        };
+        SearchOutcome: {
+            /** @enum {string} */
+            status: "ok" | "error";
+            result?: components["schemas"]["DocumentSearchResult"];
+            /** @description Why it failed. */
+            code?: string;
+            message?: string;
+        };
+        SearchOutcomes: {
+            /** Format: int64 */
+            succeeded: number;
+            /** Format: int64 */
+            failed: number;
+            results: components["schemas"]["SearchOutcome"][];
+        };
+        UnionSearch: {
+            /** @description Without `page`, `perPage` and facets of their own. */
+            searches: components["schemas"]["CollectionSearch"][];
+            /**
+             * Format: int32
+             * @default 1
+             */
+            page?: number;
+            /**
+             * Format: int32
+             * @default 10
+             */
+            perPage?: number;
+        };
+        SearchUnion: {
+            /**
+             * Format: int64
+             * @description The sum of what the searches found.
+             */
+            found: number;
+            /**
+             * Format: int64
+             * @description How many documents the caller reaches in the collections, each counted once.
+             */
+            outOf: number;
+            /** Format: int32 */
+            page: number;
+            /** Format: int64 */
+            tookMs: number;
+            /** @enum {string} */
+            engine: "embedded" | "typesense";
+            hits: components["schemas"]["UnionHit"][];
+        };
+        UnionHit: {
+            /**
+             * Format: int32
+             * @description The place of the search that found it, from 0.
+             */
+            search: number;
+            /** @description As the search names it. */
+            collection: string;
+            document: components["schemas"]["Document"];
+            /** @description As in DocumentHit. */
             tenant?: string;
             /** @description The engine's score, a decimal integer; larger is better. */
             textMatch?: string;
@@ -1294,6 +1462,203 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    putDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "Who's there?"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Document"];
+            };
+        };
+        responses: {
+            /** @description The document is as it was sent. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document is gone. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    patchDocument: {
+        parameters: {
+            query?: {
+                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                tenant?: components["schemas"]["Tenant"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The document's id.
+                 * @example 1
+                 */
+                documentId: components["schemas"]["DocumentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "Nay, answer me."
+                 *     }
+                 */
+                "application/json": components["schemas"]["Document"];
+            };
+        };
+        responses: {
+            /** @description The document has the fields. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportDocuments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "filter": {
+                 *         "field": "scene",
+                 *         "op": "eq",
+                 *         "texts": [
+                 *           "ACT I, SCENE 1"
+                 *         ]
+                 *       },
+                 *       "fields": [
+                 *         "text",
+                 *         "scene"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["DocumentExport"];
+            };
+        };
+        responses: {
+            /** @description The export. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ExportLine"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     searchDocuments: {
         parameters: {
             query?: never;
@@ -1387,6 +1752,173 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DocumentSearchResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    multiSearch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "searches": [
+                 *         {
+                 *           "collection": "plays",
+                 *           "search": {
+                 *             "q": "who's there",
+                 *             "queryBy": [
+                 *               "text"
+                 *             ]
+                 *           }
+                 *         },
+                 *         {
+                 *           "collection": "books",
+                 *           "search": {
+                 *             "q": "ghost",
+                 *             "queryBy": [
+                 *               "title"
+                 *             ]
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MultiSearch"];
+            };
+        };
+        responses: {
+            /** @description The outcome of every search. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "succeeded": 1,
+                     *       "failed": 1,
+                     *       "results": [
+                     *         {
+                     *           "status": "ok",
+                     *           "result": {
+                     *             "found": 1,
+                     *             "outOf": 3,
+                     *             "page": 1,
+                     *             "tookMs": 1,
+                     *             "engine": "embedded",
+                     *             "hits": [
+                     *               {
+                     *                 "document": {
+                     *                   "id": "1",
+                     *                   "text": "Who's there?"
+                     *                 },
+                     *                 "textMatch": "1"
+                     *               }
+                     *             ],
+                     *             "facets": []
+                     *           }
+                     *         },
+                     *         {
+                     *           "status": "error",
+                     *           "code": "not_found",
+                     *           "message": "There is no such collection."
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchOutcomes"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    unionSearch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "searches": [
+                 *         {
+                 *           "collection": "plays",
+                 *           "search": {
+                 *             "q": "ghost",
+                 *             "queryBy": [
+                 *               "text"
+                 *             ]
+                 *           }
+                 *         },
+                 *         {
+                 *           "collection": "books",
+                 *           "search": {
+                 *             "q": "ghost",
+                 *             "queryBy": [
+                 *               "title"
+                 *             ]
+                 *           }
+                 *         }
+                 *       ],
+                 *       "perPage": 20
+                 *     }
+                 */
+                "application/json": components["schemas"]["UnionSearch"];
+            };
+        };
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "found": 1,
+                     *       "outOf": 3,
+                     *       "page": 1,
+                     *       "tookMs": 1,
+                     *       "engine": "embedded",
+                     *       "hits": [
+                     *         {
+                     *           "search": 0,
+                     *           "collection": "plays",
+                     *           "document": {
+                     *             "id": "1",
+                     *             "text": "Who's there?"
+                     *           },
+                     *           "textMatch": "1"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchUnion"];
                 };
             };
             401: components["responses"]["Problem401"];

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"regexp"
 	"regexp/syntax"
 	"slices"
 
@@ -71,6 +72,19 @@ var boundRules = []Rule{
 		f.schemas(func(v visit) {
 			if v.schema.Pattern != "" && !anchored(v.schema.Pattern) {
 				v.report(r, "pattern %s is not anchored at both ends", v.schema.Pattern)
+			}
+		})
+	}},
+	{"path-segment", "A text in a path has a pattern that neither . nor .. fits: no path carries them as its segments, and what follows the path reads another one.", func(f *family, r reporter) {
+		f.each(func(op operation) {
+			for _, p := range op.parameters() {
+				if p.In != "path" || p.Schema == nil || p.Schema.Value == nil || !p.Schema.Value.Type.Is("string") || len(p.Schema.Value.Enum) > 0 {
+					continue
+				}
+				pattern, err := regexp.Compile(p.Schema.Value.Pattern)
+				if err == nil && (pattern.MatchString(".") || pattern.MatchString("..")) {
+					op.report(r, "%s may be a dot segment", p.Name)
+				}
 			}
 		})
 	}},

@@ -10,9 +10,12 @@ import (
 type schemaModel = openapi3.Schema
 
 var shapeRules = []Rule{
-	{"etag", "A resource that can be read and changed carries ETag, and its changes take If-Match and can answer 412.", func(f *family, r reporter) {
+	{"etag", "A resource that can be read and changed carries ETag, and its changes take If-Match and can answer 412, unless x-unconditional says why nothing can be compared.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			if op.method != http.MethodPut && op.method != http.MethodPatch || op.item.Get == nil {
+				return
+			}
+			if why, _ := op.Extensions["x-unconditional"].(string); len(why) > 0 {
 				return
 			}
 			match := op.parameter("header", "If-Match")

@@ -132,40 +132,13 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
-// Search carries out searches, which name their collections and parameters as Typesense does. Problems: not_found (a collection),
-// validation_failed (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
-func (e *Engine) Search(ctx context.Context, asks ...map[string]any) (found []tsclient.Result, err error) {
-	err = e.again(ctx, func() (err error) {
-		found, err = e.client.MultiSearch(ctx, asks...)
-		return err
-	})
-	return found, err
-}
-
-// CountSearch is the search that counts what a filter lets through, whatever an override pins.
-func CountSearch(collection, filter string) map[string]any {
-	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false}
-}
-
-// importDocs sends documents; every line is answered.
+// importDocs sends documents to be made or replaced; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
 	err = e.paced(ctx, collection, func() (err error) {
 		lines, err = e.client.Import(ctx, collection, api.Upsert, docs)
 		return err
 	})
 	return lines, err
-}
-
-// Document reads a document by its id at the engine. Problem: not_found.
-func (e *Engine) Document(ctx context.Context, collection, id string) (doc json.RawMessage, err error) {
-	err = e.again(ctx, func() (err error) {
-		doc, err = e.client.Document(ctx, collection, id)
-		return err
-	})
-	if errors.Is(err, problem.NotFound) {
-		return nil, problem.New(problem.NotFound, "There is no such document.").Wrap(err)
-	}
-	return doc, err
 }
 
 // plainID are the ids that mean nothing but themselves in a filter, whatever the engine.

@@ -20,8 +20,8 @@ type Item struct {
 	Tenant *string
 }
 
-// stored is the document's id at the engine.
-func (i Item) stored() string {
+// Stored is the document's id at the engine.
+func (i Item) Stored() string {
 	if i.Tenant == nil {
 		return i.ID
 	}
@@ -43,7 +43,7 @@ const (
 func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
 	last := make(map[string]int, len(items))
 	for i, item := range items {
-		last[item.stored()] = i
+		last[item.Stored()] = i
 	}
 	outcomes := make([]Outcome, len(items))
 	if err := e.upserts(ctx, collection, items, last, outcomes); err != nil {
@@ -53,7 +53,7 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 		return nil, err
 	}
 	for i, item := range items {
-		outcomes[i] = outcomes[last[item.stored()]]
+		outcomes[i] = outcomes[last[item.Stored()]]
 	}
 	return outcomes, nil
 }
@@ -82,7 +82,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 		return nil
 	}
 	for i, item := range items {
-		if item.Document == nil || last[item.stored()] != i {
+		if item.Document == nil || last[item.Stored()] != i {
 			continue
 		}
 		doc, err := withID(item)
@@ -121,7 +121,7 @@ func withID(item Item) ([]byte, error) {
 	if err := json.Unmarshal(item.Document, &doc); err != nil || doc == nil {
 		return nil, problem.New(problem.ValidationFailed, "The document is not a JSON object.")
 	}
-	id, err := json.Marshal(item.stored())
+	id, err := json.Marshal(item.Stored())
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (e *Engine) deletes(ctx context.Context, collection string, items []Item, l
 		return err
 	}
 	for i, item := range items {
-		id := item.stored()
+		id := item.Stored()
 		if item.Document != nil || last[id] != i {
 			continue
 		}

@@ -176,9 +176,6 @@ func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, 
 	return all, nil
 }
 
-// searchesAtOnce bounds the searches of one call, as Typesense does.
-const searchesAtOnce = 50
-
 // count replaces the numbers of documents of which the caller reaches a part.
 func (core *Core) count(ctx context.Context, all []described) error {
 	var parts []*described
@@ -187,18 +184,16 @@ func (core *Core) count(ctx context.Context, all []described) error {
 			parts = append(parts, &all[i])
 		}
 	}
-	for some := range slices.Chunk(parts, searchesAtOnce) {
-		var asks []map[string]any
-		for _, c := range some {
-			asks = append(asks, engine.CountSearch(c.Engine(), c.filter()))
-		}
-		counted, err := core.Engine.Search(ctx, asks...)
-		if err != nil {
-			return err
-		}
-		for i, c := range some {
-			c.schema.Documents = counted[i].Found
-		}
+	asks := make([]map[string]any, len(parts))
+	for i, c := range parts {
+		asks[i] = engine.CountSearch(c.Engine(), c.filter())
+	}
+	counted, err := core.Engine.Search(ctx, asks...)
+	if err != nil {
+		return err
+	}
+	for i, c := range parts {
+		c.schema.Documents = counted[i].Found
 	}
 	return nil
 }

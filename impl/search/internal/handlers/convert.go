@@ -87,24 +87,18 @@ func pageOf(all []described, after string, limit int) ([]described, searchapi.Co
 func itemsFrom(items []searchapi.SyncItem, c held) ([]engine.Item, error) {
 	out := make([]engine.Item, len(items))
 	for i, item := range items {
-		out[i].ID = item.ID
-		if c.TenantScoped {
-			out[i].Tenant = &c.caller.Tenant
+		var err error
+		if out[i], err = c.item(item.ID, item.Tenant, "body", fmt.Sprintf("/items/%d/tenant", i)); err != nil {
+			return nil, err
 		}
 		pointer := fmt.Sprintf("/items/%d/document", i)
 		switch {
-		case item.Tenant != nil && !(c.TenantScoped && c.whole):
-			return nil, problem.New(problem.ValidationFailed, "The tenant is for the owner of a tenant-scoped collection to say.").
-				WithField("body", fmt.Sprintf("/items/%d/tenant", i), "not", "must be absent")
 		case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
 			return nil, problem.New(problem.ValidationFailed, "An upsert needs a document.").WithField("body", pointer, "required", "is required to upsert")
 		case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
 			return nil, problem.New(problem.ValidationFailed, "A deletion takes no document.").WithField("body", pointer, "not", "must be absent to delete")
 		case item.Document != nil:
 			out[i].Document = *item.Document
-		}
-		if item.Tenant != nil {
-			out[i].Tenant = item.Tenant
 		}
 	}
 	return out, nil

@@ -32,6 +32,72 @@ func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsR
 	return searchapi.SyncDocuments200JSONResponse(outcomesTo(items, outcomes)), nil
 }
 
+// item names a document of the collection, in the part that the caller reaches. Problem: validation_failed, at the place where the tenant was said.
+func (c held) item(id string, tenant *string, in, pointer string) (engine.Item, error) {
+	switch {
+	case tenant != nil && !(c.TenantScoped && c.whole):
+		return engine.Item{}, problem.New(problem.ValidationFailed, "The tenant is for the owner of a tenant-scoped collection to say.").
+			WithField(in, pointer, "not", "must be absent")
+	case tenant != nil:
+		return engine.Item{ID: id, Tenant: tenant}, nil
+	case c.TenantScoped:
+		return engine.Item{ID: id, Tenant: &c.caller.Tenant}, nil
+	}
+	return engine.Item{ID: id}, nil
+}
+
+// change holds a collection to be written, and names a document of it.
+func (h *Handlers) change(ctx context.Context, collection, id string, tenant *string) (*Core, held, engine.Item, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, held{}, engine.Item{}, err
+	}
+	c, err := core.hold(ctx, p, collection, owner.Write)
+	if err != nil {
+		return nil, held{}, engine.Item{}, err
+	}
+	item, err := c.item(id, tenant, "query", "tenant")
+	return core, c, item, err
+}
+
+// PutDocument implements searchapi.StrictServerInterface.
+func (h *Handlers) PutDocument(ctx context.Context, r searchapi.PutDocumentRequestObject) (searchapi.PutDocumentResponseObject, error) {
+	core, c, item, err := h.change(ctx, r.Collection, r.DocumentID, r.Params.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	item.Document = *r.Body
+	if err := core.Engine.Put(ctx, c.Engine(), item); err != nil {
+		return nil, err
+	}
+	return searchapi.PutDocument204Response{}, nil
+}
+
+// PatchDocument implements searchapi.StrictServerInterface.
+func (h *Handlers) PatchDocument(ctx context.Context, r searchapi.PatchDocumentRequestObject) (searchapi.PatchDocumentResponseObject, error) {
+	core, c, item, err := h.change(ctx, r.Collection, r.DocumentID, r.Params.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	item.Document = *r.Body
+	if err := core.Engine.Patch(ctx, c.Engine(), item); err != nil {
+		return nil, err
+	}
+	return searchapi.PatchDocument204Response{}, nil
+}
+
+// DeleteDocument implements searchapi.StrictServerInterface.
+func (h *Handlers) DeleteDocument(ctx context.Context, r searchapi.DeleteDocumentRequestObject) (searchapi.DeleteDocumentResponseObject, error) {
+	core, c, item, err := h.change(ctx, r.Collection, r.DocumentID, r.Params.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := core.Engine.Remove(ctx, c.Engine(), item); err != nil {
+		return nil, err
+	}
+	return searchapi.DeleteDocument204Response{}, nil
+}
+
 // document is a document as the engine has it: json.RawMessage as the generated answer would be written in base64.
 type document json.RawMessage
 
@@ -53,17 +119,11 @@ func (h *Handlers) GetDocument(ctx context.Context, r searchapi.GetDocumentReque
 	if err != nil {
 		return nil, err
 	}
-	id := r.DocumentID
-	switch tenant := r.Params.Tenant; {
-	case tenant != nil && !(c.TenantScoped && c.whole):
-		return nil, problem.New(problem.ValidationFailed, "The tenant is for the owner of a tenant-scoped collection to say.").
-			WithField("query", "tenant", "not", "must be absent")
-	case tenant != nil:
-		id = owner.DocumentID(*tenant, id)
-	case c.TenantScoped:
-		id = owner.DocumentID(p.Tenant, id)
+	item, err := c.item(r.DocumentID, r.Params.Tenant, "query", "tenant")
+	if err != nil {
+		return nil, err
 	}
-	doc, err := core.Engine.Document(ctx, c.Engine(), id)
+	doc, err := core.Engine.Document(ctx, c.Engine(), item.Stored())
 	if err == nil && c.TenantScoped {
 		_, doc, err = engine.Restore(doc)
 	}

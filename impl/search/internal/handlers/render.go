@@ -2,44 +2,18 @@ package handlers
 
 import (
 	"encoding/json"
-	"net/http"
 	"strconv"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
-// searched is an answer to a search, written.
-type searched []byte
-
-// VisitSearchDocumentsResponse implements the generated answer of searchDocuments.
-func (s searched) VisitSearchDocumentsResponse(w http.ResponseWriter) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(s)))
-	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(s)
-	return err
-}
-
 // render writes DocumentSearchResult of parts of the engine's answer, which stay as they are: the digits of large numbers too. Documents of a
 // tenant-scoped collection get the ids that their writers gave them.
-func render(r *tsclient.Result, c held) (out []byte, err error) {
-	size := 256
-	for _, h := range r.Hits {
-		size += len(h.Document) + 256
-	}
-	out = append(make([]byte, 0, size), `{"found":`...)
-	out = strconv.AppendInt(out, r.Found, 10)
-	out = strconv.AppendInt(append(out, `,"outOf":`...), r.OutOf, 10)
-	out = strconv.AppendInt(append(out, `,"page":`...), r.Page, 10)
-	out = strconv.AppendInt(append(out, `,"tookMs":`...), r.TookMs, 10)
-	if r.Embedded {
-		out = append(out, `,"engine":"embedded","hits":[`...)
-	} else {
-		out = append(out, `,"engine":"typesense","hits":[`...)
-	}
+func render(out []byte, r *tsclient.Result, c held) (_ []byte, err error) {
+	out = head(out, r)
 	for i := range r.Hits {
-		if out, err = hit(comma(out, i), &r.Hits[i], c); err != nil {
+		if out, err = hit(append(comma(out, i), '{'), &r.Hits[i], c); err != nil {
 			return nil, err
 		}
 	}
@@ -50,6 +24,27 @@ func render(r *tsclient.Result, c held) (out []byte, err error) {
 	return append(out, `]}`...), nil
 }
 
+// room is about how many bytes a rendered result takes.
+func room(r *tsclient.Result) int {
+	size := 256
+	for _, h := range r.Hits {
+		size += len(h.Document) + 256
+	}
+	return size
+}
+
+// head writes what stands before the hits.
+func head(out []byte, r *tsclient.Result) []byte {
+	out = strconv.AppendInt(append(out, `{"found":`...), r.Found, 10)
+	out = strconv.AppendInt(append(out, `,"outOf":`...), r.OutOf, 10)
+	out = strconv.AppendInt(append(out, `,"page":`...), r.Page, 10)
+	out = strconv.AppendInt(append(out, `,"tookMs":`...), r.TookMs, 10)
+	if r.Embedded {
+		return append(out, `,"engine":"embedded","hits":[`...)
+	}
+	return append(out, `,"engine":"typesense","hits":[`...)
+}
+
 func comma(out []byte, i int) []byte {
 	if i > 0 {
 		return append(out, ',')
@@ -57,22 +52,12 @@ func comma(out []byte, i int) []byte {
 	return out
 }
 
+// hit writes the members of a hit and the end of its object.
 func hit(out []byte, h *tsclient.ResultHit, c held) ([]byte, error) {
-	out = append(out, `{"document":`...)
-	if c.TenantScoped {
-		tenant, document, err := engine.Restore(h.Document)
-		if err != nil {
-			return nil, err
-		}
-		if out = append(out, document...); c.whole && tenant != "" {
-			quoted, err := json.Marshal(tenant)
-			if err != nil {
-				return nil, err
-			}
-			out = append(append(out, `,"tenant":`...), quoted...)
-		}
-	} else {
-		out = append(out, h.Document...)
+	out = append(out, `"document":`...)
+	out, err := shown(out, h.Document, c)
+	if err != nil {
+		return nil, err
 	}
 	if len(h.Score) > 0 {
 		out = append(append(append(out, `,"textMatch":"`...), h.Score...), '"')
@@ -88,6 +73,22 @@ func hit(out []byte, h *tsclient.ResultHit, c held) ([]byte, error) {
 		}
 	}
 	return append(out, '}'), nil
+}
+
+// shown writes a document with the id that its writer gave it, and whose it is for those who reach every tenant's.
+func shown(out, doc []byte, c held) ([]byte, error) {
+	if !c.TenantScoped {
+		return append(out, doc...), nil
+	}
+	tenant, restored, err := engine.Restore(doc)
+	if err != nil {
+		return nil, err
+	}
+	if out = append(out, restored...); !c.whole || tenant == "" {
+		return out, nil
+	}
+	quoted, err := json.Marshal(tenant)
+	return append(append(out, `,"tenant":`...), quoted...), err
 }
 
 func facet(out []byte, f *tsclient.ResultFacet) []byte {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/fountainai/fountain/generated/searchapi"
-	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/filters"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/problem"
@@ -25,22 +24,18 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 	if err != nil {
 		return nil, err
 	}
-	asks := []map[string]any{params}
-	if !c.whole { // the engine's own number counts the documents of all tenants
-		asks = append(asks, engine.CountSearch(c.Engine(), c.filter()))
+	found, err := core.searchEach(ctx, []asked{{held: c, params: params}})
+	if err == nil {
+		err = found[0].Err
 	}
-	found, err := core.Engine.Search(ctx, asks...)
 	if err != nil {
 		return nil, err
 	}
-	if !c.whole {
-		found[0].OutOf = found[1].Found
-	}
-	body, err := render(&found[0], c)
+	body, err := render(make([]byte, 0, room(&found[0].Result)), &found[0].Result, c)
 	if err != nil {
 		return nil, err
 	}
-	return searched(body), nil
+	return written(body), nil
 }
 
 // searchFrom names the parameters as Typesense does. Problem: validation_failed.

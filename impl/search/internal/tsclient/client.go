@@ -148,14 +148,31 @@ func (c *Client) DeleteCollection(ctx context.Context, name string) error {
 	return err
 }
 
+// noDocument is the refusal of an id that no path carries: as the last segment of one, "." and ".." are read as the collection's own paths.
+func noDocument(id string) error {
+	if id == "" || id == "." || id == ".." {
+		return &Error{Status: http.StatusNotFound, Message: "Could not find a document with that id."}
+	}
+	return nil
+}
+
 // Document reads a document, as the engine has it.
 func (c *Client) Document(ctx context.Context, collection, id string) (json.RawMessage, error) {
+	if err := noDocument(id); err != nil {
+		return nil, err
+	}
+	if id == "export" || id == "search" { // what is below documents under these names is no document
+		return c.exportOne(ctx, collection, id)
+	}
 	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
 	return body, err
 }
 
 // DeleteDocument removes the document with an id.
 func (c *Client) DeleteDocument(ctx context.Context, collection, id string) error {
+	if err := noDocument(id); err != nil {
+		return err
+	}
 	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
 	return err
 }
@@ -176,6 +193,43 @@ func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string,
 		return 0, fmt.Errorf("read result of deletion: %w", errBadAnswer)
 	}
 	return *done.Deleted, nil
+}
+
+// Export reads the documents of a collection that a filter lets through, all with an empty one: a JSON text on each line. The body is to be closed; it ends
+// with ctx, and reading fails where the engine breaks off.
+func (c *Client) Export(ctx context.Context, collection string, params api.ExportDocumentsParams) (io.ReadCloser, error) {
+	resp, err := c.raw.ExportDocuments(ctx, collection, &params)
+	if err != nil {
+		return nil, unreachable(ctx, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := readAll(resp.Body, resp.ContentLength, maxAnswer)
+	if err != nil {
+		return nil, unreachable(ctx, err)
+	}
+	return nil, refusal(resp, body)
+}
+
+// exportOne reads a document that the engine has no path for. The id is one that means nothing else in a filter.
+func (c *Client) exportOne(ctx context.Context, collection, id string) (json.RawMessage, error) {
+	filter := "id:=`" + id + "`"
+	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.ExportDocuments(ctx, collection, &api.ExportDocumentsParams{FilterBy: &filter})
+	})
+	if err != nil {
+		return nil, err
+	}
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return nil, &Error{Status: http.StatusNotFound, Message: "Could not find a document with that id."}
+	case !json.Valid(body):
+		return nil, fmt.Errorf("read document: %w", errBadAnswer)
+	}
+	return body, nil
 }
 
 // ImportLine is what became of one document of an import.

@@ -140,3 +140,17 @@ func TestClient_deletesManyDocumentsInOneCall(t *testing.T) {
 	_, err = c.DeleteDocuments(context.Background(), "c", "n:1", 2)
 	require.ErrorIs(t, err, error(errBadAnswer), "nobody knows what was deleted")
 }
+
+// As the last segment of a path, a dot segment is the collection: deleting its document ".." would delete the collection.
+func TestClient_sendsNoDotSegment(t *testing.T) {
+	c, err := New("http://embedded", InProcess(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s was sent", r.Method, r.URL) })), func() string { return "k" }, Deadlines{})
+	require.NoError(t, err)
+	for _, id := range []string{"", ".", ".."} {
+		var refused *Error
+		_, err := c.Document(t.Context(), "plays", id)
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, http.StatusNotFound, refused.Status)
+		require.ErrorAs(t, c.DeleteDocument(t.Context(), "plays", id), &refused)
+		require.Equal(t, http.StatusNotFound, refused.Status)
+	}
+}

@@ -17,12 +17,17 @@ type Result struct {
 	Facets                     []ResultFacet
 	// Embedded says that the embedded engine answered.
 	Embedded bool
+	// Refused says why the search was not carried out; nothing else is set then.
+	Refused *Error
+
+	wrapped bool // it has the results of others
 }
 
-// ResultHit is one document found. Score is a number, or empty.
+// ResultHit is one document found. Score is a number, or empty. Search is the place of the search that found it, in a union.
 type ResultHit struct {
 	Document, Score []byte
 	Highlights      []ResultHighlight
+	Search          int64
 }
 
 // ResultHighlight is a marked part of a field.
@@ -41,15 +46,9 @@ type ResultCount struct {
 }
 
 // MultiSearch carries out searches, each of the collection that it names. The parameters travel in the body, so that no log of URLs holds them.
-// The first refusal is the error.
+// What became of each is in its Result.
 func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([]Result, error) {
-	ask, err := json.Marshal(map[string]any{"searches": searches})
-	if err != nil {
-		return nil, fmt.Errorf("write search: %w", err)
-	}
-	body, header, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
-		return c.raw.MultiSearchWithBody(ctx, &api.MultiSearchParams{}, "application/json", bytes.NewReader(ask))
-	})
+	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{}, map[string]any{"searches": searches})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +62,60 @@ func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([
 	return found, nil
 }
 
-// results reads the answer to a multi_search; a search that was refused makes its refusal the error.
+func (c *Client) multiSearch(ctx context.Context, params api.MultiSearchParams, ask map[string]any) ([]byte, http.Header, error) {
+	text, err := json.Marshal(ask)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write search: %w", err)
+	}
+	return call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.MultiSearchWithBody(ctx, &params, "application/json", bytes.NewReader(text))
+	})
+}
+
+// Union carries out searches for one list of hits. The first refusal is the error.
+func (c *Client) Union(ctx context.Context, page, perPage int, searches ...map[string]any) (*Result, error) {
+	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{Page: &page, PerPage: &perPage}, map[string]any{"union": true, "searches": searches})
+	if err != nil {
+		return nil, err
+	}
+	found, err := united(body, embedded(header), len(searches))
+	if err != nil {
+		return nil, fmt.Errorf("read search result: %w", err)
+	}
+	return found, nil
+}
+
+// united reads the answer to a union of a number of searches, which has results where it is wrapped as that of a multi_search: real servers have done
+// so with a single one.
+func united(body []byte, embedded bool, searches int) (*Result, error) {
+	s := &scan{text: body}
+	r, err := s.result()
+	if s.space(); err == nil && s.at != len(body) {
+		err = errBadAnswer
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.wrapped {
+		all, err := results(body, embedded)
+		if err != nil || len(all) != 1 {
+			return nil, errBadAnswer
+		}
+		r = all[0]
+	}
+	if r.Embedded = embedded; r.Refused != nil {
+		r.Refused.Embedded = embedded
+		return nil, r.Refused
+	}
+	for _, h := range r.Hits {
+		if h.Search < 0 || h.Search >= int64(searches) {
+			return nil, errBadAnswer
+		}
+	}
+	return &r, nil
+}
+
+// results reads the answer to a multi_search.
 func results(body []byte, embedded bool) (all []Result, err error) {
 	s := &scan{text: body}
 	err = s.members(func(name []byte) error {
@@ -73,11 +125,10 @@ func results(body []byte, embedded bool) (all []Result, err error) {
 		}
 		return s.each(func() error {
 			r, err := s.result()
-			r.Embedded = embedded
-			all = append(all, r)
-			if refused, ok := err.(*Error); ok {
-				refused.Embedded = embedded
+			if r.Embedded = embedded; r.Refused != nil {
+				r.Refused.Embedded = embedded
 			}
+			all = append(all, r)
 			return err
 		})
 	})
@@ -110,6 +161,8 @@ func (s *scan) result() (r Result, err error) {
 			return err
 		case "error":
 			return s.words(&refused.Message)
+		case "results":
+			r.wrapped = true
 		}
 		if into := numbers[string(name)]; into != nil {
 			*into, err = s.number()
@@ -118,8 +171,8 @@ func (s *scan) result() (r Result, err error) {
 		_, err = s.raw()
 		return err
 	})
-	if err == nil && (refused.Status != 0 || refused.Message != "") {
-		err = &refused
+	if refused.Status != 0 || refused.Message != "" {
+		r = Result{Refused: &refused}
 	}
 	return r, err
 }
@@ -140,6 +193,8 @@ func (s *scan) hit() (h ResultHit, err error) {
 			h.Document, err = s.raw()
 		case "text_match":
 			h.Score, err = s.raw()
+		case "search_index":
+			h.Search, err = s.number()
 		case "highlights":
 			err = s.each(func() error { return s.highlight(&h) })
 		default:

@@ -2,7 +2,6 @@ package tsclient
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"testing"
 
@@ -41,10 +40,28 @@ func TestResults_refuseWhatIsNoAnswer(t *testing.T) {
 		_, err := results([]byte(bad), false)
 		require.ErrorIs(t, err, error(errBadAnswer), bad)
 	}
-	_, err := results([]byte(`{"results":[{"found":1},{"code":404,"error":"Not \"there\"."}]}`), true)
+	all, err := results([]byte(`{"results":[{"found":1},{"code":404,"error":"Not \"there\"."},{"found":2}]}`), true)
+	require.NoError(t, err)
+	require.Equal(t, []Result{{Found: 1, Embedded: true}, {Embedded: true, Refused: &Error{Status: 404, Message: `Not "there".`, Embedded: true}}, {Found: 2, Embedded: true}}, all)
+}
+
+func TestUnited_readsBothFormsOfAUnion(t *testing.T) {
+	const one = `{"found":3,"out_of":7,"page":2,"search_time_ms":1,"hits":[{"collection":"a","document":{"id":"1"},"search_index":1,"text_match":5},{"document":{"id":"2"},"search_index":0}]}`
+	for _, text := range []string{one, `{"results":[` + one + `]}`} {
+		r, err := united([]byte(text), true, 2)
+		require.NoError(t, err)
+		require.Equal(t, []int64{3, 7, 2, 1, 0}, []int64{r.Found, r.OutOf, r.Page, r.Hits[0].Search, r.Hits[1].Search})
+		_, err = united([]byte(text), true, 1)
+		require.ErrorIs(t, err, error(errBadAnswer), "no search has that place")
+	}
 	var refused *Error
-	require.True(t, errors.As(err, &refused))
-	require.Equal(t, Error{Status: 404, Message: `Not "there".`, Embedded: true}, *refused)
+	_, err := united([]byte(`{"code":404,"error":"Not found."}`), true, 1)
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, Error{Status: 404, Message: "Not found.", Embedded: true}, *refused)
+	for _, bad := range []string{"", "[]", one + "x", `{"results":[]}`, `{"results":{}}`, `{"hits":[{"document":{},"search_index":"0"}]}`, `{"hits":[{"document":{},"search_index":-1}]}`} {
+		_, err := united([]byte(bad), false, 2)
+		require.ErrorIs(t, err, error(errBadAnswer), bad)
+	}
 }
 
 // FuzzResults holds what is read against encoding/json: of a text that is JSON every document is JSON, of others there is an end.
@@ -52,6 +69,11 @@ func FuzzResults(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte(`{"results":[{"hits":[{"document":{"a":[{"b":"\\\""}]}}]}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		if r, err := united(text, false, 1); err == nil && json.Valid(text) {
+			for _, h := range r.Hits {
+				require.True(t, json.Valid(h.Document), "%q", h.Document)
+			}
+		}
 		all, err := results(text, false)
 		var want struct {
 			Results []struct {

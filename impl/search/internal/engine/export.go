@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/typesense/typesense-go/v3/typesense/api"
+
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// exportLine is the most bytes of a document in an export; the embedded engine's documents have at most 1 MiB.
+const exportLine = 4 << 20
+
+// Export is the documents of a collection on their way out of the engine.
+type Export struct {
+	body  io.ReadCloser
+	lines *bufio.Scanner
+}
+
+// Export begins to read the documents that a filter lets through, all with an empty one. fields are those to show, nil all; the id is always there, and the
+// field of the tenant never. Problems: not_found, validation_failed (the filter does not fit the collection, or is too long for a target), engine_unavailable.
+func (e *Engine) Export(ctx context.Context, collection, filter string, fields []string) (*Export, error) {
+	if len(url.QueryEscape(filter)) > deletionBytes {
+		return nil, problem.New(problem.ValidationFailed, "The filter is too long to export by.").WithField("body", "/filter", "maxLength", "is too long as a whole")
+	}
+	hidden := owner.TenantField
+	params := api.ExportDocumentsParams{ExcludeFields: &hidden}
+	if filter != "" {
+		params.FilterBy = &filter
+	}
+	if fields != nil {
+		shown := strings.Join(append([]string{"id"}, fields...), ",")
+		params.IncludeFields = &shown
+	}
+	out := &Export{}
+	err := e.again(ctx, func() (err error) {
+		out.body, err = e.client.Export(ctx, collection, params)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.lines = bufio.NewScanner(out.body)
+	out.lines.Buffer(nil, exportLine)
+	return out, nil
+}
+
+// Next returns the next document, which is valid until the next call, or io.EOF behind the last. Another error says that not all documents were read.
+func (x *Export) Next() ([]byte, error) {
+	for x.lines.Scan() {
+		if line := bytes.TrimSpace(x.lines.Bytes()); len(line) > 0 {
+			return line, nil
+		}
+	}
+	if err := x.lines.Err(); err != nil {
+		return nil, fmt.Errorf("read export: %w", err)
+	}
+	return nil, io.EOF
+}
+
+// Close ends the export.
+func (x *Export) Close() error { return x.body.Close() }

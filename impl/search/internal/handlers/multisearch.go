@@ -1,0 +1,251 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// asked is a search in a collection that exists for the caller.
+type asked struct {
+	held
+	name   string // of the collection, as the caller wrote it
+	params map[string]any
+}
+
+// ask finds the collection of a search and names the search's parameters as Typesense does. Each search is held to what the caller may see in its own
+// collection. Problems: not_found, forbidden, validation_failed.
+func (core *Core) ask(ctx context.Context, p *auth.Principal, s *searchapi.CollectionSearch) (asked, error) {
+	c, err := core.hold(ctx, p, s.Collection, owner.Read)
+	if err != nil {
+		return asked{}, err
+	}
+	params, err := searchFrom(&s.Search, c)
+	return asked{held: c, name: s.Collection, params: params}, err
+}
+
+// searchEach carries out searches. Where the caller reaches a part of a collection, the documents of that part alone are counted: the engine's own number
+// is of all tenants.
+func (core *Core) searchEach(ctx context.Context, searches []asked) ([]engine.Found, error) {
+	asks := make([]map[string]any, len(searches))
+	parts := map[string]int{} // places of the counts, by collection
+	for i, s := range searches {
+		asks[i] = s.params
+	}
+	for _, s := range searches {
+		if _, counted := parts[s.Engine()]; !s.whole && !counted {
+			parts[s.Engine()] = len(asks)
+			asks = append(asks, engine.CountSearch(s.Engine(), s.filter()))
+		}
+	}
+	found, err := core.Engine.SearchEach(ctx, asks...)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range searches {
+		if s.whole || found[i].Err != nil {
+			continue
+		}
+		count := found[parts[s.Engine()]]
+		found[i].OutOf, found[i].Err = count.Found, count.Err
+	}
+	return found[:len(searches)], nil
+}
+
+// written is an answer of JSON that the handlers write by themselves.
+type written []byte
+
+func (b written) send(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(b)
+	return err
+}
+
+// VisitSearchDocumentsResponse implements the generated answer of searchDocuments.
+func (b written) VisitSearchDocumentsResponse(w http.ResponseWriter) error { return b.send(w) }
+
+// VisitMultiSearchResponse implements the generated answer of multiSearch.
+func (b written) VisitMultiSearchResponse(w http.ResponseWriter) error { return b.send(w) }
+
+// VisitUnionSearchResponse implements the generated answer of unionSearch.
+func (b written) VisitUnionSearchResponse(w http.ResponseWriter) error { return b.send(w) }
+
+// MultiSearch implements searchapi.StrictServerInterface.
+func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchRequestObject) (searchapi.MultiSearchResponseObject, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused := make([]error, len(r.Body.Searches))
+	var searches []asked
+	for i := range r.Body.Searches {
+		s, err := core.ask(ctx, p, &r.Body.Searches[i])
+		if err == nil {
+			searches = append(searches, s)
+		} else if refused[i] = err; !isRefusal(err) {
+			return nil, err
+		}
+	}
+	found, err := core.searchEach(ctx, searches)
+	if err != nil {
+		return nil, err
+	}
+	return renderAll(refused, searches, found)
+}
+
+// isRefusal reports whether an error is of one search, and not of the service.
+func isRefusal(err error) bool { return problem.From(err).Status() < http.StatusInternalServerError }
+
+// renderAll writes SearchOutcomes. The searches that were carried out are those without a refusal, in their order.
+func renderAll(refused []error, searches []asked, found []engine.Found) (written, error) {
+	size := 64 * len(refused)
+	for i := range found {
+		size += room(&found[i].Result)
+	}
+	list, failed, err := make([]byte, 0, size), 0, error(nil)
+	for i, next := 0, 0; i < len(refused); i++ {
+		why := refused[i]
+		if why == nil {
+			next++
+			why = found[next-1].Err
+		}
+		if list = comma(list, i); why != nil {
+			failed++
+			if list, err = refusal(list, why); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		list = append(list, `{"status":"ok","result":`...)
+		if list, err = render(list, &found[next-1].Result, searches[next-1].held); err != nil {
+			return nil, err
+		}
+		list = append(list, '}')
+	}
+	out := append(make([]byte, 0, len(list)+64), `{"succeeded":`...)
+	out = strconv.AppendInt(out, int64(len(refused)-failed), 10)
+	out = strconv.AppendInt(append(out, `,"failed":`...), int64(failed), 10)
+	return append(append(append(out, `,"results":[`...), list...), `]}`...), nil
+}
+
+// refusal writes the outcome of a search that was not carried out.
+func refusal(out []byte, err error) ([]byte, error) {
+	p := problem.From(err)
+	code, message := string(p.Code), p.Detail
+	for _, f := range p.Fields {
+		message += " " + f.Pointer + " " + f.Message + "."
+	}
+	text, err := json.Marshal(searchapi.SearchOutcome{Status: searchapi.SearchOutcomeStatusError, Code: &code, Message: &message})
+	return append(out, text...), err
+}
+
+// UnionSearch implements searchapi.StrictServerInterface.
+func (h *Handlers) UnionSearch(ctx context.Context, r searchapi.UnionSearchRequestObject) (searchapi.UnionSearchResponseObject, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	searches := make([]asked, len(r.Body.Searches))
+	asks := make([]map[string]any, len(searches))
+	for i := range r.Body.Searches {
+		if searches[i], err = core.ask(ctx, p, &r.Body.Searches[i]); err == nil {
+			err = fitsUnion(&r.Body.Searches[i].Search)
+		}
+		if err != nil {
+			return nil, below(err, fmt.Sprintf("/searches/%d/search", i))
+		}
+		asks[i] = searches[i].params
+	}
+	found, err := core.Engine.Union(ctx, number(r.Body.Page, 1), number(r.Body.PerPage, 10), asks...)
+	if err != nil {
+		return nil, err
+	}
+	if found.Page, err = int64(number(r.Body.Page, 1)), core.countUnion(ctx, searches, found); err != nil {
+		return nil, err
+	}
+	return renderUnion(found, searches)
+}
+
+func number(wanted *int32, otherwise int) int {
+	if wanted == nil {
+		return otherwise
+	}
+	return int(*wanted)
+}
+
+// fitsUnion refuses what a union has for the whole, or not at all, rather than pass over it. Problem: validation_failed.
+func fitsUnion(b *searchapi.DocumentSearch) error {
+	for name, given := range map[string]bool{"page": b.Page != nil, "perPage": b.PerPage != nil, "facetBy": b.FacetBy != nil, "maxFacetValues": b.MaxFacetValues != nil} {
+		if given {
+			return problem.New(problem.ValidationFailed, "A search of a union has no page and no facets of its own.").
+				WithField("body", "/"+name, "not", "must be absent in a union")
+		}
+	}
+	return nil
+}
+
+// below puts the places of a problem under that of the part of the body which it is about.
+func below(err error, place string) error {
+	p := problem.From(err)
+	fields := slices.Clone(p.Fields)
+	for i := range fields {
+		if fields[i].In == "body" {
+			fields[i].Pointer = place + fields[i].Pointer
+		}
+	}
+	moved := *p
+	moved.Fields = fields
+	return &moved
+}
+
+// countUnion replaces the number of documents where the caller reaches a part of a collection.
+func (core *Core) countUnion(ctx context.Context, searches []asked, found *tsclient.Result) error {
+	if !slices.ContainsFunc(searches, func(s asked) bool { return !s.whole }) {
+		return nil
+	}
+	var counts []map[string]any
+	seen := map[string]bool{}
+	for _, s := range searches {
+		if !seen[s.Engine()] {
+			seen[s.Engine()] = true
+			counts = append(counts, engine.CountSearch(s.Engine(), s.filter()))
+		}
+	}
+	counted, err := core.Engine.Search(ctx, counts...)
+	if err != nil {
+		return err
+	}
+	found.OutOf = 0
+	for _, c := range counted {
+		found.OutOf += c.Found
+	}
+	return nil
+}
+
+// renderUnion writes SearchUnion.
+func renderUnion(r *tsclient.Result, searches []asked) (written, error) {
+	out := head(make([]byte, 0, room(r)), r)
+	for i := range r.Hits {
+		s := searches[r.Hits[i].Search]
+		out = strconv.AppendInt(append(comma(out, i), `{"search":`...), r.Hits[i].Search, 10)
+		out = append(out, `,"collection":"`...)
+		out = append(append(out, s.name...), `",`...) // a name has nothing to be quoted
+		var err error
+		if out, err = hit(out, &r.Hits[i], s.held); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, `]}`...), nil
+}
