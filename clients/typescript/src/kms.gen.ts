@@ -1537,6 +1537,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/signing-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the keys that sign tokens, newest first, without their private parts
+         * @description A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
+         *     Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
+         *     26 minutes afterwards. Keys that have gone are listed for 30 days.
+         */
+        get: operations["listSigningKeys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/signing-keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have the next key sign from now on
+         * @description The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
+         *     for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+         *     are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
+         *     `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+         */
+        post: operations["rotateSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/signing-keys/{kid}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The key's id, its RFC 7638 thumbprint, base64url.
+                 * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+                 */
+                kid: components["parameters"]["SigningKid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse everything that a key has signed, at once
+         * @description For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
+         *     that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+         */
+        post: operations["revokeSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/audit/events": {
         parameters: {
             query?: never;
@@ -1757,7 +1829,7 @@ export interface components {
         Revocation: {
             /** Format: int64 */
             position: number;
-            /** @description `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways). Others may come; pass them over. */
+            /** @description `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways), `signing-key` (a kid: every token that the key has signed has ended). Others may come; pass them over. */
             kind: string;
             id: string;
             /**
@@ -1813,6 +1885,8 @@ export interface components {
             use: string;
             kid: string;
             x: string;
+            /** @description Of EC keys. */
+            y?: string;
         };
         ServerMetadata: {
             issuer: string;
@@ -2564,6 +2638,46 @@ export interface components {
             items: components["schemas"]["SecretMetadata"][];
             nextCursor?: string;
         };
+        /**
+         * @description EdDSA over Ed25519 (RFC 8037), or ES256 (RFC 7518, section 3.4).
+         * @enum {string}
+         */
+        SigningAlgorithm: "EdDSA" | "ES256";
+        SigningKey: {
+            kid: string;
+            algorithm: components["schemas"]["SigningAlgorithm"];
+            /** @enum {string} */
+            state: "next" | "active" | "retiring" | "gone";
+            /** Format: date-time */
+            publishedAt: string;
+            /**
+             * Format: date-time
+             * @description When it signs first; absent: no rotation has named it yet.
+             */
+            activeAt?: string;
+            /**
+             * Format: date-time
+             * @description When it signs no more.
+             */
+            retiringAt?: string;
+            /**
+             * Format: date-time
+             * @description When what it has signed is refused.
+             */
+            goneAt?: string;
+            /**
+             * Format: date-time
+             * @description When an administrator revoked it.
+             */
+            revokedAt?: string;
+        };
+        SigningKeyList: {
+            items: components["schemas"]["SigningKey"][];
+            nextCursor?: string;
+        };
+        SigningKeyRotate: {
+            algorithm?: components["schemas"]["SigningAlgorithm"];
+        };
         WrappedDataKey: {
             /** Format: byte */
             wrapped: string;
@@ -3002,6 +3116,11 @@ export interface components {
          * @example search.typesense
          */
         SecretName: string;
+        /**
+         * @description The key's id, its RFC 7638 thumbprint, base64url.
+         * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+         */
+        SigningKid: string;
         /**
          * @description The keyring; a service's has its name.
          * @example twofactor
@@ -7436,6 +7555,142 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSigningKeys: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of keys. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *           "algorithm": "EdDSA",
+                     *           "state": "active",
+                     *           "publishedAt": "2026-11-23T10:00:00.000000Z",
+                     *           "activeAt": "2026-11-23T10:10:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateSigningKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "algorithm": "ES256"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SigningKeyRotate"];
+            };
+        };
+        responses: {
+            /** @description The key that will sign. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *       "algorithm": "EdDSA",
+                     *       "state": "next",
+                     *       "publishedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "activeAt": "2026-11-23T10:10:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKey"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    revokeSigningKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The key's id, its RFC 7638 thumbprint, base64url.
+                 * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+                 */
+                kid: components["parameters"]["SigningKid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key, which is gone. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *       "algorithm": "EdDSA",
+                     *       "state": "gone",
+                     *       "publishedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "activeAt": "2026-11-23T10:10:00.000000Z",
+                     *       "goneAt": "2026-11-24T10:00:00.000000Z",
+                     *       "revokedAt": "2026-11-24T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKey"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

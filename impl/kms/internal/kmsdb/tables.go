@@ -35,6 +35,7 @@ var Tables = []store.Table{
 	{Name: "secrets", Bound: "written by administrators and services alone"},
 	{Name: "services", Bound: "made by administrators alone; deleted ones keep their name"},
 	{Name: "settings", Bound: "a handful"},
-	{Name: "signing_keys", Bound: "two, and those of past rotations"},
+	{Name: "signing_keys", Bound: "two, and those of past rotations; deleted 30 days after they have gone, at the next rotation"},
+	{Name: "signing_rotation", Bound: "one row"},
 	{Name: "users", Bound: "made by administrators alone; deleted ones keep their name"},
 }
