@@ -181,7 +181,7 @@ func (p parts) domain() *handlers.Domain {
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: log,
 		},
-		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock),
+		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock, c.SecretVersions),
 		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, SigningKeys: p.rotation(standing), PublicURL: publicURL,
 	}
 }
@@ -260,6 +260,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 			return d.Feed.Run(ctx, func() { life.CountFailure("read the revocation feed") })
 		},
 		d.Presented.RunFlush,
+		d.Secrets.Run,
 		d.Mails.Run,
 		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
+	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/config"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	PublicURL   string `env:"PUBLIC_URL"`    // base of the endpoints' URLs in the metadata; default the issuer
 
 	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // for which a key signs tokens before the next one does; default 90 days
+	SecretVersions int64         `env:"SECRET_VERSIONS"`  // that are kept of each secret; default 50
 
 	Redis            config.Redis      `env:"-"` // over which replicas share the limits of keys; config.RedisPrefix has its names
 	Version          string            `env:"-"` // of the program, told by health
@@ -40,10 +42,16 @@ func (c *Config) Validate() error {
 	if c.SigningKeyLife == 0 {
 		c.SigningKeyLife = signing.DefaultLife
 	}
+	if c.SecretVersions == 0 {
+		c.SecretVersions = secret.DefaultKeep
+	}
 	if c.Version == "" {
 		c.Version = "devel"
 	}
 	errs := []error{c.Service.Validate(), c.Redis.Validate()}
+	if c.SecretVersions < secret.MinKeep || c.SecretVersions > secret.MaxKeep {
+		errs = append(errs, fmt.Errorf("SECRET_VERSIONS: must be %d to %d", secret.MinKeep, secret.MaxKeep))
+	}
 	if c.SigningKeyLife < signing.MinLife {
 		errs = append(errs, fmt.Errorf("SIGNING_KEY_LIFE: must be at least %s", signing.MinLife))
 	}

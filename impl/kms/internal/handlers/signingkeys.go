@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"time"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -43,12 +42,6 @@ func (h api) signingKeyBody(k signing.Key) kmsapi.SigningKey {
 	state := k.State(h.Clock.Now())
 	if state == signing.Unpublished { // of a clock that was ahead
 		state = signing.Next
-	}
-	reached := func(t time.Time) *time.Time {
-		if t.IsZero() {
-			return nil
-		}
-		return &t
 	}
 	return kmsapi.SigningKey{
 		Kid: k.KID, Algorithm: kmsapi.SigningAlgorithm(k.Alg), State: kmsapi.SigningKeyState(state), PublishedAt: k.PublishedAt,

@@ -57,7 +57,9 @@ func TestSigningKeys_changeUnderTheTurn(t *testing.T) {
 			return rows.UpdateSigningKey(ctx, tx, b)
 		})
 		require.EqualValues(s, 1, s.number("SELECT turns FROM signing_rotation"))
-		_ = s.fails(func(ctx context.Context, tx *store.Tx) error { return rows.UpdateSigningKey(ctx, tx, key("missing", noon)) })
+		_ = s.fails(func(ctx context.Context, tx *store.Tx) error {
+			return rows.UpdateSigningKey(ctx, tx, key("missing", noon))
+		})
 		got, found, err := rows.SigningKey(s.Context(), s.q(), "b")
 		require.NoError(s, err)
 		require.True(s, found)
@@ -75,7 +77,9 @@ func TestSigningKeys_changeUnderTheTurn(t *testing.T) {
 
 		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.SweepSigningKeys(ctx, tx, b.GoneAt) })
 		require.EqualValues(s, 3, s.number("SELECT COUNT(*) FROM signing_keys"))
-		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.SweepSigningKeys(ctx, tx, b.GoneAt.Add(time.Microsecond)) })
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			return rows.SweepSigningKeys(ctx, tx, b.GoneAt.Add(time.Microsecond))
+		})
 		require.EqualValues(s, 2, s.number("SELECT COUNT(*) FROM signing_keys"))
 	})
 }
