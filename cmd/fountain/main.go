@@ -31,6 +31,10 @@ func main() {
 	if err == nil {
 		return
 	}
+	var status exitStatus
+	if errors.As(err, &status) {
+		os.Exit(int(status))
+	}
 	fmt.Fprintln(os.Stderr, "fountain: "+sentence(err))
 	var usage *usageError
 	if errors.As(err, &usage) {
@@ -79,7 +83,7 @@ func newRoot() *cobra.Command {
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
 		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
-		newUsers(), newSessions(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newAudit(), newOTP(),
+		newUsers(), newSessions(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
 	)
 	return root

@@ -36,6 +36,7 @@ import (
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/ratelimit"
+	ended "github.com/fountainai/fountain/internal/revocation"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -117,6 +118,7 @@ func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Li
 	if err != nil {
 		return nil, err
 	}
+	feed.Watch(ended.SigningKey, ring.Reload)
 	mint := &signing.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
 	return parts{c, db, v, sets, chain, mint, ring, feed, limiter}.domain(), nil
 }
@@ -179,8 +181,15 @@ func (p parts) domain() *handlers.Domain {
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: log,
 		},
-		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock),
-		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, PublicURL: publicURL,
+		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock, c.SecretVersions),
+		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, SigningKeys: p.rotation(standing), PublicURL: publicURL,
+	}
+}
+
+// rotation wires what changes the signing keys.
+func (p parts) rotation(standing *authority.Standing) *signing.Rotation {
+	return &signing.Rotation{
+		DB: p.db, Rows: kmsdb.SigningKeys{}, Ring: p.ring, Standing: standing, Feed: p.feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: p.SigningKeyLife,
 	}
 }
 
@@ -251,9 +260,11 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 			return d.Feed.Run(ctx, func() { life.CountFailure("read the revocation feed") })
 		},
 		d.Presented.RunFlush,
+		d.Secrets.Run,
 		d.Mails.Run,
 		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
+		life.Every(signing.TendPause, "tend the signing keys", d.SigningKeys.Tend),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
 		life.Every(sweepPause, "delete old codes", d.OpenID.Sweep),

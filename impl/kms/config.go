@@ -2,11 +2,15 @@ package kms
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
+	"github.com/fountainai/fountain/impl/kms/internal/secret"
+	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/config"
 )
 
@@ -17,6 +21,9 @@ type Config struct {
 	RootKeyFile string `env:"ROOT_KEY_FILE"` // default <DataDir>/root.key
 	EnrolDir    string `env:"ENROL_DIR"`     // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
 	PublicURL   string `env:"PUBLIC_URL"`    // base of the endpoints' URLs in the metadata; default the issuer
+
+	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // for which a key signs tokens before the next one does; default 90 days
+	SecretVersions int64         `env:"SECRET_VERSIONS"`  // that are kept of each secret; default 50
 
 	Redis            config.Redis      `env:"-"` // over which replicas share the limits of keys; config.RedisPrefix has its names
 	Version          string            `env:"-"` // of the program, told by health
@@ -32,10 +39,22 @@ func (c *Config) Validate() error {
 	if c.DataDir != "" && c.EnrolDir == "" {
 		c.EnrolDir = filepath.Join(c.DataDir, "enrol")
 	}
+	if c.SigningKeyLife == 0 {
+		c.SigningKeyLife = signing.DefaultLife
+	}
+	if c.SecretVersions == 0 {
+		c.SecretVersions = secret.DefaultKeep
+	}
 	if c.Version == "" {
 		c.Version = "devel"
 	}
 	errs := []error{c.Service.Validate(), c.Redis.Validate()}
+	if c.SecretVersions < secret.MinKeep || c.SecretVersions > secret.MaxKeep {
+		errs = append(errs, fmt.Errorf("SECRET_VERSIONS: must be %d to %d", secret.MinKeep, secret.MaxKeep))
+	}
+	if c.SigningKeyLife < signing.MinLife {
+		errs = append(errs, fmt.Errorf("SIGNING_KEY_LIFE: must be at least %s", signing.MinLife))
+	}
 	for name, address := range map[string]string{"ISSUER": c.Issuer, "PUBLIC_URL": c.PublicURL} {
 		if address != "" && !httpURL(address) {
 			errs = append(errs, errors.New(name+": must be an absolute http or https URL without user, query, fragment and final slash"))

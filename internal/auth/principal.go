@@ -26,6 +26,7 @@ type Principal struct {
 	ClientID  string   // client_id: the API key's id, or "fountain" for a password login
 	SessionID string   // sid: the refresh family; "" for services
 	TokenID   string   // jti
+	KeyID     string   // kid: which key of the kms has signed the token
 	Epoch     int64    // of the subject when the token was issued: what ends all its tokens raises the subject's
 	Tenant    string   // the tenant of the subject; "" is the default one
 	Audience  []string // words of services

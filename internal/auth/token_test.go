@@ -115,7 +115,7 @@ func TestVerify_readsTheClaims(t *testing.T) {
 	p, err := w.verifier.Verify(t.Context(), token, "sequence")
 	require.NoError(t, err)
 	require.Equal(t, &Principal{
-		Subject: "usr_1", Kind: "user", ClientID: "fountain", SessionID: "ses_1", TokenID: "tok_1", Audience: []string{"kms", "sequence"},
+		Subject: "usr_1", Kind: "user", ClientID: "fountain", SessionID: "ses_1", TokenID: "tok_1", KeyID: "k1", Audience: []string{"kms", "sequence"},
 		Scopes: []string{"elements:read", "elements:write"}, Roles: []string{"admin"}, ACR: "aal1", AMR: []string{"pwd"},
 		AuthTime: noon.Add(-time.Minute), IssuedAt: noon, Expires: noon.Add(10 * time.Minute), Token: token,
 	}, p)

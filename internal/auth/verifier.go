@@ -131,6 +131,7 @@ func (v *Verifier) verify(ctx context.Context, token, audience string) (*Princip
 	if err != nil {
 		return nil, invalidToken(err.Error())
 	}
+	p.KeyID = h.KeyID
 	found := &verified{principal: p, issuer: want.issuer, kid: h.KeyID, key: key, expiry: c.ExpiresAt.Time}
 	if c.NotBefore != nil {
 		found.notBefore = c.NotBefore.Time

@@ -17,6 +17,9 @@ const (
 	Owner   = "owner"   // every token of a user or service of a lower epoch than the entry's, by their sub
 	Factors = "factors" // every second factor that a user enrolled before the entry; for the twofactor service, with a signed Record
 
+	// SigningKey ends every token that a key of the kms has signed, by its kid.
+	SigningKey = "signing-key"
+
 	// Contract says that the contract of an adopted service, by the service's name, or whether the service is active, has changed. It ends nothing.
 	Contract = "contract"
 )
@@ -56,7 +59,7 @@ func NewSet() *Set {
 func (s *Set) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended = map[string]map[string]time.Time{Token: {}, Session: {}, Key: {}}
+	s.ended = map[string]map[string]time.Time{Token: {}, Session: {}, Key: {}, SigningKey: {}}
 	s.owners = map[string]ownerEnd{}
 }
 
@@ -82,6 +85,9 @@ func (s *Set) Ended(p *auth.Principal) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if end, known := s.owners[p.Subject]; known && p.Epoch < end.epoch {
+		return true
+	}
+	if _, signer := s.ended[SigningKey][p.KeyID]; signer {
 		return true
 	}
 	_, key := s.ended[Key][p.ClientID]

@@ -272,11 +272,31 @@ func (tr *tour) services() {
 	ok[any](tr, "secret")(any2(k.PutSecret(ctx, "tour.secret", kms.SecretPut{Value: "value"})))
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
+	tr.secretVersions()
+	signing := ok[*kms.SigningKeyList](tr, "signing keys")(k.ListSigningKeys(ctx, nil))
+	named := ok[*kms.SigningKey](tr, "rotate signing key")(k.RotateSigningKey(ctx, kms.SigningKeyRotate{}))
+	require.NotNil(tr.t, named.ActiveAt)
+	require.NotEmpty(tr.t, signing.Items)
+	require.Equal(tr.t, kms.SigningKeyStateGone, ok[*kms.SigningKey](tr, "revoke signing key")(k.RevokeSigningKey(ctx, named.Kid)).State)
 	ok[any](tr, "audit events")(any2(k.ListAuditEvents(ctx, nil)))
 	kept := kms.AuditCheckpoint(*ok[*kms.AuditCheckpoint](tr, "audit checkpoint")(k.GetAuditCheckpoint(ctx)))
 	require.True(tr.t, ok[*kms.AuditReport](tr, "verify audit")(k.VerifyAudit(ctx, kms.AuditVerify{Checkpoint: &kept})).Intact)
 	var export bytes.Buffer
 	require.GreaterOrEqual(tr.t, ok[int64](tr, "audit export")(k.WriteAudit(ctx, &export, 0)), kept.Seq)
+}
+
+// secretVersions takes a secret through its stages.
+func (tr *tour) secretVersions() {
+	ctx, k := context.Background(), tr.admin.KMS
+	ok[any](tr, "propose secret")(any2(k.ProposeSecret(ctx, "tour.secret", kms.SecretPut{Value: "another"}, fountain.WithIfMatch(fountain.IfMatch(1)))))
+	require.Equal(tr.t, "another", ok[*kms.SecretVersionValue](tr, "secret version")(k.GetSecretVersion(ctx, "tour.secret", fountain.PendingVersion)).Value)
+	require.EqualValues(tr.t, 2, ok[*kms.SecretMetadata](tr, "promote")(k.PromoteSecretVersion(ctx, "tour.secret", fountain.PendingVersion)).Version)
+	require.NoError(tr.t, k.DeleteSecretVersion(ctx, "tour.secret", fountain.PreviousVersion))
+	ok[any](tr, "undelete")(any2(k.UndeleteSecretVersion(ctx, "tour.secret", "1")))
+	require.NotEmpty(tr.t, ok[*kms.SecretDestruction](tr, "destroy")(k.DestroySecretVersion(ctx, "tour.secret", "1")).Remains)
+	ok[any](tr, "secret versions")(any2(k.ListSecretVersions(ctx, "tour.secret", nil)))
+	require.EqualValues(tr.t, 2, ok[int64](tr, "watch")(k.WatchSecret(ctx, "tour.secret", 1, 20*time.Second)))
+	require.EqualValues(tr.t, 2, ok[int64](tr, "watch")(k.WatchSecret(ctx, "tour.secret", 2, 0)))
 }
 
 // roles registers a resource server and hands its scopes out.

@@ -48,6 +48,7 @@ var repeatable = []string{
 	"omitElement", "restoreElement", "retryDeadLetters", "syncDocuments", "putDocument", "patchDocument", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
 	"searchElements", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
+	"revokeSigningKey", // revoking twice is revoking once
 }
 
 func describe(doc *openapi3.T, word, method, path string, op *openapi3.Operation) fountain.Operation {

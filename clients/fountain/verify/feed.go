@@ -85,7 +85,7 @@ func newFollower(f Feed, c Config) (*follower, error) {
 
 // forget empties what is known. Outside New it is called with the lock.
 func (f *follower) forget() {
-	f.byID = map[string]map[string]time.Time{"token": {}, "session": {}, "key": {}}
+	f.byID = map[string]map[string]time.Time{"token": {}, "session": {}, "key": {}, "signing-key": {}}
 	f.owners = map[string]ownerEnd{}
 }
 
@@ -100,8 +100,8 @@ func (f *follower) silentLocked() bool {
 	return age > MaxSilence || age < -leeway // never heard: a long time ago
 }
 
-// ended reports whether the principal's token was ended; errSilent when it can't be told.
-func (f *follower) ended(p *Principal) (bool, error) {
+// ended reports whether the principal's token, which the key kid has signed, was ended; errSilent when it can't be told.
+func (f *follower) ended(p *Principal, kid string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.silentLocked() {
@@ -113,7 +113,8 @@ func (f *follower) ended(p *Principal) (bool, error) {
 	_, token := f.byID["token"][p.TokenID]
 	_, key := f.byID["key"][p.ClientID]
 	_, session := f.byID["session"][p.SessionID]
-	return token || key || session && p.SessionID != "", nil
+	_, signer := f.byID["signing-key"][kid]
+	return token || key || signer || session && p.SessionID != "", nil
 }
 
 // run follows the feed until ctx ends.

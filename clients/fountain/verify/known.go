@@ -70,24 +70,24 @@ func (k *known) remove(token string) {
 	}
 }
 
-// again returns the principal of a token that was verified before; nil when it must be verified in full. What can have changed since is looked at again:
+// again returns the principal of a token that was verified before, and the kid; nil when it must be verified in full. What can have changed since is looked at again:
 // the time, and the key. Whether the token has ended is looked at by the caller.
-func (v *Verifier) again(ctx context.Context, token string) *Principal {
+func (v *Verifier) again(ctx context.Context, token string) (*Principal, string) {
 	have := v.known.get(token)
 	if have == nil {
-		return nil
+		return nil, ""
 	}
 	now := v.config.Now()
 	if !now.Before(have.principal.Expires.Add(leeway)) || now.Before(have.notBefore.Add(-leeway)) {
 		v.known.drop(token)
-		return nil
+		return nil, ""
 	}
 	key, err := v.keys.find(ctx, have.kid)
 	same, ok := key.key.(interface{ Equal(x crypto.PublicKey) bool })
 	if err != nil || !ok || !same.Equal(have.key) {
 		v.known.drop(token)
-		return nil
+		return nil, ""
 	}
 	p := *have.principal // a caller may change its own
-	return &p
+	return &p, have.kid
 }

@@ -125,17 +125,17 @@ func (v *Verifier) Ready(ctx context.Context) error {
 // Verify checks an access token and returns whom it speaks for. Its error is a *Problem: 401 invalid_token for a token that does not hold,
 // without saying why; 503 unavailable when keys or revocations can't be had.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	p := v.again(ctx, token)
+	p, kid := v.again(ctx, token)
 	if p == nil {
 		var err error
-		if p, err = v.verify(ctx, token); err != nil {
+		if p, kid, err = v.verify(ctx, token); err != nil {
 			return nil, err
 		}
 	}
 	if v.feed == nil {
 		return p, nil
 	}
-	switch ended, err := v.feed.ended(p); {
+	switch ended, err := v.feed.ended(p, kid); {
 	case err != nil:
 		return nil, v.unavailable("It can't be told whether the token was revoked.", err)
 	case ended:
@@ -145,28 +145,28 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	return p, nil
 }
 
-func (v *Verifier) verify(ctx context.Context, token string) (*Principal, error) {
+func (v *Verifier) verify(ctx context.Context, token string) (*Principal, string, error) {
 	if strings.HasPrefix(token, "fk_") {
 		p := v.invalidToken(errors.New("an API key"))
 		p.Detail = "This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials)."
-		return nil, p
+		return nil, "", p
 	}
 	kid, err := readHeader(token)
 	if err != nil {
-		return nil, v.invalidToken(err)
+		return nil, "", v.invalidToken(err)
 	}
 	key, err := v.keys.find(ctx, kid)
 	if errors.Is(err, errUnknownKey) {
-		return nil, v.invalidToken(err)
+		return nil, "", v.invalidToken(err)
 	}
 	if err != nil {
-		return nil, v.unavailable("The keys that verify tokens cannot be had.", err)
+		return nil, "", v.unavailable("The keys that verify tokens cannot be had.", err)
 	}
 	p, notBefore, err := readClaims(token, key, v.config)
 	if err != nil {
-		return nil, v.invalidToken(err)
+		return nil, "", v.invalidToken(err)
 	}
 	kept := *p
 	v.known.put(token, &verified{principal: &kept, kid: kid, key: key.key, notBefore: notBefore})
-	return p, nil
+	return p, kid, nil
 }

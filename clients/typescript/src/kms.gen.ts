@@ -1461,6 +1461,185 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/secrets/{secretName}/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Wait until a secret has another current version
+         * @description With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match` the request is held for up to N seconds while that version is current; then it is 304. The answer
+         *     describes the secret; `getSecret` reads its value. Absent and not allowed look the same (404).
+         */
+        get: operations["watchSecret"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List a secret's versions, newest first, without their values
+         * @description Of each secret the newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) are kept, and those that are current, previous or pending.
+         */
+        get: operations["listSecretVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/versions/{secretVersion}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read one version of a secret
+         * @description By its number, or the one that is `current`, `previous` or `pending`. One that is deleted or destroyed is 410. Absent and not allowed look the same (404).
+         */
+        get: operations["getSecretVersion"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a version; it can be undeleted
+         * @description It is not read any more until `undeleteSecretVersion`. The current and the pending version can't be deleted (409 `state_conflict`). Repeating changes nothing.
+         */
+        delete: operations["deleteSecretVersion"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/versions/{secretVersion}/undelete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a deleted version into use again */
+        post: operations["undeleteSecretVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/versions/{secretVersion}/destroy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Destroy a version for ever
+         * @description Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current and the pending version
+         *     can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
+         */
+        post: operations["destroySecretVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/versions/{secretVersion}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a version the current one
+         * @description The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
+         */
+        post: operations["promoteSecretVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/keyrings/{keyring}/data-keys": {
         parameters: {
             query?: never;
@@ -1531,6 +1710,78 @@ export interface paths {
          */
         put: operations["putProofKey"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/signing-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the keys that sign tokens, newest first, without their private parts
+         * @description A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
+         *     Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
+         *     26 minutes afterwards. Keys that have gone are listed for 30 days.
+         */
+        get: operations["listSigningKeys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/signing-keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have the next key sign from now on
+         * @description The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
+         *     for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+         *     are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
+         *     `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+         */
+        post: operations["rotateSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/signing-keys/{kid}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The key's id, its RFC 7638 thumbprint, base64url.
+                 * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+                 */
+                kid: components["parameters"]["SigningKid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse everything that a key has signed, at once
+         * @description For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
+         *     that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+         */
+        post: operations["revokeSigningKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1757,7 +2008,7 @@ export interface components {
         Revocation: {
             /** Format: int64 */
             position: number;
-            /** @description `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways). Others may come; pass them over. */
+            /** @description `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways), `signing-key` (a kid: every token that the key has signed has ended). Others may come; pass them over. */
             kind: string;
             id: string;
             /**
@@ -1813,6 +2064,8 @@ export interface components {
             use: string;
             kid: string;
             x: string;
+            /** @description Of EC keys. */
+            y?: string;
         };
         ServerMetadata: {
             issuer: string;
@@ -2543,12 +2796,67 @@ export interface components {
         };
         SecretMetadata: {
             name: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description The current one.
+             */
             version: number;
+            /**
+             * Format: int64
+             * @description What was current before; absent: nothing was.
+             */
+            previousVersion?: number;
+            /**
+             * Format: int64
+             * @description What waits to become current; absent: nothing does.
+             */
+            pendingVersion?: number;
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
             updatedAt: string;
+        };
+        SecretVersion: {
+            /** Format: int64 */
+            version: number;
+            /**
+             * @description Absent: none of them.
+             * @enum {string}
+             */
+            stage?: "current" | "pending" | "previous";
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description Present: it is deleted.
+             */
+            deletedAt?: string;
+            /**
+             * Format: date-time
+             * @description Present: it is destroyed.
+             */
+            destroyedAt?: string;
+        };
+        SecretVersionValue: {
+            /** Format: int64 */
+            version: number;
+            /** @enum {string} */
+            stage?: "current" | "pending" | "previous";
+            /** Format: date-time */
+            createdAt: string;
+            value: string;
+        };
+        SecretVersionList: {
+            items: components["schemas"]["SecretVersion"][];
+            nextCursor?: string;
+        };
+        SecretDestruction: {
+            /** Format: int64 */
+            version: number;
+            /** Format: date-time */
+            destroyedAt: string;
+            /** @description Where copies may still lie, sealed: `older_backups` until they expire; `write_ahead_log` and `free_space` of the database until it has overwritten them. */
+            remains: ("older_backups" | "write_ahead_log" | "free_space")[];
         };
         Secret: {
             name: string;
@@ -2563,6 +2871,46 @@ export interface components {
         SecretList: {
             items: components["schemas"]["SecretMetadata"][];
             nextCursor?: string;
+        };
+        /**
+         * @description EdDSA over Ed25519 (RFC 8037), or ES256 (RFC 7518, section 3.4).
+         * @enum {string}
+         */
+        SigningAlgorithm: "EdDSA" | "ES256";
+        SigningKey: {
+            kid: string;
+            algorithm: components["schemas"]["SigningAlgorithm"];
+            /** @enum {string} */
+            state: "next" | "active" | "retiring" | "gone";
+            /** Format: date-time */
+            publishedAt: string;
+            /**
+             * Format: date-time
+             * @description When it signs first; absent: no rotation has named it yet.
+             */
+            activeAt?: string;
+            /**
+             * Format: date-time
+             * @description When it signs no more.
+             */
+            retiringAt?: string;
+            /**
+             * Format: date-time
+             * @description When what it has signed is refused.
+             */
+            goneAt?: string;
+            /**
+             * Format: date-time
+             * @description When an administrator revoked it.
+             */
+            revokedAt?: string;
+        };
+        SigningKeyList: {
+            items: components["schemas"]["SigningKey"][];
+            nextCursor?: string;
+        };
+        SigningKeyRotate: {
+            algorithm?: components["schemas"]["SigningAlgorithm"];
         };
         WrappedDataKey: {
             /** Format: byte */
@@ -2961,6 +3309,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The resource was there, and is gone for good. */
+        Problem410: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /** @description The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`. */
@@ -3002,6 +3366,16 @@ export interface components {
          * @example search.typesense
          */
         SecretName: string;
+        /**
+         * @description A version's number, or the stage that it is in.
+         * @example 2
+         */
+        WhichSecretVersion: string;
+        /**
+         * @description The key's id, its RFC 7638 thumbprint, base64url.
+         * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+         */
+        SigningKid: string;
         /**
          * @description The keyring; a service's has its name.
          * @example twofactor
@@ -7234,7 +7608,10 @@ export interface operations {
     };
     putSecret: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `pending` stores the version beside the current one, until `promoteSecretVersion`; there must be a current one (404). */
+                stage?: "current" | "pending";
+            };
             header?: {
                 /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
                 "If-Match"?: string;
@@ -7306,6 +7683,336 @@ export interface operations {
             404: components["responses"]["Problem404"];
             412: components["responses"]["Problem412"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    watchSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description How many seconds to wait for another version, at most 25. */
+                Prefer?: string;
+            };
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "search.typesense",
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretMetadata"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSecretVersions: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of versions. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "version": 2,
+                     *           "stage": "current",
+                     *           "createdAt": "2026-11-23T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretVersionList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSecretVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The version. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "version": 2,
+                     *       "stage": "current",
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "value": "example-value"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretVersionValue"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSecretVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The version is deleted. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    undeleteSecretVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The version. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "version": 2,
+                     *       "stage": "current",
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretVersion"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    destroySecretVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The version is destroyed. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "version": 1,
+                     *       "destroyedAt": "2026-11-24T10:00:00.000000Z",
+                     *       "remains": [
+                     *         "older_backups"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretDestruction"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    promoteSecretVersion: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that must be current, as an ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+                /**
+                 * @description A version's number, or the stage that it is in.
+                 * @example 2
+                 */
+                secretVersion: components["parameters"]["WhichSecretVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret, with its new current version. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "search.typesense",
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretMetadata"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            412: components["responses"]["Problem412"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
@@ -7436,6 +8143,142 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSigningKeys: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of keys. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *           "algorithm": "EdDSA",
+                     *           "state": "active",
+                     *           "publishedAt": "2026-11-23T10:00:00.000000Z",
+                     *           "activeAt": "2026-11-23T10:10:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateSigningKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "algorithm": "ES256"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SigningKeyRotate"];
+            };
+        };
+        responses: {
+            /** @description The key that will sign. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *       "algorithm": "EdDSA",
+                     *       "state": "next",
+                     *       "publishedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "activeAt": "2026-11-23T10:10:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKey"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    revokeSigningKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The key's id, its RFC 7638 thumbprint, base64url.
+                 * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+                 */
+                kid: components["parameters"]["SigningKid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key, which is gone. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *       "algorithm": "EdDSA",
+                     *       "state": "gone",
+                     *       "publishedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "activeAt": "2026-11-23T10:10:00.000000Z",
+                     *       "goneAt": "2026-11-24T10:00:00.000000Z",
+                     *       "revokedAt": "2026-11-24T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKey"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

@@ -14,6 +14,7 @@ const (
 	Ended                 Kind = "session, key or owner has ended"
 	FactorNotAccepted     Kind = "factor is not accepted"
 	Forbidden             Kind = "forbidden"
+	Gone                  Kind = "gone"
 	InsufficientScope     Kind = "insufficient scope"
 	InvalidBootstrapToken Kind = "invalid bootstrap token"
 	InvalidClient         Kind = "invalid client"

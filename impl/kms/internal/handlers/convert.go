@@ -9,7 +9,6 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
-	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
@@ -200,10 +199,6 @@ func verdictBody(v *credential.Verdict) kmsapi.APIKeyVerdict {
 		body.RateLimit = &kmsapi.KeyRateState{Limit: v.Rate.Limit, Remaining: v.Rate.Remaining, ResetAt: v.Rate.ResetAt}
 	}
 	return body
-}
-
-func secretBody(s secret.Secret) kmsapi.SecretMetadata {
-	return kmsapi.SecretMetadata{Name: s.Name, Version: s.Version, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
 }
 
 // bodies converts a page.

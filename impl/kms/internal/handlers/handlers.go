@@ -38,32 +38,33 @@ const Word = "kms"
 
 // Domain is what the operations are made of. It is there once the service has started.
 type Domain struct {
-	DB         *store.DB
-	Audit      *audit.Chain
-	Recorder   *audit.Recorder // of what no change goes with
-	Witness    *witness.Witness
-	Answers    *idempotency.Store
-	Bootstrap  *user.Bootstrap
-	Users      *user.Users
-	Mails      *mail.Mails
-	Roles      *role.Roles
-	Refusals   *auditlog.Refusals
-	Sessions   *session.Sessions
-	OpenID     *openid.Provider
-	Services   *service.Services
-	Adoptions  *adoption.Adoptions
-	TokenFiles *service.Files
-	APIKeys    *apikey.Keys
-	Presented  *credential.Keys // judges API keys
-	Clients    *credential.Clients
-	Tokens     *credential.Tokens
-	ProofKeys  *credential.ProofKeys
-	Secrets    *secret.Secrets
-	Keyrings   *secret.Keyrings
-	Feed       *revocation.Feed
-	Mint       *signing.Mint
-	Ring       *signing.Ring
-	PublicURL  string // base of the endpoints' URLs in the metadata
+	DB          *store.DB
+	Audit       *audit.Chain
+	Recorder    *audit.Recorder // of what no change goes with
+	Witness     *witness.Witness
+	Answers     *idempotency.Store
+	Bootstrap   *user.Bootstrap
+	Users       *user.Users
+	Mails       *mail.Mails
+	Roles       *role.Roles
+	Refusals    *auditlog.Refusals
+	Sessions    *session.Sessions
+	OpenID      *openid.Provider
+	Services    *service.Services
+	Adoptions   *adoption.Adoptions
+	TokenFiles  *service.Files
+	APIKeys     *apikey.Keys
+	Presented   *credential.Keys // judges API keys
+	Clients     *credential.Clients
+	Tokens      *credential.Tokens
+	ProofKeys   *credential.ProofKeys
+	Secrets     *secret.Secrets
+	Keyrings    *secret.Keyrings
+	Feed        *revocation.Feed
+	Mint        *signing.Mint
+	Ring        *signing.Ring
+	SigningKeys *signing.Rotation
+	PublicURL   string // base of the endpoints' URLs in the metadata
 }
 
 // Handlers serves the contract from the first moment on: health and readiness, and everything else once it has its Domain.

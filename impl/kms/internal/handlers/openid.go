@@ -201,7 +201,7 @@ func (h api) metadata() kmsapi.ServerMetadata {
 		CodeChallengeMethodsSupported:              &[]string{"S256"},
 		AuthorizationResponseIssParameterSupported: new(true),
 		SubjectTypesSupported:                      &[]string{"public"},
-		IDTokenSigningAlgValuesSupported:           &[]string{signing.EdDSA},
+		IDTokenSigningAlgValuesSupported:           new(signing.Algorithms()),
 		PromptValuesSupported:                      &openid.Prompts,
 		AcrValuesSupported:                         &[]string{"aal1", "aal2", "phr"},
 		ClaimsSupported:                            &[]string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "preferred_username"},

@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"time"
 
@@ -30,16 +29,14 @@ func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessReques
 	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
 
-// jwksMaxAge is how long the key set may be kept: half of the time for which a key is published before it signs.
+// jwksMaxAge is signing.SetAge, half of the time for which a key is published before it signs.
 const jwksMaxAge = "public, max-age=300"
 
 // GetJwks implements getJwks.
 func (h api) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
 	set, sum := kmsapi.JwkSet{Keys: []kmsapi.Jwk{}}, sha256.New()
 	for _, k := range h.Ring.Published() {
-		set.Keys = append(set.Keys, kmsapi.Jwk{
-			Kty: "OKP", Crv: "Ed25519", Alg: k.Alg, Use: "sig", Kid: k.KID, X: base64.RawURLEncoding.EncodeToString(k.Public),
-		})
+		set.Keys = append(set.Keys, jwkBody(k))
 		sum.Write([]byte(k.KID + "\n"))
 	}
 	cache, tag := jwksMaxAge, `"`+hex.EncodeToString(sum.Sum(nil)[:16])+`"`

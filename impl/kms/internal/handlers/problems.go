@@ -20,6 +20,7 @@ var codes = map[domain.Kind]problem.Code{
 	domain.Ended:                 problem.InvalidToken,
 	domain.FactorNotAccepted:     problem.FactorNotAccepted,
 	domain.Forbidden:             problem.Forbidden,
+	domain.Gone:                  problem.Gone,
 	domain.InsufficientScope:     problem.InsufficientScope,
 	domain.InvalidBootstrapToken: problem.InvalidBootstrapToken,
 	domain.InvalidClient:         problem.InvalidClient,

@@ -17,11 +17,15 @@ func (h api) PutSecret(ctx context.Context, r kmsapi.PutSecretRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
+	over.Pending = r.Params.Stage != nil && *r.Params.Stage == kmsapi.PutSecretParamsStagePending
+	if over.Pending && over.Absent {
+		return nil, problem.New(problem.InvalidRequest, "A pending version and If-None-Match exclude each other.")
+	}
 	stored, err := h.Secrets.Put(ctx, caller(ctx), r.SecretName, r.Body.Value, over)
 	if err != nil {
 		return nil, err
 	}
-	if stored.Version == 1 {
+	if stored.Latest == 1 {
 		return kmsapi.PutSecret201JSONResponse{Body: secretBody(stored), Headers: kmsapi.PutSecret201ResponseHeaders{ETag: etag.Of(1)}}, nil
 	}
 	return kmsapi.PutSecret200JSONResponse{

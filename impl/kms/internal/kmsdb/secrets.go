@@ -16,17 +16,41 @@ type Secrets struct{}
 type secretRow struct {
 	Name      string `db:"name"`
 	Version   int64  `db:"version"`
+	Latest    int64  `db:"latest"`
+	Previous  *int64 `db:"previous"`
+	Pending   *int64 `db:"pending"`
 	CreatedAt int64  `db:"created_at"`
 	UpdatedAt int64  `db:"updated_at"`
 }
 
 func (r secretRow) secret() secret.Secret {
-	return secret.Secret{Name: r.Name, Version: r.Version, CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt)}
+	return secret.Secret{
+		Name: r.Name, Version: r.Version, Latest: r.Latest, Previous: value(r.Previous), Pending: value(r.Pending), CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt),
+	}
+}
+
+// value is a number of a column; 0 for NULL.
+func value(column *int64) int64 {
+	if column == nil {
+		return 0
+	}
+	return *column
+}
+
+// number is a number as it is stored; 0 is NULL.
+func number(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
 }
 
 const (
-	insertSecret = "INSERT INTO secrets (name, version, created_at, updated_at) VALUES (?, 1, ?, ?) ON CONFLICT (name) "
-	secretRead   = " RETURNING name, version, created_at, updated_at"
+	secretColumns = "name, version, latest, previous, pending, created_at, updated_at"
+	insertSecret  = "INSERT INTO secrets (name, version, latest, created_at, updated_at) VALUES (?, 1, 1, ?, ?) ON CONFLICT (name) "
+	secretRead    = " RETURNING " + secretColumns
+
+	matching = " AND (CAST(? AS TEXT) = '*' OR CAST(? AS TEXT) LIKE '%,' || CAST(version AS TEXT) || ',%')"
 )
 
 // Create implements secret.Rows: the secret at version 1, false when there is one of the name.
@@ -42,26 +66,109 @@ func (Secrets) Create(ctx context.Context, tx *store.Tx, name string, at time.Ti
 func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (_ secret.Secret, _ bool, err error) {
 	defer tried.To(&err, "advance secret")
 	var r secretRow
-	advanced, err := one(ctx, tx, &r, "UPDATE secrets SET version = version + 1, updated_at = ? WHERE name = ?"+
-		" AND (CAST(? AS TEXT) = '*' OR CAST(? AS TEXT) LIKE '%,' || CAST(version AS TEXT) || ',%')"+secretRead,
+	advanced, err := one(ctx, tx, &r, "UPDATE secrets SET previous = version, version = latest + 1, latest = latest + 1, updated_at = ? WHERE name = ?"+matching+secretRead,
 		at.UnixMicro(), name, from.List(), from.List())
 	return r.secret(), advanced, err
+}
+
+// Propose implements secret.Rows: the secret with its next version pending, false when it is not there or not at a version of from. Its row stays
+// locked until the transaction ends.
+func (Secrets) Propose(ctx context.Context, tx *store.Tx, name string, from etag.Match) (_ secret.Secret, _ bool, err error) {
+	defer tried.To(&err, "propose version of secret")
+	var r secretRow
+	proposed, err := one(ctx, tx, &r, "UPDATE secrets SET pending = latest + 1, latest = latest + 1 WHERE name = ?"+matching+secretRead, name, from.List(), from.List())
+	return r.secret(), proposed, err
 }
 
 // Put implements secret.Rows: the secret at its next version, 1 when there was none. Its row stays locked until the transaction ends.
 func (Secrets) Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (_ secret.Secret, err error) {
 	defer tried.To(&err, "write secret")
 	var r secretRow
-	err = tx.Get(ctx, &r, insertSecret+"DO UPDATE SET version = secrets.version + 1, updated_at = excluded.updated_at"+secretRead,
-		name, at.UnixMicro(), at.UnixMicro())
+	err = tx.Get(ctx, &r, insertSecret+`DO UPDATE SET previous = secrets.version, version = secrets.latest + 1, latest = secrets.latest + 1,
+		updated_at = excluded.updated_at`+secretRead, name, at.UnixMicro(), at.UnixMicro())
 	return r.secret(), err
 }
 
+// Lock implements secret.Rows: the secret, whose row stays locked until the transaction ends; false when there is none.
+func (Secrets) Lock(ctx context.Context, tx *store.Tx, name string) (_ secret.Secret, _ bool, err error) {
+	defer tried.To(&err, "lock secret")
+	var r secretRow
+	found, err := one(ctx, tx, &r, "UPDATE secrets SET latest = latest WHERE name = ?"+secretRead, name)
+	return r.secret(), found, err
+}
+
+// SetStages implements secret.Rows.
+func (Secrets) SetStages(ctx context.Context, tx *store.Tx, s secret.Secret) (err error) {
+	defer tried.To(&err, "set stages of secret")
+	_, err = tx.Exec(ctx, "UPDATE secrets SET version = ?, previous = ?, pending = ?, updated_at = ? WHERE name = ?",
+		s.Version, number(s.Previous), number(s.Pending), s.UpdatedAt.UnixMicro(), s.Name)
+	return err
+}
+
+type versionRow struct {
+	Version     int64  `db:"version"`
+	CreatedAt   int64  `db:"created_at"`
+	DeletedAt   *int64 `db:"deleted_at"`
+	DestroyedAt *int64 `db:"destroyed_at"`
+}
+
+func (r versionRow) version() secret.Version {
+	return secret.Version{Number: r.Version, CreatedAt: at(r.CreatedAt), DeletedAt: fromColumn(r.DeletedAt), DestroyedAt: fromColumn(r.DestroyedAt)}
+}
+
+// Version implements secret.Rows: false when there is none of the number.
+func (Secrets) Version(ctx context.Context, q store.Querier, name string, number int64) (_ secret.SealedVersion, _ bool, err error) {
+	defer tried.To(&err, "read version of secret")
+	var r struct {
+		versionRow
+		WrappedKey []byte `db:"wrapped_key"`
+		Sealed     []byte `db:"sealed"`
+	}
+	found, err := one(ctx, q, &r, "SELECT version, created_at, deleted_at, destroyed_at, wrapped_key, sealed FROM secret_versions WHERE name = ? AND version = ?", name, number)
+	return secret.SealedVersion{Of: r.version(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
+}
+
+// Versions implements secret.Rows: at most limit versions; none is no error.
+func (Secrets) Versions(ctx context.Context, q store.Querier, name string, before int64, limit int) (_ []secret.Version, err error) {
+	defer tried.To(&err, "read versions of secret")
+	var rows []versionRow
+	err = q.Select(ctx, &rows, `SELECT version, created_at, deleted_at, destroyed_at FROM secret_versions WHERE name = ? AND (? = 0 OR version < ?)
+		ORDER BY version DESC LIMIT ?`, name, before, before, limit)
+	versions := make([]secret.Version, len(rows))
+	for i, r := range rows {
+		versions[i] = r.version()
+	}
+	return versions, err
+}
+
+// SetDeleted implements secret.Rows: a zero time takes the deletion back.
+func (Secrets) SetDeleted(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) (err error) {
+	defer tried.To(&err, "mark version of secret")
+	_, err = tx.Exec(ctx, "UPDATE secret_versions SET deleted_at = ? WHERE name = ? AND version = ? AND destroyed_at IS NULL", column(at), name, number)
+	return err
+}
+
+// Shred implements secret.Rows: neither key nor value is left in the row.
+func (Secrets) Shred(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) (err error) {
+	defer tried.To(&err, "shred version of secret")
+	_, err = tx.Exec(ctx, "UPDATE secret_versions SET wrapped_key = ?, sealed = ?, destroyed_at = ? WHERE name = ? AND version = ?",
+		[]byte{}, []byte{}, at.UnixMicro(), name, number)
+	return err
+}
+
+// Prune implements secret.Rows.
+func (Secrets) Prune(ctx context.Context, tx *store.Tx, s secret.Secret, keep int64) (err error) {
+	defer tried.To(&err, "delete old versions of secret")
+	_, err = tx.Exec(ctx, "DELETE FROM secret_versions WHERE name = ? AND version <= ? AND version NOT IN (?, ?, ?)",
+		s.Name, s.Latest-keep, s.Version, s.Previous, s.Pending)
+	return err
+}
+
 // InsertVersion implements secret.Rows. A version that is there, or one of no secret, is the database's error.
-func (Secrets) InsertVersion(ctx context.Context, tx *store.Tx, s secret.Secret, wrappedKey, value []byte) (err error) {
+func (Secrets) InsertVersion(ctx context.Context, tx *store.Tx, s secret.Secret, number int64, at time.Time, wrappedKey, value []byte) (err error) {
 	defer tried.To(&err, "insert version of secret")
 	_, err = tx.Exec(ctx, "INSERT INTO secret_versions (name, version, wrapped_key, sealed, created_at) VALUES (?, ?, ?, ?, ?)",
-		s.Name, s.Version, wrappedKey, value, s.UpdatedAt.UnixMicro())
+		s.Name, number, wrappedKey, value, at.UnixMicro())
 	return err
 }
 
@@ -73,7 +180,7 @@ func (Secrets) Get(ctx context.Context, q store.Querier, name string) (_ secret.
 		WrappedKey []byte `db:"wrapped_key"`
 		Sealed     []byte `db:"sealed"`
 	}
-	found, err := one(ctx, q, &r, `SELECT s.name, s.version, s.created_at, s.updated_at, v.wrapped_key, v.sealed
+	found, err := one(ctx, q, &r, `SELECT s.name, s.version, s.latest, s.previous, s.pending, s.created_at, s.updated_at, v.wrapped_key, v.sealed
 		FROM secrets s JOIN secret_versions v ON v.name = s.name AND v.version = s.version WHERE s.name = ?`, name)
 	return secret.Sealed{Secret: r.secret(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
 }
@@ -82,7 +189,7 @@ func (Secrets) Get(ctx context.Context, q store.Querier, name string) (_ secret.
 func (Secrets) List(ctx context.Context, q store.Querier, owner, after string, limit int) (_ []secret.Secret, err error) {
 	defer tried.To(&err, "read secrets")
 	var rows []secretRow
-	err = q.Select(ctx, &rows, `SELECT name, version, created_at, updated_at FROM secrets
+	err = q.Select(ctx, &rows, `SELECT `+secretColumns+` FROM secrets
 		WHERE name > ? AND (? = '' OR name = ? OR (name >= ? AND name < ?)) ORDER BY name LIMIT ?`,
 		after, owner, owner, owner+".", owner+"/", limit)
 	secrets := make([]secret.Secret, len(rows))

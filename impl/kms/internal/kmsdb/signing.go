@@ -2,6 +2,8 @@ package kmsdb
 
 import (
 	"context"
+	"errors"
+	"math"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
@@ -21,31 +23,86 @@ type signingRow struct {
 	ActiveAt      *int64 `db:"active_at"`
 	RetiringAt    *int64 `db:"retiring_at"`
 	GoneAt        *int64 `db:"gone_at"`
+	RevokedAt     *int64 `db:"revoked_at"`
+}
+
+const signingRead = "SELECT kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at, revoked_at FROM signing_keys "
+
+func (r signingRow) key() signing.Key {
+	return signing.Key{
+		KID: r.KID, Alg: r.Alg, Public: r.PublicKey, SealedPrivate: r.SealedPrivate, PublishedAt: at(r.PublishedAt),
+		ActiveAt: fromColumn(r.ActiveAt), RetiringAt: fromColumn(r.RetiringAt), GoneAt: fromColumn(r.GoneAt), RevokedAt: fromColumn(r.RevokedAt),
+	}
+}
+
+func signingKeys(rows []signingRow) []signing.Key {
+	keys := make([]signing.Key, len(rows))
+	for i, r := range rows {
+		keys[i] = r.key()
+	}
+	return keys
 }
 
 // SigningKeys implements signing.Rows: at most 100 keys by the time they were published; none is no error.
 func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Time) (_ []signing.Key, err error) {
 	defer tried.To(&err, "read signing keys")
 	var rows []signingRow
-	err = q.Select(ctx, &rows, `SELECT kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at FROM signing_keys
-		WHERE gone_at IS NULL OR gone_at > ? ORDER BY published_at, kid LIMIT 100`, at.UnixMicro())
-	keys := make([]signing.Key, len(rows))
-	for i, r := range rows {
-		keys[i] = signing.Key{
-			KID: r.KID, Alg: r.Alg, Public: r.PublicKey, SealedPrivate: r.SealedPrivate,
-			PublishedAt: fromColumn(&r.PublishedAt), ActiveAt: fromColumn(r.ActiveAt),
-			RetiringAt: fromColumn(r.RetiringAt), GoneAt: fromColumn(r.GoneAt),
-		}
+	err = q.Select(ctx, &rows, signingRead+"WHERE gone_at IS NULL OR gone_at > ? ORDER BY published_at, kid LIMIT 100", at.UnixMicro())
+	return signingKeys(rows), err
+}
+
+// SigningKey implements signing.Rows.
+func (SigningKeys) SigningKey(ctx context.Context, q store.Querier, kid string) (_ signing.Key, _ bool, err error) {
+	defer tried.To(&err, "read signing key")
+	var r signingRow
+	found, err := one(ctx, q, &r, signingRead+"WHERE kid = ?", kid)
+	return r.key(), found, err
+}
+
+// ListSigningKeys implements signing.Rows: at most limit keys; none is no error.
+func (SigningKeys) ListSigningKeys(ctx context.Context, q store.Querier, after signing.Place, limit int) (_ []signing.Key, err error) {
+	defer tried.To(&err, "list signing keys")
+	from := int64(math.MaxInt64)
+	if !after.At.IsZero() {
+		from = after.At.UnixMicro()
 	}
-	return keys, err
+	var rows []signingRow
+	err = q.Select(ctx, &rows, signingRead+"WHERE published_at < ? OR (published_at = ? AND kid < ?) ORDER BY published_at DESC, kid DESC LIMIT ?",
+		from, from, after.KID, limit)
+	return signingKeys(rows), err
 }
 
 // InsertSigningKey implements signing.Rows. A key id that is there is the database's error.
 func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) (err error) {
 	defer tried.To(&err, "insert signing key")
-	_, err = tx.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, k.KID, k.Alg, []byte(k.Public), k.SealedPrivate,
-		column(k.PublishedAt), column(k.ActiveAt), column(k.RetiringAt), column(k.GoneAt))
+	_, err = tx.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at, revoked_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.KID, k.Alg, k.Public, k.SealedPrivate,
+		column(k.PublishedAt), column(k.ActiveAt), column(k.RetiringAt), column(k.GoneAt), column(k.RevokedAt))
+	return err
+}
+
+// UpdateSigningKey implements signing.Rows. A key that is not there is an error.
+func (SigningKeys) UpdateSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) (err error) {
+	defer tried.To(&err, "update signing key")
+	found, err := changed(ctx, tx, "UPDATE signing_keys SET sealed_private = ?, active_at = ?, retiring_at = ?, gone_at = ?, revoked_at = ? WHERE kid = ?",
+		k.SealedPrivate, column(k.ActiveAt), column(k.RetiringAt), column(k.GoneAt), column(k.RevokedAt), k.KID)
+	if err == nil && !found {
+		err = errors.New("there is no such key")
+	}
+	return err
+}
+
+// TakeTurn implements signing.Rows: the row stays locked until the transaction ends.
+func (SigningKeys) TakeTurn(ctx context.Context, tx *store.Tx) (err error) {
+	defer tried.To(&err, "take the turn of the signing keys")
+	_, err = tx.Exec(ctx, "UPDATE signing_rotation SET turns = turns + 1 WHERE id = 1")
+	return err
+}
+
+// SweepSigningKeys implements signing.Rows.
+func (SigningKeys) SweepSigningKeys(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
+	defer tried.To(&err, "delete old signing keys")
+	_, err = tx.Exec(ctx, "DELETE FROM signing_keys WHERE gone_at < ?", at.UnixMicro())
 	return err
 }
 

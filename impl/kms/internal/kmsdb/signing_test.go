@@ -37,6 +37,53 @@ func TestSigningKeys_areReadUntilTheyAreGone(t *testing.T) {
 	})
 }
 
+func TestSigningKeys_changeUnderTheTurn(t *testing.T) {
+	each(t, func(s suite) {
+		rows := kmsdb.SigningKeys{}
+		key := func(kid string, published time.Time) signing.Key {
+			return signing.Key{KID: kid, Alg: "ES256", Public: []byte("public"), SealedPrivate: []byte("sealed"), PublishedAt: published}
+		}
+		a, b, c := key("a", noon), key("b", noon), key("c", noon.Add(time.Hour))
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			for _, k := range []signing.Key{a, b, c} {
+				require.NoError(s, rows.InsertSigningKey(ctx, tx, k))
+			}
+			return nil
+		})
+		b.SealedPrivate, b.RetiringAt, b.GoneAt, b.RevokedAt = nil, noon.Add(2*time.Hour), noon.Add(3*time.Hour), noon.Add(3*time.Hour)
+		b.ActiveAt = noon.Add(time.Microsecond)
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			require.NoError(s, rows.TakeTurn(ctx, tx))
+			return rows.UpdateSigningKey(ctx, tx, b)
+		})
+		require.EqualValues(s, 1, s.number("SELECT turns FROM signing_rotation"))
+		_ = s.fails(func(ctx context.Context, tx *store.Tx) error {
+			return rows.UpdateSigningKey(ctx, tx, key("missing", noon))
+		})
+		got, found, err := rows.SigningKey(s.Context(), s.q(), "b")
+		require.NoError(s, err)
+		require.True(s, found)
+		require.Equal(s, b, got)
+		_, found, err = rows.SigningKey(s.Context(), s.q(), "missing")
+		require.NoError(s, err)
+		require.False(s, found)
+
+		first, err := rows.ListSigningKeys(s.Context(), s.q(), signing.Place{}, 2)
+		require.NoError(s, err)
+		require.Equal(s, []signing.Key{c, b}, first, "newest first")
+		rest, err := rows.ListSigningKeys(s.Context(), s.q(), signing.Place{At: b.PublishedAt, KID: b.KID}, 2)
+		require.NoError(s, err)
+		require.Equal(s, []signing.Key{a}, rest)
+
+		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.SweepSigningKeys(ctx, tx, b.GoneAt) })
+		require.EqualValues(s, 3, s.number("SELECT COUNT(*) FROM signing_keys"))
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			return rows.SweepSigningKeys(ctx, tx, b.GoneAt.Add(time.Microsecond))
+		})
+		require.EqualValues(s, 2, s.number("SELECT COUNT(*) FROM signing_keys"))
+	})
+}
+
 func TestSigningKeys_areClaimedOnce(t *testing.T) {
 	each(t, func(s suite) {
 		claim := func(ctx context.Context, tx *store.Tx) (bool, error) {

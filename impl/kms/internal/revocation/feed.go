@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 
 	// ContractMemory is how long the change of a contract is told: a gateway that was away for longer lists all contracts again.
 	ContractMemory = 24 * time.Hour
+
+	// SigningKeyMemory is how long the end of a signing key is told: a verifier that can't reach the kms may keep a key set for a day.
+	SigningKeyMemory = 26 * time.Hour
 
 	// MaxWait is how long a request may wait for the next ending.
 	MaxWait = 25 * time.Second
@@ -60,6 +64,8 @@ type Feed struct {
 	name  string
 	set   *revocation.Set
 
+	watched map[string]func(context.Context) error // by kind
+
 	mu     sync.Mutex
 	read   int64         // position up to which the set knows everything
 	heard  time.Time     // when the database was last asked
@@ -83,6 +89,27 @@ func Open(ctx context.Context, db *store.DB, rows Rows, c clock.Clock, log *slog
 	return f, nil
 }
 
+// Watch has f called when an entry of the kind was made by whichever replica, again until it succeeds. It is called before Run.
+func (f *Feed) Watch(kind string, do func(ctx context.Context) error) {
+	if f.watched == nil {
+		f.watched = map[string]func(context.Context) error{}
+	}
+	f.watched[kind] = do
+}
+
+// tell calls who watches for what was read.
+func (f *Feed) tell(ctx context.Context, entries []revocation.Entry) error {
+	for kind, do := range f.watched {
+		if !slices.ContainsFunc(entries, func(e revocation.Entry) bool { return e.Kind == kind }) {
+			continue
+		}
+		if err := do(ctx); err != nil {
+			return fmt.Errorf("act on %s entries of the feed: %w", kind, err)
+		}
+	}
+	return nil
+}
+
 // Append ends something with the caller's transaction. The position is given out right before the commit (store.LastRevocations); before
 // Write returns, this replica refuses what was ended. epoch is that of an owner, else 0.
 func (f *Feed) Append(tx *store.Tx, kind, id string, epoch int64) {
@@ -93,6 +120,8 @@ func (f *Feed) Append(tx *store.Tx, kind, id string, epoch int64) {
 		entry.Until = now.Add(FactorsMemory)
 	case revocation.Contract:
 		entry.Until = now.Add(ContractMemory)
+	case revocation.SigningKey:
+		entry.Until = now.Add(SigningKeyMemory)
 	}
 	tx.AtEnd(store.LastRevocations, func(ctx context.Context) (err error) {
 		if entry.Position, err = f.rows.Append(ctx, tx, entry); err != nil {
@@ -240,6 +269,9 @@ func (f *Feed) poll(ctx context.Context) error {
 			break
 		}
 		f.set.Add(entries...)
+		if err := f.tell(ctx, entries); err != nil {
+			return err
+		}
 		read = entries[len(entries)-1].Position
 	}
 	f.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -19,16 +20,24 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Secret describes a secret's current version.
+// Secret describes a secret and its current version. A version of 0 is none.
 type Secret struct {
 	Name                 string
-	Version              int64
+	Version              int64 // the current one
+	Previous, Pending    int64
+	Latest               int64     // the highest number that was given out
 	CreatedAt, UpdatedAt time.Time // of the first and of the current version
 }
 
 // Sealed is the current version as it is stored.
 type Sealed struct {
 	Secret
+	WrappedKey, Value []byte
+}
+
+// SealedVersion is a version as it is stored.
+type SealedVersion struct {
+	Of                Version
 	WrappedKey, Value []byte
 }
 
@@ -40,7 +49,22 @@ type Rows interface {
 	Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (Secret, bool, error)
 	// Put does whichever of both fits.
 	Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, error)
-	InsertVersion(ctx context.Context, tx *store.Tx, s Secret, wrappedKey, value []byte) error
+	// Propose gives the secret its next version as the pending one, while the given one is current; false when it is not.
+	Propose(ctx context.Context, tx *store.Tx, name string, from etag.Match) (Secret, bool, error)
+	// Lock returns the secret and keeps it from changing until the transaction ends.
+	Lock(ctx context.Context, tx *store.Tx, name string) (Secret, bool, error)
+	// SetStages writes which versions are current, previous and pending.
+	SetStages(ctx context.Context, tx *store.Tx, s Secret) error
+	InsertVersion(ctx context.Context, tx *store.Tx, s Secret, number int64, at time.Time, wrappedKey, value []byte) error
+	Version(ctx context.Context, q store.Querier, name string, number int64) (SealedVersion, bool, error)
+	// Versions returns versions, newest first, those before the given one; 0: all.
+	Versions(ctx context.Context, q store.Querier, name string, before int64, limit int) ([]Version, error)
+	// SetDeleted marks a version as deleted at the time, or as not deleted.
+	SetDeleted(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
+	// Shred leaves neither key nor value of a version in its row.
+	Shred(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
+	// Prune deletes all but the newest versions and those that are in a stage.
+	Prune(ctx context.Context, tx *store.Tx, s Secret, keep int64) error
 	Get(ctx context.Context, q store.Querier, name string) (Sealed, bool, error)
 	// List returns secrets by name, those after the given one; of one service when owner is not empty.
 	List(ctx context.Context, q store.Querier, owner, after string, limit int) ([]Secret, error)
@@ -60,17 +84,26 @@ type Secrets struct {
 	standing *authority.Standing
 	audit    auditlog.Log
 	clock    clock.Clock
+	keep     int64 // versions of each secret
+
+	mu   sync.Mutex
+	more chan struct{} // closed when this replica has changed a current version
+	over chan struct{} // closed when nobody is to wait any more
 }
 
-// New returns the domain of secrets.
-func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c clock.Clock) *Secrets {
-	return &Secrets{db, rows, sealer, standing, auditlog.Log{Clock: c}, c}
+// New returns the domain of secrets, which keeps so many versions of each.
+func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c clock.Clock, keep int64) *Secrets {
+	return &Secrets{
+		db: db, rows: rows, sealer: sealer, standing: standing, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
+	}
 }
 
 // Precondition says over what a value may be put. The zero Precondition allows all.
 type Precondition struct {
 	Absent bool        // only when there is none
 	Match  *etag.Match // only over such a version; nil: any, and none
+
+	Pending bool // the version waits beside the current one
 }
 
 // Put stores the next version of a secret. A precondition that does not hold is precondition_failed; a service reaches only the
@@ -89,22 +122,43 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 		if made, err = s.next(ctx, tx, name, p); err != nil {
 			return err
 		}
-		wrapped, sealed, err := s.seal(made, value)
-		if err != nil {
-			return fmt.Errorf("seal secret %s version %d: %w", name, made.Version, err)
+		if err := s.store(ctx, tx, made, value); err != nil {
+			return err
 		}
-		if err := s.rows.InsertVersion(ctx, tx, made, wrapped, sealed); err != nil {
-			return fmt.Errorf("store secret version: %w", err)
-		}
-		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecret", Target: name, Detail: map[string]string{"version": fmt.Sprint(made.Version)}})
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecret", Target: name, Detail: map[string]string{
+			"version": fmt.Sprint(made.Latest), "stage": string(made.Stage(made.Latest)),
+		}})
 	})
 	return made, err
+}
+
+// store seals and stores a value as the secret's latest version, and deletes those that are not kept.
+func (s *Secrets) store(ctx context.Context, tx *store.Tx, made Secret, value string) error {
+	wrapped, sealed, err := s.seal(Secret{Name: made.Name, Version: made.Latest}, value)
+	if err != nil {
+		return fmt.Errorf("seal secret %s version %d: %w", made.Name, made.Latest, err)
+	}
+	if err := s.rows.InsertVersion(ctx, tx, made, made.Latest, domain.Now(s.clock), wrapped, sealed); err != nil {
+		return fmt.Errorf("store secret version: %w", err)
+	}
+	if made.Stage(made.Latest) == Current {
+		tx.AfterCommit(s.wake)
+	}
+	return s.rows.Prune(ctx, tx, made, s.keep)
 }
 
 // next takes the secret's next version number.
 func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precondition) (made Secret, err error) {
 	now, held := domain.Now(s.clock), true
 	switch {
+	case p.Pending:
+		match := etag.ParseMatch("*")
+		if p.Match != nil {
+			match = *p.Match
+		}
+		if made, held, err = s.rows.Propose(ctx, tx, name, match); err == nil && !held && p.Match == nil {
+			return Secret{}, domain.Refuse(domain.NotFound, "There is no such secret; its first version is the current one.")
+		}
 	case p.Absent:
 		made, held, err = s.rows.Create(ctx, tx, name, now)
 	case p.Match != nil:

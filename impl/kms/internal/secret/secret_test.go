@@ -35,7 +35,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, err)
 	sealer, err := v.AEAD(t.Context(), vault.Secrets)
 	require.NoError(t, err)
-	h.secrets = secret.New(h.DB, kmsdb.Secrets{}, sealer, h.Standing, h.Clock)
+	h.secrets = secret.New(h.DB, kmsdb.Secrets{}, sealer, h.Standing, h.Clock, secret.DefaultKeep)
 	h.keyrings = secret.NewKeyrings(h.DB, v, h.Standing, h.Clock)
 	h.admin = h.Caller(h.First("root").ID)
 	h.press, h.bind = h.service("press"), h.service("bind")

@@ -5,13 +5,8 @@ package signing
 import (
 	"context"
 	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,83 +20,21 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// EdDSA is the algorithm of the keys (RFC 8037).
-const EdDSA = "EdDSA"
-
-// Key is a signing key. A zero time is not reached.
-type Key struct {
-	KID, Alg                                  string
-	Public                                    ed25519.PublicKey
-	SealedPrivate                             []byte
-	PublishedAt, ActiveAt, RetiringAt, GoneAt time.Time
-}
-
-// State is the place of a key in its life.
-type State string
-
-// The states.
-const (
-	Unpublished State = "unpublished"
-	Next        State = "next"
-	Active      State = "active"
-	Retiring    State = "retiring"
-	Gone        State = "gone"
-)
-
-// State returns the key's state at a time.
-func (k Key) State(now time.Time) State {
-	reached := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
-	switch {
-	case reached(k.GoneAt):
-		return Gone
-	case reached(k.RetiringAt):
-		return Retiring
-	case reached(k.ActiveAt):
-		return Active
-	case reached(k.PublishedAt):
-		return Next
-	}
-	return Unpublished
-}
-
-// begun returns the keys as they stand at a time. When none is active and one will be, the clock was ahead when they were made and has been
-// set right since (ahead): then the one that becomes active first is active already, on every replica the same.
-func begun(keys []Key, now time.Time) (_ []Key, ahead bool) {
-	first := -1
-	for i, k := range keys {
-		switch {
-		case k.State(now) == Active:
-			return keys, false
-		case k.ActiveAt.After(now) && (first < 0 || k.ActiveAt.Before(keys[first].ActiveAt)):
-			first = i
-		}
-	}
-	if first < 0 {
-		return keys, false
-	}
-	keys = slices.Clone(keys)
-	keys[first].PublishedAt, keys[first].ActiveAt = now, now
-	return keys, true
-}
-
-// published reports whether the key belongs into the key set.
-func (k Key) published(now time.Time) bool {
-	s := k.State(now)
-	return s == Next || s == Active || s == Retiring
-}
-
-// Thumbprint returns the RFC 7638 thumbprint of an Ed25519 key, base64url: its kid.
-func Thumbprint(public ed25519.PublicKey) string {
-	// The members in the order and form of RFC 8037, appendix A.3.
-	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// Rows is what the ring asks of the database.
+// Rows is what the domain asks of the database.
 type Rows interface {
 	// SigningKeys returns the keys that are not gone at the time, oldest first.
 	SigningKeys(ctx context.Context, q store.Querier, at time.Time) ([]Key, error)
+	// SigningKey returns a key, also one that is gone; false when there is none.
+	SigningKey(ctx context.Context, q store.Querier, kid string) (Key, bool, error)
+	// ListSigningKeys returns all keys, newest first, those behind the given place.
+	ListSigningKeys(ctx context.Context, q store.Querier, after Place, limit int) ([]Key, error)
 	InsertSigningKey(ctx context.Context, tx *store.Tx, k Key) error
+	// UpdateSigningKey writes the times and the sealed private part of a key. The caller has the turn.
+	UpdateSigningKey(ctx context.Context, tx *store.Tx, k Key) error
+	// TakeTurn lets nobody else change keys until the transaction ends.
+	TakeTurn(ctx context.Context, tx *store.Tx) error
+	// SweepSigningKeys deletes the keys that were gone at the time.
+	SweepSigningKeys(ctx context.Context, tx *store.Tx, at time.Time) error
 	// Claim is true for the first who claims the name, for ever.
 	Claim(ctx context.Context, tx *store.Tx, name string) (bool, error)
 }
@@ -117,25 +50,28 @@ type Ring struct {
 	sealer *seal.Keyset
 	clock  clock.Clock
 
+	loading sync.Mutex // of two readings the later one counts
+
 	mu      sync.RWMutex
 	keys    []Key
-	private map[string]ed25519.PrivateKey
+	private map[string]crypto.Signer
 	public  map[string]crypto.PublicKey // as Key gives them, made once: it is asked for with every token
 }
 
 // Open returns the ring; the first one ever makes an active and a next key.
 func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c clock.Clock) (*Ring, error) {
-	r := &Ring{db: db, rows: rows, sealer: sealer, clock: c, private: map[string]ed25519.PrivateKey{}}
+	r := &Ring{db: db, rows: rows, sealer: sealer, clock: c, private: map[string]crypto.Signer{}}
 	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		first, err := rows.Claim(ctx, tx, "signing keys")
 		if err != nil || !first {
 			return err
 		}
 		now := domain.Now(c)
-		if err := r.create(ctx, tx, now, now); err != nil {
+		if _, err := r.create(ctx, tx, EdDSA, now, now); err != nil {
 			return err
 		}
-		return r.create(ctx, tx, now, time.Time{})
+		_, err = r.create(ctx, tx, EdDSA, now, time.Time{})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make signing keys: %w", err)
@@ -147,51 +83,48 @@ func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c c
 	return r, err
 }
 
-func (r *Ring) create(ctx context.Context, tx *store.Tx, published, active time.Time) error {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+func (r *Ring) create(ctx context.Context, tx *store.Tx, alg string, published, active time.Time) (Key, error) {
+	k, private, err := generate(alg)
 	if err != nil {
-		return fmt.Errorf("generate signing key: %w", err)
+		return Key{}, fmt.Errorf("generate signing key: %w", err)
 	}
-	kid := Thumbprint(public)
-	sealed, err := r.sealer.Seal(private.Seed(), []byte("signing-key:"+kid))
-	if err != nil {
-		return fmt.Errorf("seal signing key: %w", err)
+	if k.SealedPrivate, err = r.sealer.Seal(private, k.context()); err != nil {
+		return Key{}, fmt.Errorf("seal signing key: %w", err)
 	}
-	k := Key{KID: kid, Alg: EdDSA, Public: public, SealedPrivate: sealed, PublishedAt: published, ActiveAt: active}
+	k.PublishedAt, k.ActiveAt = published, active
 	if err := r.rows.InsertSigningKey(ctx, tx, k); err != nil {
-		return fmt.Errorf("store signing key: %w", err)
+		return Key{}, fmt.Errorf("store signing key: %w", err)
 	}
-	return auditlog.Log{Clock: r.clock}.Append(ctx, tx, auditlog.Event{Action: "createSigningKey", Target: kid})
+	return k, auditlog.Log{Clock: r.clock}.Append(ctx, tx, auditlog.Event{Action: "createSigningKey", Target: k.KID, Detail: map[string]string{"algorithm": alg}})
 }
 
 // load reads the keys again.
 func (r *Ring) load(ctx context.Context) error {
+	r.loading.Lock()
+	defer r.loading.Unlock()
 	keys, err := r.rows.SigningKeys(ctx, r.db.Read(ctx), r.clock.Now())
 	if err != nil {
 		return fmt.Errorf("read signing keys: %w", err)
 	}
-	private, public := make(map[string]ed25519.PrivateKey, len(keys)), make(map[string]crypto.PublicKey, len(keys))
+	private, public := make(map[string]crypto.Signer, len(keys)), make(map[string]crypto.PublicKey, len(keys))
 	for _, k := range keys {
-		public[k.KID] = k.Public
+		if public[k.KID], err = k.public(); err != nil {
+			return fmt.Errorf("read signing key %s: %w", k.KID, err)
+		}
 		if len(k.SealedPrivate) == 0 {
 			continue
 		}
-		seed, err := r.sealer.Open(k.SealedPrivate, []byte("signing-key:"+k.KID))
-		if err != nil || len(seed) != ed25519.SeedSize {
-			return fmt.Errorf("open signing key %s: %w", k.KID, errors.Join(err, errSeed(seed)))
+		raw, err := r.sealer.Open(k.SealedPrivate, k.context())
+		if err != nil {
+			return fmt.Errorf("open signing key %s: %w", k.KID, err)
 		}
-		private[k.KID] = ed25519.NewKeyFromSeed(seed)
+		if private[k.KID], err = k.private(raw); err != nil {
+			return fmt.Errorf("open signing key %s: %w", k.KID, err)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys, r.private, r.public = keys, private, public
-	return nil
-}
-
-func errSeed(seed []byte) error {
-	if len(seed) != ed25519.SeedSize {
-		return errors.New("not a seed")
-	}
 	return nil
 }
 

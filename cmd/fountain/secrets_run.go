@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/cmd/fountain/internal/supervise"
+)
+
+// exitStatus is the status of a process that ran in this one's place.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("the process ended with status %d", int(e)) }
+
+// secretsRun runs a process with secrets.
+type secretsRun struct {
+	envs, files []string
+	grace       time.Duration
+	once        bool
+
+	mu    sync.Mutex
+	known map[string]int64 // version by name, as they were read last
+}
+
+const readPause = 5 * time.Second // after which secrets that could not be read are read again
+
+// passedOn are the signals that the process gets.
+var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
+
+func newSecretsRun(o *operator) *cobra.Command {
+	run := &secretsRun{known: map[string]int64{}}
+	cmd := o.command("run --env NAME=SECRET --file FILE=SECRET -- COMMAND", "Run a process with secrets, and start it again when they change",
+		`  fountain secrets run --env DB_PASSWORD=app.db -- ./server
+  fountain secrets run --file tls.key=app.tls -- sh -c 'exec server --key "$FOUNTAIN_SECRETS_DIR/tls.key"'`,
+		func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("%s takes the command to run, after --", cmd.CommandPath())
+			}
+			return nil
+		}, run.do)
+	cmd.Long = `run reads secrets from the kms and gives them to a process: in its environment, or as files in a private
+folder that it finds as FOUNTAIN_SECRETS_DIR and that is removed when it ends. When another version of a
+secret is current, the process gets SIGTERM, SIGKILL after --grace, and is started again with the new
+value. Signals are passed on, and its exit status is that of this command. While the kms is away the
+process goes on with what it has.
+
+A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. A person is asked for a
+code; when it does not hold any more, changes can't be read, which is said once.`
+	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "variable of the environment and the secret whose value it gets, NAME=SECRET; may be repeated")
+	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret whose value it gets, FILE=SECRET; may be repeated")
+	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "between SIGTERM and SIGKILL when the process is started again")
+	cmd.Flags().BoolVar(&run.once, "once", false, "don't start the process again when a secret changes")
+	return cmd
+}
+
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	plainFile    = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
+)
+
+// places reads the flags.
+func (r *secretsRun) places() (places []supervise.Place, err error) {
+	taken := map[string]bool{}
+	for _, kind := range []struct {
+		flag  string
+		given []string
+		form  *regexp.Regexp
+		put   func(p *supervise.Place, name string)
+	}{
+		{"--env", r.envs, variableName, func(p *supervise.Place, name string) { p.Env = name }},
+		{"--file", r.files, plainFile, func(p *supervise.Place, name string) { p.File = name }},
+	} {
+		for _, text := range kind.given {
+			name, secret, cut := strings.Cut(text, "=")
+			if !cut || secret == "" || !kind.form.MatchString(name) {
+				return nil, usagef("%s takes a name, = and a secret", kind.flag)
+			}
+			if taken[kind.flag+name] {
+				return nil, usagef("%s names %s twice", kind.flag, name)
+			}
+			taken[kind.flag+name] = true
+			place := supervise.Place{Secret: secret}
+			kind.put(&place, name)
+			places = append(places, place)
+		}
+	}
+	if len(places) == 0 {
+		return nil, usagef("no secret is named: --env NAME=SECRET or --file FILE=SECRET")
+	}
+	return places, nil
+}
+
+func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) error {
+	places, err := r.places()
+	if err != nil {
+		return err
+	}
+	for _, at := range places {
+		r.known[at.Secret] = 0
+	}
+	folder, err := os.MkdirTemp("", "fountain-secrets-") // 0700
+	if err != nil {
+		return fmt.Errorf("make a folder for secrets: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, passedOn...)
+	defer signal.Stop(signals)
+	// A signal is the process's to obey: it does not end what serves the process.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))
+	log := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "fountain: "+text) }
+	changed := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	defer func() { cancel(); watching.Wait() }()
+	var once sync.Once
+	status, err := supervise.Run(ctx, supervise.Config{
+		Command: args, Places: places, Environ: withoutCredential(os.Environ()), Folder: folder, Grace: r.grace, Pause: readPause, Changed: changed, Signals: signals, Log: log,
+		Read: func(ctx context.Context) (supervise.Values, error) {
+			values, err := r.read(ctx, c)
+			if err == nil && !r.once {
+				once.Do(func() { r.watchAll(ctx, c, &watching, changed, log) })
+			}
+			return values, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if status != 0 {
+		return exitStatus(status)
+	}
+	return nil
+}
+
+// withoutCredential takes the credential of this command out of an environment: the process is given secrets, not the key to all of them.
+func withoutCredential(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(pair string) bool { return strings.HasPrefix(pair, "FOUNTAIN_API_KEY=") })
+}
+
+func (r *secretsRun) names() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.known))
+}
+
+func (r *secretsRun) read(ctx context.Context, c *fountain.Client) (supervise.Values, error) {
+	values := supervise.Values{}
+	for _, name := range r.names() {
+		s, err := c.KMS.GetSecret(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("read secret %s: %w", name, err)
+		}
+		values[name] = s.Value
+		r.mu.Lock()
+		r.known[name] = s.Version
+		r.mu.Unlock()
+	}
+	return values, nil
+}
+
+func (r *secretsRun) version(name string) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known[name]
+}
+
+// watchAll begins to tell of every secret that has another version.
+func (r *secretsRun) watchAll(ctx context.Context, c *fountain.Client, watching *sync.WaitGroup, changed chan<- struct{}, log func(string)) {
+	for _, name := range r.names() {
+		watching.Go(func() { r.watch(ctx, c, name, changed, log) })
+	}
+}
+
+// watch tells of a secret's changes until ctx ends. It says when it begins to fail, and when it no longer does.
+func (r *secretsRun) watch(ctx context.Context, c *fountain.Client, name string, changed chan<- struct{}, log func(string)) {
+	failing, seen := false, r.version(name)
+	for ctx.Err() == nil {
+		version, err := c.KMS.WatchSecret(ctx, name, seen, watchWait)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			failing = true
+			log("changes of secret " + name + " can't be watched: " + err.Error())
+		case err == nil && failing:
+			failing = false
+			log("changes of secret " + name + " are watched again")
+		}
+		if err == nil && version != seen {
+			seen = version
+			select {
+			case changed <- struct{}{}:
+			default: // it is known that something has
+			}
+		}
+		if err == nil {
+			continue
+		}
+		pause := time.NewTimer(readPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}

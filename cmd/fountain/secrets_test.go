@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	file, pass := password(t)
+	invitation := write(t, u.bootstrapInvited(t, pass))
+	ada := &home{t: t, dir: t.TempDir()}
+	good := func(args ...string) string {
+		t.Helper()
+		got := ada.run(args...)
+		require.Zero(t, got.code, "%v: %s", args, got.stderr)
+		return got.stdout
+	}
+	good("login", "--url", u.url, "--username", "ada", "--password-file", file)
+	made := good("otp", "enrol", "--output", "json", "--invitation-file", invitation)
+	code, err := totp.GenerateCode(field(t, made, "secret"), time.Now())
+	require.NoError(t, err)
+	good("otp", "confirm", "--code-file", write(t, code))
+
+	good("secrets", "put", "app.db", "--create", "--value-file", write(t, "first"))
+	require.NotZero(t, ada.run("secrets", "put", "app.db", "--create", "--value-file", write(t, "again")).code)
+	require.Equal(t, 2, ada.run("secrets", "put", "app.db", "--create", "--pending").code)
+	good("secrets", "put", "app.db", "--pending", "--if-version", "1", "--value-file", write(t, "second"))
+	require.Equal(t, "first\n", good("secrets", "get", "app.db"))
+	require.Equal(t, "second\n", good("secrets", "get", "app.db", "--version", "pending"))
+	good("secrets", "promote", "app.db", "pending", "--if-version", "1")
+	require.Equal(t, "second\n", good("secrets", "get", "app.db"))
+	require.Regexp(t, `(?m)^app\.db +2 +1 `, good("secrets", "list"))
+	require.Equal(t, "2\n", good("secrets", "watch", "app.db", "--version", "1"))
+	good("secrets", "delete", "app.db", "previous")
+	good("secrets", "undelete", "app.db", "1")
+	require.Regexp(t, `(?m)^1 .*older backups`, good("secrets", "destroy", "app.db", "1"))
+	require.NotZero(t, ada.run("secrets", "get", "app.db", "--version", "1").code)
+	require.Regexp(t, `(?m)^2 +current `, good("secrets", "versions", "app.db"))
+
+	out := filepath.Join(t.TempDir(), "out")
+	got := ada.run("secrets", "run", "--env", "DB=app.db", "--file", "db=app.db", "--", "/bin/sh", "-c", `echo "$DB $(cat "$FOUNTAIN_SECRETS_DIR/db") ${FOUNTAIN_API_KEY-none}" > `+out+`; exit 7`)
+	require.Equal(t, 7, got.code, got.stderr)
+	raw, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, "second second none\n", string(raw))
+	for _, args := range [][]string{
+		{"--env", "DB=app.db"}, {"--", "true"}, {"--env", "1=app.db", "--", "true"}, {"--env", "DB=", "--", "true"}, {"--file", "../x=app.db", "--", "true"},
+		{"--env", "DB=app.db", "--env", "DB=app.tls", "--", "true"},
+	} {
+		require.Equal(t, 2, ada.run(append([]string{"secrets", "run"}, args...)...).code, "%v", args)
+	}
+	require.Equal(t, 1, ada.run("secrets", "run", "--env", "DB=app.other", "--", "true").code, "there is no such secret")
+
+	require.Regexp(t, `(?m) EdDSA +active `, good("signing-keys", "list"))
+	kid := field(t, good("signing-keys", "rotate", "--algorithm", "ES256", "--output", "json"), "kid")
+	require.Equal(t, 2, ada.run("signing-keys", "rotate", "--algorithm", "RS256").code)
+	require.Contains(t, good("signing-keys", "revoke", kid), kid)
+}

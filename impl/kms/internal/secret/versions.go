@@ -1,0 +1,295 @@
+package secret
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/etag"
+	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Stage is what a version is to its secret.
+type Stage string
+
+// The stages. Most versions are in none.
+const (
+	Current  Stage = "current"
+	Previous Stage = "previous" // was current before
+	Pending  Stage = "pending"  // waits to become current
+)
+
+// The bounds of how many versions of a secret are kept.
+const (
+	DefaultKeep = 50
+	MinKeep     = 2
+	MaxKeep     = 1000
+)
+
+// Version describes a version. A zero time has not come.
+type Version struct {
+	Number                            int64
+	CreatedAt, DeletedAt, DestroyedAt time.Time
+}
+
+// Stage returns what the version of a number is to the secret; "" for nothing.
+func (s Secret) Stage(number int64) Stage {
+	switch number {
+	case s.Version:
+		return Current
+	case s.Pending:
+		return Pending
+	case s.Previous:
+		return Previous
+	}
+	return ""
+}
+
+// Number returns the version that is meant: by its number, or by its stage; 0 when there is none in the stage.
+func (s Secret) Number(which string) int64 {
+	switch Stage(which) {
+	case Current:
+		return s.Version
+	case Previous:
+		return s.Previous
+	case Pending:
+		return s.Pending
+	}
+	number, err := strconv.ParseInt(which, 10, 64)
+	if err != nil { // the contract admits numbers and stages alone
+		return 0
+	}
+	return number
+}
+
+func noVersion() error {
+	return domain.Refuse(domain.NotFound, "There is no such version of a secret.")
+}
+
+// readable refuses a version that is deleted or destroyed.
+func (v Version) readable() error {
+	switch {
+	case !v.DestroyedAt.IsZero():
+		return domain.Refuse(domain.Gone, "The version is destroyed.")
+	case !v.DeletedAt.IsZero():
+		return domain.Refuse(domain.Gone, "The version is deleted; it can be undeleted.")
+	}
+	return nil
+}
+
+// held locks the secret and finds a version of it; what the caller does not reach does not exist.
+func (s *Secrets) held(ctx context.Context, tx *store.Tx, caller *auth.Principal, name, which string) (secret Secret, v Version, err error) {
+	allowed, err := s.reaches(ctx, tx, caller, name)
+	if err != nil {
+		return Secret{}, Version{}, err
+	}
+	secret, found, err := s.rows.Lock(ctx, tx, name)
+	if err != nil {
+		return Secret{}, Version{}, err
+	}
+	if !found || !allowed {
+		return Secret{}, Version{}, noVersion()
+	}
+	sealed, found, err := s.rows.Version(ctx, tx, name, secret.Number(which))
+	if err != nil {
+		return Secret{}, Version{}, err
+	}
+	if !found {
+		return Secret{}, Version{}, noVersion()
+	}
+	return secret, sealed.Of, nil
+}
+
+// GetVersion opens a version. One that is deleted or destroyed is gone. Every reading is recorded, or does not happen.
+func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, which string) (of Secret, v Version, value string, err error) {
+	defer tried.To(&err, "get version of secret")
+	var found SealedVersion
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		allowed, err := s.reaches(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		current, ok, err := s.rows.Get(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if !ok || !allowed {
+			return noVersion()
+		}
+		of = current.Secret
+		if found, ok, err = s.rows.Version(ctx, tx, name, of.Number(which)); err != nil {
+			return err
+		}
+		if !ok {
+			return noVersion()
+		}
+		if err := found.Of.readable(); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "getSecretVersion", Target: name, Detail: map[string]string{
+			"version": fmt.Sprint(found.Of.Number), "scopes": strings.Join(caller.Scopes, " "), "credential": caller.ClientID,
+		}})
+	})
+	if err != nil {
+		return Secret{}, Version{}, "", err
+	}
+	if value, err = s.open(Sealed{Secret{Name: name, Version: found.Of.Number}, found.WrappedKey, found.Value}); err != nil {
+		return Secret{}, Version{}, "", fmt.Errorf("open secret %s version %d: %w", name, found.Of.Number, err)
+	}
+	return of, found.Of, value, nil
+}
+
+const versionsName = "secret versions"
+
+// Versions returns a page of a secret's versions, newest first, and the cursor of the next one, or "".
+func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cursor string, limit int) (of Secret, versions []Version, next string, err error) {
+	defer tried.To(&err, "list versions of secret")
+	var before int64
+	if cursor != "" {
+		if err := page.Decode(versionsName, cursor, &before); err != nil {
+			return Secret{}, nil, "", err
+		}
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		allowed, err := s.reaches(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		current, found, err := s.rows.Get(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if !found || !allowed {
+			return domain.Refuse(domain.NotFound, "There is no such secret.")
+		}
+		of = current.Secret
+		versions, err = s.rows.Versions(ctx, tx, name, before, limit+1)
+		return err
+	})
+	if err != nil || len(versions) <= limit {
+		return of, versions, "", err
+	}
+	versions = versions[:limit]
+	return of, versions, page.Encode(versionsName, versions[limit-1].Number), nil
+}
+
+// Delete lets a version not be read any more, until it is undeleted. The current and the pending one are state_conflict.
+func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, which string) (err error) {
+	defer tried.To(&err, "delete version of secret")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		secret, v, err := s.held(ctx, tx, caller, name, which)
+		if err != nil {
+			return err
+		}
+		if err := secret.dispensable(v.Number); err != nil {
+			return err
+		}
+		if !v.DeletedAt.IsZero() || !v.DestroyedAt.IsZero() {
+			return nil
+		}
+		return s.mark(ctx, tx, "deleteSecretVersion", name, v.Number, domain.Now(s.clock))
+	})
+}
+
+// Undelete lets a deleted version be read again. A destroyed one is gone.
+func (s *Secrets) Undelete(ctx context.Context, caller *auth.Principal, name, which string) (secret Secret, v Version, err error) {
+	defer tried.To(&err, "undelete version of secret")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if secret, v, err = s.held(ctx, tx, caller, name, which); err != nil {
+			return err
+		}
+		if !v.DestroyedAt.IsZero() {
+			return v.readable()
+		}
+		if v.DeletedAt.IsZero() {
+			return nil
+		}
+		v.DeletedAt = time.Time{}
+		return s.mark(ctx, tx, "undeleteSecretVersion", name, v.Number, v.DeletedAt)
+	})
+	return secret, v, err
+}
+
+func (s *Secrets) mark(ctx context.Context, tx *store.Tx, action, name string, number int64, deleted time.Time) error {
+	if err := s.rows.SetDeleted(ctx, tx, name, number, deleted); err != nil {
+		return err
+	}
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: name, Detail: map[string]string{"version": fmt.Sprint(number)}})
+}
+
+// dispensable refuses what the secret can't be without.
+func (s Secret) dispensable(number int64) error {
+	if stage := s.Stage(number); stage == Current || stage == Pending {
+		return domain.Refuse(domain.StateConflict, "The version is "+string(stage)+"; store or promote another one first.")
+	}
+	return nil
+}
+
+// Destruction is what became of a version that was destroyed.
+type Destruction struct {
+	Version
+	Remains store.Remains // where copies may still lie in the database
+}
+
+// Destroy overwrites the data key and the sealed value of a version, so that nothing opens it any more. The current and the pending one are
+// state_conflict.
+func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, which string) (done Destruction, err error) {
+	defer tried.To(&err, "destroy version of secret")
+	done.Remains, err = s.db.Erase(ctx, func(ctx context.Context, tx *store.Tx) error {
+		secret, v, err := s.held(ctx, tx, caller, name, which)
+		if err != nil {
+			return err
+		}
+		if err := secret.dispensable(v.Number); err != nil {
+			return err
+		}
+		if done.Version = v; !v.DestroyedAt.IsZero() {
+			return nil
+		}
+		done.DestroyedAt = domain.Now(s.clock)
+		if err := s.rows.Shred(ctx, tx, name, v.Number, done.DestroyedAt); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "destroySecretVersion", Target: name, Detail: map[string]string{"version": fmt.Sprint(v.Number)}})
+	})
+	return done, err
+}
+
+// Promote makes a version the current one, over the given one (nil: any), and returns the secret. What was current is the previous one then.
+func (s *Secrets) Promote(ctx context.Context, caller *auth.Principal, name, which string, over *etag.Match) (secret Secret, err error) {
+	defer tried.To(&err, "promote version of secret")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		var v Version
+		if secret, v, err = s.held(ctx, tx, caller, name, which); err != nil {
+			return err
+		}
+		if over != nil && !over.Holds(secret.Version) {
+			return domain.Refuse(domain.PreconditionFailed, "The secret is not at the version that was asked for.")
+		}
+		if err := v.readable(); err != nil {
+			return err
+		}
+		if v.Number == secret.Version {
+			return nil
+		}
+		if v.Number == secret.Pending {
+			secret.Pending = 0
+		}
+		secret.Previous, secret.Version, secret.UpdatedAt = secret.Version, v.Number, v.CreatedAt
+		if err := s.rows.SetStages(ctx, tx, secret); err != nil {
+			return err
+		}
+		tx.AfterCommit(s.wake)
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "promoteSecretVersion", Target: name, Detail: map[string]string{
+			"version": fmt.Sprint(v.Number), "previous": fmt.Sprint(secret.Previous),
+		}})
+	})
+	return secret, err
+}

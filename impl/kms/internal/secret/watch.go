@@ -1,0 +1,92 @@
+package secret
+
+import (
+	"context"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+const (
+	// MaxWatch is how long a request may wait for another version.
+	MaxWatch = 25 * time.Second
+
+	watchPause = time.Second // between two looks for what other replicas have changed
+)
+
+// Watch returns the secret as soon as known reports that its current version is not the one that the caller knows, and after wait in any case. Absent and
+// not allowed are the same not_found. No value is read, and nothing is recorded.
+func (s *Secrets) Watch(ctx context.Context, caller *auth.Principal, name string, known func(version int64) bool, wait time.Duration) (found Secret, err error) {
+	defer tried.To(&err, "watch secret")
+	over := time.NewTimer(min(wait, MaxWatch))
+	defer over.Stop()
+	look := time.NewTicker(watchPause)
+	defer look.Stop()
+	for first := true; ; first = false {
+		changed := s.changed()
+		if found, err = s.described(ctx, caller, name, first); err != nil || first && (wait <= 0 || !known(found.Version)) {
+			return found, err
+		}
+		if !known(found.Version) {
+			break
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-over.C:
+			return s.described(ctx, caller, name, true)
+		case <-s.over:
+			return found, nil
+		case <-ctx.Done():
+			return found, nil // the caller left: there is nothing that failed
+		}
+	}
+	return s.described(ctx, caller, name, true) // who has ended meanwhile is told nothing
+}
+
+// Run lets requests wait until ctx ends.
+func (s *Secrets) Run(ctx context.Context) error {
+	<-ctx.Done()
+	close(s.over)
+	return nil
+}
+
+// described reads what is known of a secret without its value; with hold what the caller stands on is looked at, too.
+func (s *Secrets) described(ctx context.Context, caller *auth.Principal, name string, hold bool) (Secret, error) {
+	allowed := true
+	if hold {
+		err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			allowed, err = s.reaches(ctx, tx, caller, name)
+			return err
+		})
+		if err != nil {
+			return Secret{}, err
+		}
+	}
+	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), name)
+	if err != nil {
+		return Secret{}, err
+	}
+	if !ok || !allowed {
+		return Secret{}, domain.Refuse(domain.NotFound, "There is no such secret.")
+	}
+	return found.Secret, nil
+}
+
+// changed is closed when this replica has changed the current version of some secret.
+func (s *Secrets) changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.more
+}
+
+// wake lets everybody who watches look.
+func (s *Secrets) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.more)
+	s.more = make(chan struct{})
+}
