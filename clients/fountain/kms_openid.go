@@ -106,3 +106,28 @@ func (k *KMS) EndSession(ctx context.Context, body kms.SignOut, opts ...CallOpti
 func (k *KMS) GetProviderMetadata(ctx context.Context, opts ...CallOption) (*kms.ServerMetadata, error) {
 	return send[kms.ServerMetadata](ctx, k.client, opGetProviderMetadata, opts, kms.NewGetProviderMetadataRequest)
 }
+
+// ListConsents reads one page of what the caller has allowed web apps; Consents reads all.
+func (k *KMS) ListConsents(ctx context.Context, userID string, params *kms.ListConsentsParams, opts ...CallOption) (*kms.ConsentList, error) {
+	return send[kms.ConsentList](ctx, k.client, opListConsents, opts, func(server string) (*http.Request, error) {
+		return kms.NewListConsentsRequest(server, userID, params)
+	})
+}
+
+// Consents yields what the caller has allowed web apps, by the age of the app, oldest first.
+func (k *KMS) Consents(ctx context.Context, userID string, opts ...CallOption) iter.Seq2[kms.Consent, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]kms.Consent, *string, error) {
+		page, err := k.ListConsents(ctx, userID, &kms.ListConsentsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// WithdrawConsent takes back what the caller has allowed a web app; its sessions and codes for the caller end. Error: ErrNotFound.
+func (k *KMS) WithdrawConsent(ctx context.Context, userID, clientID string, opts ...CallOption) (*kms.SessionRevocation, error) {
+	return send[kms.SessionRevocation](ctx, k.client, opWithdrawConsent, opts, func(server string) (*http.Request, error) {
+		return kms.NewWithdrawConsentRequest(server, userID, clientID)
+	})
+}

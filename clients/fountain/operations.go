@@ -136,6 +136,8 @@ var (
 	opUnlockUser            = secured("kms", "unlockUser", http.MethodPost, "/users/{userId}/unlock", never, 204)
 	opListSessions          = secured("kms", "listSessions", http.MethodGet, "/users/{userId}/sessions", always, 200)
 	opRevokeSessions        = secured("kms", "revokeSessions", http.MethodDelete, "/users/{userId}/sessions", never, 200)
+	opListConsents          = secured("kms", "listConsents", http.MethodGet, "/users/{userId}/consents", always, 200)
+	opWithdrawConsent       = secured("kms", "withdrawConsent", http.MethodDelete, "/users/{userId}/consents/{clientId}", never, 200)
 	opRevokeSession         = secured("kms", "revokeSession", http.MethodDelete, "/users/{userId}/sessions/{sessionId}", always, 204)
 	opCreateInvitation      = secured("kms", "createInvitation", http.MethodPost, "/users/{userId}/invitations", withKey, 201)
 	opRequestPasswordReset  = public("kms", "requestPasswordReset", http.MethodPost, "/auth/password-reset/request", never, 204)

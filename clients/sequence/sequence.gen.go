@@ -72,7 +72,8 @@ func (e ListElementsParamsStatus) Valid() bool {
 	}
 }
 
-// Data A JSON object, at most 64 KiB.
+// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+// was written. Answers leave out the white space between its tokens, and nothing else.
 type Data = json.RawMessage
 
 // DeadLetter defines model for DeadLetter.
@@ -113,7 +114,8 @@ type Element struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Data A JSON object, at most 64 KiB.
+	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data        Data   `json:"data"`
 	ElementType string `json:"elementType"`
 	ID          string `json:"id"`
@@ -145,7 +147,8 @@ type ElementBatchResult struct {
 type ElementCreate struct {
 	Comment *string `json:"comment,omitempty"`
 
-	// Data A JSON object, at most 64 KiB.
+	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data Data       `json:"data"`
 	ID   *ElementID `json:"id,omitempty"`
 }
@@ -245,7 +248,8 @@ type Version struct {
 	// CreatedBy The subject that made it.
 	CreatedBy string `json:"createdBy"`
 
-	// Data A JSON object, at most 64 KiB.
+	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data    Data  `json:"data"`
 	Version int64 `json:"version"`
 }
@@ -254,7 +258,8 @@ type Version struct {
 type VersionCreate struct {
 	Comment *string `json:"comment,omitempty"`
 
-	// Data A JSON object, at most 64 KiB.
+	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data Data `json:"data"`
 }
 

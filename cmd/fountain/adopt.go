@@ -580,7 +580,7 @@ func newAdopted() *cobra.Command {
 
 func newRetire() *cobra.Command {
 	o := &operator{}
-	return calling(o.command("retire NAME", "Take an adopted service out of the gateway; it stays registered", "  fountain retire notes\n  fountain retire notes --code-file -", oneArg("an adopted service"),
+	return calling(o.command("retire NAME", "Retire an adopted service: the gateway serves it no more; it stays registered", "  fountain retire notes\n  fountain retire notes --code-file -", oneArg("an adopted service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.RetireContract(cmd.Context(), args[0]); err != nil {
 				return err

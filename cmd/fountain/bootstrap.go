@@ -24,9 +24,9 @@ func newBootstrap() *cobra.Command {
 	o := &bootstrapping{}
 	cmd := &cobra.Command{
 		Use:   "bootstrap --username NAME",
-		Short: "Make the first administrator of a family, and sign in",
-		Long: `bootstrap makes the first administrator with the one-time token that the kms has written (fountain
-bootstrap-token makes a fresh one), and signs in as them. It prints an invitation, once: with it they
+		Short: "Create the first administrator of a family, and sign in",
+		Long: `bootstrap creates the first administrator with the one-time token that the kms has written (fountain
+bootstrap-token creates a fresh one), and signs in as them. It prints an invitation, once: with it they
 enrol their first authenticator, which all that administrators do asks for.`,
 		Example: `  fountain bootstrap --username ada --token-file token --password-file password
   fountain bootstrap --username ada >invitation

@@ -38,7 +38,7 @@ func newClients() *cobra.Command {
 			}
 			return o.print(cmd, one, clientHead, [][]string{clientRow(*one)})
 		})
-	secret := o.command("rotate-secret NAME", "Give a web app a new secret; the old one stops working at once",
+	secret := o.command("rotate-secret NAME", "Rotate a web app's secret; the old one stops working at once",
 		"  fountain clients rotate-secret Reports\n  fountain clients rotate-secret Reports --code-file -", oneArg("a web app"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			one, err := clientNamed(cmd.Context(), c, args[0])
@@ -113,7 +113,7 @@ func (o *operator) registerClient() *cobra.Command {
 func (o *operator) updateClient() *cobra.Command {
 	var flags clientFlags
 	var name string
-	cmd := o.command("update NAME", "Change a web app; what is not named stays", `  fountain clients update Reports --redirect https://reports.example/callback --redirect http://localhost:3000/callback
+	cmd := o.command("update NAME", "Update a web app; what is not named stays", `  fountain clients update Reports --redirect https://reports.example/callback --redirect http://localhost:3000/callback
   fountain clients update Reports --trusted=false --name 'Reports of the team'`, oneArg("a web app"), nil)
 	flags.define(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "what people read when they are asked")

@@ -32,7 +32,7 @@ searches it, changes it, and shows what a second factor is for. It exits 0 only 
 step did what it says.
 
 With --url it uses a running family: as the user of fountain login, or with --username
-and --password-file, or, where no administrator exists, as the one that it makes with
+and --password-file, or, where no administrator exists, as the one that it creates with
 --bootstrap-token-file, --username and --password-file. An administrator who has no
 authenticator yet gives the invitation that came with the account, in --invitation-file.`,
 		Args: noArgs,
@@ -54,7 +54,7 @@ authenticator yet gives the invitation that came with the account, in --invitati
 	}
 	c.flags(cmd)
 	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway"
-	cmd.Flags().StringVar(&tokenFile, "bootstrap-token-file", "", "make the first administrator with the token in this file")
+	cmd.Flags().StringVar(&tokenFile, "bootstrap-token-file", "", "create the first administrator with the token in this file")
 	cmd.Flags().StringVar(&username, "username", "", "who signs in")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password")
 	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "file with an administrator's invitation, for the first authenticator")

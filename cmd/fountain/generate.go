@@ -28,7 +28,7 @@ func newGenerateClient() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "client FILE",
 		Short: "Write a typed Go client of a service by its OpenAPI document",
-		Long: `client writes two files into a folder: the client with its types, made with the settings of the family's own
+		Long: `client writes two files into a folder: the client with its types, written with the settings of the family's own
 clients, and New, which opens it by the credentials of the SDK (github.com/fountainai/fountain/clients/fountain).
 The module that holds them needs that and github.com/oapi-codegen/runtime. It works without a running family.
 What of the document can't be as it says in Go, or not at all, is told with file and line; all else is written.`,

@@ -14,12 +14,12 @@ func newKeygen() *cobra.Command {
 	return &cobra.Command{
 		Use:     "keygen FILE",
 		Example: "  fountain keygen root.key\n  fountain keygen /run/keys/fountain-root.key",
-		Short:   "Make a root key for a kms that does not make its own",
+		Short:   "Create a root key for a kms that does not create its own",
 		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
 
 The root key seals everything the kms stores. Keep it on a volume of its own, never
 in a backup of the data: whoever has both has the secrets, and without it the data
-is lost. A kms on SQLite makes its own at the first start; one on PostgreSQL
+is lost. A kms on SQLite creates its own at the first start; one on PostgreSQL
 is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.`,
 		Args: oneArg("the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {

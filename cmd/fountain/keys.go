@@ -52,14 +52,14 @@ func newKeys() *cobra.Command {
 			}
 			return o.print(cmd, k, keyHead, [][]string{keyRow(*k)})
 		})
-	retire := o.command("retire ID", "End a key that was rotated; its successors go on", "  fountain keys retire key_01...\n  fountain keys retire key_01... --output json", oneArg("a key's id"),
+	retire := o.command("retire ID", "Retire a key that was rotated; its successors go on", "  fountain keys retire key_01...\n  fountain keys retire key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.RetireAPIKey(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			return o.done(cmd, args[0]+" has ended")
 		})
-	revoke := o.command("revoke ID", "End a key and every key made from it by rotation", "  fountain keys revoke key_01...\n  fountain keys revoke key_01... --output json", oneArg("a key's id"),
+	revoke := o.command("revoke ID", "Revoke a key and every key created from it by rotation", "  fountain keys revoke key_01...\n  fountain keys revoke key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			ended, err := c.KMS.RevokeAPIKey(cmd.Context(), args[0])
 			if err != nil {
@@ -75,7 +75,7 @@ func (o *operator) createKey() *cobra.Command {
 	var life time.Duration
 	var forUser, forService, environment, rate string
 	var metadata map[string]string
-	cmd := o.command("create NAME", "Make an API key", "  fountain keys create import --scope elements:read --scope elements:write\n  fountain keys create nightly --scope elements:read --expires-in 720h", oneArg("a name for the key"),
+	cmd := o.command("create NAME", "Create an API key", "  fountain keys create import --scope elements:read --scope elements:write\n  fountain keys create nightly --scope elements:read --expires-in 720h", oneArg("a name for the key"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(scopes) == 0 {
 				return usagef("fountain keys create takes --scope; fountain permissions scopes lists them")
@@ -113,7 +113,7 @@ func (o *operator) createKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, made, "made "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; its text can't be had again:", made.Key)
+			return o.secret(cmd, made, "created "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; its text can't be had again:", made.Key)
 		})
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that the key gets; may be repeated")
 	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the key lives, for example 720h; default 90 days, at most 365")
@@ -146,7 +146,7 @@ func rateFrom(text string) (*kms.KeyRateLimit, error) {
 func (o *operator) updateKey() *cobra.Command {
 	var name, rate string
 	var metadata map[string]string
-	cmd := o.command("update ID", "Change a key's name, metadata or rate limit", "  fountain keys update key_01... --rate 10/1m\n  fountain keys update key_01... --name nightly --metadata team=data", oneArg("a key's id"),
+	cmd := o.command("update ID", "Update a key's name, metadata or rate limit", "  fountain keys update key_01... --rate 10/1m\n  fountain keys update key_01... --name nightly --metadata team=data", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			limit, err := rateFrom(rate)
 			if err != nil {
@@ -176,7 +176,7 @@ func (o *operator) updateKey() *cobra.Command {
 
 func (o *operator) rotateKey() *cobra.Command {
 	var overlap, life time.Duration
-	cmd := o.command("rotate ID", "Replace a key; the old one works for the overlap", "  fountain keys rotate key_01...\n  fountain keys rotate key_01... --overlap 24h", oneArg("a key's id"),
+	cmd := o.command("rotate ID", "Rotate a key; the old one works for the overlap", "  fountain keys rotate key_01...\n  fountain keys rotate key_01... --overlap 24h", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			body := kms.APIKeyRotate{OverlapSeconds: new(int64(overlap / time.Second))}
 			if life > 0 {
@@ -186,7 +186,7 @@ func (o *operator) rotateKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, made, "made "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; "+made.Replaces+" works until "+when(made.ReplacedExpiresAt)+":", made.Key)
+			return o.secret(cmd, made, "created "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; "+made.Replaces+" works until "+when(made.ReplacedExpiresAt)+":", made.Key)
 		})
 	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old key still works, at most 168h")
 	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the new key lives; default as long as the old one, within what was granted")

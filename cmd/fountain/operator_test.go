@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
 )
 
 // write puts a text into a file of the test.
@@ -98,6 +101,12 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Regexp(t, `^cs_\S+\n$`, good("clients", "rotate-secret", "Reports").stdout)
 	require.Equal(t, 2, h.run("clients", "update", "Kiosk").code)
 	require.Contains(t, good("clients", "update", "Kiosk", "--name", "Hall").stdout, "Hall")
+	allows(t, u.url, strings.TrimSpace(good("token", "kms").stdout), "Hall", field(t, good("clients", "get", "Hall", "--output", "json").stdout, "id"), callback)
+	require.Regexp(t, `Hall +cli_\w+ +openid profile `, good("consents", "list").stdout)
+	require.Equal(t, 1, h.run("consents", "withdraw", "Reports").code)
+	require.Contains(t, good("consents", "withdraw", "Hall").stdout, "withdrawn")
+	require.NotContains(t, good("consents", "list").stdout, "Hall")
+	require.Contains(t, h.run("consents", "withdraw", "Hall").sentenceOf(t), "consents list")
 	good("clients", "delete", "Hall")
 	require.NotContains(t, good("clients", "get", "Reports").stdout, "Hall")
 	require.Equal(t, 1, h.run("clients", "get", "Hall").code)
@@ -147,6 +156,23 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	good("--profile", "work", "login", "--url", u.url, "--username", "ada", "--password-file", next)
 	require.FileExists(t, filepath.Join(h.dir, "fountain", "session-work.json"))
 	require.Contains(t, good("whoami", "--profile", "work").stdout, "ada")
+}
+
+// allows lets the person of a token allow a web app to sign them in, as the page does.
+func allows(t *testing.T, url, token, name, id, callback string) {
+	t.Helper()
+	c, err := fountain.New(url)
+	require.NoError(t, err)
+	got, err := c.KMS.AuthorizeClient(t.Context(), kms.AuthorizationAnswer{
+		Consent: fountain.Ptr(kms.AuthorizationAnswerConsent("granted")),
+		Request: kms.AuthorizationRequest{
+			ResponseType: fountain.Ptr("code"), ClientID: &id, RedirectURI: &callback, Scope: fountain.Ptr("openid profile"),
+			CodeChallenge: fountain.Ptr("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), CodeChallengeMethod: fountain.Ptr("S256"),
+		},
+	}, fountain.WithBearer(token))
+	require.NoError(t, err)
+	require.EqualValues(t, "redirect", got.Status)
+	require.Equal(t, name, got.Client.Name)
 }
 
 func TestCommands_nameWhatWasMeant(t *testing.T) {

@@ -109,7 +109,7 @@ func newPermissions() *cobra.Command {
 			return o.print(cmd, all, roleHead, rows)
 		})
 	var carried []string
-	set := o.command("set-role NAME", "Define a role, or change what it gives", "  fountain permissions set-role reporter --scope reports:read\n  fountain permissions set-role reporter --scope reports:read --scope reports:write", oneArg("a role"),
+	set := o.command("set-role NAME", "Create a role, or update what it gives", "  fountain permissions set-role reporter --scope reports:read\n  fountain permissions set-role reporter --scope reports:read --scope reports:write", oneArg("a role"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(carried) == 0 {
 				return usagef("fountain permissions set-role takes --scope; fountain permissions scopes lists them")

@@ -51,7 +51,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 		cmd.AddCommand(sub)
 		return sub
 	}
-	add("administrator", "a username", "Make a user an active administrator who can sign in", func(name string) (kms.Recovery, error) {
+	add("administrator", "a username", "Let a user be an active administrator who can sign in", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{Administrator: name}, nil
 	})
 	password := add("password", "a username", "Give a user a new password", func(name string) (kms.Recovery, error) {
@@ -68,7 +68,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 	add("service", "a service", "Enable a service", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{EnableService: name}, nil
 	})
-	add("enrolment-token", "a service", "Make an enrolment token, for a further instance of a service", func(name string) (kms.Recovery, error) {
+	add("enrolment-token", "a service", "Create an enrolment token, for a further instance of a service", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{EnrolmentFor: name}, nil
 	})
 	cmd.AddCommand(newRecoverDataKey(&data))
@@ -83,7 +83,7 @@ func newRecoverDataKey(data *string) *cobra.Command {
 		Long: `data-key is for a service that ends with "this kms has not wrapped the service's data key": the
 kms's database was lost for good. It deletes the key and what is sealed with it in the service's own
 database. twofactor loses every authenticator; search and sequence lose the answers that are kept
-for repeated requests, and none of their data. The next start has a new key made.
+for repeated requests, and none of their data. The next start has a new key created.
 
 On SQLite the service must be stopped. On PostgreSQL stop its replicas first; FOUNTAIN_SERVICE_...
 name the database as for fountain serve.`,
@@ -121,7 +121,7 @@ func abandonDataKey(cmd *cobra.Command, data, word string) error {
 	if err != nil {
 		return fmt.Errorf("abandon the data key of %s: %w", word, err)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "done; the next start of %s has a new data key made\n", word)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "done; the next start of %s has a new data key created\n", word)
 	return err
 }
 

@@ -13,7 +13,7 @@ import (
 // recoveryCodes tells how many recovery codes are left, or makes new ones.
 func (o *operator) recoveryCodes() *cobra.Command {
 	var fresh bool
-	cmd := o.command("recovery-codes", "Tell how many recovery codes you have left, or make new ones", "  fountain otp recovery-codes\n  fountain otp recovery-codes --new", noArgs,
+	cmd := o.command("recovery-codes", "Tell how many recovery codes you have left, or create new ones", "  fountain otp recovery-codes\n  fountain otp recovery-codes --new", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			if fresh {
 				made, err := c.Twofactor.CreateRecoveryCodes(cmd.Context())
@@ -27,11 +27,11 @@ func (o *operator) recoveryCodes() *cobra.Command {
 				return err
 			}
 			if left.Few {
-				fmt.Fprintln(cmd.ErrOrStderr(), "few are left: fountain otp recovery-codes --new makes ten new ones")
+				fmt.Fprintln(cmd.ErrOrStderr(), "few are left: fountain otp recovery-codes --new creates ten new ones")
 			}
 			return o.print(cmd, left, []string{"LEFT", "MADE"}, [][]string{{strconv.Itoa(int(left.Remaining)), whenOr(left.CreatedAt, "never")}})
 		})
-	cmd.Flags().BoolVar(&fresh, "new", false, "make ten new ones; those made before stop working")
+	cmd.Flags().BoolVar(&fresh, "new", false, "create ten new ones; those created before stop working")
 	return cmd
 }
 
@@ -57,7 +57,7 @@ func printRecoveryCodes(cmd *cobra.Command, codes []string) error {
 // resetFactors ends all factors of a user.
 func (o *operator) resetFactors() *cobra.Command {
 	var reason string
-	cmd := o.command("reset USER", "End all authenticators and recovery codes of a user (administrators)",
+	cmd := o.command("reset USER", "Reset all second factors and recovery codes of a user (administrators)",
 		"  fountain otp reset grace --reason 'phone lost, identity checked in person'\n  fountain otp reset usr_01... --reason 'left her phone in a taxi' --code-file -", oneArg("a user's name or id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if reason == "" {

@@ -37,7 +37,7 @@ func newServices() *cobra.Command {
 			}
 			return o.print(cmd, s, serviceHead, [][]string{serviceRow(*s)})
 		})
-	token := o.command("enrol-token NAME", "Make a new enrolment token for a service", "  fountain services enrol-token reports\n  fountain services enrol-token sequence --output json", oneArg("a service"),
+	token := o.command("enrol-token NAME", "Create an enrolment token for a service", "  fountain services enrol-token reports\n  fountain services enrol-token sequence --output json", oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			s, err := serviceNamed(cmd.Context(), c, args[0])
 			if err != nil {
@@ -90,7 +90,7 @@ func (o *operator) registerService() *cobra.Command {
 
 func (o *operator) updateService() *cobra.Command {
 	var scopes, declared []string
-	cmd := o.command("update NAME", "Change what a service may do and what it declares", `  fountain services update reports --scope elements:read --scope documents:search
+	cmd := o.command("update NAME", "Update what a service may do and what it declares", `  fountain services update reports --scope elements:read --scope documents:search
   fountain services update reports --declare reports:read`, oneArg("a service"), nil)
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "all that the service may do at others from now on; may be repeated")
 	cmd.Flags().StringSliceVar(&declared, "declare", nil, "all that others may do at the service from now on; may be repeated")

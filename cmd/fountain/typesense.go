@@ -28,7 +28,7 @@ func newServeTypesense() *cobra.Command {
 		Short: "Run the embedded search engine alone, for clients of Typesense",
 		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
 API of Typesense, on loopback unless --host says otherwise, to those who have the key in
---key-file, which is made when there is none. docs/embedded-engine.md says what it can do.`,
+--key-file, which is created when there is none. docs/embedded-engine.md says what it can do.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if repair {
@@ -62,14 +62,14 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	flags.StringVar(&host, "host", "127.0.0.1", "address to listen on")
 	flags.Uint16Var(&port, "port", 8108, "port to listen on")
 	flags.StringVar(&c.DataDir, "data", "", "directory of the collections")
-	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; made, mode 0600, when there is none")
+	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; created, mode 0600, when there is none")
 	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", nil, "origins of pages in browsers that may call, * for every one; none otherwise")
 	flags.StringVar(&c.Snapshots, "snapshots", "", "directory in which POST /operations/snapshot makes snapshots (default snapshots in --data)")
 	flags.IntVar(&c.MaxCollectionDocuments, "max-collection-documents", 0, "cap of documents in a collection (default 200000)")
 	flags.IntVar(&c.MaxDocuments, "max-documents", 0, "cap of documents in all collections (default 1000000)")
 	flags.IntVar(&c.MaxMemoryMiB, "max-memory-mib", 0, "cap of the indexes' memory, by estimate, in MiB (default 512)")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	flags.BoolVar(&repair, "repair", false, "make the documents anew of what can be read of damaged ones, keep the old file, and end")
+	flags.BoolVar(&repair, "repair", false, "create the documents anew from what can be read of damaged ones, keep the old file, and end")
 	return cmd
 }
 

@@ -160,7 +160,7 @@ func announce(stdout, stderr io.Writer, data string, info family.Info) {
 		if info.GatewayURL != defaultURL {
 			at = " --url " + info.GatewayURL
 		}
-		fmt.Fprintln(stderr, "\n  There is no administrator yet. Within an hour the one-time token in this file makes the first one:")
+		fmt.Fprintln(stderr, "\n  There is no administrator yet. Within an hour the one-time token in this file creates the first one:")
 		fmt.Fprintf(stderr, "  fountain bootstrap --username NAME%s --token-file %s\n", at, info.BootstrapTokenFile)
 	}
 	fmt.Fprintln(stderr)

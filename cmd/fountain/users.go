@@ -48,7 +48,7 @@ func newUsers() *cobra.Command {
 		})
 	var roles []string
 	var passwordFile, tenant, email string
-	create := o.command("create NAME", "Make a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
+	create := o.command("create NAME", "Create a user", "  fountain users create grace --role editor\n  fountain users create root2 --role admin --password-file pw", oneArg("a username"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := usernameForm(args[0]); err != nil {
 				return err
@@ -62,7 +62,7 @@ func newUsers() *cobra.Command {
 				return err
 			}
 			if u.Invitation != nil {
-				return o.secret(cmd, u, "made administrator "+u.Username+"; they sign in (fountain login) and enrol an authenticator with this invitation, once, within 72 hours (fountain otp enrol --invitation-file FILE):", u.Invitation.Token)
+				return o.secret(cmd, u, "created administrator "+u.Username+"; they sign in (fountain login) and enrol an authenticator with this invitation, once, within 72 hours (fountain otp enrol --invitation-file FILE):", u.Invitation.Token)
 			}
 			return o.print(cmd, u, userHead, [][]string{userRow(kms.User{
 				Username: u.Username, ID: u.ID, Roles: u.Roles, Status: kms.UserStatus(u.Status), CreatedAt: u.CreatedAt,
@@ -73,7 +73,7 @@ func newUsers() *cobra.Command {
 	create.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to for ever; default: none")
 	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
 	return group("users", "Manage users", list, get, create,
-		o.change("set-roles NAME ROLE...", "Change a user's roles", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
+		o.change("set-roles NAME ROLE...", "Update a user's roles", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
 			func(args []string) kms.UserUpdate { r := args[1:]; return kms.UserUpdate{Roles: &r} }),
 		o.change("disable NAME", "Disable a user: every session, key and token of theirs ends", "  fountain users disable grace\n  fountain users disable grace --code-file -", oneArg("a user"),
 			func([]string) kms.UserUpdate {
@@ -214,7 +214,7 @@ func newSessions() *cobra.Command {
 		})
 	list.Flags().StringVar(&user, "user", "", "whose; default: your own")
 	var of string
-	revoke := o.command("revoke [ID]", "End one session, or with --all every one", "  fountain sessions revoke ses_01...\n  fountain sessions revoke --all --user grace",
+	revoke := o.command("revoke [ID]", "Revoke one session, or with --all every one", "  fountain sessions revoke ses_01...\n  fountain sessions revoke --all --user grace",
 		cobra.MaximumNArgs(1), nil)
 	var all bool
 	revoke.Flags().StringVar(&of, "user", "", "whose; default: your own")
@@ -243,7 +243,7 @@ func newSessions() *cobra.Command {
 		}
 		return o.print(cmd, ended, []string{"ENDED"}, [][]string{{fmt.Sprint(ended.Revoked)}})
 	}
-	return group("sessions", "List and end sessions", list, revoke)
+	return group("sessions", "List and revoke sessions", list, revoke)
 }
 
 func newPasswd() *cobra.Command {

@@ -79,14 +79,6 @@ const confirm = (session, app) => {
   show("Confirm that it is you", el("p", {}, `${app} asks for one of your second factors.`), el("div", { class: "actions" }, go.made, deny.made), go.error, deny.error);
 };
 
-const meanings = {
-  openid: "your user ID",
-  profile: "your user name",
-  offline_access: "acting for you until your session ends, even when you are not using it",
-};
-
-const meaning = (scope) => meanings[scope] ?? `operations with the scope ${scope}, on your behalf`;
-
 // needsFactor tells a person who must have a second factor where to add their first.
 const needsFactor = () => show("Your account requires a second factor", el("p", {}, "Add one, then return to the app that sent you here."),
   el("div", { class: "actions" }, el("a", { href: "/twofactor/v1/enroll" }, "Add a second factor")));

@@ -86,3 +86,12 @@ export const moment = (text) => new Intl.DateTimeFormat("en-GB", { dateStyle: "m
 
 // hour writes a time of today.
 export const hour = (text) => new Intl.DateTimeFormat("en-GB", { timeStyle: "short" }).format(new Date(text));
+
+const meanings = {
+  openid: "your user ID",
+  profile: "your user name",
+  offline_access: "acting for you until your session ends, even when you are not using it",
+};
+
+// meaning says what a person allows a web app with a scope.
+export const meaning = (scope) => meanings[scope] ?? `operations with the scope ${scope}, on your behalf`;

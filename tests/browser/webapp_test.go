@@ -144,3 +144,43 @@ func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
 	p.sees("Sign-out failed")
 	p.isAccessible()
 }
+
+// What a person has allowed an app stands in their account, and is withdrawn there: the app is out at once, and asks again.
+func TestWebapp_aPersonWithdrawsTheirConsent(t *testing.T) {
+	family, admin := household(t)
+	t.Cleanup(family.Stop)
+	app, client := webapp(t, family, admin, false)
+	p := visit(t, family.browser(t), app)
+	p.follows("Sign in")
+	p.signsIn("grace", password)
+	p.sees("Continue to The app?")
+	p.presses("Allow")
+	p.comesTo("Hello, grace")
+
+	p.browser.goTo(p.tab, family.site+"/console#/account")
+	p.sees("My account")
+	p.reads("your user name")
+	p.reads("Web app The app")
+	p.isAccessible()
+	p.presses("Withdraw")
+	p.sees("Withdraw consent for The app?")
+	p.isAccessible()
+	p.presses("Cancel")
+	p.reads("your user name")
+	p.presses("Withdraw")
+	p.confirms("Withdraw")
+	p.reads("Consent for The app withdrawn.")
+	p.reads("You have allowed no web app to sign you in.")
+	p.js(`async () => { await until(() => !document.body.textContent.includes("Web app The app")); }`) // its session has left the list, too
+	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
+	require.NoError(t, err)
+	require.Len(t, sessions.Items, 1)
+	require.NotEqual(t, client.ID, sessions.Items[0].ClientID)
+
+	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/authorize?"+url.Values{
+		"response_type": {"code"}, "client_id": {client.ID}, "redirect_uri": {app + "/callback"}, "scope": {"openid"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}.Encode())
+	p.sees("Continue to The app?")
+	require.Empty(t, p.faults())
+}

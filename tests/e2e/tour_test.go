@@ -230,6 +230,9 @@ func (tr *tour) webapps() {
 	require.Equal(tr.t, tr.f.AdminID, ok[*kms.UserInfo](tr, "userinfo")(k.GetUserInfo(ctx, fountain.WithBearer(tokens.AccessToken))).Sub)
 
 	ok[[]byte](tr, "sign-out page")(k.GetSignOutPage(ctx, nil))
+	ok[any](tr, "allow")(any2(k.AuthorizeClient(ctx, kms.AuthorizationAnswer{Request: request, Consent: fountain.Ptr(kms.AuthorizationAnswerConsent("granted"))})))
+	require.Equal(tr.t, id, ok[*kms.ConsentList](tr, "consents")(k.ListConsents(ctx, tr.f.AdminID, nil)).Items[0].Client.ID)
+	ok[any](tr, "withdraw consent")(any2(k.WithdrawConsent(ctx, tr.f.AdminID, id)))
 	ok[any](tr, "end session")(any2(k.EndSession(ctx, kms.SignOut{IDTokenHint: *tokens.IDToken})))
 	require.NoError(tr.t, k.DeleteClient(ctx, id))
 }

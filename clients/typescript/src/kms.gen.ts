@@ -755,6 +755,64 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{userId}/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the web apps that a user has allowed to sign them in
+         * @description Everyone sees their own alone; another user's are 404. Web apps of the team (`trusted`) ask nobody, and are here only when the user agreed before they were that.
+         */
+        get: operations["listConsents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{userId}/consents/{clientId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Withdraw a consent; what the web app got for the user ends
+         * @description Its sessions, refresh tokens, access tokens and unused codes of this user are refused at once, and the next sign-in at the app asks again.
+         *     Users withdraw their own alone, with a session of their own. A consent that is not there, as one that was withdrawn before, is 404.
+         */
+        delete: operations["withdrawConsent"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/password-reset": {
         parameters: {
             query?: never;
@@ -2452,6 +2510,20 @@ export interface components {
              * @description How many sessions were ended by this call.
              */
             revoked: number;
+        };
+        Consent: {
+            client: components["schemas"]["ClientName"];
+            /** @description What the user has allowed the web app. */
+            scopes: string[];
+            /**
+             * Format: date-time
+             * @description When the user agreed last.
+             */
+            updatedAt: string;
+        };
+        ConsentList: {
+            items: components["schemas"]["Consent"][];
+            nextCursor?: string;
         };
         UserList: {
             items: components["schemas"]["User"][];
@@ -5463,6 +5535,108 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConsents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of consents, by the age of the web app, oldest first. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "client": {
+                     *             "id": "cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *             "name": "Reports"
+                     *           },
+                     *           "scopes": [
+                     *             "elements:read",
+                     *             "openid",
+                     *             "profile"
+                     *           ],
+                     *           "updatedAt": "2026-11-29T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ConsentList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    withdrawConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user's id.
+                 * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                userId: components["parameters"]["UserId"];
+                /**
+                 * @description The client's id.
+                 * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                clientId: components["parameters"]["ClientId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The consent is withdrawn. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "revoked": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionRevocation"];
+                };
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];

@@ -48,6 +48,7 @@ declare module "#page/words.js" {
   export const sentence: (problem: unknown) => string;
   export const moment: (time: string) => string;
   export const typeName: (type: string) => string;
+  export const meaning: (scope: string) => string;
 }
 
 declare module "#page/dialog.js" {

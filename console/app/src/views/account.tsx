@@ -7,7 +7,9 @@ import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
 import { Facts } from "../listing.js";
 import { address } from "../route.js";
+import { Consents } from "../consents.js";
 import { Sessions } from "../sessions.js";
+import { useState } from "preact/hooks";
 import { Frame, Show, useLoaded, type View } from "../view.js";
 
 const changePassword = async () => {
@@ -30,6 +32,7 @@ const changePassword = async () => {
 };
 
 const Account = () => {
+  const [round, setRound] = useState(0);
   const user = useLoaded(() => take(family.kms.GET("/users/{userId}", { params: { path: { userId: me().subject } } })));
   return <Frame title="My account">
     <Show loaded={user}>{({ username, roles, tenant, createdAt, id }) => <Facts facts={[
@@ -40,7 +43,8 @@ const Account = () => {
       <a href="/twofactor/v1/enroll">Second factors</a>
       {me().can("keys:read") && <a href={address("keys")}>API keys</a>}
     </div>
-    <Sessions userId={me().subject} name={me().name} />
+    <Consents round={round} done={() => setRound(round + 1)} />
+    <Sessions key={round} userId={me().subject} name={me().name} />
   </Frame>;
 };
 

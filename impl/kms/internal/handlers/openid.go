@@ -75,6 +75,27 @@ func authorizationBody(a openid.Answer) kmsapi.Authorization {
 	return body
 }
 
+// ListConsents implements listConsents.
+func (h api) ListConsents(ctx context.Context, r kmsapi.ListConsentsRequestObject) (kmsapi.ListConsentsResponseObject, error) {
+	given, next, err := h.OpenID.ListConsents(ctx, caller(ctx), r.UserID, text(r.Params.Cursor), limit(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	items := bodies(given, func(g openid.Given) kmsapi.Consent {
+		return kmsapi.Consent{Client: kmsapi.ClientName{ID: g.ClientID, Name: g.ClientName}, Scopes: list(g.Scopes), UpdatedAt: g.UpdatedAt}
+	})
+	return kmsapi.ListConsents200JSONResponse{Items: items, NextCursor: present(next)}, nil
+}
+
+// WithdrawConsent implements withdrawConsent.
+func (h api) WithdrawConsent(ctx context.Context, r kmsapi.WithdrawConsentRequestObject) (kmsapi.WithdrawConsentResponseObject, error) {
+	ended, err := h.OpenID.WithdrawConsent(ctx, caller(ctx), r.UserID, r.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.WithdrawConsent200JSONResponse{Revoked: ended}, nil
+}
+
 // GetUserInfo implements getUserInfo.
 func (h api) GetUserInfo(ctx context.Context, _ kmsapi.GetUserInfoRequestObject) (kmsapi.GetUserInfoResponseObject, error) {
 	info, err := h.OpenID.UserInfo(ctx, caller(ctx))

@@ -99,6 +99,41 @@ func (OpenID) PutConsent(ctx context.Context, tx *store.Tx, userID, clientID str
 	return err
 }
 
+// Consents implements openid.Rows: at most limit by the id of the client; none is no error.
+func (OpenID) Consents(ctx context.Context, q store.Querier, userID, after string, limit int) (_ []openid.Given, err error) {
+	defer tried.To(&err, "read consents")
+	var rows []struct {
+		ClientID  string `db:"client_id"`
+		Name      string `db:"name"`
+		Scopes    string `db:"scopes"`
+		UpdatedAt int64  `db:"updated_at"`
+	}
+	err = q.Select(ctx, &rows, `SELECT s.client_id, c.name, s.scopes, s.updated_at FROM consents s JOIN clients c ON c.id = s.client_id
+		WHERE s.user_id = ? AND s.client_id > ? ORDER BY s.client_id LIMIT ?`, userID, after, limit)
+	given := make([]openid.Given, len(rows))
+	for i, r := range rows {
+		given[i] = openid.Given{ClientID: r.ClientID, ClientName: r.Name, Scopes: strings.Fields(r.Scopes), UpdatedAt: at(r.UpdatedAt)}
+	}
+	return given, err
+}
+
+// DeleteConsent implements openid.Rows: false when there is none.
+func (OpenID) DeleteConsent(ctx context.Context, tx *store.Tx, userID, clientID string) (_ bool, err error) {
+	defer tried.To(&err, "delete consent")
+	return changed(ctx, tx, "DELETE FROM consents WHERE user_id = ? AND client_id = ?", userID, clientID)
+}
+
+// DropCodes implements openid.Rows. None is no error.
+func (OpenID) DropCodes(ctx context.Context, tx *store.Tx, userID, clientID string) (err error) {
+	defer tried.To(&err, "delete unused codes")
+	unused := store.Rows{
+		Table: "authorization_codes", Key: []string{"hash"}, Args: []any{clientID, userID},
+		Where: "client_id = ? AND used_at IS NULL AND sid IN (SELECT sid FROM refresh_families WHERE user_id = ?)",
+	}
+	_, err = unused.Delete(ctx, tx)
+	return err
+}
+
 // InsertCode implements openid.Rows. A hash that is there, or a client or session that is not, is the database's error.
 func (OpenID) InsertCode(ctx context.Context, tx *store.Tx, hash []byte, c openid.Code) (err error) {
 	defer tried.To(&err, "insert code")

@@ -116,6 +116,26 @@ func TestConsents_areOfOneUserAndClientAndGoWithTheClient(t *testing.T) {
 		put("cli_1", "openid", "profile")
 		require.Equal(s, []string{"openid", "profile"}, given("cli_1"))
 		require.Empty(s, given("cli_2"))
+		put("cli_2", "openid")
+		list := func(after string, limit int) []openid.Given {
+			got, err := rows.Consents(s.Context(), s.q(), "usr_1", after, limit)
+			require.NoError(s, err)
+			return got
+		}
+		both := []openid.Given{
+			{ClientID: "cli_1", ClientName: "Reports of cli_1", Scopes: []string{"openid", "profile"}, UpdatedAt: noon},
+			{ClientID: "cli_2", ClientName: "Reports of cli_2", Scopes: []string{"openid"}, UpdatedAt: noon},
+		}
+		require.Equal(s, both, list("", 10))
+		require.Equal(s, both[:1], list("", 1))
+		require.Equal(s, both[1:], list("cli_1", 10))
+		withdraw := func(user string) bool {
+			return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) { return rows.DeleteConsent(ctx, tx, user, "cli_2") })
+		}
+		require.False(s, withdraw("usr_2"), "another user's")
+		require.True(s, withdraw("usr_1"))
+		require.False(s, withdraw("usr_1"))
+		require.Equal(s, both[:1], list("", 10))
 		s.insertCode("a", codeOf("cli_1", "ses_1"))
 		remove := func() bool {
 			return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) { return rows.Delete(ctx, tx, "cli_1") })
@@ -236,5 +256,49 @@ func TestRevokeChildren_endsTheSessionsOfAppsBeyondTheNewest(t *testing.T) {
 		require.True(s, s.did(func(ctx context.Context, tx *store.Tx) (bool, error) {
 			return kmsdb.Standing{}.LiveSession(ctx, tx, "ses_1", "usr_1", noon)
 		}), "the person's own session goes on")
+	})
+}
+
+func TestDropCodes_leavesUsedOnesAndThoseOfOthers(t *testing.T) {
+	each(t, func(s suite) {
+		rows := kmsdb.OpenID{}
+		s.insertClients("cli_1", "cli_2")
+		s.insertUser(ada("usr_2", "lin"))
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			return kmsdb.Sessions{}.InsertFamily(ctx, tx, family("ses_2", "usr_2"))
+		})
+		s.insertCode("unused", codeOf("cli_1", "ses_1"))
+		s.insertCode("used", codeOf("cli_1", "ses_1"))
+		require.True(s, s.usedCode("used", "cli_1", "https://a.example/cb", "challenge", "ses_3", noon))
+		s.insertCode("another client's", codeOf("cli_2", "ses_1"))
+		s.insertCode("another user's", codeOf("cli_1", "ses_2"))
+		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.DropCodes(ctx, tx, "usr_1", "cli_1") })
+		for hash, there := range map[string]bool{"unused": false, "used": true, "another client's": true, "another user's": true} {
+			_, found, err := rows.Code(s.Context(), s.q(), []byte(hash))
+			require.NoError(s, err)
+			require.Equal(s, there, found, hash)
+		}
+	})
+}
+
+func TestRevokeOfUserAtClient_endsTheSessionsOfBothAlone(t *testing.T) {
+	each(t, func(s suite) {
+		rows := kmsdb.Sessions{}
+		s.insertClients("cli_1", "cli_2")
+		s.insertUser(ada("usr_2", "lin"))
+		for sid, of := range map[string][]string{"ses_a": {"usr_1", "cli_1"}, "ses_b": {"usr_1", "cli_2"}, "ses_c": {"usr_2", "cli_1"}, "ses_d": {"usr_1", "cli_1"}} {
+			f := family(sid, of[0])
+			f.ClientID, f.Parent, f.Scopes = of[1], "ses_1", []string{"openid"}
+			s.write(func(ctx context.Context, tx *store.Tx) error { return rows.InsertFamily(ctx, tx, f) })
+		}
+		revoke := func() (ended []string) {
+			s.write(func(ctx context.Context, tx *store.Tx) (err error) {
+				ended, err = rows.RevokeOfUserAtClient(ctx, tx, "usr_1", "cli_1", noon, "test")
+				return err
+			})
+			return ended
+		}
+		require.ElementsMatch(s, []string{"ses_a", "ses_d"}, revoke())
+		require.Empty(s, revoke(), "once")
 	})
 }

@@ -253,6 +253,15 @@ func (Sessions) RevokeOfClient(ctx context.Context, tx *store.Tx, clientID strin
 	return revokeOpen(ctx, tx, open, at, reason)
 }
 
+// RevokeOfUserAtClient implements session.Rows: it returns the sessions of a web app for a user that it has ended.
+func (Sessions) RevokeOfUserAtClient(ctx context.Context, tx *store.Tx, userID, clientID string, at time.Time, reason string) (ended []string, err error) {
+	defer tried.To(&err, "mark sessions of user at client as revoked")
+	open := store.Rows{
+		Table: "refresh_families", Key: []string{"sid"}, Where: "client_id = ? AND user_id = ? AND revoked_at IS NULL", Args: []any{clientID, userID},
+	}
+	return revokeOpen(ctx, tx, open, at, reason)
+}
+
 const (
 	// usedMemory is how many used refresh tokens of a session are remembered: one that comes back is known as stolen.
 	usedMemory = 1000

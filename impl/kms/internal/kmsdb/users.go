@@ -154,6 +154,9 @@ func (Users) SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at 
 // Delete marks a user as deleted and disables them; false when they were deleted before.
 func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark user as deleted")
+	if _, err := tx.Exec(ctx, "DELETE FROM consents WHERE user_id = ?", id); err != nil {
+		return false, err
+	}
 	return changed(ctx, tx, `UPDATE users SET deleted_at = ?, status = 'disabled', password_hash = '', roles = '', email = '', email_key = NULL, version = version + 1, updated_at = ?
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }

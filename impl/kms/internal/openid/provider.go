@@ -48,12 +48,18 @@ type Rows interface {
 	// Consent returns the scopes to which a user has agreed.
 	Consent(ctx context.Context, q store.Querier, userID, clientID string) ([]string, error)
 	PutConsent(ctx context.Context, tx *store.Tx, userID, clientID string, scopes []string, at time.Time) error
+	// Consents returns what a user has agreed to, by the id of the client, those after the given id.
+	Consents(ctx context.Context, q store.Querier, userID, after string, limit int) ([]Given, error)
+	// DeleteConsent takes a consent away; false when there is none.
+	DeleteConsent(ctx context.Context, tx *store.Tx, userID, clientID string) (bool, error)
 
 	InsertCode(ctx context.Context, tx *store.Tx, hash []byte, c Code) error
 	// Code finds a code that is not from before a restore, used or not.
 	Code(ctx context.Context, q store.Querier, hash []byte) (Code, bool, error)
 	// UseCode consumes a code of the client, for the redirect URI and the challenge, that has not expired; the first caller alone is true.
 	UseCode(ctx context.Context, tx *store.Tx, hash []byte, clientID, redirectURI, challenge, gave string, at time.Time) (bool, error)
+	// DropCodes deletes the unused codes that a client has for a user.
+	DropCodes(ctx context.Context, tx *store.Tx, userID, clientID string) error
 	// SweepCodes deletes codes that expired before the time.
 	SweepCodes(ctx context.Context, tx *store.Tx, before time.Time) error
 }

@@ -52,6 +52,17 @@ func (s *Sessions) EndAllOfApp(ctx context.Context, tx *store.Tx, clientID, reas
 	return nil
 }
 
+// EndOfUserAtApp ends every session that a web app has for a user, and returns how many. The user's row is held for the transaction alone.
+func (s *Sessions) EndOfUserAtApp(ctx context.Context, tx *store.Tx, userID, clientID, reason string) (n int64, err error) {
+	defer tried.To(&err, "end sessions of user at client")
+	ended, err := s.Rows.RevokeOfUserAtClient(ctx, tx, userID, clientID, domain.Now(s.Clock), reason)
+	if err != nil {
+		return 0, err
+	}
+	s.tell(tx, ended)
+	return int64(len(ended)), nil
+}
+
 // SignOutBy ends the person's session that a web app's session belongs to, and with it all that apps have by it. Sessions that are over, unknown or of another
 // user or client are passed over.
 func (s *Sessions) SignOutBy(ctx context.Context, sid, userID, clientID string) (err error) {

@@ -94,6 +94,8 @@ type Rows interface {
 	RevokeChildren(ctx context.Context, tx *store.Tx, parent string, keep int, at time.Time, reason string) ([]string, error)
 	// RevokeOfClient ends the sessions of a web app and returns their ids.
 	RevokeOfClient(ctx context.Context, tx *store.Tx, clientID string, at time.Time, reason string) ([]string, error)
+	// RevokeOfUserAtClient ends the sessions that a web app has for a user and returns their ids.
+	RevokeOfUserAtClient(ctx context.Context, tx *store.Tx, userID, clientID string, at time.Time, reason string) ([]string, error)
 	// Sweep deletes what is long over, and takes away the locks that end later than the longest lock can; it returns their number.
 	Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error)
 

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+func newConsents() *cobra.Command {
+	o := &operator{}
+	list := o.command("list", "List the web apps that you have allowed to sign you in", "  fountain consents list\n  fountain consents list --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			id, err := me(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			var consents []kms.Consent
+			var rows [][]string
+			for one, err := range c.KMS.Consents(cmd.Context(), id) {
+				if err != nil {
+					return err
+				}
+				consents, rows = append(consents, one), append(rows, []string{one.Client.Name, one.Client.ID, strings.Join(one.Scopes, " "), when(one.UpdatedAt)})
+			}
+			return o.print(cmd, consents, []string{"NAME", "ID", "ALLOWED", "SINCE"}, rows)
+		})
+	withdraw := o.command("withdraw NAME", "Withdraw your consent for a web app: its sessions and tokens of yours end",
+		"  fountain consents withdraw Reports\n  fountain consents withdraw cli_01...", oneArg("a web app"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			id, err := me(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			client, err := allowed(cmd.Context(), c, id, args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := c.KMS.WithdrawConsent(cmd.Context(), id, client); err != nil {
+				return err
+			}
+			return o.done(cmd, "consent for "+args[0]+" withdrawn; what it had of you has ended")
+		})
+	return group("consents", "List and withdraw what you have allowed web apps", list, withdraw)
+}
+
+// allowed returns the id of a web app, of that name or id, that the user has allowed something. Names are not unique: of several the id is asked for.
+func allowed(ctx context.Context, c *fountain.Client, userID, name string) (string, error) {
+	found := ""
+	for one, err := range c.KMS.Consents(ctx, userID) {
+		switch {
+		case err != nil:
+			return "", err
+		case one.Client.ID == name:
+			return name, nil
+		case one.Client.Name != name:
+		case found != "":
+			return "", fmt.Errorf("you have allowed several web apps %q; name one by its id", name)
+		default:
+			found = one.Client.ID
+		}
+	}
+	if found == "" {
+		return "", fmt.Errorf("you have allowed no web app %q; fountain consents list names those that you have", name)
+	}
+	return found, nil
+}
