@@ -81,6 +81,7 @@ func newRoot() *cobra.Command {
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
+		newElements(), newSequence(), calling(newChanges()),
 	)
 	return root
 }

@@ -47,7 +47,7 @@ var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
 	"omitElement", "restoreElement", "retryDeadLetters", "syncDocuments", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
-	"searchElements", "searchDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
+	"searchElements", "previewMove", "previewReorder", "searchDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
 }
 
 func describe(doc *openapi3.T, word, method, path string, op *openapi3.Operation) fountain.Operation {

@@ -42,7 +42,7 @@ func newWriter(t testing.TB, db *database.DB, maxBatch int) *writer.Writer {
 	audittest.Open(t, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: slog.New(slog.DiscardHandler),
-		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func() {}, MaxBatch: maxBatch,
+		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func(string) {}, MaxBatch: maxBatch,
 	})
 	t.Cleanup(w.Close)
 	return w
