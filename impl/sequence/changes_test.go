@@ -149,6 +149,22 @@ func TestStreamChanges_goesOnBehindTheLastEvent(t *testing.T) {
 	})
 }
 
+func TestStreamChanges_endsWithTheService(t *testing.T) {
+	f := newFamily(t)
+	i := f.start(t, database.Config{Dir: t.TempDir()})
+	i.create(t, linesPath, `{"id":"a","data":{}}`)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/sequence/v1/scopes/hamlet/changes/stream", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+f.token(t, reader))
+	answer, err := (&http.Client{}).Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	i.Stop(t)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err, "it ends as it should, after whole events")
+	require.Contains(t, string(body), "id: 1\n")
+}
+
 func TestStreamChanges_sendsWhatComesLater(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)

@@ -450,6 +450,13 @@ func (tr *tour) elements() {
 	ok[any](tr, "scopes")(any2(s.ListElementScopes(ctx, nil)))
 	ok[any](tr, "scope")(any2(s.GetElementScope(ctx, "tour")))
 	ok[any](tr, "changes")(any2(s.ListChanges(ctx, "tour", &sequence.ListChangesParams{})))
+	all, err := fountain.Collect(s.Changes(ctx, "tour", 0))
+	require.NoError(tr.t, err)
+	for followed, err := range s.FollowChanges(ctx, "tour", all[len(all)-2].Position) {
+		require.NoError(tr.t, err)
+		require.Equal(tr.t, all[len(all)-1].Position, followed.Position)
+		break
+	}
 	ok[any](tr, "events")(any2(s.StreamChanges(ctx, "tour", &sequence.StreamChangesParams{Limit: new(int32(2))})))
 	ok[any](tr, "search")(any2(s.SearchElements(ctx, "tour", sequence.ElementSearch{Q: "*"})))
 	ok[any](tr, "dead letters")(any2(s.ListDeadLetters(ctx, nil)))
