@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -114,6 +115,20 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Regexp(t, `(?m)^reports:write +reports`, good("permissions", "scopes").stdout)
 	require.Regexp(t, `(?m)^editor +yes `, good("permissions", "roles").stdout)
 	require.Contains(t, good("users", "set-roles", "grace", "editor", "reporter").stdout, "editor,reporter")
+	play := write(t, "INT. HALL - DAY\n\nBERNARDO\nWho's there?\n\nFRANCISCO\nNay, answer me.\n\nBERNARDO\nLong live the king!\n")
+	good("import", play, "--scope", "hall")
+	require.Regexp(t, `(?m)^hall +\d+ +\d+$`, good("sequence", "scopes").stdout)
+	require.Regexp(t, `(?m)^spokenWord +3 +0 +4$`, good("sequence", "scope", "hall").stdout)
+	lines := good("elements", "list", "hall/spokenWord").stdout
+	ids := regexp.MustCompile(`(?m)^\d+ +(\S+) `).FindAllStringSubmatch(lines, -1)
+	require.Len(t, ids, 3, lines)
+	move := []string{"elements", "move", "hall/spokenWord/" + ids[2][1], "--before", ids[0][1]}
+	require.Equal(t, 2, h.run(move[:3]...).code, "before or after what")
+	require.Regexp(t, `(?m)^`+regexp.QuoteMeta(ids[2][1])+` +3 +1$`, good(append(move, "--dry-run")...).stdout)
+	require.Contains(t, h.run(move...).sentenceOf(t), "a second factor is needed", "a dry run asks for none, and a move does")
+	require.Equal(t, lines, good("elements", "list", "hall/spokenWord").stdout, "nothing has moved")
+	require.Regexp(t, `(?m)^1\t\S+\tcreated\t\w+/\S+\tnumber 1\tversion 1\tby usr_\w+$`, good("changes", "hall").stdout)
+	require.Empty(t, good("changes", "hall", "--after", regexp.MustCompile(`(?m)^(\d+)\t.*\n\z`).FindStringSubmatch(good("changes", "hall").stdout)[1]).stdout)
 	inUse := h.run("permissions", "delete-role", "reporter")
 	require.Equal(t, 1, inUse.code)
 	require.Contains(t, inUse.sentenceOf(t), "Users have this role")

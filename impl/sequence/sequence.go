@@ -71,7 +71,9 @@ func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Ident
 		return err
 	}
 	s := &service{Config: c, life: life, client: client, identity: who, verify: auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)}
-	s.server = &handlers.Server{Ready: life.Ready, NewID: func() string { return id.New("elm") }, Version: c.Version}
+	s.server = &handlers.Server{
+		Ready: life.Ready, NewID: func() string { return id.New("elm") }, Version: c.Version, Followers: &writer.Followers{}, Stopping: ctx.Done(),
+	}
 	life.Identify(who, client)
 	life.Go("work", s.work)
 	life.Cleanup("writer", s.closeWriter) // after the last request is answered
@@ -98,7 +100,10 @@ func (s *service) work(ctx context.Context) error {
 	s.server.Store, s.server.Search, s.server.DeadLetters = elements, syncer, letters
 	s.server.Writer = writer.New(writer.Options{
 		DB: db, Keys: known, Clock: s.Clock, Log: s.Log, Registerer: s.Registerer,
-		Enqueue: searchsync.Enqueue, Committed: deliverer.Notify,
+		Enqueue: searchsync.Enqueue, Committed: func(scope string) {
+			deliverer.Notify()
+			s.server.Followers.Changed(scope)
+		},
 	})
 	var group runner.Group
 	group.Go("become ready", func(ctx context.Context) error { return s.becomeReady(ctx, db) })

@@ -266,7 +266,9 @@ func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
 	if !opened {
 		batch = take(began)
 	}
-	c.o.Observe(len(batch))
+	if len(batch) > 0 {
+		c.o.Observe(len(batch))
+	}
 	c.settle(batch, results, err)
 }
 

@@ -300,6 +300,68 @@ func TestDo_triesNothingTwiceWhenTheDatabaseIsLost(t *testing.T) {
 	})
 }
 
+// TestDo_triesNoBatchTwiceWhenTheDatabaseIsLost has several share the batch that is lost: each is told, none is tried alone.
+func TestDo_triesNoBatchTwiceWhenTheDatabaseIsLost(t *testing.T) {
+	for _, lost := range []error{store.ErrUnavailable, context.DeadlineExceeded} {
+		t.Run(lost.Error(), func(t *testing.T) {
+			storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+				g := newGate()
+				c := start(t, open(t), groupcommit.Options{}, func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
+					results, err := g.number(ctx, tx, names)
+					if len(g.batches) > 1 {
+						return nil, lost
+					}
+					return results, err
+				})
+				for _, err := range g.together(t, c, "a", "b", "c") {
+					require.ErrorIs(t, err, lost)
+				}
+				require.Len(t, g.batches, 2)
+			})
+		})
+	}
+}
+
+// TestDo_triesWhatIsHeldInItsLane has apply say that another transaction holds what "held" needs.
+func TestDo_triesWhatIsHeldInItsLane(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		var patient atomic.Int64
+		c := start(t, db, groupcommit.Options{Wait: time.Minute}, func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
+			if groupcommit.MayWait(ctx) > 0 {
+				if patient.Add(1) == 1 {
+					return nil, errors.Join(store.ErrUnavailable, store.ErrHeld) // it has time left: it is tried again
+				}
+				return number(ctx, tx, names)
+			}
+			var now []string
+			for _, name := range names {
+				if !strings.HasPrefix(name, "held") {
+					now = append(now, name)
+				}
+			}
+			numbered, err := number(ctx, tx, now)
+			results := make([]groupcommit.Result[int64], len(names))
+			for i, name := range names {
+				if strings.HasPrefix(name, "held") {
+					results[i].Lane = "lane"
+				} else if err == nil {
+					results[i], numbered = numbered[0], numbered[1:]
+				}
+			}
+			return results, err
+		})
+		for _, name := range []string{"a", "held", "b"} {
+			n, err := c.Do(t.Context(), name)
+			require.NoError(t, err)
+			require.Equal(t, stored(t, db, name), n)
+		}
+		require.EqualValues(t, 2, patient.Load())
+		require.Zero(t, c.Parked())
+		requireGapFree(t, db, 3)
+	})
+}
+
 func TestDo_reportsAMiscountedBatch(t *testing.T) {
 	db := openSQLite(t)
 	c := start(t, db, groupcommit.Options{}, func(context.Context, *store.Tx, []string) ([]groupcommit.Result[int64], error) {

@@ -463,6 +463,24 @@ func (tr *tour) elements() {
 	ok[any](tr, "reorder")(any2(s.ReorderElements(ctx, "tour", "line", sequence.Reorder{Order: []string{batch.Items[0].ID, first.ID}})))
 	ok[any](tr, "omit")(any2(s.OmitElement(ctx, "tour", "line", first.ID)))
 	ok[any](tr, "restore")(any2(s.RestoreElement(ctx, "tour", "line", first.ID)))
+	ok[any](tr, "merge patch")(any2(s.UpdateElement(ctx, "tour", "line", first.ID, fountain.IfMatch(2), data)))
+	ok[any](tr, "restore version")(any2(s.RestoreVersion(ctx, "tour", "line", first.ID, 1, fountain.IfMatch(3), sequence.VersionRestore{})))
+	ok[any](tr, "compare")(any2(s.CompareVersions(ctx, "tour", "line", first.ID, 1, 2)))
+	before := sequence.Move{Before: &batch.Items[0].ID}
+	ok[any](tr, "preview of a move")(any2(s.PreviewMove(ctx, "tour", "line", first.ID, before)))
+	ok[any](tr, "move")(any2(s.MoveElement(ctx, "tour", "line", first.ID, before)))
+	ok[any](tr, "preview of an order")(any2(s.PreviewReorder(ctx, "tour", "line", sequence.Reorder{Order: []string{batch.Items[0].ID, first.ID}})))
+	ok[any](tr, "scopes")(any2(s.ListElementScopes(ctx, nil)))
+	ok[any](tr, "scope")(any2(s.GetElementScope(ctx, "tour")))
+	ok[any](tr, "changes")(any2(s.ListChanges(ctx, "tour", &sequence.ListChangesParams{})))
+	all, err := fountain.Collect(s.Changes(ctx, "tour", 0))
+	require.NoError(tr.t, err)
+	for followed, err := range s.FollowChanges(ctx, "tour", all[len(all)-2].Position) {
+		require.NoError(tr.t, err)
+		require.Equal(tr.t, all[len(all)-1].Position, followed.Position)
+		break
+	}
+	ok[any](tr, "events")(any2(s.StreamChanges(ctx, "tour", &sequence.StreamChangesParams{Limit: new(int32(2))})))
 	ok[any](tr, "search")(any2(s.SearchElements(ctx, "tour", sequence.ElementSearch{Q: "*"})))
 	ok[any](tr, "dead letters")(any2(s.ListDeadLetters(ctx, nil)))
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))

@@ -47,7 +47,7 @@ var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
 	"omitElement", "restoreElement", "retryDeadLetters", "syncDocuments", "putDocument", "patchDocument", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
-	"searchElements", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
+	"searchElements", "previewMove", "previewReorder", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
 	"revokeSigningKey", // revoking twice is revoking once
 }
 

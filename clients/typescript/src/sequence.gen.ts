@@ -38,6 +38,109 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/scopes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List scopes
+         * @description Scopes that have an element, in order of their names.
+         */
+        get: operations["listElementScopes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Count a scope's elements, and tell its next numbers
+         * @description For each type how many elements there are, how many of them are omitted, and which number the next one gets if nobody comes before. A preview reserves nothing.
+         */
+        get: operations["getElementScope"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Follow what changes in a scope
+         * @description Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
+         *     ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing. An
+         *     `after` beyond the end is refused (422): the caller knows what the database does not, for example because a backup was restored.
+         *
+         *     An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there it holds the creations and versions, in the order of their times.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Follow what changes in a scope as server-sent events
+         * @description What `listChanges` gives, one event for each change: `id` is its position, `event` is `change`, `data` the change as JSON. A browser that connects again
+         *     goes on by `Last-Event-Id`, which is asked before `after`. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+         */
+        get: operations["streamChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/scopes/{scope}/{elementType}/elements": {
         parameters: {
             query?: never;
@@ -128,6 +231,84 @@ export interface paths {
         get: operations["getElement"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Give an element a new version by a merge patch
+         * @description The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
+         *     state that `If-Match` names, as with `createVersion`.
+         */
+        patch: operations["updateElement"];
+        trace?: never;
+    };
+    "/scopes/{scope}/{elementType}/elements/{elementId}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move an element before or after another
+         * @description It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+         *     everybody's numbers mean; `previewMove` tells what would change and asks for none.
+         */
+        post: operations["moveElement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/{elementType}/elements/{elementId}/move/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a move would change
+         * @description Nothing is changed. The answer fits the elements as they are now.
+         */
+        post: operations["previewMove"];
         delete?: never;
         options?: never;
         head?: never;
@@ -269,12 +450,94 @@ export interface paths {
                  * @description The version, from 1.
                  * @example 1
                  */
-                version: number;
+                version: components["parameters"]["PathVersion"];
             };
             cookie?: never;
         };
         /** Read one version of an element */
         get: operations["getVersion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+                /**
+                 * @description The version, from 1.
+                 * @example 1
+                 */
+                version: components["parameters"]["PathVersion"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an old version the newest
+         * @description The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+         */
+        post: operations["restoreVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+                /**
+                 * @description The version, from 1.
+                 * @example 1
+                 */
+                version: components["parameters"]["PathVersion"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Tell what changed between two versions
+         * @description An RFC 6902 patch that makes the data of this version out of those of `from`. Numbers are compared as they are written.
+         */
+        get: operations["compareVersions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -309,6 +572,37 @@ export interface paths {
          *     factor, because it changes what everybody's numbers mean.
          */
         post: operations["reorderElements"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/{elementType}/reorder/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a new order would change
+         * @description Nothing is changed. The answer fits the elements as they are now.
+         */
+        post: operations["previewReorder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -388,7 +682,10 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         ElementId: string;
-        /** @description A JSON object, at most 64 KiB. */
+        /**
+         * @description A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+         *     was written. Answers leave out the white space between its tokens, and nothing else.
+         */
         Data: {
             [key: string]: unknown;
         };
@@ -447,6 +744,96 @@ export interface components {
         VersionList: {
             items: components["schemas"]["Version"][];
             nextCursor?: string;
+        };
+        VersionRestore: {
+            comment?: string;
+        };
+        VersionComparison: {
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            to: number;
+            patch: components["schemas"]["PatchOperation"][];
+        };
+        /** @description One operation of an RFC 6902 patch. */
+        PatchOperation: {
+            /** @enum {string} */
+            op: "add" | "remove" | "replace";
+            /** @description A JSON pointer (RFC 6901). */
+            path: string;
+            /** @description Of add and replace. */
+            value?: unknown;
+        };
+        /** @description One of the two. */
+        Move: {
+            before?: components["schemas"]["ElementId"];
+            after?: components["schemas"]["ElementId"];
+        };
+        ScopeList: {
+            items: components["schemas"]["ScopeSummary"][];
+            nextCursor?: string;
+        };
+        ScopeSummary: {
+            scope: string;
+            /**
+             * Format: int64
+             * @description Element types of the scope.
+             */
+            types: number;
+            /**
+             * Format: int64
+             * @description Elements of all types.
+             */
+            count: number;
+        };
+        ScopeCounts: {
+            scope: string;
+            types: components["schemas"]["TypeSummary"][];
+        };
+        TypeSummary: {
+            elementType: string;
+            /**
+             * Format: int64
+             * @description Elements, the omitted ones too.
+             */
+            count: number;
+            /** Format: int64 */
+            omitted: number;
+            /** Format: int64 */
+            nextNumber: number;
+        };
+        ChangeList: {
+            /** Format: int64 */
+            position: number;
+            items: components["schemas"]["Change"][];
+        };
+        Change: {
+            /**
+             * Format: int64
+             * @description In the scope's feed.
+             */
+            position: number;
+            /** @enum {string} */
+            kind: "created" | "revised" | "omitted" | "restored" | "reordered";
+            elementType: string;
+            /** @description Of all but reordered. */
+            elementId?: string;
+            /**
+             * Format: int64
+             * @description Of created and revised.
+             */
+            version?: number;
+            /**
+             * Format: int64
+             * @description The number at that time.
+             */
+            number?: number;
+            /** @description Of reordered. */
+            numbers?: components["schemas"]["NumberChange"][];
+            /** Format: date-time */
+            at: string;
+            /** @description The subject that did it. */
+            by: string;
         };
         Reorder: {
             order: components["schemas"]["ElementId"][];
@@ -665,22 +1052,6 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such resource, or none that the caller may see. */
-        Problem404: {
-            headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
-                "WWW-Authenticate"?: string;
-                "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
-                Allow?: string;
-                RateLimit: components["headers"]["RateLimit"];
-                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
         /** @description Too much was asked for; `Retry-After` says how long to wait. */
         Problem429: {
             headers: {
@@ -697,8 +1068,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the resource, or an earlier request, is in the way. */
-        Problem409: {
+        /** @description There is no such resource, or none that the caller may see. */
+        Problem404: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
                 "WWW-Authenticate"?: string;
@@ -715,6 +1086,22 @@ export interface components {
         };
         /** @description The request is well-formed, and what it says does not hold. */
         Problem422: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of the resource, or an earlier request, is in the way. */
+        Problem409: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
                 "WWW-Authenticate"?: string;
@@ -783,6 +1170,11 @@ export interface components {
          * @example spokenWord
          */
         ElementType: string;
+        /**
+         * @description The version, from 1.
+         * @example 1
+         */
+        PathVersion: number;
         /**
          * @description The element's id, unique in its scope and type.
          * @example act1-line1
@@ -888,6 +1280,199 @@ export interface operations {
                 };
             };
             503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listElementScopes: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of scopes. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "scope": "hamlet",
+                     *           "types": 3,
+                     *           "count": 1204
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScopeList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getElementScope: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The types of the scope, in order of their names. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "hamlet",
+                     *       "types": [
+                     *         {
+                     *           "elementType": "spokenWord",
+                     *           "count": 1204,
+                     *           "omitted": 2,
+                     *           "nextNumber": 1205
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScopeCounts"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listChanges: {
+        parameters: {
+            query?: {
+                /** @description The last position that the caller knows; 0 is the beginning. */
+                after?: number;
+                /** @description How many changes at the most. */
+                limit?: number;
+            };
+            header?: {
+                /** @description How many seconds to wait for the next change, at most 25. */
+                Prefer?: string;
+            };
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What changed, and the position up to which the caller knows everything then. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "position": 1,
+                     *       "items": [
+                     *         {
+                     *           "position": 1,
+                     *           "kind": "created",
+                     *           "elementType": "spokenWord",
+                     *           "elementId": "act1-line1",
+                     *           "version": 1,
+                     *           "number": 1,
+                     *           "at": "2026-11-23T10:00:00.000000Z",
+                     *           "by": "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ChangeList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    streamChanges: {
+        parameters: {
+            query?: {
+                /** @description The last position that the caller knows; 0 is the beginning. */
+                after?: number;
+                /** @description After how many changes the stream ends. */
+                limit?: number;
+            };
+            header?: {
+                /** @description The id of the last event that the caller has. */
+                "Last-Event-Id"?: string;
+            };
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };
@@ -1179,6 +1764,233 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateElement: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+                 *     428; when none is current, which a weak one never is, 412.
+                 * @example "1"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+                /**
+                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "Who is there?",
+                 *       "scene": null
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["Data"];
+            };
+        };
+        responses: {
+            /** @description The element with its new version. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "act1-line1",
+                     *       "scope": "hamlet",
+                     *       "elementType": "spokenWord",
+                     *       "number": 1,
+                     *       "status": "active",
+                     *       "version": 1,
+                     *       "data": {
+                     *         "character": "BERNARDO",
+                     *         "text": "Who's there?"
+                     *       },
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Element"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    moveElement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "before": "act1-line1"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Move"];
+            };
+        };
+        responses: {
+            /** @description Which numbers changed. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "id": "act1-line2",
+                     *           "from": 2,
+                     *           "to": 1
+                     *         },
+                     *         {
+                     *           "id": "act1-line1",
+                     *           "from": 1,
+                     *           "to": 2
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReorderResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewMove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "before": "act1-line1"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Move"];
+            };
+        };
+        responses: {
+            /** @description Which numbers would change. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "id": "act1-line2",
+                     *           "from": 2,
+                     *           "to": 1
+                     *         },
+                     *         {
+                     *           "id": "act1-line1",
+                     *           "from": 1,
+                     *           "to": 2
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReorderResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
@@ -1489,7 +2301,7 @@ export interface operations {
                  * @description The version, from 1.
                  * @example 1
                  */
-                version: number;
+                version: components["parameters"]["PathVersion"];
             };
             cookie?: never;
         };
@@ -1519,6 +2331,165 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    restoreVersion: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+                 *     428; when none is current, which a weak one never is, 412.
+                 * @example "1"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+                /**
+                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
+                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
+                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+                /**
+                 * @description The version, from 1.
+                 * @example 1
+                 */
+                version: components["parameters"]["PathVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "comment": "the first reading again"
+                 *     }
+                 */
+                "application/json": components["schemas"]["VersionRestore"];
+            };
+        };
+        responses: {
+            /** @description The element with its new version. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "act1-line1",
+                     *       "scope": "hamlet",
+                     *       "elementType": "spokenWord",
+                     *       "number": 1,
+                     *       "status": "active",
+                     *       "version": 1,
+                     *       "data": {
+                     *         "character": "BERNARDO",
+                     *         "text": "Who's there?"
+                     *       },
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Element"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    compareVersions: {
+        parameters: {
+            query: {
+                /**
+                 * @description The version to begin with.
+                 * @example 1
+                 */
+                from: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+                /**
+                 * @description The element's id, unique in its scope and type.
+                 * @example act1-line1
+                 */
+                elementId: components["parameters"]["PathElementId"];
+                /**
+                 * @description The version, from 1.
+                 * @example 1
+                 */
+                version: components["parameters"]["PathVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The patch. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "from": 1,
+                     *       "to": 2,
+                     *       "patch": [
+                     *         {
+                     *           "op": "replace",
+                     *           "path": "/text",
+                     *           "value": "Who is there?"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["VersionComparison"];
+                };
+            };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
@@ -1592,6 +2563,73 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewReorder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "order": [
+                 *         "act1-line2",
+                 *         "act1-line1"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Reorder"];
+            };
+        };
+        responses: {
+            /** @description Which numbers would change. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "id": "act1-line2",
+                     *           "from": 2,
+                     *           "to": 1
+                     *         },
+                     *         {
+                     *           "id": "act1-line1",
+                     *           "from": 1,
+                     *           "to": 2
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReorderResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
     };

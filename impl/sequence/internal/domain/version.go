@@ -21,6 +21,7 @@ type Revise struct {
 	Expected etag.Match // what the current version must be, or version, number and status
 	Comment  *string
 	Data     []byte
+	Merge    []byte // a merge patch (RFC 7396) of the current data, in place of Data
 	Actor    Actor
 }
 
@@ -30,4 +31,20 @@ func (r *Revise) Check() error {
 		return &InvalidItems{Faults: []ItemFault{fault}}
 	}
 	return nil
+}
+
+// Apply returns the data of the new version when current are the data now. It returns an *InvalidItems when they break a rule.
+func (r *Revise) Apply(current []byte) ([]byte, error) {
+	if r.Merge == nil {
+		return r.Data, nil
+	}
+	merged, err := merge(current, r.Merge)
+	if err != nil {
+		return nil, &InvalidItems{Faults: []ItemFault{{Rule: "mergePatch", Message: "can't be applied to the data"}}}
+	}
+	if fault, ok := checkData(merged); !ok {
+		fault.Property = ""
+		return nil, &InvalidItems{Faults: []ItemFault{fault}}
+	}
+	return merged, nil
 }

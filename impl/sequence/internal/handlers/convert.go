@@ -50,6 +50,30 @@ func fromChanges(in []domain.NumberChange) []sequenceapi.NumberChange {
 	return out
 }
 
+func fromComparison(in domain.Comparison) sequenceapi.VersionComparison {
+	out := sequenceapi.VersionComparison{From: in.From, To: in.To, Patch: make([]sequenceapi.PatchOperation, len(in.Patch))}
+	for i, op := range in.Patch {
+		out.Patch[i] = sequenceapi.PatchOperation{Op: sequenceapi.PatchOperationOp(op.Op), Path: op.Path}
+		if op.Value != nil {
+			out.Patch[i].Value = new(json.RawMessage(op.Value))
+		}
+	}
+	return out
+}
+
+func fromChange(c domain.Change) sequenceapi.Change {
+	out := sequenceapi.Change{Position: c.Position, Kind: sequenceapi.ChangeKind(c.Kind), ElementType: c.ElementType, At: c.At, By: c.Actor}
+	if c.Kind == domain.Reordered {
+		out.Numbers = new(fromChanges(c.Numbers))
+		return out
+	}
+	out.ElementID, out.Number = &c.ID, &c.Number
+	if c.Kind == domain.Created || c.Kind == domain.Revised {
+		out.Version = &c.Version
+	}
+	return out
+}
+
 func toQuery(scope string, in *sequenceapi.ElementSearch) searchsync.Query {
 	q := searchsync.Query{Scope: scope, Words: in.Q, Page: 1, PerPage: 10}
 	if in.ElementType != nil {
@@ -128,16 +152,25 @@ func (a answer) write(w http.ResponseWriter) error {
 
 // The methods below make answer a response of each operation.
 
-func (a answer) VisitCreateElementResponse(w http.ResponseWriter) error    { return a.write(w) }
-func (a answer) VisitCreateElementsResponse(w http.ResponseWriter) error   { return a.write(w) }
-func (a answer) VisitListElementsResponse(w http.ResponseWriter) error     { return a.write(w) }
-func (a answer) VisitGetElementResponse(w http.ResponseWriter) error       { return a.write(w) }
-func (a answer) VisitOmitElementResponse(w http.ResponseWriter) error      { return a.write(w) }
-func (a answer) VisitRestoreElementResponse(w http.ResponseWriter) error   { return a.write(w) }
-func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error  { return a.write(w) }
-func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error    { return a.write(w) }
-func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error     { return a.write(w) }
-func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error       { return a.write(w) }
-func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error   { return a.write(w) }
-func (a answer) VisitListDeadLettersResponse(w http.ResponseWriter) error  { return a.write(w) }
-func (a answer) VisitRetryDeadLettersResponse(w http.ResponseWriter) error { return a.write(w) }
+func (a answer) VisitCreateElementResponse(w http.ResponseWriter) error     { return a.write(w) }
+func (a answer) VisitCreateElementsResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitListElementsResponse(w http.ResponseWriter) error      { return a.write(w) }
+func (a answer) VisitGetElementResponse(w http.ResponseWriter) error        { return a.write(w) }
+func (a answer) VisitOmitElementResponse(w http.ResponseWriter) error       { return a.write(w) }
+func (a answer) VisitRestoreElementResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error     { return a.write(w) }
+func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error      { return a.write(w) }
+func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error        { return a.write(w) }
+func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitListDeadLettersResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitRetryDeadLettersResponse(w http.ResponseWriter) error  { return a.write(w) }
+func (a answer) VisitListElementScopesResponse(w http.ResponseWriter) error { return a.write(w) }
+func (a answer) VisitGetElementScopeResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitListChangesResponse(w http.ResponseWriter) error       { return a.write(w) }
+func (a answer) VisitUpdateElementResponse(w http.ResponseWriter) error     { return a.write(w) }
+func (a answer) VisitMoveElementResponse(w http.ResponseWriter) error       { return a.write(w) }
+func (a answer) VisitPreviewMoveResponse(w http.ResponseWriter) error       { return a.write(w) }
+func (a answer) VisitRestoreVersionResponse(w http.ResponseWriter) error    { return a.write(w) }
+func (a answer) VisitCompareVersionsResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a answer) VisitPreviewReorderResponse(w http.ResponseWriter) error    { return a.write(w) }

@@ -25,6 +25,8 @@ type Server struct {
 	Writer      *writer.Writer
 	Search      Searcher
 	DeadLetters DeadLetters
+	Followers   *writer.Followers
+	Stopping    <-chan struct{}                 // closed when the service ends: who waits for changes is let go
 	Ready       func(ctx context.Context) error // nil when the service can work; else why it can't, in public words
 	NewID       func() string
 	Version     string // of the program

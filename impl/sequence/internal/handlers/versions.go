@@ -54,3 +54,56 @@ func (s *Server) GetVersion(ctx context.Context, r sequenceapi.GetVersionRequest
 	}
 	return answer{status: http.StatusOK, etag: etag.Of(version.Version), body: fromVersion(version)}, nil
 }
+
+// UpdateElement gives an element a new version by a merge patch.
+func (s *Server) UpdateElement(ctx context.Context, r sequenceapi.UpdateElementRequestObject) (sequenceapi.UpdateElementResponseObject, error) {
+	revise := &domain.Revise{
+		Ref: ref(r.Scope, r.ElementType, r.ElementID), Expected: etag.ParseMatch(r.Params.IfMatch), Merge: *r.Body, Actor: actor(ctx),
+	}
+	done, err := s.Writer.Do(ctx, writer.Request{Revise: revise, Key: idempotencyKey(ctx, "updateElement", r.Params.IdempotencyKey)})
+	if err != nil {
+		return nil, refuse(err, body)
+	}
+	element := done.Elements[0]
+	if len(element.Data) == 0 { // a repeat: the request does not say what it made
+		version, err := s.Store.Version(ctx, element.Ref, element.Version)
+		if err != nil {
+			return nil, refuse(err, nil)
+		}
+		element.Data = version.Data
+	}
+	return elementAnswer(http.StatusOK, element), nil
+}
+
+// RestoreVersion makes an old version the newest. Versions never change: what is read before the write is what it was.
+func (s *Server) RestoreVersion(ctx context.Context, r sequenceapi.RestoreVersionRequestObject) (sequenceapi.RestoreVersionResponseObject, error) {
+	which := ref(r.Scope, r.ElementType, r.ElementID)
+	old, err := s.Store.Version(ctx, which, r.Version)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	revise := &domain.Revise{Ref: which, Expected: etag.ParseMatch(r.Params.IfMatch), Comment: r.Body.Comment, Data: old.Data, Actor: actor(ctx)}
+	done, err := s.Writer.Do(ctx, writer.Request{Revise: revise, Key: idempotencyKey(ctx, "restoreVersion", r.Params.IdempotencyKey)})
+	if err != nil {
+		return nil, refuse(err, body)
+	}
+	return elementAnswer(http.StatusCreated, done.Elements[0]), nil
+}
+
+// CompareVersions tells what changed between two versions.
+func (s *Server) CompareVersions(ctx context.Context, r sequenceapi.CompareVersionsRequestObject) (sequenceapi.CompareVersionsResponseObject, error) {
+	which := ref(r.Scope, r.ElementType, r.ElementID)
+	from, err := s.Store.Version(ctx, which, r.Params.From)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	to, err := s.Store.Version(ctx, which, r.Version)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	compared, err := domain.Compare(from, to)
+	if err != nil {
+		return nil, err
+	}
+	return ok(fromComparison(compared)), nil
+}

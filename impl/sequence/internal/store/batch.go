@@ -15,6 +15,7 @@ type Change struct {
 	Revise  *domain.Revise
 	Restate *domain.Restate
 	Reorder *domain.Reorder
+	Move    *domain.Move
 
 	Done Done
 	Err  error // fails this change alone: nothing was written for it
@@ -23,7 +24,7 @@ type Change struct {
 // Done is what a change brought about.
 type Done struct {
 	Elements []domain.Element      // created in the order of the drafts, or the one revised, omitted or restored, as they are now
-	Numbers  []domain.NumberChange // of a reorder
+	Numbers  []domain.NumberChange // of a reorder or a move
 	Touched  []domain.Ref          // elements that are no longer what they were; empty for a repeated omit
 }
 
@@ -38,6 +39,8 @@ func (c *Change) Group() domain.Group {
 		return c.Revise.Group
 	case c.Restate != nil:
 		return c.Restate.Group
+	case c.Move != nil:
+		return c.Move.Group
 	default:
 		return c.Reorder.Group
 	}
@@ -59,10 +62,14 @@ func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change
 			return fmt.Errorf("make elements %s: %w", status, err)
 		}
 	}
-	for _, c := range pick(changes, func(c *Change) bool { return c.Reorder != nil }) {
+	orders := pick(changes, func(c *Change) bool { return c.Reorder != nil || c.Move != nil })
+	for _, c := range orders {
 		if err := b.reorder(ctx, c); err != nil {
 			return fmt.Errorf("reorder elements: %w", err)
 		}
+	}
+	if err := b.record(ctx, changes); err != nil {
+		return fmt.Errorf("record changes: %w", err)
 	}
 	return nil
 }

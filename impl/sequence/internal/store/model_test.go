@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,7 +42,7 @@ func (m *model) apply(changes []*store.Change) []string {
 	for _, turn := range []func(c *store.Change) bool{
 		func(c *store.Change) bool { return c.Create != nil }, func(c *store.Change) bool { return c.Revise != nil },
 		func(c *store.Change) bool { return c.Restate != nil && c.Restate.Status == domain.Omitted },
-		func(c *store.Change) bool { return c.Restate != nil && c.Restate.Status == domain.Active }, func(c *store.Change) bool { return c.Reorder != nil },
+		func(c *store.Change) bool { return c.Restate != nil && c.Restate.Status == domain.Active }, func(c *store.Change) bool { return c.Reorder != nil || c.Move != nil },
 	} {
 		for i, c := range changes {
 			if turn(c) {
@@ -66,7 +67,11 @@ func (m *model) one(c *store.Change) string {
 		case t.omitted:
 			return domain.ErrOmitted.Error()
 		}
-		t.versions = append(t.versions, string(c.Revise.Data))
+		data := string(c.Revise.Data)
+		if c.Revise.Merge != nil {
+			data = merged(t.versions[len(t.versions)-1], c.Revise.Merge)
+		}
+		t.versions = append(t.versions, data)
 	case c.Restate != nil:
 		t := m.group(c.Restate.Group)[c.Restate.ID]
 		if t == nil {
@@ -75,8 +80,56 @@ func (m *model) one(c *store.Change) string {
 		t.omitted = c.Restate.Status == domain.Omitted
 	case c.Reorder != nil:
 		return m.reorder(c.Reorder)
+	case c.Move != nil:
+		return m.move(c.Move)
 	}
 	return "ok"
+}
+
+func (m *model) move(c *domain.Move) string {
+	g := m.group(c.Group)
+	anchor := c.Before + c.After
+	switch {
+	case g[c.ID] == nil:
+		return "unknown"
+	case g[anchor] == nil:
+		return "invalid"
+	}
+	var order []string
+	for id := range g {
+		if id != c.ID {
+			order = append(order, id)
+		}
+	}
+	sort.Slice(order, func(i, j int) bool { return g[order[i]].number < g[order[j]].number })
+	at := slices.Index(order, anchor)
+	if c.After != "" {
+		at++
+	}
+	for i, id := range slices.Insert(order, at, c.ID) {
+		g[id].number = int64(i) + 1
+	}
+	return "ok"
+}
+
+// merged is a merge patch of one level by the text of RFC 7396, section 2.
+func merged(data string, patch []byte) string {
+	var target, changes map[string]any
+	if err := errors.Join(json.Unmarshal([]byte(data), &target), json.Unmarshal(patch, &changes)); err != nil {
+		return err.Error()
+	}
+	for name, value := range changes {
+		if value == nil {
+			delete(target, name)
+		} else {
+			target[name] = value
+		}
+	}
+	text, err := json.Marshal(target)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 func (m *model) create(c *domain.Create) string {
@@ -139,7 +192,8 @@ var ids = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"})
 // drawChange draws a change of a few elements in a few groups, so that changes meet.
 func drawChange(rt *rapid.T, scope string) *store.Change {
 	g := domain.Group{Scope: scope, ElementType: rapid.SampledFrom([]string{"spokenWord", "section"}).Draw(rt, "type")}
-	switch rapid.IntRange(0, 6).Draw(rt, "kind") {
+	kind := rapid.IntRange(0, 8).Draw(rt, "kind")
+	switch kind {
 	case 0:
 		return create(g, rapid.SliceOfNDistinct(ids, 1, 3, rapid.ID[string]).Draw(rt, "drafts")...)
 	case 1:
@@ -151,6 +205,19 @@ func drawChange(rt *rapid.T, scope string) *store.Change {
 	case 4:
 		c := revise(g, ids.Draw(rt, "id"), 0, fmt.Sprintf(`{"v":%d}`, rapid.IntRange(0, 99).Draw(rt, "data")))
 		c.Revise.Expected = etag.ParseMatch(rapid.SampledFrom([]string{`*`, `"1-1-active"`, `"1-1-omitted"`, `"1-2-active"`, `"2-1-active", "1-3-active"`, `"1-1"`, `"2-%-active"`}).Draw(rt, "tag"))
+		return c
+	}
+	if kind == 7 {
+		pair := rapid.SliceOfNDistinct(ids, 2, 2, rapid.ID[string]).Draw(rt, "pair")
+		move := &domain.Move{Ref: domain.Ref{Group: g, ID: pair[0]}, Before: pair[1], Actor: author}
+		if rapid.Bool().Draw(rt, "behind") {
+			move.Before, move.After = "", pair[1]
+		}
+		return &store.Change{Move: move}
+	}
+	if kind == 8 {
+		c := revise(g, ids.Draw(rt, "id"), rapid.Int64Range(1, 3).Draw(rt, "expected"), "")
+		c.Revise.Data, c.Revise.Merge = nil, []byte(rapid.SampledFrom([]string{`{"v":null}`, `{"w":1}`, `{"v":7,"w":null}`}).Draw(rt, "patch"))
 		return c
 	}
 	return revise(g, ids.Draw(rt, "id"), rapid.Int64Range(0, 4).Draw(rt, "expected"), fmt.Sprintf(`{"v":%d}`, rapid.IntRange(0, 99).Draw(rt, "data")))
@@ -215,6 +282,7 @@ func TestApply_behavesAsThePlainModel(t *testing.T) {
 				for i, c := range changes {
 					require.Equal(rt, want[i], outcome(c.Err), "request %d", i)
 				}
+				replay(rt, db, scope, m)
 				for _, elementType := range []string{"spokenWord", "section"} {
 					g := domain.Group{Scope: scope, ElementType: elementType}
 					require.Equal(rt, m.dump(g), list(rt, store.New(db), g))
@@ -222,4 +290,47 @@ func TestApply_behavesAsThePlainModel(t *testing.T) {
 			}
 		})
 	})
+}
+
+// replay makes the elements of a scope out of its feed alone, and compares them with the model: the feed is complete and in order.
+func replay(t require.TestingT, db *database.DB, scope string, m *model) {
+	changes, err := store.New(db).Changes(context.Background(), scope, 0, 100_000)
+	if errors.Is(err, domain.ErrUnknownScope) {
+		return
+	}
+	require.NoError(t, err)
+	type state struct {
+		number, version int64
+		omitted         bool
+	}
+	got := map[domain.Ref]*state{}
+	for i, c := range changes {
+		require.EqualValues(t, i+1, c.Position)
+		g := domain.Group{Scope: scope, ElementType: c.ElementType}
+		ref := domain.Ref{Group: g, ID: c.ID}
+		if c.Kind == domain.Created {
+			require.Nil(t, got[ref])
+			got[ref] = &state{}
+		}
+		for _, n := range c.Numbers {
+			one := got[domain.Ref{Group: g, ID: n.ID}]
+			require.Equal(t, one.number, n.From)
+			one.number = n.To
+		}
+		if c.Kind == domain.Reordered {
+			continue
+		}
+		if c.Kind == domain.Created || c.Kind == domain.Revised {
+			require.Equal(t, got[ref].version+1, c.Version)
+			got[ref].version = c.Version
+		}
+		got[ref].number, got[ref].omitted = c.Number, c.Kind == domain.LeftOut
+	}
+	want := map[domain.Ref]*state{}
+	for g, things := range m.groups {
+		for id, one := range things {
+			want[domain.Ref{Group: g, ID: id}] = &state{number: one.number, version: int64(len(one.versions)), omitted: one.omitted}
+		}
+	}
+	require.Equal(t, want, got)
 }

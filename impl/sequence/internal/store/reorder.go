@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	database "github.com/fountainai/fountain/internal/store"
 
@@ -10,34 +12,81 @@ import (
 
 // reorder gives listed elements each other's numbers, or fails the change.
 func (b *batch) reorder(ctx context.Context, c *Change) error {
-	r := c.Reorder
-	held, err := b.numbers(ctx, r)
+	changes, refused, err := plan(ctx, b.tx, c)
 	if err != nil {
 		return err
 	}
-	changes, err := r.Changes(held)
-	if err != nil {
-		c.fail(err)
+	if refused != nil {
+		c.fail(refused)
 		return nil
 	}
-	if err := b.renumber(ctx, r.Group, changes); err != nil {
+	g := c.Group()
+	if err := b.renumber(ctx, g, changes); err != nil {
 		return err
 	}
 	c.Done.Numbers = changes
 	for _, change := range changes {
-		c.Done.Touched = append(c.Done.Touched, domain.Ref{Group: r.Group, ID: change.ID})
+		c.Done.Touched = append(c.Done.Touched, domain.Ref{Group: g, ID: change.ID})
 	}
 	return nil
 }
 
-// numbers reads which numbers the listed elements hold. The group is locked: nobody else can change them.
-func (b *batch) numbers(ctx context.Context, r *domain.Reorder) (map[string]int64, error) {
-	held := make(map[string]int64, len(r.Order))
-	refs := make([]domain.Ref, len(r.Order))
-	for i, id := range r.Order {
-		refs[i] = domain.Ref{Group: r.Group, ID: id}
+// Preview returns which numbers a reorder or a move would change now, or why it would be refused.
+func (s *Store) Preview(ctx context.Context, c *Change) (changes []domain.NumberChange, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		var refused error
+		changes, refused, err = plan(ctx, q, c)
+		return errors.Join(err, refused)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preview order: %w", err)
 	}
-	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.number FROM elements e "+onWanted)
+	return changes, nil
+}
+
+// plan finds which numbers a reorder or a move changes; refused is an error of the domain. What it reads must stay as it is meanwhile.
+func plan(ctx context.Context, q database.Querier, c *Change) (changes []domain.NumberChange, refused, err error) {
+	r := c.Reorder
+	if c.Move != nil {
+		if r, refused, err = moved(ctx, q, c.Move); refused != nil || err != nil {
+			return nil, refused, err
+		}
+	}
+	held, err := numbers(ctx, q, r.Group, r.Order)
+	if err != nil {
+		return nil, nil, err
+	}
+	changes, refused = r.Changes(held)
+	return changes, refused, nil
+}
+
+// moved is a move as the order that it makes.
+func moved(ctx context.Context, q database.Querier, m *domain.Move) (r *domain.Reorder, refused, err error) {
+	held, err := numbers(ctx, q, m.Group, []string{m.ID, m.Anchor()})
+	if err != nil {
+		return nil, nil, err
+	}
+	low, high, refused := m.Span(held)
+	if refused != nil {
+		return nil, refused, nil
+	}
+	var ids []string
+	err = q.Select(ctx, &ids, "SELECT id FROM elements WHERE scope = ? AND element_type = ? AND number BETWEEN ? AND ? ORDER BY number LIMIT ?",
+		m.Scope, m.ElementType, low, high, domain.MaxMoved)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Reorder(ids), nil, nil
+}
+
+// numbers reads which numbers elements of a group hold.
+func numbers(ctx context.Context, q database.Querier, g domain.Group, ids []string) (map[string]int64, error) {
+	held := make(map[string]int64, len(ids))
+	refs := make([]domain.Ref, len(ids))
+	for i, id := range ids {
+		refs[i] = domain.Ref{Group: g, ID: id}
+	}
+	rows, err := selectIn(ctx, q, refs, "SELECT e.scope, e.element_type, e.id, e.number FROM elements e "+onWanted)
 	for _, row := range rows {
 		held[row.ID] = row.Number
 	}

@@ -31,6 +31,14 @@ func (b *batch) revise(ctx context.Context, changes []*Change) error {
 
 // reviseRound takes at most one change for each element.
 func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
+	data, err := b.revisedData(ctx, changes)
+	if err != nil {
+		return err
+	}
+	changes = pick(changes, func(c *Change) bool { return c.Err == nil })
+	if len(changes) == 0 {
+		return nil
+	}
 	// The guard is in the statement: only an expected state of an element in use is followed by a new version.
 	args := make([]any, 0, 4*len(changes)+1)
 	refs := make([]domain.Ref, len(changes))
@@ -39,7 +47,7 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 		args = append(args, c.Revise.Scope, c.Revise.ElementType, c.Revise.ID, c.Revise.Expected.Tags())
 	}
 	var rows []row
-	err := b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+database.Values(len(changes), database.Text, database.Text, database.Text, database.Text)+`)
+	err = b.tx.Select(ctx, &rows, "WITH wanted (scope, element_type, id, expected) AS ("+database.Values(len(changes), database.Text, database.Text, database.Text, database.Text)+`)
 		UPDATE elements SET version = elements.version + 1, updated_at = ? FROM wanted
 		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
 		  AND elements.status = 'active' AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%'
@@ -60,7 +68,7 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 		if !ok {
 			continue
 		}
-		r.Data, r.Comment = c.Revise.Data, c.Revise.Comment
+		r.Data, r.Comment = data[c.Revise.Ref], c.Revise.Comment
 		c.Done = Done{Elements: []domain.Element{r.element()}, Touched: []domain.Ref{c.Revise.Ref}}
 		revised, authors = append(revised, r.element()), append(authors, c.Revise.Actor.Subject)
 	}
@@ -68,6 +76,36 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 		return err
 	}
 	return b.explain(ctx, pick(changes, func(c *Change) bool { return c.Done.Elements == nil }))
+}
+
+// revisedData returns the data of the new versions. Of a merge patch they are made from the current ones, which nobody else can change: the group is
+// locked. One that fails, fails alone; one whose element is not in an expected state is left to the guard of the update.
+func (b *batch) revisedData(ctx context.Context, changes []*Change) (map[domain.Ref][]byte, error) {
+	var merges []domain.Ref
+	out := make(map[domain.Ref][]byte, len(changes))
+	for _, c := range changes {
+		if out[c.Revise.Ref] = c.Revise.Data; c.Revise.Merge != nil {
+			merges = append(merges, c.Revise.Ref)
+		}
+	}
+	rows, err := selectIn(ctx, b.tx, merges, selectElements+onWanted)
+	if err != nil {
+		return nil, err
+	}
+	now := make(map[domain.Ref]domain.Element, len(rows))
+	for _, r := range rows {
+		now[r.ref()] = r.element()
+	}
+	for _, c := range changes {
+		e, there := now[c.Revise.Ref]
+		if !there || e.Status != domain.Active || !c.Revise.Expected.HoldsState(e.Version, domain.StateWords(e.Number, e.Status)...) {
+			continue
+		}
+		if out[c.Revise.Ref], err = c.Revise.Apply(e.Data); err != nil {
+			c.fail(err)
+		}
+	}
+	return out, nil
 }
 
 // explain says of changes that found no row in an expected state whether there is an element at all, and whether it is in use.

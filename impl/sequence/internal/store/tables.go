@@ -4,9 +4,11 @@ import "github.com/fountainai/fountain/internal/store"
 
 // Tables are sequence's own, with what bounds each.
 var Tables = []store.Table{
+	{Name: "changes", Bound: "one for each change, kept for ever"},
 	{Name: "counters", Bound: "one for each scope and type"},
 	{Name: "data_keys", Bound: "one row"},
 	{Name: "elements", Bound: "the callers' own data"},
+	{Name: "feeds", Bound: "one for each scope"},
 	{Name: "outbox", Bound: "one for each element that search does not have yet"},
 	{Name: "outbox_dead_letters", Bound: "one for each element that search has refused"},
 	{Name: "versions", Bound: "the callers' own data"},

@@ -36,6 +36,9 @@ func (t *try) events(at time.Time) []audit.Event {
 	case t.Reorder != nil:
 		g := t.Reorder.Group
 		return event("reorderElements", t.Reorder.Actor, g.Scope+"/"+g.ElementType, reorderDetail(t.change.Done.Numbers, t.Reorder.Comment))
+	case t.Move != nil:
+		r := t.Move.Ref
+		return event("moveElement", t.Move.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, reorderDetail(t.change.Done.Numbers, nil))
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func child(where string) {
 	audittest.Open(audittest.Process{}, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: c.Log, Registerer: prometheus.NewRegistry(),
-		Enqueue: searchsync.Enqueue, Committed: func() {},
+		Enqueue: searchsync.Enqueue, Committed: func(string) {},
 	})
 	var out sync.Mutex
 	for n := range childWriters {

@@ -32,7 +32,7 @@ func impatient(t *testing.T, db *database.DB) *writer.Writer {
 	audittest.Open(t, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: slog.New(slog.DiscardHandler),
-		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func() {}, Wait: 50 * time.Millisecond,
+		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func(string) {}, Wait: 50 * time.Millisecond,
 	})
 	t.Cleanup(w.Close)
 	return w

@@ -39,7 +39,8 @@ func encodeReceipt(done store.Done) ([]byte, error) {
 	return text, nil
 }
 
-// decodeReceipt gives back what the first request was told. Nothing is touched by a repeat.
+// decodeReceipt gives back what the first request was told, but for the data that a merge patch made: they are those of its version. Nothing is
+// touched by a repeat.
 func decodeReceipt(text []byte, r Request) (store.Done, error) {
 	var kept receipt
 	if err := json.Unmarshal(text, &kept); err != nil {

@@ -42,8 +42,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Enqueue puts elements that changed into the outbox, in the transaction that changed them.
 	Enqueue func(ctx context.Context, tx *database.Tx, touched []domain.Ref) error
-	// Committed is told after a commit that enqueued something. It must not block.
-	Committed func()
+	// Committed is told after a commit that changed something in a scope. It must not block.
+	Committed func(scope string)
 	// Wait is how long a change waits for its commit before it is refused as unavailable; default 10 s.
 	Wait time.Duration
 	// MaxBatch is how many requests share a commit at most; default 512. 1 is for comparing.
@@ -57,6 +57,7 @@ type Request struct {
 	Revise  *domain.Revise
 	Restate *domain.Restate
 	Reorder *domain.Reorder
+	Move    *domain.Move
 	Key     *idempotency.Key
 }
 
@@ -114,7 +115,7 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		return store.Done{}, err
 	}
 	if len(done.Touched) > 0 {
-		w.Committed()
+		w.Committed(done.Touched[0].Scope)
 	}
 	return done, nil
 }
@@ -145,6 +146,8 @@ func (r Request) check() error {
 		return r.Revise.Check()
 	case r.Reorder != nil:
 		return r.Reorder.Check()
+	case r.Move != nil:
+		return r.Move.Check()
 	}
 	return nil
 }
@@ -164,7 +167,7 @@ func (t *try) waiting() bool { return t.lane == "" && (t.entry == nil || t.entry
 func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
 	tries := make([]*try, len(batch))
 	for i, r := range batch {
-		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder}}
+		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder, Move: r.Move}}
 	}
 	if err := w.lock(ctx, tx, tries); err != nil {
 		return nil, err
@@ -219,8 +222,10 @@ func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error 
 
 func lane(g domain.Group) string { return g.Scope + "/" + g.ElementType }
 
-// long reports whether the request holds its transaction for long.
-func (t *try) long() bool { return t.Reorder != nil && len(t.Reorder.Order) > longReorder }
+// long reports whether the request may hold its transaction for long. Over how many places an element moves is known in the transaction only.
+func (t *try) long() bool {
+	return t.Move != nil || t.Reorder != nil && len(t.Reorder.Order) > longReorder
+}
 
 // change does the work of those who wait for it and writes what must be committed with it.
 func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, tries []*try) error {

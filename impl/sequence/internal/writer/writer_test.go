@@ -42,7 +42,7 @@ func newWriter(t testing.TB, db *database.DB, maxBatch int) *writer.Writer {
 	audittest.Open(t, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: slog.New(slog.DiscardHandler),
-		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func() {}, MaxBatch: maxBatch,
+		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func(string) {}, MaxBatch: maxBatch,
 	})
 	t.Cleanup(w.Close)
 	return w
@@ -89,6 +89,12 @@ func requireWhole(t testing.TB, db *database.DB, g domain.Group, n int) {
 	require.NoError(t, db.Read(ctx).Get(ctx, &missing, `SELECT COUNT(*) FROM elements e WHERE e.version <>
 		(SELECT COUNT(*) FROM versions v WHERE v.scope = e.scope AND v.element_type = e.element_type AND v.id = e.id)`))
 	require.Zero(t, missing, "an element's versions are 1..k")
+	require.NoError(t, db.Read(ctx).Get(ctx, &missing, `SELECT COUNT(*) FROM feeds f WHERE f.last <>
+		(SELECT COUNT(*) FROM changes c WHERE c.scope = f.scope AND c.position BETWEEN 1 AND f.last)`))
+	require.Zero(t, missing, "positions are 1..last")
+	require.NoError(t, db.Read(ctx).Get(ctx, &missing, `SELECT COUNT(*) FROM versions v WHERE NOT EXISTS (SELECT 1 FROM changes c
+		WHERE c.scope = v.scope AND c.element_type = v.element_type AND c.id = v.id AND c.version = v.version)`))
+	require.Zero(t, missing, "a version and its entry in the feed are one commit")
 	_, firstBreak, err := audit.Verify(ctx, db.Read(ctx))
 	require.NoError(t, err)
 	require.Zero(t, firstBreak)

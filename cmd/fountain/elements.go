@@ -1,0 +1,115 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/sequence"
+)
+
+func newElements() *cobra.Command {
+	return group("elements", "List the elements of a scope, and move them", newElementsList(), newElementsMove())
+}
+
+func newElementsList() *cobra.Command {
+	o := &operator{}
+	status := ""
+	cmd := o.command("list SCOPE/TYPE", "List elements in order of their numbers", "  fountain elements list hamlet/spokenWord\n  fountain elements list hamlet/spokenWord --status omitted --output json",
+		names(2, "SCOPE/TYPE"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			of := strings.Split(args[0], "/")
+			var options []fountain.CallOption
+			if status != "" {
+				options = append(options, fountain.WithQuery("status", status))
+			}
+			elements := []sequence.Element{}
+			var rows [][]string
+			for one, err := range c.Sequence.Elements(cmd.Context(), of[0], of[1], options...) {
+				if err != nil {
+					return err
+				}
+				elements = append(elements, one)
+				rows = append(rows, []string{strconv.FormatInt(one.Number, 10), one.ID, string(one.Status), strconv.FormatInt(one.Version, 10), when(one.UpdatedAt)})
+			}
+			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED"}, rows)
+		})
+	cmd.Flags().StringVar(&status, "status", "", "only those that are active, or omitted")
+	return cmd
+}
+
+func newElementsMove() *cobra.Command {
+	o := &operator{}
+	before, after, dry := "", "", false
+	cmd := o.command("move SCOPE/TYPE/ID", "Move an element before or after another of its type",
+		"  fountain elements move hamlet/spokenWord/act1-line7 --before act1-line2 --dry-run\n  fountain elements move hamlet/spokenWord/act1-line7 --before act1-line2",
+		names(3, "SCOPE/TYPE/ID"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			of := strings.Split(args[0], "/")
+			body := sequence.Move{Before: &before}
+			switch {
+			case (before == "") == (after == ""):
+				return usagef("name one of --before and --after")
+			case before == "":
+				body = sequence.Move{After: &after}
+			}
+			do := c.Sequence.MoveElement
+			if dry {
+				do = c.Sequence.PreviewMove
+			}
+			done, err := do(cmd.Context(), of[0], of[1], of[2], body)
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(done.Changes))
+			for i, one := range done.Changes {
+				rows[i] = []string{one.ID, strconv.FormatInt(one.From, 10), strconv.FormatInt(one.To, 10)}
+			}
+			return o.print(cmd, done, []string{"ID", "FROM", "TO"}, rows)
+		})
+	cmd.Flags().StringVar(&before, "before", "", "the element behind it then, by id")
+	cmd.Flags().StringVar(&after, "after", "", "the element in front of it then, by id")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only tell which numbers would change")
+	return cmd
+}
+
+// names checks for one argument of so many parts between slashes.
+func names(parts int, form string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 || strings.Count(args[0], "/") != parts-1 {
+			return usagef("%s takes one argument, %s", cmd.CommandPath(), form)
+		}
+		return nil
+	}
+}
+
+func newSequence() *cobra.Command {
+	o := &operator{}
+	scopes := o.command("scopes", "List scopes, with how many elements they have", "  fountain sequence scopes\n  fountain sequence scopes --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			all := []sequence.ScopeSummary{}
+			var rows [][]string
+			for one, err := range c.Sequence.ElementScopes(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				all = append(all, one)
+				rows = append(rows, []string{one.Scope, strconv.FormatInt(one.Types, 10), strconv.FormatInt(one.Count, 10)})
+			}
+			return o.print(cmd, all, []string{"SCOPE", "TYPES", "ELEMENTS"}, rows)
+		})
+	p := &operator{}
+	scope := p.command("scope SCOPE", "Count a scope's elements by type, with the next numbers", "  fountain sequence scope hamlet\n  fountain sequence scope hamlet --output json", oneArg("the scope"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			counts, err := c.Sequence.GetElementScope(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(counts.Types))
+			for i, one := range counts.Types {
+				rows[i] = []string{one.ElementType, strconv.FormatInt(one.Count, 10), strconv.FormatInt(one.Omitted, 10), strconv.FormatInt(one.NextNumber, 10)}
+			}
+			return p.print(cmd, counts, []string{"TYPE", "ELEMENTS", "OMITTED", "NEXT NUMBER"}, rows)
+		})
+	return group("sequence", "Show scopes and their numbers", scopes, scope)
+}

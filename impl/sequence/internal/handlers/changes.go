@@ -1,0 +1,175 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/generated/sequenceapi"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+)
+
+const (
+	changesPage = 200 // of the contract
+	// What another replica commits is seen at the next look: nobody tells of it.
+	lookAgain = time.Second
+	heartbeat = 10 * time.Second // of the contract
+)
+
+// ListChanges gives what changed in a scope, and waits for it as long as the caller likes.
+func (s *Server) ListChanges(ctx context.Context, r sequenceapi.ListChangesRequestObject) (sequenceapi.ListChangesResponseObject, error) {
+	after, limit := int64(0), changesPage
+	if r.Params.After != nil {
+		after = *r.Params.After
+	}
+	if r.Params.Limit != nil {
+		limit = int(*r.Params.Limit)
+	}
+	changes, err := s.await(ctx, r.Scope, after, limit, waitFrom(r.Params.Prefer))
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	out := sequenceapi.ChangeList{Position: after, Items: make([]sequenceapi.Change, len(changes))}
+	for i, c := range changes {
+		out.Items[i], out.Position = fromChange(c), c.Position
+	}
+	return ok(out), nil
+}
+
+// await returns the changes behind a position, none when the wait is over.
+func (s *Server) await(ctx context.Context, scope string, after int64, limit int, wait time.Duration) ([]domain.Change, error) {
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	for {
+		changed, done := s.Followers.Follow(scope) // before the look, so that nothing comes between
+		changes, err := s.Store.Changes(ctx, scope, after, limit)
+		if err != nil || len(changes) > 0 || wait <= 0 {
+			done()
+			return changes, err
+		}
+		look := time.NewTimer(lookAgain)
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-over.C:
+			wait = 0 // one look more
+		case <-s.Stopping:
+			wait = 0
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		look.Stop()
+		done()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// waitFrom reads the header Prefer, whose form the contract has checked.
+func waitFrom(prefer *string) time.Duration {
+	if prefer == nil {
+		return 0
+	}
+	seconds, err := strconv.Atoi(strings.TrimPrefix(*prefer, "wait="))
+	if err != nil { // the contract admits numbers alone
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// StreamChanges gives what changes in a scope as server-sent events.
+func (s *Server) StreamChanges(ctx context.Context, r sequenceapi.StreamChangesRequestObject) (sequenceapi.StreamChangesResponseObject, error) {
+	stream := changeStream{server: s, ctx: ctx, scope: r.Scope, left: -1}
+	if r.Params.After != nil {
+		stream.after = *r.Params.After
+	}
+	if id := r.Params.LastEventID; id != nil && *id != "" {
+		after, err := strconv.ParseInt(*id, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read the last event's id: %w", err) // the contract admits digits alone
+		}
+		stream.after = after
+	}
+	if r.Params.Limit != nil {
+		stream.left = int(*r.Params.Limit)
+	}
+	first, err := s.Store.Changes(ctx, r.Scope, stream.after, changesPage) // what is wrong is told before the first event
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	stream.first = first
+	return stream, nil
+}
+
+// changeStream is an answer that goes on.
+type changeStream struct {
+	server *Server
+	ctx    context.Context
+	scope  string
+	after  int64
+	left   int // events until the end; negative: no end
+	first  []domain.Change
+}
+
+// VisitStreamChangesResponse writes events until the caller goes away, the service ends or the limit is reached. Whoever had only a part goes on
+// by the id of its last event.
+func (c changeStream) VisitStreamChangesResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	connection := http.NewResponseController(w)
+	for changes := c.first; ; {
+		if err := c.write(w, changes); err != nil {
+			return err
+		}
+		if err := connection.Flush(); err != nil {
+			return fmt.Errorf("send events: %w", err)
+		}
+		if c.left == 0 {
+			return nil
+		}
+		select {
+		case <-c.server.Stopping:
+			return nil
+		default:
+		}
+		var err error
+		if changes, err = c.server.await(c.ctx, c.scope, c.after, changesPage, heartbeat); err != nil {
+			if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+				return nil // the caller went away, or the stream has had its time
+			}
+			return err
+		}
+	}
+}
+
+func (c *changeStream) write(w io.Writer, changes []domain.Change) error {
+	if len(changes) == 0 {
+		_, err := io.WriteString(w, ":\n\n")
+		return err
+	}
+	for _, change := range changes {
+		if c.left == 0 {
+			return nil
+		}
+		data, err := json.Marshal(fromChange(change))
+		if err != nil {
+			return fmt.Errorf("encode change: %w", err)
+		}
+		if _, err := fmt.Fprintf(w, "id: %d\nevent: change\ndata: %s\n\n", change.Position, data); err != nil {
+			return err
+		}
+		c.after = change.Position
+		if c.left > 0 {
+			c.left--
+		}
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// numbersInChange bounds how many numbers one entry of a feed tells.
+const numbersInChange = 100
+
+// changeRow is one row of a feed.
+type changeRow struct {
+	Scope       string `db:"scope"`
+	Position    int64  `db:"position"`
+	Kind        string `db:"kind"`
+	ElementType string `db:"element_type"`
+	ID          string `db:"id"`
+	Version     int64  `db:"version"`
+	Number      int64  `db:"number"`
+	Numbers     []byte `db:"numbers"`
+	At          int64  `db:"at"`
+	Actor       string `db:"actor"`
+}
+
+// record puts what the changes brought about into the feeds of their scopes. It comes last: the rows of the feeds are locked from here to the
+// commit, in one order, and everybody who changes anything in these scopes waits for it. That is what makes the order of positions that of
+// the commits.
+func (b *batch) record(ctx context.Context, changes []*Change) error {
+	var rows []changeRow
+	for _, turn := range []func(c *Change) bool{ // as they were applied
+		func(c *Change) bool { return c.Create != nil }, func(c *Change) bool { return c.Revise != nil },
+		func(c *Change) bool { return c.Restate != nil && c.Restate.Status == domain.Omitted },
+		func(c *Change) bool { return c.Restate != nil && c.Restate.Status == domain.Active },
+		func(c *Change) bool { return c.Reorder != nil || c.Move != nil },
+	} {
+		for _, c := range pick(changes, turn) {
+			told, err := c.rows()
+			if err != nil {
+				return err
+			}
+			rows = append(rows, told...)
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	next, err := b.advanceFeeds(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		next[rows[i].Scope]++
+		rows[i].Position = next[rows[i].Scope]
+	}
+	return b.insertChanges(ctx, rows)
+}
+
+// rows are the entries of a change that was made.
+func (c *Change) rows() (out []changeRow, err error) {
+	if c.Err != nil || len(c.Done.Touched) == 0 {
+		return nil, nil
+	}
+	one := func(kind domain.Kind, actor domain.Actor) {
+		for _, e := range c.Done.Elements {
+			out = append(out, changeRow{
+				Scope: e.Scope, Kind: string(kind), ElementType: e.ElementType, ID: e.ID, Version: e.Version, Number: e.Number, Actor: actor.Subject,
+			})
+		}
+	}
+	switch {
+	case c.Create != nil:
+		one(domain.Created, c.Create.Actor)
+	case c.Revise != nil:
+		one(domain.Revised, c.Revise.Actor)
+	case c.Restate != nil && c.Restate.Status == domain.Omitted:
+		one(domain.LeftOut, c.Restate.Actor)
+	case c.Restate != nil:
+		one(domain.Restored, c.Restate.Actor)
+	default:
+		return c.orderRows()
+	}
+	return out, nil
+}
+
+func (c *Change) orderRows() (out []changeRow, err error) {
+	actor := domain.Actor{}
+	if c.Move != nil {
+		actor = c.Move.Actor
+	} else {
+		actor = c.Reorder.Actor
+	}
+	g := c.Group()
+	for part := range slices.Chunk(c.Done.Numbers, numbersInChange) {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return nil, fmt.Errorf("encode numbers: %w", err)
+		}
+		out = append(out, changeRow{Scope: g.Scope, Kind: string(domain.Reordered), ElementType: g.ElementType, Numbers: text, Actor: actor.Subject})
+	}
+	return out, nil
+}
+
+// advanceFeeds gives every scope its block of positions and returns the last position before each.
+func (b *batch) advanceFeeds(ctx context.Context, rows []changeRow) (before map[string]int64, err error) {
+	grow := map[string]int64{}
+	for _, r := range rows {
+		grow[r.Scope]++
+	}
+	scopes := slices.Sorted(maps.Keys(grow)) // in one order, so that two replicas do not wait for each other
+	before = make(map[string]int64, len(grow))
+	err = inChunks(scopes, func(part []string) error {
+		args := make([]any, 0, 2*len(part))
+		for _, scope := range part {
+			args = append(args, scope, grow[scope])
+		}
+		var feeds []struct {
+			Scope string `db:"scope"`
+			Last  int64  `db:"last"`
+		}
+		err := b.tx.Select(ctx, &feeds, "INSERT INTO feeds (scope, last) "+database.Values(len(part), database.Text, database.Bigint)+`
+			ON CONFLICT (scope) DO UPDATE SET last = feeds.last + excluded.last RETURNING scope, last`, args...)
+		for _, f := range feeds {
+			before[f.Scope] = f.Last - grow[f.Scope]
+		}
+		return err
+	})
+	return before, err
+}
+
+func (b *batch) insertChanges(ctx context.Context, rows []changeRow) error {
+	return inChunks(rows, func(part []changeRow) error {
+		args := make([]any, 0, 10*len(part))
+		for _, r := range part {
+			args = append(args, r.Scope, r.Position, r.Kind, r.ElementType, r.ID, r.Version, r.Number, r.Numbers, b.at, r.Actor)
+		}
+		_, err := b.tx.Exec(ctx, "INSERT INTO changes (scope, position, kind, element_type, id, version, number, numbers, at, actor) "+
+			database.Values(len(part), database.Text, database.Bigint, database.Text, database.Text, database.Text, database.Bigint, database.Bigint,
+				database.Text, database.Bigint, database.Text), args...)
+		return err
+	})
+}
+
+// Changes returns up to limit entries of a scope's feed behind a position, in order. Errors: domain.ErrUnknownScope, domain.ErrBeyondFeed.
+func (s *Store) Changes(ctx context.Context, scope string, after int64, limit int) ([]domain.Change, error) {
+	var rows []changeRow
+	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT position, kind, element_type, id, version, number, numbers, at, actor FROM changes
+		WHERE scope = ? AND position > ? ORDER BY position LIMIT ?`, scope, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read feed: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, s.reached(ctx, scope, after)
+	}
+	out := make([]domain.Change, len(rows))
+	for i, r := range rows {
+		out[i] = domain.Change{
+			Position: r.Position, Kind: domain.Kind(r.Kind), ElementType: r.ElementType, ID: r.ID, Version: r.Version, Number: r.Number, At: fromMicros(r.At), Actor: r.Actor,
+		}
+		if len(r.Numbers) > 0 {
+			if err := json.Unmarshal(r.Numbers, &out[i].Numbers); err != nil {
+				return nil, fmt.Errorf("decode numbers of a change: %w", err)
+			}
+		}
+	}
+	return out, nil
+}
+
+// reached returns nil when a scope's feed has come to the position.
+func (s *Store) reached(ctx context.Context, scope string, position int64) error {
+	var last int64
+	err := s.db.Read(ctx).Get(ctx, &last, "SELECT last FROM feeds WHERE scope = ?", scope)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return domain.ErrUnknownScope
+	case err != nil:
+		return fmt.Errorf("read end of feed: %w", err)
+	case position > last:
+		return domain.ErrBeyondFeed
+	}
+	return nil
+}

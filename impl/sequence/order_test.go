@@ -1,0 +1,88 @@
+package sequence
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// order lists the ids of the spoken words by their numbers.
+func (i *instance) order(t testing.TB) (out string) {
+	r := i.do(t, reader, http.MethodGet, linesPath, nil)
+	require.Equal(t, 200, r.status)
+	var list struct{ Items []element }
+	r.into(t, &list)
+	for n, e := range list.Items {
+		require.EqualValues(t, n+1, e.Number)
+		out += e.ID
+	}
+	return out
+}
+
+func TestMoveElement_takesThePlaceBesideAnother(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		for _, id := range []string{"a", "b", "c", "d", "e"} {
+			i.create(t, linesPath, fmt.Sprintf(`{"id":%q,"data":{}}`, id))
+		}
+		for _, step := range []struct{ id, body, want string }{
+			{"e", `{"before":"b"}`, "aebcd"}, {"a", `{"after":"d"}`, "ebcda"}, {"e", `{"after":"b"}`, "becda"}, {"a", `{"before":"b"}`, "abecd"}, {"a", `{"before":"b"}`, "abecd"}, {"c", `{"after":"e"}`, "abecd"},
+		} {
+			before := i.order(t)
+			preview := i.do(t, reader, http.MethodPost, linesPath+"/"+step.id+"/move/preview", step.body)
+			require.Equal(t, 200, preview.status, string(preview.body))
+			require.Equal(t, before, i.order(t), "a preview changes nothing")
+			r := i.do(t, stepped, http.MethodPost, linesPath+"/"+step.id+"/move", step.body)
+			require.Equal(t, 200, r.status, string(r.body))
+			require.Equal(t, step.want, i.order(t))
+			require.JSONEq(t, string(preview.body), string(r.body), "the preview told what would change")
+		}
+	})
+}
+
+func TestMoveElement_refusesWhatIsWrong(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		i.create(t, linesPath, `{"id":"a","data":{}}`)
+		i.create(t, linesPath, `{"id":"b","data":{}}`)
+		for _, path := range []string{"/a/move", "/a/move/preview"} {
+			for _, wrong := range []struct{ body, pointer string }{{`{"before":"nobody"}`, "/before"}, {`{"after":"a"}`, "/after"}} {
+				r := i.do(t, stepped, http.MethodPost, linesPath+path, wrong.body)
+				require.Equal(t, 422, r.status, string(r.body))
+				_, pointers := r.problem(t)
+				require.Equal(t, []string{wrong.pointer}, pointers)
+			}
+			require.Equal(t, 422, i.do(t, stepped, http.MethodPost, linesPath+path, `{"before":"b","after":"b"}`).status)
+			require.Equal(t, 422, i.do(t, stepped, http.MethodPost, linesPath+path, `{}`).status)
+		}
+		require.Equal(t, 404, i.do(t, stepped, http.MethodPost, linesPath+"/nobody/move", `{"before":"a"}`).status)
+		require.Equal(t, 404, i.do(t, stepped, http.MethodPost, linesPath+"/nobody/move/preview", `{"before":"a"}`).status)
+		r := i.do(t, editor, http.MethodPost, linesPath+"/b/move", `{"before":"a"}`)
+		require.Equal(t, 401, r.status, "a second factor is asked for")
+		require.Equal(t, 403, i.do(t, reader, http.MethodPost, linesPath+"/b/move", `{"before":"a"}`).status)
+		require.Equal(t, "ab", i.order(t))
+	})
+}
+
+func TestPreviewReorder_tellsWhatWouldChange(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		const path = "/scopes/hamlet/spokenWord/reorder/preview"
+		require.Equal(t, 404, i.do(t, reader, http.MethodPost, path, `{"order":["a","b"]}`).status)
+		for _, id := range []string{"a", "b", "c"} {
+			i.create(t, linesPath, fmt.Sprintf(`{"id":%q,"data":{}}`, id))
+		}
+		r := i.do(t, reader, http.MethodPost, path, `{"order":["c","a"]}`)
+		require.Equal(t, 200, r.status)
+		require.JSONEq(t, `{"changes":[{"id":"c","from":3,"to":1},{"id":"a","from":1,"to":3}]}`, string(r.body), "a part of the elements will do")
+		require.Equal(t, "abc", i.order(t))
+		r = i.do(t, reader, http.MethodPost, path, `{"order":["c","nobody"]}`)
+		require.Equal(t, 422, r.status)
+		_, pointers := r.problem(t)
+		require.Equal(t, []string{"/order/1"}, pointers)
+	})
+}
