@@ -190,10 +190,11 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 			return part{number: *rows[i].distance, desc: k.Desc}
 		}, nil
 	case k.Geo != nil:
-		places, err := r.places(k.Geo.Field, rows)
+		at := slices.Index(r.placeFields(), k.Geo.Field)
 		return func(i int) part {
-			return part{number: k.Geo.Weigh(places[i]), missing: len(places[i]) == 0, desc: k.Desc}
-		}, err
+			places := filter.PointsOf(rows[i].places[at].Floats)
+			return part{number: k.Geo.Weigh(places), missing: len(places) == 0, desc: k.Desc}
+		}, nil
 	case k.Field != nil:
 		return func(i int) part { return fieldPart(k, typed[i].Values[k.Field.Name]) }, nil
 	}
@@ -205,11 +206,14 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 	}, nil
 }
 
-// places reads the places of the rows' documents.
-func (r *run) places(f *schema.Field, rows []row) ([][]filter.Point, error) {
-	out := make([][]filter.Point, 0, len(rows))
-	err := r.documents(rows, []*schema.Field{f}, func(doc schema.Document) { out = append(out, filter.Points(doc, f)) })
-	return out, err
+// placeFields are the fields by whose places the documents are ordered, each once.
+func (r *run) placeFields() (out []*schema.Field) {
+	for _, k := range r.sort {
+		if k.Geo != nil && !slices.Contains(out, k.Geo.Field) {
+			out = append(out, k.Geo.Field)
+		}
+	}
+	return out
 }
 
 func fieldPart(k ordering.Key, v schema.Value) part {

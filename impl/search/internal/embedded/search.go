@@ -148,6 +148,8 @@ type row struct {
 	pinned bool
 	// at is the row's place in a table.
 	at int
+	// places are the values of placeFields.
+	places []schema.Value
 	// distance is that of a vector; fusion is its rank together with that of the words.
 	distance *float64
 	fusion   float64
@@ -175,7 +177,7 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	}
 	switch {
 	case late:
-		plan.Sort, plan.Limit = byMatch, r.everything()
+		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.placeFields()
 	case len(pins) > 0:
 		plan.Sort, plan.Limit = r.sort, offset+count+len(pins)
 	default:
@@ -187,7 +189,7 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	}
 	rows := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match}
+		rows[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
 	}
 	if late {
 		if err := r.order(rows); err != nil {

@@ -193,7 +193,7 @@ func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
 	plan := *r.index
 	plan.Sort, plan.Limit = r.sort, most
 	if r.late() {
-		plan.Sort, plan.Limit = byMatch, r.everything()
+		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.placeFields()
 	}
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
@@ -201,7 +201,7 @@ func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
 	}
 	rows := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match}
+		rows[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
 	}
 	r.sort = r.keys()
 	sorted, err := r.rank(rows)

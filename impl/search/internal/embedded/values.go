@@ -35,6 +35,8 @@ func (r *run) tabled(plan index.Plan, fields []*schema.Field, held func(*schema.
 	if inColumns {
 		plan.Values = fields
 	}
+	own := len(plan.Values)
+	plan.Values = append(slices.Clone(plan.Values), r.placeFields()...)
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return res, nil, nil, err
@@ -42,8 +44,8 @@ func (r *run) tabled(plan index.Plan, fields []*schema.Field, held func(*schema.
 	rows := make([]row, len(res.Hits))
 	t.rows = make([][]schema.Value, len(res.Hits))
 	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match, at: i}
-		t.rows[i] = h.Values
+		rows[i] = row{seq: h.Seq, match: h.Match, at: i, places: h.Values[own:]}
+		t.rows[i] = h.Values[:own]
 	}
 	if inColumns {
 		return res, rows, t, nil

@@ -108,14 +108,14 @@ func (v *vectorAsk) options(text string) error {
 // vectorRows returns the nearest documents, or with words in the query those that words and vector together rank highest.
 func (r *run) vectorRows() ([]row, index.Result, error) {
 	plan := *r.index
-	plan.Limit, plan.Facets = r.everything(), r.facets.asks()
+	plan.Limit, plan.Facets, plan.Values = r.everything(), r.facets.asks(), r.placeFields()
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return nil, res, err
 	}
 	byWords := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
-		byWords[i] = row{seq: h.Seq, match: h.Match}
+		byWords[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
 	}
 	all := byWords
 	if !plan.Query.All {
@@ -126,7 +126,7 @@ func (r *run) vectorRows() ([]row, index.Result, error) {
 		}
 		all = make([]row, len(filtered.Hits))
 		for i, h := range filtered.Hits {
-			all[i] = row{seq: h.Seq}
+			all[i] = row{seq: h.Seq, places: h.Values}
 		}
 	}
 	nearest, err := r.nearest(all)

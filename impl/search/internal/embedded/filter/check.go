@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Check is a condition on the document itself: an index that has words and numbers can't answer it. One of the two is set.
+// Check is a condition on a document's places or on the elements of its objects, which an index does not know. One of the two is set.
 type Check struct {
 	Geo     *Geo
 	Element *Element
@@ -197,21 +197,32 @@ func (a Area) Holds(p Point) bool {
 // Holds says whether a document meets the condition.
 func (c *Check) Holds(doc schema.Document) bool {
 	if c.Geo != nil {
-		in := slices.ContainsFunc(Points(doc, c.Geo.Field), func(p Point) bool {
-			return slices.ContainsFunc(c.Geo.Areas, func(a Area) bool { return a.Holds(p) })
-		})
-		return in != c.Geo.Negate
+		return c.Geo.Meets(schema.Places(doc, c.Geo.Field))
 	}
 	return slices.ContainsFunc(schema.Elements(doc, c.Element.Path), func(element schema.Document) bool {
 		return holds(c.Element.Inner, c.Element.Path+".", element)
 	})
 }
 
+// Meets says whether a document with these places, of each the latitude and the longitude, meets the condition.
+func (g *Geo) Meets(places []float64) bool {
+	for i := 0; i+1 < len(places); i += 2 {
+		p := Point{places[i], places[i+1]}
+		if slices.ContainsFunc(g.Areas, func(a Area) bool { return a.Holds(p) }) {
+			return !g.Negate
+		}
+	}
+	return g.Negate
+}
+
 // Points returns the places that a document's field holds.
-func Points(doc schema.Document, f *schema.Field) []Point {
+func Points(doc schema.Document, f *schema.Field) []Point { return PointsOf(schema.Places(doc, f)) }
+
+// PointsOf returns places of which the latitude and the longitude stand one after the other.
+func PointsOf(places []float64) []Point {
 	var out []Point
-	for _, pair := range schema.Pairs(doc, f) {
-		out = append(out, Point{pair[0], pair[1]})
+	for i := 0; i+1 < len(places); i += 2 {
+		out = append(out, Point{places[i], places[i+1]})
 	}
 	return out
 }
@@ -274,9 +285,9 @@ func (w Words) fits(have []string) bool {
 	return true
 }
 
-// Checks says whether a document must be looked at for the filter.
+// Checks says whether a document must be looked at for the filter: for elements of objects, and not for places.
 func (n *Node) Checks() bool {
-	return n != nil && (n.Op == Document || n.Left.Checks() || n.Right.Checks())
+	return n != nil && (n.Op == Document && n.Check.Element != nil || n.Left.Checks() || n.Right.Checks())
 }
 
 // Loosened returns a filter without conditions on documents that lets through all that this one does; nil lets everything through.

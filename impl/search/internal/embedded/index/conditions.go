@@ -30,9 +30,32 @@ func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) {
 		a.restrict(left, n.Left)
 		a.restrict(set, n.Right)
 		set.Or(left)
+	case filter.Document:
+		a.restrictPlaces(set, n.Check.Geo)
 	default:
 		set.Clear()
 	}
+}
+
+// restrictPlaces removes the documents that are not where a condition wants them. The index does not know the elements of objects: of a condition on them, for which g is nil, nothing is left.
+func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) {
+	if g == nil {
+		set.Clear()
+		return
+	}
+	f := a.part.seg.fields[g.Field.Name]
+	var drop []uint32
+	for it := set.Iterator(); it.HasNext(); {
+		doc := it.Next()
+		var places []float64
+		if f != nil && f.floats != nil {
+			places = f.floats.of(doc)
+		}
+		if !g.Meets(places) {
+			drop = append(drop, doc)
+		}
+	}
+	set.AndNot(roaring.BitmapOf(drop...))
 }
 
 func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) {

@@ -112,7 +112,7 @@ type Plan struct {
 	Facets []Facet
 	// FacetsOfAll counts the facets over all documents and not over those found.
 	FacetsOfAll bool
-	// Values are fields of which each hit shall tell its values; the index Holds them.
+	// Values are fields of which each hit shall tell its values: such as the index Holds, and those of places, of each the latitude and then the longitude.
 	Values []*schema.Field
 	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
 	Cutoff time.Time

@@ -45,6 +45,8 @@ func partsOf(f *schema.Field) fieldParts {
 		p.Order = f.Sort
 	case f.Kind == schema.Float:
 		p.Floats = true
+	case f.Kind == schema.GeoPoint: // latitude and longitude of each place, one after the other
+		p.Floats, p.Array = true, true
 	default:
 		p.Ints = true
 	}

@@ -246,6 +246,9 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 	if (f.Index || f.Sort) && f.Indexed() {
 		typed.Values[f.Name] = v
 	}
+	if f.Kind == GeoPoint {
+		typed.Values[f.Name] = Value{Floats: Places(doc, f)}
+	}
 	return nil
 }
 

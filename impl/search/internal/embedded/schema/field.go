@@ -22,7 +22,7 @@ const (
 	Bool
 	Auto
 	Any // string*: every value becomes a string
-	// GeoPoint and Image are stored and not indexed; the fields of an Object are fields of their own, named by their path.
+	// GeoPoint is indexed by its places and Image is stored alone; the fields of an Object are fields of their own, named by their path.
 	GeoPoint
 	Image
 	Object
@@ -123,7 +123,7 @@ func (f *Field) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// Indexed says that the index holds the field's values.
+// Indexed says that the index holds the field's values as words, numbers or facets. Places are there beside them (Places).
 func (f *Field) Indexed() bool {
 	return f.Kind != GeoPoint && f.Kind != Image && f.Kind != Object && f.NumDim == 0
 }

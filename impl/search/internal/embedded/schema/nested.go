@@ -256,8 +256,8 @@ func (f *Field) Inside(element Document, prefix string) (v Value) {
 	return v
 }
 
-// Pairs returns the places that a geopoint field of a document holds, latitude first.
-func Pairs(doc Document, f *Field) (out [][2]float64) {
+// Places returns the places that a geopoint field of a document holds: of each the latitude and then the longitude.
+func Places(doc Document, f *Field) (out []float64) {
 	raw, ok := doc[f.Name]
 	if !ok {
 		return nil
@@ -271,12 +271,11 @@ func Pairs(doc Document, f *Field) (out [][2]float64) {
 			continue
 		}
 		pair, _ := v.([]any)
-		var at [2]float64
-		for i := range at {
-			n, _ := pair[i].(json.Number)
-			at[i], _ = n.Float64()
+		for _, side := range pair {
+			n, _ := side.(json.Number)
+			x, _ := n.Float64()
+			out = append(out, x)
 		}
-		out = append(out, at)
 	}
 	return out
 }
