@@ -43,6 +43,16 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	require.NotZero(t, ada.run("secrets", "get", "app.db", "--version", "1").code)
 	require.Regexp(t, `(?m)^2 +current `, good("secrets", "versions", "app.db"))
 
+	require.Equal(t, 1, ada.run("secrets", "rotate", "app.db").code, "it is not rotated")
+	require.Equal(t, 2, ada.run("secrets", "rotation", "app.db", "--every", "720h").code)
+	require.Regexp(t, `(?m)^random +720h0m0s .* idle `, good("secrets", "rotation", "app.db", "--set", "--every", "720h", "--length", "30"))
+	require.Regexp(t, `(?m)^random +720h0m0s .* create `, good("secrets", "rotate", "app.db"))
+	require.Equal(t, "3\n", good("secrets", "watch", "app.db", "--version", "2"))
+	require.Regexp(t, `^[A-Za-z0-9_-]{30}\n$`, good("secrets", "get", "app.db"))
+	good("secrets", "promote", "app.db", "previous")
+	good("secrets", "rotation", "app.db")
+	good("secrets", "rotation", "app.db", "--stop")
+
 	out := filepath.Join(t.TempDir(), "out")
 	got := ada.run("secrets", "run", "--env", "DB=app.db", "--file", "db=app.db", "--", "/bin/sh", "-c", `echo "$DB $(cat "$FOUNTAIN_SECRETS_DIR/db") ${FOUNTAIN_API_KEY-none}" > `+out+`; exit 7`)
 	require.Equal(t, 7, got.code, got.stderr)

@@ -265,6 +265,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(signing.TendPause, "tend the signing keys", d.SigningKeys.Tend),
+		life.Every(secret.RotationPause, "rotate secrets", d.Secrets.WorkOnRotations),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),
 		life.Every(sweepPause, "delete old codes", d.OpenID.Sweep),

@@ -135,7 +135,7 @@ func TestSecretVersions_areDeletedUndeletedAndDestroyed(t *testing.T) {
 			h.put("app.db", strconv.Itoa(n), raised, nil)
 		}
 		d.propose("app.db", "pending", api.PutSecretParams{})
-		for _, which := range []string{"current", "3", "pending", "4"} {
+		for _, which := range []string{"current", "3"} {
 			require.Equal(t, http.StatusConflict, d.remove("app.db", which), which)
 			status, _ := d.destroy("app.db", which)
 			require.Equal(t, http.StatusConflict, status, which)

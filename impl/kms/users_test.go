@@ -105,6 +105,10 @@ func TestCreateUser_isRepeatedByItsIdempotencyKey(t *testing.T) {
 		require.Equal(t, string(first.Body), strings.TrimSpace(string(second.Body)))
 		require.Equal(t, `"1"`, second.HTTPResponse.Header.Get("ETag"))
 		require.Equal(t, "idempotency_conflict", code(create("barbara").Body))
+		spaced := `{ "username": "grace", "password": "` + userPassword + `", "roles": ["reader"] }`
+		other, err := h.client.CreateUserWithBodyWithResponse(t.Context(), &api.CreateUserParams{IdempotencyKey: &key}, "application/json", strings.NewReader(spaced), bearer(raised))
+		require.NoError(t, err)
+		require.Equal(t, "idempotency_conflict", code(other.Body), "the bytes count, as at the other services")
 	})
 }
 

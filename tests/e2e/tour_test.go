@@ -297,9 +297,14 @@ func (tr *tour) secretVersions() {
 	require.NoError(tr.t, k.DeleteSecretVersion(ctx, "tour.secret", fountain.PreviousVersion))
 	ok[any](tr, "undelete")(any2(k.UndeleteSecretVersion(ctx, "tour.secret", "1")))
 	require.NotEmpty(tr.t, ok[*kms.SecretDestruction](tr, "destroy")(k.DestroySecretVersion(ctx, "tour.secret", "1")).Remains)
+	ok[any](tr, "put rotation")(any2(k.PutSecretRotation(ctx, "tour.secret", kms.SecretRotationPut{Driver: kms.SecretRotationPutDriverRandom})))
+	ok[any](tr, "rotation")(any2(k.GetSecretRotation(ctx, "tour.secret")))
+	require.NoError(tr.t, k.DeleteSecretRotation(ctx, "tour.secret"))
+	ok[any](tr, "put rotation")(any2(k.PutSecretRotation(ctx, "tour.secret", kms.SecretRotationPut{Driver: kms.SecretRotationPutDriverRandom})))
 	ok[any](tr, "secret versions")(any2(k.ListSecretVersions(ctx, "tour.secret", nil)))
 	require.EqualValues(tr.t, 2, ok[int64](tr, "watch")(k.WatchSecret(ctx, "tour.secret", 1, 20*time.Second)))
 	require.EqualValues(tr.t, 2, ok[int64](tr, "watch")(k.WatchSecret(ctx, "tour.secret", 2, 0)))
+	ok[any](tr, "rotate secret")(any2(k.RotateSecret(ctx, "tour.secret")))
 }
 
 // roles registers a resource server and hands its scopes out.

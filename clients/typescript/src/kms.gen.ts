@@ -1599,7 +1599,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a version; it can be undeleted
-         * @description It is not read any more until `undeleteSecretVersion`. The current and the pending version can't be deleted (409 `state_conflict`). Repeating changes nothing.
+         * @description It is not read any more until `undeleteSecretVersion`. The current version can't be deleted (409 `state_conflict`); a pending one waits no more. Repeating changes nothing.
          */
         delete: operations["deleteSecretVersion"];
         options?: never;
@@ -1657,7 +1657,7 @@ export interface paths {
         put?: never;
         /**
          * Destroy a version for ever
-         * @description Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current and the pending version
+         * @description Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current version
          *     can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
          */
         post: operations["destroySecretVersion"];
@@ -1692,6 +1692,66 @@ export interface paths {
          * @description The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
          */
         post: operations["promoteSecretVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/rotation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        /** Read how a secret is rotated, and how far it is */
+        get: operations["getSecretRotation"];
+        /**
+         * Have a secret rotated, by a schedule or on demand
+         * @description The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
+         *     The secret must be there (404).
+         */
+        put: operations["putSecretRotation"];
+        post?: never;
+        /**
+         * Have a secret rotated no more
+         * @description A rotation that runs is given up; its pending version is not current and stays readable. Repeating changes nothing.
+         */
+        delete: operations["deleteSecretRotation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate a secret now
+         * @description Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
+         *     tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
+         *     (409 `state_conflict`). To go back: `promoteSecretVersion` of `previous`.
+         */
+        post: operations["rotateSecret"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2921,6 +2981,66 @@ export interface components {
         SecretVersionList: {
             items: components["schemas"]["SecretVersion"][];
             nextCursor?: string;
+        };
+        SecretRotationPut: {
+            /** @enum {string} */
+            driver: "random";
+            /**
+             * Format: int32
+             * @description Of `random`: characters, of 6 bits each.
+             * @default 43
+             */
+            length?: number;
+            /**
+             * Format: int64
+             * @description Between two rotations; absent: on demand alone.
+             */
+            intervalSeconds?: number;
+        };
+        SecretRotation: {
+            /** @enum {string} */
+            driver: "random";
+            /** Format: int32 */
+            length?: number;
+            /** Format: int64 */
+            intervalSeconds?: number;
+            /**
+             * Format: date-time
+             * @description When the schedule begins the next one.
+             */
+            nextAt?: string;
+            /**
+             * @description The step that is next, or `idle`.
+             * @enum {string}
+             */
+            state: "idle" | "create" | "set" | "test" | "finish";
+            /**
+             * Format: int64
+             * @description Of the rotation that runs.
+             */
+            pendingVersion?: number;
+            /**
+             * Format: int32
+             * @description At the step that is next.
+             */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description Of the rotation that runs.
+             */
+            startedAt?: string;
+            /**
+             * @description Of the last one that ended.
+             * @enum {string}
+             */
+            lastOutcome?: "done" | "failed";
+            /**
+             * Format: int64
+             * @description That it made.
+             */
+            lastVersion?: number;
+            /** Format: date-time */
+            lastEndedAt?: string;
         };
         SecretDestruction: {
             /** Format: int64 */
@@ -8187,6 +8307,192 @@ export interface operations {
             404: components["responses"]["Problem404"];
             410: components["responses"]["Problem410"];
             412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSecretRotation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How the secret is rotated. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "driver": "random",
+                     *       "length": 43,
+                     *       "intervalSeconds": 2592000,
+                     *       "nextAt": "2026-12-23T10:00:00.000000Z",
+                     *       "state": "idle",
+                     *       "attempts": 0,
+                     *       "lastOutcome": "done",
+                     *       "lastVersion": 2,
+                     *       "lastEndedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretRotation"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putSecretRotation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The rotation that this one replaces, as an ETag; of its revision alone, or of how far it is, too. */
+                "If-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "driver": "random",
+                 *       "length": 43,
+                 *       "intervalSeconds": 2592000
+                 *     }
+                 */
+                "application/json": components["schemas"]["SecretRotationPut"];
+            };
+        };
+        responses: {
+            /** @description How the secret is rotated. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "driver": "random",
+                     *       "length": 43,
+                     *       "intervalSeconds": 2592000,
+                     *       "nextAt": "2026-12-23T10:00:00.000000Z",
+                     *       "state": "idle",
+                     *       "attempts": 0,
+                     *       "lastOutcome": "done",
+                     *       "lastVersion": 2,
+                     *       "lastEndedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretRotation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSecretRotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret is rotated no more. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rotation has begun. */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "driver": "random",
+                     *       "length": 43,
+                     *       "state": "create",
+                     *       "attempts": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretRotation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

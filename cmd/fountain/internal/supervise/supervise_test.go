@@ -23,7 +23,6 @@ type stage struct {
 	folder  string
 	changed chan struct{}
 	signals chan os.Signal
-	log     []string
 
 	mu     sync.Mutex
 	values supervise.Values

@@ -106,6 +106,7 @@ func (h *Handlers) routes(d *Domain) *chi.Mux {
 	router := chi.NewRouter()
 	kmsapi.HandlerWithOptions(strict, kmsapi.ChiServerOptions{
 		BaseRouter: router, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
+		Middlewares: []kmsapi.MiddlewareFunc{httpserver.Remember},
 	})
 	return router
 }
@@ -129,7 +130,6 @@ func (h *Handlers) dateNow() []string {
 
 // received is what a handler needs of the request beside the decoded parts.
 type received struct {
-	target     string // escaped path and query
 	id, secret string // HTTP Basic
 	basic      bool
 	unreadable bool // an Authorization header that is not HTTP Basic
@@ -151,7 +151,6 @@ func receivedFrom(ctx context.Context) (in received) {
 	if !ok {
 		return received{}
 	}
-	in.target = r.URL.RequestURI()
 	in.id, in.secret, in.basic = r.BasicAuth()
 	in.origin, in.sentTo, in.agent = r.Header["Origin"], sentTo(r), r.UserAgent()
 	in.unreadable = !in.basic && len(r.Header.Values("Authorization")) > 0

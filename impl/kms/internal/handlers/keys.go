@@ -22,7 +22,7 @@ func (h api) CreateAPIKey(ctx context.Context, r kmsapi.CreateAPIKeyRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	request := createRequest{operation: "createApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
+	request := createRequest{operation: "createApiKey", key: r.Params.IdempotencyKey, secret: true}
 	request.may = func(ctx context.Context, tx *store.Tx) error {
 		_, err := h.APIKeys.MayCreate(ctx, tx, h.keyCaller(ctx), &draft)
 		return err
@@ -132,7 +132,7 @@ func (h api) RetireAPIKey(ctx context.Context, r kmsapi.RetireAPIKeyRequestObjec
 
 // RotateAPIKey implements rotateApiKey.
 func (h api) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObject) (kmsapi.RotateAPIKeyResponseObject, error) {
-	request := createRequest{operation: "rotateApiKey", key: r.Params.IdempotencyKey, body: r.Body, secret: true}
+	request := createRequest{operation: "rotateApiKey", key: r.Params.IdempotencyKey, secret: true}
 	request.may = func(ctx context.Context, tx *store.Tx) error {
 		_, _, err := h.APIKeys.MayRotate(ctx, tx, h.keyCaller(ctx), r.KeyID)
 		return err
@@ -146,7 +146,7 @@ func (h api) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObjec
 
 // RotateCurrentAPIKey implements rotateCurrentApiKey.
 func (h api) RotateCurrentAPIKey(ctx context.Context, r kmsapi.RotateCurrentAPIKeyRequestObject) (kmsapi.RotateCurrentAPIKeyResponseObject, error) {
-	request := createRequest{operation: "rotateCurrentApiKey", key: &r.Params.IdempotencyKey, body: r.Body, secret: true}
+	request := createRequest{operation: "rotateCurrentApiKey", key: &r.Params.IdempotencyKey, secret: true}
 	request.may = func(ctx context.Context, tx *store.Tx) error {
 		_, err := h.APIKeys.Standing().Hold(ctx, tx, caller(ctx))
 		return err

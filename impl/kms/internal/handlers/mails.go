@@ -10,7 +10,7 @@ import (
 
 // MailPasswordReset implements mailPasswordReset.
 func (h api) MailPasswordReset(ctx context.Context, r kmsapi.MailPasswordResetRequestObject) (kmsapi.MailPasswordResetResponseObject, error) {
-	request := createRequest{operation: "mailPasswordReset", key: r.Params.IdempotencyKey, body: r.Body, may: h.mayAdminister}
+	request := createRequest{operation: "mailPasswordReset", key: r.Params.IdempotencyKey, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		m, err := h.Mails.SendReset(ctx, tx, caller(ctx), r.UserID, text(r.Body.To))
 		return response{body: mailBody(m)}, err
@@ -19,7 +19,7 @@ func (h api) MailPasswordReset(ctx context.Context, r kmsapi.MailPasswordResetRe
 
 // MailInvitation implements mailInvitation.
 func (h api) MailInvitation(ctx context.Context, r kmsapi.MailInvitationRequestObject) (kmsapi.MailInvitationResponseObject, error) {
-	request := createRequest{operation: "mailInvitation", key: r.Params.IdempotencyKey, body: r.Body, may: h.mayAdminister}
+	request := createRequest{operation: "mailInvitation", key: r.Params.IdempotencyKey, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		m, err := h.Mails.SendInvitation(ctx, tx, caller(ctx), r.UserID, text(r.Body.To))
 		return response{body: mailBody(m)}, err

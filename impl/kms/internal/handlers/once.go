@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -22,7 +23,6 @@ type storedResponse idempotency.Answer
 type createRequest struct {
 	operation string
 	key       *string // the Idempotency-Key, if one was sent
-	body      any     // the decoded request; its JSON stands for what was sent
 	secret    bool    // the answer holds a secret
 	// may decides whether the caller may do this now, before the answer of an earlier request is told, which may hold a secret.
 	may func(ctx context.Context, tx *store.Tx) error
@@ -43,21 +43,16 @@ func (h api) create(ctx context.Context, r createRequest, do func(ctx context.Co
 		return http.StatusCreated, header, body, err
 	}
 	var out idempotency.Answer
-	body, err := json.Marshal(r.body)
-	if err != nil {
-		return storedResponse{}, err
-	}
-	err = h.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	key := httpserver.KeyOf(ctx, caller(ctx).Subject, r.operation, r.key)
+	err := h.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if err := r.may(ctx, tx); err != nil {
 			return err
 		}
-		if r.key == nil {
+		if key == nil {
 			out.Status, out.Header, out.Body, err = run(ctx, tx)
 			return err
 		}
-		out, _, err = h.Answers.Do(ctx, tx, idempotency.Key{
-			Principal: caller(ctx).Subject, Operation: r.operation, Value: *r.key, Path: receivedFrom(ctx).target, Body: body,
-		}, r.secret, run)
+		out, _, err = h.Answers.Do(ctx, tx, *key, r.secret, run)
 		return err
 	})
 	return storedResponse(out), err

@@ -129,7 +129,7 @@ func (h api) codeGrant(ctx context.Context, id, secret string, b *kmsapi.IssueTo
 
 // RegisterClient implements registerClient.
 func (h api) RegisterClient(ctx context.Context, r kmsapi.RegisterClientRequestObject) (kmsapi.RegisterClientResponseObject, error) {
-	request := createRequest{operation: "registerClient", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
+	request := createRequest{operation: "registerClient", key: r.Params.IdempotencyKey, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		c, secret, err := h.OpenID.Register(ctx, tx, caller(ctx), openid.Draft{
 			Name: r.Body.Name, Confidential: r.Body.Type == kmsapi.ClientCreateTypeConfidential, Trusted: r.Body.Trusted != nil && *r.Body.Trusted,

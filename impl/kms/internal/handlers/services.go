@@ -11,7 +11,7 @@ import (
 
 // RegisterService implements registerService.
 func (h api) RegisterService(ctx context.Context, r kmsapi.RegisterServiceRequestObject) (kmsapi.RegisterServiceResponseObject, error) {
-	request := createRequest{operation: "registerService", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
+	request := createRequest{operation: "registerService", key: r.Params.IdempotencyKey, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		s, enrolment, err := h.Services.Register(ctx, tx, caller(ctx), service.Draft{
 			Name: r.Body.Name, Scopes: r.Body.Scopes, Declared: words(r.Body.DeclaredScopes), Tenant: text(r.Body.Tenant),

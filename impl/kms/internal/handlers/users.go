@@ -19,7 +19,7 @@ func (h api) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (
 	if draft, err = draft.At(text(r.Body.Email)); err != nil {
 		return nil, err
 	}
-	request := createRequest{operation: "createUser", key: r.Params.IdempotencyKey, body: r.Body, secret: true, may: h.mayAdminister}
+	request := createRequest{operation: "createUser", key: r.Params.IdempotencyKey, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		u, err := h.Users.Create(ctx, tx, caller(ctx), draft)
 		return response{createdBody(u), etag.Of(u.Version)}, err

@@ -43,7 +43,7 @@ func TestSecrets_takeOneVersionAfterTheOther(t *testing.T) {
 		}
 		made, created := s.take(create)
 		require.True(s, created)
-		require.Equal(s, secret.Secret{Name: "a", Version: 1, CreatedAt: noon, UpdatedAt: noon}, made)
+		require.Equal(s, secret.Secret{Name: "a", Version: 1, Latest: 1, CreatedAt: noon, UpdatedAt: noon}, made)
 		_, created = s.take(create)
 		require.False(s, created, "there is one")
 
@@ -55,13 +55,13 @@ func TestSecrets_takeOneVersionAfterTheOther(t *testing.T) {
 		require.False(s, advanced, "there is none")
 		made, advanced = advance("a", `"7", "1"`)
 		require.True(s, advanced)
-		require.Equal(s, secret.Secret{Name: "a", Version: 2, CreatedAt: noon, UpdatedAt: later}, made)
+		require.Equal(s, secret.Secret{Name: "a", Version: 2, Latest: 2, Previous: 1, CreatedAt: noon, UpdatedAt: later}, made)
 		made, advanced = advance("a", "*")
 		require.True(s, advanced)
 		require.EqualValues(s, 3, made.Version)
 
 		require.EqualValues(s, 4, put("a").Version)
-		require.Equal(s, secret.Secret{Name: "b", Version: 1, CreatedAt: later, UpdatedAt: later}, put("b"))
+		require.Equal(s, secret.Secret{Name: "b", Version: 1, Latest: 1, CreatedAt: later, UpdatedAt: later}, put("b"))
 	})
 }
 
@@ -70,7 +70,7 @@ func TestSecrets_giveTheCurrentVersionAndKeepTheOthers(t *testing.T) {
 		rows := kmsdb.Secrets{}
 		insert := func(at secret.Secret, value string) func(context.Context, *store.Tx) error {
 			return func(ctx context.Context, tx *store.Tx) error {
-				return rows.InsertVersion(ctx, tx, at, []byte("key of "+value), []byte(value))
+				return rows.InsertVersion(ctx, tx, at, at.Version, at.UpdatedAt, []byte("key of "+value), []byte(value))
 			}
 		}
 		var made secret.Secret

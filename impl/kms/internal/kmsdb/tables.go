@@ -31,6 +31,7 @@ var Tables = []store.Table{
 	{Name: "revocations", Bound: "deleted when no token can exist any more that they end; records of voided factors after 90 days, changes of contracts after a day"},
 	{Name: "role_policies", Bound: "one for each role"},
 	{Name: "roles", Bound: "200"},
+	{Name: "secret_rotations", Bound: "one for each secret"},
 	{Name: "secret_versions", Bound: "the newest 50 of each secret (`SECRET_VERSIONS`), and those that are current, previous or pending"},
 	{Name: "secrets", Bound: "written by administrators and services alone"},
 	{Name: "services", Bound: "made by administrators alone; deleted ones keep their name"},

@@ -63,6 +63,8 @@ type Rows interface {
 	SetDeleted(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
 	// Shred leaves neither key nor value of a version in its row.
 	Shred(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
+	RotationRows
+
 	// Prune deletes all but the newest versions and those that are in a stage.
 	Prune(ctx context.Context, tx *store.Tx, s Secret, keep int64) error
 	Get(ctx context.Context, q store.Querier, name string) (Sealed, bool, error)

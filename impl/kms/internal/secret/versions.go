@@ -180,7 +180,7 @@ func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cu
 	return of, versions, page.Encode(versionsName, versions[limit-1].Number), nil
 }
 
-// Delete lets a version not be read any more, until it is undeleted. The current and the pending one are state_conflict.
+// Delete lets a version not be read any more, until it is undeleted. The current one is state_conflict; a pending one does not wait any more.
 func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, which string) (err error) {
 	defer tried.To(&err, "delete version of secret")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -193,6 +193,9 @@ func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, whic
 		}
 		if !v.DeletedAt.IsZero() || !v.DestroyedAt.IsZero() {
 			return nil
+		}
+		if err := s.withdraw(ctx, tx, secret, v.Number); err != nil {
+			return err
 		}
 		return s.mark(ctx, tx, "deleteSecretVersion", name, v.Number, domain.Now(s.clock))
 	})
@@ -226,8 +229,8 @@ func (s *Secrets) mark(ctx context.Context, tx *store.Tx, action, name string, n
 
 // dispensable refuses what the secret can't be without.
 func (s Secret) dispensable(number int64) error {
-	if stage := s.Stage(number); stage == Current || stage == Pending {
-		return domain.Refuse(domain.StateConflict, "The version is "+string(stage)+"; store or promote another one first.")
+	if s.Stage(number) == Current {
+		return domain.Refuse(domain.StateConflict, "The version is the current one; store or promote another one first.")
 	}
 	return nil
 }
@@ -238,8 +241,7 @@ type Destruction struct {
 	Remains store.Remains // where copies may still lie in the database
 }
 
-// Destroy overwrites the data key and the sealed value of a version, so that nothing opens it any more. The current and the pending one are
-// state_conflict.
+// Destroy overwrites the data key and the sealed value of a version, so that nothing opens it any more. The current one is state_conflict.
 func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, which string) (done Destruction, err error) {
 	defer tried.To(&err, "destroy version of secret")
 	done.Remains, err = s.db.Erase(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -252,6 +254,9 @@ func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, whi
 		}
 		if done.Version = v; !v.DestroyedAt.IsZero() {
 			return nil
+		}
+		if err := s.withdraw(ctx, tx, secret, v.Number); err != nil {
+			return err
 		}
 		done.DestroyedAt = domain.Now(s.clock)
 		if err := s.rows.Shred(ctx, tx, name, v.Number, done.DestroyedAt); err != nil {

@@ -2,11 +2,8 @@
 package handlers
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -55,7 +52,7 @@ func (h *Handlers) Mount(r chi.Router) {
 	})
 	searchapi.HandlerWithOptions(strict, searchapi.ChiServerOptions{
 		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
-		Middlewares: []searchapi.MiddlewareFunc{rememberRequest},
+		Middlewares: []searchapi.MiddlewareFunc{httpserver.Remember},
 	})
 }
 
@@ -89,40 +86,9 @@ func (h *Handlers) GetSearchReadiness(ctx context.Context, _ searchapi.GetSearch
 	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
 
-// request is what the fingerprint of an Idempotency-Key is made of.
-type request struct {
-	target string
-	body   []byte
-}
-
-type requestKey struct{}
-
-// rememberRequest keeps target and bytes of requests that carry an Idempotency-Key; the body is in memory by now and bounded
-// by the contract.
-func rememberRequest(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Idempotency-Key") == "" || r.Body == nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			httpserver.RequestError(w, r, err)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		kept := request{target: r.URL.EscapedPath() + "?" + r.URL.RawQuery, body: body}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, kept)))
-	})
-}
-
 // idempotencyKey returns nil when none was sent.
 func idempotencyKey(ctx context.Context, p *auth.Principal, operation string, value *string) *idempotency.Key {
-	kept, ok := ctx.Value(requestKey{}).(request)
-	if value == nil || !ok {
-		return nil
-	}
-	return &idempotency.Key{Principal: p.Subject, Operation: operation, Value: *value, Path: kept.target, Body: kept.body}
+	return httpserver.KeyOf(ctx, p.Subject, operation, value)
 }
 
 // event is what the audit chain keeps of a change.

@@ -1,0 +1,405 @@
+package secret
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/etag"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Step is a step of a rotation: the one that is next.
+type Step string
+
+// The steps, in their order.
+const (
+	Idle   Step = ""       // no rotation runs
+	Create Step = "create" // a new value is stored as the pending version
+	Set    Step = "set"    // it is put where it is to work
+	Test   Step = "test"   // it is tried
+	Finish Step = "finish" // it becomes the current version
+)
+
+// The outcomes of rotations.
+const (
+	Done   = "done"
+	Failed = "failed"
+)
+
+// Random is the driver whose values are random. Nothing has to be set: who uses the secret reads it.
+const Random = "random"
+
+const (
+	// RotationPause is how often it is looked whether a rotation has something to do.
+	RotationPause = 2 * time.Second
+
+	leaseLife   = 30 * time.Second // for which a replica is alone at a step
+	maxAttempts = 10               // at one step; then the rotation has failed
+	firstRetry  = time.Second
+	lastRetry   = 5 * time.Minute
+	claimLimit  = 10
+)
+
+// Rotation says how a secret is rotated, and how far a rotation of it is. A zero time has not come.
+type Rotation struct {
+	Name, Driver string
+	Revision     int64         // of how it is rotated
+	Length       int64         // of random values, in characters
+	Interval     time.Duration // between two rotations; 0: on demand alone
+	NextAt       time.Time     // when the schedule begins the next one
+
+	Step      Step
+	Version   int64 // the pending one; 0 before there is one
+	Attempts  int64 // at the step
+	StartedAt time.Time
+
+	LastOutcome string
+	LastVersion int64
+	LastEndedAt time.Time
+}
+
+// RotationRows is what rotations ask of the database.
+type RotationRows interface {
+	// PutRotation writes how a secret is rotated, and leaves a rotation that runs as it is.
+	PutRotation(ctx context.Context, tx *store.Tx, r Rotation) error
+	Rotation(ctx context.Context, q store.Querier, name string) (Rotation, bool, error)
+	DeleteRotation(ctx context.Context, tx *store.Tx, name string) (bool, error)
+	// BeginRotation begins one; false while one runs, and for a scheduled one also when it is not due.
+	BeginRotation(ctx context.Context, tx *store.Tx, name string, at time.Time, scheduled bool) (Rotation, bool, error)
+	// DueRotations returns what the schedule begins by the time.
+	DueRotations(ctx context.Context, q store.Querier, at time.Time, limit int) ([]Rotation, error)
+	// ClaimRotations leases rotations that nobody is at.
+	ClaimRotations(ctx context.Context, tx *store.Tx, lease string, at, until time.Time, limit int) ([]Rotation, error)
+	// LeasedRotation returns a rotation while the lease holds, and keeps it until the transaction ends.
+	LeasedRotation(ctx context.Context, tx *store.Tx, name, lease string) (Rotation, bool, error)
+	// SettleRotation writes how far a rotation is. Who is at it is named by lease until due; with an empty one anybody is, from then on.
+	SettleRotation(ctx context.Context, tx *store.Tx, r Rotation, lease string, due time.Time) error
+}
+
+// Words are what tells two readings of a revision apart.
+func (r Rotation) Words() []string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %s %d %d %d %d", r.Step, r.Version, r.Attempts, r.LastOutcome, r.LastVersion,
+		r.NextAt.UnixMicro(), r.StartedAt.UnixMicro(), r.LastEndedAt.UnixMicro()))
+	return []string{hex.EncodeToString(sum[:8])}
+}
+
+// PutRotation says how a secret is rotated, over the given rotation (nil: any, and none); else it is precondition_failed.
+func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rotation, over *etag.Match) (put Rotation, err error) {
+	defer tried.To(&err, "put rotation of secret")
+	if r.Interval > 0 {
+		r.NextAt = domain.Now(s.clock).Add(r.Interval)
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := s.owned(ctx, tx, caller, r.Name); err != nil {
+			return err
+		}
+		now, found, err := s.rows.Rotation(ctx, tx, r.Name)
+		if err != nil {
+			return err
+		}
+		if over != nil && (!found || !over.HoldsState(now.Revision, now.Words()...)) {
+			return domain.Refuse(domain.PreconditionFailed, "The rotation is not the one that was asked for.")
+		}
+		if err := s.rows.PutRotation(ctx, tx, r); err != nil {
+			return err
+		}
+		if put, _, err = s.rows.Rotation(ctx, tx, r.Name); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecretRotation", Target: r.Name, Detail: map[string]string{
+			"driver": r.Driver, "interval": r.Interval.String(),
+		}})
+	})
+	return put, err
+}
+
+// owned locks a secret that the caller reaches; another one does not exist.
+func (s *Secrets) owned(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (Secret, error) {
+	allowed, err := s.reaches(ctx, tx, caller, name)
+	if err != nil {
+		return Secret{}, err
+	}
+	secret, found, err := s.rows.Lock(ctx, tx, name)
+	if err != nil {
+		return Secret{}, err
+	}
+	if !found || !allowed {
+		return Secret{}, domain.Refuse(domain.NotFound, "There is no such secret.")
+	}
+	return secret, nil
+}
+
+func notRotated() error {
+	return domain.Refuse(domain.NotFound, "There is no such secret, or it is not rotated.")
+}
+
+// GetRotation tells how a secret is rotated, and how far it is.
+func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
+	defer tried.To(&err, "get rotation of secret")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		allowed, err := s.reaches(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		var found bool
+		if r, found, err = s.rows.Rotation(ctx, tx, name); err != nil {
+			return err
+		}
+		if !found || !allowed {
+			return notRotated()
+		}
+		return nil
+	})
+	return r, err
+}
+
+// DeleteRotation has a secret rotated no more. A rotation that runs is given up.
+func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, name string) (err error) {
+	defer tried.To(&err, "delete rotation of secret")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		r, _, err := s.rows.Rotation(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if err := s.withdraw(ctx, tx, secret, r.Version); err != nil {
+			return err
+		}
+		deleted, err := s.rows.DeleteRotation(ctx, tx, name)
+		if err != nil || !deleted {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "deleteSecretRotation", Target: name})
+	})
+}
+
+// withdraw lets a version wait no more to become current.
+func (s *Secrets) withdraw(ctx context.Context, tx *store.Tx, secret Secret, number int64) error {
+	if number == 0 || secret.Pending != number {
+		return nil
+	}
+	secret.Pending = 0
+	return s.rows.SetStages(ctx, tx, secret)
+}
+
+// Rotate begins a rotation. While one runs it is state_conflict.
+func (s *Secrets) Rotate(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
+	defer tried.To(&err, "rotate secret")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		if _, found, err := s.rows.Rotation(ctx, tx, name); err != nil || !found {
+			return errors.Join(err, notRotated())
+		}
+		if secret.Pending != 0 {
+			return domain.Refuse(domain.StateConflict, "A version is pending; promote or delete it first.")
+		}
+		begun := false
+		if r, begun, err = s.begin(ctx, tx, name, false); err != nil {
+			return err
+		}
+		if !begun {
+			return domain.Refuse(domain.StateConflict, "A rotation of the secret is under way.")
+		}
+		return nil
+	})
+	return r, err
+}
+
+func (s *Secrets) begin(ctx context.Context, tx *store.Tx, name string, scheduled bool) (Rotation, bool, error) {
+	r, begun, err := s.rows.BeginRotation(ctx, tx, name, domain.Now(s.clock), scheduled)
+	if err != nil || !begun {
+		return r, begun, err
+	}
+	return r, true, s.audit.Append(ctx, tx, auditlog.Event{Action: "rotateSecret", Target: name, Detail: map[string]string{"driver": r.Driver}})
+}
+
+// WorkOnRotations begins the rotations that are due and takes those that nobody is at to their end, as far as it goes. It returns why some did not go on; they
+// are tried again.
+func (s *Secrets) WorkOnRotations(ctx context.Context) (err error) {
+	defer tried.To(&err, "work on rotations of secrets")
+	now := domain.Now(s.clock)
+	due, err := s.rows.DueRotations(ctx, s.db.Read(ctx), now, claimLimit)
+	if err != nil {
+		return err
+	}
+	for _, r := range due {
+		if r.Step == Idle {
+			err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { _, _, err := s.begin(ctx, tx, r.Name, true); return err })
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if len(due) == 0 {
+		return nil // nothing is written where there is nothing to do
+	}
+	lease := id.New("lse")
+	var mine []Rotation
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		mine, err = s.rows.ClaimRotations(ctx, tx, lease, now, now.Add(leaseLife), claimLimit)
+		return err
+	})
+	for _, r := range mine {
+		err = errors.Join(err, s.goOn(ctx, r, lease))
+	}
+	return err
+}
+
+// goOn takes steps of a rotation until it has ended, or one fails.
+func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
+	for r.Step != Idle {
+		held := true
+		err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			r, held, err = s.step(ctx, tx, r.Name, lease)
+			return err
+		})
+		if err != nil {
+			return errors.Join(fmt.Errorf("rotate secret %s, step %s: %w", r.Name, r.Step, err), s.putOff(ctx, r, lease))
+		}
+		if !held { // another replica is at it, or it was given up
+			return nil
+		}
+	}
+	return nil
+}
+
+// step takes one step in the caller's transaction; held is false when the lease is another's.
+func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r Rotation, held bool, err error) {
+	secret, found, err := s.rows.Lock(ctx, tx, name) // before its rotation, as everywhere
+	if err != nil || !found {
+		return Rotation{Name: name}, false, err
+	}
+	if r, held, err = s.rows.LeasedRotation(ctx, tx, name, lease); err != nil || !held {
+		return Rotation{Name: name}, false, err
+	}
+	next := r
+	next.Attempts = 0
+	switch r.Step {
+	case Create:
+		if secret.Pending != 0 {
+			return r, true, errors.New("another version is pending")
+		}
+		next.Step = Set
+		if next.Version, err = s.proposeRandom(ctx, tx, name, r.Length); err != nil {
+			return r, true, err
+		}
+	case Set: // readers follow the secret: there is nothing to put anywhere
+		next.Step = Test
+	case Test:
+		if err := s.opens(ctx, tx, r); err != nil {
+			return r, true, err
+		}
+		next.Step = Finish
+	case Finish:
+		return s.finish(ctx, tx, secret, r)
+	}
+	return next, true, s.rows.SettleRotation(ctx, tx, next, lease, domain.Now(s.clock).Add(leaseLife))
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// proposeRandom stores a random value as the pending version and returns its number.
+func (s *Secrets) proposeRandom(ctx context.Context, tx *store.Tx, name string, length int64) (int64, error) {
+	value := make([]byte, length)
+	_, _ = rand.Read(value) // never fails (crypto/rand)
+	for i, b := range value {
+		value[i] = alphabet[b%byte(len(alphabet))] // 256 is a multiple of 64: all are as likely
+	}
+	made, err := s.next(ctx, tx, name, Precondition{Pending: true})
+	if err != nil {
+		return 0, err
+	}
+	if err := s.store(ctx, tx, made, string(value)); err != nil {
+		return 0, err
+	}
+	return made.Latest, s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecret", Target: name, Detail: map[string]string{
+		"version": fmt.Sprint(made.Latest), "stage": string(Pending),
+	}})
+}
+
+// opens sees to it that what is to become current can be read, and is what was made.
+func (s *Secrets) opens(ctx context.Context, tx *store.Tx, r Rotation) error {
+	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("the pending version is not there")
+	}
+	value, err := s.open(Sealed{Secret{Name: r.Name, Version: r.Version}, found.WrappedKey, found.Value})
+	if err == nil && int64(len(value)) != r.Length {
+		err = errors.New("the pending version has another length")
+	}
+	return err
+}
+
+// finish makes the pending version current. When another one is pending meanwhile, somebody has decided otherwise, and the rotation has failed.
+func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) (Rotation, bool, error) {
+	made, found, err := s.rows.Version(ctx, tx, r.Name, r.Version)
+	if err != nil {
+		return r, true, err
+	}
+	if !found || secret.Pending != r.Version || made.Of.readable() != nil {
+		return s.end(ctx, tx, r, Failed)
+	}
+	secret.Previous, secret.Version, secret.Pending, secret.UpdatedAt = secret.Version, r.Version, 0, made.Of.CreatedAt
+	if err := s.rows.SetStages(ctx, tx, secret); err != nil {
+		return r, true, err
+	}
+	tx.AfterCommit(s.wake)
+	return s.end(ctx, tx, r, Done)
+}
+
+// end writes what became of a rotation.
+func (s *Secrets) end(ctx context.Context, tx *store.Tx, r Rotation, outcome string) (Rotation, bool, error) {
+	detail := map[string]string{"version": fmt.Sprint(r.Version), "outcome": outcome}
+	if outcome == Failed {
+		detail["step"] = string(r.Step)
+	}
+	r.Step, r.LastOutcome, r.LastVersion, r.LastEndedAt = Idle, outcome, r.Version, domain.Now(s.clock)
+	r.Version, r.Attempts, r.StartedAt = 0, 0, time.Time{}
+	if err := s.rows.SettleRotation(ctx, tx, r, "", time.Time{}); err != nil {
+		return r, true, err
+	}
+	return r, true, s.audit.Append(ctx, tx, auditlog.Event{Action: "endSecretRotation", Target: r.Name, Detail: detail})
+}
+
+// putOff counts a failed attempt and lets the step be tried again later, by whoever; after the last attempt the rotation has failed.
+func (s *Secrets) putOff(ctx context.Context, r Rotation, lease string) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		secret, _, err := s.rows.Lock(ctx, tx, r.Name)
+		if err != nil {
+			return err
+		}
+		now, held, err := s.rows.LeasedRotation(ctx, tx, r.Name, lease)
+		if err != nil || !held {
+			return err
+		}
+		now.Attempts++
+		if now.Attempts >= maxAttempts {
+			if err := s.withdraw(ctx, tx, secret, now.Version); err != nil {
+				return err
+			}
+			_, _, err = s.end(ctx, tx, now, Failed)
+			return err
+		}
+		pause := min(firstRetry<<now.Attempts, lastRetry)
+		return s.rows.SettleRotation(ctx, tx, now, "", domain.Now(s.clock).Add(pause))
+	})
+}
