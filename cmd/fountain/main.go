@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newAudit(), newOTP(),
-		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
+		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(), newCollections(), newDocuments(), newSearch(),
 	)
 	return root
 }
