@@ -272,6 +272,7 @@ var (
 var (
 	opGetSearchHealth        = public("search", "getSearchHealth", http.MethodGet, "/health", never, 200)
 	opGetSearchReadiness     = public("search", "getSearchReadiness", http.MethodGet, "/ready", never, 200)
+	opGetEngine              = secured("search", "getEngine", http.MethodGet, "/engine", always, 200)
 	opCreateCollection       = secured("search", "createCollection", http.MethodPost, "/collections", withKey, 201)
 	opListCollections        = secured("search", "listCollections", http.MethodGet, "/collections", always, 200)
 	opGetCollection          = secured("search", "getCollection", http.MethodGet, "/collections/{collection}", always, 200)

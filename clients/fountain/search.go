@@ -13,6 +13,11 @@ import (
 // Search calls the search service: collections, documents and searches over the family's search engine.
 type Search struct{ client *Client }
 
+// GetEngine tells which search engine is in use and what it takes.
+func (s *Search) GetEngine(ctx context.Context, opts ...CallOption) (*search.Engine, error) {
+	return send[search.Engine](ctx, s.client, opGetEngine, opts, search.NewGetEngineRequest)
+}
+
 // CreateCollection makes a collection. Errors: ErrConflict when there is one of that name.
 func (s *Search) CreateCollection(ctx context.Context, body search.CollectionCreate, opts ...CallOption) (*search.Collection, error) {
 	return send[search.Collection](ctx, s.client, opCreateCollection, opts, func(server string) (*http.Request, error) {

@@ -57,6 +57,24 @@ func (e DocumentSearchResultEngine) Valid() bool {
 	}
 }
 
+// Defines values for EngineMode.
+const (
+	EngineModeEmbedded  EngineMode = "embedded"
+	EngineModeTypesense EngineMode = "typesense"
+)
+
+// Valid indicates whether the value is a known member of the EngineMode enum.
+func (e EngineMode) Valid() bool {
+	switch e {
+	case EngineModeEmbedded:
+		return true
+	case EngineModeTypesense:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FieldType.
 const (
 	FieldTypeAuto    FieldType = "auto"
@@ -407,6 +425,46 @@ type DocumentSyncResult struct {
 	Failed    int64         `json:"failed"`
 	Results   []SyncOutcome `json:"results"`
 	Succeeded int64         `json:"succeeded"`
+}
+
+// Engine defines model for Engine.
+type Engine struct {
+	// KeyVersion The version of the secret `search.typesense` that this instance uses; absent where the key is in a file.
+	KeyVersion *int64 `json:"keyVersion,omitempty"`
+
+	// Limits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+	Limits EngineLimits `json:"limits"`
+	Mode   EngineMode   `json:"mode"`
+
+	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
+	Unsupported []string `json:"unsupported"`
+
+	// Version Of Typesense; of the embedded engine the version that it follows.
+	Version string `json:"version"`
+}
+
+// EngineMode defines model for Engine.Mode.
+type EngineMode string
+
+// EngineLimits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+type EngineLimits struct {
+	Collections *int64 `json:"collections,omitempty"`
+
+	// DocumentBytes Of one document.
+	DocumentBytes *int64 `json:"documentBytes,omitempty"`
+
+	// Documents In all collections.
+	Documents              *int64 `json:"documents,omitempty"`
+	DocumentsPerCollection *int64 `json:"documentsPerCollection,omitempty"`
+
+	// MemoryBytes Of the indexes, by estimate.
+	MemoryBytes *int64 `json:"memoryBytes,omitempty"`
+
+	// Searches Searches of one `multiSearch`.
+	Searches int32 `json:"searches"`
+
+	// SyncItems Items of one `syncDocuments`.
+	SyncItems int32 `json:"syncItems"`
 }
 
 // ExportLine defines model for ExportLine.
@@ -969,6 +1027,13 @@ type ClientInterface interface {
 	// Corresponds with POST /collections/{collection}/search (the `SearchDocuments` operationId).
 	SearchDocuments(ctx context.Context, collection CollectionName, body SearchDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetEngine Tell which search engine is in use and what it takes
+	//
+	// For administrators and services. It tells nothing of collections.
+	//
+	// Corresponds with GET /engine (the `GetEngine` operationId).
+	GetEngine(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetSearchHealth Tell that the process lives
 	//
 	// Corresponds with GET /health (the `GetSearchHealth` operationId).
@@ -1427,6 +1492,23 @@ func (c *Client) SearchDocumentsWithBody(ctx context.Context, collection Collect
 // Corresponds with POST /collections/{collection}/search (the `SearchDocuments` operationId).
 func (c *Client) SearchDocuments(ctx context.Context, collection CollectionName, body SearchDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSearchDocumentsRequest(c.Server, collection, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEngine Tell which search engine is in use and what it takes
+//
+// For administrators and services. It tells nothing of collections.
+//
+// Corresponds with GET /engine (the `GetEngine` operationId).
+func (c *Client) GetEngine(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEngineRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2390,6 +2472,33 @@ func NewSearchDocumentsRequestWithBody(server string, collection CollectionName,
 	return req, nil
 }
 
+// NewGetEngineRequest constructs an http.Request for the GetEngine method
+func NewGetEngineRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/engine")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSearchHealthRequest constructs an http.Request for the GetSearchHealth method
 func NewGetSearchHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -2768,6 +2877,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /collections/{collection}/search (the `SearchDocuments` operationId).
 	SearchDocumentsWithResponse(ctx context.Context, collection CollectionName, body SearchDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchDocumentsResult, error)
+
+	// GetEngineWithResponse Tell which search engine is in use and what it takes
+	//
+	// For administrators and services. It tells nothing of collections.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /engine (the `GetEngine` operationId).
+	GetEngineWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetEngineResult, error)
 
 	// GetSearchHealthWithResponse Tell that the process lives
 	//
@@ -5215,6 +5333,137 @@ func (r SearchDocumentsResult) ContentType() string {
 	return ""
 }
 
+// GetEngineResult401Headers the declared response headers of an HTTP 401 response for GetEngine
+type GetEngineResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetEngineResult403Headers the declared response headers of an HTTP 403 response for GetEngine
+type GetEngineResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetEngineResult429Headers the declared response headers of an HTTP 429 response for GetEngine
+type GetEngineResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetEngineResult503Headers the declared response headers of an HTTP 503 response for GetEngine
+type GetEngineResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetEngineResultDefaultHeaders the declared response headers of an HTTP default response for GetEngine
+type GetEngineResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEngineResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Engine
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetEngineResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetEngineResult403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetEngineResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetEngineResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetEngineResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEngineResult) GetJSON200() *Engine {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetEngineResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetEngineResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetEngineResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetEngineResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetEngineResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEngineResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEngineResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEngineResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEngineResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetSearchHealthResultDefaultHeaders the declared response headers of an HTTP default response for GetSearchHealth
 type GetSearchHealthResultDefaultHeaders struct {
 	Allow           *string
@@ -6004,6 +6253,21 @@ func (c *ClientWithResponses) SearchDocumentsWithResponse(ctx context.Context, c
 		return nil, err
 	}
 	return ParseSearchDocumentsResult(rsp)
+}
+
+// GetEngineWithResponse Tell which search engine is in use and what it takes
+//
+// For administrators and services. It tells nothing of collections.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /engine (the `GetEngine` operationId).
+func (c *ClientWithResponses) GetEngineWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetEngineResult, error) {
+	rsp, err := c.GetEngine(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEngineResult(rsp)
 }
 
 // GetSearchHealthWithResponse Tell that the process lives
@@ -11008,6 +11272,260 @@ func ParseSearchDocumentsResult(rsp *http.Response) (*SearchDocumentsResult, err
 		response.Headers503 = &headers
 	case true:
 		var headers SearchDocumentsResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetEngineResult parses an HTTP response from a GetEngineWithResponse call
+func ParseGetEngineResult(rsp *http.Response) (*GetEngineResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEngineResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Engine
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetEngineResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetEngineResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetEngineResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetEngineResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers GetEngineResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

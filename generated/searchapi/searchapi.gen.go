@@ -57,6 +57,24 @@ func (e DocumentSearchResultEngine) Valid() bool {
 	}
 }
 
+// Defines values for EngineMode.
+const (
+	EngineModeEmbedded  EngineMode = "embedded"
+	EngineModeTypesense EngineMode = "typesense"
+)
+
+// Valid indicates whether the value is a known member of the EngineMode enum.
+func (e EngineMode) Valid() bool {
+	switch e {
+	case EngineModeEmbedded:
+		return true
+	case EngineModeTypesense:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FieldType.
 const (
 	FieldTypeAuto    FieldType = "auto"
@@ -409,6 +427,46 @@ type DocumentSyncResult struct {
 	Succeeded int64         `json:"succeeded"`
 }
 
+// Engine defines model for Engine.
+type Engine struct {
+	// KeyVersion The version of the secret `search.typesense` that this instance uses; absent where the key is in a file.
+	KeyVersion *int64 `json:"keyVersion,omitempty"`
+
+	// Limits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+	Limits EngineLimits `json:"limits"`
+	Mode   EngineMode   `json:"mode"`
+
+	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
+	Unsupported []string `json:"unsupported"`
+
+	// Version Of Typesense; of the embedded engine the version that it follows.
+	Version string `json:"version"`
+}
+
+// EngineMode defines model for Engine.Mode.
+type EngineMode string
+
+// EngineLimits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+type EngineLimits struct {
+	Collections *int64 `json:"collections,omitempty"`
+
+	// DocumentBytes Of one document.
+	DocumentBytes *int64 `json:"documentBytes,omitempty"`
+
+	// Documents In all collections.
+	Documents              *int64 `json:"documents,omitempty"`
+	DocumentsPerCollection *int64 `json:"documentsPerCollection,omitempty"`
+
+	// MemoryBytes Of the indexes, by estimate.
+	MemoryBytes *int64 `json:"memoryBytes,omitempty"`
+
+	// Searches Searches of one `multiSearch`.
+	Searches int32 `json:"searches"`
+
+	// SyncItems Items of one `syncDocuments`.
+	SyncItems int32 `json:"syncItems"`
+}
+
 // ExportLine defines model for ExportLine.
 type ExportLine struct {
 	// Document A JSON object that fits the collection's fields.
@@ -755,6 +813,9 @@ type ServerInterface interface {
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName)
+	// GetEngine Tell which search engine is in use and what it takes
+	// (GET /engine)
+	GetEngine(w http.ResponseWriter, r *http.Request)
 	// GetSearchHealth Tell that the process lives
 	// (GET /health)
 	GetSearchHealth(w http.ResponseWriter, r *http.Request)
@@ -860,6 +921,12 @@ func (_ Unimplemented) PutCollectionGrant(w http.ResponseWriter, r *http.Request
 // SearchDocuments Search a collection
 // (POST /collections/{collection}/search)
 func (_ Unimplemented) SearchDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetEngine Tell which search engine is in use and what it takes
+// (GET /engine)
+func (_ Unimplemented) GetEngine(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1468,6 +1535,20 @@ func (siw *ServerInterfaceWrapper) SearchDocuments(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// GetEngine operation middleware
+func (siw *ServerInterfaceWrapper) GetEngine(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetEngine(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetSearchHealth operation middleware
 func (siw *ServerInterfaceWrapper) GetSearchHealth(w http.ResponseWriter, r *http.Request) {
 
@@ -1642,6 +1723,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/ready", wrapper.GetSearchReadiness)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/engine", wrapper.GetEngine)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/collections", wrapper.ListCollections)
@@ -5966,6 +6050,219 @@ func (response SearchDocumentsdefaultApplicationProblemPlusJSONResponse) VisitSe
 	return err
 }
 
+type GetEngineRequestObject struct {
+}
+
+type GetEngineResponseObject interface {
+	VisitGetEngineResponse(w http.ResponseWriter) error
+}
+
+type GetEngine200JSONResponse Engine
+
+func (response GetEngine200JSONResponse) VisitGetEngineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEngine401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetEngine401ApplicationProblemPlusJSONResponse) VisitGetEngineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEngine403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEngine403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetEngine403ResponseHeaders
+}
+
+func (response GetEngine403ApplicationProblemPlusJSONResponse) VisitGetEngineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEngine429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEngine429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetEngine429ResponseHeaders
+}
+
+func (response GetEngine429ApplicationProblemPlusJSONResponse) VisitGetEngineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEngine503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEngine503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetEngine503ResponseHeaders
+}
+
+func (response GetEngine503ApplicationProblemPlusJSONResponse) VisitGetEngineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnginedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetEnginedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetEnginedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetEnginedefaultApplicationProblemPlusJSONResponse) VisitGetEngineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSearchHealthRequestObject struct {
 }
 
@@ -6708,6 +7005,9 @@ type StrictServerInterface interface {
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(ctx context.Context, request SearchDocumentsRequestObject) (SearchDocumentsResponseObject, error)
+	// GetEngine Tell which search engine is in use and what it takes
+	// (GET /engine)
+	GetEngine(ctx context.Context, request GetEngineRequestObject) (GetEngineResponseObject, error)
 	// GetSearchHealth Tell that the process lives
 	// (GET /health)
 	GetSearchHealth(ctx context.Context, request GetSearchHealthRequestObject) (GetSearchHealthResponseObject, error)
@@ -7211,6 +7511,30 @@ func (sh *strictHandler) SearchDocuments(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(SearchDocumentsResponseObject); ok {
 		if err := validResponse.VisitSearchDocumentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetEngine operation middleware
+func (sh *strictHandler) GetEngine(w http.ResponseWriter, r *http.Request) {
+	var request GetEngineRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEngine(ctx, request.(GetEngineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEngine")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetEngineResponseObject); ok {
+		if err := validResponse.VisitGetEngineResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/handlers"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/lifecycle"
@@ -57,6 +58,11 @@ func (s *service) openEmbedded() (tsclient.Doer, error) {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
 	}
 	s.close, s.stored = local.Close, local.Prove
+	l := local.Limits()
+	s.facts = handlers.Facts{Unsupported: api.Unsupported(), Limits: &handlers.Limits{
+		Documents: int64(l.Documents), DocumentsPerCollection: int64(l.DocumentsPerCollection), Collections: int64(l.Collections),
+		DocumentBytes: l.DocumentBytes, MemoryBytes: l.MemoryBytes,
+	}}
 	// The service tells too many searches from an engine that can't be used.
 	return tsclient.InProcess(api.New(local, api.Options{Key: s.keys.Accepts, Busy: http.StatusTooManyRequests})), nil
 }

@@ -252,6 +252,7 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 	"createCollection": func(c, _, _, _ string) []attempt { // made for another tenant; one's own is tried apart
 		return []attempt{{"POST", "/collections", `{"name":"red.` + strings.TrimPrefix(c, "red.") + `","fields":[{"name":"text","type":"string"}]}`}}
 	},
+	"getEngine": func(string, string, string, string) []attempt { return []attempt{{"GET", "/engine", ""}} },
 	"listCollections": func(string, string, string, string) []attempt {
 		return []attempt{{"GET", "/collections", ""}, {"GET", "/collections?limit=1", ""}}
 	},

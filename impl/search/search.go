@@ -75,6 +75,7 @@ type service struct {
 	keys     *enginekey.Holder
 	handlers *handlers.Handlers
 	engine   *engine.Engine // set by work
+	facts    handlers.Facts // set by work
 	close    func() error   // set by work with an embedded engine
 	stored   func() error   // the same: proves that the engine can store
 	unopened atomic.Bool    // the embedded engine can't open its documents
@@ -118,7 +119,8 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.handlers.SetCore(&handlers.Core{Engine: s.engine, Store: rows})
+	s.facts.KeyVersion = s.keys.Version
+	s.handlers.SetCore(&handlers.Core{Engine: s.engine, Store: rows, Facts: s.facts})
 	s.life.Started(ctx, "embedded", s.config.embedded())
 	var group runner.Group
 	group.Go("examine", s.life.Every(examinePause, "examine the search engine", s.examine))

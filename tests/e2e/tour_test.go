@@ -494,6 +494,7 @@ func (tr *tour) elements() {
 func (tr *tour) documents() {
 	ctx, s := context.Background(), tr.admin.Search
 	ok[any](tr, "create")(any2(s.CreateCollection(ctx, search.CollectionCreate{Name: "tour", Fields: []search.Field{{Name: "text", Type: "string"}}})))
+	ok[any](tr, "engine")(any2(s.GetEngine(ctx)))
 	ok[any](tr, "list")(any2(s.ListCollections(ctx, nil)))
 	ok[any](tr, "get")(any2(s.GetCollection(ctx, "tour")))
 	doc := json.RawMessage(`{"text":"a tour"}`)

@@ -38,6 +38,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/engine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell which search engine is in use and what it takes
+         * @description For administrators and services. It tells nothing of collections.
+         */
+        get: operations["getEngine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/collections": {
         parameters: {
             query?: never;
@@ -331,6 +351,52 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Engine: {
+            /** @enum {string} */
+            mode: "embedded" | "typesense";
+            /** @description Of Typesense; of the embedded engine the version that it follows. */
+            version: string;
+            /**
+             * Format: int64
+             * @description The version of the secret `search.typesense` that this instance uses; absent where the key is in a file.
+             */
+            keyVersion?: number;
+            /** @description What of Typesense the embedded engine refuses by name: operations, and flags of fields. */
+            unsupported: string[];
+            limits: components["schemas"]["EngineLimits"];
+        };
+        /** @description The bounds of this service, and of the embedded engine, which has `documents` and what follows. */
+        EngineLimits: {
+            /**
+             * Format: int32
+             * @description Items of one `syncDocuments`.
+             */
+            syncItems: number;
+            /**
+             * Format: int32
+             * @description Searches of one `multiSearch`.
+             */
+            searches: number;
+            /**
+             * Format: int64
+             * @description In all collections.
+             */
+            documents?: number;
+            /** Format: int64 */
+            documentsPerCollection?: number;
+            /** Format: int64 */
+            collections?: number;
+            /**
+             * Format: int64
+             * @description Of one document.
+             */
+            documentBytes?: number;
+            /**
+             * Format: int64
+             * @description Of the indexes, by estimate.
+             */
+            memoryBytes?: number;
+        };
         Field: {
             /** @description A name, or a pattern as `attr_.*`. */
             name: string;
@@ -906,6 +972,52 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getEngine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The engine. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mode": "embedded",
+                     *       "version": "29.0",
+                     *       "keyVersion": 1,
+                     *       "unsupported": [
+                     *         "* /analytics/{name}"
+                     *       ],
+                     *       "limits": {
+                     *         "syncItems": 5000,
+                     *         "searches": 50,
+                     *         "documents": 1000000,
+                     *         "documentsPerCollection": 200000,
+                     *         "collections": 1000,
+                     *         "documentBytes": 1048576,
+                     *         "memoryBytes": 536870912
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Engine"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };

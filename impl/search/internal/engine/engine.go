@@ -132,6 +132,15 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
+// Version says which version the engine is, and whether it is the embedded one.
+func (e *Engine) Version(ctx context.Context) (version string, embedded bool, err error) {
+	err = e.again(ctx, func() (err error) {
+		version, embedded, err = e.client.Version(ctx)
+		return err
+	})
+	return version, embedded, err
+}
+
 // importDocs sends documents to be made or replaced; every line is answered.
 func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
 	err = e.paced(ctx, collection, func() (err error) {

@@ -16,7 +16,13 @@ import (
 // Source reads the key from where it is kept.
 type Source interface {
 	// Key returns the current key.
-	Key(ctx context.Context) (string, error)
+	Key(ctx context.Context) (Key, error)
+}
+
+// Key is a key with the version of the secret that it is; a file has none, 0.
+type Key struct {
+	Text    string
+	Version int64
 }
 
 // ErrAbsent says that there is no key yet.
@@ -25,7 +31,7 @@ var ErrAbsent = errors.New("there is no key for the search engine yet")
 // Holder keeps the current key in memory. It is safe for concurrent use; the zero value is not usable.
 type Holder struct {
 	source Source
-	key    atomic.Pointer[string]
+	key    atomic.Pointer[Key]
 	flight singleflight.Group
 }
 
@@ -35,9 +41,17 @@ func New(source Source) *Holder { return &Holder{source: source} }
 // Key returns the current key, empty before the first Refresh.
 func (h *Holder) Key() string {
 	if k := h.key.Load(); k != nil {
-		return *k
+		return k.Text
 	}
 	return ""
+}
+
+// Version returns the version of the current key, 0 where it has none.
+func (h *Holder) Version() int64 {
+	if k := h.key.Load(); k != nil {
+		return k.Version
+	}
+	return 0
 }
 
 // Accepts compares in constant time. Without a key nothing is accepted.
@@ -61,7 +75,7 @@ func (h *Holder) Refresh(ctx context.Context) error {
 		if err != nil {
 			return nil, fmt.Errorf("read key of the search engine: %w", err)
 		}
-		if k == "" {
+		if k.Text == "" {
 			return nil, ErrAbsent
 		}
 		h.key.Store(&k)

@@ -20,7 +20,10 @@ const SecretName = "search.typesense"
 type File string
 
 // Key implements Source.
-func (f File) Key(context.Context) (string, error) { return config.ReadSecret(string(f)) }
+func (f File) Key(context.Context) (Key, error) {
+	text, err := config.ReadSecret(string(f))
+	return Key{Text: text}, err
+}
 
 // KMS is a Source that keeps the key in the kms.
 type KMS struct {
@@ -32,16 +35,16 @@ type KMS struct {
 }
 
 // Key implements Source. Replicas that make the key at the same time agree on one.
-func (s KMS) Key(ctx context.Context) (string, error) {
+func (s KMS) Key(ctx context.Context) (Key, error) {
 	key, status, err := s.get(ctx)
 	if err != nil || status != http.StatusNotFound {
 		return key, err
 	}
 	if !s.Make {
-		return "", ErrAbsent
+		return Key{}, ErrAbsent
 	}
 	if err := s.put(ctx); err != nil {
-		return "", err
+		return Key{}, err
 	}
 	key, status, err = s.get(ctx)
 	if err == nil && status == http.StatusNotFound {
@@ -53,23 +56,23 @@ func (s KMS) Key(ctx context.Context) (string, error) {
 // maxAnswer bounds what is read of an answer of the kms.
 const maxAnswer = 64 << 10
 
-func (s KMS) get(ctx context.Context) (key string, status int, err error) {
+func (s KMS) get(ctx context.Context) (key Key, status int, err error) {
 	resp, err := s.Client.GetSecret(ctx, SecretName, nil)
 	if err != nil {
-		return "", 0, fmt.Errorf("ask the kms: %w", err)
+		return Key{}, 0, fmt.Errorf("ask the kms: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode == http.StatusNotFound {
-		return "", resp.StatusCode, nil
+		return Key{}, resp.StatusCode, nil
 	}
 	if err := s.check(resp, http.StatusOK); err != nil {
-		return "", resp.StatusCode, err
+		return Key{}, resp.StatusCode, err
 	}
 	var secret kms.Secret
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&secret); err != nil {
-		return "", resp.StatusCode, fmt.Errorf("read answer of the kms: %w", err)
+		return Key{}, resp.StatusCode, fmt.Errorf("read answer of the kms: %w", err)
 	}
-	return secret.Value, resp.StatusCode, nil
+	return Key{Text: secret.Value, Version: secret.Version}, resp.StatusCode, nil
 }
 
 // put stores a new key unless there is one by now.

@@ -30,6 +30,7 @@ const Word = "search"
 type Core struct {
 	Engine *engine.Engine
 	Store  *store.Store
+	Facts  Facts
 }
 
 // Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.

@@ -345,3 +345,18 @@ func (c *Client) Health(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Version asks which version the engine is, of Typesense or that the embedded engine follows, and whether it is the embedded one.
+func (c *Client) Version(ctx context.Context) (version string, isEmbedded bool, err error) {
+	body, header, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.Debug(ctx) })
+	if err != nil {
+		return "", false, err
+	}
+	var told struct {
+		Version string `json:"version"`
+	}
+	if json.Unmarshal(body, &told) != nil || told.Version == "" {
+		return "", false, fmt.Errorf("read version: %w", errBadAnswer)
+	}
+	return told.Version, embedded(header), nil
+}

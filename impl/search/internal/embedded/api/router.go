@@ -113,6 +113,15 @@ var unsupportedRoutes = []struct{ method, path string }{
 	{"POST", "limits"}, {"*", "limits/*"},
 }
 
+// Unsupported names what of Typesense the engine refuses: its operations, * for every method, and the flags of fields.
+func Unsupported() []string {
+	var names []string
+	for _, r := range unsupportedRoutes {
+		names = append(names, r.method+" /"+strings.ReplaceAll(r.path, "/*", "/{name}"))
+	}
+	return append(names, schema.UnsupportedFlags()...)
+}
+
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	w.Header().Set(EngineHeader, engineName)

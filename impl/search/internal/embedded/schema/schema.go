@@ -283,6 +283,9 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 	return f, f.check()
 }
 
+// UnsupportedFlags names the flags of a field that are refused.
+func UnsupportedFlags() []string { return slices.Clone(unsupportedFlags) }
+
 // unsupportedFlags are the flags of a field that are refused when they ask for something: without them its documents would mean
 // something else.
 var unsupportedFlags = []string{"reference", "async_reference", "embed", "stem_dictionary"}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/search"
+)
+
+func newDocuments() *cobra.Command {
+	o := &operator{}
+	return group("documents", "Take documents into and out of collections of the search service", newDocumentsImport(o), newDocumentsExport(o))
+}
+
+func newDocumentsExport(o *operator) *cobra.Command {
+	var file, tenant string
+	var fields []string
+	cmd := o.command("export COLLECTION", "Write the documents of a collection as NDJSON",
+		"  fountain documents export plays >plays.ndjson\n  fountain documents export plays --field text --out texts.ndjson", oneArg("a collection"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			ask := search.DocumentExport{Tenant: optional(tenant)}
+			if len(fields) > 0 {
+				ask.Fields = &fields
+			}
+			if file == "" {
+				_, err := exportDocuments(cmd, c, args[0], ask, cmd.OutOrStdout())
+				return err
+			}
+			part := file + ".part" // a file of the name is whole
+			out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+			if err != nil {
+				return err
+			}
+			n, err := exportDocuments(cmd, c, args[0], ask, out)
+			if err = errors.Join(err, out.Close()); err == nil {
+				err = os.Rename(part, file)
+			}
+			if err != nil {
+				return errors.Join(err, os.Remove(part))
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d %s to %s\n", n, plural(n, "document"), file)
+			return nil
+		})
+	cmd.Long = `export writes each document of a collection that you may read on a line of its own, as fountain documents
+import takes it. Of a tenant-scoped collection --tenant says whose documents, where you reach those of
+several tenants. A broken connection is an error, and leaves no file.`
+	cmd.Flags().StringVar(&file, "out", "", "write into this file, which others can't read (default: standard output)")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only the documents of this tenant; for the owner of a tenant-scoped collection")
+	cmd.Flags().StringSliceVar(&fields, "field", nil, "a field to write beside the id; may be repeated (default: all)")
+	return cmd
+}
+
+// exportDocuments writes documents line by line and returns how many they were.
+func exportDocuments(cmd *cobra.Command, c *fountain.Client, collection string, ask search.DocumentExport, w io.Writer) (n int, err error) {
+	out := bufio.NewWriter(w)
+	for line, err := range c.Search.Documents(cmd.Context(), collection, ask) {
+		if err != nil {
+			return n, err
+		}
+		if line.Tenant != nil && ask.Tenant == nil {
+			return n, errors.New("the collection has documents of several tenants: name one with --tenant")
+		}
+		if _, err := out.Write(append(*line.Document, '\n')); err != nil {
+			return n, fmt.Errorf("write documents: %w", err)
+		}
+		n++
+	}
+	if err := out.Flush(); err != nil {
+		return n, fmt.Errorf("write documents: %w", err)
+	}
+	return n, nil
+}

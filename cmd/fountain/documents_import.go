@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/cmd/fountain/internal/documents"
+	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
+)
+
+// documentImport is the documents import command.
+type documentImport struct {
+	documents.Load
+	path, failedPath string
+	restart          bool
+	failed           *os.File
+	begun            begun
+}
+
+// begun is the file beside an import that was ended before its end.
+type begun struct {
+	Collection  string    `json:"collection"`
+	Tenant      string    `json:"tenant,omitempty"`
+	Size        int64     `json:"size"`
+	Modified    time.Time `json:"modified"`
+	FailedBytes int64     `json:"failedBytes"` // of the failures that belong to the position
+	documents.Position
+}
+
+func newDocumentsImport(o *operator) *cobra.Command {
+	d := &documentImport{}
+	var tenant string
+	cmd := o.command("import COLLECTION FILE.ndjson", "Store the documents of an NDJSON file in a collection",
+		"  fountain documents import plays plays.ndjson\n  fountain documents import plays plays.ndjson --batch 2000 --failed refused.ndjson", collectionAndFile,
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if d.Batch < 1 || d.Batch > 5000 {
+				return usagef("--batch must be 1 to 5000")
+			}
+			d.Store, d.Collection, d.Tenant, d.path = c.Search, args[0], optional(tenant), args[1]
+			if d.failedPath == "" {
+				d.failedPath = d.path + ".failed"
+			}
+			return d.run(cmd)
+		})
+	cmd.Long = `import reads a document with an id from each line and makes or replaces it in the collection. What is
+refused goes, with the number of its line and the reason, into a file, and the rest goes on. How far the
+import is stands in FILE.ndjson.progress until its end: when it is interrupted, the same command goes on
+there. Repeating does no harm.`
+	cmd.Flags().IntVar(&d.Batch, "batch", 1000, "how many documents go in one request, 1 to 5000")
+	cmd.Flags().StringVar(&d.failedPath, "failed", "", "the file for what is refused (default: FILE.ndjson.failed)")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "whose the documents are; for the owner of a tenant-scoped collection")
+	cmd.Flags().BoolVar(&d.restart, "restart", false, "begin at the first line, also where an import was interrupted")
+	return cmd
+}
+
+func collectionAndFile(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return usagef("%s takes two arguments, a collection and a file of NDJSON", cmd.CommandPath())
+	}
+	return nil
+}
+
+func (d *documentImport) progressPath() string { return d.path + ".progress" }
+
+// run imports from where an interrupted import ended.
+func (d *documentImport) run(cmd *cobra.Command) error {
+	file, err := os.Open(d.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	from, err := d.find(file)
+	if err != nil {
+		return err
+	}
+	if from.Offset > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "going on after line %d of %s\n", from.Lines, d.path)
+	}
+	if d.failed, err = os.OpenFile(d.failedPath, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return err
+	}
+	defer d.failed.Close()
+	if err := d.failed.Truncate(d.begun.FailedBytes); err != nil {
+		return fmt.Errorf("begin %s: %w", d.failedPath, err)
+	}
+	if _, err := d.failed.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("begin %s: %w", d.failedPath, err)
+	}
+	bar := terminal.NewBar(os.Stderr, d.Collection)
+	d.Fail = d.note
+	d.Done = func(p documents.Position) error {
+		bar.Show("KiB", int(p.Offset>>10), max(int(d.begun.Size>>10), 1))
+		return d.keep(p)
+	}
+	reached, err := d.Run(cmd.Context(), file, from)
+	bar.Done()
+	return d.end(cmd, reached, err)
+}
+
+// find is where the import begins. The file must be as it was when an import of it was interrupted.
+func (d *documentImport) find(file *os.File) (documents.Position, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return documents.Position{}, err
+	}
+	now := begun{Collection: d.Collection, Size: info.Size(), Modified: info.ModTime().UTC()}
+	if d.Tenant != nil {
+		now.Tenant = *d.Tenant
+	}
+	d.begun = now
+	raw, err := os.ReadFile(d.progressPath())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && d.restart {
+		return documents.Position{}, nil
+	}
+	var old begun
+	if err == nil {
+		err = json.Unmarshal(raw, &old)
+	}
+	if err != nil {
+		return documents.Position{}, fmt.Errorf("read %s: %w; --restart begins at the first line", d.progressPath(), err)
+	}
+	if old.Collection != now.Collection || old.Tenant != now.Tenant || old.Size != now.Size || !old.Modified.Equal(now.Modified) {
+		return documents.Position{}, fmt.Errorf("%s is of another import, or the file has changed since; --restart begins at the first line", d.progressPath())
+	}
+	d.begun = old
+	_, err = file.Seek(old.Offset, io.SeekStart)
+	return old.Position, err
+}
+
+// note writes a failure.
+func (d *documentImport) note(f documents.Failure) error {
+	line, err := json.Marshal(f)
+	if err == nil {
+		_, err = d.failed.Write(append(line, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", d.failedPath, err)
+	}
+	return nil
+}
+
+// keep notes how far the import is, with the failures before.
+func (d *documentImport) keep(p documents.Position) error {
+	size, err := d.failed.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", d.failedPath, err)
+	}
+	d.begun.Position, d.begun.FailedBytes = p, size
+	raw, err := json.Marshal(d.begun)
+	if err == nil {
+		err = os.WriteFile(d.progressPath()+".new", raw, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(d.progressPath()+".new", d.progressPath())
+	}
+	if err != nil {
+		return fmt.Errorf("note how far the import is: %w", err)
+	}
+	return nil
+}
+
+// end tells what became of the import.
+func (d *documentImport) end(cmd *cobra.Command, reached documents.Position, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("interrupted after line %d; run the same import again to go on", reached.Lines)
+	case errors.Is(err, fountain.ErrUnavailable), errors.Is(err, fountain.ErrRateLimited):
+		return fmt.Errorf("%w; run the same import again to go on after line %d", err, reached.Lines)
+	case err != nil:
+		return err
+	}
+	if err := os.Remove(d.progressPath()); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "imported %d %s into %s\n", reached.Stored, plural(int(reached.Stored), "document"), d.Collection)
+	if reached.Failed == 0 {
+		return os.Remove(d.failedPath)
+	}
+	return fmt.Errorf("%d %s not imported: %s tells why", reached.Failed, plural(int(reached.Failed), "line"), d.failedPath)
+}

@@ -1,0 +1,49 @@
+package handlers
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+)
+
+// Facts is what the service knows of its engine without asking it.
+type Facts struct {
+	KeyVersion  func() int64 // of the key in use; 0 where it has none
+	Unsupported []string     // of the embedded engine
+	Limits      *Limits      // of the embedded engine; nil of another
+}
+
+// Limits are the caps of the embedded engine.
+type Limits struct{ Documents, DocumentsPerCollection, Collections, DocumentBytes, MemoryBytes int64 }
+
+// syncItems is the bound of the contract for the items of a sync.
+const syncItems = 5000
+
+// GetEngine implements searchapi.StrictServerInterface.
+func (h *Handlers) GetEngine(ctx context.Context, _ searchapi.GetEngineRequestObject) (searchapi.GetEngineResponseObject, error) {
+	core, _, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	version, embedded, err := core.Engine.Version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := searchapi.GetEngine200JSONResponse{
+		Mode: searchapi.EngineModeTypesense, Version: version, Unsupported: []string{},
+		Limits: searchapi.EngineLimits{SyncItems: syncItems, Searches: engine.SearchesAtOnce},
+	}
+	if embedded {
+		out.Mode = searchapi.EngineModeEmbedded
+	}
+	if n := core.Facts.KeyVersion(); n > 0 {
+		out.KeyVersion = &n
+	}
+	if l := core.Facts.Limits; l != nil {
+		out.Unsupported = core.Facts.Unsupported
+		out.Limits.Documents, out.Limits.DocumentsPerCollection, out.Limits.Collections = &l.Documents, &l.DocumentsPerCollection, &l.Collections
+		out.Limits.DocumentBytes, out.Limits.MemoryBytes = &l.DocumentBytes, &l.MemoryBytes
+	}
+	return out, nil
+}
