@@ -429,17 +429,7 @@ func TestPage_aPersonSignsInWithACodeByMail(t *testing.T) {
 	p.fills("Code that was sent to you", other(code))
 	p.key("Enter", "\r")
 	p.reads("This code is not accepted. Enter the newest code that was sent to you.")
-	p.fills("Code that was sent to you", code)
-	p.key("Enter", "\r")
-	p.sees("Your second factors")
-	p.presses("Sign out")
-
-	p.signsIn("grace", password)
-	p.presses("Send a code by email")
-	p.reads("A code was sent to")
-	mails++
-	code = newest()
-	for range 5 {
+	for range 4 { // five with the one before
 		p.fills("Code that was sent to you", other(code))
 		p.key("Enter", "\r")
 		p.reads("This code is not accepted.")
@@ -449,6 +439,7 @@ func TestPage_aPersonSignsInWithACodeByMail(t *testing.T) {
 	p.key("Enter", "\r")
 	p.reads("Too many wrong codes were given. Send another code, or use another way.")
 	p.presses("Send another code") // a new challenge: the old one takes no code any more
+	p.reads("Another code was sent.")
 	mails++
 	p.fills("Code that was sent to you", newest())
 	p.key("Enter", "\r")
