@@ -16,6 +16,8 @@ type Challenge struct {
 	ACRValues []string      // the authentication levels that would do, best first
 	MaxAge    time.Duration // how old the second factor may be
 	Attempt   int           // in a step-up callback: 1, and more after wrong codes
+	Channel   string        // in a step-up callback: email or sms, where the code that is asked for was sent; else ""
+	SentTo    string        // in a step-up callback: where it was sent, masked
 }
 
 // parseChallenge reads the Bearer challenge of a WWW-Authenticate header; nil when there is none.

@@ -38,6 +38,7 @@ type Client struct {
 	sender   transport.Sender
 	source   TokenSource // nil: anonymous
 	raiser   *raiser     // nil: challenges are returned
+	sentBy   string      // the channel of WithSentCode; "" for none
 	retry    RetryPolicy
 	budget   *transport.Budget
 	now      func() time.Time
@@ -72,6 +73,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	}
 	if s.stepUp != nil {
 		c.raiser = newRaiser(c, s.stepUp, s.raised)
+		c.sentBy = s.sentBy
 	}
 	return c, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/fountainai/fountain/clients/twofactor"
 )
 
 // Option sets how a Client works.
@@ -33,6 +35,7 @@ type settings struct {
 	credential  string // the option that gave source, for the error about a second one
 	source      func(*Client) TokenSource
 	stepUp      StepUpFunc
+	sentBy      string // WithSentCode
 	raised      RaisedTokens
 	httpClient  *http.Client
 	rootCAs     *x509.CertPool
@@ -101,6 +104,22 @@ func WithTokenSource(source TokenSource) Option {
 // service, gets a raised token for the one service from the kms, keeps it while it lives, and repeats the call once.
 func WithStepUp(f StepUpFunc) Option {
 	return func(s *settings) error { s.stepUp = f; return nil }
+}
+
+// ErrResend is what a StepUpFunc returns to have another code sent, where the code that it is asked for is one that is sent (Challenge.Channel): the old one is
+// good no more, attempts stay counted, and the function is asked again. At most five are sent for one sign-in.
+var ErrResend = errors.New("send another code")
+
+// WithSentCode has the code of a sign-in that asks for a second factor sent by a channel, email or sms, where the user's roles accept that. Without it a code is sent
+// only where neither a code of an authenticator nor a recovery code is accepted.
+func WithSentCode(channel string) Option {
+	return func(s *settings) error {
+		if channel != string(twofactor.ChallengeCreateChannelEmail) && channel != string(twofactor.ChallengeCreateChannelSms) {
+			return errors.New("WithSentCode: the channel is email or sms")
+		}
+		s.sentBy = channel
+		return nil
+	}
 }
 
 // RaisedTokens keeps raised access tokens (see WithStepUp) between the runs of a program, so that a person gives one code for the five minutes

@@ -37,6 +37,19 @@ func (e *MfaRequiredError) takesCodes() bool {
 	return e.Factors == nil || slices.ContainsFunc(*e.Factors, func(f kms.FactorWord) bool { return f == kms.FactorWordTotp || f == kms.FactorWordRecoveryCode })
 }
 
+// sends returns the channel by which a code is sent: the wanted one where it is accepted, and else, where no other code can be typed, any that is; "" for none.
+func (e *MfaRequiredError) sends(wanted string) string {
+	if e.Factors == nil {
+		return ""
+	}
+	for _, channel := range []string{wanted, "sms", "email"} {
+		if slices.Contains(*e.Factors, kms.FactorWord(channel)) && (channel == wanted || !e.takesCodes()) {
+			return channel
+		}
+	}
+	return ""
+}
+
 // LoginUser signs in with a password. Every failure is CodeInvalidCredentials. Where a role asks for a second factor at sign-in, a right password is
 // ErrMfaRequired; Client.SignIn asks for the code and goes on.
 func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption) (*kms.TokenResponse, error) {
@@ -78,19 +91,70 @@ func (k *KMS) SignInWithPasskey(ctx context.Context, body kms.SignInProof, opts 
 }
 
 // SignIn signs in with a password, and asks the function of WithStepUp for a code of an authenticator, or a recovery code, where a second factor is asked
-// for: up to three times. Without that function, or where no code is accepted, it is ErrMfaRequired.
+// for: up to three times. A code is sent to the person where the roles accept that (WithSentCode). Without that function, or where no code is accepted, it is
+// ErrMfaRequired.
 func (c *Client) SignIn(ctx context.Context, username, password string) (*kms.TokenResponse, error) {
 	tokens, err := c.KMS.LoginUser(ctx, kms.Login{Username: username, Password: password}, WithoutAuth())
 	var waits *MfaRequiredError
-	if !errors.As(err, &waits) || c.raiser == nil || !waits.takesCodes() {
+	if !errors.As(err, &waits) || c.raiser == nil {
 		return tokens, err
 	}
-	asked := Challenge{Operation: opLoginUser.id, Audience: opLoginUser.word, Error: string(waits.Status), ACRValues: []string{"aal2"}}
-	proof, err := c.raiser.prove(ctx, asked, WithBearer(waits.MfaToken))
+	channel := waits.sends(c.sentBy)
+	if channel == "" && !waits.takesCodes() {
+		return nil, err
+	}
+	asked := Challenge{Operation: opLoginUser.id, Audience: opLoginUser.word, Error: string(waits.Status), ACRValues: []string{"aal2"}, Channel: channel}
+	var proof *twofactor.OtpProof
+	if channel != "" {
+		proof, err = c.raiser.proveSent(ctx, asked, WithBearer(waits.MfaToken))
+	} else {
+		proof, err = c.raiser.prove(ctx, asked, WithBearer(waits.MfaToken))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return c.KMS.CompleteSignIn(ctx, kms.SignInProof{Proof: proof.Proof}, WithBearer(waits.MfaToken))
+}
+
+// maxSent is how many codes are sent for one sign-in.
+const maxSent = 5
+
+// proveSent has a code sent and asks for it, three times at the most, and returns its proof.
+func (r *raiser) proveSent(ctx context.Context, challenge Challenge, opts ...CallOption) (*twofactor.OtpProof, error) {
+	opts = append(opts, WithoutStepUp())
+	sent, err := r.client.Twofactor.CreateChallenge(ctx, twofactor.ChallengeCreate{Channel: Ptr(twofactor.ChallengeCreateChannel(challenge.Channel)), Purpose: "signing in"}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if sent.MaskedTarget != nil {
+		challenge.SentTo = *sent.MaskedTarget
+	}
+	challenge.Attempt = 1
+	for messages := 1; ; {
+		code, err := r.ask(ctx, challenge)
+		if errors.Is(err, ErrResend) && messages < maxSent {
+			messages++
+			if _, err := r.client.Twofactor.ResendChallenge(ctx, sent.ChallengeID, opts...); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		verified, err := r.client.Twofactor.VerifyChallenge(ctx, sent.ChallengeID, twofactor.ChallengeVerify{Code: code, Proof: Ptr(true)}, opts...)
+		if e := asError(err); e != nil && e.Code == CodeInvalidCode && challenge.Attempt < maxCodes {
+			challenge.Attempt++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if verified.Proof == nil {
+			return nil, errors.New("sign in: the code was accepted, and no proof came with it")
+		}
+		return verified.Proof, nil
+	}
 }
 
 // prove asks for codes until one is right, three times at the most, and returns its proof. An answer that is the same again ends it with the refusal.

@@ -113,3 +113,90 @@ func TestSignIn_asksForNoCodeWhereNoneIsAccepted(t *testing.T) {
 	require.Contains(t, err.Error(), "/twofactor/v1/enroll")
 	require.Empty(t, *asked)
 }
+
+// sending has the fake send codes to an address: 424242 is the right one.
+func (f *fake) sending(t *testing.T) {
+	t.Helper()
+	sent := map[string]any{
+		"challengeId": "chl_1", "status": "open", "purpose": "signing in", "delivery": "queued", "attemptsLeft": 5, "maskedTarget": "a***@example.org",
+		"createdAt": time.Now(), "expiresAt": time.Now(), "resendAfter": time.Now(),
+	}
+	proof := map[string]any{"proof": "proof-of-a-factor", "acr": "aal2", "amr": []string{"otp"}, "authTime": time.Now(), "expiresAt": time.Now()}
+	f.on("POST /twofactor/v1/challenges", func(w http.ResponseWriter, r *http.Request, _ int) {
+		require.Equal(t, "Bearer waits", r.Header.Get("Authorization"))
+		answer(w, http.StatusCreated, sent)
+	})
+	f.on("POST /twofactor/v1/challenges/chl_1/resend", func(w http.ResponseWriter, _ *http.Request, _ int) { answer(w, 200, sent) })
+	f.on("POST /twofactor/v1/challenges/chl_1/verify", func(w http.ResponseWriter, r *http.Request, _ int) {
+		require.Equal(t, "Bearer waits", r.Header.Get("Authorization"))
+		all := f.requests("/twofactor/v1/challenges/chl_1/verify")
+		if !strings.Contains(all[len(all)-1].body, "424242") {
+			refuse(w, http.StatusUnprocessableEntity, fountain.CodeInvalidCode)
+			return
+		}
+		answer(w, 200, map[string]any{"challengeId": "chl_1", "subject": "usr_1", "purpose": "signing in", "proof": proof})
+	})
+}
+
+func TestSignIn_hasACodeSentWhereTheRolesAcceptIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		factors []string
+		channel string
+		want    string // the channel that is used; "" for an authenticator
+	}{
+		"asked for and accepted":             {[]string{"totp", "email", "sms"}, "email", "email"},
+		"asked for and not accepted":         {[]string{"totp", "sms"}, "email", ""},
+		"asked for where nothing is named":   {nil, "email", ""},
+		"not asked for":                      {[]string{"totp", "email"}, "", ""},
+		"nothing else can be typed":          {[]string{"passkey", "email"}, "", "email"},
+		"nothing else, and another was said": {[]string{"sms"}, "email", "sms"},
+	} {
+		f := newMfaFake(t, c.factors...)
+		f.sending(t)
+		option, asked := codes("424242")
+		options := []fountain.Option{ada, option}
+		if c.channel != "" {
+			options = append(options, fountain.WithSentCode(c.channel))
+		}
+		require.NoError(t, list(t, f.client(t, options...)), name)
+		require.Equal(t, c.want, (*asked)[0].Channel, name)
+		if c.want != "" {
+			require.Equal(t, "a***@example.org", (*asked)[0].SentTo)
+			require.JSONEq(t, `{"channel":"`+c.want+`","purpose":"signing in"}`, f.requests("/twofactor/v1/challenges")[0].body)
+		}
+	}
+	_, err := fountain.New("http://localhost", fountain.WithSentCode("pigeon"))
+	require.ErrorContains(t, err, "email or sms")
+}
+
+func TestSignIn_sendsAnotherCodeWhenItIsAskedTo(t *testing.T) {
+	f := newMfaFake(t, "email")
+	f.sending(t)
+	var asked []fountain.Challenge
+	answers := []string{"", "111111", "", "424242"}
+	c := f.client(t, ada, fountain.WithStepUp(func(_ context.Context, challenge fountain.Challenge) (string, error) {
+		asked = append(asked, challenge)
+		if answers[len(asked)-1] == "" {
+			return "", fountain.ErrResend
+		}
+		return answers[len(asked)-1], nil
+	}))
+	require.NoError(t, list(t, c))
+	require.Len(t, f.requests("/twofactor/v1/challenges/chl_1/resend"), 2)
+	require.Len(t, f.requests("/twofactor/v1/challenges"), 1)
+	require.Equal(t, []int{1, 1, 2, 2}, []int{asked[0].Attempt, asked[1].Attempt, asked[2].Attempt, asked[3].Attempt})
+}
+
+// Neither wrong codes nor messages are without end.
+func TestSignIn_givesUpAfterThreeWrongCodesAndFiveMessages(t *testing.T) {
+	f := newMfaFake(t, "email")
+	f.sending(t)
+	option, asked := codes("111111", "222222", "333333", "444444")
+	require.ErrorIs(t, list(t, f.client(t, ada, option)), fountain.CodeInvalidCode)
+	require.Len(t, *asked, 3)
+	f = newMfaFake(t, "email")
+	f.sending(t)
+	always := fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) { return "", fountain.ErrResend })
+	require.ErrorIs(t, list(t, f.client(t, ada, always)), fountain.ErrResend)
+	require.Len(t, f.requests("/twofactor/v1/challenges/chl_1/resend"), 4, "five codes in all")
+}

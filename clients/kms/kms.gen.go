@@ -1692,7 +1692,7 @@ type MfaRequired struct {
 	// ExpiresIn Seconds.
 	ExpiresIn int64 `json:"expiresIn"`
 
-	// Factors The types of factor that are accepted; absent: all.
+	// Factors The types of factor that end the sign-in; absent: all but codes that are sent (`email`, `sms`, `webhook`).
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
 	// MfaToken An access token for the twofactor service and for `completeSignIn`, and for nothing else.
@@ -1842,7 +1842,7 @@ type Scopes = []string
 
 // SecondFactorPolicy What second factor a role asks for.
 type SecondFactorPolicy struct {
-	// Factors The types that are accepted; absent: all.
+	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
 	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
@@ -1857,7 +1857,7 @@ type SecondFactorPolicyRequired string
 
 // SecondFactorPolicyPut defines model for SecondFactorPolicyPut.
 type SecondFactorPolicyPut struct {
-	// Factors The types that are accepted; absent: all.
+	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
 	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
@@ -4056,6 +4056,8 @@ type ClientInterface interface {
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes any type of body and a specified content type.
@@ -4068,6 +4070,8 @@ type ClientInterface interface {
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes a body of the `application/json` content type.
@@ -6364,6 +6368,8 @@ func (c *Client) PutRole(ctx context.Context, roleName RoleName, params *PutRole
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 // counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 // for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 // `If-Match` is the role's ETag.
 //
 // Takes any type of body and a specified content type.
@@ -6386,6 +6392,8 @@ func (c *Client) PutSecondFactorPolicyWithBody(ctx context.Context, roleName Rol
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 // counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 // for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 // `If-Match` is the role's ETag.
 //
 // Takes a body of the `application/json` content type.
@@ -13999,6 +14007,8 @@ type ClientWithResponsesInterface interface {
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -14011,6 +14021,8 @@ type ClientWithResponsesInterface interface {
 	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 	// `If-Match` is the role's ETag.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -29997,6 +30009,8 @@ func (c *ClientWithResponses) PutRoleWithResponse(ctx context.Context, roleName 
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 // counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 // for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 // `If-Match` is the role's ETag.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -30015,6 +30029,8 @@ func (c *ClientWithResponses) PutSecondFactorPolicyWithBodyWithResponse(ctx cont
 // For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
 // counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
 // for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
 // `If-Match` is the role's ETag.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

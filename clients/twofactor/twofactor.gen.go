@@ -1008,6 +1008,8 @@ type ClientInterface interface {
 	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
 	//
+	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
@@ -1018,6 +1020,8 @@ type ClientInterface interface {
 	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
 	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	//
+	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1656,6 +1660,8 @@ func (c *Client) EnrolPasskey(ctx context.Context, body EnrolPasskeyJSONRequestB
 // `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 // code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
 //
+// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
@@ -1676,6 +1682,8 @@ func (c *Client) ConfirmPasskeyWithBody(ctx context.Context, factorID FactorID, 
 // `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
 // `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 // code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+//
+// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3944,6 +3952,8 @@ type ClientWithResponsesInterface interface {
 	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
 	//
+	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
@@ -3954,6 +3964,8 @@ type ClientWithResponsesInterface interface {
 	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
 	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	//
+	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9226,6 +9238,8 @@ func (c *ClientWithResponses) EnrolPasskeyWithResponse(ctx context.Context, body
 // `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 // code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
 //
+// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
@@ -9242,6 +9256,8 @@ func (c *ClientWithResponses) ConfirmPasskeyWithBodyWithResponse(ctx context.Con
 // `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
 // `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
 // code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+//
+// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -169,12 +169,18 @@ func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
 	if challenge.Error == string(kms.MfaRequiredStatusMfaRequired) {
 		prompt = "code of your authenticator, or a recovery code: "
 	}
+	if challenge.Channel != "" {
+		prompt = "code sent to " + challenge.SentTo + " (Enter alone sends another): "
+	}
 	if challenge.Attempt > 1 {
 		prompt = "that code was not accepted; the next one: "
 	}
 	code, err := terminal.Ask(prompt)
 	if errors.Is(err, terminal.ErrNoTerminal) {
 		return "", errors.New("a second factor is needed and there is no terminal to ask at: --code-file reads the code")
+	}
+	if err == nil && code == "" && challenge.Channel != "" {
+		return "", fountain.ErrResend
 	}
 	return code, err
 }

@@ -16,11 +16,12 @@ import (
 
 func newLogin() *cobra.Command {
 	var c operator
-	var username, passwordFile string
+	var username, passwordFile, sendCode string
 	var plainHTTP, unknownServer bool
 	cmd := &cobra.Command{
 		Use: "login --username NAME",
 		Example: `  fountain login --username ada
+  fountain login --username ada --send-code sms
   fountain login --url https://fountain.example.org --username ada --password-file password --code-file -`,
 		Short: "Sign in, and keep the session for the other commands",
 		Long: `login asks for the password without showing it (or reads it from --password-file) and
@@ -28,7 +29,8 @@ keeps a refresh token, for you alone, in your configuration directory. The other
 use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY instead.
 
 Where a role of yours asks for a second factor at sign-in, login asks for a code of your
-authenticator or a recovery code too. A passkey signs in where a browser is, not here: at
+authenticator or a recovery code too. --send-code has a code sent to a confirmed address or
+number of yours instead, where every role of yours accepts that. A passkey signs in where a browser is, not here: at
 /twofactor/v1/enroll of the same address, where a first authenticator is enrolled as well.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,7 +42,14 @@ authenticator or a recovery code too. A passkey signs in where a browser is, not
 				return err
 			}
 			address := c.address(nil)
-			client, err := c.anonymous(address, fountain.WithStepUp(c.code))
+			options := []fountain.Option{fountain.WithStepUp(c.code)}
+			if sendCode != "" {
+				options = append(options, fountain.WithSentCode(sendCode))
+			}
+			if sendCode != "" && sendCode != "email" && sendCode != "sms" {
+				return usagef("--send-code is email or sms")
+			}
+			client, err := c.anonymous(address, options...)
 			if err != nil {
 				return err
 			}
@@ -62,6 +71,7 @@ authenticator or a recovery code too. A passkey signs in where a browser is, not
 	cmd.Flags().StringVar(&username, "username", "", "who signs in")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file instead of the terminal")
 	cmd.Flags().StringVar(&c.codeFile, "code-file", "", "read the one-time code from this file, - from standard input; default: ask for it")
+	cmd.Flags().StringVar(&sendCode, "send-code", "", "have the code sent: by email or sms")
 	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "send the password over plain HTTP to another machine")
 	cmd.Flags().BoolVar(&unknownServer, "unknown-server", false, "send the password to a server that does not look like a family's gateway")
 	return cmd

@@ -65,6 +65,13 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, settingsOf(twofactorPrefix, "WEBAUTHN_")); err != nil {
 				return &usageError{err}
 			}
+			var raising struct {
+				Channels []string `env:"STEP_UP_CHANNELS"`
+			}
+			if err := config.LoadFrom(twofactorPrefix, &raising, settingsOf(twofactorPrefix, "STEP_UP_CHANNELS")); err != nil {
+				return &usageError{err}
+			}
+			c.StepUpChannels = raising.Channels
 			if err := errors.Join(c.Delivery.Validate(), c.Passkeys.Validate()); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", twofactorPrefix, err)}
 			}

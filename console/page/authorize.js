@@ -8,7 +8,7 @@ import { show } from "./screen.js";
 import { Session } from "./session.js";
 import { signIn, signOutButton } from "./signin.js";
 import { stepUp } from "./stepup.js";
-import { sentence } from "./words.js";
+import { meaning, sentence } from "./words.js";
 
 const account = document.getElementById("account");
 const request = ask([

@@ -1,6 +1,7 @@
 // The ways by which a person shows a second factor. Each gives a proof, which is bound to the session that asked and works once.
 
 import { get, obstacle } from "./passkey.js";
+import { Problem } from "./problem.js";
 
 const api = "/twofactor/v1";
 
@@ -9,7 +10,7 @@ export const ways = async (session) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors`), session.call("GET", `${api}/recovery-codes`)]);
   const active = items.filter(({ status }) => status === "active" || status === "locked");
   const has = (type) => session.accepts(type) && active.some((factor) => factor.type === type);
-  return { any: active.length > 0, code: has("totp"), passkey: has("passkey") && obstacle() === "", recovery: session.accepts("recovery_code") && recovery.remaining > 0 };
+  return { any: active.length > 0, code: has("totp"), email: has("email"), sms: has("sms"), passkey: has("passkey") && obstacle() === "", recovery: session.accepts("recovery_code") && recovery.remaining > 0 };
 };
 
 // byCode gives the proof of an authenticator's code.
@@ -23,4 +24,27 @@ export const byPasskey = async (session) => {
   const { challengeId, options } = await session.call("POST", `${api}/passkey-challenges`);
   const credential = await get(options);
   return (await session.call("POST", `${api}/passkey-challenges/${challengeId}/verify`, { body: { credential } })).proof;
+};
+
+// send has a code sent to the person, and returns the challenge that it answers.
+export const send = (session, channel) => session.call("POST", `${api}/challenges`, { body: { channel, purpose: "signing in" } });
+
+// sendAgain has another code sent for a challenge; where that has ended, or takes no code any more, for a new one.
+export const sendAgain = async (session, { challengeId, channel }) => {
+  try {
+    return await session.call("POST", `${api}/challenges/${challengeId}/resend`);
+  } catch (problem) {
+    if (problem.status !== 410 && problem.status !== 409) throw problem.code === "rate_limited" ? new Problem({ code: "code_on_its_way" }, problem.retryAfter) : problem;
+    return send(session, channel);
+  }
+};
+
+// bySentCode gives the proof of a code that was sent.
+export const bySentCode = async (session, { challengeId }, code) => {
+  try {
+    return (await session.call("POST", `${api}/challenges/${challengeId}/verify`, { body: { code, proof: true } })).proof.proof;
+  } catch (problem) {
+    const told = { invalid_code: "invalid_sent_code", gone: "sent_code_over", state_conflict: "sent_code_over", too_many_attempts: "sent_code_exhausted" }[problem.code];
+    throw told ? new Problem({ code: told }, problem.retryAfter) : problem;
+  }
 };

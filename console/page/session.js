@@ -10,6 +10,9 @@ const early = 20_000; // milliseconds before its end that a token is renewed, fo
 // memory, and the session ends with the page.
 export const refreshIn = isSecureContext ? "cookie" : "body";
 
+// sentTypes are the factors whose codes are sent to a person.
+const sentTypes = ["email", "sms", "webhook"];
+
 // signedOut tells the other tabs which session was signed out in one of them.
 const signedOut = new BroadcastChannel("fountain-session");
 
@@ -60,8 +63,8 @@ export class Session {
   // pending tells that the password was right and a second factor is still asked for. Until then only factors can be managed.
   get pending() { return this.#pending; }
 
-  // accepts tells whether factors of a type end a pending sign-in.
-  accepts(type) { return this.#accepted?.includes(type) ?? true; }
+  // accepts tells whether factors of a type end a pending sign-in. Codes that are sent do where they are named, and nowhere else.
+  accepts(type) { return this.#accepted?.includes(type) ?? !sentTypes.includes(type); }
 
   // name is the person's, for showing.
   get name() { return this.#name; }

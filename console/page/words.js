@@ -33,6 +33,9 @@ const whole = {
   invalid_credentials: "The user name or password is incorrect. Check both and try again; after several failed attempts, wait a few minutes.",
   invalid_code: "This code is not accepted. A code works once: wait for the next one and enter that. If it fails again, the clock of your device may be wrong.",
   invalid_recovery_code: "This recovery code is not accepted. Each works once, and none of an older set works: try another one of the newest.",
+  invalid_sent_code: "This code is not accepted. Enter the newest code that was sent to you.",
+  sent_code_over: "This code has expired. Send another code and enter that.",
+  sent_code_exhausted: "Too many wrong codes were given. Send another code, or use another way.",
   invalid_passkey: "This passkey is not accepted. It may have been removed from your account: use another way.",
   insufficient_user_authentication: "This requires a recent sign-in. Sign in again, then retry.",
   mail_off: "No mails are sent here. Ask an administrator for a link to choose a new password.",
@@ -69,6 +72,7 @@ export const sentence = (problem) => {
   if (code === "rate_limited" || code === "too_many_attempts") {
     return `${code === "rate_limited" ? "Too many requests in a short time." : "Too many wrong codes were given."} ${wait(retryAfter)}`;
   }
+  if (code === "code_on_its_way") return `A code is on its way. ${wait(retryAfter)}`;
   if (code === "weak_password") return [detail, ...errors.map(({ message }) => `It ${message}.`), "Choose another one."].join(" ");
   if (next[code]) return `${detail || "The request failed."} ${next[code]}`;
   if ([403, 404, 409, 412, 422].includes(problem.status) && detail) return detail; // the same request is refused again

@@ -1692,7 +1692,7 @@ type MfaRequired struct {
 	// ExpiresIn Seconds.
 	ExpiresIn int64 `json:"expiresIn"`
 
-	// Factors The types of factor that are accepted; absent: all.
+	// Factors The types of factor that end the sign-in; absent: all but codes that are sent (`email`, `sms`, `webhook`).
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
 	// MfaToken An access token for the twofactor service and for `completeSignIn`, and for nothing else.
@@ -1842,7 +1842,7 @@ type Scopes = []string
 
 // SecondFactorPolicy What second factor a role asks for.
 type SecondFactorPolicy struct {
-	// Factors The types that are accepted; absent: all.
+	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
 	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
@@ -1857,7 +1857,7 @@ type SecondFactorPolicyRequired string
 
 // SecondFactorPolicyPut defines model for SecondFactorPolicyPut.
 type SecondFactorPolicyPut struct {
-	// Factors The types that are accepted; absent: all.
+	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
 	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.

@@ -40,6 +40,8 @@ type Config struct {
 	Redis          config.Redis     // over which limits are shared with other processes. Default none
 	// Delivery names the providers of codes. Channels for people that have none write their codes into the log.
 	Delivery twofactor.Delivery
+	// StepUpChannels are the channels whose codes raise a session: email, sms, webhook; none is the cautious choice.
+	StepUpChannels []string
 	// Passkeys name the site of passkeys. Default is the issuer's if one is given, else the gateway at localhost.
 	Passkeys twofactor.Passkeys
 	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.

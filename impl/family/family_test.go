@@ -162,12 +162,13 @@ func TestRun_thatEndsBeforeItIsReadyIsNoError(t *testing.T) {
 // A wrong setting is told before there are keys, databases or a directory: nothing has to be cleared away before the next try.
 func TestRun_makesNothingWhereASettingIsWrong(t *testing.T) {
 	for setting, c := range map[string]family.Config{
-		"CORS_ORIGINS":    {CORSOrigins: []string{"app.example.org"}},
-		"ISSUER":          {Issuer: "example.org"},
-		"TRUSTED_PROXIES": {TrustedProxies: []string{"everybody"}},
-		"SMS_COUNTRIES":   {Delivery: twofactor.Delivery{SMSCountries: []string{"nowhere"}}},
-		"WEBAUTHN":        {Passkeys: twofactor.Passkeys{Origins: []string{"nonsense"}}},
-		"REDIS_":          {Redis: config.Redis{PasswordFile: "file"}},
+		"CORS_ORIGINS":     {CORSOrigins: []string{"app.example.org"}},
+		"ISSUER":           {Issuer: "example.org"},
+		"TRUSTED_PROXIES":  {TrustedProxies: []string{"everybody"}},
+		"STEP_UP_CHANNELS": {StepUpChannels: []string{"pigeon"}},
+		"SMS_COUNTRIES":    {Delivery: twofactor.Delivery{SMSCountries: []string{"nowhere"}}},
+		"WEBAUTHN":         {Passkeys: twofactor.Passkeys{Origins: []string{"nonsense"}}},
+		"REDIS_":           {Redis: config.Redis{PasswordFile: "file"}},
 	} {
 		c.DataDir = filepath.Join(t.TempDir(), "data")
 		c.Addr, c.AdminAddr = "127.0.0.1:0", "127.0.0.1:0"

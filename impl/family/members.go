@@ -73,7 +73,7 @@ func (h *house) start(ctx context.Context) error {
 		s.Issuer = issuer
 		return s
 	}
-	t := twofactor.Config{Service: with("twofactor"), Version: h.Version, Delivery: h.Delivery, Passkeys: h.sitePasskeys(), Development: true}
+	t := twofactor.Config{Service: with("twofactor"), Version: h.Version, Delivery: h.Delivery, StepUpChannels: h.StepUpChannels, Passkeys: h.sitePasskeys(), Development: true}
 	h.launch("twofactor", at("twofactor"), &t.Service, func(ctx context.Context) error { return twofactor.Run(ctx, t) })
 	s := search.Config{Service: with("search"), Version: h.Version}
 	h.launch("search", at("search"), &s.Service, func(ctx context.Context) error { return search.Run(ctx, s) })

@@ -20,7 +20,7 @@ func (c Config) Validate() error {
 		TrustedProxies: c.TrustedProxies, Hosts: c.Hosts,
 	}
 	k := kms.Config{Service: s, Redis: c.Redis}
-	t := twofactor.Config{Service: s, Delivery: c.Delivery, Passkeys: c.Passkeys}
+	t := twofactor.Config{Service: s, Delivery: c.Delivery, StepUpChannels: c.StepUpChannels, Passkeys: c.Passkeys}
 	g := gateway.Config{Service: s, TwofactorURL: somewhere, SearchURL: somewhere, SequenceURL: somewhere, CORSOrigins: c.CORSOrigins, Redis: c.Redis, Adopted: c.Adopted}
 	var errs []error
 	for _, member := range []struct {

@@ -97,6 +97,11 @@ func TestPasskeys_raiseASessionAndSignIn(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Status, "%s", a.Body)
 		require.Equal(t, "passkey", a.Text(t, "type"))
 		require.Len(t, codesOf(t, a, "recoveryCodes"), 10, "with the first factor")
+		first, err := auth.VerifyProof(t.Context(), a.JSON(t)["proof"].(map[string]any)["proof"].(string), w.kms.proofKeys, w.now)
+		require.NoError(t, err, "who was verified while it was made is not asked again at once")
+		require.Equal(t, ada.Subject+" "+ada.SessionID+" "+ada.ClientID+" passkey phr", first.Subject+" "+first.SessionID+" "+first.AuthorizedParty+" "+first.Factor+" "+first.ACR)
+		require.Equal(t, []string{"hwk", "user"}, first.AMR)
+		require.Equal(t, w.now.Now().Add(time.Minute), first.ExpiresAt.UTC())
 		require.Contains(t, string(w.call(t, ada, "GET", "/factors", "").Body), `"type":"passkey"`)
 
 		path, asked := w.challenged(t, ada)
@@ -220,7 +225,9 @@ func TestConfirmPasskey_asksForACodeOfAFactorThatBecameActiveMeanwhile(t *testin
 		planted := w.call(t, ada, "POST", "/factors/passkey", `{}`)
 		path := "/factors/passkey/" + planted.Text(t, "factorId") + "/confirm"
 		w.enrolled(t, ada)
-		refused(t, w.call(t, ada, "POST", path, makes(t, newDevice(), planted)), 401, "insufficient_user_authentication")
+		none := w.call(t, ada, "POST", path, makes(t, newDevice(), planted))
+		refused(t, none, 401, "insufficient_user_authentication")
+		require.NotContains(t, string(none.Body), "proof")
 		require.Equal(t, http.StatusOK, w.call(t, w.raised(ada), "POST", path, makes(t, newDevice(), planted)).Status)
 	})
 }

@@ -5,6 +5,7 @@ package browser
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/tests/harness"
 )
 
@@ -232,11 +234,8 @@ func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
 	p.presses("Add a passkey")
 	p.presses("Continue")
 	codes := p.keepsCodes()
-	p.sees("Confirm that it is you")
-	p.reads("Signing in as grace")
-	p.presses("Use your passkey")
 	p.sees("Your second factors")
-	p.reads("Signed in as grace")
+	p.reads("Signed in as grace") // who was verified while the passkey was made is not asked for it again
 	p.presses("Create new codes")
 	p.reads("The 10 current codes will stop working.")
 	p.presses("Create codes")
@@ -377,4 +376,88 @@ func TestPage_aSessionIsKeptByReloadsAndSharedByTabs(t *testing.T) {
 	browser.goTo(other.tab, pageOf(family))
 	other.reads("Signed in as ada")
 	require.Empty(t, append(p.faults(), other.faults()...))
+}
+
+// A person whose role accepts codes by mail signs in with one: each of what can go wrong on the way is told, and another role, or a password that can be chosen by
+// the same mail, takes the way away.
+func TestPage_aPersonSignsInWithACodeByMail(t *testing.T) {
+	box := newMailbox(t)
+	t.Setenv("FOUNTAIN_TWOFACTOR_STEP_UP_CHANNELS", "email")
+	family, admin := household(t)
+	t.Cleanup(family.Stop)
+	hers, err := fountain.New(family.URL, fountain.WithUser("grace", password))
+	require.NoError(t, err)
+	enrolled, err := hers.Twofactor.EnrolDelivery(t.Context(), twofactor.DeliveryEnrol{Channel: "email", Target: "grace@example.org"})
+	require.NoError(t, err)
+	mails := 1
+	newest := func() string {
+		found := regexp.MustCompile(`Your code is (\d{6})`).FindStringSubmatch(box.nth(mails))
+		require.Len(t, found, 2, box.nth(mails))
+		return found[1]
+	}
+	_, err = hers.Twofactor.ConfirmDelivery(t.Context(), enrolled.Factor.ID, twofactor.DeliveryConfirm{Code: newest()})
+	require.NoError(t, err)
+	accept := func(factors ...kms.FactorWord) {
+		p := kms.SecondFactorPolicyPut{Required: "always"}
+		if len(factors) > 0 {
+			p.Factors = &factors
+		}
+		_, err := admin.KMS.PutSecondFactorPolicy(t.Context(), "editor", p)
+		require.NoError(t, err)
+	}
+
+	accept()
+	p := visit(t, family.browser(t), pageOf(family))
+	p.signsIn("grace", password)
+	p.reads("None of your second factors can be used in this browser.")
+	p.isAccessible()
+	p.presses("Back")
+	accept("email", "totp")
+	p.signsIn("grace", password)
+	p.sees("Confirm that it is you")
+	p.isAccessible()
+	p.presses("Send a code by email")
+	p.reads("A code was sent to g***@example.org.")
+	p.isAccessible()
+	mails++
+	code := newest()
+	p.presses("Send another code")
+	p.reads("A code is on its way. Wait")
+	p.fills("Code that was sent to you", "12345")
+	p.key("Enter", "\r")
+	p.reads("The code is the 6 digits of the message.")
+	p.fills("Code that was sent to you", other(code))
+	p.key("Enter", "\r")
+	p.reads("This code is not accepted. Enter the newest code that was sent to you.")
+	for range 4 { // five with the one before
+		p.fills("Code that was sent to you", other(code))
+		p.key("Enter", "\r")
+		p.reads("This code is not accepted.")
+		p.js(`async () => { await until(() => document.querySelector("form[aria-busy=false]")); }`)
+	}
+	p.fills("Code that was sent to you", code)
+	p.key("Enter", "\r")
+	p.reads("Too many wrong codes were given. Send another code, or use another way.")
+	p.presses("Send another code") // a new challenge: the old one takes no code any more
+	p.reads("Another code was sent.")
+	mails++
+	p.fills("Code that was sent to you", newest())
+	p.key("Enter", "\r")
+	p.sees("Your second factors")
+	p.presses("Sign out")
+
+	user := grace(t, admin)
+	_, err = admin.KMS.UpdateUser(t.Context(), user.ID, fountain.IfMatch(user.Version), kms.UserUpdate{Email: fountain.Ptr("grace@example.org")})
+	require.NoError(t, err)
+	p.signsIn("grace", password)
+	p.reads("None of your second factors can be used in this browser.")
+	require.Empty(t, p.faults())
+}
+
+// other is a code that is not this one.
+func other(code string) string {
+	if code == "000000" {
+		return "000001"
+	}
+	return "000000"
 }

@@ -1286,6 +1286,8 @@ export interface paths {
          * @description For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
          *     counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
          *     for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
+         *     Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
+         *     codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
          *     `If-Match` is the role's ETag.
          */
         put: operations["putSecondFactorPolicy"];
@@ -2049,7 +2051,7 @@ export interface components {
              * @description The end of the token and of the session that waits.
              */
             expiresAt: string;
-            /** @description The types of factor that are accepted; absent: all. */
+            /** @description The types of factor that end the sign-in; absent: all but codes that are sent (`email`, `sms`, `webhook`). */
             factors?: components["schemas"]["FactorWord"][];
         };
         SignInProof: {
@@ -2342,7 +2344,7 @@ export interface components {
              * @enum {string}
              */
             required: "onOperations" | "always";
-            /** @description The types that are accepted; absent: all. */
+            /** @description The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was. */
             factors?: components["schemas"]["FactorWord"][];
             /**
              * Format: int64
@@ -2353,7 +2355,7 @@ export interface components {
         SecondFactorPolicyPut: {
             /** @enum {string} */
             required: "onOperations" | "always";
-            /** @description The types that are accepted; absent: all. */
+            /** @description The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was. */
             factors?: components["schemas"]["FactorWord"][];
             /**
              * Format: int64

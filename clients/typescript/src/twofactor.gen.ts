@@ -282,6 +282,8 @@ export interface paths {
          * @description `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
          *     `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
          *     code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+         *
+         *     The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
          */
         post: operations["confirmPasskey"];
         delete?: never;
@@ -1999,7 +2001,17 @@ export interface operations {
                      *       "label": "laptop",
                      *       "status": "active",
                      *       "createdAt": "2026-11-23T10:00:00.000000Z",
-                     *       "confirmedAt": "2026-11-23T10:01:00.000000Z"
+                     *       "confirmedAt": "2026-11-23T10:01:00.000000Z",
+                     *       "proof": {
+                     *         "proof": "eyJ0eXAiOiIyZmEtcHJvb2Yrand0In0.e30.c2ln",
+                     *         "acr": "phr",
+                     *         "amr": [
+                     *           "hwk",
+                     *           "user"
+                     *         ],
+                     *         "authTime": "2026-11-23T10:01:00.000000Z",
+                     *         "expiresAt": "2026-11-23T10:02:00.000000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ConfirmedFactor"];

@@ -22,6 +22,8 @@ type Owner struct {
 	Family bool     // a service that the kms registered itself
 	Epoch  int64    // tokens of lower epochs have ended
 	Tenant string   // "": the default one
+	// Mailbox says of a user that who reads their mail can choose their password, or has chosen it.
+	Mailbox bool
 }
 
 // Lock says how a row is locked while it is read. SQLite has one writer at a time, and locks nothing further.

@@ -17,11 +17,37 @@ type SecondFactor struct {
 	Factors []string      // the types that are accepted, sorted; nil: all
 	MaxAge  time.Duration // how long a session keeps the level of its sign-in; 0: for its whole life
 	Version int64         // of the role's policy; 0: it was never set
+
+	// Sent are, of a user, the types of codes that are sent which every role of theirs names; such codes end a sign-in where they are here alone.
+	Sent []string
+	// Mailbox says that who reads the user's mail can choose their password, or has chosen it: then a code by mail is no second factor.
+	Mailbox bool
 }
 
 // Accepts reports whether a type of factor is accepted.
 func (p SecondFactor) Accepts(factor string) bool {
+	if p.Mailbox && factor == auth.FactorEmail {
+		return false
+	}
 	return p.Factors == nil || slices.Contains(p.Factors, factor)
+}
+
+// isSent reports whether a factor of a type is a code that is sent: weaker than what a person holds, since others read mail and numbers are moved.
+func isSent(factor string) bool {
+	return factor == auth.FactorEmail || factor == auth.FactorSMS || factor == auth.FactorWebhook
+}
+
+// AcceptsAtSignIn reports whether a type of factor ends a sign-in. Codes that are sent do where every role of the user names them, and nowhere else.
+func (p SecondFactor) AcceptsAtSignIn(factor string) bool {
+	return p.Accepts(factor) && (!isSent(factor) || slices.Contains(p.Sent, factor))
+}
+
+// AtSignIn are the types that end a sign-in; nil: all but codes that are sent.
+func (p SecondFactor) AtSignIn() []string {
+	if p.Factors == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(p.Factors), func(factor string) bool { return !p.AcceptsAtSignIn(factor) })
 }
 
 // Keeps reports whether a level that was reached then still counts now. One that was reached later than now, by a clock that was ahead, does not.
@@ -49,8 +75,26 @@ func Strictest(policies ...SecondFactor) (all SecondFactor) {
 	return all
 }
 
+// Together is what the policies of a user's roles, by the role's name, ask for together.
+func Together(roles []string, policies map[string]SecondFactor) SecondFactor {
+	var all []SecondFactor
+	for _, role := range roles {
+		all = append(all, policies[role])
+	}
+	asked := Strictest(all...)
+	for _, factor := range asked.Factors {
+		unnamed := func(p SecondFactor) bool { return !slices.Contains(p.Factors, factor) }
+		if isSent(factor) && !slices.ContainsFunc(all, unnamed) {
+			asked.Sent = append(asked.Sent, factor)
+		}
+	}
+	return asked
+}
+
 // Unmeetable reports whether no type of factor is accepted.
-func (p SecondFactor) Unmeetable() bool { return p.Factors != nil && len(p.Factors) == 0 }
+func (p SecondFactor) Unmeetable() bool {
+	return p.Factors != nil && len(p.Factors) == 0 || p.Always && p.Factors != nil && len(p.AtSignIn()) == 0
+}
 
 // SecondFactors finds policies.
 type SecondFactors interface {
@@ -65,11 +109,9 @@ func (s *Standing) SecondFactor(ctx context.Context, q store.Querier, o Owner) (
 	if err != nil {
 		return SecondFactor{}, fmt.Errorf("read what second factor the roles ask for: %w", err)
 	}
-	var all []SecondFactor
-	for _, p := range policies {
-		all = append(all, p)
-	}
-	return Strictest(all...), nil
+	asked := Together(o.Roles, policies)
+	asked.Mailbox = o.Mailbox
+	return asked, nil
 }
 
 // FactorNotAccepted is the refusal of a second factor of a type that a role of the user does not accept.

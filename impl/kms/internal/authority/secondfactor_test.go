@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,39 @@ func TestStrictest_takesTheStrictestOfEachPart(t *testing.T) {
 	}
 	require.False(t, SecondFactor{}.Unmeetable())
 	require.True(t, SecondFactor{}.Accepts("anything"))
+}
+
+// Codes that are sent end a sign-in where every role names them, and nowhere else: a role that says nothing names nothing.
+func TestAcceptsAtSignIn_takesSentCodesWhereEveryRoleNamesThem(t *testing.T) {
+	named, all := SecondFactor{Factors: []string{"email", "sms", "totp"}}, SecondFactor{Always: true}
+	for name, c := range map[string]struct {
+		policies map[string]SecondFactor
+		roles    []string
+		want     []string // of those below
+	}{
+		"no policy":                   {nil, []string{"editor"}, []string{"totp", "passkey", "recovery_code"}},
+		"a policy without a list":     {map[string]SecondFactor{"editor": all}, []string{"editor"}, []string{"totp", "passkey", "recovery_code"}},
+		"a list":                      {map[string]SecondFactor{"editor": named}, []string{"editor"}, []string{"totp", "email", "sms"}},
+		"another role says nothing":   {map[string]SecondFactor{"editor": named}, []string{"editor", "reader"}, []string{"totp"}},
+		"another role names no list":  {map[string]SecondFactor{"editor": named, "admin": all}, []string{"admin", "editor"}, []string{"totp"}},
+		"another role names one less": {map[string]SecondFactor{"editor": named, "admin": {Factors: []string{"sms", "totp"}}}, []string{"admin", "editor"}, []string{"totp", "sms"}},
+		"a role of nobody":            {map[string]SecondFactor{"editor": named}, []string{"reader"}, []string{"totp", "passkey", "recovery_code"}},
+		"no role":                     {map[string]SecondFactor{"editor": named}, nil, []string{"totp", "passkey", "recovery_code"}},
+	} {
+		asked := Together(c.roles, c.policies)
+		for _, factor := range []string{"totp", "passkey", "recovery_code", "email", "sms", "webhook"} {
+			require.Equal(t, slices.Contains(c.want, factor), asked.AcceptsAtSignIn(factor), "%s: %s", name, factor)
+		}
+	}
+	mailbox := Together([]string{"editor"}, map[string]SecondFactor{"editor": named})
+	mailbox.Mailbox = true
+	require.Equal(t, []string{"sms", "totp"}, mailbox.AtSignIn())
+	require.False(t, mailbox.Accepts("email"), "who can choose the password by mail has one factor")
+	require.Equal(t, []string{"email", "sms", "totp"}, named.Factors, "what was given is not changed")
+	require.Nil(t, Together([]string{"editor"}, nil).AtSignIn())
+	mailOnly := map[string]SecondFactor{"editor": {Always: true, Factors: []string{"email"}}}
+	require.False(t, Together([]string{"editor"}, mailOnly).Unmeetable())
+	require.True(t, Together([]string{"editor", "reader"}, mailOnly).Unmeetable(), "nothing would end the sign-in")
 }
 
 func TestKeeps_endsWithTheAgeAndWithAClockThatWasAhead(t *testing.T) {

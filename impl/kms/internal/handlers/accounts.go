@@ -22,7 +22,7 @@ func (h api) ChangePassword(ctx context.Context, r kmsapi.ChangePasswordRequestO
 func (h api) CreatePasswordReset(ctx context.Context, r kmsapi.CreatePasswordResetRequestObject) (kmsapi.CreatePasswordResetResponseObject, error) {
 	request := createRequest{operation: "createPasswordReset", key: r.Params.IdempotencyKey, secret: true, may: h.mayAdminister}
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
-		made, err := h.Users.CreateReset(ctx, tx, caller(ctx), r.UserID)
+		made, err := h.Users.CreateReset(ctx, tx, caller(ctx), r.UserID, false)
 		return response{body: kmsapi.PasswordReset{Token: made.Token, ExpiresAt: made.ExpiresAt}}, err
 	}))
 }

@@ -130,7 +130,9 @@ func TestConsents_areOfOneUserAndClientAndGoWithTheClient(t *testing.T) {
 		require.Equal(s, both[:1], list("", 1))
 		require.Equal(s, both[1:], list("cli_1", 10))
 		withdraw := func(user string) bool {
-			return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) { return rows.DeleteConsent(ctx, tx, user, "cli_2") })
+			return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) {
+				return rows.DeleteConsent(ctx, tx, user, "cli_2")
+			})
 		}
 		require.False(s, withdraw("usr_2"), "another user's")
 		require.True(s, withdraw("usr_1"))

@@ -47,7 +47,7 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 		}
 		return authority.Owner{
 			Ref: ref, Name: r.Username, Active: r.Status == "active", Roles: roles, Scopes: authority.ScopesOf(roles, definitions), Epoch: r.Epoch,
-			Tenant: r.Tenant,
+			Tenant: r.Tenant, Mailbox: r.Email != "" || r.Mailed == 1,
 		}, found, nil
 	}
 	var r serviceRow

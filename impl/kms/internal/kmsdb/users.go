@@ -28,9 +28,10 @@ type userRow struct {
 	Epoch        int64  `db:"token_epoch"`
 	Tenant       string `db:"tenant"`
 	Email        string `db:"email"`
+	Mailed       int64  `db:"password_mailed"`
 }
 
-const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch, tenant, email"
+const userColumns = "id, username, password_hash, roles, status, version, created_at, updated_at, token_epoch, tenant, email, password_mailed"
 
 func (r userRow) user() user.User {
 	return user.User{
@@ -51,7 +52,7 @@ func emailKey(address string) *string {
 // Insert implements user.Rows: false when the name is taken, by a deleted user too. An id or an address that is taken is the database's error.
 func (Users) Insert(ctx context.Context, tx *store.Tx, u user.User, passwordHash string) (_ bool, err error) {
 	defer tried.To(&err, "insert user")
-	return changed(ctx, tx, "INSERT INTO users ("+userColumns+", email_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (username) DO NOTHING",
+	return changed(ctx, tx, "INSERT INTO users ("+userColumns+", email_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?) ON CONFLICT (username) DO NOTHING",
 		u.ID, u.Username, passwordHash, join(u.Roles), u.Status, u.Version, u.CreatedAt.UnixMicro(), u.UpdatedAt.UnixMicro(), u.Tenant, u.Email, emailKey(u.Email))
 }
 
@@ -163,12 +164,12 @@ func (Users) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) 
 
 // InsertReset stores a reset by the hash of its token; older unused ones of the user stop working. A hash or a user that does not fit is the
 // database's error.
-func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) (err error) {
+func (Users) InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, mailed bool, at, expires time.Time) (err error) {
 	defer tried.To(&err, "insert password reset")
 	if err := endResets(ctx, tx, userID, at); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO password_resets (hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)", hash, userID, at.UnixMicro(), expires.UnixMicro())
+	_, err = tx.Exec(ctx, "INSERT INTO password_resets (hash, user_id, mailed, created_at, expires_at) VALUES (?, ?, ?, ?, ?)", hash, userID, flag(mailed), at.UnixMicro(), expires.UnixMicro())
 	return err
 }
 
@@ -199,10 +200,19 @@ func (Users) ResetUser(ctx context.Context, q store.Querier, hash []byte, at tim
 	return userID, open, err
 }
 
-// UseReset uses a reset up; false when ResetUser would not find it. Of several at once the first alone is true.
-func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (_ bool, err error) {
+// UseReset uses a reset up, and returns whether its token went by mail; used is false when ResetUser would not find it. Of several at once the first alone is true.
+func (Users) UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (mailed, used bool, err error) {
 	defer tried.To(&err, "mark password reset as used")
-	return changed(ctx, tx, "UPDATE password_resets SET used_at = ? WHERE"+resetOpen, at.UnixMicro(), hash, at.UnixMicro())
+	var n int64
+	used, err = one(ctx, tx, &n, "UPDATE password_resets SET used_at = ? WHERE"+resetOpen+"RETURNING mailed", at.UnixMicro(), hash, at.UnixMicro())
+	return n == 1, used, err
+}
+
+// SetMailed implements user.Rows. A user who is not there is no error.
+func (Users) SetMailed(ctx context.Context, tx *store.Tx, id string, mailed bool) (err error) {
+	defer tried.To(&err, "write how a password came")
+	_, err = tx.Exec(ctx, "UPDATE users SET password_mailed = ? WHERE id = ?", flag(mailed), id)
+	return err
 }
 
 // SweepTokens deletes resets and invitations that ended before the time.

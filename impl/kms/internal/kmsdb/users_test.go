@@ -193,7 +193,7 @@ func TestResets_workOnceUntilTheirEndOrTheNext(t *testing.T) {
 		s.insertUser(ada("usr_1", "ada"))
 		insert := func(hash string) {
 			s.write(func(ctx context.Context, tx *store.Tx) error {
-				return rows.InsertReset(ctx, tx, []byte(hash), "usr_1", noon, end)
+				return rows.InsertReset(ctx, tx, []byte(hash), "usr_1", hash == "second", noon, end)
 			})
 		}
 		open := func(hash string, at time.Time) bool {
@@ -203,7 +203,11 @@ func TestResets_workOnceUntilTheirEndOrTheNext(t *testing.T) {
 			return open
 		}
 		use := func(hash string, at time.Time) bool {
-			return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) { return rows.UseReset(ctx, tx, []byte(hash), at) })
+			return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) {
+				mailed, used, err := rows.UseReset(ctx, tx, []byte(hash), at)
+				require.Equal(s, used && hash == "second", mailed, "it tells which tokens went by mail")
+				return used, err
+			})
 		}
 		insert("first")
 		require.True(s, open("first", end.Add(-time.Microsecond)))

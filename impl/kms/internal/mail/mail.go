@@ -182,7 +182,7 @@ func (s *Mails) On(ctx context.Context, q store.Querier) (bool, error) {
 // domain.StateConflict for a disabled user, domain.ValidationFailed for what is no address and for a user who has none.
 func (s *Mails) SendReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID, address string) (_ Mail, err error) {
 	defer tried.To(&err, "mail password reset")
-	made, err := s.Users.CreateReset(ctx, tx, caller, userID)
+	made, err := s.Users.CreateReset(ctx, tx, caller, userID, true)
 	if err != nil {
 		return Mail{}, err
 	}

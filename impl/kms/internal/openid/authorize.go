@@ -89,7 +89,7 @@ func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Requ
 			return err
 		}
 		// It may be asked for since the session began, whose tokens live for minutes.
-		j.factor = asked.Always && !(contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) && asked.Accepts(caller.Factor))
+		j.factor = asked.Always && !(contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) && asked.AcceptsAtSignIn(caller.Factor))
 		status, f, err := p.missing(ctx, tx, caller, j, answer.Scopes, said)
 		switch {
 		case err != nil:

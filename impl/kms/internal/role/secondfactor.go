@@ -43,7 +43,7 @@ func (s *Roles) together(ctx context.Context, q store.Querier, names []string, c
 		return authority.SecondFactor{}, fmt.Errorf("read what second factor roles ask for: %w", err)
 	}
 	maps.Copy(policies, changed)
-	return authority.Strictest(slices.Collect(maps.Values(policies))...), nil
+	return authority.Together(names, policies), nil
 }
 
 // Meetable refuses (domain.ValidationFailed) roles that accept no type of second factor in common: who had them all could never give one. Where they are to be
@@ -57,10 +57,15 @@ func (s *Roles) Meetable(ctx context.Context, tx *store.Tx, names []string, self
 	case asked.Unmeetable():
 		return domain.Refuse(domain.ValidationFailed, "The roles accept no type of second factor in common.").
 			WithField("body", "/roles", "not", "accept no type of second factor in common; getRole tells what each accepts")
-	case self != nil && !asked.Accepts(self.Factor):
+	case self != nil && !ends(asked, self.Factor):
 		return locksOut()
 	}
 	return nil
+}
+
+// ends reports whether who has given a factor of a type could do so again: at the sign-in too, where one is asked for there.
+func ends(asked authority.SecondFactor, factor string) bool {
+	return asked.Accepts(factor) && (!asked.Always || asked.AcceptsAtSignIn(factor))
 }
 
 func locksOut() error {
@@ -123,7 +128,8 @@ func (s *Roles) stillMeets(ctx context.Context, q store.Querier, now authority.O
 	if err != nil {
 		return err
 	}
-	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) || !asked.Accepts(caller.Factor) {
+	asked.Mailbox = now.Mailbox
+	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) || !ends(asked, caller.Factor) {
 		return locksOut()
 	}
 	return nil

@@ -159,7 +159,7 @@ func refreshHash(text string) []byte {
 
 // keeps reports whether the session still has the level of its sign-in.
 func (f Family) keeps(asked authority.SecondFactor, now time.Time) bool {
-	return f.Level.ACR != "" && asked.Accepts(f.Level.Factor) && asked.Keeps(f.Level.At, now)
+	return f.Level.ACR != "" && asked.AcceptsAtSignIn(f.Level.Factor) && asked.Keeps(f.Level.At, now)
 }
 
 // access mints the access token of a session: of the level of its sign-in while that is kept, else of a password's. What a step-up raised is not

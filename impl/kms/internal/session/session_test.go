@@ -137,7 +137,7 @@ func TestRefresh_endsWithIdlenessWithTheSessionAndWithItsUser(t *testing.T) {
 		"password reset": func(h *house, refresh string) string {
 			var made user.Reset
 			h.Write(func(ctx context.Context, tx *store.Tx) (err error) {
-				made, err = h.Users.CreateReset(ctx, tx, h.admin, h.ada.ID)
+				made, err = h.Users.CreateReset(ctx, tx, h.admin, h.ada.ID, false)
 				return err
 			})
 			require.NoError(h, h.sessions.ResetPassword(h.Context(), made.Token, another))

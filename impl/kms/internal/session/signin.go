@@ -26,7 +26,7 @@ type SignedIn struct {
 // Wait is a sign-in that lacks its second factor. Its token is good for SigningIn of package authority alone.
 type Wait struct {
 	Until   time.Time
-	Factors []string // the types that are accepted; nil: all
+	Factors []string // the types that are accepted; nil: all but codes that are sent
 }
 
 // wait begins a session that waits for its second factor. The user's row is held.
@@ -48,7 +48,7 @@ func (s *Sessions) wait(ctx context.Context, tx *store.Tx, owner authority.Owner
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return SignedIn{issued, &Wait{Until: f.ExpiresAt, Factors: asked.Factors}}, s.audit.Append(ctx, tx, auditlog.Event{
+	return SignedIn{issued, &Wait{Until: f.ExpiresAt, Factors: asked.AtSignIn()}}, s.audit.Append(ctx, tx, auditlog.Event{
 		Action: "loginUser", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID,
 		Detail: auditlog.Granted(map[string]string{"session": f.ID, "waits": "for a second factor"}, scopes, nil),
 	})
@@ -92,7 +92,7 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 			return domain.Refuse(domain.StateConflict, "The sign-in is complete.")
 		}
 		event := auditlog.Event{Action: "completeSignIn", Target: caller.SessionID, Detail: map[string]string{"acr": claims.ACR, "factor": claims.Factor}}
-		if refused, err = s.takeProof(ctx, tx, held.Caller, claims); err != nil {
+		if refused, err = s.takeProof(ctx, tx, held.Caller, claims, authority.SecondFactor.AcceptsAtSignIn); err != nil {
 			return err
 		}
 		if refused != nil {
@@ -114,13 +114,13 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 	return issued, nil
 }
 
-// takeProof uses a proof up, unless its type of factor is not accepted; the refusal is for after the commit.
-func (s *Sessions) takeProof(ctx context.Context, tx *store.Tx, owner authority.Owner, claims *auth.ProofClaims) (refused, err error) {
+// takeProof uses a proof up, unless its type of factor is not accepted for what it is given for; the refusal is for after the commit.
+func (s *Sessions) takeProof(ctx context.Context, tx *store.Tx, owner authority.Owner, claims *auth.ProofClaims, accepts func(authority.SecondFactor, string) bool) (refused, err error) {
 	asked, err := s.Standing.SecondFactor(ctx, tx, owner)
 	if err != nil {
 		return nil, err
 	}
-	if !asked.Accepts(claims.Factor) {
+	if !accepts(asked, claims.Factor) {
 		return authority.FactorNotAccepted(), nil
 	}
 	// Kept until no clock in the house takes the proof for alive any more.
@@ -174,7 +174,7 @@ func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued 
 			return err
 		}
 		event := auditlog.Event{Action: "signInWithPasskey", Actor: owner.ID, Kind: auth.KindUser, Target: owner.ID}
-		refused, err := s.takeProof(ctx, tx, owner, claims)
+		refused, err := s.takeProof(ctx, tx, owner, claims, authority.SecondFactor.AcceptsAtSignIn)
 		if err != nil {
 			return err
 		}

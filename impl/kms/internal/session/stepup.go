@@ -45,7 +45,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 			}
 			return err
 		}
-		if refused, err = s.takeProof(ctx, tx, held.Caller, claims); err != nil {
+		if refused, err = s.takeProof(ctx, tx, held.Caller, claims, authority.SecondFactor.Accepts); err != nil {
 			return err
 		}
 		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: auditlog.Granted(map[string]string{"acr": claims.ACR, "audience": word}, grant.Scopes, grant.Roles)}
@@ -72,6 +72,8 @@ func fits(c *auth.ProofClaims, caller *auth.Principal) error {
 		return invalidProof("it is another session's")
 	case !contract.ACRSatisfies(c.ACR, contract.ACRPassword):
 		return invalidProof("its level is unknown")
+	case contract.ACRSatisfies(c.ACR, contract.ACRPhishingResistant) && c.Factor != auth.FactorPasskey:
+		return invalidProof("its factor is not of its level")
 	}
 	return nil
 }

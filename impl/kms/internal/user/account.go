@@ -32,11 +32,14 @@ type Reset struct {
 // ResetRows is what password resets ask of the database.
 type ResetRows interface {
 	// InsertReset stores a reset by the hash of its token; older unused ones of the user stop working.
-	InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, at, expires time.Time) error
+	// mailed says that its token goes by mail.
+	InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, mailed bool, at, expires time.Time) error
 	// ResetUser returns the user of a reset that can be used at the time.
 	ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error)
-	// UseReset uses a reset up; false when it can't be used at the time.
-	UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error)
+	// UseReset uses a reset up, and returns whether its token went by mail; used is false when it can't be used at the time.
+	UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (mailed, used bool, err error)
+	// SetMailed says whether the password that a user has was chosen by a token that went by mail.
+	SetMailed(ctx context.Context, tx *store.Tx, id string, mailed bool) error
 	// EndResets has a user's unused resets stop working, and gives up the mails with them that wait.
 	EndResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) error
 	// SweepTokens deletes resets and invitations that ended before the time.
@@ -99,7 +102,8 @@ func (s *Users) HashFor(ctx context.Context, username, secret string) (_ string,
 }
 
 // CreateReset makes a reset token for an active user.
-func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (_ Reset, err error) {
+// mailed says that the token goes by mail.
+func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string, mailed bool) (_ Reset, err error) {
 	defer tried.To(&err, "create password reset")
 	if err := s.MayAdminister(ctx, tx, caller, userRef(userID)); err != nil {
 		return Reset{}, err
@@ -114,7 +118,7 @@ func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	if u.Status != Active {
 		return Reset{}, domain.Refuse(domain.StateConflict, "The user is disabled.")
 	}
-	made, err := s.insertReset(ctx, tx, userID, ResetLife)
+	made, err := s.insertReset(ctx, tx, userID, mailed, ResetLife)
 	if err != nil {
 		return Reset{}, err
 	}
@@ -122,12 +126,12 @@ func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Prin
 }
 
 // insertReset makes a reset token; older unused ones of the user stop working.
-func (s *Users) insertReset(ctx context.Context, tx *store.Tx, userID string, life time.Duration) (Reset, error) {
+func (s *Users) insertReset(ctx context.Context, tx *store.Tx, userID string, mailed bool, life time.Duration) (Reset, error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
 	now := domain.Now(s.clock)
 	made := Reset{Token: "pr_" + base64.RawURLEncoding.EncodeToString(random), ExpiresAt: now.Add(life)}
-	if err := s.rows.InsertReset(ctx, tx, resetHash(made.Token), userID, now, made.ExpiresAt); err != nil {
+	if err := s.rows.InsertReset(ctx, tx, resetHash(made.Token), userID, mailed, now, made.ExpiresAt); err != nil {
 		return Reset{}, fmt.Errorf("store reset: %w", err)
 	}
 	return made, nil
@@ -164,7 +168,7 @@ func (s *Users) Claimant(ctx context.Context, tx *store.Tx, login string) (_ Use
 // CreateForgotten makes a reset token for a user who has asked for one by mail, and whose row is held.
 func (s *Users) CreateForgotten(ctx context.Context, tx *store.Tx, userID string) (_ Reset, err error) {
 	defer tried.To(&err, "create reset for a forgotten password")
-	return s.insertReset(ctx, tx, userID, ForgottenLife)
+	return s.insertReset(ctx, tx, userID, true, ForgottenLife)
 }
 
 // resetHash needs no key: the token has 256 random bits.
@@ -201,7 +205,7 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ..
 		if err != nil {
 			return fmt.Errorf("hold user: %w", err)
 		}
-		used, err := s.rows.UseReset(ctx, tx, hash, domain.Now(s.clock))
+		mailed, used, err := s.rows.UseReset(ctx, tx, hash, domain.Now(s.clock))
 		if err != nil {
 			return fmt.Errorf("use reset: %w", err)
 		}
@@ -210,6 +214,9 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ..
 		}
 		if err := s.setPassword(ctx, tx, userID, "", hashed, "password reset"); err != nil {
 			return err
+		}
+		if err := s.rows.SetMailed(ctx, tx, userID, mailed); err != nil {
+			return fmt.Errorf("store how the password came: %w", err)
 		}
 		if err := s.endInvitations(ctx, tx, userID); err != nil { // one mailbox with both links must not be enough to enrol a factor
 			return err

@@ -172,7 +172,7 @@ func TestResetPassword_worksOnceForAnHourAndEndsSessions(t *testing.T) {
 	ada := h.made("ada", "reader")
 	reset := func() (made user.Reset) {
 		h.Write(func(ctx context.Context, tx *store.Tx) (err error) {
-			made, err = h.Users.CreateReset(ctx, tx, h.admin, ada.ID)
+			made, err = h.Users.CreateReset(ctx, tx, h.admin, ada.ID, false)
 			return err
 		})
 		return made

@@ -87,14 +87,17 @@ func factorTo(f factor.Factor) twofactorapi.Factor {
 	return out
 }
 
-func confirmedTo(f factor.Factor, codes factor.RecoveryCodes) twofactorapi.ConfirmedFactor {
-	known := factorTo(f)
+func confirmedTo(c factor.Confirmed) twofactorapi.ConfirmedFactor {
+	known := factorTo(c.Factor)
 	out := twofactorapi.ConfirmedFactor{
 		ID: known.ID, Type: known.Type, Status: twofactorapi.ConfirmedFactorStatus(known.Status), Label: known.Label, CreatedAt: known.CreatedAt,
 		ConfirmedAt: known.ConfirmedAt, LastUsedAt: known.LastUsedAt,
 	}
-	if codes.Codes != nil {
-		out.RecoveryCodes = &codes.Codes
+	if c.RecoveryCodes.Codes != nil {
+		out.RecoveryCodes = &c.RecoveryCodes.Codes
+	}
+	if c.Proof.Token != "" {
+		out.Proof = new(proofTo(c.Proof))
 	}
 	return out
 }

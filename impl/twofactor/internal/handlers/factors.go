@@ -71,11 +71,7 @@ func (h *Handlers) ConfirmTotp(ctx context.Context, r twofactorapi.ConfirmTotpRe
 	if err != nil {
 		return nil, err
 	}
-	confirmed := confirmedTo(c.Factor, c.RecoveryCodes)
-	if c.Proof.Token != "" {
-		confirmed.Proof = new(proofTo(c.Proof))
-	}
-	return twofactorapi.ConfirmTotp200JSONResponse(confirmed), nil
+	return twofactorapi.ConfirmTotp200JSONResponse(confirmedTo(c)), nil
 }
 
 // RevokeFactor implements twofactorapi.StrictServerInterface.

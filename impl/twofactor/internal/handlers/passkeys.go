@@ -34,11 +34,11 @@ func (h *Handlers) ConfirmPasskey(ctx context.Context, r twofactorapi.ConfirmPas
 	if err != nil {
 		return nil, err
 	}
-	f, codes, err := core.Passkeys.Confirm(ctx, caller, r.FactorID, made)
+	c, err := core.Passkeys.Confirm(ctx, caller, r.FactorID, made)
 	if err != nil {
 		return nil, err
 	}
-	return twofactorapi.ConfirmPasskey200JSONResponse(confirmedTo(f, codes)), nil
+	return twofactorapi.ConfirmPasskey200JSONResponse(confirmedTo(c)), nil
 }
 
 // CreatePasskeyChallenge implements twofactorapi.StrictServerInterface.

@@ -85,12 +85,17 @@ func (s *Service) Verify(ctx context.Context, c factor.Caller, challengeID strin
 		return factor.Proof{}, err
 	}
 	claims.Methods = used.methods()
+	return s.prove(claims)
+}
+
+// prove signs the proof of a passkey in a session.
+func (s *Service) prove(claims proof.Claims) (factor.Proof, error) {
 	token, err := s.ProofKey.Sign(claims)
 	if err != nil {
 		return factor.Proof{}, err
 	}
 	return factor.Proof{
-		Token: token, ACR: contract.ACRPhishingResistant, AMR: claims.Methods, AuthTime: now.Truncate(time.Second), Expires: claims.Expires(),
+		Token: token, ACR: contract.ACRPhishingResistant, AMR: claims.Methods, AuthTime: claims.At.Truncate(time.Second), Expires: claims.Expires(),
 	}, nil
 }
 

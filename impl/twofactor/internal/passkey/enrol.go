@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/proof"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -82,35 +84,44 @@ func (s *Service) newWaiting(c factor.Caller, label string) (factor.Record, []by
 // errChanged says that a factor is pending no more.
 var errChanged = errors.New("factor has changed")
 
-// Confirm makes a pending passkey active with what the browser made. With the first factor of a subject without recovery codes come ten of these.
-func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string, made Registration) (_ factor.Factor, codes factor.RecoveryCodes, err error) {
+// Confirm makes a pending passkey active with what the browser made. With the first factor of a subject without recovery codes come ten of these, and in a session
+// the proof that Verify would give for the passkey's next signature: the person has just been verified, at this site, by what is a factor from now on.
+func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string, made Registration) (_ factor.Confirmed, err error) {
 	defer tried.To(&err, "confirm passkey")
 	if err := s.on(); err != nil {
-		return factor.Factor{}, codes, err
+		return factor.Confirmed{}, err
 	}
 	now := s.now()
 	pending, challenge, err := s.waiting(ctx, c, factorID, now)
 	if err != nil {
-		return factor.Factor{}, codes, err
+		return factor.Confirmed{}, err
 	}
 	credential, counter, refused := s.made(c.Subject, challenge, made)
 	if refused != nil {
 		e := factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: factorID, RequestID: c.RequestID, Detail: map[string]string{"reason": refused.reason}}
 		if err := s.deny(ctx, e, nothing); err != nil {
-			return factor.Factor{}, codes, err
+			return factor.Confirmed{}, err
 		}
-		return factor.Factor{}, codes, errors.Join(ErrInvalid, refused)
+		return factor.Confirmed{}, errors.Join(ErrInvalid, refused)
 	}
 	// After the passkey, so that a wrong one does not use the invitation up.
 	if err := s.Factors.UseInvitationOf(ctx, pending, now); err != nil {
-		return factor.Factor{}, codes, err
+		return factor.Confirmed{}, err
 	}
-	if codes, err = s.activate(ctx, c, pending, credential, counter, now); err != nil {
-		return factor.Factor{}, factor.RecoveryCodes{}, err
+	claims := proof.Claims{
+		ID: id.New("prf"), Subject: c.Subject, Client: c.Client, Session: c.Session, Factor: auth.FactorPasskey, At: now, Methods: Owned{Credential: credential}.methods(),
 	}
-	f := pending.Record.Factor
-	f.Status, f.Confirmed, f.LastUsed = factor.Active, now, now
-	return f, codes, nil
+	codes, err := s.activate(ctx, c, pending, credential, counter, claims)
+	if err != nil {
+		return factor.Confirmed{}, err
+	}
+	confirmed := factor.Confirmed{Factor: pending.Record.Factor, RecoveryCodes: codes}
+	confirmed.Factor.Status, confirmed.Factor.Confirmed, confirmed.Factor.LastUsed = factor.Active, now, now
+	if c.Session == "" {
+		return confirmed, nil
+	}
+	confirmed.Proof, err = s.prove(claims)
+	return confirmed, err
 }
 
 // waiting returns a pending passkey of the caller, who has shown what confirming it asks for, with its challenge.
@@ -138,7 +149,8 @@ func (s *Service) waiting(ctx context.Context, c factor.Caller, factorID string,
 	return pending, challenge, nil
 }
 
-func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confirmation, made Credential, counter uint32, now time.Time) (codes factor.RecoveryCodes, err error) {
+func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confirmation, made Credential, counter uint32, claims proof.Claims) (codes factor.RecoveryCodes, err error) {
+	now := claims.At
 	sum, err := s.sum(made.ID)
 	if err != nil {
 		return codes, err
@@ -172,7 +184,7 @@ func (s *Service) activate(ctx context.Context, c factor.Caller, p factor.Confir
 		if err := tx.Notify(ctx, c.Subject, factor.NoticeAdded, p.Record.ID, now, now); err != nil {
 			return err
 		}
-		return tx.Audit(ctx, factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: p.Record.ID, RequestID: c.RequestID})
+		return tx.Audit(ctx, factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: p.Record.ID, RequestID: c.RequestID, Detail: map[string]string{"proof": claims.ID}})
 	})
 	if errors.Is(err, errChanged) {
 		return factor.RecoveryCodes{}, factor.ErrUnknown
