@@ -77,7 +77,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
-		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(), newBackup(), newRestore(),
+		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(), newBackup(), newRestore(), newIssuer(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),

@@ -35,7 +35,7 @@ func facts(ctx context.Context, q store.Querier) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := kmsdb.Settings{}.Setting(ctx, q, "issuer")
+	issuer, err := kmsdb.Settings{}.Setting(ctx, q, issuerSetting)
 	if err != nil {
 		return nil, err
 	}

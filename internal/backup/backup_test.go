@@ -310,7 +310,9 @@ func TestVerify_tellsWhatIsInTheArchive(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(from.Dir, "settings.json"), []byte("{}"), 0o600))
 	p := part(from)
 	p.Files = []string{"settings.json", "absent.json"}
-	p.Facts = func(context.Context, store.Querier) (map[string]string, error) { return map[string]string{"rootKey": "r1"}, nil }
+	p.Facts = func(context.Context, store.Querier) (map[string]string, error) {
+		return map[string]string{"rootKey": "r1"}, nil
+	}
 	archive := w.archive(p)
 	m, sums, err := backup.Verify(bytes.NewReader(archive), []age.Identity{w.key})
 	require.NoError(t, err)

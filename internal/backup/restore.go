@@ -38,7 +38,8 @@ type RestoreOptions struct {
 }
 
 // Restore makes the places of all parts whole again. open opens the archive, which is read twice: nothing is touched before all of it was found whole,
-// known, and fit for empty places. When anything fails after that, the places are empty again.
+// known, and fit for empty places. When anything fails after that, the places are empty again; only where what is made and marked can't be put into its place,
+// because a disk or a server fails then, they have to be emptied by hand.
 func Restore(ctx context.Context, open func() (io.ReadCloser, error), parts []Part, o RestoreOptions) (*Restored, []Sum, error) {
 	for _, p := range parts {
 		if err := empty(ctx, p); err != nil {
@@ -60,10 +61,10 @@ func Restore(ctx context.Context, open func() (io.ReadCloser, error), parts []Pa
 	run := &restoring{RestoreOptions: o, parts: parts}
 	run.restored = &Restored{At: o.Clock.Now().UTC().Truncate(time.Microsecond), Archive: m, Administrator: o.Administrator, KeepUsers: o.KeepUsers}
 	err = run.fillFrom(ctx, open)
-	if err == nil && !o.Discard {
-		err = run.place(ctx)
-	} else {
+	if err != nil || o.Discard {
 		err = errors.Join(err, run.abandon(context.WithoutCancel(ctx)))
+	} else if failed := run.place(context.WithoutCancel(ctx)); failed != nil {
+		err = fmt.Errorf("the restore was not finished: empty the places and restore again: %w", failed)
 	}
 	if err != nil {
 		return nil, nil, err
