@@ -15,8 +15,7 @@ import (
 
 // newRestore makes empty places whole again.
 func newRestore() *cobra.Command {
-	var data, identity, administrator string
-	var keepUsers, asJSON bool
+	var r restore
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "On the machine of the services: make empty places whole again from an archive",
@@ -34,51 +33,59 @@ with that one alone.`,
 		Example: `  fountain restore family.backup --identity backup.key --administrator ada
   fountain restore family.backup --identity backup.key --keep-users --data /var/lib/fountain`,
 		Args: oneArg("an archive"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if administrator != "" && keepUsers {
-				return usagef("--administrator and --keep-users exclude each other")
-			}
-			who, err := readIdentities(identity)
-			if err != nil {
-				return err
-			}
-			given := cmd.Flags().Changed("data")
-			at, err := findPlaces(data, given)
-			if err != nil {
-				return err
-			}
-			if running, err := family.Locked(filepath.Clean(data)); err == nil && running {
-				return fmt.Errorf("fountain up is running on %s: stop it first", data)
-			}
-			rootMissing := false
-			restored, sums, err := backup.Restore(cmd.Context(), opener(args[0]), at.parts, backup.RestoreOptions{
-				Identities: who, Clock: clock.System, Administrator: administrator, KeepUsers: keepUsers,
-				Check: func(m backup.Manifest) (err error) {
-					rootMissing, err = kms.CheckBackup(at.kms, m, administrator, keepUsers)
-					return err
-				},
-			})
-			if errors.Is(err, kms.ErrChooseUsers) {
-				return &usageError{err}
-			}
-			if err != nil {
-				return fmt.Errorf("restore %s: %w", args[0], err)
-			}
-			if rootMissing {
-				restored.Notes = append(restored.Notes, backup.Note{Part: "kms", What: "bring back the root key: put it into " + at.kms.RootKeyFile + " before the start"})
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"manifest": restored.Archive, "sums": sums, "restoredAt": restored.At, "notes": restored.Notes})
-			}
-			return printRestored(cmd, restored, sums)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVar(&identity, "identity", "", "file with the secret key of the archive")
-	cmd.Flags().StringVar(&administrator, "administrator", "", "name of the administrator who stays enabled, while all other users are disabled")
-	cmd.Flags().BoolVar(&keepUsers, "keep-users", false, "leave users as the backup has them: nobody was disabled or deleted since")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
-	cmd.Flags().StringVar(&data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
+	cmd.Flags().StringVar(&r.identity, "identity", "", "file with the secret key of the archive")
+	cmd.Flags().StringVar(&r.administrator, "administrator", "", "name of the administrator who stays enabled, while all other users are disabled")
+	cmd.Flags().BoolVar(&r.keepUsers, "keep-users", false, "leave users as the backup has them: nobody was disabled or deleted since")
+	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print what was done as JSON")
+	cmd.Flags().StringVar(&r.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
 	return cmd
+}
+
+// restore is how the command was called.
+type restore struct {
+	data, identity, administrator string
+	keepUsers, asJSON             bool
+}
+
+func (r restore) run(cmd *cobra.Command, file string) error {
+	if r.administrator != "" && r.keepUsers {
+		return usagef("--administrator and --keep-users exclude each other")
+	}
+	who, err := readIdentities(r.identity)
+	if err != nil {
+		return err
+	}
+	given := cmd.Flags().Changed("data")
+	at, err := findPlaces(r.data, given)
+	if err != nil {
+		return err
+	}
+	if running, err := family.Locked(filepath.Clean(r.data)); err == nil && running {
+		return fmt.Errorf("fountain up is running on %s: stop it first", r.data)
+	}
+	rootMissing := false
+	restored, sums, err := backup.Restore(cmd.Context(), opener(file), at.parts, backup.RestoreOptions{
+		Identities: who, Clock: clock.System, Administrator: r.administrator, KeepUsers: r.keepUsers,
+		Check: func(m backup.Manifest) (err error) {
+			rootMissing, err = kms.CheckBackup(at.kms, m, r.administrator, r.keepUsers)
+			return err
+		},
+	})
+	if errors.Is(err, kms.ErrChooseUsers) {
+		return &usageError{err}
+	}
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", file, err)
+	}
+	if rootMissing {
+		restored.Notes = append(restored.Notes, backup.Note{Part: "kms", What: "bring back the root key: put it into " + at.kms.RootKeyFile + " before the start"})
+	}
+	if r.asJSON {
+		return printJSON(cmd.OutOrStdout(), map[string]any{"manifest": restored.Archive, "sums": sums, "restoredAt": restored.At, "notes": restored.Notes})
+	}
+	return printRestored(cmd, restored, sums)
 }
 
 func printRestored(cmd *cobra.Command, r *backup.Restored, sums []backup.Sum) error {

@@ -56,8 +56,8 @@ type Service struct {
 	db         *store.DB // set by Database, closed after every part has ended
 	failures   *prometheus.CounterVec
 	notReady   *prometheus.GaugeVec // by why
-	chain      chan *audit.Chain // one, when it is open
-	keeper     *audit.Keeper     // of the chain; nil before
+	chain      chan *audit.Chain    // one, when it is open
+	keeper     *audit.Keeper        // of the chain; nil before
 	witness    func(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
 
 	revocations auth.Revocations // set by Identify
