@@ -110,6 +110,11 @@ check-generated: generate
 	  git ls-files -o --exclude-standard -- $(GENERATED); \
 	  echo 'generated files differ from what the contracts give: run "make generate" and add the result' >&2; exit 1; }
 
+.PHONY: alerts
+alerts: ## Check the alert rules of Prometheus with promtool, and what they fire on
+	promtool check rules deploy/prometheus/alerts.yml
+	promtool test rules deploy/prometheus/alerts_test.yml
+
 .PHONY: lint
 lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	@unformatted="$$(gofmt -l $(GO_FILES) </dev/null)"; test -z "$$unformatted" || { \

@@ -37,6 +37,14 @@ func (h *house) chooseIssuer() (string, error) {
 	return issuer, nil
 }
 
+// RememberIssuer has the next start of a family on a data directory take this issuer.
+func RememberIssuer(dir, issuer string) error {
+	if err := writeFile(filepath.Join(dir, issuerFile), issuer+"\n"); err != nil {
+		return fmt.Errorf("write issuer: %w", err)
+	}
+	return nil
+}
+
 // writeFile makes a file whole or not at all.
 func writeFile(path, text string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")

@@ -193,16 +193,19 @@ func (p parts) rotation(standing *authority.Standing) *signing.Rotation {
 	}
 }
 
+// issuerSetting is the name of the setting that holds the issuer.
+const issuerSetting = "issuer"
+
 // fixIssuer stores the issuer at the first start and demands the same one ever after: every token and every service knows it.
 func fixIssuer(ctx context.Context, db *store.DB, configured string) (string, error) {
-	const name = "issuer"
+	const name = issuerSetting
 	stored, err := kmsdb.Settings{}.Setting(ctx, db.Read(ctx), name)
 	if err != nil {
 		return "", fmt.Errorf("read issuer: %w", err)
 	}
 	switch {
 	case stored == "" && configured == "":
-		return "", errors.New("ISSUER: is required at the first start; it can't be changed later")
+		return "", errors.New("ISSUER: is required at the first start, which fixes it")
 	case stored == "":
 		err = db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			stored, err = kmsdb.Settings{}.Fix(ctx, tx, name, configured)
@@ -213,7 +216,7 @@ func fixIssuer(ctx context.Context, db *store.DB, configured string) (string, er
 		}
 	}
 	if configured != "" && configured != stored {
-		return "", fmt.Errorf("ISSUER: is %q here, but was fixed as %q at the first start; it can't be changed", configured, stored)
+		return "", fmt.Errorf("ISSUER: is %q here, but was fixed as %q at the first start; set that, or stop the kms and run: fountain issuer move %s", configured, stored, configured)
 	}
 	return stored, nil
 }

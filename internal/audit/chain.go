@@ -62,7 +62,7 @@ func Open(ctx context.Context, db *store.DB, o Options) (*Chain, error) {
 		case n > 0 && keys[n-1].vouchesFor(h):
 			c.key = keys[n-1]
 			c.end.Store(h.Seq)
-			return nil
+			return c.tellRestores(ctx, tx)
 		case n > 0 && !keys[n-1].lost:
 			reason = reasonHead
 		case n > 0:
@@ -117,6 +117,35 @@ func (c *Chain) begin(ctx context.Context, tx *store.Tx, h head, keys []*key, re
 		return nil
 	}
 	return c.append(ctx, tx, events)
+}
+
+// RestoreBackup is the action of the event by which every chain tells that its database was restored.
+const RestoreBackup = "restoreBackup"
+
+// tellRestores appends what a restore has left for a chain whose key still opens. Nothing else is taken: whoever can write into the database, and has no
+// key, could tell anything else.
+func (c *Chain) tellRestores(ctx context.Context, tx *store.Tx) error {
+	var pending []struct {
+		ID   int64
+		Body []byte
+	}
+	if err := tx.Select(ctx, &pending, "SELECT id, body FROM audit_pending ORDER BY id LIMIT 100"); err != nil {
+		return fmt.Errorf("read pending audit events: %w", err)
+	}
+	for _, p := range pending {
+		e, err := decode(p.Body)
+		if err != nil || e.Action != RestoreBackup {
+			continue
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM audit_pending WHERE id = ?", p.ID); err != nil {
+			return fmt.Errorf("take pending audit event: %w", err)
+		}
+		e.Actor, e.ActorKind = "", System
+		if err := c.append(ctx, tx, []Event{e}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takePending returns what happened while there was no key.

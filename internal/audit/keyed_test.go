@@ -386,3 +386,30 @@ func FuzzVerifyExport(f *testing.F) {
 }
 
 // Two chains that record each other's checkpoints come to rest when nothing else happens.
+
+// A restore leaves its event for the next start, where the chain has its key. Whoever writes into the database, and has no key, can have nothing else told.
+func TestOpen_tellsARestoreAndNothingElseThatWaits(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		appendEvents(t, db, event("a"))
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			forged := event("createUser")
+			if err := audit.AppendLater(ctx, tx, forged); err != nil {
+				return err
+			}
+			e := event(audit.RestoreBackup)
+			e.Actor, e.ActorKind = "usr_somebody", audit.User
+			return audit.AppendLater(ctx, tx, e)
+		}))
+		for range 2 { // the second start tells nothing again
+			chain := audittest.Open(t, db)
+			report, err := chain.Verify(t.Context(), audit.Verification{})
+			require.NoError(t, err)
+			require.True(t, report.Intact())
+			require.EqualValues(t, 2, report.Checked)
+		}
+		var told []string
+		require.NoError(t, db.Read(t.Context()).Select(t.Context(), &told, "SELECT action || ' ' || actor FROM audit_events ORDER BY seq"))
+		require.Equal(t, "restoreBackup ", told[1], "nobody is named who was not there")
+	})
+}

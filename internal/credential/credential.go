@@ -75,6 +75,9 @@ func Open(c Config) (*Source, error) {
 	return s, nil
 }
 
+// ErrClock says in public words that the clock of the service is wrong, or the kms's.
+var ErrClock = errors.New("its clock is more than 15 s off the kms's")
+
 // Ready returns nil while the service has a key that the kms accepts and a clock that is right; else why not, in public words.
 func (s *Source) Ready() error {
 	s.mu.Lock()
@@ -83,7 +86,7 @@ func (s *Source) Ready() error {
 		return ErrNotEnrolled
 	}
 	if s.skew > maxSkew || s.skew < -maxSkew {
-		return errors.New("its clock is more than 15 s off the kms's")
+		return ErrClock
 	}
 	return nil
 }

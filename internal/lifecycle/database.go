@@ -31,7 +31,7 @@ var SharedTables = []store.Table{
 // Database opens the service's database and migrates it; Serve closes it at the end. One that does not answer is waited for; any
 // other fault is an error.
 func (s *Service) Database(ctx context.Context, schema Schema) (*store.DB, error) {
-	settings, err := schema.settings(s.word, s.config)
+	settings, err := schema.Database(s.word, s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,8 @@ func (s *Service) closeDatabase() error {
 	return s.db.Close()
 }
 
-func (schema Schema) settings(word string, c config.Service) (store.Config, error) {
+// Database says where the database of a service is and how it is built.
+func (schema Schema) Database(word string, c config.Service) (store.Config, error) {
 	address, err := c.DatabaseURL()
 	if err != nil {
 		return store.Config{}, err
@@ -84,7 +85,7 @@ func Open(ctx context.Context, word string, c config.Service, schema Schema) (*s
 	if err := config.CheckDataDir(c.DataDir); err != nil {
 		return nil, err
 	}
-	settings, err := schema.settings(word, c)
+	settings, err := schema.Database(word, c)
 	if err != nil {
 		return nil, err
 	}

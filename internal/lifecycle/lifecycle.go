@@ -55,8 +55,9 @@ type Service struct {
 	draining   atomic.Bool
 	db         *store.DB // set by Database, closed after every part has ended
 	failures   *prometheus.CounterVec
-	chain      chan *audit.Chain // one, when it is open
-	keeper     *audit.Keeper     // of the chain; nil before
+	notReady   *prometheus.GaugeVec // by why
+	chain      chan *audit.Chain    // one, when it is open
+	keeper     *audit.Keeper        // of the chain; nil before
 	witness    func(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
 
 	revocations auth.Revocations // set by Identify
@@ -77,6 +78,10 @@ func New(word string, c config.Service) (*Service, error) {
 		Name: "fountain_background_failures_total", Help: "Failures of work that no request waits for, by what was to be done.",
 	}, []string{"work"})
 	register(c, s.failures)
+	s.notReady = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fountain_not_ready", Help: "1 for the reason why the service is not ready, as it found within the last seconds; 0 for every other reason, and for all when it is ready.",
+	}, []string{"because"})
+	register(c, s.notReady)
 	s.waitsBecause("it is starting")
 	s.Cleanup("database", s.closeDatabase)
 	s.Cleanup("audit chain", s.closeAudit)

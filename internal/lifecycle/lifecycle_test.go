@@ -162,11 +162,11 @@ func TestDatabase_refusesOneThatIsInUse(t *testing.T) {
 
 func TestSchema_changesTheAddressOnly(t *testing.T) {
 	c, _ := settings(t)
-	got, err := Schema{Migrations: schema.Migrations, Address: func(url string) string { return url + "postgres://changed" }}.settings("search", c)
+	got, err := Schema{Migrations: schema.Migrations, Address: func(url string) string { return url + "postgres://changed" }}.Database("search", c)
 	require.NoError(t, err)
 	require.Equal(t, store.Config{URL: "postgres://changed", Dir: c.DataDir, Name: "search", Migrations: schema.Migrations, Log: c.Log}, got)
 	c.DatabaseURLFile = filepath.Join(c.DataDir, "nothing")
-	_, err = schema.settings("search", c)
+	_, err = schema.Database("search", c)
 	require.Error(t, err)
 }
 

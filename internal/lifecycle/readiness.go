@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -81,12 +82,12 @@ func (s *Service) proven(ctx context.Context) error {
 func (s *Service) tryAll(ctx context.Context) error {
 	if s.db != nil { // set before the service had started
 		if err := s.db.Prove(ctx); err != nil {
-			return unready{databaseFault(err), err}
+			return unready{words: databaseFault(err), cause: err}
 		}
 	}
 	for _, p := range s.proofs {
 		if err := p.try(ctx); err != nil {
-			return unready{p.what + " does not answer", err}
+			return unready{words: p.what + " does not answer", cause: err, dependency: true}
 		}
 	}
 	return nil
@@ -106,21 +107,73 @@ func databaseFault(err error) string {
 
 // unready tells callers the words and the log the cause.
 type unready struct {
-	words string
-	cause error
+	words      string
+	cause      error
+	dependency bool // not the database
 }
 
 func (u unready) Error() string { return u.words }
 
 func (u unready) Unwrap() error { return u.cause }
 
-// watchReadiness says in the log when the service stops being ready after it has started, and when it is ready again; once per change.
+// Why a service is not ready, as the metric fountain_not_ready says it.
+const (
+	becauseDisk       = "disk_full"
+	becauseDamaged    = "database_damaged" // or removed, or replaced
+	becauseDatabase   = "database"         // it does not answer
+	becauseDependency = "dependency"       // what else it promised: the search engine
+	becauseClock      = "clock"
+	becauseStarting   = "starting"
+	becauseOther      = "other"
+)
+
+var causes = []string{becauseDisk, becauseDamaged, becauseDatabase, becauseDependency, becauseClock, becauseStarting, becauseOther}
+
+// because sorts what Ready has returned; "" for nil.
+func because(err error) string {
+	var failed unready
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, credential.ErrClock):
+		return becauseClock
+	case errors.Is(err, store.ErrFull):
+		return becauseDisk
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrReplaced):
+		return becauseDamaged
+	case errors.As(err, &failed) && failed.dependency:
+		return becauseDependency
+	case errors.As(err, &failed):
+		return becauseDatabase
+	}
+	return becauseOther
+}
+
+// tell sets the metric: 1 for the one reason, 0 for the others.
+func (s *Service) tell(reason string) {
+	for _, cause := range causes {
+		value := 0.0
+		if cause == reason {
+			value = 1
+		}
+		s.notReady.WithLabelValues(cause).Set(value)
+	}
+}
+
+// watchReadiness says in a metric why the service is not ready, and in the log when the service stops being ready after it has started, and when it is ready again; once per change.
 func (s *Service) watchReadiness(ctx context.Context) error {
+	s.tell(becauseStarting)
 	for rest(ctx, provePause) {
-		if s.why.Load() != nil || s.draining.Load() {
+		if s.draining.Load() {
+			continue
+		}
+		if s.why.Load() != nil {
+			s.tell(becauseStarting)
 			continue // Await tells what a start waits for
 		}
-		s.logReadiness(ctx, s.Ready(ctx))
+		err := s.Ready(ctx)
+		s.tell(because(err))
+		s.logReadiness(ctx, err)
 	}
 	return nil
 }

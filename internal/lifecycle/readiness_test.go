@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/credential"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 func started(t *testing.T) (*Service, *bytes.Buffer) {
@@ -75,10 +80,39 @@ func TestReady_isNotCutShortByACaller(t *testing.T) {
 func TestLogReadiness_tellsEachChangeOnce(t *testing.T) {
 	c, log := settings(t)
 	s := newService(t, c)
-	down := unready{"its database does not answer", errors.New("the cause")}
+	down := unready{words: "its database does not answer", cause: errors.New("the cause")}
 	for _, err := range []error{nil, down, down, nil, nil} {
 		s.logReadiness(t.Context(), err)
 	}
 	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(`"msg":"service is not ready","because":"its database does not answer","error":"the cause"`)))
 	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(`"msg":"service is ready again"`)))
+}
+
+// The metric that alerts stand on names the cause, and no other.
+func TestNotReady_namesTheCause(t *testing.T) {
+	c, _ := settings(t)
+	s := newService(t, c)
+	for _, one := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""},
+		{unready{words: "w", cause: fmt.Errorf("%w: %w", store.ErrUnavailable, store.ErrFull)}, "disk_full"},
+		{unready{words: "w", cause: fmt.Errorf("engine: %w", store.ErrFull), dependency: true}, "disk_full"},
+		{unready{words: "w", cause: store.ErrDamaged}, "database_damaged"},
+		{unready{words: "w", cause: fmt.Errorf("%w: %w", store.ErrUnavailable, store.ErrReplaced)}, "database_damaged"},
+		{unready{words: "w", cause: store.ErrUnavailable}, "database"},
+		{unready{words: "w", cause: errors.New("refused"), dependency: true}, "dependency"},
+		{credential.ErrClock, "clock"},
+		{errors.New("it waits for an enrolment token"), "other"},
+	} {
+		s.tell(because(one.err))
+		told := 0.0
+		for _, cause := range causes {
+			value := testutil.ToFloat64(s.notReady.WithLabelValues(cause))
+			told += value
+			require.Equal(t, cause == one.want, value == 1, "%v: %s", one.err, cause)
+		}
+		require.Equal(t, one.want != "", told == 1)
+	}
 }

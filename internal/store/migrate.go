@@ -16,21 +16,7 @@ import (
 // migrate applies what is missing, each migration in its own transaction. SQLite is locked by its file; on PostgreSQL an
 // advisory lock lets one of several starting replicas migrate and the others wait.
 func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
-	files, count, err := mergeMigrations(db.dialect, parts)
-	if err != nil || count == 0 {
-		return err
-	}
-	options := []goose.ProviderOption{
-		goose.WithDisableGlobalRegistry(true),
-		// A service that takes up a shared room later gets its low number after its own high ones.
-		goose.WithAllowOutofOrder(true),
-	}
-	dialect := goose.DialectSQLite3
-	if db.dialect == PostgreSQL {
-		dialect = goose.DialectPostgres
-		options = append(options, goose.WithSessionLocker(migrationLock{}))
-	}
-	provider, err := goose.NewProvider(dialect, db.writer.DB, files, options...)
+	provider, err := db.provider(parts)
 	if err != nil {
 		return err
 	}
@@ -45,6 +31,25 @@ func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
 		db.log.InfoContext(ctx, "database migrated", "database", db.name, "migration", r.Source.Path, "duration", r.Duration)
 	}
 	return nil
+}
+
+// provider knows the migrations of all parts.
+func (db *DB) provider(parts []fs.FS) (*goose.Provider, error) {
+	files, err := mergeMigrations(db.dialect, parts)
+	if err != nil {
+		return nil, err
+	}
+	options := []goose.ProviderOption{
+		goose.WithDisableGlobalRegistry(true),
+		// A service that takes up a shared room later gets its low number after its own high ones.
+		goose.WithAllowOutofOrder(true),
+	}
+	dialect := goose.DialectSQLite3
+	if db.dialect == PostgreSQL {
+		dialect = goose.DialectPostgres
+		options = append(options, goose.WithSessionLocker(migrationLock{}))
+	}
+	return goose.NewProvider(dialect, db.writer.DB, files, options...)
 }
 
 // migrationLock is goose's lock.SessionLocker as a plain wait: goose's own looks again every few seconds, which is what a start of
@@ -77,6 +82,9 @@ func (db *DB) refuseNewer(ctx context.Context, provider *goose.Provider) error {
 		return err
 	}
 	for _, version := range applied {
+		if version == unfinished {
+			return ErrUnfinished
+		}
 		if !known[version] {
 			return fmt.Errorf("%w: migration %05d is unknown here", ErrNewer, version)
 		}
@@ -92,30 +100,30 @@ var (
 // mergeMigrations puts the *.sql files of all parts into one directory and spells them in the dialect: BLOB is BYTEA on
 // PostgreSQL, and TEXT columns compare by byte there as they do on SQLite, whatever the database's locale is. The
 // directory is a ZIP archive in memory, the standard library's only file system that can be filled by a program.
-func mergeMigrations(d Dialect, parts []fs.FS) (files fs.FS, count int, err error) {
+func mergeMigrations(d Dialect, parts []fs.FS) (files fs.FS, err error) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	seen := map[string]bool{}
 	for _, part := range parts {
 		names, err := fs.Glob(part, "*.sql")
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		for _, name := range names {
 			if seen[name] {
-				return nil, 0, fmt.Errorf("migration %s is given twice", name)
+				return nil, fmt.Errorf("migration %s is given twice", name)
 			}
 			seen[name] = true
 			if err := addMigration(w, d, part, name); err != nil {
-				return nil, 0, err
+				return nil, err
 			}
 		}
 	}
 	if err := w.Close(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	files, err = zip.NewReader(bytes.NewReader(archive.Bytes()), int64(archive.Len()))
-	return files, len(seen), err
+	return files, err
 }
 
 func addMigration(w *zip.Writer, d Dialect, part fs.FS, name string) error {

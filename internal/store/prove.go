@@ -114,3 +114,19 @@ func (db *DB) quickCheck(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Check returns ErrDamaged when SQLite finds a fault in its file, however long the look takes. PostgreSQL has tools of its own for it: there the
+// database is asked whether it answers.
+func (db *DB) Check(ctx context.Context) error {
+	if db.dialect == PostgreSQL {
+		return db.Ping(ctx)
+	}
+	var findings []string
+	if err := db.Read(ctx).Select(ctx, &findings, "PRAGMA quick_check(1)"); err != nil {
+		return err
+	}
+	if len(findings) != 1 || findings[0] != "ok" {
+		return fmt.Errorf("%w: quick_check found a fault", ErrDamaged)
+	}
+	return nil
+}

@@ -98,6 +98,16 @@ func (Settings) Setting(ctx context.Context, q store.Querier, name string) (valu
 	return value, err
 }
 
+// Change replaces a setting that is there and returns what it was.
+func (Settings) Change(ctx context.Context, tx *store.Tx, name, value string) (was string, err error) {
+	defer tried.To(&err, "change setting")
+	if err := tx.Get(ctx, &was, "UPDATE settings SET value = value WHERE name = ? RETURNING value", name); err != nil { // locked: nobody else changes it meanwhile
+		return "", err
+	}
+	_, err = tx.Exec(ctx, "UPDATE settings SET value = ? WHERE name = ?", value, name)
+	return was, err
+}
+
 // MarkRestored ends the life of everything that was made before at.
 func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
 	defer tried.To(&err, "write restore mark")

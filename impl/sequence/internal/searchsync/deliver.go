@@ -276,6 +276,21 @@ func (s *Syncer) ensure(ctx context.Context) error {
 	return err
 }
 
+// EnqueueAll marks every element as changed, in one transaction: nobody else is at work.
+func EnqueueAll(ctx context.Context, tx *database.Tx) error {
+	var last domain.Ref
+	for {
+		refs, err := store.After(ctx, tx, last, walk)
+		if err != nil || len(refs) == 0 {
+			return err
+		}
+		if err := Enqueue(ctx, tx, refs); err != nil {
+			return err
+		}
+		last = refs[len(refs)-1]
+	}
+}
+
 func (s *Syncer) enqueueAll(ctx context.Context) (n int, err error) {
 	var last domain.Ref
 	for {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
 )
 
 // Known returns domain.ErrUnknownScope when the scope has no element of any type.
@@ -69,8 +70,13 @@ func (s *Store) Current(ctx context.Context, refs []domain.Ref) ([]domain.Elemen
 
 // After returns up to limit references behind ref in the order of Ref.Compare, for walks over everything.
 func (s *Store) After(ctx context.Context, ref domain.Ref, limit int) ([]domain.Ref, error) {
+	return After(ctx, s.db.Read(ctx), ref, limit)
+}
+
+// After is Store.After on any reader of the database.
+func After(ctx context.Context, q database.Querier, ref domain.Ref, limit int) ([]domain.Ref, error) {
 	var rows []row
-	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT scope, element_type, id FROM elements
+	err := q.Select(ctx, &rows, `SELECT scope, element_type, id FROM elements
 		WHERE (scope, element_type, id) > (?, ?, ?) ORDER BY scope, element_type, id LIMIT ?`, ref.Scope, ref.ElementType, ref.ID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("walk elements: %w", err)

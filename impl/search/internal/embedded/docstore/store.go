@@ -163,7 +163,7 @@ func create(ctx context.Context, tx *store.Tx, c Collection, next uint64) error 
 	if _, err := tx.Exec(ctx, "INSERT INTO collections (key, schema, next_number, commits) VALUES (?, ?, ?, 0)", c.Key, c.Schema, next); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, "CREATE TABLE "+documents(c.Key)+" (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sum INTEGER NOT NULL, document BLOB NOT NULL)")
+	_, err := tx.Exec(ctx, createDocuments(c.Key))
 	return err
 }
 

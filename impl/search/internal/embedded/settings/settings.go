@@ -17,6 +17,9 @@ import (
 	"sync/atomic"
 )
 
+// FileName is the name of the file in its directory. It is replaced whole by each change.
+const FileName = fileName
+
 const (
 	fileName = "settings.json"
 	format   = 1

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
+	"github.com/fountainai/fountain/impl/sequence"
+	"github.com/fountainai/fountain/impl/twofactor"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// places are where the services keep what a backup holds.
+type places struct {
+	kms   kms.Config
+	parts []backup.Part // the kms first: what the others recorded of it is then never missing in it; sequence last, which makes search whole again
+}
+
+// findPlaces reads them from the settings of the services (FOUNTAIN_<SERVICE>_...). A service without a data directory of its own has that of fountain up.
+// given: --data was, and counts for all.
+func findPlaces(data string, given bool) (*places, error) {
+	var settings struct { // all that serve takes: backups are made in its environment
+		kms struct {
+			kms.Config
+			Admin
+		}
+		twofactor struct {
+			twofactor.Config
+			Admin
+		}
+		search struct {
+			search.Config
+			Admin
+		}
+		sequence struct {
+			sequence.Config
+			Admin
+		}
+	}
+	for _, one := range []struct {
+		word    string
+		into    any
+		service *config.Service
+	}{
+		{"kms", &settings.kms, &settings.kms.Service},
+		{"twofactor", &settings.twofactor, &settings.twofactor.Service},
+		{"search", &settings.search, &settings.search.Service},
+		{"sequence", &settings.sequence, &settings.sequence.Service},
+	} {
+		if err := config.Load("FOUNTAIN_"+strings.ToUpper(one.word)+"_", one.into); err != nil {
+			return nil, &usageError{err}
+		}
+		if one.service.DataDir == "" || given {
+			one.service.DataDir = filepath.Join(data, one.word)
+		}
+		one.service.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &places{kms: settings.kms.Config}
+	if p.kms.RootKeyFile == "" {
+		p.kms.RootKeyFile = filepath.Join(p.kms.DataDir, "root.key")
+	}
+	return p, p.collect(settings.twofactor.Service, settings.search.Config, settings.sequence.Service)
+}
+
+func (p *places) collect(t config.Service, s search.Config, q config.Service) error {
+	first, err := kms.BackupPart(p.kms)
+	if err != nil {
+		return err
+	}
+	second, err := twofactor.BackupPart(t)
+	if err != nil {
+		return err
+	}
+	searches, err := search.BackupParts(s)
+	if err != nil {
+		return err
+	}
+	last, err := sequence.BackupPart(q)
+	if err != nil {
+		return err
+	}
+	p.parts = append(append([]backup.Part{first, second}, searches...), last)
+	return nil
+}
+
+// scratch are places in an empty directory, on SQLite, for the parts of an archive.
+func scratch(dir string) (*places, error) {
+	p := &places{kms: kms.Config{Service: config.Service{DataDir: filepath.Join(dir, "kms"), Log: slog.New(slog.DiscardHandler)}}}
+	at := func(word string) config.Service {
+		return config.Service{DataDir: filepath.Join(dir, word), Log: slog.New(slog.DiscardHandler)}
+	}
+	p.kms.RootKeyFile = filepath.Join(dir, "none")
+	return p, p.collect(at("twofactor"), search.Config{Service: at("search")}, at("sequence"))
+}
+
+// only leaves out the parts that an archive does not hold.
+func (p *places) only(m backup.Manifest) {
+	held := map[string]bool{}
+	for _, c := range m.Parts {
+		held[c.Name] = true
+	}
+	var kept []backup.Part
+	for _, part := range p.parts {
+		if held[part.Name] {
+			kept = append(kept, part)
+		}
+	}
+	p.parts = kept
+}
+
+// dataFlag is the default of --data.
+func dataFlag() string { return env("FOUNTAIN_DATA", "./data") }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/internal/config"
+)
+
+// newIssuer is for a family that gets another name.
+func newIssuer() *cobra.Command {
+	var data string
+	move := &cobra.Command{
+		Use:   "move URL",
+		Short: "Change the issuer that the first start has fixed",
+		Long: `move gives the family another name in its tokens. On SQLite the kms (fountain up) must be stopped; on
+PostgreSQL stop every instance of it. FOUNTAIN_KMS_... names database and root key as for fountain
+serve kms. Afterwards every service is started with the new issuer.
+
+Access tokens of the old name are refused from then on. Sessions, refresh tokens and API keys go on.
+Passkeys belong to the name of a site and do not come along.`,
+		Example: `  fountain issuer move https://fountain.example.org
+  fountain issuer move https://fountain.example.org --data /var/lib/fountain`,
+		Args: oneArg("the new issuer"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return moveIssuer(cmd, data, args[0])
+		},
+	}
+	move.Flags().StringVar(&data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
+	cmd := &cobra.Command{
+		Use: "issuer", Short: "On the machine of the kms: another name for the family",
+		Example: "  fountain issuer move https://fountain.example.org\n  fountain issuer --help",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(move)
+	return cmd
+}
+
+func moveIssuer(cmd *cobra.Command, data, to string) error {
+	var settings struct { // all that `serve kms` takes: the command is run in its environment
+		kms.Config
+		Admin
+	}
+	if err := config.Load("FOUNTAIN_KMS_", &settings); err != nil {
+		return &usageError{err}
+	}
+	c := settings.Config
+	ofUp := c.DataDir == "" || cmd.Flags().Changed("data")
+	if ofUp {
+		c.DataDir = filepath.Join(data, "kms")
+	}
+	c.Log = slog.New(slog.DiscardHandler)
+	moved, err := kms.MoveIssuer(cmd.Context(), c, to)
+	if errors.Is(err, kms.ErrRunning) {
+		return fmt.Errorf("%s: %w", c.DataDir, err)
+	}
+	if err != nil {
+		return fmt.Errorf("move issuer: %w", err)
+	}
+	if ofUp {
+		if err := family.RememberIssuer(data, to); err != nil {
+			return err
+		}
+	}
+	if moved.From == to {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "the issuer is %s already\n", to)
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the issuer was %s and is %s; it is event %d of the kms's audit log. Start every service with the new one\n", moved.From, to, moved.AuditSeq)
+	return err
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/clock"
+)
+
+// newRestore makes empty places whole again.
+func newRestore() *cobra.Command {
+	var r restore
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "On the machine of the services: make empty places whole again from an archive",
+		Long: `restore brings back what "fountain backup" copied, into empty data directories and empty PostgreSQL
+databases. It refuses every other place, another key, an archive that is not whole, and one of a
+newer release, before it touches anything. The services must not run.
+
+Nothing comes back to life with it: sessions, tokens, API keys, invitations and codes of before are
+refused, signing keys are new, and the family's services enrol again. Who was disabled after the
+backup can't be known, so all users are disabled but the administrator that you name; with
+--keep-users you say that nobody was. What has ended is listed.
+
+Bring back the root key (root.key in the kms's data directory), before or after; the kms starts
+with that one alone.`,
+		Example: `  fountain restore family.backup --identity backup.key --administrator ada
+  fountain restore family.backup --identity backup.key --keep-users --data /var/lib/fountain`,
+		Args: oneArg("an archive"),
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
+	}
+	cmd.Flags().StringVar(&r.identity, "identity", "", "file with the secret key of the archive")
+	cmd.Flags().StringVar(&r.administrator, "administrator", "", "name of the administrator who stays enabled, while all other users are disabled")
+	cmd.Flags().BoolVar(&r.keepUsers, "keep-users", false, "leave users as the backup has them: nobody was disabled or deleted since")
+	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print what was done as JSON")
+	cmd.Flags().StringVar(&r.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
+	return cmd
+}
+
+// restore is how the command was called.
+type restore struct {
+	data, identity, administrator string
+	keepUsers, asJSON             bool
+}
+
+func (r restore) run(cmd *cobra.Command, file string) error {
+	if r.administrator != "" && r.keepUsers {
+		return usagef("--administrator and --keep-users exclude each other")
+	}
+	who, err := readIdentities(r.identity)
+	if err != nil {
+		return err
+	}
+	given := cmd.Flags().Changed("data")
+	at, err := findPlaces(r.data, given)
+	if err != nil {
+		return err
+	}
+	if running, err := family.Locked(filepath.Clean(r.data)); err == nil && running {
+		return fmt.Errorf("fountain up is running on %s: stop it first", r.data)
+	}
+	rootMissing := false
+	restored, sums, err := backup.Restore(cmd.Context(), opener(file), at.parts, backup.RestoreOptions{
+		Identities: who, Clock: clock.System, Administrator: r.administrator, KeepUsers: r.keepUsers,
+		Check: func(m backup.Manifest) (err error) {
+			rootMissing, err = kms.CheckBackup(at.kms, m, r.administrator, r.keepUsers)
+			return err
+		},
+	})
+	if errors.Is(err, kms.ErrChooseUsers) {
+		return &usageError{err}
+	}
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", file, err)
+	}
+	if rootMissing {
+		restored.Notes = append(restored.Notes, backup.Note{Part: "kms", What: "bring back the root key: put it into " + at.kms.RootKeyFile + " before the start"})
+	}
+	if r.asJSON {
+		return printJSON(cmd.OutOrStdout(), map[string]any{"manifest": restored.Archive, "sums": sums, "restoredAt": restored.At, "notes": restored.Notes})
+	}
+	return printRestored(cmd, restored, sums)
+}
+
+func printRestored(cmd *cobra.Command, r *backup.Restored, sums []backup.Sum) error {
+	out := cmd.OutOrStdout()
+	if err := printCopies(out, r.Archive, sums); err != nil {
+		return err
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(out, "%s: %s\n", note.Part, note.What)
+		for _, one := range note.List {
+			fmt.Fprintf(out, "  %s\n", one)
+		}
+	}
+	_, err := fmt.Fprintln(out, "restored")
+	return err
+}

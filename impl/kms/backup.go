@@ -1,0 +1,119 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/handlers"
+	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// What the manifest of a backup says of the kms.
+const (
+	factRoot   = "rootKey"     // ids of the root keys that seal the keysets, with spaces between
+	factIssuer = "issuer"      // of the tokens
+	factUsers  = "activeUsers" // how many users can sign in
+)
+
+// BackupPart is the database of the kms for backup and restore. Of the configuration it needs what says where the database is.
+func BackupPart(c Config) (backup.Part, error) {
+	database, err := schema.Database(handlers.Word, c.Service)
+	return backup.Part{Name: handlers.Word, Database: database, Facts: facts, Mark: markRestored}, err
+}
+
+func facts(ctx context.Context, q store.Querier) (map[string]string, error) {
+	roots, err := kmsdb.Keysets{}.Roots(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := kmsdb.Settings{}.Setting(ctx, q, issuerSetting)
+	if err != nil {
+		return nil, err
+	}
+	active, err := kmsdb.Restored{}.ActiveUsers(ctx, q)
+	return map[string]string{factRoot: strings.Join(roots, " "), factIssuer: issuer, factUsers: strconv.FormatInt(active, 10)}, err
+}
+
+// ErrChooseUsers says that the operator has to say what becomes of the users.
+var ErrChooseUsers = errors.New("who was disabled after the backup can't be known: name an administrator who stays enabled while all others are disabled" +
+	" (--administrator), or say that nobody was disabled since (--keep-users)")
+
+// CheckBackup refuses an archive that can't become the kms of this configuration: its root key is here and another one, or nobody says what becomes of the users.
+// rootMissing says that the root key has still to be brought back.
+func CheckBackup(c Config, m backup.Manifest, administrator string, keepUsers bool) (rootMissing bool, err error) {
+	i := slices.IndexFunc(m.Parts, func(p backup.Copy) bool { return p.Name == handlers.Word })
+	if i < 0 {
+		return false, backup.ErrOtherParts
+	}
+	said := m.Parts[i].Facts
+	if said[factUsers] != "0" && administrator == "" && !keepUsers {
+		return false, ErrChooseUsers
+	}
+	if said[factRoot] == "" {
+		return false, nil
+	}
+	root, err := seal.LoadRoot(c.RootKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("load root key %s: %w", c.RootKeyFile, err)
+	}
+	if said[factRoot] != root.ID() {
+		return false, fmt.Errorf("root key %s: this is not the root key that the backup was sealed with", c.RootKeyFile)
+	}
+	return false, nil
+}
+
+// markRestored ends what must not come back to life (DESIGN: a restore resurrects nothing).
+func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
+	rows := kmsdb.Restored{}
+	keys, err := rows.Keys(ctx, tx, r.At)
+	if err != nil {
+		return err
+	}
+	if err := rows.End(ctx, tx, r.At); err != nil {
+		return err
+	}
+	r.Note("all sessions and tokens have ended, the signing keys are new at the next start, and the services of the family enrol again")
+	if len(keys) > 0 {
+		r.Note("these API keys work no more, because they may have been revoked after the backup; make new ones", keys...)
+	}
+	detail := r.Detail()
+	detail["users"] = "kept"
+	active, err := rows.ActiveUsers(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if !r.KeepUsers && active > 0 {
+		disabled, err := rows.DisableUsers(ctx, tx, r.Administrator, r.At)
+		if err != nil {
+			return err
+		}
+		slices.Sort(disabled)
+		detail["users"], detail["administrator"] = "disabled", r.Administrator
+		if len(disabled) > 0 {
+			r.Note("these users are disabled, because they may have been disabled after the backup; enable who may come back (fountain users enable NAME)", disabled...)
+		}
+	}
+	ids, err := rows.Users(ctx, tx)
+	if err != nil {
+		return err
+	}
+	r.Users = make(map[string]bool, len(ids))
+	for _, id := range ids {
+		r.Users[id] = true
+	}
+	return audit.AppendLater(ctx, tx, audit.Event{
+		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: detail,
+	})
+}

@@ -1,0 +1,88 @@
+package kmsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// ErrNoAdministrator says that the one who is to stay enabled is no active administrator of the copy.
+var ErrNoAdministrator = errors.New("the backup has no active administrator of this name")
+
+// Restored are the statements on a copy of the kms's database that was put back.
+type Restored struct{}
+
+// End ends what was made before the time: sessions, keys, tokens and codes by the mark, signing keys at once. The next start makes new signing keys,
+// and gives the revocation feed a new name, by which its followers begin again.
+func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
+	defer tried.To(&err, "end what is from before the restore")
+	if err := (Settings{}).MarkRestored(ctx, tx, at); err != nil {
+		return err
+	}
+	now := at.UnixMicro()
+	if _, err := tx.Exec(ctx, "UPDATE signing_keys SET gone_at = ? WHERE gone_at IS NULL OR gone_at > ?", now, now); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		"DELETE FROM settings WHERE name = 'claim:signing keys'",
+		"UPDATE revocation_head SET feed = '' WHERE id = 1",
+		"DELETE FROM reset_requests", // asked for before
+	} {
+		if _, err := tx.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const administers = " status = 'active' AND deleted_at IS NULL AND ' ' || roles || ' ' LIKE '% admin %' "
+
+// DisableUsers disables every user but one administrator, and returns who was. ErrNoAdministrator.
+func (Restored) DisableUsers(ctx context.Context, tx *store.Tx, but string, at time.Time) (names []string, err error) {
+	defer tried.To(&err, "disable users")
+	var n int64
+	if err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM users WHERE username = ? AND"+administers, but); err != nil {
+		return nil, err
+	}
+	if n != 1 {
+		return nil, ErrNoAdministrator
+	}
+	err = tx.Select(ctx, &names, `UPDATE users SET status = 'disabled', version = version + 1, token_epoch = token_epoch + 1, updated_at = ?
+		WHERE status = 'active' AND deleted_at IS NULL AND username <> ? RETURNING username`, at.UnixMicro(), but)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.Exec(ctx, "UPDATE administration SET active = (SELECT COUNT(*) FROM users WHERE"+administers+") WHERE id = 1")
+	return names, err
+}
+
+// Users returns the ids of all users that are not deleted.
+func (Restored) Users(ctx context.Context, q store.Querier) (ids []string, err error) {
+	defer tried.To(&err, "read users")
+	err = q.Select(ctx, &ids, "SELECT id FROM users WHERE deleted_at IS NULL ORDER BY id")
+	return ids, err
+}
+
+// ActiveUsers counts the users who could sign in.
+func (Restored) ActiveUsers(ctx context.Context, q store.Querier) (n int64, err error) {
+	defer tried.To(&err, "count users")
+	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM users WHERE status = 'active' AND deleted_at IS NULL")
+	return n, err
+}
+
+// Keys returns the API keys that worked until the time and were made by people for others than the family's services, which enrol again by themselves.
+func (Restored) Keys(ctx context.Context, q store.Querier, at time.Time) (keys []string, err error) {
+	defer tried.To(&err, "read API keys")
+	var rows []struct{ ID, Name, Owner string }
+	err = q.Select(ctx, &rows, `SELECT k.id, k.name, COALESCE(u.username, s.name, k.owner_id) AS owner FROM api_keys k
+		LEFT JOIN users u ON k.owner_kind = 'user' AND u.id = k.owner_id LEFT JOIN services s ON k.owner_kind = 'service' AND s.id = k.owner_id
+		WHERE k.revoked_at IS NULL AND k.expires_at > ? AND COALESCE(s.family, 0) = 0 ORDER BY owner, k.id`, at.UnixMicro())
+	for _, r := range rows {
+		keys = append(keys, fmt.Sprintf("%s (%s) of %s", r.ID, r.Name, r.Owner))
+	}
+	return keys, err
+}

@@ -1,0 +1,61 @@
+package kmsdb_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Who was disabled after a backup can't be known: all are disabled but the one administrator that the operator names, and the count of administrators,
+// by which the last one is protected, says so.
+func TestDisableUsers_leavesOneAdministrator(t *testing.T) {
+	each(t, func(s suite) {
+		rows := kmsdb.Restored{}
+		for _, u := range []struct{ id, name, roles, status string }{
+			{"usr_1", "ada", "admin editor", "active"}, {"usr_2", "grace", "admin", "active"}, {"usr_3", "zoe", "administrators", "active"}, {"usr_4", "eve", "admin", "disabled"},
+		} {
+			s.exec(`INSERT INTO users (id, username, password_hash, roles, status, version, created_at, updated_at) VALUES (?, ?, '', ?, ?, 1, 0, 0)`, u.id, u.name, u.roles, u.status)
+		}
+		s.exec("UPDATE administration SET active = 2")
+		for _, name := range []string{"zoe", "eve", "nobody", ""} {
+			require.ErrorIs(s, s.fails(func(ctx context.Context, tx *store.Tx) error {
+				_, err := rows.DisableUsers(ctx, tx, name, noon)
+				return err
+			}), kmsdb.ErrNoAdministrator, name)
+		}
+		require.EqualValues(s, 3, s.number("SELECT COUNT(*) FROM users WHERE status = 'active'"))
+		var names []string
+		s.write(func(ctx context.Context, tx *store.Tx) (err error) {
+			names, err = rows.DisableUsers(ctx, tx, "ada", noon)
+			return err
+		})
+		require.ElementsMatch(s, []string{"grace", "zoe"}, names)
+		require.EqualValues(s, 1, s.number("SELECT active FROM administration"))
+		require.EqualValues(s, 2, s.number("SELECT version FROM users WHERE username = 'grace'"))
+		require.EqualValues(s, 1, s.number("SELECT version FROM users WHERE username = 'ada'"))
+	})
+}
+
+// Signing keys of before sign and verify nothing, and the next start makes new ones.
+func TestEnd_leavesNoSigningKey(t *testing.T) {
+	each(t, func(s suite) {
+		s.exec("INSERT INTO signing_keys (kid, alg, public_key, published_at, active_at) VALUES ('old', 'EdDSA', ?, 1, 1)", []byte{1})
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			if first, err := (kmsdb.SigningKeys{}).Claim(ctx, tx, "signing keys"); err != nil || !first {
+				s.Error("the first claim fails", err)
+			}
+			return kmsdb.Restored{}.End(ctx, tx, noon)
+		})
+		keys, err := kmsdb.SigningKeys{}.SigningKeys(s.Context(), s.q(), noon)
+		require.NoError(s, err)
+		require.Empty(s, keys)
+		require.True(s, s.did(func(ctx context.Context, tx *store.Tx) (bool, error) {
+			return kmsdb.SigningKeys{}.Claim(ctx, tx, "signing keys")
+		}))
+		require.Equal(s, noon.UnixMicro(), s.number("SELECT not_before FROM restore_mark"))
+	})
+}

@@ -1,0 +1,66 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/handlers"
+	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/internal/lifecycle"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Moved is what a move of the issuer has changed.
+type Moved struct {
+	From     string // the issuer until now; equal to the new one when nothing was changed
+	AuditSeq int64  // number of the event in the kms's audit log
+}
+
+// MoveIssuer changes the issuer that was fixed at the first start, for an operator on the machine: another name for the family. Access tokens of the one before
+// are refused from the next start on; sessions, refresh tokens and API keys go on, and get tokens of the new one. It needs the root key. On
+// SQLite no kms may run (ErrRunning); on PostgreSQL each is started anew afterwards.
+func MoveIssuer(ctx context.Context, c Config, to string) (Moved, error) {
+	if !httpURL(to) {
+		return Moved{}, errors.New("the issuer must be an absolute http or https URL without user, query, fragment and final slash")
+	}
+	c.Issuer = "" // whatever it is: it is what changes
+	if err := c.Validate(); err != nil {
+		return Moved{}, fmt.Errorf("configuration of kms: %w", err)
+	}
+	if c.DatabaseURLFile == "" {
+		if _, err := os.Stat(filepath.Join(c.DataDir, handlers.Word+".db")); errors.Is(err, fs.ErrNotExist) {
+			return Moved{}, fmt.Errorf("there is no kms in %s", c.DataDir)
+		}
+	}
+	db, err := lifecycle.Open(ctx, handlers.Word, c.Service, schema)
+	if errors.Is(err, store.ErrLocked) {
+		return Moved{}, ErrRunning
+	}
+	if err != nil {
+		return Moved{}, fmt.Errorf("open database of kms: %w", err)
+	}
+	moved, err := moveIssuerOn(ctx, c, db, to)
+	return moved, errors.Join(err, db.Close())
+}
+
+func moveIssuerOn(ctx context.Context, c Config, db *store.DB, to string) (moved Moved, err error) {
+	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not open what is sealed here, and a kms that was never started
+	if err != nil {
+		return Moved{}, err
+	}
+	err = db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if moved.From, err = (kmsdb.Settings{}).Change(ctx, tx, issuerSetting, to); err != nil || moved.From == to {
+			return err
+		}
+		return auditlog.Log{Clock: d.Mint.Clock}.Append(ctx, tx, auditlog.Event{
+			Action: "moveIssuer", Target: to, Detail: map[string]string{"from": moved.From},
+		})
+	})
+	moved.AuditSeq = d.Audit.End()
+	return moved, err
+}

@@ -1,0 +1,31 @@
+package search
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/handlers"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// BackupParts are the database of the service and, with the embedded engine, its documents. A Typesense is backed up by its own means.
+func BackupParts(c Config) ([]backup.Part, error) {
+	database, err := schema.Database(handlers.Word, c.Service)
+	if err != nil {
+		return nil, err
+	}
+	parts := []backup.Part{{Name: handlers.Word, Database: database, Mark: markRestored}}
+	if c.embedded() {
+		parts = append(parts, embedded.BackupPart(handlers.Word+"-documents", filepath.Join(c.DataDir, "engine")))
+	}
+	return parts, nil
+}
+
+func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
+	return audit.AppendLater(ctx, tx, audit.Event{
+		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),
+	})
+}

@@ -1,0 +1,28 @@
+package sequence
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/config"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// BackupPart is the database of the service for backup and restore. Of the configuration it needs what says where the database is.
+func BackupPart(c config.Service) (backup.Part, error) {
+	where, err := schema.Database(word, c)
+	return backup.Part{Name: word, Database: where, Mark: markRestored}, err
+}
+
+// markRestored has every element brought to the search service again, whose copy is of another moment.
+func markRestored(ctx context.Context, tx *database.Tx, r *backup.Restored) error {
+	if err := searchsync.EnqueueAll(ctx, tx); err != nil {
+		return err
+	}
+	r.Note("every element is brought to the search service again")
+	return audit.AppendLater(ctx, tx, audit.Event{
+		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),
+	})
+}

@@ -1,0 +1,37 @@
+package twofactor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fountainai/fountain/impl/twofactor/internal/handlers"
+	factorstore "github.com/fountainai/fountain/impl/twofactor/internal/store"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// BackupPart is the database of the service for backup and restore. Of the configuration it needs what says where the database is.
+func BackupPart(c config.Service) (backup.Part, error) {
+	database, err := schema.Database(handlers.Word, c)
+	return backup.Part{Name: handlers.Word, Database: database, Mark: markRestored}, err
+}
+
+// markRestored ends what must not come back to life.
+func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
+	done, err := factorstore.EndRestored(ctx, tx, r.At, func(subject string) bool { return r.Users[subject] })
+	if err != nil {
+		return err
+	}
+	r.Note("codes of before are refused, and what was being enrolled or sent has ended")
+	if done.Recovery > 0 {
+		r.Note(fmt.Sprintf("%d recovery codes are void; their owners make new ones", done.Recovery))
+	}
+	if len(done.Strangers) > 0 {
+		r.Note("the second factors of users that the backup of the kms does not know are revoked", done.Strangers...)
+	}
+	return audit.AppendLater(ctx, tx, audit.Event{
+		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),
+	})
+}

@@ -1,0 +1,291 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// staging is the directory beside a database in which it is made, so that it appears whole or not at all.
+const staging = ".restore"
+
+// mayBeThere are what an empty place may hold: the root key is brought back by hand, before or after.
+var mayBeThere = []string{"root.key", "lost+found", staging}
+
+// RestoreOptions say how an archive is restored.
+type RestoreOptions struct {
+	Identities    []age.Identity
+	Clock         clock.Clock
+	Administrator string // who stays enabled; see Restored
+	KeepUsers     bool
+	// Check refuses an archive before anything is touched; nil: none is.
+	Check func(m Manifest) error
+	// Look is asked of each part that was marked, before anything is in its place; nil: nobody looks.
+	Look func(ctx context.Context, c Copy, db *store.DB) error
+	// Discard leaves the places empty again: a drill.
+	Discard bool
+}
+
+// Restore makes the places of all parts whole again. open opens the archive, which is read twice: nothing is touched before all of it was found whole,
+// known, and fit for empty places. When anything fails after that, the places are empty again; only where what is made and marked can't be put into its place,
+// because a disk or a server fails then, they have to be emptied by hand.
+func Restore(ctx context.Context, open func() (io.ReadCloser, error), parts []Part, o RestoreOptions) (*Restored, []Sum, error) {
+	for _, p := range parts {
+		if err := empty(ctx, p); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}
+	m, sums, err := verifyFrom(open, o.Identities)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := fits(m, parts); err != nil {
+		return nil, nil, err
+	}
+	if o.Check != nil {
+		if err := o.Check(m); err != nil {
+			return nil, nil, err
+		}
+	}
+	run := &restoring{RestoreOptions: o, parts: parts}
+	run.restored = &Restored{At: o.Clock.Now().UTC().Truncate(time.Microsecond), Archive: m, Administrator: o.Administrator, KeepUsers: o.KeepUsers}
+	err = run.fillFrom(ctx, open)
+	if err != nil || o.Discard {
+		err = errors.Join(err, run.abandon(context.WithoutCancel(ctx)))
+	} else if failed := run.place(context.WithoutCancel(ctx)); failed != nil {
+		err = fmt.Errorf("the restore was not finished: empty the places and restore again: %w", failed)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return run.restored, sums, nil
+}
+
+func verifyFrom(open func() (io.ReadCloser, error), identities []age.Identity) (Manifest, []Sum, error) {
+	in, err := open()
+	if err != nil {
+		return Manifest{}, nil, err
+	}
+	defer in.Close()
+	return Verify(in, identities)
+}
+
+// empty returns ErrNotEmpty when something is where a part is to be.
+func empty(ctx context.Context, p Part) error {
+	entries, err := os.ReadDir(p.Database.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains(mayBeThere, e.Name()) {
+			return fmt.Errorf("%w: there is %s", ErrNotEmpty, filepath.Join(p.Database.Dir, e.Name()))
+		}
+	}
+	err = store.Empty(ctx, p.Database)
+	if errors.Is(err, store.ErrNotEmpty) {
+		return fmt.Errorf("%w: its database has tables", ErrNotEmpty)
+	}
+	return err
+}
+
+// fits returns why an archive can't be restored here.
+func fits(m Manifest, parts []Part) error {
+	if len(m.Parts) != len(parts) {
+		return ErrOtherParts
+	}
+	for i, c := range m.Parts {
+		if c.Name != parts[i].Name {
+			return ErrOtherParts
+		}
+		known, err := parts[i].Database.Knows(c.Migrations)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return ErrNewer
+		}
+	}
+	return nil
+}
+
+// restoring is a restore at work.
+type restoring struct {
+	RestoreOptions
+	parts    []Part
+	restored *Restored
+	filled   []*store.Filling // of the parts, in their order
+	made     []string         // directories, in the order of their making
+}
+
+func (r *restoring) fillFrom(ctx context.Context, open func() (io.ReadCloser, error)) error {
+	in, err := open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	archive, err := newReader(in, r.Identities)
+	if err != nil {
+		return err
+	}
+	if archive.Manifest.ID != r.restored.Archive.ID {
+		return damaged("it was replaced while it was read", nil)
+	}
+	for i, p := range r.parts {
+		if err := r.fill(ctx, archive, p, r.restored.Archive.Parts[i]); err != nil {
+			return fmt.Errorf("restore %s: %w", p.Name, err)
+		}
+	}
+	return archive.end()
+}
+
+// fill makes one part, marked, but not yet in its place.
+func (r *restoring) fill(ctx context.Context, archive *reader, p Part, c Copy) error {
+	if err := r.directory(p.Database.Dir); err != nil {
+		return err
+	}
+	dir := filepath.Join(p.Database.Dir, staging)
+	if err := os.RemoveAll(dir); err != nil { // of a restore that was killed
+		return err
+	}
+	if err := r.directory(dir); err != nil {
+		return err
+	}
+	at := p.Database
+	at.Dir = dir
+	f, err := store.Fill(ctx, at, c.Migrations, func(ctx context.Context, l *store.Loader) error {
+		return archive.part(c, sink{
+			table: func(t store.CopiedTable) (func(row []any) error, func() error, error) { return p.rows(ctx, l, t) },
+			file:  func(name string, body []byte) error { return r.file(p, dir, name, body) },
+		})
+	})
+	if err != nil {
+		return err
+	}
+	r.filled = append(r.filled, f)
+	r.restored.Copy = c
+	if p.Mark != nil {
+		err = f.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return p.Mark(ctx, tx, r.restored) })
+	}
+	if err == nil && r.Look != nil {
+		err = r.Look(ctx, c, f.DB())
+	}
+	return err
+}
+
+// rows returns what takes the rows of a table.
+func (p Part) rows(ctx context.Context, l *store.Loader, t store.CopiedTable) (func(row []any) error, func() error, error) {
+	if p.Create != nil {
+		if statement := p.Create(t.Name); statement != "" {
+			if err := l.Create(ctx, statement); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	target, err := l.Into(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(row []any) error { return target.Add(ctx, row) }, func() error { return target.Flush(ctx) }, nil
+}
+
+func (r *restoring) file(p Part, dir, name string, body []byte) error {
+	if !slices.Contains(p.Files, name) {
+		return damaged("it has a file that belongs nowhere", nil)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(body)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// directory makes a directory and remembers those that were not there.
+func (r *restoring) directory(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if parent := filepath.Dir(dir); parent != dir {
+		if err := r.directory(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	r.made = append(r.made, dir)
+	return nil
+}
+
+// place puts everything where the services look for it.
+func (r *restoring) place(ctx context.Context) error {
+	for i, f := range r.filled {
+		if err := f.Finish(ctx); err != nil {
+			return fmt.Errorf("end restore of %s: %w", r.parts[i].Name, err)
+		}
+	}
+	for _, p := range r.parts {
+		if err := p.place(); err != nil {
+			return fmt.Errorf("put %s into its place: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+func (p Part) place() error {
+	dir := filepath.Join(p.Database.Dir, staging)
+	names := slices.Clone(p.Files)
+	if p.Database.URL == "" {
+		wal, err := os.Stat(filepath.Join(dir, p.Database.Name+".db-wal"))
+		if err == nil && wal.Size() > 0 { // closing the database writes it back; what is in it would stay behind
+			return errors.New("the database was not closed whole")
+		}
+		names = append(names, p.Database.Name+".db") // last: with it the part is there
+	}
+	for _, name := range names {
+		err := os.Link(filepath.Join(dir, name), filepath.Join(p.Database.Dir, name)) // unlike a rename it replaces nothing
+		if err != nil && !(errors.Is(err, fs.ErrNotExist) && slices.Contains(p.Files, name)) {
+			return err
+		}
+	}
+	if err := syncDirectory(p.Database.Dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+func syncDirectory(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// abandon leaves the places as they were.
+func (r *restoring) abandon(ctx context.Context) error {
+	var errs []error
+	for _, f := range r.filled {
+		errs = append(errs, f.Abandon(ctx))
+	}
+	for _, p := range r.parts {
+		errs = append(errs, os.RemoveAll(filepath.Join(p.Database.Dir, staging)))
+	}
+	for _, dir := range slices.Backward(r.made) {
+		if err := os.Remove(dir); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

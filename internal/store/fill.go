@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+// ErrNotEmpty: the place of a restore holds a database already.
+var ErrNotEmpty = errors.New("there is a database already")
+
+// ErrUnfinished: a restore of the database was begun and not ended. What it holds must not be used: nothing in it is marked as old.
+var ErrUnfinished = errors.New("a restore of this database was not finished: empty it and restore again")
+
+// unfinished is the number of a migration that nobody has. It is there from the first copied row until the last mark, so that a restore which
+// was killed leaves no database that a service would open.
+const unfinished = 99999
+
+// Knows reports whether this program has all of these migrations.
+func (c Config) Knows(numbers []int64) (bool, error) {
+	known, err := c.known()
+	for _, n := range numbers {
+		if !slices.Contains(known, n) {
+			return false, err
+		}
+	}
+	return true, err
+}
+
+func (c Config) known() (numbers []int64, err error) {
+	for _, part := range append(slices.Clone(c.Migrations), ownMigrations()) {
+		names, err := fs.Glob(part, "*.sql")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			n, err := goose.NumericComponent(name)
+			if err != nil {
+				return nil, fmt.Errorf("number of migration %s: %w", name, err)
+			}
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers, nil
+}
+
+// Empty returns ErrNotEmpty when the configured place holds a database.
+func Empty(ctx context.Context, c Config) error {
+	if c.URL == "" {
+		_, err := os.Lstat(filepath.Join(c.Dir, c.Name+".db"))
+		if err == nil {
+			return ErrNotEmpty
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look for database %s: %w", c.Name, err)
+		}
+		return nil
+	}
+	db, err := Inspect(ctx, c)
+	if err != nil {
+		return err
+	}
+	var names []string
+	err = db.Read(ctx).Select(ctx, &names, tablesOf[PostgreSQL])
+	if err == nil && len(names) > 0 {
+		err = ErrNotEmpty
+	}
+	return errors.Join(err, db.Close())
+}
+
+// Filling is a database that is being made of copied rows.
+type Filling struct {
+	config Config
+	db     *DB
+	goose  *goose.Provider
+}
+
+// Fill makes the database of an empty place with the given migrations, which this program knows, and has fill put in its rows; then it migrates it to
+// the present. No service opens it before Finish. Whoever got a Filling calls Finish or Abandon.
+func Fill(ctx context.Context, c Config, migrations []int64, fill func(ctx context.Context, l *Loader) error) (*Filling, error) {
+	if err := Empty(ctx, c); err != nil {
+		return nil, err
+	}
+	open := openSQLite
+	if c.URL != "" {
+		open = openPostgres
+	}
+	db, err := open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("make database %s: %w", c.Name, classify(err))
+	}
+	f := &Filling{config: c, db: db}
+	if err := f.fill(ctx, migrations, fill); err != nil {
+		return nil, errors.Join(err, f.Abandon(context.WithoutCancel(ctx)))
+	}
+	return f, nil
+}
+
+func (f *Filling) fill(ctx context.Context, migrations []int64, fill func(ctx context.Context, l *Loader) error) (err error) {
+	if f.goose, err = f.db.provider(append(slices.Clone(f.config.Migrations), ownMigrations())); err != nil {
+		return err
+	}
+	for _, n := range slices.Sorted(slices.Values(migrations)) {
+		if _, err := f.goose.ApplyVersion(ctx, n, true); err != nil {
+			return fmt.Errorf("make tables of %s: %w", f.config.Name, classify(err))
+		}
+	}
+	err = f.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, TRUE)", unfinished); err != nil {
+			return fmt.Errorf("note unfinished restore: %w", err)
+		}
+		l := &Loader{tx: tx}
+		if err := l.clear(ctx); err != nil {
+			return err
+		}
+		return fill(ctx, l)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := f.goose.Up(ctx); err != nil {
+		return fmt.Errorf("migrate %s to the present: %w", f.config.Name, classify(err))
+	}
+	return nil
+}
+
+// Write changes what was filled in.
+func (f *Filling) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	return f.db.Write(ctx, fn)
+}
+
+// DB is the database, for reading.
+func (f *Filling) DB() *DB { return f.db }
+
+// Finish lets services open the database, and closes it.
+func (f *Filling) Finish(ctx context.Context) error {
+	err := f.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM goose_db_version WHERE version_id = ?", unfinished)
+		return err
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("end restore of %s: %w", f.config.Name, err), f.db.Close())
+	}
+	return f.db.Close()
+}
+
+// Abandon closes the database and leaves its place empty.
+func (f *Filling) Abandon(ctx context.Context) error {
+	if f.config.URL == "" {
+		err := f.db.Close()
+		for _, end := range []string{".db", ".db-wal", ".db-shm", ".lock"} {
+			if gone := os.Remove(filepath.Join(f.config.Dir, f.config.Name+end)); !errors.Is(gone, fs.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
+		}
+		return err
+	}
+	var names []string
+	err := f.db.Read(ctx).Select(ctx, &names, tablesOf[PostgreSQL])
+	if err == nil && len(names) > 0 { // all are this restore's: the place was empty
+		err = f.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+			_, err := tx.Exec(ctx, `DROP TABLE "`+strings.Join(names, `", "`)+`" CASCADE`)
+			return err
+		})
+	}
+	return errors.Join(err, f.db.Close())
+}
+
+// Loader puts copied rows into a new database.
+type Loader struct{ tx *Tx }
+
+// clear removes the rows that migrations made.
+func (l *Loader) clear(ctx context.Context) error {
+	names, err := tables(ctx, l.tx)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Backward(names) {
+		if _, err := l.tx.Exec(ctx, `DELETE FROM "`+name+`"`); err != nil {
+			return fmt.Errorf("empty table %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Create runs the statement that makes a table which no migration makes.
+func (l *Loader) Create(ctx context.Context, statement string) error {
+	_, err := l.tx.Exec(ctx, statement)
+	return err
+}
+
+// Target is one table that takes rows.
+type Target struct {
+	tx    *Tx
+	table CopiedTable
+	types []string // of its columns, in the order of the table's
+	args  []any
+	rows  int
+}
+
+// maxPlaceholders keeps a statement below the limits of both databases; rowsPerStatement keeps it short enough to be read.
+const (
+	maxPlaceholders  = 8000
+	rowsPerStatement = 200
+	bytesPerInsert   = 4 << 20
+)
+
+// Into returns the target of a table, which must be there with exactly these columns.
+func (l *Loader) Into(ctx context.Context, t CopiedTable) (*Target, error) {
+	if err := t.valid(); err != nil {
+		return nil, err
+	}
+	found, err := columns(ctx, l.tx, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	types := make([]string, len(t.Columns))
+	for i, name := range t.Columns {
+		at := slices.IndexFunc(found, func(c column) bool { return c.Name == name })
+		if at < 0 {
+			return nil, fmt.Errorf("table %s has no column %s", t.Name, name)
+		}
+		types[i] = found[at].Type
+	}
+	if len(found) != len(t.Columns) {
+		return nil, fmt.Errorf("table %s has other columns than those that were copied", t.Name)
+	}
+	return &Target{tx: l.tx, table: t, types: types}, nil
+}
+
+// Add puts in a row. It is there after Flush.
+func (t *Target) Add(ctx context.Context, row []any) error {
+	if len(row) != len(t.types) {
+		return fmt.Errorf("a row of %s has %d values", t.table.Name, len(row))
+	}
+	size := 0
+	for i, value := range row {
+		t.args = append(t.args, fit(value, t.types[i]))
+		switch v := value.(type) {
+		case string:
+			size += len(v)
+		case []byte:
+			size += len(v)
+		}
+	}
+	t.rows++
+	if t.rows >= rowsPerStatement || len(t.args)+len(row) > maxPlaceholders || size > bytesPerInsert {
+		return t.Flush(ctx)
+	}
+	return nil
+}
+
+// fit gives a value the kind of its column: SQLite keeps what it was given.
+func fit(value any, kind string) any {
+	switch v := value.(type) {
+	case string:
+		if kind == "bytea" || kind == "blob" {
+			return []byte(v)
+		}
+	case []byte:
+		if kind == "text" {
+			return string(v)
+		}
+	case int64:
+		if kind == "boolean" { // of either database
+			return v != 0
+		}
+	}
+	return value
+}
+
+// Flush writes the rows that were added.
+func (t *Target) Flush(ctx context.Context) error {
+	if t.rows == 0 {
+		return nil
+	}
+	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(t.types)), ", ") + ")"
+	all := strings.TrimSuffix(strings.Repeat(one+", ", t.rows), ", ")
+	_, err := t.tx.Exec(ctx, `INSERT INTO "`+t.table.Name+`" (`+t.table.columnList()+") VALUES "+all, t.args...)
+	t.args, t.rows = t.args[:0], 0
+	if err != nil {
+		return fmt.Errorf("put rows into %s: %w", t.table.Name, err)
+	}
+	return nil
+}
