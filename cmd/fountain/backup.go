@@ -29,7 +29,7 @@ func newBackup() *cobra.Command {
 		Short: "On the machine of the services: copy all their databases into one encrypted archive, while they work",
 		Long: `backup copies the databases of kms, twofactor, search and sequence, and the documents of the embedded
 search engine, into one archive that is encrypted to your key (age-encryption.org; "fountain backup
-key" makes one). Each copy is one state of its database, and holds every write that was
+key" creates one). Each copy is one state of its database, and holds every write that was
 acknowledged before its instant; "backup verify" shows the instants. SQLite and PostgreSQL are
 copied in the same form, and restored to either.
 
@@ -101,7 +101,7 @@ func readRecipients(given []string, file string) (out []age.Recipient, err error
 		out = append(out, more...)
 	}
 	if len(out) == 0 {
-		return nil, usagef("--recipient or --recipients-file says who can open the archive; fountain backup key FILE makes a key")
+		return nil, usagef("--recipient or --recipients-file says who can open the archive; fountain backup key FILE creates a key")
 	}
 	return out, nil
 }
@@ -166,9 +166,9 @@ func printCopies(out io.Writer, m backup.Manifest, sums []backup.Sum) error {
 func newBackupKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "key FILE",
-		Short: "Make a key for archives: the secret half into a new file, the public half on standard output",
+		Short: "Create a key for archives: the secret half into a new file, the public half on standard output",
 		Long: `key writes a secret key of age into FILE (0600), which must not exist, and prints the public key. Backups
-need the public key alone: keep FILE on another machine than the one that makes them.`,
+need the public key alone: keep FILE on another machine than the one that writes them.`,
 		Example: "  fountain backup key backup.key\n  fountain backup --to family.backup --recipient \"$(fountain backup key backup.key)\"",
 		Args:    oneArg("a file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -232,7 +232,7 @@ func newBackupDrill() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drill FILE",
 		Short: "Restore an archive into an empty directory, look at it, and remove it: for a timer",
-		Long: `drill does what restore does, in a directory that is removed afterwards: it reads the archive, makes every
+		Long: `drill does what restore does, in a directory that is removed afterwards: it reads the archive, creates every
 database of it, has SQLite check each, holds every audit trail against its hashes, and ends what a
 restore ends. It needs as much room as the data, and no root key. Its exit status says whether all
 of it succeeded.`,
@@ -251,7 +251,7 @@ of it succeeded.`,
 		},
 	}
 	cmd.Flags().StringVar(&identity, "identity", "", "file with the secret key")
-	cmd.Flags().StringVar(&dir, "dir", "", "where the directory of the drill is made; default: that of temporary files")
+	cmd.Flags().StringVar(&dir, "dir", "", "where the directory of the drill is created; default: that of temporary files")
 	return cmd
 }
 

@@ -127,7 +127,7 @@ func (o *operator) grant() *cobra.Command {
 }
 
 func (o *operator) revokeGrant() *cobra.Command {
-	return o.command("revoke NAME GRANTEE", "Take a grant back", "  fountain collections revoke plays role:reader\n  fountain collections revoke plays tenant:globe", collectionAndGrantee,
+	return o.command("revoke NAME GRANTEE", "Revoke a grant", "  fountain collections revoke plays role:reader\n  fountain collections revoke plays tenant:globe", collectionAndGrantee,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			return c.Search.DeleteCollectionGrant(cmd.Context(), args[0], args[1])
 		})

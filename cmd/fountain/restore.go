@@ -18,7 +18,7 @@ func newRestore() *cobra.Command {
 	var r restore
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "On the machine of the services: make empty places whole again from an archive",
+		Short: "On the machine of the services: fill empty places from an archive",
 		Long: `restore brings back what "fountain backup" copied, into empty data directories and empty PostgreSQL
 databases. It refuses every other place, another key, an archive that is not whole, and one of a
 newer release, before it touches anything. The services must not run.

@@ -35,7 +35,7 @@ func newSigningKeys() *cobra.Command {
 			}
 			return o.print(cmd, keys, signingKeyHead, rows)
 		})
-	revoke := o.command("revoke KID", "Refuse everything that a key has signed, at once", "  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k --code-file -", oneArg("a key id"),
+	revoke := o.command("revoke KID", "Revoke a key: everything that it has signed is refused at once", "  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k --code-file -", oneArg("a key id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			k, err := c.KMS.RevokeSigningKey(cmd.Context(), args[0])
 			if err != nil {

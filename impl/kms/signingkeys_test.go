@@ -234,10 +234,9 @@ func TestRotateSigningKey_failsNoRequest(t *testing.T) {
 		h := all[0]
 		h.bootstrap()
 		p := h.prover()
-		raised := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 		load := h.traffic(h.enrol("search"), all[1:]...)
 		for n := range rotations {
-			raised = p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
+			raised := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 			named := all[n%len(all)].rotateSigning(raised, []api.SigningAlgorithm{api.SigningAlgorithmES256, api.SigningAlgorithmEdDSA}[n%2])
 			require.Equal(t, http.StatusOK, named.StatusCode(), string(named.Body))
 			for _, one := range all { // which takes seconds, where 10 minutes are given
