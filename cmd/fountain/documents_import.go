@@ -51,7 +51,7 @@ func newDocumentsImport(o *operator) *cobra.Command {
 			}
 			return d.run(cmd)
 		})
-	cmd.Long = `import reads a document with an id from each line and makes or replaces it in the collection. What is
+	cmd.Long = `import reads a document with an id from each line and creates or replaces it in the collection. What is
 refused goes, with the number of its line and the reason, into a file, and the rest goes on. How far the
 import is stands in FILE.ndjson.progress until its end: when it is interrupted, the same command goes on
 there. Repeating does no harm.`

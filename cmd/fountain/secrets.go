@@ -162,7 +162,7 @@ func twoArgs(cmd *cobra.Command, args []string) error {
 
 func (o *operator) promoteSecret() *cobra.Command {
 	var over int64
-	cmd := o.command("promote NAME VERSION", "Make a version the current one: the pending one, or an earlier one to go back",
+	cmd := o.command("promote NAME VERSION", "Take a version as the current one: the pending one, or an earlier one to go back",
 		"  fountain secrets promote app.db pending --if-version 3\n  fountain secrets promote app.db previous", twoArgs,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			var opts []fountain.CallOption
@@ -213,7 +213,7 @@ func (o *operator) destroySecret() *cobra.Command {
 			}
 			return o.print(cmd, d, destructionHead, [][]string{{strconv.FormatInt(d.Version, 10), when(d.DestroyedAt), strings.Join(remains, ", ")}})
 		})
-	cmd.Long = `destroy overwrites the version's data key and its sealed value; it can't be undone. Backups that were made
+	cmd.Long = `destroy overwrites the version's data key and its sealed value; it can't be undone. Backups that were written
 before keep both until they expire.`
 	return cmd
 }

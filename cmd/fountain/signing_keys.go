@@ -51,7 +51,7 @@ signs at once: people go on with their refresh token, services with their API ke
 
 func (o *operator) rotateSigningKey() *cobra.Command {
 	var algorithm string
-	cmd := o.command("rotate", "Have the next key sign", "  fountain signing-keys rotate\n  fountain signing-keys rotate --algorithm ES256", noArgs,
+	cmd := o.command("rotate", "Rotate to the next key", "  fountain signing-keys rotate\n  fountain signing-keys rotate --algorithm ES256", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var body kms.SigningKeyRotate
 			if algorithm != "" {

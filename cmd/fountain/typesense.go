@@ -64,7 +64,7 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	flags.StringVar(&c.DataDir, "data", "", "directory of the collections")
 	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; created, mode 0600, when there is none")
 	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", nil, "origins of pages in browsers that may call, * for every one; none otherwise")
-	flags.StringVar(&c.Snapshots, "snapshots", "", "directory in which POST /operations/snapshot makes snapshots (default snapshots in --data)")
+	flags.StringVar(&c.Snapshots, "snapshots", "", "directory in which POST /operations/snapshot writes snapshots (default snapshots in --data)")
 	flags.IntVar(&c.MaxCollectionDocuments, "max-collection-documents", 0, "cap of documents in a collection (default 200000)")
 	flags.IntVar(&c.MaxDocuments, "max-documents", 0, "cap of documents in all collections (default 1000000)")
 	flags.IntVar(&c.MaxMemoryMiB, "max-memory-mib", 0, "cap of the indexes' memory, by estimate, in MiB (default 512)")
