@@ -48,6 +48,34 @@ func TestProve_findsWhatHappenedToTheFile(t *testing.T) {
 	}
 }
 
+// A connection that is opened after the file was removed finds none: an empty database in its place would have no tables, which is a fault of the code.
+func TestRead_afterTheFileWasRemovedIsUnavailableAtMost(t *testing.T) {
+	dir := t.TempDir()
+	db, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "things"})
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, db.Prove(t.Context()))
+	require.NoError(t, os.Remove(filepath.Join(dir, "things.db")))
+	begun, errs := make(chan struct{}), make(chan error, 16)
+	for range cap(errs) { // more than the connections that are open
+		go func() {
+			<-begun
+			var at []int64
+			errs <- db.Read(t.Context()).Select(t.Context(), &at, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT COUNT(*) + (SELECT proved_at FROM store_proof) FROM n")
+		}()
+	}
+	close(begun)
+	refused := 0
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			refused++
+		}
+	}
+	require.Positive(t, refused, "no connection was opened")
+	require.NoFileExists(t, filepath.Join(dir, "things.db"))
+}
+
 func replace(t *testing.T, path string) {
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -100,7 +100,7 @@ func noOrphanLog(path string) error {
 }
 
 func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {
-	query := url.Values{}
+	query := url.Values{"mode": {"rw"}} // a later connection makes no empty database where the file was removed meanwhile
 	for _, p := range pragmas {
 		query.Add("_pragma", p.name+"("+p.set+")")
 	}
