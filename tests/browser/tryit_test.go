@@ -171,6 +171,8 @@ func TestDocs_theSignInAsksForASecondFactor(t *testing.T) {
 
 	p.browser.goTo(p.tab, family.site+"/docs?contract=twofactor")
 	p.reads("FountainAI Two-Factor Service")
+	p.reads("Signed in as grace") // the passkey that was just added was the second factor of the sign-in there
+	p.presses("Sign out")
 	for _, signIn := range []func(){
 		func() {
 			p.signsInAgain("grace", password)
