@@ -806,8 +806,8 @@ type ClientInterface interface {
 
 	// UpdateElementWithBody Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -816,8 +816,8 @@ type ClientInterface interface {
 
 	// UpdateElementWithApplicationMergePatchPlusJSONBody Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -1278,8 +1278,8 @@ func (c *Client) GetElement(ctx context.Context, scope Scope, elementType Elemen
 
 // UpdateElementWithBody Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1298,8 +1298,8 @@ func (c *Client) UpdateElementWithBody(ctx context.Context, scope Scope, element
 
 // UpdateElementWithApplicationMergePatchPlusJSONBody Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -3430,8 +3430,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateElementWithBodyWithResponse Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3440,8 +3440,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7632,8 +7632,8 @@ func (c *ClientWithResponses) GetElementWithResponse(ctx context.Context, scope 
 
 // UpdateElementWithBodyWithResponse Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7648,8 +7648,8 @@ func (c *ClientWithResponses) UpdateElementWithBodyWithResponse(ctx context.Cont
 
 // UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
