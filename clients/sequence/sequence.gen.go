@@ -124,7 +124,7 @@ func (e ListElementsParamsStatus) Valid() bool {
 type Change struct {
 	At time.Time `json:"at"`
 
-	// By The subject that did it.
+	// By The subject that did it; empty of omissions from before the feed was there.
 	By string `json:"by"`
 
 	// ElementID Of all but reordered.
@@ -132,7 +132,7 @@ type Change struct {
 	ElementType string     `json:"elementType"`
 	Kind        ChangeKind `json:"kind"`
 
-	// Number The number at that time.
+	// Number The number at that time; of what happened before the feed was there that at the upgrade.
 	Number *int64 `json:"number,omitempty"`
 
 	// Numbers Of reordered.
@@ -150,8 +150,12 @@ type ChangeKind string
 
 // ChangeList defines model for ChangeList.
 type ChangeList struct {
-	Items    []Change `json:"items"`
-	Position int64    `json:"position"`
+	// Feed The present name of the database's feeds. Another one follows a restore.
+	Feed  string   `json:"feed"`
+	Items []Change `json:"items"`
+
+	// Position What to ask after next.
+	Position int64 `json:"position"`
 }
 
 // Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
@@ -417,6 +421,9 @@ type VersionRestore struct {
 // ElementType defines model for ElementType.
 type ElementType = string
 
+// Feed defines model for Feed.
+type Feed = string
+
 // PathElementID defines model for PathElementId.
 type PathElementID = string
 
@@ -449,6 +456,9 @@ type ListChangesParams struct {
 	// After The last position that the caller knows; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
+	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
+
 	// Limit How many changes at the most.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -460,6 +470,9 @@ type ListChangesParams struct {
 type StreamChangesParams struct {
 	// After The last position that the caller knows; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
 
 	// Limit After how many changes the stream ends.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
@@ -724,18 +737,22 @@ type ClientInterface interface {
 	// ListChanges Follow what changes in a scope
 	//
 	// Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-	// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing. An
-	// `after` beyond the end is refused (422): the caller knows what the database does not, for example because a backup was restored.
+	// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
 	//
-	// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there it holds the creations and versions, in the order of their times.
+	// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
+	// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
+	// `after` that comes without `feed` may miss changes after a restore.
+	//
+	// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
+	// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
 	//
 	// Corresponds with GET /scopes/{scope}/changes (the `ListChanges` operationId).
 	ListChanges(ctx context.Context, scope Scope, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StreamChanges Follow what changes in a scope as server-sent events
 	//
-	// What `listChanges` gives, one event for each change: `id` is its position, `event` is `change`, `data` the change as JSON. A browser that connects again
-	// goes on by `Last-Event-Id`, which is asked before `after`. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+	// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
+	// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
 	//
 	// Corresponds with GET /scopes/{scope}/changes/stream (the `StreamChanges` operationId).
 	StreamChanges(ctx context.Context, scope Scope, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -806,8 +823,8 @@ type ClientInterface interface {
 
 	// UpdateElementWithBody Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -816,8 +833,8 @@ type ClientInterface interface {
 
 	// UpdateElementWithApplicationMergePatchPlusJSONBody Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -1096,10 +1113,14 @@ func (c *Client) GetElementScope(ctx context.Context, scope Scope, reqEditors ..
 // ListChanges Follow what changes in a scope
 //
 // Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing. An
-// `after` beyond the end is refused (422): the caller knows what the database does not, for example because a backup was restored.
+// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
 //
-// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there it holds the creations and versions, in the order of their times.
+// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
+// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
+// `after` that comes without `feed` may miss changes after a restore.
+//
+// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
+// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
 //
 // Corresponds with GET /scopes/{scope}/changes (the `ListChanges` operationId).
 func (c *Client) ListChanges(ctx context.Context, scope Scope, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1116,8 +1137,8 @@ func (c *Client) ListChanges(ctx context.Context, scope Scope, params *ListChang
 
 // StreamChanges Follow what changes in a scope as server-sent events
 //
-// What `listChanges` gives, one event for each change: `id` is its position, `event` is `change`, `data` the change as JSON. A browser that connects again
-// goes on by `Last-Event-Id`, which is asked before `after`. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
+// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
 //
 // Corresponds with GET /scopes/{scope}/changes/stream (the `StreamChanges` operationId).
 func (c *Client) StreamChanges(ctx context.Context, scope Scope, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1278,8 +1299,8 @@ func (c *Client) GetElement(ctx context.Context, scope Scope, elementType Elemen
 
 // UpdateElementWithBody Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1298,8 +1319,8 @@ func (c *Client) UpdateElementWithBody(ctx context.Context, scope Scope, element
 
 // UpdateElementWithApplicationMergePatchPlusJSONBody Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -1939,6 +1960,18 @@ func NewListChangesRequest(server string, scope Scope, params *ListChangesParams
 
 		}
 
+		if params.Feed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "feed", *params.Feed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
@@ -2018,6 +2051,18 @@ func NewStreamChangesRequest(server string, scope Scope, params *StreamChangesPa
 		if params.After != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Feed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "feed", *params.Feed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3340,10 +3385,14 @@ type ClientWithResponsesInterface interface {
 	// ListChangesWithResponse Follow what changes in a scope
 	//
 	// Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-	// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing. An
-	// `after` beyond the end is refused (422): the caller knows what the database does not, for example because a backup was restored.
+	// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
 	//
-	// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there it holds the creations and versions, in the order of their times.
+	// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
+	// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
+	// `after` that comes without `feed` may miss changes after a restore.
+	//
+	// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
+	// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3352,8 +3401,8 @@ type ClientWithResponsesInterface interface {
 
 	// StreamChangesWithResponse Follow what changes in a scope as server-sent events
 	//
-	// What `listChanges` gives, one event for each change: `id` is its position, `event` is `change`, `data` the change as JSON. A browser that connects again
-	// goes on by `Last-Event-Id`, which is asked before `after`. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+	// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
+	// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3430,8 +3479,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateElementWithBodyWithResponse Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3440,8 +3489,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Give an element a new version by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-	// state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7482,10 +7531,14 @@ func (c *ClientWithResponses) GetElementScopeWithResponse(ctx context.Context, s
 // ListChangesWithResponse Follow what changes in a scope
 //
 // Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing. An
-// `after` beyond the end is refused (422): the caller knows what the database does not, for example because a backup was restored.
+// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
 //
-// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there it holds the creations and versions, in the order of their times.
+// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
+// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
+// `after` that comes without `feed` may miss changes after a restore.
+//
+// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
+// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7500,8 +7553,8 @@ func (c *ClientWithResponses) ListChangesWithResponse(ctx context.Context, scope
 
 // StreamChangesWithResponse Follow what changes in a scope as server-sent events
 //
-// What `listChanges` gives, one event for each change: `id` is its position, `event` is `change`, `data` the change as JSON. A browser that connects again
-// goes on by `Last-Event-Id`, which is asked before `after`. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
+// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7632,8 +7685,8 @@ func (c *ClientWithResponses) GetElementWithResponse(ctx context.Context, scope 
 
 // UpdateElementWithBodyWithResponse Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7648,8 +7701,8 @@ func (c *ClientWithResponses) UpdateElementWithBodyWithResponse(ctx context.Cont
 
 // UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Give an element a new version by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-// state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //

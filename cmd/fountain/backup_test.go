@@ -62,6 +62,7 @@ type past struct {
 	code, proof     string
 	usedRefresh     string // made from refresh after the backup
 	elements        int
+	place           fountain.FeedPlace // in the feed of the scope
 }
 
 const gracePassword = "a lantern for another window"
@@ -89,6 +90,8 @@ func begin(t *testing.T, u *up) *past {
 		_, err := c.Sequence.CreateElement(t.Context(), "play", "line", sequence.ElementCreate{Data: sequence.Data(`{"text":"a lamp in the window"}`)})
 		require.NoError(t, err)
 	}
+	_, err = fountain.Collect(c.Sequence.Changes(t.Context(), "play", &p.place))
+	require.NoError(t, err)
 	_, err = c.Search.CreateCollection(t.Context(), search.CollectionCreate{Name: "plays", Fields: []search.Field{{Name: "text", Type: "string"}}})
 	require.NoError(t, err)
 	document := json.RawMessage(`{"text":"the ghost walks"}`)
@@ -199,6 +202,11 @@ func (p *past) whole(t *testing.T, u *up) {
 	made, err := c.Sequence.CreateElement(t.Context(), "play", "line", sequence.ElementCreate{Data: sequence.Data(`{}`)})
 	require.NoError(t, err)
 	require.EqualValues(t, p.elements+1, made.Number, "numbers go on")
+	_, err = fountain.Collect(c.Sequence.Changes(t.Context(), "play", &p.place))
+	require.ErrorIs(t, err, fountain.ErrInvalid, "who knows positions of before is told")
+	all, err := fountain.Collect(c.Sequence.Changes(t.Context(), "play", nil))
+	require.NoError(t, err)
+	require.Len(t, all, p.elements+1)
 }
 
 // restoreKey copies the root key to where a restored kms looks for it.

@@ -14,40 +14,45 @@ import (
 
 func newChanges() *cobra.Command {
 	o := &operator{}
-	after, follow := int64(0), false
+	place, follow := fountain.FeedPlace{}, false
 	cmd := o.command("changes SCOPE", "List what changed in a scope, in the order of the commits",
-		"  fountain changes hamlet\n  fountain changes hamlet --follow --after 1204 --output json", oneArg("the scope"),
+		"  fountain changes hamlet\n  fountain changes hamlet --follow --after 1204 --feed K5QXGZLSMFXGO5LFOJWGS3THON --output json", oneArg("the scope"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			if after < 0 {
+			if place.Position < 0 {
 				return usagef("--after is a position, 0 for the beginning")
 			}
 			list := c.Sequence.Changes
 			if follow {
 				list = c.Sequence.FollowChanges
 			}
-			for change, err := range list(cmd.Context(), args[0], after) {
+			for change, err := range list(cmd.Context(), args[0], &place) {
 				if follow && errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 					return nil // the person has seen enough
 				}
 				if err != nil {
 					return err
 				}
-				if err := o.printChange(cmd, change); err != nil {
+				if err := o.printChange(cmd, change, place.Feed); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-	cmd.Flags().Int64Var(&after, "after", 0, "only what comes behind this position")
+	cmd.Flags().Int64Var(&place.Position, "after", 0, "only what comes behind this position")
+	cmd.Flags().StringVar(&place.Feed, "feed", "", "name of the feed that --after is of; another one follows a restore, and this one is refused then")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more, until interrupted")
 	return cmd
 }
 
-// printChange prints one line, so that a follower sees each change as it comes; as JSON it is a line of NDJSON.
-func (o *operator) printChange(cmd *cobra.Command, c sequence.Change) error {
+// printChange prints one line, so that a follower sees each change as it comes; as JSON it is a line of NDJSON with the
+// name of the feed, which --feed takes.
+func (o *operator) printChange(cmd *cobra.Command, c sequence.Change, feed string) error {
 	out := cmd.OutOrStdout()
 	if o.output == "json" {
-		return json.NewEncoder(out).Encode(c)
+		return json.NewEncoder(out).Encode(struct {
+			Feed string `json:"feed"`
+			sequence.Change
+		}{feed, c})
 	}
 	line := fmt.Sprintf("%d\t%s\t%s\t%s", c.Position, c.At.Format("2006-01-02T15:04:05Z07:00"), c.Kind, c.ElementType)
 	if c.ElementID != nil {

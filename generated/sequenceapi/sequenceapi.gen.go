@@ -124,7 +124,7 @@ func (e ListElementsParamsStatus) Valid() bool {
 type Change struct {
 	At time.Time `json:"at"`
 
-	// By The subject that did it.
+	// By The subject that did it; empty of omissions from before the feed was there.
 	By string `json:"by"`
 
 	// ElementID Of all but reordered.
@@ -132,7 +132,7 @@ type Change struct {
 	ElementType string     `json:"elementType"`
 	Kind        ChangeKind `json:"kind"`
 
-	// Number The number at that time.
+	// Number The number at that time; of what happened before the feed was there that at the upgrade.
 	Number *int64 `json:"number,omitempty"`
 
 	// Numbers Of reordered.
@@ -150,8 +150,12 @@ type ChangeKind string
 
 // ChangeList defines model for ChangeList.
 type ChangeList struct {
-	Items    []Change `json:"items"`
-	Position int64    `json:"position"`
+	// Feed The present name of the database's feeds. Another one follows a restore.
+	Feed  string   `json:"feed"`
+	Items []Change `json:"items"`
+
+	// Position What to ask after next.
+	Position int64 `json:"position"`
 }
 
 // Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
@@ -417,6 +421,9 @@ type VersionRestore struct {
 // ElementType defines model for ElementType.
 type ElementType = string
 
+// Feed defines model for Feed.
+type Feed = string
+
 // PathElementID defines model for PathElementId.
 type PathElementID = string
 
@@ -449,6 +456,9 @@ type ListChangesParams struct {
 	// After The last position that the caller knows; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
+	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
+
 	// Limit How many changes at the most.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -460,6 +470,9 @@ type ListChangesParams struct {
 type StreamChangesParams struct {
 	// After The last position that the caller knows; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
 
 	// Limit After how many changes the stream ends.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1028,6 +1041,19 @@ func (siw *ServerInterfaceWrapper) ListChanges(w http.ResponseWriter, r *http.Re
 		return
 	}
 
+	// ------------- Optional query parameter "feed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "feed", r.URL.Query(), &params.Feed, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "feed"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "feed", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
@@ -1100,6 +1126,19 @@ func (siw *ServerInterfaceWrapper) StreamChanges(w http.ResponseWriter, r *http.
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "feed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "feed", r.URL.Query(), &params.Feed, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "feed"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "feed", Err: err})
 		}
 		return
 	}

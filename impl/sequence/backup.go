@@ -2,8 +2,10 @@ package sequence
 
 import (
 	"context"
+	"crypto/rand"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/backup"
 	"github.com/fountainai/fountain/internal/config"
@@ -16,11 +18,16 @@ func BackupPart(c config.Service) (backup.Part, error) {
 	return backup.Part{Name: word, Database: where, Mark: markRestored}, err
 }
 
-// markRestored has every element brought to the search service again, whose copy is of another moment.
+// markRestored has every element brought to the search service again, whose copy is of another moment, and gives the feeds of the scopes another
+// name: their positions are given again, for other changes.
 func markRestored(ctx context.Context, tx *database.Tx, r *backup.Restored) error {
 	if err := searchsync.EnqueueAll(ctx, tx); err != nil {
 		return err
 	}
+	if err := store.RenameFeeds(ctx, tx, rand.Text()); err != nil {
+		return err
+	}
+	r.Note("who follows changes of scopes is refused once, and begins again: positions are given anew")
 	r.Note("every element is brought to the search service again")
 	return audit.AppendLater(ctx, tx, audit.Event{
 		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),

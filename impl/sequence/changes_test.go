@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/internal/backup"
 	database "github.com/fountainai/fountain/internal/store"
 )
 
@@ -27,6 +29,7 @@ type change struct {
 }
 
 type changeList struct {
+	Feed     string
 	Position int64
 	Items    []change
 }
@@ -143,9 +146,15 @@ func TestStreamChanges_goesOnBehindTheLastEvent(t *testing.T) {
 		require.Equal(t, "text/event-stream", r.header.Get("Content-Type"))
 		events := strings.Split(strings.TrimSuffix(string(r.body), "\n\n"), "\n\n")
 		require.Len(t, events, 2)
-		require.True(t, strings.HasPrefix(events[0], "id: 1\nevent: change\ndata: {"), events[0])
-		r = i.do(t, reader, http.MethodGet, "/scopes/hamlet/changes/stream?limit=1&after=0", nil, "Last-Event-Id", "1")
-		require.True(t, strings.HasPrefix(string(r.body), "id: 2\n"), string(r.body))
+		feed := i.changes(t, "").Feed
+		require.True(t, strings.HasPrefix(events[0], "id: "+feed+"-1\nevent: change\ndata: {"), events[0])
+		for _, last := range []string{feed + "-1", "1"} {
+			r = i.do(t, reader, http.MethodGet, "/scopes/hamlet/changes/stream?limit=1&after=0&feed="+elsewhere, nil, "Last-Event-Id", last)
+			require.True(t, strings.HasPrefix(string(r.body), "id: "+feed+"-2\n"), string(r.body))
+		}
+		for _, last := range []string{elsewhere + "-1", feed + "-9", "9"} {
+			require.Equal(t, 422, i.do(t, reader, http.MethodGet, "/scopes/hamlet/changes/stream?limit=1", nil, "Last-Event-Id", last).status, last)
+		}
 	})
 }
 
@@ -162,7 +171,7 @@ func TestStreamChanges_endsWithTheService(t *testing.T) {
 	i.Stop(t)
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err, "it ends as it should, after whole events")
-	require.Contains(t, string(body), "id: 1\n")
+	require.Contains(t, string(body), "-1\nevent: change\n")
 }
 
 func TestStreamChanges_sendsWhatComesLater(t *testing.T) {
@@ -181,6 +190,72 @@ func TestStreamChanges_sendsWhatComesLater(t *testing.T) {
 		i.create(t, linesPath, `{"id":"b","data":{}}`)
 		body, err := io.ReadAll(answer.Body)
 		require.NoError(t, err)
-		require.Contains(t, string(body), "id: 2\nevent: change\n")
+		require.Contains(t, string(body), "-2\nevent: change\n")
+	})
+}
+
+// elsewhere is the name of no feed.
+const elsewhere = "AAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+// TestRestore_refusesFollowersOfTheFeedFromBefore has the feed pass the follower's position again, where the position alone tells nothing.
+func TestRestore_refusesFollowersOfTheFeedFromBefore(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		i.create(t, linesPath, `{"id":"a","data":{}}`)
+		before := i.changes(t, "")
+		require.Empty(t, i.changes(t, "?after=1&feed="+before.Feed).Items)
+		i.Stop(t)
+		i = f.start(t, db)
+		require.Equal(t, before.Feed, i.changes(t, "").Feed, "a restart is no restore")
+		i.Stop(t)
+
+		settings := f.settings(t, db)
+		part, err := BackupPart(settings.Service)
+		require.NoError(t, err)
+		opened, err := database.Open(t.Context(), part.Database)
+		require.NoError(t, err)
+		require.NoError(t, opened.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			return part.Mark(ctx, tx, &backup.Restored{At: time.Now()})
+		}))
+		require.NoError(t, opened.Close())
+
+		i = f.start(t, db)
+		i.create(t, linesPath, `{"id":"other","data":{}}`)
+		for _, query := range []string{"?after=1&feed=" + before.Feed, "?feed=" + before.Feed} {
+			for _, path := range []string{"/scopes/hamlet/changes", "/scopes/nobody/changes", "/scopes/hamlet/changes/stream"} {
+				r := i.do(t, reader, http.MethodGet, path+query, nil)
+				require.Equal(t, 422, r.status, path)
+				code, _ := r.problem(t)
+				require.Equal(t, "validation_failed", code)
+				require.Contains(t, string(r.body), "begin again")
+			}
+		}
+		require.Equal(t, 422, i.do(t, reader, http.MethodGet, "/scopes/hamlet/changes/stream", nil, "Last-Event-Id", before.Feed+"-1").status)
+		again := i.changes(t, "")
+		require.NotEqual(t, before.Feed, again.Feed)
+		require.Len(t, again.Items, 2)
+		require.Empty(t, i.changes(t, "?after=2&feed="+again.Feed).Items)
+	})
+}
+
+// TestListChanges_isToldWhatAnotherReplicaCommits ends in a failure where the request is held to its end.
+func TestListChanges_isToldWhatAnotherReplicaCommits(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		if db.URL == "" {
+			return // SQLite has one replica
+		}
+		one, other := f.start(t, db), f.start(t, db)
+		one.create(t, linesPath, `{"id":"a","data":{}}`)
+		feed := one.changes(t, "").Feed
+		require.Equal(t, feed, other.changes(t, "").Feed)
+		got := make(chan changeList, 1)
+		go func() { got <- one.changes(t, "?after=1&feed="+feed, "Prefer", "wait=25") }()
+		other.create(t, linesPath, `{"id":"b","data":{}}`)
+		select {
+		case page := <-got:
+			require.Equal(t, []string{"2 created spokenWord/b v1 #2 0"}, page.told())
+		case <-time.After(20 * time.Second):
+			t.Fatal("nobody tells of it")
+		}
 	})
 }

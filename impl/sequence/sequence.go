@@ -4,6 +4,7 @@ package sequence
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -87,6 +88,9 @@ func (s *service) work(ctx context.Context) error {
 		return err
 	}
 	elements := store.New(db)
+	if err := db.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return store.NameFeeds(ctx, tx, rand.Text()) }); err != nil {
+		return fmt.Errorf("name the feeds: %w", err)
+	}
 	syncer, err := searchsync.New(searchsync.Options{
 		DB: db, Store: elements, URL: config.First(s.SearchURL), Client: httpclient.Patient(s.client), Identity: s.identity, Log: s.Log, Registerer: s.Registerer,
 	})
@@ -109,6 +113,7 @@ func (s *service) work(ctx context.Context) error {
 	group.Go("become ready", func(ctx context.Context) error { return s.becomeReady(ctx, db) })
 	group.Go("deliver to search", deliverer.Run)
 	group.Go("search collection", syncer.Run)
+	group.Go("follow other replicas", func(ctx context.Context) error { return s.server.Followers.Run(ctx, elements.Ends, s.Log) })
 	group.Go("sweep", s.life.Every(sweepPause, "remove old idempotency keys", func(ctx context.Context) error { return known.SweepAll(ctx, db) }))
 	return group.Run(ctx)
 }

@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -117,5 +118,20 @@ func TestScopes_areListedAndCounted(t *testing.T) {
 		r = i.do(t, reader, http.MethodGet, "/scopes?cursor="+list.NextCursor, nil)
 		require.JSONEq(t, `{"items":[{"scope":"lear","types":1,"count":1}]}`, string(r.body))
 		require.Equal(t, 400, i.do(t, reader, http.MethodGet, "/scopes?cursor=bad", nil).status)
+	})
+}
+
+func TestUpdateElement_keepsEveryCharacterThatItDoesNotName(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		i.create(t, linesPath, `{"id":"a","data":{"text":"<i>Hark</i> & hush\u2028","n":1}}`)
+		r := i.do(t, editor, http.MethodPatch, linesPath+"/a", `{"z":"<&>","y":[{"x":null}],"n":2}`, "If-Match", `"1"`, "Content-Type", mergePatch)
+		require.Equal(t, 200, r.status, string(r.body))
+		var got element
+		r.into(t, &got)
+		require.Equal(t, `{"text":"<i>Hark</i> & hush\u2028","n":2,"z":"<&>","y":[{"x":null}]}`, string(got.Data))
+		r = i.do(t, editor, http.MethodPatch, linesPath+"/a", `{"n":3,"n":4}`, "If-Match", `"2"`, "Content-Type", mergePatch)
+		code, _ := r.problem(t)
+		require.Equal(t, "400 malformed_body", fmt.Sprint(r.status, " ", code), "which of two of a name is meant nobody knows")
 	})
 }

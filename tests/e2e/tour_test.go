@@ -478,9 +478,9 @@ func (tr *tour) elements() {
 	ok[any](tr, "scopes")(any2(s.ListElementScopes(ctx, nil)))
 	ok[any](tr, "scope")(any2(s.GetElementScope(ctx, "tour")))
 	ok[any](tr, "changes")(any2(s.ListChanges(ctx, "tour", &sequence.ListChangesParams{})))
-	all, err := fountain.Collect(s.Changes(ctx, "tour", 0))
+	all, err := fountain.Collect(s.Changes(ctx, "tour", nil))
 	require.NoError(tr.t, err)
-	for followed, err := range s.FollowChanges(ctx, "tour", all[len(all)-2].Position) {
+	for followed, err := range s.FollowChanges(ctx, "tour", &fountain.FeedPlace{Position: all[len(all)-2].Position}) {
 		require.NoError(tr.t, err)
 		require.Equal(tr.t, all[len(all)-1].Position, followed.Position)
 		break

@@ -100,10 +100,14 @@ export interface paths {
         /**
          * Follow what changes in a scope
          * @description Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-         *     ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing. An
-         *     `after` beyond the end is refused (422): the caller knows what the database does not, for example because a backup was restored.
+         *     ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
          *
-         *     An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there it holds the creations and versions, in the order of their times.
+         *     `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
+         *     `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
+         *     `after` that comes without `feed` may miss changes after a restore.
+         *
+         *     An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
+         *     versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
          */
         get: operations["listChanges"];
         put?: never;
@@ -129,8 +133,8 @@ export interface paths {
         };
         /**
          * Follow what changes in a scope as server-sent events
-         * @description What `listChanges` gives, one event for each change: `id` is its position, `event` is `change`, `data` the change as JSON. A browser that connects again
-         *     goes on by `Last-Event-Id`, which is asked before `after`. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+         * @description What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
+         *     that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
          */
         get: operations["streamChanges"];
         put?: never;
@@ -236,8 +240,8 @@ export interface paths {
         head?: never;
         /**
          * Give an element a new version by a merge patch
-         * @description The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text. The element must be in a
-         *     state that `If-Match` names, as with `createVersion`.
+         * @description The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
+         *     new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
          */
         patch: operations["updateElement"];
         trace?: never;
@@ -803,7 +807,12 @@ export interface components {
             nextNumber: number;
         };
         ChangeList: {
-            /** Format: int64 */
+            /** @description The present name of the database's feeds. Another one follows a restore. */
+            feed: string;
+            /**
+             * Format: int64
+             * @description What to ask after next.
+             */
             position: number;
             items: components["schemas"]["Change"][];
         };
@@ -825,14 +834,14 @@ export interface components {
             version?: number;
             /**
              * Format: int64
-             * @description The number at that time.
+             * @description The number at that time; of what happened before the feed was there that at the upgrade.
              */
             number?: number;
             /** @description Of reordered. */
             numbers?: components["schemas"]["NumberChange"][];
             /** Format: date-time */
             at: string;
-            /** @description The subject that did it. */
+            /** @description The subject that did it; empty of omissions from before the feed was there. */
             by: string;
         };
         Reorder: {
@@ -1160,6 +1169,8 @@ export interface components {
         };
     };
     parameters: {
+        /** @description The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422). */
+        Feed: string;
         /**
          * @description What the numbers belong to, a script for example. A scope begins with its first element.
          * @example hamlet
@@ -1379,6 +1390,8 @@ export interface operations {
             query?: {
                 /** @description The last position that the caller knows; 0 is the beginning. */
                 after?: number;
+                /** @description The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422). */
+                feed?: components["parameters"]["Feed"];
                 /** @description How many changes at the most. */
                 limit?: number;
             };
@@ -1407,6 +1420,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "feed": "K5QXGZLSMFXGO5LFOJWGS3THON",
                      *       "position": 1,
                      *       "items": [
                      *         {
@@ -1439,6 +1453,8 @@ export interface operations {
             query?: {
                 /** @description The last position that the caller knows; 0 is the beginning. */
                 after?: number;
+                /** @description The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422). */
+                feed?: components["parameters"]["Feed"];
                 /** @description After how many changes the stream ends. */
                 limit?: number;
             };

@@ -30,5 +30,29 @@ type Change struct {
 	Actor       string // the subject
 }
 
-// ErrBeyondFeed refuses a position that the feed has not come to.
-var ErrBeyondFeed = errors.New("position is beyond the feed")
+// Feed is what a scope's feed is now.
+type Feed struct {
+	Name  string // of the database's feeds; another one follows a restore
+	Known bool   // the scope has had an element
+	Last  int64  // position
+}
+
+// Admit checks that a caller who knows the feed up to a position can go on there. An empty name says that the caller keeps none. Errors:
+// ErrOtherFeed, ErrUnknownScope, ErrBeyondFeed.
+func (f Feed) Admit(name string, position int64) error {
+	switch {
+	case name != "" && name != f.Name:
+		return ErrOtherFeed
+	case !f.Known:
+		return ErrUnknownScope
+	case position > f.Last:
+		return ErrBeyondFeed
+	}
+	return nil
+}
+
+// What is wrong with where a caller wants to go on: from before a restore, positions are those of other changes.
+var (
+	ErrOtherFeed  = errors.New("feed has another name")
+	ErrBeyondFeed = errors.New("position is beyond the feed")
+)

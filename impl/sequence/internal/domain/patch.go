@@ -5,18 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/wI2L/jsondiff"
 )
-
-// merge applies a merge patch (RFC 7396) to an element's data. What the patch does not name keeps its text.
-func merge(data, patch []byte) ([]byte, error) {
-	merged, err := jsonpatch.MergePatch(data, patch)
-	if err != nil {
-		return nil, fmt.Errorf("apply merge patch: %w", err)
-	}
-	return merged, nil
-}
 
 // Comparison is what makes one version of an element's data out of another.
 type Comparison struct {

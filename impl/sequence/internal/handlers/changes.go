@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	changesPage = 200 // of the contract
-	// What another replica commits is seen at the next look: nobody tells of it.
-	lookAgain = time.Second
-	heartbeat = 10 * time.Second // of the contract
+	changesPage = 200              // of the contract
+	heartbeat   = 10 * time.Second // of the contract
 )
 
 // ListChanges gives what changed in a scope, and waits for it as long as the caller likes.
@@ -31,32 +29,51 @@ func (s *Server) ListChanges(ctx context.Context, r sequenceapi.ListChangesReque
 	if r.Params.Limit != nil {
 		limit = int(*r.Params.Limit)
 	}
+	feed, err := s.admit(ctx, r.Scope, text(r.Params.Feed), after)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
 	changes, err := s.await(ctx, r.Scope, after, limit, waitFrom(r.Params.Prefer))
 	if err != nil {
 		return nil, refuse(err, nil)
 	}
-	out := sequenceapi.ChangeList{Position: after, Items: make([]sequenceapi.Change, len(changes))}
+	out := sequenceapi.ChangeList{Feed: feed, Position: after, Items: make([]sequenceapi.Change, len(changes))}
 	for i, c := range changes {
 		out.Items[i], out.Position = fromChange(c), c.Position
 	}
 	return ok(out), nil
 }
 
-// await returns the changes behind a position, none when the wait is over.
+// admit returns the present name of the feeds when a caller can go on behind a position of the feed that it names.
+func (s *Server) admit(ctx context.Context, scope, name string, after int64) (string, error) {
+	feed, err := s.Store.Feed(ctx, scope)
+	if err != nil {
+		return "", err
+	}
+	return feed.Name, feed.Admit(name, after)
+}
+
+func text(given *string) string {
+	if given == nil {
+		return ""
+	}
+	return *given
+}
+
+// await returns the changes behind a position, none when the wait is over. While it waits it asks the database for nothing: it is woken by what
+// this replica commits, and by Followers, who look for what others commit.
 func (s *Server) await(ctx context.Context, scope string, after int64, limit int, wait time.Duration) ([]domain.Change, error) {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
-		changed, done := s.Followers.Follow(scope) // before the look, so that nothing comes between
+		changed, done := s.Followers.Follow(scope, after) // before the look, so that nothing comes between
 		changes, err := s.Store.Changes(ctx, scope, after, limit)
 		if err != nil || len(changes) > 0 || wait <= 0 {
 			done()
 			return changes, err
 		}
-		look := time.NewTimer(lookAgain)
 		select {
 		case <-changed:
-		case <-look.C:
 		case <-over.C:
 			wait = 0 // one look more
 		case <-s.Stopping:
@@ -64,7 +81,6 @@ func (s *Server) await(ctx context.Context, scope string, after int64, limit int
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
-		look.Stop()
 		done()
 		if err != nil {
 			return nil, err
@@ -90,22 +106,36 @@ func (s *Server) StreamChanges(ctx context.Context, r sequenceapi.StreamChangesR
 	if r.Params.After != nil {
 		stream.after = *r.Params.After
 	}
-	if id := r.Params.LastEventID; id != nil && *id != "" {
-		after, err := strconv.ParseInt(*id, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("read the last event's id: %w", err) // the contract admits digits alone
+	name := text(r.Params.Feed)
+	if id := text(r.Params.LastEventID); id != "" {
+		var err error
+		if name, stream.after, err = readEventID(id); err != nil {
+			return nil, err
 		}
-		stream.after = after
 	}
 	if r.Params.Limit != nil {
 		stream.left = int(*r.Params.Limit)
 	}
-	first, err := s.Store.Changes(ctx, r.Scope, stream.after, changesPage) // what is wrong is told before the first event
-	if err != nil {
+	var err error
+	if stream.feed, err = s.admit(ctx, r.Scope, name, stream.after); err != nil { // what is wrong is told before the first event
 		return nil, refuse(err, nil)
 	}
-	stream.first = first
+	if stream.first, err = s.Store.Changes(ctx, r.Scope, stream.after, changesPage); err != nil {
+		return nil, refuse(err, nil)
+	}
 	return stream, nil
+}
+
+// readEventID reads the id of an event, whose form the contract has checked: a position, behind the name of its feed where it is of this service.
+func readEventID(id string) (feed string, position int64, err error) {
+	feed, digits, found := strings.Cut(id, "-")
+	if !found {
+		feed, digits = "", id
+	}
+	if position, err = strconv.ParseInt(digits, 10, 64); err != nil {
+		return "", 0, fmt.Errorf("read the last event's id: %w", err)
+	}
+	return feed, position, nil
 }
 
 // changeStream is an answer that goes on.
@@ -113,6 +143,7 @@ type changeStream struct {
 	server *Server
 	ctx    context.Context
 	scope  string
+	feed   string // its name
 	after  int64
 	left   int // events until the end; negative: no end
 	first  []domain.Change
@@ -163,7 +194,7 @@ func (c *changeStream) write(w io.Writer, changes []domain.Change) error {
 		if err != nil {
 			return fmt.Errorf("encode change: %w", err)
 		}
-		if _, err := fmt.Fprintf(w, "id: %d\nevent: change\ndata: %s\n\n", change.Position, data); err != nil {
+		if _, err := fmt.Fprintf(w, "id: %s-%d\nevent: change\ndata: %s\n\n", c.feed, change.Position, data); err != nil {
 			return err
 		}
 		c.after = change.Position

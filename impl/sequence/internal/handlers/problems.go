@@ -54,6 +54,9 @@ func refuse(err error, at pointer) error {
 		return problem.New(problem.NotFound, "The element has no such version.")
 	case errors.Is(err, domain.ErrOmitted):
 		return problem.New(problem.ElementOmitted, "The element is omitted: restore it before it gets a new version.")
+	case errors.Is(err, domain.ErrOtherFeed):
+		return problem.New(problem.ValidationFailed, "The position is of another feed, from before a restore: begin again.").
+			WithField("query", "feed", "enum", "is not the feed's present name")
 	case errors.Is(err, domain.ErrBeyondFeed):
 		return problem.New(problem.ValidationFailed, "The position is beyond the feed: begin again.").
 			WithField("query", "after", "maximum", "is beyond the end of the feed")

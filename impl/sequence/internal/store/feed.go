@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -146,44 +144,4 @@ func (b *batch) insertChanges(ctx context.Context, rows []changeRow) error {
 				database.Text, database.Bigint, database.Text), args...)
 		return err
 	})
-}
-
-// Changes returns up to limit entries of a scope's feed behind a position, in order. Errors: domain.ErrUnknownScope, domain.ErrBeyondFeed.
-func (s *Store) Changes(ctx context.Context, scope string, after int64, limit int) ([]domain.Change, error) {
-	var rows []changeRow
-	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT position, kind, element_type, id, version, number, numbers, at, actor FROM changes
-		WHERE scope = ? AND position > ? ORDER BY position LIMIT ?`, scope, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read feed: %w", err)
-	}
-	if len(rows) == 0 {
-		return nil, s.reached(ctx, scope, after)
-	}
-	out := make([]domain.Change, len(rows))
-	for i, r := range rows {
-		out[i] = domain.Change{
-			Position: r.Position, Kind: domain.Kind(r.Kind), ElementType: r.ElementType, ID: r.ID, Version: r.Version, Number: r.Number, At: fromMicros(r.At), Actor: r.Actor,
-		}
-		if len(r.Numbers) > 0 {
-			if err := json.Unmarshal(r.Numbers, &out[i].Numbers); err != nil {
-				return nil, fmt.Errorf("decode numbers of a change: %w", err)
-			}
-		}
-	}
-	return out, nil
-}
-
-// reached returns nil when a scope's feed has come to the position.
-func (s *Store) reached(ctx context.Context, scope string, position int64) error {
-	var last int64
-	err := s.db.Read(ctx).Get(ctx, &last, "SELECT last FROM feeds WHERE scope = ?", scope)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return domain.ErrUnknownScope
-	case err != nil:
-		return fmt.Errorf("read end of feed: %w", err)
-	case position > last:
-		return domain.ErrBeyondFeed
-	}
-	return nil
 }

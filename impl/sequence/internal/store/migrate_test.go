@@ -18,7 +18,11 @@ func TestMigrations_fillTheFeedWithWhatIsThere(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
 		apply(t, db, create(lines, "a", "b"))
-		apply(t, db, revise(lines, "a", 1, `{}`))
+		apply(t, db, create(lines, "d", "e"), revise(lines, "a", 1, `{}`))
+		apply(t, db, omit(lines, "e"))
+		apply(t, db, omit(lines, "b"))
+		apply(t, db, omit(lines, "d"))
+		apply(t, db, restore(lines, "d"))
 		text, err := fs.ReadFile(store.Migrations, "00101_changes.sql")
 		require.NoError(t, err)
 		_, fill, found := strings.Cut(string(text), "PRIMARY KEY (scope, position)\n);")
@@ -43,6 +47,7 @@ func TestMigrations_fillTheFeedWithWhatIsThere(t *testing.T) {
 			require.EqualValues(t, i+1, c.Position)
 			told = append(told, fmt.Sprintf("%s %s v%d #%d", c.Kind, c.ID, c.Version, c.Number))
 		}
-		require.Equal(t, []string{"created a v1 #1", "revised a v2 #1", "created b v1 #2", "created c v1 #3"}, told)
+		require.Equal(t, []string{"created a v1 #1", "revised a v2 #1", "created b v1 #2", "created d v1 #3", "created e v1 #4", "omitted b v1 #2", "omitted e v1 #4",
+			"created c v1 #5"}, told)
 	})
 }

@@ -8,6 +8,7 @@ var Tables = []store.Table{
 	{Name: "counters", Bound: "one for each scope and type"},
 	{Name: "data_keys", Bound: "one row"},
 	{Name: "elements", Bound: "the callers' own data"},
+	{Name: "feed_name", Bound: "one row"},
 	{Name: "feeds", Bound: "one for each scope"},
 	{Name: "outbox", Bound: "one for each element that search does not have yet"},
 	{Name: "outbox_dead_letters", Bound: "one for each element that search has refused"},

@@ -22,10 +22,16 @@ CREATE TABLE changes (
   PRIMARY KEY (scope, position)
 );
 
+-- What is known of the past: creations and versions, then what is omitted now, by whom is not known. Numbers are those of now.
 INSERT INTO changes (scope, position, kind, element_type, id, version, number, at, actor)
-SELECT v.scope, ROW_NUMBER() OVER (PARTITION BY v.scope ORDER BY v.created_at, v.element_type, e.number, v.version),
-  CASE WHEN v.version = 1 THEN 'created' ELSE 'revised' END, v.element_type, v.id, v.version, e.number, v.created_at, v.created_by
-FROM versions v JOIN elements e ON e.scope = v.scope AND e.element_type = v.element_type AND e.id = v.id;
+SELECT scope, ROW_NUMBER() OVER (PARTITION BY scope ORDER BY turn, at, element_type, number, version), kind, element_type, id, version, number, at, actor
+FROM (
+  SELECT 1 AS turn, v.scope, CASE WHEN v.version = 1 THEN 'created' ELSE 'revised' END AS kind, v.element_type, v.id, v.version, e.number, v.created_at AS at,
+    v.created_by AS actor
+  FROM versions v JOIN elements e ON e.scope = v.scope AND e.element_type = v.element_type AND e.id = v.id
+  UNION ALL
+  SELECT 2, scope, 'omitted', element_type, id, version, number, updated_at, '' FROM elements WHERE status = 'omitted'
+) AS past;
 
 INSERT INTO feeds (scope, last) SELECT scope, COUNT(*) FROM changes GROUP BY scope;
 

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// NameFeeds gives the database's feeds a name unless they have one.
+func NameFeeds(ctx context.Context, tx *database.Tx, name string) error {
+	if _, err := tx.Exec(ctx, "UPDATE feed_name SET name = ? WHERE id = 1 AND name = ''", name); err != nil {
+		return fmt.Errorf("name feeds: %w", err)
+	}
+	return nil
+}
+
+// RenameFeeds gives them another name, so that followers who know positions of other changes are refused.
+func RenameFeeds(ctx context.Context, tx *database.Tx, name string) error {
+	if _, err := tx.Exec(ctx, "UPDATE feed_name SET name = ? WHERE id = 1", name); err != nil {
+		return fmt.Errorf("rename feeds: %w", err)
+	}
+	return nil
+}
+
+// Feed returns what a scope's feed is now.
+func (s *Store) Feed(ctx context.Context, scope string) (domain.Feed, error) {
+	var now struct {
+		Name string `db:"name"`
+		Last *int64 `db:"last"`
+	}
+	err := s.db.Read(ctx).Get(ctx, &now, "SELECT n.name, f.last FROM feed_name n LEFT JOIN feeds f ON f.scope = ? WHERE n.id = 1", scope)
+	if err != nil {
+		return domain.Feed{}, fmt.Errorf("read end of feed: %w", err)
+	}
+	out := domain.Feed{Name: now.Name, Known: now.Last != nil}
+	if out.Known {
+		out.Last = *now.Last
+	}
+	return out, nil
+}
+
+// Ends returns the last position of each scope's feed.
+func (s *Store) Ends(ctx context.Context, scopes []string) (map[string]int64, error) {
+	out := make(map[string]int64, len(scopes))
+	err := inChunks(scopes, func(part []string) error {
+		var feeds []struct {
+			Scope string `db:"scope"`
+			Last  int64  `db:"last"`
+		}
+		args := make([]any, len(part))
+		for i, scope := range part {
+			args[i] = scope
+		}
+		err := s.db.Read(ctx).Select(ctx, &feeds, "SELECT scope, last FROM feeds WHERE scope IN (?"+strings.Repeat(", ?", len(part)-1)+")", args...)
+		for _, f := range feeds {
+			out[f.Scope] = f.Last
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read ends of feeds: %w", err)
+	}
+	return out, nil
+}
+
+// Changes returns up to limit entries of a scope's feed behind a position, in order; none where it has not come further, or the scope is unknown.
+func (s *Store) Changes(ctx context.Context, scope string, after int64, limit int) ([]domain.Change, error) {
+	var rows []changeRow
+	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT position, kind, element_type, id, version, number, numbers, at, actor FROM changes
+		WHERE scope = ? AND position > ? ORDER BY position LIMIT ?`, scope, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read feed: %w", err)
+	}
+	out := make([]domain.Change, len(rows))
+	for i, r := range rows {
+		out[i] = domain.Change{
+			Position: r.Position, Kind: domain.Kind(r.Kind), ElementType: r.ElementType, ID: r.ID, Version: r.Version, Number: r.Number, At: fromMicros(r.At), Actor: r.Actor,
+		}
+		if len(r.Numbers) > 0 {
+			if err := json.Unmarshal(r.Numbers, &out[i].Numbers); err != nil {
+				return nil, fmt.Errorf("decode numbers of a change: %w", err)
+			}
+		}
+	}
+	return out, nil
+}
