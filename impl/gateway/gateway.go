@@ -153,6 +153,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	feed.RenewKeys = g.keys.Renew
 	adopted, err := member.NewKMS(g.members, who, announced)
 	if err != nil {
 		return err

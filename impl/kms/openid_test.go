@@ -549,6 +549,39 @@ func TestEndSession_signsOutWhomTheIDTokenNames(t *testing.T) {
 	})
 }
 
+// The key that signed an ID token is gone after half an hour; the session lives for days. What a revoked key has signed is a hint no more.
+func TestIDTokenHint_outlivesTheKeyUntilItIsRevoked(t *testing.T) {
+	each(t, func(h *house) {
+		t, w := h.t, newWebapp(h, nil)
+		got := w.trade(w.code())
+		signer := inState(t, h.signingKeys(w.raised), api.SigningKeyStateActive, false).Kid
+		require.Equal(t, http.StatusOK, h.rotateSigning(w.raised, "").StatusCode())
+		h.clock.Advance(6 * 24 * time.Hour)
+		hinted := func() (fault string) {
+			access := h.login("grace", userPassword).AccessToken
+			answer := w.authorize(access, w.request("id_token_hint", got.IDToken, "prompt", "none"), "")
+			require.Equal(t, http.StatusOK, answer.StatusCode(), string(answer.Body))
+			return w.sent(answer.JSON200).Get("error")
+		}
+		end := func() int {
+			ended, err := h.client.EndSessionWithResponse(t.Context(), api.SignOut{IDTokenHint: got.IDToken})
+			require.NoError(t, err)
+			return ended.StatusCode()
+		}
+		require.NotContains(t, h.jwks(), signer)
+		require.Empty(t, hinted())
+		require.Equal(t, http.StatusOK, end())
+
+		raised := w.p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
+		revoked := h.revokeSigning(signer, raised)
+		require.Equal(t, http.StatusOK, revoked.StatusCode(), string(revoked.Body))
+		require.NotNil(t, revoked.JSON200.RevokedAt, "also of one that is gone")
+		require.True(t, revoked.JSON200.GoneAt.Before(h.clock.Now().Add(-time.Hour)), "which does not come back for clocks that are behind")
+		require.Equal(t, "login_required", hinted())
+		require.Equal(t, http.StatusUnprocessableEntity, end())
+	})
+}
+
 func TestRegisterClient_takesSafeAddressesAndScopesAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)

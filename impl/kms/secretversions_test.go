@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -265,7 +266,13 @@ func TestDestroySecretVersion_leavesNothingInTheFiles(t *testing.T) {
 			return found
 		}
 		require.True(t, lie())
-		status, gone := versionDoor{h, raised}.destroy("app.db", "1")
+		door := versionDoor{h, raised}
+		for n := range 30 { // versions of different sizes before it and behind it, so that pages are split
+			h.put("app.aa", strings.Repeat("x", 1+n*n*7), raised, nil)
+			h.put("app.zz", strings.Repeat("z", 1+n*41), raised, nil)
+		}
+		require.Equal(t, http.StatusNoContent, door.remove("app.db", "1"), "the record grows and moves")
+		status, gone := door.destroy("app.db", "1")
 		require.Equal(t, http.StatusOK, status)
 		require.Equal(t, []api.SecretDestructionRemains{api.SecretDestructionRemainsOlderBackups}, gone.Remains)
 		require.False(t, lie())

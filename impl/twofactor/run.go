@@ -119,7 +119,7 @@ func (s *service) apply(ctx context.Context, e revocation.Entry) error {
 	if factors == nil {
 		return errStarting
 	}
-	subject, before, err := auth.VerifyVoid(ctx, e.Record, s.config.Issuer, s.keys, s.config.Clock)
+	subject, before, err := auth.VerifyVoid(ctx, e.Record, s.config.Issuer, s.life.Unended(s.keys), s.config.Clock)
 	if err != nil {
 		return fmt.Errorf("void factors: %w", err)
 	}

@@ -129,6 +129,33 @@ func (j *JWKS) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Renew fetches the set anew where one is held, and returns when that is done: what a fetch that runs already answers may be from before. What the set
+// does not have any more verifies nothing from then on. It is for the rare moments at which the kms is known to have other keys.
+func (j *JWKS) Renew(ctx context.Context) error {
+	for own := false; ; {
+		j.mu.Lock()
+		if j.keys == nil && j.flight == nil {
+			j.mu.Unlock()
+			return nil // the first fetch is still to come
+		}
+		if own && j.flight == nil {
+			defer j.mu.Unlock()
+			return j.lastFail
+		}
+		if j.flight == nil {
+			own = true
+			j.depart(ctx, j.clock.Now())
+		}
+		flight := j.flight
+		j.mu.Unlock()
+		select {
+		case <-flight:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the key set: %w", ctx.Err())
+		}
+	}
+}
+
 // depart starts the one fetch, which no caller's leaving ends. It is called with the lock.
 func (j *JWKS) depart(ctx context.Context, now time.Time) {
 	done := make(chan struct{})

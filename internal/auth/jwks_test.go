@@ -276,3 +276,35 @@ func TestJWKS_refusesAnOddAnswer(t *testing.T) {
 	}
 	require.Zero(t, elsewhere.fetches.Load())
 }
+
+func TestJWKS_renewsAtOnceWhatItHolds(t *testing.T) {
+	p, now := newPublisher(t, "a"), clock.NewFake(noon)
+	j := NewJWKS(p.URL, p.Client(), now)
+	require.NoError(t, j.Renew(t.Context()))
+	require.Zero(t, p.fetches.Load(), "nothing is held")
+	_, _, err := j.Key(t.Context(), "a")
+	require.NoError(t, err)
+	p.mu.Lock()
+	delete(p.keys, "a")
+	p.mu.Unlock()
+	p.publish(t, "b")
+
+	// A fetch that runs may answer with what was there before: another one follows.
+	hold := make(chan struct{})
+	p.set(nil, hold)
+	now.Advance(10 * time.Minute)
+	waiting, renewed := make(chan struct{}), make(chan error, 1)
+	go func() { defer close(waiting); _, _, _ = j.Key(t.Context(), "b") }()
+	require.Eventually(t, func() bool { return p.fetches.Load() == 2 }, 10*time.Second, time.Millisecond)
+	go func() { renewed <- j.Renew(t.Context()) }()
+	close(hold)
+	require.NoError(t, <-renewed)
+	<-waiting
+	require.GreaterOrEqual(t, p.fetches.Load(), int64(2))
+	_, _, err = j.Key(t.Context(), "a")
+	require.ErrorIs(t, err, ErrUnknownKey)
+	p.set(func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }, nil)
+	require.Error(t, j.Renew(t.Context()))
+	_, _, err = j.Key(t.Context(), "b")
+	require.NoError(t, err, "the set that is held counts on")
+}

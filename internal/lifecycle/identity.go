@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/httpclient"
@@ -50,6 +51,9 @@ func (s *Service) Identify(who Identity, client *http.Client) {
 	s.Require(follower.Ready)
 	s.Go("revocation feed", follower.Run)
 }
+
+// Unended returns keys without those that the kms has ended, once it is identified: for what is signed by the kms and is no access token.
+func (s *Service) Unended(keys auth.KeySource) auth.KeySource { return s.revocations.Unended(keys) }
 
 // Bearer returns a request editor for the generated clients that sends who's token for an audience.
 func Bearer(who Identity, audience string) func(ctx context.Context, r *http.Request) error {

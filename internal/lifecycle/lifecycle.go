@@ -60,8 +60,8 @@ type Service struct {
 	keeper     *audit.Keeper        // of the chain; nil before
 	witness    func(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
 
-	revocations auth.Revocations // set by Identify
-	feedRead    <-chan struct{}  // closed when revocations first knows something; nil without Identify
+	revocations *revocation.Follower // set by Identify
+	feedRead    <-chan struct{}      // closed when revocations first knows something; nil without Identify
 }
 
 // New prepares the service of a word. The configuration is complete and valid.
@@ -156,8 +156,11 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	if door.Issuer == nil {
 		door.Issuer = func() string { return c.Issuer }
 	}
-	if door.Revocations == nil {
+	if door.Revocations == nil && s.revocations != nil {
 		door.Revocations = s.revocations
+	}
+	if kept, ok := door.Keys.(interface{ Renew(ctx context.Context) error }); ok && s.revocations != nil {
+		s.revocations.RenewKeys = kept.Renew // no part runs yet
 	}
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Revocations: door.Revocations, Clock: c.Clock})
 	handler := httpserver.New(httpserver.Options{

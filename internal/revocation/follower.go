@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ type Credential interface {
 	Forget(audience string)
 }
 
-// Config says where the feed is. All fields but Apply are required.
+// Config says where the feed is. All fields but Apply and RenewKeys are required.
 type Config struct {
 	KMSURL     string // base URL, without /kms/v1
 	Client     *http.Client
@@ -50,6 +51,10 @@ type Config struct {
 	Clock      clock.Clock // for what is forgotten; silence is measured by the machine's monotonic clock
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+
+	// RenewKeys fetches the key set anew, by which tokens are verified beside the follower. It is called when the kms has another feed than before: what
+	// the old one has ended is forgotten then, and tokens of the old keys must verify no more. nil: no key set is kept.
+	RenewKeys func(ctx context.Context) error
 
 	// Apply does what an entry asks for beside ending tokens; nil: nothing. An entry may come again after a restart, and comes again until
 	// Apply has succeeded.
@@ -106,6 +111,22 @@ func (f *Follower) Revoked(p *auth.Principal) (bool, error) {
 		return false, auth.ErrUnknownRevocations
 	}
 	return f.set.Ended(p), nil
+}
+
+// Unended returns keys without those that the feed has ended, for what is verified beside access tokens.
+func (f *Follower) Unended(keys auth.KeySource) auth.KeySource { return unended{f, keys} }
+
+type unended struct {
+	follower *Follower
+	keys     auth.KeySource
+}
+
+// Key implements auth.KeySource.
+func (u unended) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
+	if u.follower.set.endedKey(kid) {
+		return "", nil, auth.ErrUnknownKey
+	}
+	return u.keys.Key(ctx, kid)
 }
 
 // Ready says in public words why tokens can't be accepted; nil when they can.
@@ -183,6 +204,11 @@ func (f *Follower) read(ctx context.Context) error {
 	if p.Feed != feed || p.Position < position {
 		if feed != "" {
 			f.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?", "position", position)
+		}
+		if f.RenewKeys != nil {
+			if err := f.RenewKeys(ctx); err != nil {
+				return fmt.Errorf("fetch the key set for another revocation feed: %w", err)
+			}
 		}
 		f.set.Reset() // the page begins at the feed's beginning
 	}

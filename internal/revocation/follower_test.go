@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
@@ -150,4 +152,54 @@ func TestFollower_stopsWhenItIsTold(t *testing.T) {
 	go func() { ended <- follower.Run(ctx) }()
 	stop()
 	require.NoError(t, <-ended)
+}
+
+// Endings of the feed before are forgotten only once the keys of before verify no more.
+func TestFollower_forgetsEndingsTogetherWithTheKeysOfBefore(t *testing.T) {
+	f := &feed{name: "one"}
+	f.end("ses_1")
+	follower := follow(t, f, nil)
+	renewed, away := 0, errors.New("the kms is away")
+	follower.RenewKeys = func(context.Context) error { renewed++; return away }
+	require.ErrorIs(t, follower.read(t.Context()), away)
+	_, err := follower.Revoked(session("ses_1"))
+	require.ErrorIs(t, err, auth.ErrUnknownRevocations)
+	away = nil
+	require.NoError(t, follower.read(t.Context()))
+	f.mu.Lock()
+	f.name, f.items = "two", nil
+	f.mu.Unlock()
+	away = errors.New("the kms is away")
+	require.ErrorIs(t, follower.read(t.Context()), away)
+	revoked, err := follower.Revoked(session("ses_1"))
+	require.NoError(t, err)
+	require.True(t, revoked)
+	away = nil
+	require.NoError(t, follower.read(t.Context()))
+	revoked, err = follower.Revoked(session("ses_1"))
+	require.NoError(t, err)
+	require.False(t, revoked)
+	require.Equal(t, 4, renewed)
+}
+
+// What a revoked key has signed is not believed either where it is no access token, though the key set that is kept still has the key.
+func TestUnended_leavesOutRevokedKeys(t *testing.T) {
+	f := &feed{name: "one"}
+	follower := follow(t, f, nil)
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	record, err := auth.Sign(auth.TypeVoid, "k1", "EdDSA", private, &auth.VoidClaims{RegisteredClaims: jwt.RegisteredClaims{
+		Issuer: "https://fountain.example.org", Audience: jwt.ClaimStrings{auth.ProofIssuer}, Subject: "usr_1", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Minute)),
+		IssuedAt: jwt.NewNumericDate(time.Now()),
+	}, Before: 1})
+	require.NoError(t, err)
+	believed := func() error {
+		keys := follower.Unended(auth.StaticKeys{"k1": {Algorithm: "EdDSA", Key: public}})
+		_, _, err := auth.VerifyVoid(t.Context(), record, "https://fountain.example.org", keys, clock.System)
+		return err
+	}
+	require.NoError(t, believed())
+	f.items = append(f.items, Entry{Position: 1, Kind: SigningKey, ID: "k1", Until: time.Now().Add(time.Hour)})
+	require.NoError(t, follower.read(t.Context()))
+	require.ErrorIs(t, believed(), auth.ErrUnknownKey)
 }

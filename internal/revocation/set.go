@@ -99,6 +99,14 @@ func (s *Set) Ended(p *auth.Principal) bool {
 	return session
 }
 
+// endedKey reports whether a key of the kms was ended, by its kid.
+func (s *Set) endedKey(kid string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ended := s.ended[SigningKey][kid]
+	return ended
+}
+
 // Sweep forgets entries that end nothing any more.
 func (s *Set) Sweep(now time.Time) {
 	s.mu.Lock()

@@ -2,7 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
 )
 
 // Remains says where in the database's files what was erased may still lie.
@@ -11,40 +18,54 @@ type Remains struct {
 	Free bool // pages or rows that are free
 }
 
-// Erase is Write for changes that must leave nothing behind of what they overwrite or delete. On SQLite freed bytes are overwritten and the
-// write-ahead log is emptied, unless a reader holds it (Remains.Log). On PostgreSQL old rows lie there until a vacuum, and in the log until it is
-// recycled: both remain.
+const (
+	logTimeout    = 100 // ms for which emptying the write-ahead log waits for readers, and every writer with it
+	firstEmptying = time.Second
+	lastEmptying  = time.Minute
+	emptyingFails = 10 // after so many tries it is said that readers hold the log
+)
+
+// Erase is Write for changes that must leave nothing behind of what they overwrite or delete. On SQLite freed bytes are overwritten by every change
+// (secure_delete), unless an older release has written to the file (Remains.Free), and the write-ahead log is emptied; while a reader holds it
+// (Remains.Log), it is tried again until it is empty. On PostgreSQL old rows lie there until a vacuum, and in the log until it is recycled: both remain.
 func (db *DB) Erase(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (Remains, error) {
 	if db.dialect != SQLite {
 		return Remains{Log: true, Free: true}, db.Write(ctx, fn)
 	}
+	var mark int64
 	err := db.Write(ctx, func(ctx context.Context, tx *Tx) error {
-		if _, err := tx.Exec(ctx, "PRAGMA secure_delete = ON"); err != nil {
-			return fmt.Errorf("have freed bytes overwritten: %w", err)
-		}
 		if err := fn(ctx, tx); err != nil {
 			return err
 		}
-		// What is freed is overwritten when it is freed; later changes need not pay for it. After an error it stays on, which costs and harms nothing.
-		if _, err := tx.Exec(ctx, "PRAGMA secure_delete = OFF"); err != nil {
-			return fmt.Errorf("let freed bytes be: %w", err)
-		}
-		return nil
+		return tx.Get(ctx, &mark, "PRAGMA user_version")
 	})
 	if err != nil {
 		return Remains{}, err
 	}
-	held, err := db.emptyLog(ctx)
-	return Remains{Log: held}, err
+	remains := Remains{Free: mark != overwrites}
+	// It is committed: what fails from here on is no error of the caller's.
+	held, err := db.emptyLog(context.WithoutCancel(ctx))
+	if err != nil {
+		db.log.WarnContext(ctx, "the write-ahead log can't be emptied of what was erased", "database", db.name, "error", err)
+	}
+	if held || err != nil {
+		remains.Log = true
+		db.emptying.begin(db)
+	}
+	return remains, nil
 }
 
-// emptyLog writes the write-ahead log into the database and cuts it to nothing; held when a reader still needs it.
+// emptyLog writes the write-ahead log into the database and cuts it to nothing; held when a reader still needs it. Writers wait meanwhile, so it is short.
 func (db *DB) emptyLog(ctx context.Context) (held bool, err error) {
 	conn, err := db.conn(ctx, db.writer)
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close()
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { err = errors.Join(err, setBusyTimeout(context.WithoutCancel(ctx), conn, busyTimeout)) }()
+	if err := setBusyTimeout(ctx, conn, logTimeout); err != nil {
+		return false, err
+	}
 	var result struct {
 		Busy         int64 `db:"busy"`
 		Log          int64 `db:"log"`
@@ -54,4 +75,99 @@ func (db *DB) emptyLog(ctx context.Context) (held bool, err error) {
 		return false, fmt.Errorf("empty the write-ahead log: %w", classify(err))
 	}
 	return result.Busy != 0, nil
+}
+
+// setBusyTimeout sets for how many milliseconds a connection waits for a lock. A connection that can't be set is thrown away.
+func setBusyTimeout(ctx context.Context, conn *sqlx.Conn, ms int) error {
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", ms)); err != nil {
+		return errors.Join(fmt.Errorf("set the busy timeout: %w", classify(err)), discard(conn))
+	}
+	return nil
+}
+
+// discard keeps a connection from going back into its pool. The error is of one that is closed already.
+func discard(conn *sqlx.Conn) error {
+	err := conn.Raw(func(any) error { return driver.ErrBadConn })
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
+		return nil
+	}
+	return err
+}
+
+// overwrites is the user_version of a SQLite file in which every change ever has overwritten what it freed. Files of older releases have 0.
+const overwrites = 1
+
+// markOverwriting marks a file that is new.
+func (db *DB) markOverwriting(ctx context.Context) error {
+	if _, err := db.writer.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", overwrites)); err != nil {
+		return fmt.Errorf("mark the new file: %w", err)
+	}
+	return nil
+}
+
+// emptying empties the write-ahead log later, when readers held it. Its zero value does nothing.
+type emptying struct {
+	mu      sync.Mutex
+	stop    chan struct{} // nil: nothing was begun
+	done    chan struct{}
+	running bool
+	closed  bool
+}
+
+// begin has the log emptied in the background, once for all who ask.
+func (e *emptying) begin(db *DB) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running || e.closed {
+		return
+	}
+	e.running, e.stop, e.done = true, make(chan struct{}), make(chan struct{})
+	go e.run(db, e.stop, e.done)
+}
+
+func (e *emptying) run(db *DB, stop, done chan struct{}) {
+	defer close(done)
+	pause := firstEmptying
+	for n := 1; ; n++ {
+		timer := time.NewTimer(pause)
+		select {
+		case <-stop:
+			timer.Stop() // closing the database empties the log and removes it
+			return
+		case <-timer.C:
+		}
+		if e.try(db, n) {
+			return
+		}
+		pause = min(2*pause, lastEmptying)
+	}
+}
+
+// try reports whether the log is empty. Who erases meanwhile either is before it, or begins anew.
+func (e *emptying) try(db *DB, n int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	held, err := db.emptyLog(context.Background())
+	if !held && err == nil {
+		e.running = false
+		return true
+	}
+	if n%emptyingFails == 0 {
+		db.log.Warn("what was erased may still lie in the write-ahead log: a reader holds it", "database", db.name, "tries", n, "error", err)
+	}
+	return false
+}
+
+// end stops it.
+func (e *emptying) end() {
+	e.mu.Lock()
+	e.closed = true
+	stop, done := e.stop, e.done
+	if e.running {
+		close(stop)
+	}
+	e.mu.Unlock()
+	if done != nil {
+		<-done
+	}
 }

@@ -28,6 +28,7 @@ var pragmas = []struct{ name, set, want string }{
 	{"journal_mode", "WAL", "wal"},
 	{"synchronous", "FULL", "2"}, // a commit is on the disk when it is acknowledged
 	{"foreign_keys", "ON", "1"},
+	{"secure_delete", "ON", "1"},                   // what is freed is overwritten: SQLite leaves it in the file otherwise, also where a record only grows
 	{"temp_store", "MEMORY", "2"},                  // what a statement would undo is kept in memory: a file of its own for it cost a sixth of the writes
 	{"journal_size_limit", "67108864", "67108864"}, // bytes; a WAL that grew is cut back to it
 }
@@ -61,7 +62,8 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 	if err != nil {
 		return err
 	}
-	if err := file.Close(); err != nil {
+	found, err := file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	if db.writer, err = sqlitePool(path, 1, false); err != nil {
@@ -76,6 +78,11 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 	// The writer first: it switches a new file to WAL.
 	if err := db.writer.PingContext(ctx); err != nil {
 		return err
+	}
+	if found.Size() == 0 {
+		if err := db.markOverwriting(ctx); err != nil {
+			return err
+		}
 	}
 	if err := db.reader.PingContext(ctx); err != nil {
 		return err

@@ -57,6 +57,7 @@ type DB struct {
 	traced  *tracing.Database // nil: statements have no spans
 
 	identity  *identity    // SQLite: the file that is open
+	emptying  emptying     // SQLite: the write-ahead log, after what was erased
 	committed atomic.Int64 // unix nanoseconds of the last commit
 	attached  sync.Map     // what other packages keep with the database
 }
@@ -103,6 +104,7 @@ func (db *DB) Ping(ctx context.Context) error {
 // Close waits for running statements, closes the database and releases its lock.
 func (db *DB) Close() error {
 	var errs []error
+	db.emptying.end()
 	if db.reader != nil && db.reader != db.writer {
 		errs = append(errs, db.reader.Close())
 	}

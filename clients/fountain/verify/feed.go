@@ -50,6 +50,7 @@ type follower struct {
 	config     Config
 	url        string
 	credential *credential
+	renewKeys  func(context.Context) error // fetches the key set anew
 
 	mu       sync.Mutex
 	feed     string
@@ -65,7 +66,7 @@ type ownerEnd struct {
 	until time.Time
 }
 
-func newFollower(f Feed, c Config) (*follower, error) {
+func newFollower(f Feed, c Config, renewKeys func(context.Context) error) (*follower, error) {
 	if f.APIKey == nil {
 		return nil, errors.New("verify: the feed needs the service's own API key")
 	}
@@ -78,7 +79,7 @@ func newFollower(f Feed, c Config) (*follower, error) {
 	if base == "" {
 		base = c.Issuer
 	}
-	out := &follower{config: c, url: strings.TrimSuffix(base, "/") + "/kms/v1/revocations", credential: &credential{config: c, apiKey: f.APIKey, tokenURL: f.TokenURL}}
+	out := &follower{config: c, url: strings.TrimSuffix(base, "/") + "/kms/v1/revocations", credential: &credential{config: c, apiKey: f.APIKey, tokenURL: f.TokenURL}, renewKeys: renewKeys}
 	out.forget()
 	return out, nil
 }
@@ -177,6 +178,12 @@ func (f *follower) read(ctx context.Context) error {
 	}
 	if !first && len(page.Items) == 0 && time.Since(asked) < shortestPoll {
 		rest(ctx, shortestPoll) // a kms that is stopping, or something in between, does not hold requests open
+	}
+	if page.Feed != feed || page.Position < position {
+		// Endings of the feed before are forgotten below. They concern tokens of keys that the kms does not have any more; a set that is kept still has them.
+		if err := f.renewKeys(ctx); err != nil {
+			return fmt.Errorf("fetch the key set for another revocation feed: %w", err)
+		}
 	}
 	return f.apply(ctx, page, feed, position)
 }

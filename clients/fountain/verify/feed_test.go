@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/http"
@@ -104,6 +105,38 @@ func TestFeed_beginsAgainWithAnotherFeed(t *testing.T) {
 	require.NoError(t, err)
 	_, err = v.Verify(t.Context(), i.token("k1", jwt.MapClaims{"jti": "tok_2"}))
 	require.Equal(t, "invalid_token", code(err))
+}
+
+// Another feed is that of a restored kms, which has other keys: endings of before are forgotten only once tokens of the old keys verify no more.
+func TestFeed_forgetsEndingsTogetherWithTheKeysOfBefore(t *testing.T) {
+	i := newIssuer(t, "k1", "k2")
+	i.set(func() { delete(i.keys, "k2") })
+	v := i.following()
+	follow(t, v)
+	i.set(func() { i.keys["k2"] = ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%032d", 1))) })
+	ended := i.token("k1", nil)
+	_, err := v.Verify(t.Context(), ended)
+	require.NoError(t, err)
+	i.end("token", "tok_1", 0)
+	follow(t, v)
+	_, err = v.Verify(t.Context(), ended)
+	require.Equal(t, "invalid_token", code(err))
+
+	before := i.token("k1", jwt.MapClaims{"jti": "tok_1"})
+	i.set(func() {
+		i.feed, i.endings = "F2", nil
+		delete(i.keys, "k1")
+		i.answer = func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }
+	})
+	require.ErrorContains(t, v.feed.read(t.Context()), "key set")
+	_, err = v.Verify(t.Context(), before)
+	require.Equal(t, "invalid_token", code(err), "the old feed counts as long as the old keys do")
+	i.set(func() { i.answer = nil })
+	follow(t, v)
+	_, err = v.Verify(t.Context(), before)
+	require.Equal(t, "invalid_token", code(err))
+	_, err = v.Verify(t.Context(), i.token("k2", nil))
+	require.NoError(t, err)
 }
 
 func TestFeed_forgetsWhatEndsNothingAnyMore(t *testing.T) {

@@ -130,6 +130,33 @@ func (s *keySet) ready(ctx context.Context) error {
 	return nil
 }
 
+// renew fetches the set anew where one is held, and returns when that is done: what a fetch that runs already answers may be from before. What the set does
+// not have any more verifies nothing from then on.
+func (s *keySet) renew(ctx context.Context) error {
+	for own := false; ; {
+		s.mu.Lock()
+		if s.keys == nil && s.flight == nil {
+			s.mu.Unlock()
+			return nil // the first fetch is still to come
+		}
+		if own && s.flight == nil {
+			defer s.mu.Unlock()
+			return s.lastFail
+		}
+		if s.flight == nil {
+			own = true
+			s.depart(ctx, s.config.Now())
+		}
+		flight := s.flight
+		s.mu.Unlock()
+		select {
+		case <-flight:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the key set: %w", ctx.Err())
+		}
+	}
+}
+
 // depart starts the one fetch, which no caller's leaving ends. It is called with the lock.
 func (s *keySet) depart(ctx context.Context, now time.Time) {
 	done := make(chan struct{})

@@ -81,7 +81,7 @@ func New(c Config) (*Verifier, error) {
 		return v, nil
 	}
 	var err error
-	if v.feed, err = newFollower(*c.Feed, c); err != nil {
+	if v.feed, err = newFollower(*c.Feed, c, v.keys.renew); err != nil {
 		return nil, err
 	}
 	return v, nil

@@ -16,21 +16,23 @@ var ErrNoAdministrator = errors.New("the backup has no active administrator of t
 // Restored are the statements on a copy of the kms's database that was put back.
 type Restored struct{}
 
-// End ends what was made before the time: sessions, keys, tokens and codes by the mark, signing keys at once. The next start makes new signing keys,
-// and gives the revocation feed a new name, by which its followers begin again.
+// End ends what was made before the time: sessions, keys, tokens and codes by the mark, signing keys and consents at once: which of these were revoked
+// or withdrawn after the backup can't be known. Signing keys are gone since they were published, so that clocks that are behind accept nothing of theirs,
+// and their private parts are erased. The next start makes new ones, and gives the revocation feed a new name, by which its followers begin again.
 func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
 	defer tried.To(&err, "end what is from before the restore")
 	if err := (Settings{}).MarkRestored(ctx, tx, at); err != nil {
 		return err
 	}
 	now := at.UnixMicro()
-	if _, err := tx.Exec(ctx, "UPDATE signing_keys SET gone_at = ? WHERE gone_at IS NULL OR gone_at > ?", now, now); err != nil {
+	if _, err := tx.Exec(ctx, "UPDATE signing_keys SET sealed_private = NULL, gone_at = published_at, revoked_at = COALESCE(revoked_at, ?)", now); err != nil {
 		return err
 	}
 	for _, statement := range []string{
 		"DELETE FROM settings WHERE name = 'claim:signing keys'",
 		"UPDATE revocation_head SET feed = '' WHERE id = 1",
 		"DELETE FROM reset_requests", // asked for before
+		"DELETE FROM consents",       // people are asked again
 	} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err

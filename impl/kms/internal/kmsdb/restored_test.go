@@ -3,6 +3,7 @@ package kmsdb_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,19 +44,38 @@ func TestDisableUsers_leavesOneAdministrator(t *testing.T) {
 // Signing keys of before sign and verify nothing, and the next start makes new ones.
 func TestEnd_leavesNoSigningKey(t *testing.T) {
 	each(t, func(s suite) {
-		s.exec("INSERT INTO signing_keys (kid, alg, public_key, published_at, active_at) VALUES ('old', 'EdDSA', ?, 1, 1)", []byte{1})
+		insert := "INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at, revoked_at) VALUES (?, 'EdDSA', ?, ?, ?, ?, ?, ?, ?)"
+		published := noon.Add(-time.Hour).UnixMicro()
+		s.exec(insert, "old", []byte{1}, []byte{1}, published, published, nil, nil, nil)
+		s.exec(insert, "retired", []byte{1}, []byte{1}, published, published, published, noon.Add(time.Hour).UnixMicro(), nil)
+		s.exec(insert, "revoked", []byte{1}, nil, published, published, nil, published, published)
 		s.write(func(ctx context.Context, tx *store.Tx) error {
 			if first, err := (kmsdb.SigningKeys{}).Claim(ctx, tx, "signing keys"); err != nil || !first {
 				s.Error("the first claim fails", err)
 			}
 			return kmsdb.Restored{}.End(ctx, tx, noon)
 		})
-		keys, err := kmsdb.SigningKeys{}.SigningKeys(s.Context(), s.q(), noon)
+		keys, err := kmsdb.SigningKeys{}.SigningKeys(s.Context(), s.q(), noon.Add(-time.Hour))
 		require.NoError(s, err)
-		require.Empty(s, keys)
+		require.Empty(s, keys, "also where the clock is behind")
+		require.Zero(s, s.number("SELECT COUNT(*) FROM signing_keys WHERE sealed_private IS NOT NULL OR revoked_at IS NULL"))
+		require.Equal(s, published, s.number("SELECT revoked_at FROM signing_keys WHERE kid = 'revoked'"))
 		require.True(s, s.did(func(ctx context.Context, tx *store.Tx) (bool, error) {
 			return kmsdb.SigningKeys{}.Claim(ctx, tx, "signing keys")
 		}))
 		require.Equal(s, noon.UnixMicro(), s.number("SELECT not_before FROM restore_mark"))
+	})
+}
+
+// Which consents were withdrawn after the backup can't be known: people are asked again.
+func TestEnd_leavesNoConsent(t *testing.T) {
+	each(t, func(s suite) {
+		s.exec("INSERT INTO users (id, username, password_hash, roles, status, version, created_at, updated_at) VALUES ('usr_1', 'ada', '', '', 'active', 1, 0, 0)")
+		s.exec(`INSERT INTO clients (id, name, redirect_uris, post_logout_redirect_uris, scopes, trusted, version, created_at, updated_at)
+			VALUES ('cli_1', 'Reports', '', '', '', 0, 1, 0, 0)`)
+		s.exec("INSERT INTO consents (user_id, client_id, scopes, updated_at) VALUES ('usr_1', 'cli_1', 'openid', 0)")
+		s.write(func(ctx context.Context, tx *store.Tx) error { return kmsdb.Restored{}.End(ctx, tx, noon) })
+		require.Zero(s, s.number("SELECT COUNT(*) FROM consents"))
+		require.EqualValues(s, 1, s.number("SELECT COUNT(*) FROM clients"))
 	})
 }

@@ -92,6 +92,23 @@ func (SigningKeys) UpdateSigningKey(ctx context.Context, tx *store.Tx, k signing
 	return err
 }
 
+const erasable = " sealed_private IS NOT NULL AND (retiring_at <= ? OR gone_at <= ?)"
+
+// Erasable implements signing.Rows.
+func (SigningKeys) Erasable(ctx context.Context, q store.Querier, since time.Time) (_ bool, err error) {
+	defer tried.To(&err, "look for private parts to erase")
+	var n int64
+	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM signing_keys WHERE"+erasable, since.UnixMicro(), since.UnixMicro())
+	return n > 0, err
+}
+
+// EraseSigningKeys implements signing.Rows.
+func (SigningKeys) EraseSigningKeys(ctx context.Context, tx *store.Tx, since time.Time) (err error) {
+	defer tried.To(&err, "erase private parts")
+	_, err = tx.Exec(ctx, "UPDATE signing_keys SET sealed_private = NULL WHERE"+erasable, since.UnixMicro(), since.UnixMicro())
+	return err
+}
+
 // TakeTurn implements signing.Rows: the row stays locked until the transaction ends.
 func (SigningKeys) TakeTurn(ctx context.Context, tx *store.Tx) (err error) {
 	defer tried.To(&err, "take the turn of the signing keys")

@@ -2,6 +2,7 @@ package openid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -125,7 +126,10 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 	}
 	now := p.Clock.Now()
 	if j.IDTokenHint != "" {
-		hint, err := auth.VerifyIDHint(ctx, j.IDTokenHint, p.Mint.Issuer, p.Ring, p.Clock)
+		hint, err := auth.VerifyIDHint(ctx, j.IDTokenHint, p.Mint.Issuer, p.Ring.Hints(), p.Clock)
+		if errors.Is(err, store.ErrUnavailable) {
+			return "", nil, err
+		}
 		if err != nil || hint.Subject != caller.Subject {
 			return "", &fault{"login_required", "Another person is signed in than the hint says."}, nil
 		}

@@ -2,11 +2,13 @@ package openid
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
@@ -20,7 +22,10 @@ type SignOut struct {
 // Repeating is safe.
 func (p *Provider) EndSession(ctx context.Context, out SignOut) (location string, err error) {
 	defer tried.To(&err, "sign out by a web app")
-	hint, err := auth.VerifyIDHint(ctx, out.IDTokenHint, p.Mint.Issuer, p.Ring, p.Clock)
+	hint, err := auth.VerifyIDHint(ctx, out.IDTokenHint, p.Mint.Issuer, p.Ring.Hints(), p.Clock)
+	if errors.Is(err, store.ErrUnavailable) {
+		return "", err
+	}
 	if err != nil {
 		return "", wrongHint("does not hold").Because(err)
 	}

@@ -31,6 +31,10 @@ type Rows interface {
 	InsertSigningKey(ctx context.Context, tx *store.Tx, k Key) error
 	// UpdateSigningKey writes the times and the sealed private part of a key. The caller has the turn.
 	UpdateSigningKey(ctx context.Context, tx *store.Tx, k Key) error
+	// Erasable reports whether a private part is left of a key that signs no more since the time, also of one that is gone.
+	Erasable(ctx context.Context, q store.Querier, since time.Time) (bool, error)
+	// EraseSigningKeys erases those private parts. The caller has the turn.
+	EraseSigningKeys(ctx context.Context, tx *store.Tx, since time.Time) error
 	// TakeTurn lets nobody else change keys until the transaction ends.
 	TakeTurn(ctx context.Context, tx *store.Tx) error
 	// SweepSigningKeys deletes the keys that were gone at the time.

@@ -78,7 +78,11 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !r.due(keys, now) && len(erasable(keys, now)) == 0 {
+	left, err := r.Rows.Erasable(ctx, r.DB.Read(ctx), now.Add(-eraseAfter))
+	if err != nil {
+		return err
+	}
+	if !r.due(keys, now) && !left {
 		return nil // nothing is written where there is nothing to do
 	}
 	return r.change(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -86,14 +90,14 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		for _, k := range erasable(keys, now) {
-			k.SealedPrivate = nil
-			if err := r.Rows.UpdateSigningKey(ctx, tx, k); err != nil {
-				return err
-			}
+		if err := r.Rows.EraseSigningKeys(ctx, tx, now.Add(-eraseAfter)); err != nil {
+			return err
 		}
 		if !r.due(keys, now) { // another replica was first
 			return nil
+		}
+		if keys, err = r.Rows.SigningKeys(ctx, tx, now); err != nil { // without what was erased
+			return err
 		}
 		_, err = r.rotate(ctx, tx, keys, "")
 		return err
@@ -156,15 +160,6 @@ func waiting(keys []Key, now time.Time) (Key, bool) {
 	return Key{}, false
 }
 
-func erasable(keys []Key, now time.Time) (out []Key) {
-	for _, k := range keys {
-		if k.State(now) == Retiring && !now.Before(k.RetiringAt.Add(eraseAfter)) && len(k.SealedPrivate) > 0 {
-			out = append(out, k)
-		}
-	}
-	return out
-}
-
 // rotate names the key that will sign, retires the one that does at the same moment, and publishes the one after it. It is called with the turn.
 func (r *Rotation) rotate(ctx context.Context, tx *store.Tx, keys []Key, algorithm string) (Key, error) {
 	now := r.now()
@@ -223,8 +218,8 @@ func (r *Rotation) retire(ctx context.Context, tx *store.Tx, keys []Key, next Ke
 	return nil
 }
 
-// Revoke ends a key and everything that it has signed, at once. When it signs, the next one does instead. It returns the key; one that is gone stays as
-// it is. A key that there is not is not_found.
+// Revoke ends a key and everything that it has signed, at once. When it signs, the next one does instead. It returns the key; one that was revoked stays as
+// it is; of one whose time is over, ID tokens are no hints any more. A key that there is not is not_found.
 func (r *Rotation) Revoke(ctx context.Context, caller *auth.Principal, kid string) (ended Key, err error) {
 	defer tried.To(&err, "revoke signing key")
 	err = r.change(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -241,7 +236,7 @@ func (r *Rotation) Revoke(ctx context.Context, caller *auth.Principal, kid strin
 		if !found {
 			return domain.Refuse(domain.NotFound, "There is no such signing key.")
 		}
-		if ended.State(r.now()) == Gone {
+		if !ended.RevokedAt.IsZero() {
 			return nil
 		}
 		return r.revoke(ctx, tx, &ended)
@@ -251,7 +246,10 @@ func (r *Rotation) Revoke(ctx context.Context, caller *auth.Principal, kid strin
 
 func (r *Rotation) revoke(ctx context.Context, tx *store.Tx, ended *Key) error {
 	now, was := r.now(), ended.State(r.now())
-	ended.GoneAt, ended.RevokedAt, ended.SealedPrivate = now, now, nil
+	ended.RevokedAt, ended.SealedPrivate = now, nil
+	if was != Gone {
+		ended.GoneAt = now
+	}
 	if err := r.Rows.UpdateSigningKey(ctx, tx, *ended); err != nil {
 		return err
 	}

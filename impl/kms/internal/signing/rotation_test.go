@@ -155,6 +155,27 @@ func TestTend_rotatesAfterALifeAndErasesPrivateParts(t *testing.T) {
 	require.NoError(t, err, "it still verifies")
 }
 
+// Where nobody tended until the key was gone, its private part is erased all the same.
+func TestTend_erasesPrivatePartsOfKeysThatAreGone(t *testing.T) {
+	s := newSmithy(t)
+	first := s.one(signing.Active, false)
+	named, err := s.Rotate(t.Context(), s.admin, "")
+	require.NoError(t, err)
+	left := func() bool {
+		k, found, err := s.Rows.SigningKey(t.Context(), s.Parts.DB.Read(t.Context()), first.KID)
+		require.NoError(t, err)
+		require.True(t, found)
+		return len(k.SealedPrivate) > 0
+	}
+	s.Parts.Clock.Advance(named.ActiveAt.Sub(s.Parts.Clock.Now()) + time.Minute - time.Second)
+	require.NoError(t, s.Tend(t.Context()))
+	require.True(t, left(), "a replica whose clock is behind still signs with it")
+	s.Parts.Clock.Advance(signing.Retention)
+	require.NoError(t, s.Tend(t.Context()))
+	require.False(t, left())
+	require.Equal(t, named.KID, s.signer())
+}
+
 func TestRevoke_leavesOneKeyThatSignsAndOneThatWaits(t *testing.T) {
 	for name, c := range map[string]struct {
 		rotate bool
