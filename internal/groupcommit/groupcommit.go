@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,8 @@ type Result[Res any] struct {
 
 // Apply writes a batch in one transaction and returns one Result per request, in order. It may run again for the same requests:
 // it must have no effect outside tx. An error rolls back and each request is tried in a transaction of its own, so that only the
-// guilty one fails. The context is the committer's, not that of any request.
+// guilty one fails. With store.ErrHeld, where it may not wait, it can return a lane for each request: there they are tried again. The context is the committer's, not
+// that of any request.
 type Apply[Req, Res any] func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)
 
 // Committer collects requests and applies them in batches, one transaction each. It is safe for concurrent use.
@@ -279,6 +281,10 @@ func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Resul
 		for i, w := range batch {
 			c.answer(w, results[i])
 		}
+	case errors.Is(err, store.ErrHeld) && inLanes(results, len(batch)):
+		for i, w := range batch {
+			c.park(results[i].Lane, w)
+		}
 	case len(batch) > 1 && rolledBack(err):
 		for _, w := range batch {
 			c.commitOne(w)
@@ -288,6 +294,11 @@ func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Resul
 			w.answer <- Result[Res]{Err: err}
 		}
 	}
+}
+
+// inLanes reports whether every request has a lane.
+func inLanes[Res any](results []Result[Res], requests int) bool {
+	return len(results) == requests && !slices.ContainsFunc(results, func(r Result[Res]) bool { return r.Lane == "" })
 }
 
 func (c *Committer[Req, Res]) commitOne(w *waiting[Req, Res]) {

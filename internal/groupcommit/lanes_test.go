@@ -2,6 +2,7 @@ package groupcommit_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -110,4 +111,29 @@ func TestLane_refusesALaneInALane(t *testing.T) {
 	}))
 	_, err := c.Do(t.Context(), "a")
 	require.ErrorContains(t, err, "named a lane in a lane")
+}
+
+// TestDo_parksABatchThatMeetsAHeldRow has a shared transaction wait in vain for a row of one request: it was rolled back, so all go on in lanes.
+func TestDo_parksABatchThatMeetsAHeldRow(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, g := open(t), newGate()
+		c := start(t, db, groupcommit.Options{Wait: time.Minute}, func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
+			if groupcommit.MayWait(ctx) == 0 && slices.Contains(names, "held") {
+				results := make([]groupcommit.Result[int64], len(names))
+				for i, name := range names {
+					results[i].Lane = "lane of " + name
+				}
+				return results, errors.Join(store.ErrUnavailable, store.ErrHeld)
+			}
+			if slices.Contains(names, "first") {
+				return g.number(ctx, tx, names)
+			}
+			return number(ctx, tx, names)
+		})
+		for i, err := range g.together(t, c, "a", "held", "b") {
+			require.NoError(t, err, i)
+		}
+		require.Zero(t, c.Parked())
+		requireGapFree(t, db, 4)
+	})
 }
