@@ -313,3 +313,28 @@ func TestAddress_keepsWhatIsThere(t *testing.T) {
 	require.Equal(t, "postgres://h/db?plan_cache_mode=auto", store.Address("postgres://h/db?plan_cache_mode=auto"))
 	require.Equal(t, "postgres://h:port/db", store.Address("postgres://h:port/db"))
 }
+
+// TestLockFeeds_passesOverWhatIsHeld has another transaction hold the feed of a scope, and that of one that has none yet.
+func TestLockFeeds_passesOverWhatIsHeld(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db, other := open(t), open(t)
+		if db.Dialect() == database.SQLite { // one writer
+			return
+		}
+		scopes := []string{"free", lines.Scope, "new"}
+		apply(t, db, create(lines, "a"))
+		apply(t, db, create(domain.Group{Scope: "free", ElementType: "line"}, "a"))
+		lock := func(db *database.DB, scopes []string, then func()) (held []string) {
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) (err error) {
+				held, err = store.LockFeeds(ctx, tx, scopes, 0)
+				then()
+				return err
+			}))
+			return held
+		}
+		require.Empty(t, lock(other, scopes[1:], func() {
+			require.ElementsMatch(t, scopes[1:], lock(db, scopes, func() {}), "without a wait, or the test hangs")
+		}))
+		require.Empty(t, lock(db, scopes, func() {}), "with its transaction the lock is gone")
+	})
+}
