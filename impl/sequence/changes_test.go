@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/servicetest"
 	database "github.com/fountainai/fountain/internal/store"
 )
 
@@ -171,6 +172,25 @@ func TestStreamChanges_endsWithTheService(t *testing.T) {
 	i.Stop(t)
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err, "it ends as it should, after whole events")
+	require.Contains(t, string(body), "-1\nevent: change\n")
+}
+
+func TestStreamChanges_endsWithItsSession(t *testing.T) {
+	f := newFamily(t)
+	i := f.start(t, database.Config{Dir: t.TempDir()})
+	i.create(t, linesPath, `{"id":"a","data":{}}`)
+	claims := servicetest.User(word, time.Now())
+	claims.Scope, claims.Roles = reader.scopes, reader.roles
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/sequence/v1/scopes/hamlet/changes/stream", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+f.kms.Token(t, claims))
+	answer, err := (&http.Client{}).Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	require.Equal(t, 200, answer.StatusCode)
+	f.kms.End("session", claims.SessionID, 0)
+	body, err := io.ReadAll(answer.Body) // it ends, or the test hangs
+	require.NoError(t, err, "after whole events")
 	require.Contains(t, string(body), "-1\nevent: change\n")
 }
 

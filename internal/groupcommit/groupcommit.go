@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ type Options struct {
 	MaxWait  time.Duration  // how long a commit waits for company before it begins; default 0: what waits already is enough
 	Queue    int            // requests that may wait; default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
-	Wait     time.Duration  // how long a request waits, from Do, before it is refused as unavailable; default: as long as its context
+	Wait     time.Duration  // how long a request waits, from Do, before its commit begins or it is refused as unavailable (in a lane up to 1 s longer); default: as long as its context
 	Lanes    int            // transactions of requests whose rows another transaction holds, at once and beside the others; default 4
 	Observe  func(size int) // told the size of every batch, for metrics; may be nil
 	Log      *slog.Logger   // gets the stack of a panic in apply; default slog.Default
@@ -65,7 +66,8 @@ type Result[Res any] struct {
 
 // Apply writes a batch in one transaction and returns one Result per request, in order. It may run again for the same requests:
 // it must have no effect outside tx. An error rolls back and each request is tried in a transaction of its own, so that only the
-// guilty one fails. The context is the committer's, not that of any request.
+// guilty one fails. With store.ErrHeld, where it may not wait, it can return a lane for each request: there they are tried again. The context is the committer's, not
+// that of any request.
 type Apply[Req, Res any] func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)
 
 // Committer collects requests and applies them in batches, one transaction each. It is safe for concurrent use.
@@ -251,7 +253,7 @@ var errNobody = errors.New("nobody waits for this commit")
 func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
 	var batch []*waiting[Req, Res]
 	opened := false
-	results, err := c.transact(began[0].asked, func() []*waiting[Req, Res] {
+	results, err := c.transact(began[0].asked, func(*store.Tx) []*waiting[Req, Res] {
 		if !opened { // a transaction that collided is tried again, for the same requests
 			opened, batch = true, take(began)
 		}
@@ -279,6 +281,10 @@ func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Resul
 		for i, w := range batch {
 			c.answer(w, results[i])
 		}
+	case errors.Is(err, store.ErrHeld) && inLanes(results, len(batch)):
+		for i, w := range batch {
+			c.park(results[i].Lane, w)
+		}
 	case len(batch) > 1 && rolledBack(err):
 		for _, w := range batch {
 			c.commitOne(w)
@@ -290,8 +296,13 @@ func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Resul
 	}
 }
 
+// inLanes reports whether every request has a lane.
+func inLanes[Res any](results []Result[Res], requests int) bool {
+	return len(results) == requests && !slices.ContainsFunc(results, func(r Result[Res]) bool { return r.Lane == "" })
+}
+
 func (c *Committer[Req, Res]) commitOne(w *waiting[Req, Res]) {
-	results, err := c.transact(w.asked, func() []*waiting[Req, Res] { return []*waiting[Req, Res]{w} })
+	results, err := c.transact(w.asked, func(*store.Tx) []*waiting[Req, Res] { return []*waiting[Req, Res]{w} })
 	if err != nil {
 		results = []Result[Res]{{Err: err}}
 	}
@@ -315,15 +326,15 @@ func rolledBack(err error) bool {
 
 // transact applies the batch that pick returns, which is asked once the transaction is open. Its statements stand in the trace of asked, the
 // context of whoever the batch was begun for.
-func (c *Committer[Req, Res]) transact(asked context.Context, pick func() []*waiting[Req, Res]) (results []Result[Res], err error) {
+func (c *Committer[Req, Res]) transact(asked context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
 	return c.transactWithin(tracing.Follow(context.Background(), asked), pick)
 }
 
-func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func() []*waiting[Req, Res]) (results []Result[Res], err error) {
+func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		batch := pick()
+		batch := pick(tx)
 		if len(batch) == 0 {
 			return errNobody
 		}

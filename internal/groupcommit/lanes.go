@@ -29,7 +29,8 @@ func (l *lanes[Req, Res]) init(size int) {
 // patient is the context key of a transaction that may wait.
 type patient struct{}
 
-// MayWait returns how long apply may wait for each lock that another transaction holds. 0: it must not wait, and puts the request into a lane.
+// MayWait returns how long apply may wait for what another transaction holds. 0: it must not wait, and puts the request into a lane. The transaction is given
+// up when all its waits together last longer.
 func MayWait(ctx context.Context) time.Duration {
 	wait, _ := ctx.Value(patient{}).(time.Duration)
 	return wait
@@ -118,8 +119,7 @@ func (c *Committer[Req, Res]) remaining(batch []*waiting[Req, Res]) time.Duratio
 
 // wait applies a batch of a lane in a transaction that waits for what others hold, as long as the first of the requests can.
 func (c *Committer[Req, Res]) wait(name string, batch []*waiting[Req, Res]) {
-	remaining := c.remaining(batch)
-	place := time.NewTimer(remaining)
+	place := time.NewTimer(c.remaining(batch))
 	defer place.Stop()
 	select {
 	case c.lanes.open <- struct{}{}:
@@ -128,20 +128,81 @@ func (c *Committer[Req, Res]) wait(name string, batch []*waiting[Req, Res]) {
 		return
 	}
 	defer func() { <-c.lanes.open }()
-	ctx := context.WithValue(tracing.Follow(context.Background(), batch[0].asked), patient{}, c.remaining(batch))
-	results, err := c.transactWithin(ctx, func() []*waiting[Req, Res] { return batch })
-	if errors.Is(err, store.ErrHeld) && c.o.Wait > 0 { // rolled back; those who have time left wait on
+	results, err := c.transactPatiently(batch)
+	if tooLate(err) && c.o.Wait > 0 { // rolled back; those who have time left wait on
 		c.giveBack(name, batch)
 		return
 	}
 	c.o.Observe(len(batch))
+	if err != nil && len(batch) > 1 && rolledBack(err) {
+		c.waitSingly(batch)
+		return
+	}
+	c.leave(batch, results, err)
+}
+
+// waitSingly applies requests of a lane one by one, so that only the guilty one fails. Each still waits for no longer than it can.
+func (c *Committer[Req, Res]) waitSingly(batch []*waiting[Req, Res]) {
+	for _, w := range batch {
+		one := c.refuseLate([]*waiting[Req, Res]{w})
+		if len(one) == 0 {
+			continue
+		}
+		results, err := c.transactPatiently(one)
+		if tooLate(err) {
+			err = errWaited
+		}
+		c.leave(one, results, err)
+	}
+}
+
+// tooLate tells that a patient transaction was rolled back because what it needs was held for too long.
+func tooLate(err error) bool { return errors.Is(err, store.ErrHeld) || errors.Is(err, errWaited) }
+
+// errInLane is of an apply that names a lane where it may wait: the request would go round for ever.
+var errInLane = errors.New("apply named a lane in a lane")
+
+// leave answers requests of a lane.
+func (c *Committer[Req, Res]) leave(batch []*waiting[Req, Res], results []Result[Res], err error) {
 	c.lanes.parked.Add(-int64(len(batch)))
-	switch {
-	case err == nil:
-		for i, w := range batch {
+	for i, w := range batch {
+		switch {
+		case err != nil:
+			w.answer <- Result[Res]{Err: err}
+		case results[i].Lane != "" && results[i].Err == nil:
+			w.answer <- Result[Res]{Err: errInLane}
+		default:
 			w.answer <- results[i]
 		}
-	default:
-		c.settle(batch, nil, err)
 	}
+}
+
+// grace is how much longer than its requests can wait a patient transaction may take. Without it one that gets its locks late would be given up half done,
+// and so would each of those behind it.
+const grace = time.Second
+
+// transactPatiently applies a batch of a lane. All waits of the transaction together last as long as the first of the requests can wait, and grace; then it is
+// errWaited, and nothing was committed. A commit that has begun is not given up by this: its outcome would be unknown.
+func (c *Committer[Req, Res]) transactPatiently(batch []*waiting[Req, Res]) ([]Result[Res], error) {
+	remaining := c.remaining(batch)
+	over := time.Now().Add(remaining + grace)
+	ctx, cancel := context.WithCancelCause(tracing.Follow(context.Background(), batch[0].asked))
+	defer cancel(nil)
+	ctx = context.WithValue(ctx, patient{}, remaining)
+	bound := time.AfterFunc(remaining+grace, func() { cancel(errWaited) })
+	defer bound.Stop()
+	results, err := c.transactWithin(ctx, func(tx *store.Tx) []*waiting[Req, Res] {
+		bound.Reset(time.Until(over)) // a transaction that collided in its commit is tried again
+		tx.AtEnd(store.LastCommit, func(context.Context) error {
+			if !bound.Stop() {
+				return errWaited
+			}
+			return nil
+		})
+		return batch
+	})
+	if err != nil && errors.Is(context.Cause(ctx), errWaited) { // it was given up before its commit began
+		return nil, errWaited
+	}
+	return results, err
 }

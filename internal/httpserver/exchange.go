@@ -39,6 +39,7 @@ type Exchange struct {
 	place      *atomic.Int64  // how many places of the operation are taken, this one among them; nil: it has none
 	answered   func(status int, err error)
 	client     context.Context       // of the client's connection, without the operation's time
+	cancel     context.CancelFunc    // ends client; nil: nothing but the client does
 	timeLeft   time.Duration         // as a trusted proxy says; 0: nothing
 	deadline   time.Time             // of the operation
 	current    *exchangeContext      // of Request
@@ -126,6 +127,13 @@ func (x *Exchange) end() {
 
 // stop ends the request's context.
 func (x *Exchange) stop() { x.current.finish() }
+
+// leave ends what goes on as long as the exchange.
+func (x *Exchange) leave() {
+	if x.cancel != nil {
+		x.cancel()
+	}
+}
 
 // SetHeader sets a header of the answer. The name is in canonical form.
 func (x *Exchange) SetHeader(name, value string) {

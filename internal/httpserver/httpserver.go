@@ -4,6 +4,7 @@
 package httpserver
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -109,6 +110,9 @@ func (x *Exchange) begin() {
 	}
 	if tags := x.Request.Header["If-None-Match"]; len(tags) > 0 && op.Declares(http.StatusNotModified) {
 		x.answer.unless = strings.Join(tags, ",")
+	}
+	if outlivesToken(op) {
+		x.ctx.Context, x.cancel = context.WithCancel(x.ctx.Context)
 	}
 	x.client = x.ctx.Context
 	allowed := op.Policy.Timeout

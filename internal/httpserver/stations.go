@@ -34,7 +34,7 @@ type Stations struct {
 func Checks(v *auth.Verifier) Stations {
 	return Stations{
 		Authenticate: func(x *Exchange) error { return x.authenticate(v) },
-		Permit:       permit,
+		Permit:       func(x *Exchange) error { return x.permit(v) },
 		Media:        func(x *Exchange) error { return x.Operation.CheckMedia(x.Request) },
 		Parameters:   func(x *Exchange) error { return x.Operation.CheckParameters(x.Request, &x.Match) },
 		Body:         checkBody,
@@ -120,7 +120,7 @@ func (d *door) serve(x *Exchange) {
 	if err == nil && x.Operation != nil {
 		x.admit, x.enter = d.Stations.Concurrency, d.Stations.Admission
 		x.begin()
-		defer func() { x.end(); x.stop() }()
+		defer func() { x.end(); x.stop(); x.leave() }()
 		by, err = d.pass(x)
 	}
 	if err != nil {
@@ -188,11 +188,16 @@ func (x *Exchange) authenticate(v *auth.Verifier) error {
 	return err
 }
 
-func permit(x *Exchange) error {
+// permit lets the caller in, to a stream for as long as the token holds.
+func (x *Exchange) permit(v *auth.Verifier) error {
 	if x.Operation.Public {
 		return nil
 	}
-	return auth.Permit(x.Principal, x.Operation)
+	if err := auth.Permit(x.Principal, x.Operation); err != nil {
+		return err
+	}
+	x.endWithToken(v)
+	return nil
 }
 
 // checkBody reads the body and holds it against the contract.

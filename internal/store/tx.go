@@ -51,6 +51,7 @@ type lastStep struct {
 const (
 	LastAudit       = 1 // the head of the audit chain
 	LastRevocations = 2 // the head of the revocation feed
+	LastCommit      = 3 // locks nothing: what must be known right before the commit begins
 )
 
 // AtEnd has do run in the transaction after its function has returned nil and before the commit; steps of a lower order run first, those of

@@ -48,7 +48,7 @@ func (c *Change) Group() domain.Group {
 
 // Apply makes the changes, whose groups Lock has locked, in one transaction. Changes that were asked for together have no order among them: creations come
 // first, then new versions, omissions, restorations and reorders. Errors of the domain fail one change; any other is returned and the
-// transaction must be given up; with a batch of one it may be of the domain too.
+// transaction must be given up; with a batch of one it may be of the domain too. Record must follow in the same transaction.
 func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change) error {
 	b := batch{tx: tx, at: at.UnixMicro()}
 	if err := b.create(ctx, pick(changes, func(c *Change) bool { return c.Create != nil })); err != nil {
@@ -68,6 +68,13 @@ func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change
 			return fmt.Errorf("reorder elements: %w", err)
 		}
 	}
+	return nil
+}
+
+// Record puts the changes that Apply has made into the feeds of their scopes. It is the last work before the audit chain: a feed that LockFeeds has not
+// locked is locked from here to the commit.
+func Record(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change) error {
+	b := batch{tx: tx, at: at.UnixMicro()}
 	if err := b.record(ctx, changes); err != nil {
 		return fmt.Errorf("record changes: %w", err)
 	}

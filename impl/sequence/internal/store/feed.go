@@ -28,9 +28,8 @@ type changeRow struct {
 	Actor       string `db:"actor"`
 }
 
-// record puts what the changes brought about into the feeds of their scopes. It comes last: the rows of the feeds are locked from here to the
-// commit, in one order, and everybody who changes anything in these scopes waits for it. That is what makes the order of positions that of
-// the commits.
+// record puts what the changes brought about into the feeds of their scopes. The rows of the feeds are locked, from here at the latest, to the commit, in one
+// order, and everybody who changes anything in these scopes waits for it. That is what makes the order of positions that of the commits.
 func (b *batch) record(ctx context.Context, changes []*Change) error {
 	var rows []changeRow
 	for _, turn := range []func(c *Change) bool{ // as they were applied

@@ -68,3 +68,94 @@ func counters(ctx context.Context, tx *database.Tx, groups []domain.Group, how s
 	}
 	return out, nil
 }
+
+// LockFeeds locks the feeds of the scopes until the transaction ends, behind the counters: that is the order everywhere. With a wait of 0 it waits for none, and
+// returns the scopes whose feed another transaction holds; nothing may be changed in these. Otherwise it waits as Lock has bounded it, which comes first.
+//
+// A scope that nothing was ever changed in has no feed yet, and no statement can pass over a row that another transaction is about to make. So whoever will make it
+// holds an advisory lock of the scope's name first.
+func LockFeeds(ctx context.Context, tx *database.Tx, scopes []string, wait time.Duration) (held []string, err error) {
+	if tx.Dialect() != database.PostgreSQL || len(scopes) == 0 {
+		return nil, nil
+	}
+	scopes = slices.Clone(scopes)
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
+	how := ` ORDER BY f.scope COLLATE "C" FOR UPDATE OF f`
+	if wait == 0 {
+		how += " SKIP LOCKED"
+	}
+	locked, err := feeds(ctx, tx, scopes, how)
+	if err != nil || len(locked) == len(scopes) {
+		return nil, err
+	}
+	existing, err := feeds(ctx, tx, scopes, "")
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, scope := range scopes {
+		switch {
+		case !existing[scope]:
+			missing = append(missing, scope)
+		case !locked[scope] && wait == 0:
+			held = append(held, scope)
+		}
+	}
+	taken, err := lockNames(ctx, tx, missing, wait)
+	return append(held, taken...), err
+}
+
+// feeds reads which of the scopes have a feed.
+func feeds(ctx context.Context, tx *database.Tx, scopes []string, how string) (map[string]bool, error) {
+	out := make(map[string]bool, len(scopes))
+	err := inChunks(scopes, func(part []string) error {
+		var found []string
+		err := tx.Select(ctx, &found, "WITH wanted (scope) AS ("+database.Values(len(part), database.Text)+`)
+			SELECT f.scope FROM feeds f JOIN wanted w ON f.scope = w.scope`+how, anys(part)...)
+		for _, scope := range found {
+			out[scope] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock feeds: %w", err)
+	}
+	return out, nil
+}
+
+// feedLocks sets the advisory locks of scopes apart from others, which have one number of 64 bits.
+const feedLocks = 4500
+
+// lockNames locks the names of scopes without a feed, in the order of the scopes, and returns those that another transaction holds.
+func lockNames(ctx context.Context, tx *database.Tx, scopes []string, wait time.Duration) (held []string, err error) {
+	lock := fmt.Sprintf("pg_try_advisory_xact_lock(%d, hashtext(scope))", feedLocks)
+	if wait > 0 {
+		lock = fmt.Sprintf("pg_advisory_xact_lock(%d, hashtext(scope)) IS NOT NULL", feedLocks)
+	}
+	err = inChunks(scopes, func(part []string) error {
+		var names []struct {
+			Scope string
+			Free  bool
+		}
+		err := tx.Select(ctx, &names, "WITH wanted (scope) AS ("+database.Values(len(part), database.Text)+") SELECT scope, "+lock+" AS free FROM wanted", anys(part)...)
+		for _, n := range names {
+			if !n.Free {
+				held = append(held, n.Scope)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock names of scopes: %w", err)
+	}
+	return held, nil
+}
+
+func anys(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, text := range texts {
+		out[i] = text
+	}
+	return out
+}

@@ -26,6 +26,14 @@ func each(t *testing.T, f func(t *testing.T, open func(t *testing.T) *database.D
 	storetest.Each(t, []fs.FS{store.Migrations}, f)
 }
 
+// applyIn makes the changes in a transaction.
+func applyIn(ctx context.Context, tx *database.Tx, at time.Time, changes []*store.Change) error {
+	if err := store.Apply(ctx, tx, at, changes); err != nil {
+		return err
+	}
+	return store.Record(ctx, tx, at, changes)
+}
+
 // apply makes the changes in one commit.
 func apply(t require.TestingT, db *database.DB, changes ...*store.Change) {
 	err := db.Write(context.Background(), func(ctx context.Context, tx *database.Tx) error {
@@ -36,7 +44,7 @@ func apply(t require.TestingT, db *database.DB, changes ...*store.Change) {
 		held, err := store.Lock(ctx, tx, groups, time.Minute)
 		require.NoError(t, err)
 		require.Empty(t, held)
-		return store.Apply(ctx, tx, noon, changes)
+		return applyIn(ctx, tx, noon, changes)
 	})
 	require.NoError(t, err)
 }
@@ -118,7 +126,7 @@ func TestApply_refusesWhenNoNumberIsLeft(t *testing.T) {
 		}))
 		try := func(c *store.Change) error {
 			return db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-				return store.Apply(ctx, tx, noon, []*store.Change{c})
+				return applyIn(ctx, tx, noon, []*store.Change{c})
 			})
 		}
 		require.ErrorIs(t, try(create(lines, "b", "c", "d")), domain.ErrExhausted)
@@ -139,11 +147,11 @@ func TestApply_seesAnIDThatAnotherReplicaTakesMeanwhile(t *testing.T) {
 		apply(t, db, create(lines, "a"))
 		locked, waiting := make(chan struct{}), make(chan error, 1)
 		err := db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-			require.NoError(t, store.Apply(ctx, tx, noon, []*store.Change{create(lines, "x")}))
+			require.NoError(t, applyIn(ctx, tx, noon, []*store.Change{create(lines, "x")}))
 			go func() {
 				close(locked)
 				waiting <- db.Write(context.Background(), func(ctx context.Context, tx *database.Tx) error {
-					return store.Apply(ctx, tx, noon, []*store.Change{create(lines, "b", "x", "c")})
+					return applyIn(ctx, tx, noon, []*store.Change{create(lines, "b", "x", "c")})
 				})
 			}()
 			<-locked
@@ -304,4 +312,29 @@ func TestAddress_keepsWhatIsThere(t *testing.T) {
 	require.Equal(t, "postgres://u:p%40ss@h:5432/db?plan_cache_mode=force_custom_plan&sslmode=disable", store.Address("postgres://u:p%40ss@h:5432/db?sslmode=disable"))
 	require.Equal(t, "postgres://h/db?plan_cache_mode=auto", store.Address("postgres://h/db?plan_cache_mode=auto"))
 	require.Equal(t, "postgres://h:port/db", store.Address("postgres://h:port/db"))
+}
+
+// TestLockFeeds_passesOverWhatIsHeld has another transaction hold the feed of a scope, and that of one that has none yet.
+func TestLockFeeds_passesOverWhatIsHeld(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db, other := open(t), open(t)
+		if db.Dialect() == database.SQLite { // one writer
+			return
+		}
+		scopes := []string{"free", lines.Scope, "new"}
+		apply(t, db, create(lines, "a"))
+		apply(t, db, create(domain.Group{Scope: "free", ElementType: "line"}, "a"))
+		lock := func(db *database.DB, scopes []string, then func()) (held []string) {
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) (err error) {
+				held, err = store.LockFeeds(ctx, tx, scopes, 0)
+				then()
+				return err
+			}))
+			return held
+		}
+		require.Empty(t, lock(other, scopes[1:], func() {
+			require.ElementsMatch(t, scopes[1:], lock(db, scopes, func() {}), "without a wait, or the test hangs")
+		}))
+		require.Empty(t, lock(db, scopes, func() {}), "with its transaction the lock is gone")
+	})
 }

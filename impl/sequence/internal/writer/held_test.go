@@ -2,6 +2,7 @@ package writer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
@@ -27,12 +29,16 @@ var lear = domain.Group{Scope: "lear", ElementType: "spokenWord"}
 
 // impatient is a writer whose changes wait for a moment only.
 func impatient(t *testing.T, db *database.DB) *writer.Writer {
+	return writerThat(t, db, 50*time.Millisecond, searchsync.Enqueue)
+}
+
+func writerThat(t *testing.T, db *database.DB, waits time.Duration, enqueue func(context.Context, *database.Tx, []domain.Ref) error) *writer.Writer {
 	key, err := seal.FromDataKey(dataKey)
 	require.NoError(t, err)
 	audittest.Open(t, db)
 	w := writer.New(writer.Options{
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: slog.New(slog.DiscardHandler),
-		Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func(string) {}, Wait: 50 * time.Millisecond,
+		Registerer: prometheus.NewRegistry(), Enqueue: enqueue, Committed: func(string) {}, Wait: waits,
 	})
 	t.Cleanup(w.Close)
 	return w
@@ -174,5 +180,109 @@ func TestDo_givesBackThePlacesOfLargeCreations(t *testing.T) {
 			require.NoError(t, err)
 		}
 		requireWhole(t, db, lines, 17*65)
+	})
+}
+
+// holdFeed keeps the feed of a scope locked, as a peer that hangs before its commit, until release is called. A scope without a feed gets one that is not committed.
+func holdFeed(t *testing.T, db *database.DB, scope string) (release func()) {
+	locked, done, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	giveUp := errors.New("given up")
+	go func() {
+		ended <- db.Write(context.Background(), func(ctx context.Context, tx *database.Tx) error {
+			if _, err := store.LockFeeds(ctx, tx, []string{scope}, 0); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO feeds (scope, last) VALUES (?, 1) ON CONFLICT (scope) DO UPDATE SET last = feeds.last + 1`, scope); err != nil {
+				return err
+			}
+			close(locked)
+			<-done
+			return giveUp
+		})
+	}()
+	<-locked
+	var once sync.Once
+	release = func() { once.Do(func() { close(done); require.ErrorIs(t, <-ended, giveUp) }) }
+	t.Cleanup(release)
+	return release
+}
+
+// TestDo_waitsForNoFeedButItsOwn has a peer hang with the feed of a scope. Whoever changes another type of the scope waits, and nobody else: within the time that one
+// of them may wait for a lock, everybody else would be refused.
+func TestDo_waitsForNoFeedButItsOwn(t *testing.T) {
+	for name, known := range map[string]bool{"known scope": true, "new scope": false} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+				db := open(t)
+				if db.Dialect() == database.SQLite {
+					return
+				}
+				w := newWriter(t, db, 0)
+				if known {
+					_, err := w.Do(t.Context(), create(lines, "a"))
+					require.NoError(t, err)
+				}
+				release := holdFeed(t, open(t), lines.Scope)
+				section := domain.Group{Scope: lines.Scope, ElementType: "section"}
+				var group sync.WaitGroup
+				for range 8 {
+					group.Go(func() {
+						if _, err := w.Do(context.Background(), create(section, "")); err != nil {
+							t.Errorf("change of the scope with the held feed: %v", err)
+						}
+					})
+				}
+				for w.Parked() == 0 && !t.Failed() {
+					runtime.Gosched()
+				}
+				for n := range 20 { // they return while the feed is held, or the test hangs
+					_, err := w.Do(t.Context(), create(lear, ""))
+					require.NoError(t, err)
+					_, err = w.Do(t.Context(), create(domain.Group{Scope: fmt.Sprintf("new%d", n), ElementType: "line"}, ""))
+					require.NoError(t, err)
+				}
+				var waiting int
+				require.NoError(t, db.Read(t.Context()).Get(t.Context(), &waiting, "SELECT COUNT(*) FROM elements WHERE scope = ? AND element_type = 'section'", lines.Scope))
+				require.Zero(t, waiting)
+				release()
+				group.Wait()
+				requireWhole(t, db, section, 8)
+				requireWhole(t, db, lear, 20)
+			})
+		})
+	}
+}
+
+// TestDo_holdsTheFeedForItsLastWorkAlone has a move stand still while it marks elements for search.
+func TestDo_holdsTheFeedForItsLastWorkAlone(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		if db.Dialect() == database.SQLite {
+			return
+		}
+		_, err := newWriter(t, db, 0).Do(t.Context(), create(lines, "a", "b"))
+		require.NoError(t, err)
+		marking, goOn := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		w := writerThat(t, db, time.Minute, func(ctx context.Context, tx *database.Tx, touched []domain.Ref) error {
+			if touched[0].Group == lines {
+				once.Do(func() { close(marking) })
+				<-goOn
+			}
+			return searchsync.Enqueue(ctx, tx, touched)
+		})
+		moved := make(chan error, 1)
+		go func() {
+			_, err := w.Do(context.Background(), writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: "b"}, Before: "a", Actor: author}})
+			moved <- err
+		}()
+		<-marking
+		for range 3 { // of another type in the scope: they return, or the test hangs
+			_, err := w.Do(t.Context(), create(domain.Group{Scope: lines.Scope, ElementType: "section"}, ""))
+			require.NoError(t, err)
+		}
+		close(goOn)
+		require.NoError(t, <-moved)
+		requireWhole(t, db, lines, 2)
 	})
 }

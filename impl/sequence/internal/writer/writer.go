@@ -93,7 +93,7 @@ func New(o Options) *Writer {
 		Name: "fountain_sequence_commit_waiting_requests", Help: "Changes that wait for a commit.",
 	}, func() float64 { return float64(w.commits.Waiting()) }))
 	o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fountain_sequence_commit_parked_requests", Help: "Changes that wait for a group that another transaction holds.",
+		Name: "fountain_sequence_commit_parked_requests", Help: "Changes that wait for a group or feed that another transaction holds.",
 	}, func() float64 { return float64(w.commits.Parked()) }))
 	return w
 }
@@ -152,12 +152,17 @@ func (r Request) check() error {
 	return nil
 }
 
+// change is the request's change, not yet made.
+func (r Request) change() *store.Change {
+	return &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder, Move: r.Move}
+}
+
 // try is one request in one transaction.
 type try struct {
 	Request
 	change *store.Change
 	entry  *idempotency.Entry // nil without a key
-	lane   string             // where it waits: another transaction holds its group
+	lane   string             // where it waits: another transaction holds its group or feed
 }
 
 // waiting reports whether the work is still to be done: no repeat and nothing wrong with the key.
@@ -165,9 +170,20 @@ func (t *try) waiting() bool { return t.lane == "" && (t.entry == nil || t.entry
 
 // apply is one shared commit.
 func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
+	results, err := w.applyAll(ctx, tx, batch)
+	if errors.Is(err, database.ErrHeld) && groupcommit.MayWait(ctx) == 0 {
+		results = make([]groupcommit.Result[store.Done], len(batch)) // it is not known whose row it is: each waits in its scope's lane
+		for i, r := range batch {
+			results[i].Lane = laneOfScope(r.change().Group())
+		}
+	}
+	return results, err
+}
+
+func (w *Writer) applyAll(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
 	tries := make([]*try, len(batch))
 	for i, r := range batch {
-		tries[i] = &try{Request: r, change: &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder, Move: r.Move}}
+		tries[i] = &try{Request: r, change: r.change()}
 	}
 	if err := w.lock(ctx, tx, tries); err != nil {
 		return nil, err
@@ -196,8 +212,7 @@ func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([
 	return results, nil
 }
 
-// lock locks the groups of the tries. Those whose group another transaction holds, and long reorders, go into the lane of their group unless
-// they are in it.
+// lock locks the groups and feeds of the tries. Those whose group or feed another transaction holds, and long reorders, go into a lane unless they are in one.
 func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error {
 	wait := groupcommit.MayWait(ctx)
 	var groups []domain.Group
@@ -217,10 +232,35 @@ func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error 
 			t.lane = lane(t.change.Group())
 		}
 	}
-	return nil
+	return w.lockFeeds(ctx, tx, tries, wait)
 }
 
-func lane(g domain.Group) string { return g.Scope + "/" + g.ElementType }
+// lockFeeds locks the feeds of the tries whose groups are locked. A long reorder, which works in a lane, takes the feed when its work is done: until then the scope's other
+// types are changed beside it.
+func (w *Writer) lockFeeds(ctx context.Context, tx *database.Tx, tries []*try, wait time.Duration) error {
+	var scopes []string
+	short := false
+	for _, t := range tries {
+		if t.lane == "" {
+			scopes = append(scopes, t.change.Group().Scope)
+			short = short || !t.long()
+		}
+	}
+	if !short {
+		return nil
+	}
+	held, err := store.LockFeeds(ctx, tx, scopes, wait)
+	for _, t := range tries {
+		if t.lane == "" && slices.Contains(held, t.change.Group().Scope) {
+			t.lane = laneOfScope(t.change.Group())
+		}
+	}
+	return err
+}
+
+// lane is where those wait whose group another transaction holds, laneOfScope those for whom it is the feed alone. All that share a lane share a scope.
+func lane(g domain.Group) string        { return g.Scope + "/" + g.ElementType }
+func laneOfScope(g domain.Group) string { return g.Scope + "/" }
 
 // long reports whether the request may hold its transaction for long. Over how many places an element moves is known in the transaction only.
 func (t *try) long() bool {
@@ -256,6 +296,9 @@ func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, trie
 		if err := w.Enqueue(ctx, tx, touched); err != nil {
 			return fmt.Errorf("enqueue for search: %w", err)
 		}
+	}
+	if err := store.Record(ctx, tx, at, changes); err != nil {
+		return err
 	}
 	return audit.Append(ctx, tx, events...)
 }
