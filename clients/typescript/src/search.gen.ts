@@ -469,7 +469,7 @@ export interface components {
             items: components["schemas"]["Collection"][];
             nextCursor?: string;
         };
-        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`. */
+        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`. */
         DocumentId: string;
         /** @description A JSON object that fits the collection's fields. */
         Document: {
