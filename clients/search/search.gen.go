@@ -376,7 +376,7 @@ type DocumentHit struct {
 	TextMatch *string `json:"textMatch,omitempty"`
 }
 
-// DocumentID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`.
+// DocumentID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
 type DocumentID = string
 
 // DocumentSearch defines model for DocumentSearch.
@@ -628,7 +628,7 @@ type SyncItem struct {
 	// Document A JSON object that fits the collection's fields.
 	Document *Document `json:"document,omitempty"`
 
-	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`.
+	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
 	ID DocumentID `json:"id"`
 	Op SyncItemOp `json:"op"`
 
@@ -1049,6 +1049,8 @@ type ClientInterface interface {
 	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
 	//
+	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /search (the `MultiSearch` operationId).
@@ -1058,6 +1060,8 @@ type ClientInterface interface {
 	//
 	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+	//
+	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1554,6 +1558,8 @@ func (c *Client) GetSearchReadiness(ctx context.Context, reqEditors ...RequestEd
 // Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 // the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
 //
+// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /search (the `MultiSearch` operationId).
@@ -1573,6 +1579,8 @@ func (c *Client) MultiSearchWithBody(ctx context.Context, contentType string, bo
 //
 // Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 // the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+//
+// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2906,6 +2914,8 @@ type ClientWithResponsesInterface interface {
 	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
 	//
+	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /search (the `MultiSearch` operationId).
@@ -2915,6 +2925,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+	//
+	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6301,6 +6313,8 @@ func (c *ClientWithResponses) GetSearchReadinessWithResponse(ctx context.Context
 // Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 // the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
 //
+// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /search (the `MultiSearch` operationId).
@@ -6316,6 +6330,8 @@ func (c *ClientWithResponses) MultiSearchWithBodyWithResponse(ctx context.Contex
 //
 // Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
 // the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+//
+// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

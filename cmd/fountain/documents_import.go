@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,7 @@ type begun struct {
 	Tenant      string    `json:"tenant,omitempty"`
 	Size        int64     `json:"size"`
 	Modified    time.Time `json:"modified"`
+	Failed      string    `json:"failedPath"`  // the file of the failures, absolute
 	FailedBytes int64     `json:"failedBytes"` // of the failures that belong to the position
 	documents.Position
 }
@@ -85,16 +87,10 @@ func (d *documentImport) run(cmd *cobra.Command) error {
 	if from.Offset > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "going on after line %d of %s\n", from.Lines, d.path)
 	}
-	if d.failed, err = os.OpenFile(d.failedPath, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	if err := d.openFailed(file); err != nil {
 		return err
 	}
 	defer d.failed.Close()
-	if err := d.failed.Truncate(d.begun.FailedBytes); err != nil {
-		return fmt.Errorf("begin %s: %w", d.failedPath, err)
-	}
-	if _, err := d.failed.Seek(0, io.SeekEnd); err != nil {
-		return fmt.Errorf("begin %s: %w", d.failedPath, err)
-	}
 	bar := terminal.NewBar(os.Stderr, d.Collection)
 	d.Fail = d.note
 	d.Done = func(p documents.Position) error {
@@ -106,13 +102,66 @@ func (d *documentImport) run(cmd *cobra.Command) error {
 	return d.end(cmd, reached, err)
 }
 
+// openFailed opens the file of the failures behind those that belong to the position. It changes no file that the import needs for something else.
+func (d *documentImport) openFailed(input *os.File) error {
+	inUse := []string{d.path, d.progressPath(), d.progressPath() + ".new"}
+	for _, path := range inUse {
+		if path, err := filepath.Abs(path); err != nil || path == d.begun.Failed {
+			return errors.Join(usagef("--failed must be another file than the import's own and that of its progress"), err)
+		}
+	}
+	failed, err := os.OpenFile(d.failedPath, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := d.goOn(failed, input, inUse); err != nil {
+		return errors.Join(err, failed.Close())
+	}
+	d.failed = failed
+	return nil
+}
+
+// goOn cuts what was noted after the position. No other file is cut, whatever links there are to it.
+func (d *documentImport) goOn(failed, input *os.File, inUse []string) error {
+	info, err := failed.Stat()
+	if err != nil {
+		return err
+	}
+	for i, path := range inUse {
+		other, err := os.Stat(path)
+		if i == 0 { // what is read, also if the path is another file's meanwhile
+			other, err = input.Stat()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil && os.SameFile(info, other) {
+			return usagef("--failed must be another file than the import's own and that of its progress")
+		}
+	}
+	if info.Size() < d.begun.FailedBytes {
+		return fmt.Errorf("%s is shorter than it was when the import was interrupted; --restart begins at the first line", d.failedPath)
+	}
+	if err := failed.Truncate(d.begun.FailedBytes); err != nil {
+		return fmt.Errorf("begin %s: %w", d.failedPath, err)
+	}
+	if _, err := failed.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("begin %s: %w", d.failedPath, err)
+	}
+	return nil
+}
+
 // find is where the import begins. The file must be as it was when an import of it was interrupted.
 func (d *documentImport) find(file *os.File) (documents.Position, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return documents.Position{}, err
 	}
-	now := begun{Collection: d.Collection, Size: info.Size(), Modified: info.ModTime().UTC()}
+	failed, err := filepath.Abs(d.failedPath)
+	if err != nil {
+		return documents.Position{}, err
+	}
+	now := begun{Collection: d.Collection, Size: info.Size(), Modified: info.ModTime().UTC(), Failed: failed}
 	if d.Tenant != nil {
 		now.Tenant = *d.Tenant
 	}
@@ -130,6 +179,9 @@ func (d *documentImport) find(file *os.File) (documents.Position, error) {
 	}
 	if old.Collection != now.Collection || old.Tenant != now.Tenant || old.Size != now.Size || !old.Modified.Equal(now.Modified) {
 		return documents.Position{}, fmt.Errorf("%s is of another import, or the file has changed since; --restart begins at the first line", d.progressPath())
+	}
+	if old.Failed != now.Failed {
+		return documents.Position{}, fmt.Errorf("the interrupted import has its failures in another file than %s: name that with --failed; --restart begins at the first line", d.failedPath)
 	}
 	d.begun = old
 	_, err = file.Seek(old.Offset, io.SeekStart)

@@ -47,7 +47,7 @@ func TestDocuments_goInAndOutOfACollectionFromTheCommandLine(t *testing.T) {
 	require.NoError(t, err)
 	lines := strings.SplitAfterN(text.String(), "\n", 201)
 	at := len(text.String()) - len(lines[200])
-	progress, err := json.Marshal(begun{Collection: "plays", Size: info.Size(), Modified: info.ModTime().UTC()})
+	progress, err := json.Marshal(begun{Collection: "plays", Size: info.Size(), Modified: info.ModTime().UTC(), Failed: path + ".failed"})
 	require.NoError(t, err)
 	interrupted := strings.Replace(string(progress), `"offset":0,"lines":0,"stored":0`, fmt.Sprintf(`"offset":%d,"lines":200,"stored":200`, at), 1)
 	require.NoError(t, os.WriteFile(path+".progress", []byte(interrupted), 0o600))

@@ -376,7 +376,7 @@ type DocumentHit struct {
 	TextMatch *string `json:"textMatch,omitempty"`
 }
 
-// DocumentID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`.
+// DocumentID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
 type DocumentID = string
 
 // DocumentSearch defines model for DocumentSearch.
@@ -628,7 +628,7 @@ type SyncItem struct {
 	// Document A JSON object that fits the collection's fields.
 	Document *Document `json:"document,omitempty"`
 
-	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`.
+	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
 	ID DocumentID `json:"id"`
 	Op SyncItemOp `json:"op"`
 

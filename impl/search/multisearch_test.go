@@ -127,3 +127,47 @@ func TestMultiSearch_isRefusedAsAWholeByAnEngineThatIsAway(t *testing.T) {
 		refused(t, w.call(t, admin, "POST", path, searches([2]string{"plays", everything})), 503, "engine_unavailable")
 	}
 }
+
+// What has no more place in the answer is refused in its own place.
+func TestMultiSearch_refusesWhatHasNoPlaceInTheAnswer(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin := w.someone(t)
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		for i := range 2 {
+			w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", fmt.Sprintf(`{"items":[{"op":"upsert","id":"%d","document":{"text":"large","number":%d,"scan":"%s"}}]}`, i, i, strings.Repeat("x", 1000<<10)))
+		}
+		w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", `{"items":[{"op":"upsert","id":"s","document":{"text":"small","number":1}}]}`)
+		const large, small = `{"q":"large","queryBy":["text"]}`, `{"q":"small","queryBy":["text"]}`
+		list := make([][2]string, 20)
+		for i := range list {
+			list[i] = [2]string{"plays", large}
+		}
+		list[19][1] = small
+		got := w.must(t, 200, admin, "POST", "/search", searches(list...))
+		require.LessOrEqual(t, len(got.Body), 31<<20)
+		body := got.JSON(t)
+		require.Equal(t, []any{16.0, 4.0}, []any{body["succeeded"], body["failed"]})
+		for i, r := range body["results"].([]any) {
+			if i < 15 || i == 19 {
+				require.Equal(t, "ok", r.(map[string]any)["status"], i)
+				continue
+			}
+			require.Equal(t, "validation_failed", r.(map[string]any)["code"], i)
+			require.Contains(t, r.(map[string]any)["message"], "too large for one answer")
+		}
+	})
+}
+
+func TestMultiSearch_boundsThePagesTogether(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		admin := w.someone(t)
+		w.must(t, 201, admin, "POST", "/collections", plays)
+		page := func(n int) [2]string {
+			return [2]string{"plays", fmt.Sprintf(`{"q":"*","queryBy":["text"],"perPage":%d}`, n)}
+		}
+		w.must(t, 200, admin, "POST", "/search", searches(page(250), page(250), page(250), page(240), [2]string{"plays", everything}))
+		got := w.call(t, admin, "POST", "/search", searches(page(250), page(250), page(250), page(241), [2]string{"plays", everything}))
+		refused(t, got, 422, "validation_failed")
+		require.Contains(t, string(got.Body), "/searches/4/search/perPage", "also where it is the default")
+	})
+}

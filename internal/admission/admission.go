@@ -5,6 +5,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,7 +30,9 @@ type Gate struct {
 
 	mu      sync.Mutex
 	working int
-	waiting []chan struct{} // in their order; closed when it is their turn
+	waiting []chan struct{} // newcomers in their order; closed when it is their turn
+	back    []chan struct{} // those who gave their slot up between two parts of their work
+	turned  bool            // the last slot went to one of back
 	average float64         // duration of the work in seconds
 }
 
@@ -51,8 +54,35 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 			}
 		}
 	}
+	return g.work(), nil
+}
+
+// work begins and returns what ends it.
+func (g *Gate) work() (leave func()) {
 	began := g.now()
-	return func() { g.leave(g.now().Sub(began)) }, nil
+	return func() { g.leave(g.now().Sub(began)) }
+}
+
+// EnterAgain is Enter for the next part of work that was let in, and has left since to give way. It is not refused, and newcomers do not wait for
+// it longer: while both wait, every other slot is theirs.
+func (g *Gate) EnterAgain(ctx context.Context) (leave func(), err error) {
+	g.mu.Lock()
+	if g.working < g.slots {
+		g.working++
+		g.mu.Unlock()
+		return g.work(), nil
+	}
+	turn := make(chan struct{})
+	g.back = append(g.back, turn)
+	g.mu.Unlock()
+	select {
+	case <-turn:
+	case <-ctx.Done():
+		if g.abandon(turn) {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return g.work(), nil
 }
 
 // arrive takes a slot, or a place among those who wait: a channel that is closed when a slot is passed on.
@@ -76,9 +106,9 @@ func (g *Gate) arrive() (turn chan struct{}, err error) {
 func (g *Gate) abandon(turn chan struct{}) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, other := range g.waiting {
-		if other == turn {
-			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+	for _, queue := range []*[]chan struct{}{&g.waiting, &g.back} {
+		if i := slices.Index(*queue, turn); i >= 0 {
+			*queue = slices.Delete(*queue, i, i+1)
 			return true
 		}
 	}
@@ -94,11 +124,15 @@ func (g *Gate) leave(took time.Duration) {
 	} else {
 		g.average += weight * (took.Seconds() - g.average)
 	}
-	if len(g.waiting) == 0 {
+	queue := &g.waiting
+	if g.turned = len(g.back) > 0 && (len(g.waiting) == 0 || !g.turned); g.turned {
+		queue = &g.back
+	}
+	if len(*queue) == 0 {
 		g.working--
 		return
 	}
-	next := g.waiting[0]
-	g.waiting = g.waiting[1:]
+	next := (*queue)[0]
+	*queue = (*queue)[1:]
 	close(next)
 }

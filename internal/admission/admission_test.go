@@ -141,3 +141,49 @@ func BenchmarkEnter(b *testing.B) {
 		leave()
 	}
 }
+
+// However many come back for their next part, a newcomer is let in, and works after two of them at the most.
+func TestGate_letsNewcomersInBesideThoseWhoComeBack(t *testing.T) {
+	g, pass := clocked(1)
+	fill(t, g, pass, 100*time.Millisecond)
+	leave, err := g.Enter(t.Context())
+	require.NoError(t, err)
+	const groups = 64
+	var order []string // written by who has the slot
+	done := make(chan struct{}, groups)
+	for range groups {
+		go func() {
+			out, err := g.EnterAgain(t.Context())
+			if err == nil {
+				order = append(order, "again")
+				out()
+			}
+			done <- struct{}{}
+		}()
+	}
+	require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return len(g.back) == groups }, 5*time.Second, time.Millisecond)
+	entered := make(chan error, 1)
+	out := wait(t, g, t.Context(), entered)
+	leave()
+	require.NoError(t, <-entered, "it is not refused")
+	require.LessOrEqual(t, len(order), 2)
+	out()
+	for range groups {
+		<-done
+	}
+	require.Len(t, order, groups, "and all of them work")
+	require.Zero(t, g.working)
+}
+
+func TestGate_forgetsWhoDoesNotComeBack(t *testing.T) {
+	g, _ := clocked(1)
+	leave, err := g.Enter(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = g.EnterAgain(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Empty(t, g.back)
+	leave()
+	require.Zero(t, g.working)
+}

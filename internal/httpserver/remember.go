@@ -13,14 +13,32 @@ const keyHeader = "Idempotency-Key"
 
 // remembered is what makes two requests with one Idempotency-Key the same one.
 type remembered struct {
-	target string // path, query and precondition
+	target string
 	body   []byte
 }
 
 type rememberedKey struct{}
 
+// Target is path, query and precondition of a request: the same bytes on another precondition are another request. It is stored, in a fingerprint, as
+// long as answers are kept: a service whose form it is can't change it without refusing the repeats of requests from before.
+func Target(r *http.Request) string { return precondition(r.URL.EscapedPath()+"?"+r.URL.RawQuery, r) }
+
+// BareTarget is Target without a "?" where there is no query.
+func BareTarget(r *http.Request) string { return precondition(r.URL.RequestURI(), r) }
+
+func precondition(target string, r *http.Request) string {
+	if match := r.Header.Get("If-Match"); match != "" {
+		target += "\n" + match
+	}
+	return target
+}
+
 // Remember keeps target and bytes of requests that carry an Idempotency-Key, for KeyOf; the body is in memory by now and bounded by the contract.
-func Remember(next http.Handler) http.Handler {
+func Remember(target func(*http.Request) string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler { return remember(target, next) }
+}
+
+func remember(target func(*http.Request) string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(keyHeader) == "" || r.Body == nil {
 			next.ServeHTTP(w, r)
@@ -32,9 +50,7 @@ func Remember(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		// The same bytes on another precondition are another request.
-		target := r.URL.EscapedPath() + "?" + r.URL.RawQuery + "\n" + r.Header.Get("If-Match")
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), rememberedKey{}, remembered{target: target, body: body})))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), rememberedKey{}, remembered{target: target(r), body: body})))
 	})
 }
 

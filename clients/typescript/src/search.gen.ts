@@ -318,6 +318,8 @@ export interface paths {
          * Carry out several searches at once
          * @description Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
          *     the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+         *
+         *     The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
          */
         post: operations["multiSearch"];
         delete?: never;
@@ -467,7 +469,7 @@ export interface components {
             items: components["schemas"]["Collection"][];
             nextCursor?: string;
         };
-        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`) is written with an escape in a path: `%73ync`. */
+        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`. */
         DocumentId: string;
         /** @description A JSON object that fits the collection's fields. */
         Document: {

@@ -37,7 +37,7 @@ type Rule struct {
 
 // Rules lists all rules, in the order in which they are checked.
 func Rules() []Rule {
-	return slices.Concat(compileRules, nameRules, operationRules, shapeRules, boundRules, exampleRules)
+	return slices.Concat(compileRules, nameRules, besideRules, operationRules, shapeRules, boundRules, exampleRules)
 }
 
 // family is all contracts that are checked together.

@@ -114,19 +114,29 @@ func (l *Load) take(line []byte) error {
 	if text == "" {
 		return nil
 	}
-	var doc struct{ ID *string }
 	document := json.RawMessage(text)
+	id := idOf(document)
 	switch {
 	case !json.Valid(document):
 		return l.fail(l.next.Lines, "malformed_body", "The line is no JSON.", nil)
-	case text[0] != '{' || json.Unmarshal(document, &doc) != nil || doc.ID == nil:
+	case id == nil:
 		return l.fail(l.next.Lines, "invalid_body", "The line is no document with an id that is a text.", document)
-	case len(*doc.ID) > 512 || !plainID.MatchString(*doc.ID):
+	case len(*id) > 512 || !plainID.MatchString(*id):
 		return l.fail(l.next.Lines, "invalid_body", "The id is none that the search service takes.", document)
 	}
-	l.items = append(l.items, search.SyncItem{Op: search.SyncItemOpUpsert, ID: *doc.ID, Document: &document, Tenant: l.Tenant})
+	l.items = append(l.items, search.SyncItem{Op: search.SyncItemOpUpsert, ID: *id, Document: &document, Tenant: l.Tenant})
 	l.lines, l.size = append(l.lines, l.next.Lines), l.size+len(document)
 	return nil
+}
+
+// idOf returns the id of a document, or nil. The member's name is told exactly, as the search service does: to a struct, "ID" would be one too.
+func idOf(document json.RawMessage) *string {
+	var members map[string]json.RawMessage
+	var id *string
+	if json.Unmarshal(document, &members) != nil || json.Unmarshal(members["id"], &id) != nil {
+		return nil
+	}
+	return id
 }
 
 func (l *Load) fail(line int64, code, message string, document json.RawMessage) error {

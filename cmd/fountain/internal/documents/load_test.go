@@ -139,3 +139,14 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestLoad_readsTheIDFromItsOwnMemberAlone(t *testing.T) {
+	s := &shelf{kept: map[string]string{}}
+	l, failures, _ := load(s, 100)
+	text := `{"id":"1","ID":"2"}` + "\n" + `{"ID":"3"}` + "\n" + `{"Id":"4","id":"5"}` + "\n" + `{"id":null,"iD":"6"}`
+	at, err := l.Run(t.Context(), strings.NewReader(text), Position{})
+	require.NoError(t, err)
+	require.Equal(t, Position{Offset: int64(len(text)), Lines: 4, Stored: 2, Failed: 2}, at)
+	require.Equal(t, map[string]string{"1": `{"id":"1","ID":"2"}`, "5": `{"Id":"4","id":"5"}`}, s.kept)
+	require.Equal(t, []int64{2, 4}, []int64{(*failures)[0].Line, (*failures)[1].Line})
+}

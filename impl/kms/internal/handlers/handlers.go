@@ -106,7 +106,7 @@ func (h *Handlers) routes(d *Domain) *chi.Mux {
 	router := chi.NewRouter()
 	kmsapi.HandlerWithOptions(strict, kmsapi.ChiServerOptions{
 		BaseRouter: router, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
-		Middlewares: []kmsapi.MiddlewareFunc{httpserver.Remember},
+		Middlewares: []kmsapi.MiddlewareFunc{httpserver.Remember(httpserver.BareTarget)},
 	})
 	return router
 }

@@ -40,8 +40,9 @@ type united struct {
 }
 
 // Union carries out searches and makes one list of their hits, in the order of their sort keys, then of the searches. Paging is that of
-// the common parameters; pins, groups and facets of single searches are left out (reference, section 9).
-func (e *Engine) Union(ctx context.Context, common map[string]string, searches []map[string]string) (*UnionAnswer, error) {
+// the common parameters; pins, groups and facets of single searches are left out (reference, section 9). next is called before each
+// search, which waits there for its turn.
+func (e *Engine) Union(ctx context.Context, common map[string]string, searches []map[string]string, next func() error) (*UnionAnswer, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
 	defer cancel()
@@ -57,6 +58,9 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 	runs := make([]*run, len(searches))
 	var all []united
 	for i, values := range searches {
+		if err := next(); err != nil {
+			return nil, err
+		}
 		if runs[i], err = e.prepare(ctx, values["collection"], values); err != nil {
 			return nil, unknownInUnion(err, values["collection"])
 		}

@@ -53,7 +53,7 @@ func (h *Handlers) Mount(r chi.Router) {
 	})
 	searchapi.HandlerWithOptions(strict, searchapi.ChiServerOptions{
 		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
-		Middlewares: []searchapi.MiddlewareFunc{httpserver.Remember},
+		Middlewares: []searchapi.MiddlewareFunc{httpserver.Remember(httpserver.Target)},
 	})
 }
 

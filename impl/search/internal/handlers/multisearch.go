@@ -88,6 +88,9 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 	if err != nil {
 		return nil, err
 	}
+	if err := fitsPages(r.Body.Searches); err != nil {
+		return nil, err
+	}
 	refused := make([]error, len(r.Body.Searches))
 	var searches []asked
 	for i := range r.Body.Searches {
@@ -105,6 +108,41 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 	return renderAll(refused, searches, found)
 }
 
+// fitsPages bounds the hits of all searches together. Problem: validation_failed.
+func fitsPages(searches []searchapi.CollectionSearch) error {
+	sum := 0
+	for i := range searches {
+		if sum += number(searches[i].Search.PerPage, defaultPerPage); sum > pagesAtOnce {
+			return problem.New(problem.ValidationFailed, "The pages of all searches have too many hits together.").
+				WithField("body", fmt.Sprintf("/searches/%d/search/perPage", i), "maximum", fmt.Sprintf("must leave the sum at %d at the most", pagesAtOnce))
+		}
+	}
+	return nil
+}
+
+const (
+	defaultPerPage = 10
+	// pagesAtOnce is the greatest sum of perPage in one multi-search; the contract says it.
+	pagesAtOnce = 1000
+	// answerBytes bounds what we answer with, below the 32 MiB that the contract lets through.
+	answerBytes = 30 << 20
+	// smallAnswer has a place in any case.
+	smallAnswer = 4 << 10
+)
+
+// errAnswerBytes refuses a search whose hits are too large to be answered with.
+func errAnswerBytes() error {
+	return problem.New(problem.ValidationFailed, "The documents found are too large for one answer. Ask for fewer on a page.")
+}
+
+// fitting refuses an answer that is too large. Problem: validation_failed.
+func fitting(body []byte, err error) (written, error) {
+	if err == nil && len(body) > answerBytes {
+		return nil, errAnswerBytes()
+	}
+	return body, err
+}
+
 // isRefusal reports whether an error is of one search, and not of the service.
 func isRefusal(err error) bool { return problem.From(err).Status() < http.StatusInternalServerError }
 
@@ -114,6 +152,7 @@ func renderAll(refused []error, searches []asked, found []engine.Found) (written
 	for i := range found {
 		size += room(&found[i].Result)
 	}
+	size = min(size, answerBytes)
 	list, failed, err := make([]byte, 0, size), 0, error(nil)
 	for i, next := 0, 0; i < len(refused); i++ {
 		why := refused[i]
@@ -121,18 +160,24 @@ func renderAll(refused []error, searches []asked, found []engine.Found) (written
 			next++
 			why = found[next-1].Err
 		}
-		if list = comma(list, i); why != nil {
+		list = comma(list, i)
+		before := len(list)
+		if why == nil {
+			list = append(list, `{"status":"ok","result":`...)
+			if list, err = render(list, &found[next-1].Result, searches[next-1].held); err != nil {
+				return nil, err
+			}
+			list = append(list, '}')
+			if len(list) > answerBytes && len(list)-before > smallAnswer {
+				list, why = list[:before], errAnswerBytes()
+			}
+		}
+		if why != nil {
 			failed++
 			if list, err = refusal(list, why); err != nil {
 				return nil, err
 			}
-			continue
 		}
-		list = append(list, `{"status":"ok","result":`...)
-		if list, err = render(list, &found[next-1].Result, searches[next-1].held); err != nil {
-			return nil, err
-		}
-		list = append(list, '}')
 	}
 	out := append(make([]byte, 0, len(list)+64), `{"succeeded":`...)
 	out = strconv.AppendInt(out, int64(len(refused)-failed), 10)
@@ -168,14 +213,14 @@ func (h *Handlers) UnionSearch(ctx context.Context, r searchapi.UnionSearchReque
 		}
 		asks[i] = searches[i].params
 	}
-	found, err := core.Engine.Union(ctx, number(r.Body.Page, 1), number(r.Body.PerPage, 10), asks...)
+	found, err := core.Engine.Union(ctx, number(r.Body.Page, 1), number(r.Body.PerPage, defaultPerPage), asks...)
 	if err != nil {
 		return nil, err
 	}
 	if found.Page, err = int64(number(r.Body.Page, 1)), core.countUnion(ctx, searches, found); err != nil {
 		return nil, err
 	}
-	return renderUnion(found, searches)
+	return fitting(renderUnion(found, searches))
 }
 
 func number(wanted *int32, otherwise int) int {

@@ -31,11 +31,7 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 	if err != nil {
 		return nil, err
 	}
-	body, err := render(make([]byte, 0, room(&found[0].Result)), &found[0].Result, c)
-	if err != nil {
-		return nil, err
-	}
-	return written(body), nil
+	return fitting(render(make([]byte, 0, room(&found[0].Result)), &found[0].Result, c))
 }
 
 // searchFrom names the parameters as Typesense does. Problem: validation_failed.

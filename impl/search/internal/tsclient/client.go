@@ -34,8 +34,8 @@ type Deadlines struct {
 	Search, Write, Import time.Duration
 }
 
-// maxAnswer bounds what is read of one answer.
-const maxAnswer = 64 << 20
+// maxAnswer bounds what is read of one answer: more than the embedded engine makes of a multi_search.
+const maxAnswer = 66 << 20
 
 // New returns a client for the engine at base (any URL for an engine in the process). key is called for each request: a new
 // key needs no new client.

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/internal/auth"
@@ -9,6 +10,11 @@ import (
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/requestid"
 )
+
+// target is path, query and precondition of a request, in the form in which fingerprints have them here: with the line of the precondition also where there is none.
+func target(r *http.Request) string {
+	return r.URL.EscapedPath() + "?" + r.URL.RawQuery + "\n" + r.Header.Get("If-Match")
+}
 
 // idempotencyKey returns nil when none was sent.
 func idempotencyKey(ctx context.Context, operation string, value *string) *idempotency.Key {

@@ -47,7 +47,7 @@ func (s *Server) Mount(c *contract.Contract) func(chi.Router) {
 		})
 		sequenceapi.HandlerWithOptions(strict, sequenceapi.ChiServerOptions{
 			BaseRouter: r, BaseURL: c.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
-			Middlewares: []sequenceapi.MiddlewareFunc{httpserver.Remember},
+			Middlewares: []sequenceapi.MiddlewareFunc{httpserver.Remember(target)},
 		})
 	}
 }

@@ -39,13 +39,14 @@ type Handler struct {
 	stats     stats
 	known     atomic.Pointer[knownKeys]
 	gate      *admission.Gate // of searches, each of which keeps a processor busy
+	groups    *admission.Gate // of multi-searches, each of which holds its answers
 	busy      *schema.Error
 }
 
 // New returns the API of an engine.
 func New(e *embedded.Engine, o Options) *Handler {
 	busy := &schema.Error{Status: cmp.Or(o.Busy, http.StatusServiceUnavailable), Text: "Too many searches at once."}
-	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), busy: busy, snapshots: o.Snapshots}
+	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), groups: admission.New(runtime.GOMAXPROCS(0)), busy: busy, snapshots: o.Snapshots}
 	if h.admin == nil {
 		h.admin = func(string) bool { return false }
 	}

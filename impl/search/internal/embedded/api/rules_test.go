@@ -122,6 +122,9 @@ func TestSearch_whatIsFoundInTimeIsAnswered(t *testing.T) {
 	require.Contains(t, body, `"id":"1"`, "the first block is looked at in any case")
 	require.Contains(t, body, `"value":"g"`, "and counted")
 	require.NotContains(t, body, `"id":"3"`, "there was no time to leave out a word")
+	body = must(t, e, 200, "GET", "/collections/shop/documents/search?q=*&facet_by=kind,year&search_cutoff_ms=0", "")
+	require.Contains(t, body, `"search_cutoff":true`, "there was no time to count")
+	require.Contains(t, body, `"found":6`)
 	body = must(t, e, 200, "GET", "/collections/shop/documents/search?q=*&group_by=kind&search_cutoff_ms=0", "")
 	require.Contains(t, body, `"search_cutoff":true`, "what is made of documents is whole or nothing")
 }

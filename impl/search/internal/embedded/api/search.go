@@ -3,11 +3,11 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
 
-	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
@@ -17,7 +17,15 @@ const (
 	maxSearches = 50
 	// maxQueryBytes is its bound for q in a URL.
 	maxQueryBytes = 4000
+	// maxAnswers bounds what the answers of one multi_search, or that of a union, take together. What is at most smallAnswer has a place in any case.
+	maxAnswers  = 64 << 20
+	smallAnswer = 4 << 10
+	// fewSearches are let in as one: a search and the count beside it.
+	fewSearches = 2
 )
+
+// errAnswers is a refusal inside an answer.
+var errAnswers = &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting search: the results of one multi_search are at most %d bytes together. Ask for fewer documents or fields.", maxAnswers)}
 
 // admitted carries out searches when it is their turn.
 func (h *Handler) admitted(w http.ResponseWriter, r *request, do func(ctx context.Context)) {
@@ -29,6 +37,44 @@ func (h *Handler) admitted(w http.ResponseWriter, r *request, do func(ctx contex
 	}
 	defer leave()
 	do(r.Context())
+}
+
+// inTurns carries out a number of searches, each of which begins when next says so: it has a place of its own among all searches, so that others come
+// in between. So many groups run at once as the gate lets searches in, since each holds its answers.
+func (h *Handler) inTurns(w http.ResponseWriter, r *request, n int, do func(ctx context.Context, next func() error)) {
+	ctx := r.Context()
+	enter := h.gate.Enter
+	if n > fewSearches {
+		leave, err := h.groups.Enter(ctx)
+		if err != nil {
+			w.Header().Set("Retry-After", "1")
+			h.fail(w, h.busy)
+			return
+		}
+		defer leave()
+		enter = h.gate.EnterAgain // as a group it is let in
+	}
+	leave, err := enter(ctx)
+	if err != nil {
+		w.Header().Set("Retry-After", "1")
+		h.fail(w, h.busy)
+		return
+	}
+	defer func() { leave() }()
+	begun := false
+	do(ctx, func() error {
+		if !begun {
+			begun = true
+			return nil
+		}
+		leave()
+		leave = func() {}
+		again, err := h.gate.EnterAgain(ctx)
+		if err == nil {
+			leave = again
+		}
+		return err
+	})
 }
 
 // fromURL returns the parameters of the URL; of several values of one the last counts.
@@ -150,22 +196,45 @@ func (h *Handler) multiSearch(w http.ResponseWriter, r *request) {
 		h.fail(w, errKey)
 		return
 	}
-	h.admitted(w, r, func(ctx context.Context) {
+	h.inTurns(w, r, len(a.searches), func(ctx context.Context, next func() error) {
 		if a.union {
-			h.union(ctx, w, scoped(fromURL(r), r), a.searches)
+			h.union(ctx, w, scoped(fromURL(r), r), a.searches, next)
 			return
 		}
-		results := make([]any, len(a.searches))
-		for i, s := range a.searches {
-			var answer *embedded.Answer
-			answer, err := h.engine.Search(ctx, s["collection"], s)
-			results[i] = answer
-			if err != nil {
-				results[i] = h.inPlace(err)
-			}
-		}
-		reply(w, http.StatusOK, map[string]any{"results": results})
+		reply(w, http.StatusOK, json.RawMessage(h.results(ctx, a.searches, next)))
 	})
+}
+
+// results writes the answers of searches, of which those that have no more place are refused.
+func (h *Handler) results(ctx context.Context, searches []map[string]string, next func() error) []byte {
+	out, room := []byte(`{"results":[`), maxAnswers
+	for i, s := range searches {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		text, err := h.result(ctx, s, next)
+		if err == nil && len(text) > max(room, smallAnswer) {
+			err = errAnswers
+		}
+		if err != nil {
+			text, _ = encode(h.inPlace(err)) // a number and a text
+		}
+		room -= len(text)
+		out = append(out, text...)
+	}
+	return append(out, `]}`...)
+}
+
+// result carries out one of several searches when it is its turn.
+func (h *Handler) result(ctx context.Context, s map[string]string, next func() error) ([]byte, error) {
+	if err := next(); err != nil {
+		return nil, err
+	}
+	answer, err := h.engine.Search(ctx, s["collection"], s)
+	if err != nil {
+		return nil, err
+	}
+	return encode(answer)
 }
 
 // inPlace is an error inside an answer that is 200.
@@ -174,15 +243,22 @@ func (h *Handler) inPlace(err error) any {
 	return map[string]any{"code": refused.Status, "error": refused.Text}
 }
 
-func (h *Handler) union(ctx context.Context, w http.ResponseWriter, common map[string]string, searches []map[string]string) {
+func (h *Handler) union(ctx context.Context, w http.ResponseWriter, common map[string]string, searches []map[string]string, next func() error) {
 	if len(searches) == 0 {
 		h.fail(w, &schema.Error{Status: http.StatusInternalServerError, Text: "Embedded params parsing error."})
 		return
 	}
-	answer, err := h.engine.Union(ctx, common, searches)
+	answer, err := h.engine.Union(ctx, common, searches, next)
+	var text []byte
+	if err == nil {
+		text, err = encode(answer)
+	}
+	if len(text) > maxAnswers {
+		err = errAnswers
+	}
 	if err != nil {
 		reply(w, http.StatusOK, h.inPlace(err))
 		return
 	}
-	reply(w, http.StatusOK, answer)
+	reply(w, http.StatusOK, json.RawMessage(text))
 }

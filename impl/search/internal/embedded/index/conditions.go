@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sort"
 
@@ -14,38 +15,61 @@ import (
 const rareShare = 8
 
 // restrict removes from set the documents that a filter does not let through. What is cheaper is done: to look at each document of
-// the set, or to find all that the filter lets through.
-func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) {
+// the set, or to find all that the filter lets through. With errCut, what is left in set was let through, and there was no time for the rest; with another
+// error set is of no use.
+func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) error {
 	if n == nil || set.IsEmpty() {
-		return
+		return nil
 	}
 	switch n.Op {
 	case filter.Leaf:
 		a.restrictClause(set, n.Clause)
 	case filter.And:
-		a.restrict(set, n.Left)
-		a.restrict(set, n.Right)
+		cut := a.restrict(set, n.Left)
+		if cut != nil && !errors.Is(cut, errCut) {
+			return cut
+		}
+		return cmp.Or(a.restrict(set, n.Right), cut) // both hold for what is left, also after a cut
 	case filter.Or:
-		left := set.Clone()
-		a.restrict(left, n.Left)
-		a.restrict(set, n.Right)
-		set.Or(left)
+		return a.restrictEither(set, n)
 	case filter.Document:
-		a.restrictPlaces(set, n.Check.Geo)
+		return a.restrictPlaces(set, n.Check.Geo)
 	default:
 		set.Clear()
 	}
+	return nil
+}
+
+// restrictEither leaves what one of two filters lets through. After a cut there is no time for the second.
+func (a *area) restrictEither(set *roaring.Bitmap, n *filter.Node) error {
+	left := set.Clone()
+	err := a.restrict(left, n.Left)
+	if err == nil {
+		err = a.restrict(set, n.Right)
+	} else {
+		set.Clear()
+	}
+	set.Or(left)
+	return err
 }
 
 // restrictPlaces removes the documents that are not where a condition wants them. The index does not know the elements of objects: of a condition on them, for which g is nil, nothing is left.
-func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) {
+func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) error {
 	if g == nil {
 		set.Clear()
-		return
+		return nil
 	}
 	f := a.part.seg.fields[g.Field.Name]
 	var drop []uint32
-	for it := set.Iterator(); it.HasNext(); {
+	n := 0
+	for it := set.Iterator(); it.HasNext(); n++ {
+		if n > 0 && n%checkEvery == 0 {
+			if err := a.s.look(true); err != nil {
+				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // of these nothing is known
+				set.AndNot(roaring.BitmapOf(drop...))
+				return err
+			}
+		}
 		doc := it.Next()
 		var places []float64
 		if f != nil && f.floats != nil {
@@ -56,6 +80,7 @@ func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) {
 		}
 	}
 	set.AndNot(roaring.BitmapOf(drop...))
+	return nil
 }
 
 func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) {

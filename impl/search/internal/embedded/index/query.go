@@ -53,11 +53,18 @@ type search struct {
 // giveWay lets other goroutines have the processor and returns the context's error. Searches keep all processors busy; without this each step of a request beside them,
 // such as reading from its connection, waits until the runtime takes a processor away from one, which is up to 10 ms.
 func (s *search) giveWay() error {
+	s.steps++
+	return s.look(s.steps > 1) // the first step is done in any case: an answer is not empty for want of time alone
+}
+
+// look gives way, and ends the search at the cutoff if it may be cut already. It says so once: what has been found by then is made an answer of.
+func (s *search) look(begun bool) error {
 	runtime.Gosched()
 	if err := s.ctx.Err(); err != nil || s.plan.Cutoff.IsZero() || s.cut {
 		return err
 	}
-	if s.steps++; s.steps > 1 && time.Now().After(s.plan.Cutoff) { // the first step is done in any case: an answer is not empty for want of time alone
+	if begun && time.Now().After(s.plan.Cutoff) {
+		s.cut = true
 		return errCut
 	}
 	return nil
@@ -129,12 +136,10 @@ func (s *search) result(outOf int) (Result, error) {
 			a.require(ph)
 		}
 	}
-	if err := s.run(); errors.Is(err, errCut) {
-		s.cut = true
-	} else if err != nil {
+	if err := s.run(); err != nil && !errors.Is(err, errCut) {
 		return Result{}, err
 	}
-	res := Result{Cut: s.cut, Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
 	for _, a := range s.areas {
 		if s.plan.FacetsOfAll {
 			a.found.AddRange(0, uint64(a.part.seg.n))
@@ -143,14 +148,30 @@ func (s *search) result(outOf int) (Result, error) {
 			}
 		}
 	}
+	var err error
+	res.Facets, err = s.facets()
+	res.Cut = s.cut
+	return res, err
+}
+
+// facets counts until the time is over: a facet that it came too late for has no counts, since some of them would be wrong ones.
+func (s *search) facets() ([]FacetResult, error) {
+	var all []FacetResult
+	over := false
 	for _, f := range s.plan.Facets {
-		r, err := s.facet(f)
-		if err != nil {
-			return Result{}, err
+		r, err := FacetResult{Field: f.Field, Counts: []FacetCount{}}, error(nil)
+		if !over {
+			r, err = s.facet(f)
 		}
-		res.Facets = append(res.Facets, r)
+		if errors.Is(err, errCut) {
+			over, r, err = true, FacetResult{Field: f.Field, Counts: []FacetCount{}}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
 	}
-	return res, nil
+	return all, nil
 }
 
 // require wants a phrase.
@@ -162,8 +183,9 @@ func (a *area) require(words []string) {
 	a.phrases = set
 }
 
-// allow removes from set what is dead, excluded or without a wanted phrase, and what the filter does not let through.
-func (a *area) allow(set *roaring.Bitmap) {
+// allow removes from set what is dead, excluded or without a wanted phrase, and what the filter does not let through. With errCut, what is left in set was
+// let through, and there was no time for the rest.
+func (a *area) allow(set *roaring.Bitmap) error {
 	if a.part.dead != nil {
 		set.AndNot(a.part.dead)
 	}
@@ -173,7 +195,7 @@ func (a *area) allow(set *roaring.Bitmap) {
 	if a.phrases != nil {
 		set.And(a.phrases)
 	}
-	a.restrict(set, a.s.plan.Filter)
+	return a.restrict(set, a.s.plan.Filter)
 }
 
 // withPhrase returns the documents in which one of the fields holds the words side by side.
@@ -200,13 +222,18 @@ func (a *area) withPhrase(words []string) *roaring.Bitmap {
 func (s *search) all() error {
 	for _, a := range s.areas {
 		a.found.AddRange(0, uint64(a.part.seg.n))
-		a.allow(a.found)
-		s.found += int(a.found.GetCardinality())
-		if s.top.want == 0 {
-			continue
+		cut := a.allow(a.found)
+		if cut != nil && !errors.Is(cut, errCut) {
+			return cut
 		}
-		if err := a.each(func(doc uint32) { s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc]}) }); err != nil {
-			return err
+		s.found += int(a.found.GetCardinality())
+		if s.top.want > 0 {
+			if err := a.each(func(doc uint32) { s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc]}) }); err != nil {
+				return err
+			}
+		}
+		if cut != nil {
+			return cut
 		}
 	}
 	return nil
@@ -259,20 +286,16 @@ func (s *search) inside(words []string) error {
 		found := false
 		for _, a := range s.areas {
 			set := a.withPhrase([]string{w})
-			if a.allow(set); set.IsEmpty() {
-				continue
+			cut := a.allow(set)
+			if cut != nil && !errors.Is(cut, errCut) {
+				return cut
 			}
-			set.AndNot(a.found)
-			found = true
-			a.found.Or(set)
-			s.found += int(set.GetCardinality())
-			if s.top.want == 0 {
-				continue
-			}
-			if err := a.eachOf(set, func(doc uint32) {
-				s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc], dropped: 1})
-			}); err != nil {
+			found = found || !set.IsEmpty()
+			if err := a.addInside(set); err != nil {
 				return err
+			}
+			if cut != nil {
+				return cut
 			}
 		}
 		if _, known := s.marks[w]; found && !known {
@@ -280,6 +303,20 @@ func (s *search) inside(words []string) error {
 		}
 	}
 	return nil
+}
+
+// addInside finds documents that have no score.
+func (a *area) addInside(set *roaring.Bitmap) error {
+	s := a.s
+	set.AndNot(a.found)
+	a.found.Or(set)
+	s.found += int(set.GetCardinality())
+	if s.top.want == 0 {
+		return nil
+	}
+	return a.eachOf(set, func(doc uint32) {
+		s.top.offer(scored{area: int32(a.at), doc: doc, seq: a.part.seg.seqs[doc], dropped: 1})
+	})
 }
 
 func (s *search) loose(words []string) []*word {
@@ -537,18 +574,17 @@ func (s *search) collect(costs []int, dropped int) error {
 		if set == nil {
 			continue
 		}
-		if a.allow(set); set.IsEmpty() {
-			continue
+		if err = a.allow(set); err != nil && !errors.Is(err, errCut) {
+			return err
 		}
-		if set.AndNot(a.found); set.IsEmpty() {
-			continue
+		if set.AndNot(a.found); !set.IsEmpty() {
+			hit = true
+			if s.top.want > 0 {
+				err = cmp.Or(newScorer(a, scored, dropped).rank(set), err)
+			}
+			s.found += int(set.GetCardinality())
+			a.found.Or(set)
 		}
-		hit = true
-		if s.top.want > 0 {
-			err = newScorer(a, scored, dropped).rank(set)
-		}
-		s.found += int(set.GetCardinality())
-		a.found.Or(set)
 		if err != nil {
 			break
 		}
