@@ -300,6 +300,28 @@ func told(t *testing.T, data, word string) {
 	require.Equal(t, 1, n, word)
 }
 
+// An archive that was written is not lost where its name is taken meanwhile, and nothing is written over.
+func TestNameArchive_replacesNothingAndLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	unfinished, to := filepath.Join(dir, "a.part"), filepath.Join(dir, "a")
+	require.NoError(t, os.WriteFile(unfinished, []byte("archive"), 0o600))
+	require.NoError(t, os.WriteFile(to, []byte("other"), 0o600))
+	require.ErrorContains(t, nameArchive(unfinished, to), unfinished)
+	for file, want := range map[string]string{unfinished: "archive", to: "other"} {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, want, string(raw))
+	}
+	require.NoError(t, os.Remove(to))
+	require.NoError(t, nameArchive(unfinished, to))
+	raw, err := os.ReadFile(to)
+	require.NoError(t, err)
+	require.Equal(t, "archive", string(raw))
+	require.NoFileExists(t, unfinished)
+	require.Error(t, nameArchive(unfinished, to+"2"))
+	require.NoFileExists(t, to+"2", "the name is given back")
+}
+
 // Each refusal is one sentence.
 func TestRestore_refusesWithOneSentence(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
